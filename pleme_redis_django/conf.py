@@ -1,0 +1,175 @@
+"""The ``PLEME_REDIS`` dict as one frozen, validated value: the only reader of Django's settings.
+
+Every key is optional. An unknown key and a number out of range fail when the settings are first
+read (at start, by ``apps.ready()``), never in the middle of a request. The fields of one pool are
+checked by ``WorkerPoolConfig``, which owns them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
+from pleme_redis_django.products import validate_product
+
+SETTING_NAME = "PLEME_REDIS"
+KIB = 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one project; field names are the keys of ``PLEME_REDIS`` in lower case."""
+
+    url: str | None = "redis://127.0.0.1:6379/0"
+    """Redis URL (``redis://``, ``rediss://``, ``unix://``). None: jobs poll the database."""
+
+    product: str | None = "default"
+    """Product of a call that names none. None (a multi-tenant project): such a call raises."""
+
+    product_resolver: str | None = None
+    """Dotted path of ``resolver(scope_or_request) -> product``; None: the setting ``PRODUCT``."""
+
+    cache_alias: str = "default"
+    """The Django cache behind CacheManager."""
+
+    database: str = "default"
+    """Alias of the database that holds the job tables."""
+
+    pools: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=lambda: {"default": {}})
+    """Pool name -> fields of WorkerPoolConfig, and ``model``, ``executor``, ``store``, ``preset``."""
+
+    channels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Channel pattern -> who may subscribe, publish, be present and type. Nothing is open by default."""
+
+    max_parameters_bytes: int = 256 * KIB
+    """Size limit of one job's parameters as UTF-8 JSON, in bytes (1 to 64 MiB)."""
+
+    max_results_bytes: int = 1024 * KIB
+    """Size limit of one job's result as UTF-8 JSON, in bytes (1 to 64 MiB)."""
+
+
+# Each check returns what is accepted when the value is not, and None when it is.
+_Check = Callable[[Any], str | None]
+
+
+def _whole_number(low: int, high: int) -> _Check:
+    def check(value: object) -> str | None:
+        if type(value) is int and low <= value <= high:
+            return None
+        return f"a whole number from {low:,} to {high:,}"
+
+    return check
+
+
+def _text(value: object) -> str | None:
+    return None if isinstance(value, str) and value else "a non-empty string"
+
+
+def _optional_text(value: object) -> str | None:
+    return None if value is None else _text(value) and "a non-empty string, or None"
+
+
+def _redis_url(value: object) -> str | None:
+    schemes = ("redis://", "rediss://", "unix://")
+    if value is None or (isinstance(value, str) and value.startswith(schemes)):
+        return None
+    return f"a URL that starts with {', '.join(schemes)}, or None to run without Redis"
+
+
+def _optional_product(value: object) -> str | None:
+    if value is None:
+        return None
+    try:
+        validate_product(value)
+    except InvalidProduct as error:
+        return f"None, or a product name. {error}"
+    return None
+
+
+def _named_mappings(value: object) -> str | None:
+    if isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(entry, Mapping) for name, entry in value.items()
+    ):
+        return None
+    return "a dict of dicts, keyed by name"
+
+
+def _mapping(value: object) -> str | None:
+    return None if isinstance(value, Mapping) else "a dict"
+
+
+_CHECKS: dict[str, _Check] = {
+    "url": _redis_url,
+    "product": _optional_product,
+    "product_resolver": _optional_text,
+    "cache_alias": _text,
+    "database": _text,
+    "pools": _named_mappings,
+    "channels": _mapping,
+    "max_parameters_bytes": _whole_number(1, 64 * KIB * KIB),
+    "max_results_bytes": _whole_number(1, 64 * KIB * KIB),
+}
+
+
+def build_settings(raw: object) -> Settings:
+    """Return the validated settings of a ``PLEME_REDIS`` dict.
+
+    Raises InvalidSettings for an unknown key (naming the nearest known one) and for a value that
+    is not accepted (naming it and what is).
+    """
+    if not isinstance(raw, Mapping):
+        raise InvalidSettings(f"{SETTING_NAME} is {raw!r}. Accepted: a dict; every key of it is optional.")
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        field = _field_of(key)
+        expected = _CHECKS[field](value)
+        if expected is not None:
+            raise InvalidSettings(f'{SETTING_NAME}["{key}"] is {value!r}. Accepted: {expected}.')
+        values[field] = value
+    return Settings(**values)
+
+
+def _field_of(key: object) -> str:
+    if isinstance(key, str) and key.isupper() and key.lower() in _CHECKS:
+        return key.lower()
+    known = [field.upper() for field in _CHECKS]
+    near = difflib.get_close_matches(str(key).upper(), known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(known)}."
+    raise InvalidSettings(f'{SETTING_NAME} has the unknown key "{key}". {hint}')
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Return the project's settings, read once and again after ``setting_changed``."""
+    return build_settings(getattr(django_settings, SETTING_NAME, {}))
+
+
+def resolve_product(product: str | None) -> str:
+    """Return ``product`` when given and valid, else the one that the settings name.
+
+    Raises InvalidProduct when it is invalid, or when neither names one.
+    """
+    if product is not None:
+        return validate_product(product)
+    configured = get_settings().product
+    if configured is None:
+        raise InvalidProduct(
+            f'No product was given, and {SETTING_NAME}["PRODUCT"] is None, so there is no default. '
+            "Name one: LockManager(product), .using(product=...)."
+        )
+    return configured
+
+
+def _forget_settings(*, setting: str, **_kwargs: object) -> None:
+    if setting == SETTING_NAME:
+        get_settings.cache_clear()
+
+
+setting_changed.connect(_forget_settings, dispatch_uid="pleme_redis_django.conf")

@@ -1,0 +1,119 @@
+"""The whole error tree: every exception the package raises on purpose.
+
+Nothing here imports Django or Redis, so that the engine can raise them too. Fields are typed; a
+message says what happened, the offending value, what is accepted and the next step, and no code
+has to parse it.
+"""
+
+from __future__ import annotations
+
+
+class PlemeError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidSettings(PlemeError):
+    """A value in ``PLEME_REDIS`` or in a pool's configuration is unknown or out of range."""
+
+
+class InvalidName(PlemeError, ValueError):
+    """A name (queue, channel, lock, key) has a form that is not accepted."""
+
+
+class InvalidProduct(InvalidName):
+    """A product name does not have the form ``[a-z0-9][a-z0-9-]{0,49}``, or none was given."""
+
+
+# Enqueueing
+
+
+class EnqueueError(PlemeError):
+    """A job was refused before anything was written."""
+
+
+class UnknownJobType(EnqueueError):
+    """No ``@job`` of that name is registered in this process."""
+
+
+class InvalidJobDefinition(PlemeError, TypeError):
+    """``@job`` was given a function or an option that it cannot accept."""
+
+
+class UniqueSlotContended(EnqueueError):
+    """A unique job could neither be inserted nor be found, three times in a row."""
+
+
+class WrongTransaction(EnqueueError):
+    """An enqueue inside another database's atomic block: a rollback there would not undo it."""
+
+
+# Executing
+
+
+class ExecutorError(PlemeError):
+    """Base of what an executor may raise to say how its attempt ended.
+
+    ``error_code`` is stored in ``error_details`` and groups failures in the monitoring queries.
+    """
+
+    error_code = "execution_failed"
+    retryable = True
+
+    def __init__(self, message: str = "", *, error_code: str | None = None) -> None:
+        super().__init__(message)
+        if error_code is not None:
+            self.error_code = error_code
+
+
+class ExecutionFailed(ExecutorError):
+    """The work failed; another attempt may succeed."""
+
+
+class ProviderError(ExecutorError):
+    """A service that the work depends on failed; another attempt may succeed."""
+
+    error_code = "provider_error"
+
+
+class InvalidParameters(ExecutorError, EnqueueError):
+    """The parameters can never work: refused at enqueue, never retried in a worker."""
+
+    error_code = "invalid_parameters"
+    retryable = False
+
+
+#: The name that the reference design uses. The package root does not export it: it would shadow Django's.
+ValidationError = InvalidParameters
+
+
+class JobCancelled(ExecutorError):
+    """The handler stopped because its job was cancelled; the job ends CANCELLED."""
+
+    error_code = "cancelled"
+    retryable = False
+
+
+# Storing
+
+
+class StoreError(PlemeError):
+    """The job store could not do what it was asked to."""
+
+
+class JobNotFound(StoreError):
+    """No job has this id, or it was deleted."""
+
+    def __init__(self, job_id: object) -> None:
+        super().__init__(f"No job has the id {job_id}, or it was deleted.")
+        self.job_id = job_id
+
+
+# Redis
+
+
+class RedisUnavailable(PlemeError):
+    """Redis did not answer. The durable side goes on without it."""
+
+
+class RedisNotConfigured(RedisUnavailable):
+    """``PLEME_REDIS["URL"]`` is None, and what was asked for lives in Redis."""

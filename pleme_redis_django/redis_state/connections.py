@@ -1,0 +1,131 @@
+"""Redis clients, sync and async, one per profile: the only place that opens a connection.
+
+A profile says how a caller can afford to wait. redis-py 8 defaults to a ``socket_timeout`` of 5 s
+and ten retries, which is wrong for a blocking pop (it raises after 5 s, and a retried pop can lose
+its element) and for a hint (a black-holed Redis would hold up the enqueueing request), so every
+profile states its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import weakref
+from functools import lru_cache
+from typing import Any
+
+import redis
+import redis.asyncio
+from django.core.signals import setting_changed
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.retry import Retry
+
+from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.exceptions import RedisNotConfigured
+
+# redis-py 8 stops an async pool at 100 connections; a realtime process may need more.
+ASYNC_MAX_CONNECTIONS = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How long a caller waits for Redis, in seconds (None: for ever), and how often it tries again."""
+
+    name: str
+    connect_timeout_seconds: float
+    read_timeout_seconds: float | None
+    retries: int
+
+
+COMMANDS = Profile(name="commands", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1)
+"""Requests with an answer: idempotent scripts and reads."""
+
+HINTS = Profile(name="hints", connect_timeout_seconds=0.25, read_timeout_seconds=0.25, retries=0)
+"""Wake-ups, which may be lost but must not hold up the caller."""
+
+BLOCKING = Profile(name="blocking", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0)
+"""BRPOP, BLPOP and SUBSCRIBE: the command's own timeout bounds the wait."""
+
+
+def redis_client(profile: Profile = COMMANDS) -> redis.Redis:
+    """Return this process's sync client for ``profile`` (thread-safe, connects on first use).
+
+    Raises RedisNotConfigured when ``PLEME_REDIS["URL"]`` is None.
+    """
+    return _sync_client(_url(), profile)
+
+
+def async_redis_client(profile: Profile = COMMANDS) -> redis.asyncio.Redis:
+    """Return the running event loop's client for ``profile``; connections never cross loops.
+
+    Raises RedisNotConfigured when ``PLEME_REDIS["URL"]`` is None, RuntimeError outside a loop.
+    """
+    clients = _async_clients.setdefault(asyncio.get_running_loop(), {})
+    key = (_url(), profile)
+    if key not in clients:
+        clients[key] = redis.asyncio.Redis.from_url(
+            key[0],
+            max_connections=ASYNC_MAX_CONNECTIONS,
+            **_options(profile, AsyncRetry),
+        )
+    return clients[key]
+
+
+async def close_async_clients() -> None:
+    """Close the running loop's connections; call it before a loop that used them ends."""
+    for client in _async_clients.pop(asyncio.get_running_loop(), {}).values():
+        await client.aclose()
+
+
+def close_sync_clients() -> None:
+    """Disconnect every sync client of this process; the next use connects again."""
+    for client in _sync_clients:
+        client.close()
+        client.connection_pool.disconnect()
+    _sync_client.cache_clear()
+
+
+_async_clients: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, dict[tuple[str, Profile], redis.asyncio.Redis]
+] = weakref.WeakKeyDictionary()
+_sync_clients: weakref.WeakSet[redis.Redis] = weakref.WeakSet()
+
+
+@lru_cache(maxsize=32)
+def _sync_client(url: str, profile: Profile) -> redis.Redis:
+    client = redis.Redis.from_url(url, **_options(profile, Retry))
+    _sync_clients.add(client)
+    return client
+
+
+def _options(profile: Profile, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
+    backoff = ExponentialWithJitterBackoff(base=0.02, cap=0.2) if profile.retries else NoBackoff()
+    return {
+        "socket_connect_timeout": profile.connect_timeout_seconds,
+        "socket_timeout": profile.read_timeout_seconds,
+        "socket_keepalive": True,
+        "retry": retry(backoff, profile.retries),
+        "decode_responses": False,
+        "client_name": f"pleme-{profile.name}",
+        "lib_name": None,
+        "lib_version": None,
+    }
+
+
+def _url() -> str:
+    url = get_settings().url
+    if url is None:
+        raise RedisNotConfigured(
+            f'{SETTING_NAME}["URL"] is None, and presence, typing, pub/sub, cache and locks live in Redis. '
+            'Set it to a Redis URL, for instance "redis://127.0.0.1:6379/0".'
+        )
+    return url
+
+
+def _forget_clients(*, setting: str, **_kwargs: object) -> None:
+    if setting == SETTING_NAME:
+        close_sync_clients()
+
+
+setting_changed.connect(_forget_clients, dispatch_uid="pleme_redis_django.redis_state.connections")
