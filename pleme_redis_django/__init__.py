@@ -1,0 +1,44 @@
+"""Durable jobs, presence, typing, pub/sub, caching and locks for Django, scoped to a product.
+
+Where to look:
+
+- ``jobs/``: the engine that runs jobs; knows neither Django nor Redis
+- ``models.py``, ``orm_store/``, ``enqueueing.py``: jobs as rows, through the ORM
+- ``redis_state/``: what Redis may forget (presence, typing, pub/sub, cache, locks, wake-up hints)
+- ``realtime/``: the websocket consumers
+- ``testing/``: the public test kit
+
+Every name that a user types is importable from here, and resolved on first use (PEP 562), so that
+importing the package imports no Django.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0.dev0"
+
+_MODULE_OF = {
+    "ExecutionFailed": "exceptions",
+    "ExecutorError": "exceptions",
+    "InvalidParameters": "exceptions",
+    "JobCancelled": "exceptions",
+    "JobNotFound": "exceptions",
+    "ProviderError": "exceptions",
+    "StoreError": "exceptions",
+}
+
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

@@ -1,0 +1,17 @@
+"""Every system check: id, message and hint; one module per zone, registered by ``apps.ready()``.
+
+Ids are ``pleme_redis_django.E0xx`` (errors) and ``W0xx`` (warnings): 001-019 settings, 020-049
+jobs, 050-079 cache, locks and Redis, 080-099 realtime. A check that talks to a server is tagged
+``deploy=True``, so that ``manage.py check`` alone stays offline.
+"""
+
+from __future__ import annotations
+
+from django.core import checks
+
+from pleme_redis_django.checks import settings
+
+
+def register_all() -> None:
+    """Register every check of the package with Django."""
+    checks.register(settings.check_settings, "pleme_redis_django")
