@@ -117,3 +117,10 @@ class RedisUnavailable(PlemeError):
 
 class RedisNotConfigured(RedisUnavailable):
     """``PLEME_REDIS["URL"]`` is None, and what was asked for lives in Redis."""
+
+
+# Testing
+
+
+class ServerUnavailable(PlemeError):
+    """No PostgreSQL or Redis could be found or started for the tests or the demo."""

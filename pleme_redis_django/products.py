@@ -23,8 +23,8 @@ def validate_product(product: object) -> str:
     if isinstance(product, str) and _PRODUCT.fullmatch(product):
         return product
     raise InvalidProduct(
-        f"{_shorten(product)} is no product name. Accepted: 1 to {PRODUCT_MAX_LENGTH} characters of a-z, 0-9 and -, "
-        "not starting with -. Map your tenant's name to such a slug."
+        f"{_shorten(product)} is no product name. Accepted: 1 to {PRODUCT_MAX_LENGTH} characters of a-z, "
+        "0-9 and -, not starting with -. Map your tenant's name to such a slug."
     )
 
 

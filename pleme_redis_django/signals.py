@@ -4,5 +4,3 @@ Sent with ``send_robust``: a receiver that raises is logged and changes nothing.
 """
 
 from __future__ import annotations
-
-from django.dispatch import Signal

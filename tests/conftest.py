@@ -1,0 +1,131 @@
+"""The servers of one test run: one PostgreSQL, one Redis, one SQLite file, and a browser on demand.
+
+Nothing is mocked and nothing is skipped for want of a server. With pytest-xdist the workers share
+PostgreSQL (each has a database of its own) and start a Redis each, since pub/sub and FLUSHDB know
+no prefix.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.db import connections
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.testing.servers import BackingServices
+from pleme_redis_django.testing.servers.backing_services import redis_url_with_database
+from tests import settings as test_settings
+
+REDIS_DATABASES_OF_THE_SUITE = (0, test_settings.CACHE_REDIS_DATABASE)
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+_services = pytest.StashKey[BackingServices]()
+_folder = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers before the first test database is created."""
+    if config.option.help or config.option.collectonly:
+        return
+    # Tests trade the safety of a crashed machine for speed; benchmarks keep fsync on.
+    services = config.stash[_services] = BackingServices(durable=False).start()
+    folder = config.stash[_folder] = Path(tempfile.mkdtemp(prefix="pleme-tests-"))
+    if config.option.__dict__.get("numprocesses"):
+        os.environ["DATABASE_URL"] = services.database_url  # inherited by the workers of pytest-xdist
+    test_settings.use_servers(
+        database_url=services.database_url,
+        redis_url=redis_url_with_database(services.redis_url, 0),
+        sqlite_path=str(folder / "tests.sqlite3"),
+    )
+    get_settings.cache_clear()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _services in config.stash:
+        config.stash[_services].stop()
+        shutil.rmtree(config.stash[_folder], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def backing_services(pytestconfig: pytest.Config) -> BackingServices:
+    """The servers of this run. A test that damages one starts a server of its own."""
+    return pytestconfig.stash[_services]
+
+
+@pytest.fixture(scope="session")
+def _redis_of_the_suite(backing_services: BackingServices) -> Iterator[list[redis.Redis]]:
+    clients = [
+        redis.Redis.from_url(redis_url_with_database(backing_services.redis_url, database))
+        for database in REDIS_DATABASES_OF_THE_SUITE
+    ]
+    yield clients
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis(_redis_of_the_suite: list[redis.Redis]) -> None:
+    """Start every test with an empty Redis; 0.2 ms over the unix socket."""
+    for client in _redis_of_the_suite:
+        client.flushdb()
+
+
+@pytest.fixture
+def process_environment(backing_services: BackingServices) -> dict[str, str]:
+    """The environment in which a subprocess sees this test's databases and Redis (``env=`` of Popen).
+
+    The subprocess sees only what is committed: use ``django_db(transaction=True)``.
+    """
+    postgres, sqlite = connections["default"].settings_dict, connections["sqlite"].settings_dict
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DATABASE_URL": _conninfo(postgres),
+        "REDIS_URL": redis_url_with_database(backing_services.redis_url, 0),
+        "SQLITE_PATH": str(sqlite["NAME"]),
+    }
+
+
+def _conninfo(settings_dict: dict[str, Any]) -> str:
+    from psycopg.conninfo import make_conninfo
+
+    keys = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    given = {name: settings_dict[key] for name, key in keys.items() if settings_dict[key]}
+    return make_conninfo(**given)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium (playwright's sync ``Browser``), the one that the system has installed.
+
+    Without one the test is skipped, or fails when ``PLEME_REQUIRE_BROWSER=1`` (as CI sets).
+    """
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        message = (
+            "No chromium on PATH; install it (Debian: apt-get install chromium) to run the browser tests."
+        )
+        if os.environ.get("PLEME_REQUIRE_BROWSER") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
