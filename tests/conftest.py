@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import connections
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.testing.servers import BackingServices
 from pleme_redis_django.testing.servers.backing_services import redis_url_with_database
+from tests import processes
 from tests import settings as test_settings
 
 REDIS_DATABASES_OF_THE_SUITE = (0, test_settings.CACHE_REDIS_DATABASE)
@@ -89,24 +89,9 @@ def _empty_redis(_redis_of_the_suite: list[redis.Redis]) -> None:
 def process_environment(backing_services: BackingServices) -> dict[str, str]:
     """The environment in which a subprocess sees this test's databases and Redis (``env=`` of Popen).
 
-    The subprocess sees only what is committed: use ``django_db(transaction=True)``.
+    It sees only what is committed: use ``django_db(transaction=True)``.
     """
-    postgres, sqlite = connections["default"].settings_dict, connections["sqlite"].settings_dict
-    return {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-        "DATABASE_URL": _conninfo(postgres),
-        "REDIS_URL": redis_url_with_database(backing_services.redis_url, 0),
-        "SQLITE_PATH": str(sqlite["NAME"]),
-    }
-
-
-def _conninfo(settings_dict: dict[str, Any]) -> str:
-    from psycopg.conninfo import make_conninfo
-
-    keys = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    given = {name: settings_dict[key] for name, key in keys.items() if settings_dict[key]}
-    return make_conninfo(**given)
+    return processes.process_environment(redis_url_with_database(backing_services.redis_url, 0))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,53 @@
+# The project's commands. `make install` builds .venv; everything else installs it first when needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install demo test lint bench matrix clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     run the example shop: PostgreSQL, Redis, mail, web and workers (Ctrl-C stops all)"
+	@echo "make test     lint, types, layers and the whole test suite"
+	@echo "make lint     only ruff, mypy and import-linter"
+	@echo "make bench    benchmarks on durable servers; ARGS='bench_machine --rounds 5' chooses"
+	@echo "make matrix   the suite on every supported Django and the interpreters at hand (.venvs/)"
+	@echo "make install  build .venv with everything above; PYTHON=python3.13 chooses the interpreter"
+	@echo "make clean    remove .venv, .venvs and caches"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: $(PYTHON) is missing or older than 3.11. Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "error: $(PYTHON) cannot make virtual environments (ensurepip is missing). On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV) (about a minute the first time) ..."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/python manage.py demo $(ARGS)
+
+test: lint
+	@echo "Running the test suite on real servers ..."
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)
+	@echo "Checking style, types and layers ..."
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "error: run $(BIN)/ruff format" >&2; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache >$(VENV)/layers.txt || { cat $(VENV)/layers.txt >&2; exit 1; }
+
+bench: $(INSTALLED)
+	@$(BIN)/python -W error::RuntimeWarning -m tests.benchmarks $(ARGS)
+
+matrix:
+	@$(PYTHON) .ci/matrix.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis

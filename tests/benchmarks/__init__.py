@@ -1,0 +1,1 @@
+"""Benchmarks: measured figures with their spread, never part of the test suite."""
