@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
@@ -22,6 +22,9 @@ from pleme_redis_django.testing.servers import BackingServices
 from pleme_redis_django.testing.servers.backing_services import redis_url_with_database
 from tests import processes
 from tests import settings as test_settings
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 REDIS_DATABASES_OF_THE_SUITE = (0, test_settings.CACHE_REDIS_DATABASE)
 CHROMIUM_ARGUMENTS = [
@@ -95,22 +98,30 @@ def process_environment(backing_services: BackingServices) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A headless Chromium (playwright's sync ``Browser``), the one that the system has installed.
+def chromium_program() -> str:
+    """The path of the system's Chromium.
 
     Without one the test is skipped, or fails when ``PLEME_REQUIRE_BROWSER=1`` (as CI sets).
     """
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        message = (
-            "No chromium on PATH; install it (Debian: apt-get install chromium) to run the browser tests."
-        )
-        if os.environ.get("PLEME_REQUIRE_BROWSER") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if program := shutil.which(name):
+            return program
+    message = "No chromium on PATH; install it (Debian: apt-get install chromium) to run the browser tests."
+    if os.environ.get("PLEME_REQUIRE_BROWSER") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+
+@pytest.fixture
+async def chromium(chromium_program: str) -> AsyncIterator[Browser]:
+    """A headless Chromium (playwright's async ``Browser``), started for this test.
+
+    Not playwright's sync API: its loop stays the running one of the thread, so that every later
+    ``async def`` test fails and Django refuses every query. Not per session: a loop is per test.
+    """
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_program, args=CHROMIUM_ARGUMENTS)
         yield browser
-        browser.close()
+        await browser.close()

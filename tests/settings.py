@@ -74,7 +74,8 @@ def use_servers(*, database_url: str, redis_url: str, sqlite_path: str) -> None:
     """Point the settings at these servers, in place, so that it also works after Django has read them."""
     DATABASES["default"].update(database_settings(database_url))
     # A file, also for the test database: in memory, SQLite would share one connection between threads.
-    DATABASES["sqlite"].update(NAME=sqlite_path, TEST={"NAME": f"{sqlite_path}-test"})
+    DATABASES["sqlite"]["NAME"] = sqlite_path
+    DATABASES["sqlite"].setdefault("TEST", {})["NAME"] = f"{sqlite_path}-test"
     CACHES["default"]["LOCATION"] = redis_url_with_database(redis_url, CACHE_REDIS_DATABASE)
     PLEME_REDIS["URL"] = redis_url
 
