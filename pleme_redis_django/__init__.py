@@ -20,13 +20,31 @@ from typing import Any
 __version__ = "0.1.0.dev0"
 
 _MODULE_OF = {
+    "AbstractJob": "models",
     "ExecutionFailed": "exceptions",
     "ExecutorError": "exceptions",
     "InvalidParameters": "exceptions",
+    "Job": "models",
     "JobCancelled": "exceptions",
+    "JobClaim": "jobs.job",
+    "JobContext": "jobs.context",
+    "JobExecutor": "jobs.executor",
     "JobNotFound": "exceptions",
+    "JobQueue": "redis_state.job_queue",
+    "JobStatus": "jobs.job",
+    "JobStore": "jobs.store",
     "ProviderError": "exceptions",
+    "QueuedJob": "jobs.job",
     "StoreError": "exceptions",
+    "WorkerPool": "jobs.worker_pool",
+    "WorkerPoolConfig": "jobs.worker_pool_config",
+    "aenqueue": "enqueueing",
+    "aenqueue_many": "enqueueing",
+    "current_job_context": "jobs.context",
+    "enqueue": "enqueueing",
+    "enqueue_many": "enqueueing",
+    "job": "jobs.registry",
+    "once_per": "jobs.uniqueness",
 }
 
 __all__ = list(_MODULE_OF)

@@ -1,8 +1,9 @@
-"""The AppConfig: registers the system checks and finds every installed app's jobs."""
+"""The AppConfig: registers the checks, binds enqueueing, finds every installed app's jobs.py."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class PlemeRedisDjangoConfig(AppConfig):
@@ -12,5 +13,11 @@ class PlemeRedisDjangoConfig(AppConfig):
 
     def ready(self) -> None:
         from pleme_redis_django import checks
+        from pleme_redis_django.conf import get_settings
+        from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
+        from pleme_redis_django.jobs.definition import bind_enqueuer
 
+        get_settings()
+        bind_enqueuer(OrmEnqueuer())
+        autodiscover_modules("jobs")
         checks.register_all()

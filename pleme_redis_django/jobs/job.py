@@ -1,13 +1,115 @@
-"""What a job is: the protocol, its statuses and their transitions, a claim, a hint."""
+"""What a job is: its protocol, its statuses and their transitions, a claim on it, a hint about it."""
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
 
 from pleme_redis_django.exceptions import InvalidName
 
+DEFAULT_QUEUE_NAME = "default"
 QUEUE_NAME_ACCEPTS = "1 to 64 characters of a-z, A-Z, 0-9, '.', '_' and '-', starting with a letter or digit"
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+PRIORITY_LOW, PRIORITY_HIGH = -100, 100
+
+
+class JobStatus(enum.StrEnum):
+    """Where a job is in its life; ``can_become`` tells what may come next."""
+
+    PENDING = "PENDING"
+    """Not due yet: scheduled, or waiting for a retry."""
+    QUEUED = "QUEUED"
+    """Ready to run."""
+    RUNNING = "RUNNING"
+    """Claimed by a worker."""
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether no worker will touch the job again; only an operator's retry leads out."""
+        return self in _TERMINAL
+
+    def can_become(self, status: JobStatus) -> bool:
+        """Whether a job of this status may next have ``status``."""
+        return status in _NEXT[self]
+
+
+_TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+_NEXT: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.PENDING: frozenset({JobStatus.QUEUED, JobStatus.CANCELLED}),
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+    JobStatus.RUNNING: frozenset(JobStatus) - {JobStatus.RUNNING},
+    JobStatus.COMPLETED: frozenset(),
+    JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
+    JobStatus.CANCELLED: frozenset({JobStatus.QUEUED}),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobClaim:
+    """The right to write to a running job: the fencing token of one attempt.
+
+    A store accepts a worker's write only while the job is RUNNING with this worker and attempt.
+    """
+
+    worker_id: str
+    """Id of the worker process, a UUID in its text form."""
+    attempt: int
+    """Grows by one at every claim of the job; the first is 1."""
+
+
+class Job(Protocol):
+    """What the engine reads of a job. A project's own job model has these, whatever else it has."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def job_type(self) -> str: ...
+    @property
+    def retry_count(self) -> int: ...
+    @property
+    def max_retries(self) -> int: ...
+    @property
+    def parameters(self) -> Mapping[str, Any]: ...
+    @property
+    def configuration(self) -> Mapping[str, Any] | None: ...
+
+    @property
+    def claim(self) -> JobClaim | None:
+        """The claim under which this job was handed out; None when it is not claimed."""
+        ...
+
+    def can_retry(self) -> bool:
+        """Whether retries are left, asked of the job as if it had failed."""
+        ...
+
+    def calculate_backoff_delay(self) -> int:
+        """Seconds to wait before the next attempt, exact: 60 * 2^retry_count, capped at 3600."""
+        ...
+
+    def calculate_next_retry_at(self) -> datetime:
+        """The time of the next attempt, were the job to fail now (timezone-aware)."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedJob:
+    """A hint that a job is ready. It names the job and carries none of its parameters."""
+
+    job_id: UUID
+    product: str
+    job_type: str
+    retry_count: int
+    max_retries: int
+    enqueued_at: datetime
 
 
 def validate_queue_name(name: object) -> str:

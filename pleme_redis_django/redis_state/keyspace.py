@@ -13,6 +13,7 @@ from pleme_redis_django.jobs.job import validate_queue_name
 
 PREFIX = "pl"
 
+
 def digest(name: str) -> str:
     """Return 32 hexadecimal digits (BLAKE2b-128, RFC 7693) that stand for ``name`` in a key."""
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

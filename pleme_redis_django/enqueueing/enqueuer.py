@@ -1,0 +1,143 @@
+"""enqueue, enqueue_many and their async twins: what ``@job``'s methods and the root names call."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connections, transaction
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.enqueueing.insertion import ROWS_PER_STATEMENT, insert_rows
+from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled, pool_max_retries
+from pleme_redis_django.enqueueing.rows import new_row, template_of
+from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
+from pleme_redis_django.jobs.definition import JobDefinition
+from pleme_redis_django.jobs.job import QueuedJob
+from pleme_redis_django.jobs.registry import registry
+from pleme_redis_django.models import AbstractJob, Job
+from pleme_redis_django.redis_state.job_queue import JobQueue
+from pleme_redis_django.signals import jobs_enqueued
+
+
+def enqueue(job_or_name: JobDefinition[Any, Any] | str | AbstractJob, /, *args: Any, **kwargs: Any) -> Any:
+    """Store one job and return it: a ``@job``, the name of one, or an unsaved instance of a job model.
+
+    The row is inserted in the caller's transaction, and the hint follows when that commits.
+    Raises UnknownJobType, InvalidParameters, InvalidProduct, WrongTransaction or EnqueueError.
+    """
+    if isinstance(job_or_name, AbstractJob):
+        if args or kwargs:
+            raise EnqueueError(
+                "An instance of a job model is enqueued as it is: put arguments in .parameters."
+            )
+        return _save(job_or_name)
+    definition = _definition(job_or_name)
+    return _store(definition, [definition.bind(args, kwargs)])[0]
+
+
+def enqueue_many(
+    job_or_name: JobDefinition[Any, Any] | str, parameters: Iterable[Mapping[str, Any]], /
+) -> Sequence[Job]:
+    """Store one job for each dict of arguments, all or none; return them in order."""
+    definition = _definition(job_or_name)
+    checked = (definition.checked_parameters(one) for one in parameters)
+    return _store(definition, checked)
+
+
+aenqueue = sync_to_async(enqueue)
+aenqueue_many = sync_to_async(enqueue_many)
+
+
+class OrmEnqueuer:
+    """What ``apps.ready()`` binds to the ``.enqueue()`` of every ``@job``."""
+
+    def enqueue(self, definition: JobDefinition[Any, Any], parameters: dict[str, Any]) -> Job:
+        return _store(definition, [parameters])[0]
+
+    async def aenqueue(self, definition: JobDefinition[Any, Any], parameters: dict[str, Any]) -> Job:
+        return await sync_to_async(self.enqueue)(definition, parameters)
+
+    def enqueue_many(
+        self, definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, Any]]
+    ) -> Sequence[Job]:
+        return _store(definition, parameters)
+
+    async def aenqueue_many(
+        self, definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, Any]]
+    ) -> Sequence[Job]:
+        return await sync_to_async(self.enqueue_many)(definition, parameters)
+
+
+def _definition(job_or_name: JobDefinition[Any, Any] | str) -> JobDefinition[Any, Any]:
+    if isinstance(job_or_name, JobDefinition):
+        return job_or_name
+    if isinstance(job_or_name, str):
+        return registry.get(job_or_name)
+    raise EnqueueError(
+        f"enqueue() got {job_or_name!r}. Accepted: a function decorated with @job, the name of one, or an unsaved "
+        "instance of a job model."
+    )
+
+
+def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, Any]]) -> list[Job]:
+    using = get_settings().database
+    _refuse_foreign_transaction(using)
+    template = template_of(definition, pool_max_retries(Job))
+    rows = [new_row(template, one) for one in parameters]
+    if not rows:
+        return []
+    jobs = insert_rows(using, template, rows)
+    announce(jobs, using)
+    return jobs
+
+
+def _save(job: AbstractJob) -> AbstractJob:
+    using = get_settings().database
+    _refuse_foreign_transaction(using)
+    job.full_clean(validate_unique=False, validate_constraints=False)
+    job.save(using=using, force_insert=True)
+    announce([job], using)
+    return job
+
+
+def announce(jobs: Sequence[AbstractJob], using: str) -> None:
+    """Hint at stored jobs and send ``jobs_enqueued``, once the transaction on ``using`` commits."""
+    transaction.on_commit(functools.partial(_announce_now, jobs), using=using, robust=True)
+
+
+def _announce_now(jobs: Sequence[AbstractJob]) -> None:
+    if hints_enabled():
+        now = datetime.now(UTC)
+        queue_name = jobs[0].queue_name
+        queue = JobQueue(queue_name, hint_namespace(type(jobs[0])))
+        queue.push(queue_name, [_hint(job, now) for job in islice(jobs, ROWS_PER_STATEMENT)])
+    jobs_enqueued.send_robust(sender=type(jobs[0]), jobs=jobs)
+
+
+def _hint(job: AbstractJob, now: datetime) -> QueuedJob:
+    return QueuedJob(
+        job_id=job.id,
+        product=job.product,
+        job_type=job.job_type,
+        retry_count=0,
+        max_retries=job.max_retries,
+        enqueued_at=now,
+    )
+
+
+def _refuse_foreign_transaction(using: str) -> None:
+    """Refuse an enqueue that a rollback around it would not undo."""
+    if connections[using].in_atomic_block:
+        return
+    for alias in connections:
+        if alias != using and connections[alias].in_atomic_block:
+            raise WrongTransaction(
+                f'This enqueue writes to the database "{using}" inside a transaction on "{alias}", whose rollback '
+                f"would not undo it. Enqueue after the commit: transaction.on_commit(..., using={alias!r}), or open "
+                f"a transaction on {using!r} too."
+            )

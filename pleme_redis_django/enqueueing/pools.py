@@ -1,0 +1,45 @@
+"""What an enqueue has to know of the pools: the hints' namespace and the default of max_retries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Model
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.jobs.retry import DEFAULT_MAX_RETRIES
+from pleme_redis_django.jobs.worker_pool_config import DEFAULT_QUEUE_KEY, PRESETS
+from pleme_redis_django.models import Job, model_label
+
+JOB_MODEL_LABEL = model_label(Job)
+
+
+def hints_enabled() -> bool:
+    """Whether there is a Redis to hint to."""
+    return get_settings().url is not None
+
+
+def hint_namespace(model: type[Model]) -> str:
+    """Return the ``queue_key`` of the pools that serve a job model."""
+    return str(_pool_of(model).get("queue_key") or default_queue_key(model_label(model)))
+
+
+def default_queue_key(label: str) -> str:
+    """Return the namespace of a model's hints when its pool names none: models never share one."""
+    return DEFAULT_QUEUE_KEY if label == JOB_MODEL_LABEL else f"{DEFAULT_QUEUE_KEY}.{label}"
+
+
+def pool_max_retries(model: type[Model]) -> int:
+    """Return the ``max_retries`` of a job for which neither the enqueue nor ``@job`` says any."""
+    pool = _pool_of(model)
+    preset = PRESETS.get(str(pool.get("preset")), {})
+    return int(pool.get("max_retries", preset.get("max_retries", DEFAULT_MAX_RETRIES)))
+
+
+def _pool_of(model: type[Model]) -> Mapping[str, Any]:
+    label = model_label(model)
+    for pool in get_settings().pools.values():
+        if str(pool.get("model", JOB_MODEL_LABEL)).lower() == label:
+            return pool
+    return {}

@@ -1,0 +1,138 @@
+"""New rows of jobs: from a definition and its parameters to checked, storable values."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings as django_settings
+from django.utils import timezone
+
+from pleme_redis_django.conf import get_settings, resolve_product
+from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters
+from pleme_redis_django.jobs.context import current_job_context
+from pleme_redis_django.jobs.definition import JobDefinition, checked_priority
+from pleme_redis_django.jobs.job import JobStatus, validate_queue_name
+from pleme_redis_django.jobs.json_text import NotJson, to_json
+from pleme_redis_django.jobs.uniqueness import UniqueMode, Uniqueness, parameters_key
+from pleme_redis_django.models import new_job_id
+
+UNIQUE_KEY_MAX_LENGTH = 500
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RowTemplate:
+    """What all rows of one enqueue call share."""
+
+    job_type: str
+    product: str
+    queue_name: str
+    priority: int
+    run_after: datetime | None
+    max_retries: int
+    configuration: dict[str, Any] | None
+    uniqueness: Uniqueness | None
+    unique_key: str | None
+
+    @property
+    def status(self) -> JobStatus:
+        # Only the database's clock says whether a given time is past: a claimer promotes the row.
+        return JobStatus.QUEUED if self.run_after is None else JobStatus.PENDING
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewRow:
+    """What one row has of its own."""
+
+    id: UUID
+    parameters: dict[str, Any]
+    parameters_json: str
+    unique_slot: str | None
+
+
+def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> RowTemplate:
+    """Return what an enqueue of the definition stores. Raises EnqueueError or InvalidProduct."""
+    options = definition.options
+    retries = (options.max_retries, definition.max_retries, pool_max_retries)
+    return RowTemplate(
+        job_type=definition.name,
+        product=_product(options.product),
+        queue_name=_queue_name(options.queue_name or definition.queue_name),
+        priority=definition.priority
+        if options.priority is None
+        else checked_priority(options.priority, EnqueueError),
+        run_after=_run_after(options.run_after),
+        max_retries=_max_retries(next(value for value in retries if value is not None)),
+        configuration=(
+            None if definition.base_retry_delay is None else {"base_retry_delay": definition.base_retry_delay}
+        ),
+        uniqueness=_uniqueness(definition),
+        unique_key=_unique_key(options.unique_key),
+    )
+
+
+def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:
+    """Return a row for these parameters. Raises InvalidParameters when JSON cannot hold them."""
+    try:
+        text = to_json(parameters, max_bytes=get_settings().max_parameters_bytes)
+    except NotJson as error:
+        raise InvalidParameters(
+            f"The parameters of {template.job_type} are refused: {error}. Accepted: what JSON gives back unchanged "
+            "(text, numbers, true, false, null, lists, and dicts with text keys)."
+        ) from None
+    slot = None
+    if template.uniqueness is not None:
+        key = parameters_key(parameters) if template.unique_key is None else template.unique_key
+        slot = template.uniqueness.slot(template.job_type, key)
+    return NewRow(new_job_id(), parameters, text, slot)
+
+
+def _product(product: str | None) -> str:
+    context = current_job_context()
+    if product is None and context is not None and context.product is not None:
+        return context.product
+    return resolve_product(product)
+
+
+def _queue_name(name: str) -> str:
+    try:
+        return validate_queue_name(name)
+    except InvalidName as error:
+        raise EnqueueError(str(error)) from None
+
+
+def _run_after(run_after: object) -> datetime | None:
+    if run_after is None:
+        return None
+    if not isinstance(run_after, datetime):
+        raise EnqueueError(
+            f"run_after is {run_after!r}. Accepted: a datetime, such as timezone.now() + timedelta(hours=1)."
+        )
+    if django_settings.USE_TZ and timezone.is_naive(run_after):
+        raise EnqueueError(
+            f"run_after is the naive {run_after.isoformat()}, and USE_TZ is on, so its zone is unknown. "
+            "Accepted: an aware datetime, such as timezone.now() + timedelta(hours=1)."
+        )
+    return run_after
+
+
+def _max_retries(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1_000:
+        return value
+    raise EnqueueError(f"max_retries is {value!r}. Accepted: a whole number from 0 to 1,000.")
+
+
+def _uniqueness(definition: JobDefinition[Any, Any]) -> Uniqueness | None:
+    if definition.unique is None and definition.options.unique_key is not None:
+        return Uniqueness(mode=UniqueMode.WHILE_RUNNING)
+    return definition.unique
+
+
+def _unique_key(key: object) -> str | None:
+    if key is None or (isinstance(key, str) and 0 < len(key) <= UNIQUE_KEY_MAX_LENGTH):
+        return key
+    raise EnqueueError(
+        f"unique_key is {str(key)[:60]!r}. Accepted: text of 1 to {UNIQUE_KEY_MAX_LENGTH} characters."
+    )

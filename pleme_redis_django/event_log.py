@@ -1,0 +1,152 @@
+"""EngineEvents: the one place that turns the engine's events into log lines and signals.
+
+Log lines carry ids, types and counts, never parameters, results or messages of exceptions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.dispatch import Signal
+
+from pleme_redis_django import signals
+from pleme_redis_django.jobs import events
+from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.job import Job
+from pleme_redis_django.jobs.json_text import from_json
+
+logger = logging.getLogger("pleme_redis_django.jobs")
+
+
+class EngineEvents:
+    """An EventSink for Django projects."""
+
+    def emit(self, event: events.Event) -> None:
+        """Log the event and send its signal."""
+        _HANDLERS[type(event)](event)
+
+
+def _job_started(event: events.JobStarted) -> None:
+    if signals.job_started.has_listeners(type(event.job)):
+        _send(signals.job_started, event.job)
+
+
+def _job_progressed(event: events.JobProgressed) -> None:
+    _send(signals.job_progressed, event.job, progress=dict(event.progress))
+
+
+def _job_ended(event: events.JobEnded) -> None:
+    _ENDING_HANDLERS[type(event.ending)](event.job, event.ending)
+
+
+def _completed(job: Job, ending: Completed) -> None:
+    if logger.isEnabledFor(logging.DEBUG):
+        _log(logging.DEBUG, "completed", job, run_ms=round(ending.run_seconds * 1000, 1))
+    if signals.job_completed.has_listeners(type(job)):
+        _send(signals.job_completed, job, results=from_json(ending.results_json))
+
+
+def _retried(job: Job, ending: Retried) -> None:
+    _log(
+        logging.WARNING,
+        "failed, will be retried",
+        job,
+        error_code=ending.failure.error_code,
+        retry=f"{ending.retry_count}/{job.max_retries}",
+        retry_in_s=round(ending.delay_seconds, 1),
+    )
+    _send(
+        signals.job_retried,
+        job,
+        failure=ending.failure,
+        retry_count=ending.retry_count,
+        delay_seconds=ending.delay_seconds,
+    )
+
+
+def _failed(job: Job, ending: Failed) -> None:
+    _log(logging.ERROR, "failed for good", job, error_code=ending.failure.error_code)
+    _send(signals.job_failed, job, failure=ending.failure)
+
+
+def _cancelled(job: Job, _ending: Cancelled) -> None:
+    _log(logging.INFO, "cancelled", job)
+    _send(signals.job_cancelled, job)
+
+
+def _given_back(job: Job, ending: GivenBack) -> None:
+    level = logging.WARNING if ending.crashed else logging.DEBUG
+    _log(level, "given back", job, crashed=ending.crashed)
+
+
+def _refused(event: events.EndingRefused) -> None:
+    _log(
+        logging.WARNING,
+        "ended too late, its ending was refused",
+        event.job,
+        attempt=event.ending.claim.attempt,
+    )
+
+
+def _solo(event: events.SoloStarted) -> None:
+    _log(logging.WARNING, "runs alone, because its worker process died before", event.job)
+
+
+def _claimed(event: events.JobsClaimed) -> None:
+    if event.by_scan:
+        _say(logging.DEBUG, "woken by scan", claimed=event.count)
+
+
+_ENDING_HANDLERS: dict[type[Ending], Callable[[Any, Any], None]] = {
+    Completed: _completed,
+    Retried: _retried,
+    Failed: _failed,
+    Cancelled: _cancelled,
+    GivenBack: _given_back,
+}
+_HANDLERS: dict[type, Callable[[Any], None]] = {
+    events.JobStarted: _job_started,
+    events.JobProgressed: _job_progressed,
+    events.JobEnded: _job_ended,
+    events.EndingRefused: _refused,
+    events.SoloStarted: _solo,
+    events.JobsClaimed: _claimed,
+    events.WorkerStarted: lambda e: _say(logging.INFO, "worker started", worker=e.worker_id),
+    events.WorkerStopped: lambda e: _say(
+        logging.INFO, "worker stopped", worker=e.worker_id, given_back=e.given_back
+    ),
+    events.WorkerDied: lambda e: _say(
+        logging.WARNING, "rescued the jobs of dead workers", jobs=e.rescued, workers=len(e.worker_ids)
+    ),
+    events.StaleJobsFound: lambda e: _say(logging.WARNING, "ended jobs that went silent", jobs=e.count),
+    events.OrphanedJobsHinted: lambda e: _say(logging.INFO, "hinted jobs that nobody claimed", jobs=e.count),
+    events.LostClaimsGivenBack: lambda e: _say(
+        logging.WARNING, "gave back claims whose commit had no reply", jobs=e.count
+    ),
+    events.LeaseLost: lambda e: _say(
+        logging.ERROR, "was taken for dead, goes on as a new worker", old=e.worker_id, new=e.new_worker_id
+    ),
+    events.StoreUnavailable: lambda e: _say(
+        logging.ERROR, "the database does not answer", during=e.operation, error=type(e.error).__name__
+    ),
+    events.StoreBack: lambda e: _say(logging.INFO, "the database answers again", during=e.operation),
+    events.HintsUnavailable: lambda e: _say(
+        logging.WARNING, "Redis does not answer, jobs are found by scanning", error=type(e.error).__name__
+    ),
+}
+
+
+def _send(signal: Signal, job: Job, **payload: Any) -> None:
+    signal.send_robust(sender=type(job), job=job, **payload)
+
+
+def _log(level: int, what: str, job: Job, **fields: Any) -> None:
+    _say(level, f"job {what}", job_id=str(job.id), job_type=job.job_type, **fields)
+
+
+def _say(level: int, what: str, **fields: Any) -> None:
+    """Log ``what`` with its fields: as text behind it, and as attributes for a structured formatter."""
+    text = " ".join(f"{key}={value}" for key, value in fields.items())
+    logger.log(level, "%s %s", what, text, extra={"pleme_event": what, "pleme_fields": fields})

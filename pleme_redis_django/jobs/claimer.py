@@ -1,0 +1,257 @@
+"""Claimer: decides when to claim, how many, and for which lane; the one thread that claims."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from pleme_redis_django.jobs.context import JobContext
+from pleme_redis_django.jobs.events import EventSink, JobsClaimed
+from pleme_redis_django.jobs.holdings import HeldJob, Holdings
+from pleme_redis_django.jobs.identity import WorkerIdentity
+from pleme_redis_django.jobs.job import Job
+from pleme_redis_django.jobs.lanes import Lane, given_back
+from pleme_redis_django.jobs.pace import MAX_CLAIM, Pace
+from pleme_redis_django.jobs.patience import Patience
+from pleme_redis_django.jobs.solo import SoloTurns
+from pleme_redis_django.jobs.store import JobSelection, JobStore
+
+PROMOTE_LIMIT = 1000
+
+# A lane whose jobs have waited for so long has slowed down: others may have free slots for them.
+HOARDED_AFTER_SECONDS = 1.0
+# While the lease is not current nothing may be claimed; this is how soon that is asked again.
+LEASE_CHECK_SECONDS = 0.25
+
+
+class LaneFeed:
+    """A lane with what the claimer knows of it."""
+
+    def __init__(self, lane: Lane, now: float) -> None:
+        self.lane = lane
+        self.pace = Pace(now)
+        self.dry = False
+        """Whether the last claim took all that was ready."""
+        self.fed_at = now
+
+    def room(self) -> int:
+        """Return how many jobs to claim now: 0 while enough of them wait already."""
+        prefetch = self.pace.prefetch()
+        self.lane.low_water = -1 if self.dry else prefetch // 2
+        if prefetch and self.lane.waiting() > prefetch // 2:
+            return 0
+        return min(max(self.lane.slots + prefetch - self.lane.unfinished(), 0), MAX_CLAIM)
+
+    def has_free_slot(self) -> bool:
+        return self.lane.unfinished() < self.lane.slots
+
+    def hoards(self, now: float) -> bool:
+        return now - self.fed_at > HOARDED_AFTER_SECONDS and self.lane.waiting() > 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimerDuties:
+    """What the claimer calls besides the store."""
+
+    may_claim: Callable[[], bool]
+    on_progress: Callable[[JobContext], None]
+    finish: Callable[..., None]
+    nudge: Callable[[], None]
+    set_room: Callable[[bool], None]
+
+
+class Claimer:
+    """Feeds the lanes from the store: woken by hints, free slots, due times and its own scans."""
+
+    def __init__(
+        self,
+        store: JobStore[Any],
+        lanes: Sequence[Lane],
+        holdings: Holdings,
+        identity: WorkerIdentity,
+        sink: EventSink,
+        duties: ClaimerDuties,
+        *,
+        selection: JobSelection,
+        scan_seconds: float,
+        burst: bool = False,
+    ) -> None:
+        now = time.monotonic()
+        self._store = store
+        self._feeds = [LaneFeed(lane, now) for lane in lanes]
+        self._holdings = holdings
+        self._identity = identity
+        self._sink = sink
+        self._duties = duties
+        self._selection = selection
+        self._scan_seconds = scan_seconds
+        self._burst = burst
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._hinted = False
+        self._hint_to_pass_on = False
+        self._next_scan = now
+        self._next_due = float("inf")
+        self._solo = SoloTurns(self, store, holdings, sink)
+        self._patience = Patience("claim", sink, self._stopping)
+        self._thread = threading.Thread(target=self._run, name="pleme-claimer", daemon=True)
+        self.dry = threading.Event()
+        """Set in burst mode once nothing is ready, nothing is held and nothing waits to run alone."""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Claim no more; when this returns, every claimed job is in a lane or held."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def wake(self) -> None:
+        """Look at the lanes again; from any thread."""
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def hint(self) -> None:
+        """Claim soon: something is ready."""
+        self._hinted = True
+        self._wake.set()
+
+    def scan_soon(self) -> None:
+        """Look ahead soon: something may have become due, ready, or a suspect."""
+        self._next_scan = 0.0
+        self._wake.set()
+
+    def note_due(self, delay_seconds: float) -> None:
+        """Take note that a job becomes due after a delay."""
+        self._next_due = min(self._next_due, time.monotonic() + delay_seconds)
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                wait_seconds = self._turn()
+            except Exception as error:
+                self._patience.wait_after(error)
+                self._next_scan = 0.0
+                continue
+            self._patience.succeeded()
+            self._wake.wait(wait_seconds)
+            self._wake.clear()
+
+    def _turn(self) -> float:
+        """Do what is to be done now; return for how many seconds there is nothing more."""
+        if not self._duties.may_claim():
+            return LEASE_CHECK_SECONDS
+        by_scan = self._take_hint_or_scan()
+        if time.monotonic() >= self._next_due:
+            self._promote()
+        if self._solo.pending and (wait_seconds := self._solo.turn()) is not None:
+            return wait_seconds
+        for feed in self._feeds:
+            self._feed(feed, by_scan)
+        self._pass_hint_on()
+        return self._rest()
+
+    def _take_hint_or_scan(self) -> bool:
+        """Note what is known to be ready; return whether a scan, not a hint, found it."""
+        if self._hinted:
+            self._hinted = False
+            self._hint_to_pass_on = True
+            self._expect_work()
+        if time.monotonic() < self._next_scan:
+            return False
+        self._next_scan = time.monotonic() + self._scan_seconds
+        return self._look_ahead()
+
+    def _look_ahead(self) -> bool:
+        outlook = self._store.look_ahead(self._selection)
+        due_in = outlook.due_in_seconds
+        self._next_due = time.monotonic() + due_in if due_in is not None else float("inf")
+        self._solo.pending = self._solo.pending or outlook.suspects
+        if outlook.ready:
+            self._expect_work()
+        return outlook.ready
+
+    def _promote(self) -> None:
+        if self._store.promote_due_jobs(PROMOTE_LIMIT):
+            self._expect_work()
+            self._hint_to_pass_on = True
+        # What is due after these is not known until the next look ahead.
+        self._look_ahead()
+
+    def _expect_work(self) -> None:
+        for feed in self._feeds:
+            feed.dry = False
+
+    def _feed(self, feed: LaneFeed, by_scan: bool) -> None:
+        now = time.monotonic()
+        feed.pace.update(feed.lane.ended(), now)
+        if feed.hoards(now):
+            self._give_back(feed.lane.take_waiting())
+        room = feed.room()
+        if feed.dry or not room:
+            return
+        claimed = self.claim(room, job_types=feed.lane.job_types)
+        feed.dry = len(claimed) < room
+        feed.fed_at = now
+        if claimed:
+            feed.lane.submit(claimed)
+            self._sink.emit(JobsClaimed(self._identity.worker_id, len(claimed), by_scan))
+        feed.room()  # The low-water mark follows from whether this claim was dry.
+
+    def claim(
+        self, limit: int, *, job_types: frozenset[str] | None = None, suspects: bool = False
+    ) -> list[HeldJob]:
+        """Claim jobs and hold them."""
+        selection = dataclasses.replace(
+            self._selection, job_types=job_types or self._selection.job_types, suspects=suspects
+        )
+        jobs = self._store.claim_jobs(self._identity.worker_id, limit, selection)
+        held = [self._hold(job) for job in jobs]
+        self._holdings.add(held)
+        return held
+
+    def submit_alone(self, held: HeldJob) -> None:
+        """Give one job to the lane that runs its type."""
+        self._lane_of(held.context.job).submit([held])
+
+    def _hold(self, job: Job) -> HeldJob:
+        claim = job.claim
+        if claim is None:
+            raise TypeError(f"{type(self._store).__name__} returned a claimed job whose .claim is None.")
+        return HeldJob(JobContext(job, claim, self._duties.on_progress), time.monotonic())
+
+    def _lane_of(self, job: Job) -> Lane:
+        for feed in self._feeds:
+            if feed.lane.job_types is not None and job.job_type in feed.lane.job_types:
+                return feed.lane
+        return self._feeds[0].lane
+
+    def _give_back(self, jobs: Iterable[HeldJob]) -> None:
+        for held in jobs:
+            self._duties.finish(held, given_back(held))
+
+    def _pass_hint_on(self) -> None:
+        """Wake another process when this one is full and more is ready than it could take."""
+        if self._hint_to_pass_on:
+            self._hint_to_pass_on = False
+            if any(not feed.dry for feed in self._feeds):
+                self._duties.nudge()
+
+    def _rest(self) -> float:
+        now = time.monotonic()
+        self._duties.set_room(any(feed.has_free_slot() for feed in self._feeds))
+        if self._burst and self._is_done():
+            self.dry.set()
+        wait_seconds = min(self._next_scan, self._next_due) - now
+        if any(feed.lane.waiting() for feed in self._feeds):
+            wait_seconds = min(wait_seconds, HOARDED_AFTER_SECONDS)
+        return max(wait_seconds, 0.0)
+
+    def _is_done(self) -> bool:
+        return all(feed.dry for feed in self._feeds) and not len(self._holdings) and not self._solo.pending

@@ -1,0 +1,154 @@
+"""What the engine tells the world: one value per event, emitted to one sink.
+
+The engine writes no log line and sends no signal itself. Events carry ids and counts, and jobs by
+reference; what a sink prints of them is its own business (ids, never payloads).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pleme_redis_django.jobs.endings import Ending
+from pleme_redis_django.jobs.job import Job
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    worker_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerStopped:
+    worker_id: str
+    given_back: int
+    """Jobs that were claimed and are ready again."""
+    handed_back_running: int
+    """How many of them had started."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobsClaimed:
+    worker_id: str
+    count: int
+    by_scan: bool
+    """Whether a scan found them, rather than a hint or a free slot: what layer 1 is for."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobStarted:
+    job: Job
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobProgressed:
+    job: Job
+    progress: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobEnded:
+    job: Job
+    ending: Ending
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EndingRefused:
+    """The job was no longer this worker's: another one has it, or has finished it."""
+
+    job: Job
+    ending: Ending
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """A process stopped giving signs of life, and its jobs were taken from it."""
+
+    worker_ids: tuple[str, ...]
+    rescued: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StaleJobsFound:
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OrphanedJobsHinted:
+    """Ready jobs that nobody had claimed were hinted again."""
+
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LostClaimsGivenBack:
+    """Rows that were RUNNING under this worker's id, and that it did not hold."""
+
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """This process was silent for too long, and others may have its jobs."""
+
+    worker_id: str
+    new_worker_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoreUnavailable:
+    operation: str
+    error: BaseException
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoreBack:
+    operation: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HintsUnavailable:
+    """Redis did not answer; ready jobs are found by scanning until it does."""
+
+    error: BaseException
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SoloStarted:
+    """A job whose process died before runs alone in this one."""
+
+    job: Job
+
+
+Event = (
+    WorkerStarted
+    | WorkerStopped
+    | JobsClaimed
+    | JobStarted
+    | JobProgressed
+    | JobEnded
+    | EndingRefused
+    | WorkerDied
+    | StaleJobsFound
+    | OrphanedJobsHinted
+    | LostClaimsGivenBack
+    | LeaseLost
+    | StoreUnavailable
+    | StoreBack
+    | HintsUnavailable
+    | SoloStarted
+)
+
+
+class EventSink(Protocol):
+    """Where events go. ``emit`` must be quick, thread-safe, and must not raise."""
+
+    def emit(self, event: Event, /) -> None: ...
+
+
+class NullSink:
+    """A sink for those who do not care."""
+
+    def emit(self, event: Event, /) -> None:
+        """Do nothing."""

@@ -1,0 +1,105 @@
+"""Heartbeat: proves that this process lives, and knows when it may no longer believe so itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from pleme_redis_django.jobs.events import EventSink, LeaseLost
+from pleme_redis_django.jobs.holdings import Holdings
+from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry
+from pleme_redis_django.jobs.patience import Patience
+from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
+
+Clock = Callable[[], float]
+
+
+class Heartbeat:
+    """The thread that renews the lease; ``is_current`` gates every claim and every start."""
+
+    def __init__(
+        self,
+        registry: WorkerRegistry,
+        identity: WorkerIdentity,
+        holdings: Holdings,
+        config: WorkerPoolConfig,
+        sink: EventSink,
+        *,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._identity = identity
+        self._holdings = holdings
+        self._sink = sink
+        self._interval_seconds = config.heartbeat_seconds
+        self._lease_seconds = config.lease_seconds
+        self._clock = clock
+        self._renewed_at = float("-inf")
+        self._unbroken_since = float("-inf")
+        self._stopping = threading.Event()
+        self._patience = Patience("heartbeat", sink, self._stopping)
+        self._thread = threading.Thread(target=self._run, name="pleme-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, which registers the process first; until then no lease is current."""
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Stop beating, and record the end in good order."""
+        self._stopping.set()
+        self._thread.join(timeout_seconds)
+
+    def is_current(self) -> bool:
+        """Whether nobody can have declared this process dead."""
+        return self._clock() - self._renewed_at < self._lease_seconds
+
+    def is_unbroken(self) -> bool:
+        """Whether every beat of the last lease came through: only then may this process sweep.
+
+        After a database outage every process looks silent. Whoever swept at once would take the
+        jobs of all live ones; one lease later the live ones have beaten again.
+        """
+        now = self._clock()
+        return self.is_current() and now - self._unbroken_since >= self._lease_seconds
+
+    def _run(self) -> None:
+        registered = False
+        while not self._stopping.is_set():
+            try:
+                if registered:
+                    self.beat()
+                else:
+                    self.register()
+                    registered = True
+            except Exception as error:
+                self._patience.wait_after(error)
+                continue
+            self._patience.succeeded()
+            self._stopping.wait(self._interval_seconds)
+        self._leave(registered)
+
+    def register(self) -> None:
+        """Record the process; from then on the lease is current."""
+        sent_at = self._clock()
+        self._registry.register(self._identity.describe())
+        self._renewed_at = self._unbroken_since = sent_at
+
+    def beat(self) -> None:
+        """Renew the lease, or register anew when the process was declared dead."""
+        sent_at = self._clock()
+        if not self._registry.heartbeat(self._identity.worker_id, len(self._holdings)):
+            old = self._identity.worker_id
+            self._sink.emit(LeaseLost(old, self._identity.renew()))
+            self.register()
+            return
+        if sent_at - self._renewed_at >= self._lease_seconds:
+            self._unbroken_since = sent_at
+        self._renewed_at = sent_at
+
+    def _leave(self, registered: bool) -> None:
+        if registered and not len(self._holdings):
+            try:
+                self._registry.deregister(self._identity.worker_id)
+            except Exception as error:
+                self._patience.report(error)

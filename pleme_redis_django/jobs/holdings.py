@@ -1,0 +1,71 @@
+"""Holdings: the jobs that this process has claimed and whose endings are not accepted yet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from uuid import UUID
+
+from pleme_redis_django.jobs.context import JobContext
+
+
+class HeldJob:
+    """A claimed job on its way through the process."""
+
+    __slots__ = ("claimed_at", "context", "handed_back", "start_recorded", "started_at")
+
+    def __init__(self, context: JobContext, claimed_at: float) -> None:
+        self.context = context
+        self.claimed_at = claimed_at
+        """Monotonic seconds; when the claim came back from the store."""
+        self.started_at: float | None = None
+        """Monotonic seconds; None until a slot takes the job."""
+        self.start_recorded = False
+        self.handed_back = False
+        """Whether shutdown gave the job away while its handler was still running."""
+
+
+class Holdings:
+    """Held jobs by id; safe to use from every thread of the process."""
+
+    def __init__(self) -> None:
+        self._held: dict[UUID, HeldJob] = {}
+        self._lock = threading.Lock()
+        self._empty = threading.Condition(self._lock)
+
+    def add(self, jobs: Iterable[HeldJob]) -> None:
+        """Hold jobs that were just claimed."""
+        with self._lock:
+            self._held.update((held.context.job.id, held) for held in jobs)
+
+    def remove(self, jobs: Iterable[HeldJob]) -> None:
+        """Let go of jobs whose endings the store has answered."""
+        with self._lock:
+            for held in jobs:
+                # A rescued job may be held anew, by a later claim of this very process.
+                if self._held.get(held.context.job.id) is held:
+                    del self._held[held.context.job.id]
+            if not self._held:
+                self._empty.notify_all()
+
+    def wait_until_empty(self, timeout_seconds: float) -> bool:
+        """Wait until nothing is held; return whether that came in time."""
+        with self._lock:
+            return self._empty.wait_for(lambda: not self._held, timeout_seconds)
+
+    def all(self) -> list[HeldJob]:
+        """Return what is held now."""
+        with self._lock:
+            return list(self._held.values())
+
+    def running(self) -> list[HeldJob]:
+        """Return what has started and not ended."""
+        return [held for held in self.all() if held.started_at is not None]
+
+    def holds(self, job_id: UUID, attempt: int) -> bool:
+        """Whether this very attempt is held."""
+        held = self._held.get(job_id)
+        return held is not None and held.context.claim.attempt == attempt
+
+    def __len__(self) -> int:
+        return len(self._held)

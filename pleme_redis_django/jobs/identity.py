@@ -1,0 +1,95 @@
+"""WorkerIdentity: the id under which a process claims, and what it tells of itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from typing import Protocol
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerDescription:
+    """What the registry of worker processes stores of one."""
+
+    worker_id: str
+    pool: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    product: str | None
+    slots: int
+    release: str
+
+
+class WorkerIdentity:
+    """The id of this process among all workers. It is renewed when the process was taken for dead."""
+
+    def __init__(
+        self,
+        worker_id: str | None = None,
+        *,
+        pool: str = "default",
+        queues: Sequence[str] = (),
+        product: str | None = None,
+        slots: int = 0,
+        release: str = "",
+    ) -> None:
+        self.worker_id = worker_id or str(uuid.uuid4())
+        self._pool = pool
+        self._queues = tuple(queues)
+        self._product = product
+        self._slots = slots
+        self._release = release
+
+    def renew(self) -> str:
+        """Take a new id, so that nothing claimed under the old one can be written any more."""
+        self.worker_id = str(uuid.uuid4())
+        return self.worker_id
+
+    def describe(self) -> WorkerDescription:
+        """Return what others may know of this process."""
+        return WorkerDescription(
+            worker_id=self.worker_id,
+            pool=self._pool,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=self._queues,
+            product=self._product,
+            slots=self._slots,
+            release=self._release,
+        )
+
+
+class WorkerRegistry(Protocol):
+    """Which worker processes live, by the store's clock. Methods may be called from any thread."""
+
+    def register(self, worker: WorkerDescription) -> None:
+        """Record a process that is about to claim."""
+        ...
+
+    def heartbeat(self, worker_id: str, running: int) -> bool:
+        """Prove that the process lives; False when it was declared dead, and has to register anew."""
+        ...
+
+    def deregister(self, worker_id: str) -> None:
+        """Record that the process has ended in good order and holds nothing."""
+        ...
+
+    def declare_dead(self, worker_ids: Sequence[str]) -> None:
+        """Record that these processes have ended, known for certain (their exit was seen)."""
+        ...
+
+    def sweep(self, lease_seconds: float) -> Sequence[str]:
+        """Declare dead who was silent for a lease; return every worker that died within a day.
+
+        Workers that died earlier are named again, because a claim of theirs that was under way
+        may have been committed after its jobs were rescued.
+        """
+        ...
+
+    def elect(self, role: str, worker_id: str, term_seconds: float) -> bool:
+        """Whether this worker holds ``role`` in the cluster, for a term that the call renews."""
+        ...

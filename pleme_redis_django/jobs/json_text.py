@@ -1,0 +1,104 @@
+"""JSON as PostgreSQL's jsonb keeps it: refuses whatever would fail there or come back changed.
+
+Refused: what JSON has no form for, tuples and sets, keys that are no strings, NaN and infinities,
+NUL characters, lone surrogates, nesting past what the parser takes, and texts over a size limit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode_canonically = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+).encode
+_decode = json.loads
+
+# PostgreSQL can store neither in a text or a jsonb value.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_ESCAPED_NUL = "\\u0000"
+
+
+class NotJson(ValueError):
+    """A value cannot be stored as JSON and read back the same; the message says where and why."""
+
+
+def to_json(value: Any, *, max_bytes: int) -> str:
+    """Return ``value`` as compact JSON text that reads back equal to it.
+
+    Raises NotJson for anything else, and when the text is longer than ``max_bytes`` in UTF-8.
+    """
+    try:
+        text = _encode(value)
+        size = len(text) if text.isascii() else len(text.encode())
+        unchanged = _ESCAPED_NUL not in text and _decode(text) == value
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotJson(_fault_of(value) or f"it is no JSON: {error}") from None
+    if not unchanged and (fault := _fault_of(value)):
+        raise NotJson(fault)
+    if size > max_bytes:
+        raise NotJson(f"it is {size:,} bytes as JSON, and the limit is {max_bytes:,}")
+    return text
+
+
+def canonical_json(value: Any) -> str:
+    """Return ``value`` as JSON text that is the same for equal values: keys sorted, no spaces."""
+    return _encode_canonically(value)
+
+
+def from_json(text: str) -> Any:
+    """Return the value of a JSON text."""
+    return _decode(text)
+
+
+def storable_text(text: str, *, max_bytes: int) -> str:
+    """Return ``text`` without NULs and lone surrogates, cut to ``max_bytes`` in UTF-8 with a mark."""
+    text = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text[:max_bytes])
+    encoded = text.encode()
+    if len(encoded) <= max_bytes:
+        return text
+    mark = " [cut]"
+    return encoded[: max_bytes - len(mark)].decode(errors="ignore") + mark
+
+
+def _fault_of(value: Any) -> str | None:
+    """Return where and why ``value`` is not accepted: the first fault found, or None."""
+    try:
+        return _fault_at(value, "")
+    except RecursionError:
+        return "it is nested too deeply"
+
+
+def _fault_at(value: Any, path: str) -> str | None:
+    where = f"at {path} " if path else ""
+    if value is None or isinstance(value, bool | int):
+        return None
+    if isinstance(value, float):
+        return None if value - value == 0 else f"{where}{value} has no form in JSON"
+    if isinstance(value, str):
+        return _fault_in_text(value, where)
+    if isinstance(value, Mapping):
+        return _fault_in_mapping(value, path, where)
+    if isinstance(value, list):
+        faults = (_fault_at(item, f"{path}[{index}]") for index, item in enumerate(value))
+        return next(filter(None, faults), None)
+    advice = "use a list" if isinstance(value, tuple | set) else "pass text, a number or an id instead"
+    return f"{where}a {type(value).__name__} does not survive JSON: {advice}"
+
+
+def _fault_in_text(text: str, where: str) -> str | None:
+    found = _UNSTORABLE.search(text)
+    return f"{where}the text holds {found[0]!a}, which PostgreSQL cannot store" if found else None
+
+
+def _fault_in_mapping(mapping: Mapping[Any, Any], path: str, where: str) -> str | None:
+    for key, item in mapping.items():
+        if not isinstance(key, str):
+            return f"{where}the key {key!r} is no string, and JSON would turn it into one"
+        fault = _fault_in_text(key, where) or _fault_at(item, f"{path}.{key}" if path else key)
+        if fault:
+            return fault
+    return None

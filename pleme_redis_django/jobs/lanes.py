@@ -1,0 +1,232 @@
+"""Lanes: where claimed jobs wait for a slot and run; threads for sync handlers, a loop for async.
+
+A lane's counters have one writer each, and readers that may see them a moment late: no lock is
+taken per job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pleme_redis_django.jobs.endings import Ending, GivenBack
+from pleme_redis_django.jobs.events import EventSink, JobStarted
+from pleme_redis_django.jobs.holdings import HeldJob
+from pleme_redis_django.jobs.runner import JobRunner
+
+
+class Lane(Protocol):
+    """Slots of one kind, and the jobs that wait for them."""
+
+    slots: int
+    job_types: frozenset[str] | None
+    """Types that may be claimed for this lane; None: every type."""
+    low_water: int
+    """``on_low`` is called when no more jobs than this wait; -1: never."""
+
+    def start(self) -> None: ...
+    def submit(self, jobs: Sequence[HeldJob]) -> None: ...
+    def waiting(self) -> int: ...
+    def unfinished(self) -> int: ...
+    def ended(self) -> int: ...
+    def take_waiting(self) -> list[HeldJob]: ...
+    def stop(self) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LaneDuties:
+    """What a lane calls: it runs jobs, and decides nothing about them."""
+
+    runner: JobRunner
+    finish: Callable[[HeldJob, Ending], None]
+    sink: EventSink
+    may_start: Callable[[], bool]
+    on_low: Callable[[], None]
+
+
+class _CountingLane:
+    def __init__(self, slots: int, duties: LaneDuties, job_types: frozenset[str] | None = None) -> None:
+        self.slots = slots
+        self.job_types = job_types
+        self.low_water = -1
+        self._duties = duties
+        self._submitted = 0
+        self._taken = 0
+
+    def _begin(self, held: HeldJob) -> bool:
+        """Start a job, or give it back when this process may not start any."""
+        if not self._duties.may_start():
+            self._duties.finish(held, given_back(held))
+            return False
+        held.started_at = time.monotonic()
+        self._duties.sink.emit(JobStarted(held.context.job))
+        return True
+
+
+class ThreadLane(_CountingLane):
+    """Runs sync handlers, each in one of ``slots`` threads."""
+
+    def __init__(self, slots: int, duties: LaneDuties, job_types: frozenset[str] | None = None) -> None:
+        super().__init__(slots, duties, job_types)
+        self._inbox: queue.SimpleQueue[HeldJob | None] = queue.SimpleQueue()
+        self._ended = [0] * self.slots
+        self._threads = [
+            threading.Thread(target=self._work, args=(index,), name=f"pleme-job-{index}", daemon=True)
+            for index in range(self.slots)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, jobs: Sequence[HeldJob]) -> None:
+        """Take jobs to run, first ones first."""
+        self._submitted += len(jobs)
+        for held in jobs:
+            self._inbox.put(held)
+
+    def waiting(self) -> int:
+        """Return how many jobs wait for a slot."""
+        return self._inbox.qsize()
+
+    def unfinished(self) -> int:
+        """Return how many jobs wait or run."""
+        return self._submitted - self._taken - sum(self._ended)
+
+    def ended(self) -> int:
+        """Return how many jobs have ended since the start."""
+        return sum(self._ended)
+
+    def take_waiting(self) -> list[HeldJob]:
+        """Take back the jobs that have not started."""
+        taken: list[HeldJob] = []
+        while True:
+            try:
+                held = self._inbox.get_nowait()
+            except queue.Empty:
+                self._taken += len(taken)
+                return taken
+            if held is not None:
+                taken.append(held)
+
+    def stop(self) -> None:
+        """Let each thread end after the job it is running; they are not waited for."""
+        for _thread in self._threads:
+            self._inbox.put(None)
+
+    def _work(self, index: int) -> None:
+        inbox, run, finish = self._inbox, self._duties.runner.run, self._duties.finish
+        while (held := inbox.get()) is not None:
+            if self._begin(held):
+                finish(held, run(held.context))
+            self._ended[index] += 1
+            if inbox.qsize() <= self.low_water:
+                self._duties.on_low()
+
+
+class LoopLane(_CountingLane):
+    """Runs async handlers, up to ``slots`` at once, in one event loop in a thread of its own."""
+
+    def __init__(self, slots: int, duties: LaneDuties, job_types: frozenset[str] | None = None) -> None:
+        super().__init__(slots, duties, job_types)
+        self._inbox: deque[HeldJob] = deque()
+        self._tasks: dict[asyncio.Task[None], HeldJob] = {}
+        self._ended = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop, name="pleme-async-jobs", daemon=True)
+
+    def start(self) -> None:
+        """Start the loop's thread."""
+        self._thread.start()
+
+    def submit(self, jobs: Sequence[HeldJob]) -> None:
+        """Take jobs to run, first ones first."""
+        self._submitted += len(jobs)
+        self._inbox.extend(jobs)
+        self._loop.call_soon_threadsafe(self._fill_slots)
+
+    def waiting(self) -> int:
+        """Return how many jobs wait for a slot."""
+        return len(self._inbox)
+
+    def unfinished(self) -> int:
+        """Return how many jobs wait or run."""
+        return self._submitted - self._taken - self._ended
+
+    def ended(self) -> int:
+        """Return how many jobs have ended since the start."""
+        return self._ended
+
+    def take_waiting(self) -> list[HeldJob]:
+        """Take back the jobs that have not started."""
+        taken: list[HeldJob] = []
+        while self._inbox:
+            try:
+                taken.append(self._inbox.popleft())
+            except IndexError:
+                break
+        self._taken += len(taken)
+        return taken
+
+    def cancel(self, held: HeldJob) -> None:
+        """Cancel the task of a running job, from any thread."""
+        self._loop.call_soon_threadsafe(self._cancel, held)
+
+    def stop(self) -> None:
+        """Let the loop end once its tasks have; it is not waited for."""
+        self._loop.call_soon_threadsafe(self._stop_when_done)
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    def _fill_slots(self) -> None:
+        while self._inbox and len(self._tasks) < self.slots:
+            try:
+                held = self._inbox.popleft()
+            except IndexError:
+                return
+            task = self._loop.create_task(self._work(held))
+            self._tasks[task] = held
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        held = self._tasks.pop(task)
+        if task.cancelled():
+            # Cancelled before its first step, so that no ending came out of it.
+            self._duties.finish(held, given_back(held))
+        self._ended += 1
+        self._fill_slots()
+        if len(self._inbox) <= self.low_water:
+            self._duties.on_low()
+
+    async def _work(self, held: HeldJob) -> None:
+        if self._begin(held):
+            self._duties.finish(held, await self._duties.runner.arun(held.context))
+
+    def _cancel(self, held: HeldJob) -> None:
+        for task, running in self._tasks.items():
+            if running is held:
+                task.cancel()
+
+    def _stop_when_done(self) -> None:
+        if self._tasks:
+            next(iter(self._tasks)).add_done_callback(lambda _task: self._stop_when_done())
+        else:
+            self._loop.stop()
+
+
+def given_back(held: HeldJob) -> GivenBack:
+    """Return the ending of a job that was claimed and shall run elsewhere or later."""
+    return GivenBack(job_id=held.context.job.id, claim=held.context.claim)

@@ -1,0 +1,224 @@
+"""Maintenance: the thread that finds what got stuck, in this process and in the cluster.
+
+Every sweep: records jobs that have run for a second, gives back rows that are RUNNING under this
+worker's id and not held by it, learns of requested cancels; one elected worker rescues the jobs
+of dead ones. Every stale check, one elected worker ends jobs that went silent, and hints again
+what nobody claimed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pleme_redis_django.jobs.endings import Ending, GivenBack
+from pleme_redis_django.jobs.events import (
+    EventSink,
+    JobEnded,
+    LostClaimsGivenBack,
+    OrphanedJobsHinted,
+    StaleJobsFound,
+    WorkerDied,
+)
+from pleme_redis_django.jobs.heartbeat import Heartbeat
+from pleme_redis_django.jobs.hints import HintQueue
+from pleme_redis_django.jobs.holdings import HeldJob, Holdings
+from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry
+from pleme_redis_django.jobs.job import Job
+from pleme_redis_django.jobs.patience import Patience
+from pleme_redis_django.jobs.rescue import ending_after_death, ending_of_stale
+from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
+
+SWEEPER_ROLE = "sweeper"
+CARETAKER_ROLE = "caretaker"
+RESCUE_BATCH = 500
+# A job that has run for so long is worth a write of its own that says when it started.
+RECORD_START_AFTER_SECONDS = 1.0
+# A worker that has claimed nothing has nothing to reconcile; it still looks now and then.
+IDLE_RECONCILE_SECONDS = 30.0
+
+
+class Maintenance:
+    """Layers 3 and 4 of what keeps jobs from being stuck, and the reconciliation of claims."""
+
+    def __init__(
+        self,
+        store: JobStore[Any],
+        registry: WorkerRegistry | None,
+        heartbeat: Heartbeat | None,
+        hints: HintQueue | None,
+        holdings: Holdings,
+        identity: WorkerIdentity,
+        config: WorkerPoolConfig,
+        sink: EventSink,
+        *,
+        on_rescue: Callable[[], None] = lambda: None,
+        on_cancel: Callable[[HeldJob], None] = lambda held: None,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._heartbeat = heartbeat
+        self._hints = hints
+        self._holdings = holdings
+        self._identity = identity
+        self._config = config
+        self._sink = sink
+        self._on_rescue = on_rescue
+        self._on_cancel = on_cancel
+        self._next_stale_check = time.monotonic() + config.stale_check_interval_seconds
+        self._next_idle_reconcile = 0.0
+        self._suspicious: set[tuple[Any, int]] = set()
+        self._seen_dying: list[str] = []
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._patience = Patience("maintenance", sink, self._stopping)
+        self._thread = threading.Thread(target=self._run, name="pleme-maintenance", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End the thread after the step that it is at."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(timeout_seconds)
+
+    def note_death(self, worker_id: str) -> None:
+        """Rescue the jobs of a worker whose end was seen, at once; from any thread."""
+        self._seen_dying.append(worker_id)
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(self._config.lease_sweep_seconds)
+            self._wake.clear()
+            if self._stopping.is_set():
+                return
+            try:
+                self.turn()
+            except Exception as error:
+                self._patience.wait_after(error)
+                continue
+            self._patience.succeeded()
+
+    def turn(self) -> None:
+        """Do one round of everything that is due."""
+        self._rescue_jobs_of_seen_dead()
+        self._record_starts()
+        self._reconcile()
+        if self._may_sweep() and self._is_elected(SWEEPER_ROLE, self._config.lease_sweep_seconds):
+            self.rescue_jobs_of_the_dead()
+        now = time.monotonic()
+        if now >= self._next_stale_check:
+            self._next_stale_check = now + self._config.stale_check_interval_seconds
+            if self._is_elected(CARETAKER_ROLE, self._config.stale_check_interval_seconds):
+                self.end_stale_jobs()
+                self.hint_orphaned_jobs()
+
+    def _rescue_jobs_of_seen_dead(self) -> None:
+        if self._seen_dying and self._registry is not None:
+            seen = list(self._seen_dying)
+            self._registry.declare_dead(seen)
+            self.rescue_jobs_of(seen)
+            del self._seen_dying[: len(seen)]
+
+    def rescue_jobs_of_the_dead(self) -> int:
+        """Make the jobs of dead workers ready again, or end them; return how many."""
+        assert self._registry is not None
+        dead = self._registry.sweep(self._config.lease_seconds)
+        return self.rescue_jobs_of(dead) if dead else 0
+
+    def rescue_jobs_of(self, worker_ids: Sequence[str]) -> int:
+        """Rescue every RUNNING job of these workers; return how many were."""
+        jobs = self._store.find_jobs_of(worker_ids)
+        rescued = self._apply(jobs, ending_after_death)
+        if rescued:
+            self._sink.emit(WorkerDied(tuple(worker_ids), rescued))
+            self._announce()
+        return rescued
+
+    def end_stale_jobs(self) -> int:
+        """Retry or fail the jobs without a sign of life; return how many."""
+        jobs = self._store.find_stale_jobs(self._config.stale_job_threshold_seconds)
+        ended = self._apply(jobs, ending_of_stale)
+        if ended:
+            self._sink.emit(StaleJobsFound(ended))
+            self._announce()
+        return ended
+
+    def hint_orphaned_jobs(self) -> int:
+        """Hint again what is ready and unclaimed; return how many jobs."""
+        orphaned = self._store.find_orphaned_jobs()
+        if orphaned and self._hints is not None:
+            self._hints.enqueue_many(orphaned)
+            self._sink.emit(OrphanedJobsHinted(len(orphaned)))
+        return len(orphaned)
+
+    def _record_starts(self) -> None:
+        before = time.monotonic() - RECORD_START_AFTER_SECONDS
+        for held in self._holdings.running():
+            if not held.start_recorded and held.started_at is not None and held.started_at <= before:
+                held.start_recorded = True
+                self._store.mark_job_running(held.context.job.id, claim=held.context.claim)
+
+    def _reconcile(self) -> None:
+        """Give back claims whose COMMIT reply was lost: rows that this worker does not know it has."""
+        now = time.monotonic()
+        if not len(self._holdings) and not self._suspicious and now < self._next_idle_reconcile:
+            return
+        self._next_idle_reconcile = now + IDLE_RECONCILE_SECONDS
+        worker_id = self._identity.worker_id
+        unknown = set()
+        for row in self._store.held_jobs(worker_id):
+            if row.cancel_requested:
+                self._request_cancel(row.job_id)
+            if not self._holdings.holds(row.job_id, row.claim.attempt):
+                unknown.add((row.job_id, row.claim.attempt))
+        # A row that is unknown once may be a claim or an ending under way; twice it is lost.
+        lost = [
+            GivenBack(job_id=row.job_id, claim=row.claim)
+            for row in (self._store.held_jobs(worker_id) if unknown & self._suspicious else ())
+            if (row.job_id, row.claim.attempt) in unknown & self._suspicious
+            and not self._holdings.holds(row.job_id, row.claim.attempt)
+        ]
+        self._suspicious = unknown
+        if lost:
+            self._store.finish_jobs(lost)
+            self._sink.emit(LostClaimsGivenBack(len(lost)))
+            self._announce()
+
+    def _request_cancel(self, job_id: Any) -> None:
+        for held in self._holdings.running():
+            if held.context.job.id == job_id and not held.context.cancel_requested:
+                held.context.request_cancel()
+                self._on_cancel(held)
+
+    def _apply(self, jobs: Sequence[Job], decide: Callable[..., Ending]) -> int:
+        applied = 0
+        for start in range(0, len(jobs), RESCUE_BATCH):
+            batch = [(job, claim) for job in jobs[start : start + RESCUE_BATCH] if (claim := job.claim)]
+            endings = [decide(job, claim, self._config) for job, claim in batch]
+            accepted = self._store.finish_jobs(endings)
+            for (job, _claim), ending, was_accepted in zip(batch, endings, accepted, strict=True):
+                if was_accepted:
+                    applied += 1
+                    self._sink.emit(JobEnded(job, ending))
+        return applied
+
+    def _announce(self) -> None:
+        self._on_rescue()
+        if self._hints is not None:
+            self._hints.nudge()
+
+    def _may_sweep(self) -> bool:
+        return self._registry is not None and self._heartbeat is not None and self._heartbeat.is_unbroken()
+
+    def _is_elected(self, role: str, interval_seconds: float) -> bool:
+        if self._registry is None:
+            return True
+        # A term of three intervals: the holder renews it each time, and is replaced soon after it dies.
+        return self._registry.elect(role, self._identity.worker_id, 3 * interval_seconds)

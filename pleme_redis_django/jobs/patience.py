@@ -1,0 +1,41 @@
+"""Patience: what a thread of the engine does while the store does not answer."""
+
+from __future__ import annotations
+
+import threading
+
+from pleme_redis_django.jobs.events import EventSink, StoreBack, StoreUnavailable
+
+FIRST_WAIT_SECONDS = 0.1
+LONGEST_WAIT_SECONDS = 5.0
+
+
+class Patience:
+    """Waits longer after each failure in a row, and tells once that the store is away and back."""
+
+    def __init__(self, operation: str, sink: EventSink, stopping: threading.Event) -> None:
+        self._operation = operation
+        self._sink = sink
+        self._stopping = stopping
+        self._next_wait = FIRST_WAIT_SECONDS
+        self._away = False
+
+    def report(self, error: BaseException) -> None:
+        """Tell that the store is away, unless that was told already."""
+        if not self._away:
+            self._away = True
+            self._sink.emit(StoreUnavailable(self._operation, error))
+
+    def wait_after(self, error: BaseException) -> bool:
+        """Report the failure and wait; return False when the process is stopping."""
+        self.report(error)
+        wait = self._next_wait
+        self._next_wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+        return not self._stopping.wait(wait)
+
+    def succeeded(self) -> None:
+        """Forget past failures, and tell that the store is back if it was away."""
+        self._next_wait = FIRST_WAIT_SECONDS
+        if self._away:
+            self._away = False
+            self._sink.emit(StoreBack(self._operation))

@@ -1,0 +1,33 @@
+"""When a failed job runs again: exponential backoff with a cap, and jitter that only adds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+DEFAULT_BASE_SECONDS = 60
+DEFAULT_MAX_SECONDS = 3600
+DEFAULT_MAX_RETRIES = 3
+
+# A random part of up to 10 % keeps jobs that failed together from coming back together. It only
+# adds, so that a documented delay is a minimum.
+JITTER_SHARE = 0.1
+
+# 2^40 times any base is past every cap, and spares the arithmetic of a huge exponent.
+_MAX_EXPONENT = 40
+
+
+def backoff_delay(
+    retry_count: int,
+    *,
+    base_seconds: float = DEFAULT_BASE_SECONDS,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
+) -> float:
+    """Return the exact delay in seconds after ``retry_count`` retries: 60, 120, 240, ... up to the cap."""
+    doublings = min(max(retry_count, 0), _MAX_EXPONENT)
+    return min(base_seconds * float(1 << doublings), max_seconds)
+
+
+def jittered(delay_seconds: float, random_share: Callable[[], float] = random.random) -> float:
+    """Return ``delay_seconds`` plus a random 0 to 10 % of it."""
+    return delay_seconds * (1 + JITTER_SHARE * random_share())

@@ -1,0 +1,220 @@
+"""JobStore: the persistence contract of the engine. Eleven methods are enough to write one.
+
+A store that can do better overrides the batch forms, whose defaults call the single ones. The
+conformance suite is ``pleme_redis_django.testing.JobStoreContract``; a store that passes it keeps
+the engine's guarantees.
+
+Fencing, in every method that takes a claim: the write happens only while the job is RUNNING with
+that ``worker_id`` and ``attempt``, in one atomic step. Refused writes return False and change
+nothing. A repeated ending that finds its own attempt already ended the same way returns True, so
+that a lost reply can be retried.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from pleme_redis_django.exceptions import StoreError
+from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.job import Job, JobClaim, QueuedJob
+from pleme_redis_django.jobs.json_text import from_json
+
+J_co = TypeVar("J_co", bound=Job, covariant=True)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobSelection:
+    """Which ready jobs a claim may take; the default is all that never crashed a worker."""
+
+    queue_names: tuple[str, ...] | None = None
+    """None: every queue."""
+    product: str | None = None
+    """None: every product."""
+    job_types: frozenset[str] | None = None
+    """None: every type. A type that no handler is known for is left alone, for a worker that knows it."""
+    suspects: bool = False
+    """True: only jobs whose worker process died before; they run alone in their process."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a store sees ahead, without claiming anything."""
+
+    ready: bool
+    """Whether a job is ready."""
+    suspects: bool = False
+    """Whether a ready job waits to run alone."""
+    due_in_seconds: float | None = None
+    """Time until the next PENDING job is due, 0 or less when one is; None: none is scheduled."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HeldJob:
+    """A row that is RUNNING under a worker's id."""
+
+    job_id: UUID
+    claim: JobClaim
+    cancel_requested: bool = False
+
+
+class JobStore(Protocol[J_co]):
+    """Where jobs are kept. Methods may be called from any thread, each with its own connection."""
+
+    # The eleven
+
+    @abstractmethod
+    def claim_next_job(self, worker_id: str) -> J_co | None:
+        """Claim the ready job that comes first, or return None.
+
+        Atomic: two workers never get the same attempt. Sets RUNNING, the worker and
+        ``attempt + 1``; the returned job carries its ``claim``. Deleted jobs are never returned.
+        """
+        ...
+
+    @abstractmethod
+    def load_job(self, job_id: UUID) -> J_co:
+        """Return the job. Raises JobNotFound when there is none or it was deleted."""
+        ...
+
+    @abstractmethod
+    def is_job_deleted(self, job_id: UUID) -> bool:
+        """Whether the job was deleted, or never existed."""
+        ...
+
+    @abstractmethod
+    def mark_job_running(self, job_id: UUID, *, claim: JobClaim) -> bool:
+        """Record that the handler has started. Fenced; a second call changes nothing more."""
+        ...
+
+    @abstractmethod
+    def mark_job_completed(self, job_id: UUID, results: Any, *, claim: JobClaim) -> bool:
+        """End the job COMPLETED with its JSON result. Fenced and repeatable."""
+        ...
+
+    @abstractmethod
+    def mark_job_failed(
+        self, job_id: UUID, error: str, details: Mapping[str, Any], *, claim: JobClaim
+    ) -> bool:
+        """End the job FAILED. Fenced and repeatable."""
+        ...
+
+    @abstractmethod
+    def schedule_retry(
+        self,
+        job_id: UUID,
+        retry_count: int,
+        delay_seconds: float,
+        error: str,
+        details: Mapping[str, Any],
+        *,
+        claim: JobClaim,
+    ) -> bool:
+        """Make the job due again after a delay on the store's own clock. Fenced and repeatable."""
+        ...
+
+    @abstractmethod
+    def find_orphaned_jobs(self) -> Sequence[QueuedJob]:
+        """Return up to 1,000 ready jobs that have waited since before the last hints, oldest first."""
+        ...
+
+    @abstractmethod
+    def find_stale_jobs(self, threshold_seconds: float) -> Sequence[J_co]:
+        """Return RUNNING jobs with no sign of life for ``threshold_seconds`` (0: all), with claims."""
+        ...
+
+    @abstractmethod
+    def count_claimable_jobs(self) -> int:
+        """Return how many jobs are ready now."""
+        ...
+
+    @abstractmethod
+    def update_progress(self, job_id: UUID, progress: Mapping[str, Any], *, claim: JobClaim) -> bool:
+        """Write the progress of a running job, which also proves that it lives. Fenced."""
+        ...
+
+    # Batch forms
+
+    def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[J_co]:
+        """Claim up to ``limit`` ready jobs of the selection, first ones first."""
+        if selection.queue_names is not None or selection.product is not None:
+            raise StoreError(
+                f"{type(self).__name__} cannot claim by queue or product: it has no claim_jobs() of its own. "
+                'Serve every queue (queues=["*"], no product), or override claim_jobs().'
+            )
+        jobs: list[J_co] = []
+        while len(jobs) < limit and (job := self.claim_next_job(worker_id)) is not None:
+            jobs.append(job)
+        return jobs
+
+    def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
+        """Write endings; return which were accepted, in order. Fenced and repeatable.
+
+        Raises BadEnding when an ending can never be written, and then has written none of them.
+        """
+        return [self._finish(ending) for ending in endings]
+
+    def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
+        """Write the progress of several running jobs."""
+        for job_id, claim, progress in reports:
+            self.update_progress(job_id, progress, claim=claim)
+
+    def look_ahead(self, selection: JobSelection) -> Outlook:
+        """Return what is ready and what is due next, changing nothing."""
+        return Outlook(ready=self.count_claimable_jobs() > 0)
+
+    def promote_due_jobs(self, limit: int) -> int:
+        """Make up to ``limit`` due PENDING jobs QUEUED; return how many.
+
+        A store that claims due PENDING jobs directly has nothing to do here.
+        """
+        return 0
+
+    def find_jobs_of(self, worker_ids: Sequence[str]) -> Sequence[J_co]:
+        """Return RUNNING jobs that these workers hold, with their claims."""
+        wanted = set(worker_ids)
+        return [job for job in self.find_stale_jobs(0) if job.claim and job.claim.worker_id in wanted]
+
+    def held_jobs(self, worker_id: str) -> Sequence[HeldJob]:
+        """Return what is RUNNING under the worker's id, whether it knows of it or not."""
+        return [
+            HeldJob(job_id=job.id, claim=job.claim)
+            for job in self.find_jobs_of([worker_id])
+            if job.claim is not None
+        ]
+
+    def _finish(self, ending: Ending) -> bool:
+        job_id, claim = ending.job_id, ending.claim
+        match ending:
+            case Completed():
+                return self.mark_job_completed(job_id, from_json(ending.results_json), claim=claim)
+            case Retried():
+                return self.schedule_retry(
+                    job_id,
+                    ending.retry_count,
+                    ending.delay_seconds,
+                    ending.failure.message,
+                    ending.failure.details(),
+                    claim=claim,
+                )
+            case Failed() | Cancelled():
+                return self.mark_job_failed(
+                    job_id, ending.failure.message, ending.failure.details(), claim=claim
+                )
+            case GivenBack():
+                return self._give_back(ending)
+            case _:
+                raise StoreError(f"{type(ending).__name__} is no ending that a store knows.")
+
+    def _give_back(self, ending: GivenBack) -> bool:
+        retry_count = self.load_job(ending.job_id).retry_count
+        return self.schedule_retry(
+            ending.job_id, retry_count, ending.delay_seconds, "", {}, claim=ending.claim
+        )
+
+
+class BadEnding(StoreError):
+    """An ending in a batch can never be written, whatever is tried; nothing of the batch was."""

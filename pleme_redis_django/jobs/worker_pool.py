@@ -1,0 +1,242 @@
+"""WorkerPool: one process's worth of workers, from the first claim to the last ending."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Generic
+
+from pleme_redis_django.jobs.claimer import Claimer, ClaimerDuties
+from pleme_redis_django.jobs.events import EventSink, NullSink, WorkerStarted, WorkerStopped
+from pleme_redis_django.jobs.executor import DispatchingExecutor, JobExecutor, is_async_executor
+from pleme_redis_django.jobs.finisher import Finisher
+from pleme_redis_django.jobs.heartbeat import Heartbeat
+from pleme_redis_django.jobs.hints import HintListener, HintQueue
+from pleme_redis_django.jobs.holdings import HeldJob, Holdings
+from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry
+from pleme_redis_django.jobs.lanes import Lane, LaneDuties, LoopLane, ThreadLane, given_back
+from pleme_redis_django.jobs.maintenance import Maintenance
+from pleme_redis_django.jobs.runner import DEFAULT_MAX_RESULTS_BYTES, JobRunner, JobScope
+from pleme_redis_django.jobs.store import J_co, JobSelection, JobStore
+from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
+
+# Without a queue of hints the store is scanned this often: half a transaction a second when idle.
+SCAN_SECONDS_WITHOUT_HINTS = 2.0
+# What shutdown grants the last writes, beyond the grace of the jobs themselves.
+FLUSH_SECONDS = 10.0
+
+
+class WorkerPool(Generic[J_co]):
+    """Runs jobs of one store with one executor until it is stopped.
+
+    ``registry`` makes the death of this process known within ``lease_seconds``; without one, only
+    ``stale_job_threshold_seconds`` brings its jobs back. ``job_queue`` makes jobs start at once;
+    without one, the store is scanned every 2 seconds.
+    """
+
+    def __init__(
+        self,
+        config: WorkerPoolConfig,
+        job_queue: HintQueue | None,
+        executor: JobExecutor[Any],
+        store: JobStore[J_co],
+        *,
+        registry: WorkerRegistry | None = None,
+        identity: WorkerIdentity | None = None,
+        sink: EventSink | None = None,
+        scope: JobScope | None = None,
+        max_results_bytes: int = DEFAULT_MAX_RESULTS_BYTES,
+        burst: bool = False,
+    ) -> None:
+        self.config = config
+        self.identity = identity or WorkerIdentity(
+            queues=config.queues, product=config.product, slots=config.worker_count + config.async_count
+        )
+        self._sink = sink or NullSink()
+        self._holdings = Holdings()
+        self._burst = burst
+        self._draining = False
+        self._grace_over = threading.Event()
+        self._stopped = threading.Event()
+        self._stop_lock = threading.Lock()
+        self._job_queue = job_queue
+        runner = JobRunner(executor, config, scope=scope, max_results_bytes=max_results_bytes)
+        self._finisher = Finisher(
+            store, self._holdings, self._sink, on_retry=self._note_due, on_idle=self._note_idle
+        )
+        duties = LaneDuties(
+            runner=runner,
+            finish=self._finisher.add,
+            sink=self._sink,
+            may_start=self._may_start,
+            on_low=self._wake_claimer,
+        )
+        self._lanes = build_lanes(executor, config, duties)
+        self._heartbeat = (
+            Heartbeat(registry, self.identity, self._holdings, config, self._sink) if registry else None
+        )
+        self._listener = (
+            HintListener(job_queue, self._sink, on_hint=self._on_hint, timeout_seconds=config.poll_timeout)
+            if job_queue and not burst
+            else None
+        )
+        self._claimer = self._build_claimer(store)
+        self.maintenance = Maintenance(
+            store,
+            registry,
+            self._heartbeat,
+            job_queue,
+            self._holdings,
+            self.identity,
+            config,
+            self._sink,
+            on_rescue=self._claimer.scan_soon,
+            on_cancel=self._cancel,
+        )
+
+    def start(self) -> None:
+        """Run until ``stop()`` is called from another thread, or, in burst mode, nothing is ready."""
+        self.launch()
+        if self._burst:
+            while not self._stopped.is_set() and not self._claimer.dry.wait(0.1):
+                pass
+            self.stop()
+        self._stopped.wait()
+
+    def launch(self) -> None:
+        """Start every thread, and return."""
+        self._sink.emit(WorkerStarted(self.identity.worker_id))
+        self._finisher.start()
+        if self._heartbeat is not None:
+            self._heartbeat.start()
+        for lane in self._lanes:
+            lane.start()
+        self._claimer.start()
+        if self._listener is not None:
+            self._listener.start()
+        self.maintenance.start()
+
+    def stop(self, grace_seconds: float | None = None) -> int:
+        """Drain: claim no more, give back what has not started, let the rest end, write it all.
+
+        What still runs after ``grace_seconds`` (default: the config's), or when ``end_grace()`` is
+        called, is handed back, and its late ending will be refused. Returns how many jobs were
+        given back; a second call waits for the first and returns 0.
+        """
+        grace = self.config.grace_seconds if grace_seconds is None else grace_seconds
+        with self._stop_lock:
+            if self._stopped.is_set():
+                return 0
+            returned = self._drain(grace)
+            self._stopped.set()
+            return returned
+
+    def has_run_dry(self) -> bool:
+        """Whether nothing was claimable any more; only ever true in burst mode."""
+        return self._claimer.dry.is_set()
+
+    def rescue_jobs_of(self, worker_id: str) -> None:
+        """Have the jobs of a worker that has certainly ended run again, without waiting for its lease."""
+        self.maintenance.note_death(worker_id)
+
+    def end_grace(self) -> None:
+        """Hand back at once what still runs, when the pool is draining."""
+        self._grace_over.set()
+
+    def _drain(self, grace_seconds: float) -> int:
+        self._draining = True
+        if self._listener is not None:
+            self._listener.stop()
+        self._claimer.stop()
+        waiting = [held for lane in self._lanes for held in lane.take_waiting()]
+        self._hand_back(waiting)
+        for lane in self._lanes:
+            lane.stop()
+        self._wait_for_running(grace_seconds)
+        running = self._holdings.all()
+        for held in running:
+            held.handed_back = True
+        self._hand_back(running)
+        self._finisher.stop(FLUSH_SECONDS)
+        self.maintenance.stop(FLUSH_SECONDS)
+        if self._heartbeat is not None:
+            self._heartbeat.stop(FLUSH_SECONDS)
+        returned = len(waiting) + len(running)
+        if returned and self._job_queue is not None:
+            self._job_queue.nudge()
+        self._sink.emit(WorkerStopped(self.identity.worker_id, returned, len(running)))
+        return returned
+
+    def _wait_for_running(self, grace_seconds: float) -> None:
+        deadline = time.monotonic() + grace_seconds
+        while not self._grace_over.is_set() and time.monotonic() < deadline:
+            if self._holdings.wait_until_empty(min(0.1, grace_seconds)):
+                return
+
+    def _hand_back(self, jobs: Sequence[HeldJob]) -> None:
+        for held in jobs:
+            self._finisher.add(held, given_back(held))
+
+    def _build_claimer(self, store: JobStore[J_co]) -> Claimer:
+        config = self.config
+        known = [lane.job_types for lane in self._lanes]
+        job_types = None if None in known else frozenset().union(*(types or () for types in known))
+        return Claimer(
+            store,
+            self._lanes,
+            self._holdings,
+            self.identity,
+            self._sink,
+            ClaimerDuties(
+                may_claim=self._may_start,
+                on_progress=self._finisher.note_progress,
+                finish=self._finisher.add,
+                nudge=self._job_queue.nudge if self._job_queue else lambda: None,
+                set_room=self._listener.set_room if self._listener else lambda room: None,
+            ),
+            selection=JobSelection(
+                queue_names=config.queue_names, product=config.product, job_types=job_types
+            ),
+            scan_seconds=(
+                config.poll_timeout
+                if self._job_queue
+                else min(config.poll_timeout, SCAN_SECONDS_WITHOUT_HINTS)
+            ),
+            burst=self._burst,
+        )
+
+    def _may_start(self) -> bool:
+        return not self._draining and (self._heartbeat is None or self._heartbeat.is_current())
+
+    def _wake_claimer(self) -> None:
+        self._claimer.wake()
+
+    def _on_hint(self) -> None:
+        self._claimer.hint()
+
+    def _note_due(self, delay_seconds: float) -> None:
+        self._claimer.note_due(delay_seconds)
+
+    def _note_idle(self) -> None:
+        self._claimer.wake()
+
+    def _cancel(self, held: HeldJob) -> None:
+        for lane in self._lanes:
+            if isinstance(lane, LoopLane):
+                lane.cancel(held)
+
+
+def build_lanes(executor: JobExecutor[Any], config: WorkerPoolConfig, duties: LaneDuties) -> list[Lane]:
+    """Return a lane of threads, a lane of an event loop, or both, as the executor's jobs need."""
+    if not isinstance(executor, DispatchingExecutor):
+        if is_async_executor(executor):
+            return [LoopLane(config.async_count, duties)]
+        return [ThreadLane(config.worker_count, duties)]
+    lanes: list[Lane] = []
+    sync_types, async_types = executor.sync_job_types(), executor.async_job_types()
+    if config.worker_count and (sync_types or not async_types):
+        lanes.append(ThreadLane(config.worker_count, duties, sync_types))
+    if config.async_count and async_types:
+        lanes.append(LoopLane(config.async_count, duties, async_types))
+    return lanes

@@ -1,0 +1,87 @@
+"""The options of runworkers, as one value that the supervisor and its children share."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any, Self
+
+from pleme_redis_django.jobs.worker_pool_config import PRESETS
+
+EXIT_OK = 0
+EXIT_CANNOT_START = 1
+EXIT_HANDED_BACK = 3
+
+EPILOG = """\
+Exit codes: 0 every job that was running has ended (or, with --burst, nothing was claimable any
+more); 1 the workers could not start; 3 the grace period was over, and jobs that were still
+running were handed back. SIGTERM or Ctrl-C drains; a second one ends the grace period at once.
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What the command line says."""
+
+    pools: tuple[str, ...]
+    processes: int
+    overrides: dict[str, Any]
+    """Fields of WorkerPoolConfig, and ``preset``."""
+    burst: bool
+    reload: bool
+    log_format: str
+    release: str
+
+    @classmethod
+    def from_arguments(cls, arguments: dict[str, Any]) -> Self:
+        """Return the options of parsed arguments."""
+        overrides = {
+            field: arguments[field]
+            for field in ("worker_count", "async_count", "product", "preset", "grace_seconds", "queues")
+            if arguments.get(field) is not None
+        }
+        return cls(
+            pools=tuple(arguments["pools"]),
+            processes=arguments["processes"],
+            overrides=overrides,
+            burst=arguments["burst"],
+            reload=arguments["reload"],
+            log_format=arguments["log_format"],
+            release=arguments["release"],
+        )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("pools", nargs="*", metavar="pool", help="Pools of the settings; default: every one.")
+    parser.add_argument("--processes", type=_count, default=1, help="Worker processes of each pool (1).")
+    parser.add_argument("--worker-count", type=int, help="Sync jobs at once in each process.")
+    parser.add_argument("--async-count", type=int, help="Async jobs at once in each process.")
+    parser.add_argument("--queues", type=_names, help="Serve only these queues: a,b")
+    parser.add_argument("--product", help="Serve only this product.")
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="A preset of the pool's numbers.")
+    parser.add_argument("--grace-seconds", type=float, help="How long running jobs may go on after SIGTERM.")
+    parser.add_argument("--burst", action="store_true", help="Exit when nothing is claimable any more.")
+    parser.add_argument("--reload", action="store_true", help="Restart the workers when code changes.")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--release", default="", help="What this code is called, such as a commit; kept per worker."
+    )
+    # How the supervisor starts a child; nobody types these.
+    parser.add_argument("--child-of-pool", help=argparse.SUPPRESS)
+    parser.add_argument("--worker-id", help=argparse.SUPPRESS)
+    parser.add_argument("--replaces", help=argparse.SUPPRESS)
+    parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 256:
+        raise argparse.ArgumentTypeError(f"{text} is not accepted: 1 to 256 processes")
+    return number
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,53 @@
+"""BurstProgress: a progress bar on the terminal, made of what the worker processes report."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TextIO
+
+BAR_WIDTH = 32
+
+
+class BurstProgress:
+    """Adds up reports; draws only on a terminal, and prints one line at the end."""
+
+    def __init__(self, processes: int, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._processes = processes
+        self._ended: dict[str, int] = {}
+        self._total = 0
+        self._started_at: float | None = None
+        self._rest: dict[str, bytes] = {}
+
+    def note(self, worker_id: str, data: bytes) -> None:
+        """Take what a worker process wrote."""
+        *lines, self._rest[worker_id] = (self._rest.get(worker_id, b"") + data).split(b"\n")
+        for line in lines:
+            report = json.loads(line)
+            self._ended[worker_id] = report["ended"]
+            # Each process counts what is ready when it starts; the first of them counts it all.
+            self._total = max(self._total, report.get("total", 0))
+        if self._started_at is None and self._ended:
+            self._started_at = time.monotonic()
+        self._draw()
+
+    def finish(self) -> None:
+        """Say how many jobs have ended, and how fast."""
+        done = sum(self._ended.values())
+        seconds = time.monotonic() - (self._started_at or time.monotonic())
+        rate = f", {done / seconds:,.0f}/s" if seconds > 0.05 and done else ""
+        end = "\r\033[K" if self._stream.isatty() else ""
+        self._stream.write(f"{end}{done:,} jobs ended in {seconds:,.1f} s{rate}\n")
+        self._stream.flush()
+
+    def _draw(self) -> None:
+        if not self._stream.isatty():
+            return
+        done = sum(self._ended.values())
+        total = max(self._total, done)
+        filled = BAR_WIDTH * done // total if total else 0
+        bar = "#" * filled + "." * (BAR_WIDTH - filled)
+        self._stream.write(f"\r[{bar}] {done:,}/{total:,} jobs\033[K")
+        self._stream.flush()

@@ -1,0 +1,112 @@
+"""A worker process: runs one pool until it is told to stop, or its supervisor is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+from pleme_redis_django.jobs.events import Event, EventSink, JobEnded, WorkerStopped
+from pleme_redis_django.management.runworkers.options import EXIT_HANDED_BACK, EXIT_OK, RunOptions
+from pleme_redis_django.wiring import PoolParts, build_pool
+
+# Threads that run handlers and the thread that claims take turns more often than Python's 5 ms,
+# so that a claim does not wait while a handler computes.
+SWITCH_INTERVAL_SECONDS = 0.002
+REPORT_INTERVAL_SECONDS = 0.1
+
+
+class WorkerProcessRun:
+    """The life of one worker process."""
+
+    def __init__(
+        self,
+        parts: PoolParts,
+        options: RunOptions,
+        *,
+        worker_id: str,
+        replaces: str | None,
+        report_fd: int | None,
+    ) -> None:
+        from pleme_redis_django.event_log import EngineEvents
+
+        self._reporter = Reporter(EngineEvents(), report_fd)
+        self._pool = build_pool(
+            parts,
+            worker_id=worker_id,
+            sink=self._reporter,
+            burst=options.burst,
+            release=options.release,
+        )
+        self._store = parts.store
+        self._burst = options.burst
+        self._replaces = replaces
+        self._stop_requested = threading.Event()
+
+    def run(self) -> int:
+        """Run until stopped; return the exit code."""
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        self._listen_to_signals()
+        threading.Thread(target=self._watch_lifeline, name="pleme-lifeline", daemon=True).start()
+        if self._burst:
+            self._reporter.report(total=self._store.count_claimable_jobs())
+        self._pool.launch()
+        if self._replaces:
+            self._pool.rescue_jobs_of(self._replaces)
+        while not self._stop_requested.is_set() and not self._pool.has_run_dry():
+            self._stop_requested.wait(0.05 if self._burst else None)
+        self._pool.stop()
+        self._reporter.report()
+        return EXIT_HANDED_BACK if self._reporter.handed_back_running else EXIT_OK
+
+    def _listen_to_signals(self) -> None:
+        # Ctrl-C reaches the whole process group; the supervisor alone decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._stop_requested.is_set():
+            self._pool.end_grace()
+        self._stop_requested.set()
+
+    def _watch_lifeline(self) -> None:
+        """Drain when standard input ends: the supervisor is gone, however it went."""
+        while os.read(0, 1024):
+            pass
+        self._stop_requested.set()
+
+
+class Reporter:
+    """Passes events on, and tells the supervisor how many jobs have ended, a few times a second."""
+
+    def __init__(self, sink: EventSink, report_fd: int | None) -> None:
+        self._sink = sink
+        self._fd = report_fd
+        self._ended = 0
+        self._next_report = 0.0
+        self.handed_back_running = 0
+
+    def emit(self, event: Event) -> None:
+        """Count the event and pass it on."""
+        if isinstance(event, JobEnded):
+            self._ended += 1
+            if self._fd is not None and time.monotonic() >= self._next_report:
+                self.report()
+        elif isinstance(event, WorkerStopped):
+            self.handed_back_running = event.handed_back_running
+        self._sink.emit(event)
+
+    def report(self, total: int | None = None) -> None:
+        """Write one line to the supervisor's pipe."""
+        if self._fd is None:
+            return
+        self._next_report = time.monotonic() + REPORT_INTERVAL_SECONDS
+        line = {"ended": self._ended} if total is None else {"ended": self._ended, "total": total}
+        try:
+            os.write(self._fd, json.dumps(line).encode() + b"\n")
+        except OSError:
+            self._fd = None

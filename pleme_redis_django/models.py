@@ -1,0 +1,225 @@
+"""The tables of the durable side: jobs, their failed attempts, worker processes, elections."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from django.db import models
+from django.db.models import F, Q, Value
+from django.db.models.functions import Now
+
+from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, JobClaim
+from pleme_redis_django.jobs.job import JobStatus as JobStatus
+from pleme_redis_django.jobs.retry import DEFAULT_MAX_RETRIES, backoff_delay
+
+if sys.version_info >= (3, 14):
+    from uuid import uuid7
+else:
+    from uuid_utils.compat import uuid7
+
+__all__ = ["AbstractJob", "Election", "Job", "JobAttempt", "JobStatus", "WorkerProcess", "new_job_id"]
+
+STATUS_CHOICES = [(status.value, status.value.capitalize()) for status in JobStatus]
+
+
+def new_job_id() -> uuid.UUID:
+    """Return a UUIDv7 (RFC 9562): ids sort by time of creation, and claims by id are first come, first served."""
+    return uuid7()
+
+
+# Names of the indexes and the constraint without which claims are slow and unique jobs are not.
+READY_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "solo", "due", "run"
+SLOT_CONSTRAINT = "slot"
+_NAMED = "%(app_label)s_%(class)s_"
+
+
+class AbstractJob(models.Model):
+    """A job as a row. Subclass it for a table of your own; keep ``Meta(AbstractJob.Meta)``.
+
+    Rows are written by the engine, with fenced updates. ``save()`` is for new rows only.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_job_id, editable=False)
+    product = models.CharField(max_length=50)
+    job_type = models.CharField(max_length=200)
+    queue_name = models.CharField(max_length=64, default=DEFAULT_QUEUE_NAME)
+    priority = models.SmallIntegerField(default=0, help_text="-100 to 100; higher runs first.")
+    status = models.CharField(max_length=10, choices=STATUS_CHOICES, default=JobStatus.QUEUED.value)
+    parameters = models.JSONField(default=dict)
+    configuration = models.JSONField(null=True, blank=True)
+    metadata = models.JSONField(default=dict, db_default=Value({}, models.JSONField()), blank=True)
+
+    worker_id = models.UUIDField(null=True, blank=True, help_text="Of the last claim.")
+    attempt = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Grows by one at every claim: the fencing token."
+    )
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+
+    results = models.JSONField(null=True, blank=True)
+    error_message = models.TextField(default="", db_default="", blank=True)
+    error_details = models.JSONField(null=True, blank=True)
+    error_fingerprint = models.CharField(max_length=32, default="", db_default="", blank=True)
+    retry_count = models.PositiveIntegerField(default=0, db_default=0)
+    max_retries = models.PositiveIntegerField(default=DEFAULT_MAX_RETRIES)
+    crash_count = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How often its worker process died; more than 0: it runs alone."
+    )
+    run_after = models.DateTimeField(db_default=Now(), help_text="Due time: scheduled start or next retry.")
+    progress = models.JSONField(null=True, blank=True)
+    unique_slot = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - NULLs are distinct
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    # Nullable from the start: a field added later is a migration in every project's own job table.
+    concurrency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - absent is no text
+    parent_id = models.UUIDField(null=True, blank=True)
+    batch_id = models.UUIDField(null=True, blank=True)
+    timeout_seconds = models.FloatField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+        indexes = [
+            # In claim order, and partial, so that finished history never slows a claim down.
+            models.Index(
+                F("priority").desc(),
+                F("run_after"),
+                F("id"),
+                condition=Q(status="QUEUED", deleted_at=None, crash_count=0),
+                name=_NAMED + READY_INDEX,
+            ),
+            models.Index(
+                fields=["run_after"],
+                condition=Q(status="QUEUED", deleted_at=None, crash_count__gt=0),
+                name=_NAMED + SUSPECT_INDEX,
+            ),
+            models.Index(
+                fields=["run_after"],
+                condition=Q(status="PENDING", deleted_at=None),
+                name=_NAMED + DUE_INDEX,
+            ),
+            models.Index(fields=["worker_id"], condition=Q(status="RUNNING"), name=_NAMED + RUNNING_INDEX),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["product", "unique_slot"],
+                condition=Q(unique_slot__isnull=False),
+                name=_NAMED + SLOT_CONSTRAINT,
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_type} {self.id}"
+
+    @property
+    def claim(self) -> JobClaim | None:
+        """The claim under which the row is RUNNING, None in every other status."""
+        if self.status != JobStatus.RUNNING or self.worker_id is None:
+            return None
+        return JobClaim(worker_id=str(self.worker_id), attempt=self.attempt)
+
+    @property
+    def next_retry_at(self) -> datetime | None:
+        """When a job that waits for a retry is due; None in every other case."""
+        return self.run_after if self.status == JobStatus.PENDING and self.retry_count else None
+
+    def can_retry(self) -> bool:
+        """Whether retries are left, asked of the job as if it had failed."""
+        return self.retry_count < self.max_retries
+
+    def calculate_backoff_delay(self) -> int:
+        """Seconds to wait before the next attempt, exact: 60 * 2^retry_count, capped at 3600."""
+        return int(backoff_delay(self.retry_count))
+
+    def calculate_next_retry_at(self) -> datetime:
+        """The time of the next attempt, were the job to fail now."""
+        return datetime.now(UTC) + timedelta(seconds=self.calculate_backoff_delay())
+
+
+class Job(AbstractJob):
+    """The job that ``@job`` functions are stored as."""
+
+    class Meta(AbstractJob.Meta):
+        verbose_name = "job"
+        verbose_name_plural = "jobs"
+        permissions = [("retry_job", "Can retry jobs")]
+
+
+class JobAttempt(models.Model):
+    """A failed attempt of a job, kept when the job itself goes on. Shared by every job model."""
+
+    job_model = models.CharField(max_length=200, help_text="app_label.ModelName in lower case.")
+    job_id = models.UUIDField()
+    attempt = models.PositiveIntegerField()
+    worker_id = models.UUIDField()
+    started_at = models.DateTimeField(null=True, help_text="NULL: the worker died, and nobody knows.")
+    ended_at = models.DateTimeField(db_default=Now())
+    error_class = models.CharField(max_length=300, blank=True)
+    error_code = models.CharField(max_length=100)
+    message = models.TextField(blank=True)
+    traceback = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = "job attempt"
+        verbose_name_plural = "job attempts"
+        constraints = [
+            models.UniqueConstraint(fields=["job_model", "job_id", "attempt"], name="pleme_job_attempt_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} of {self.job_id}"
+
+
+class WorkerProcess(models.Model):
+    """A process that claims jobs; its id is the ``worker_id`` of their rows."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    pool = models.CharField(max_length=64)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    queues = models.JSONField(default=list)
+    product = models.CharField(max_length=50, blank=True, help_text="Empty: every product.")
+    slots = models.PositiveIntegerField()
+    running = models.PositiveIntegerField(default=0, help_text="Jobs held at the last heartbeat.")
+    release = models.CharField(max_length=100, blank=True)
+    started_at = models.DateTimeField(db_default=Now())
+    heartbeat_at = models.DateTimeField(db_default=Now())
+    died_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "worker process"
+        verbose_name_plural = "worker processes"
+        indexes = [models.Index(fields=["heartbeat_at"], name="pleme_worker_heartbeat")]
+
+    def __str__(self) -> str:
+        return f"{self.pool} on {self.host} (pid {self.pid})"
+
+
+class Election(models.Model):
+    """Who holds a role that one worker of the cluster has at a time, and until when.
+
+    A conditional UPDATE of a row, not an advisory lock: it works behind PgBouncer and on SQLite.
+    """
+
+    role = models.CharField(max_length=64, primary_key=True)
+    holder = models.UUIDField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "election"
+        verbose_name_plural = "elections"
+
+    def __str__(self) -> str:
+        return self.role
+
+
+def model_label(model: type[models.Model] | models.Model) -> str:
+    """Return what JobAttempt.job_model holds for a job model."""
+    return str(model._meta.label_lower)

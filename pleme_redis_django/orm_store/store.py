@@ -1,0 +1,188 @@
+"""OrmJobStore: the JobStore of any model that inherits from AbstractJob."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Generic
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from pleme_redis_django.exceptions import JobNotFound
+from pleme_redis_django.jobs.endings import Completed, Ending, Failed, Failure, Retried
+from pleme_redis_django.jobs.job import JobClaim, JobStatus, QueuedJob
+from pleme_redis_django.jobs.json_text import to_json
+from pleme_redis_django.jobs.store import HeldJob, JobSelection, JobStore, Outlook
+from pleme_redis_django.models import model_label
+from pleme_redis_django.orm_store.claims import (
+    M,
+    claim_jobs,
+    claimed_fields,
+    look_ahead,
+    promote_due_jobs,
+    ready_rows,
+)
+from pleme_redis_django.orm_store.connection import reconnecting
+from pleme_redis_django.orm_store.endings import fenced, finish_jobs
+
+ORPHANS_LIMIT = 1000
+# A ready job whose hint is younger than this is not forgotten, only waiting for a slot.
+ORPHANED_AFTER_SECONDS = 30
+_NO_LIMIT = 2**31 - 1
+_EVERYTHING = JobSelection()
+
+
+# The Django plugin gives the model its fields only after mypy has compared it with the protocol.
+class OrmJobStore(JobStore[M], Generic[M]):  # type: ignore[type-var]
+    """Jobs as rows of ``model``, on the database alias ``using``; every method from any thread."""
+
+    def __init__(self, model: type[M], *, using: str = "default") -> None:
+        self.model = model
+        self.using = using
+
+    def claim_next_job(self, worker_id: str) -> M | None:
+        jobs = self.claim_jobs(worker_id, 1, _EVERYTHING)
+        return jobs[0] if jobs else None
+
+    def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
+        with reconnecting(self.using):
+            return claim_jobs(self.model, self.using, worker_id, limit, selection)
+
+    def load_job(self, job_id: UUID) -> M:
+        with reconnecting(self.using):
+            job = self._rows().filter(id=job_id, deleted_at=None).first()
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
+
+    def is_job_deleted(self, job_id: UUID) -> bool:
+        with reconnecting(self.using):
+            return not self._rows().filter(id=job_id, deleted_at=None).exists()
+
+    def mark_job_running(self, job_id: UUID, *, claim: JobClaim) -> bool:
+        with reconnecting(self.using):
+            row = fenced(self.model, self.using, job_id, claim)
+            return (
+                bool(row.filter(started_at=None).update(started_at=Now(), updated_at=Now())) or row.exists()
+            )
+
+    def mark_job_completed(self, job_id: UUID, results: Any, *, claim: JobClaim) -> bool:
+        text = to_json(results, max_bytes=_NO_LIMIT)
+        return self.finish_jobs([Completed(job_id=job_id, claim=claim, results_json=text)])[0]
+
+    def mark_job_failed(
+        self, job_id: UUID, error: str, details: Mapping[str, Any], *, claim: JobClaim
+    ) -> bool:
+        failure = _failure(error, details)
+        return self.finish_jobs([Failed(job_id=job_id, claim=claim, failure=failure)])[0]
+
+    def schedule_retry(
+        self,
+        job_id: UUID,
+        retry_count: int,
+        delay_seconds: float,
+        error: str,
+        details: Mapping[str, Any],
+        *,
+        claim: JobClaim,
+    ) -> bool:
+        ending = Retried(
+            job_id=job_id,
+            claim=claim,
+            failure=_failure(error, details),
+            retry_count=retry_count,
+            delay_seconds=delay_seconds,
+        )
+        return self.finish_jobs([ending])[0]
+
+    def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
+        with reconnecting(self.using):
+            return finish_jobs(self.model, self.using, endings)
+
+    def update_progress(self, job_id: UUID, progress: Mapping[str, Any], *, claim: JobClaim) -> bool:
+        with reconnecting(self.using):
+            row = fenced(self.model, self.using, job_id, claim)
+            return bool(row.update(progress=dict(progress), updated_at=Now()))
+
+    def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
+        with reconnecting(self.using), transaction.atomic(using=self.using):
+            super().record_progress(reports)
+
+    def find_orphaned_jobs(self) -> Sequence[QueuedJob]:
+        waited = Now() - timedelta(seconds=ORPHANED_AFTER_SECONDS)
+        with reconnecting(self.using):
+            rows = ready_rows(self.model, self.using, _EVERYTHING).filter(updated_at__lt=waited)
+            return [_hint(*row) for row in rows.order_by("id").values_list(*_HINT_FIELDS)[:ORPHANS_LIMIT]]
+
+    def find_stale_jobs(self, threshold_seconds: float) -> Sequence[M]:
+        rows = self._running()
+        if threshold_seconds:
+            rows = rows.filter(updated_at__lt=Now() - timedelta(seconds=threshold_seconds))
+        with reconnecting(self.using):
+            return list(rows)
+
+    def find_jobs_of(self, worker_ids: Sequence[str]) -> Sequence[M]:
+        with reconnecting(self.using):
+            return list(self._running().filter(worker_id__in=worker_ids))
+
+    def held_jobs(self, worker_id: str) -> Sequence[HeldJob]:
+        rows = self._rows().filter(status=JobStatus.RUNNING, worker_id=worker_id)
+        with reconnecting(self.using):
+            return [
+                HeldJob(
+                    job_id=job_id,
+                    claim=JobClaim(worker_id=worker_id, attempt=attempt),
+                    cancel_requested=requested_at is not None,
+                )
+                for job_id, attempt, requested_at in rows.values_list("id", "attempt", "cancel_requested_at")
+            ]
+
+    def count_claimable_jobs(self) -> int:
+        with reconnecting(self.using):
+            suspects = ready_rows(self.model, self.using, JobSelection(suspects=True))
+            return ready_rows(self.model, self.using, _EVERYTHING).count() + suspects.count()
+
+    def look_ahead(self, selection: JobSelection) -> Outlook:
+        with reconnecting(self.using):
+            return look_ahead(self.model, self.using, selection)
+
+    def promote_due_jobs(self, limit: int) -> int:
+        with reconnecting(self.using):
+            return promote_due_jobs(self.model, self.using, limit)
+
+    def __repr__(self) -> str:
+        return f"OrmJobStore({model_label(self.model)}, using={self.using!r})"
+
+    def _rows(self) -> QuerySet[M]:
+        return self.model._base_manager.using(self.using)
+
+    def _running(self) -> QuerySet[M]:
+        fields = ("status", "worker_id", "started_at", *claimed_fields(self.model))
+        return self._rows().filter(status=JobStatus.RUNNING).only(*fields).order_by("id")
+
+
+_HINT_FIELDS = ("id", "product", "job_type", "retry_count", "max_retries", "created_at")
+
+
+def _hint(job_id: UUID, product: str, job_type: str, retries: int, max_retries: int, at: Any) -> QueuedJob:
+    return QueuedJob(
+        job_id=job_id,
+        product=product,
+        job_type=job_type,
+        retry_count=retries,
+        max_retries=max_retries,
+        enqueued_at=at,
+    )
+
+
+def _failure(error: str, details: Mapping[str, Any]) -> Failure:
+    return Failure(
+        message=error,
+        error_code=str(details.get("error_code", "")),
+        exception_class=str(details.get("exception_class", "")),
+        traceback=str(details.get("traceback", "")),
+        fingerprint=str(details.get("fingerprint", "")),
+    )

@@ -1,0 +1,84 @@
+"""OrmWorkerRegistry: worker processes and elections as rows, by the database's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from pleme_redis_django.jobs.identity import WorkerDescription
+from pleme_redis_django.models import Election, WorkerProcess
+from pleme_redis_django.orm_store.connection import reconnecting
+
+# For so long a dead worker's id is asked for again: a claim that was under way when it died may
+# be committed after its jobs were rescued. After that the row is deleted.
+REMEMBER_DEAD = timedelta(days=1)
+
+
+class OrmWorkerRegistry:
+    """The WorkerRegistry of the engine, on the tables WorkerProcess and Election."""
+
+    def __init__(self, *, using: str = "default") -> None:
+        self.using = using
+
+    def register(self, worker: WorkerDescription) -> None:
+        with reconnecting(self.using):
+            self._insert(worker)
+
+    def heartbeat(self, worker_id: str, running: int) -> bool:
+        with reconnecting(self.using):
+            alive = self._workers().filter(id=worker_id, died_at=None)
+            return bool(alive.update(heartbeat_at=Now(), running=running))
+
+    def deregister(self, worker_id: str) -> None:
+        with reconnecting(self.using):
+            self._workers().filter(id=worker_id).delete()
+
+    def declare_dead(self, worker_ids: Sequence[str]) -> None:
+        with reconnecting(self.using):
+            self._workers().filter(id__in=worker_ids, died_at=None).update(died_at=Now())
+
+    def sweep(self, lease_seconds: float) -> Sequence[str]:
+        with reconnecting(self.using):
+            return self._sweep(lease_seconds)
+
+    def elect(self, role: str, worker_id: str, term_seconds: float) -> bool:
+        with reconnecting(self.using):
+            return self._elect(role, worker_id, timedelta(seconds=term_seconds))
+
+    def _insert(self, worker: WorkerDescription) -> None:
+        self._workers().create(
+            id=worker.worker_id,
+            pool=worker.pool,
+            host=worker.host,
+            pid=worker.pid,
+            queues=list(worker.queues),
+            product=worker.product or "",
+            slots=worker.slots,
+            release=worker.release[:100],
+        )
+
+    def _sweep(self, lease_seconds: float) -> list[str]:
+        silent = Now() - timedelta(seconds=lease_seconds)
+        with transaction.atomic(using=self.using):
+            self._workers().filter(died_at=None, heartbeat_at__lt=silent).update(died_at=Now())
+            self._workers().filter(died_at__lt=Now() - REMEMBER_DEAD).delete()
+            dead = self._workers().filter(died_at__isnull=False).values_list("id", flat=True)
+            return [str(worker_id) for worker_id in dead]
+
+    def _elect(self, role: str, worker_id: str, term: timedelta) -> bool:
+        rows = Election._base_manager.using(self.using)
+        free = Q(holder=worker_id) | Q(expires_at__lt=Now())
+        if rows.filter(free, role=role).update(holder=worker_id, expires_at=Now() + term):
+            return True
+        if rows.filter(role=role).exists():
+            return False
+        first = Election(role=role, holder=worker_id, expires_at=Now() + term)
+        rows.bulk_create([first], ignore_conflicts=True)
+        return rows.filter(role=role, holder=worker_id).exists()
+
+    def _workers(self) -> QuerySet[WorkerProcess]:
+        return WorkerProcess._base_manager.using(self.using)

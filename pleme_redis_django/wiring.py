@@ -1,0 +1,186 @@
+"""Builds worker pools from the settings: the only module that knows all parts of the engine."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from django.apps import apps
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
+from pleme_redis_django.enqueueing.pools import JOB_MODEL_LABEL, default_queue_key
+from pleme_redis_django.event_log import EngineEvents
+from pleme_redis_django.exceptions import InvalidSettings
+from pleme_redis_django.jobs.events import EventSink
+from pleme_redis_django.jobs.executor import JobExecutor
+from pleme_redis_django.jobs.hints import HintQueue
+from pleme_redis_django.jobs.identity import WorkerIdentity
+from pleme_redis_django.jobs.registry import RegistryExecutor
+from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.jobs.worker_pool import WorkerPool
+from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
+from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
+from pleme_redis_django.redis_state.job_queue import JobQueue
+
+_PART_KEYS = frozenset({"model", "executor", "store", "preset"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PoolParts:
+    """One pool of the settings, resolved: what to run, from which table, how."""
+
+    name: str
+    config: WorkerPoolConfig
+    model: type[AbstractJob]
+    executor: JobExecutor[Any]
+    store: JobStore[Any]
+
+
+def pool_names() -> list[str]:
+    """Return the names of the pools in the settings."""
+    return list(get_settings().pools)
+
+
+def pool_parts(name: str, overrides: Mapping[str, Any] | None = None) -> PoolParts:
+    """Return the parts of a pool. Raises InvalidSettings for an unknown pool, field, path or number."""
+    pools = get_settings().pools
+    if name not in pools:
+        near = difflib.get_close_matches(name, list(pools), n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Known pools: {', '.join(pools) or 'none'}."
+        raise InvalidSettings(f'{SETTING_NAME}["POOLS"] has no pool "{name}". {hint}')
+    entry = pools[name]
+    model = _model(name, entry.get("model", JOB_MODEL_LABEL))
+    return PoolParts(
+        name=name,
+        config=pool_config(name, entry, overrides or {}),
+        model=model,
+        executor=_built(name, "executor", entry) or RegistryExecutor(),
+        store=_built(name, "store", entry) or OrmJobStore(model, using=get_settings().database),
+    )
+
+
+def pool_config(name: str, entry: Mapping[str, Any], overrides: Mapping[str, Any]) -> WorkerPoolConfig:
+    """Return the config of a pool: preset, then the settings, then the overrides."""
+    preset_name = overrides.get("preset", entry.get("preset"))
+    if preset_name is not None and preset_name not in PRESETS:
+        raise InvalidSettings(
+            f'Pool "{name}": preset is {preset_name!r}. Accepted: {", ".join(sorted(PRESETS))}.'
+        )
+    label = str(entry.get("model", JOB_MODEL_LABEL)).lower()
+    fields = {"queue_key": default_queue_key(label)} | PRESETS.get(preset_name or "", {})
+    for source in (entry, overrides):
+        fields |= {key: value for key, value in source.items() if key not in _PART_KEYS}
+    if fields.get("product") is not None:
+        resolve_product(fields["product"])
+    try:
+        return WorkerPoolConfig.from_mapping(fields)
+    except InvalidSettings as error:
+        raise InvalidSettings(f'Pool "{name}": {error}') from None
+
+
+def build_pool(
+    parts: PoolParts,
+    *,
+    worker_id: str | None = None,
+    sink: EventSink | None = None,
+    burst: bool = False,
+    release: str = "",
+) -> WorkerPool[Any]:
+    """Return a pool that is ready to be launched in this process."""
+    config = parts.config
+    return WorkerPool(
+        config,
+        hint_queue(config),
+        parts.executor,
+        parts.store,
+        registry=OrmWorkerRegistry(using=get_settings().database),
+        identity=WorkerIdentity(
+            worker_id,
+            pool=parts.name,
+            queues=config.queues,
+            product=config.product,
+            slots=config.worker_count + config.async_count,
+            release=release,
+        ),
+        sink=sink or EngineEvents(),
+        scope=DatabaseScope(),
+        max_results_bytes=get_settings().max_results_bytes,
+        burst=burst,
+    )
+
+
+def hint_queue(config: WorkerPoolConfig) -> HintQueue | None:
+    """Return the hints that wake a pool, None when it has to scan.
+
+    A pool of one product scans too: it would pop hints of other products, and nobody else would
+    be woken for them.
+    """
+    if get_settings().url is None or config.product is not None:
+        return None
+    queue: HintQueue = JobQueue(config.queues, config.queue_key)
+    return queue
+
+
+class DatabaseScope:
+    """Looks after the database connections of handlers, around each job."""
+
+    def enter(self) -> None:
+        """Have the first query of the job check that its connection still works."""
+        for connection in connections.all(initialized_only=True):
+            # Django's own setting CONN_HEALTH_CHECKS, once a job instead of once a request.
+            connection.health_check_enabled = True  # type: ignore[attr-defined]  # not in django-stubs
+            connection.health_check_done = False  # type: ignore[attr-defined]  # not in django-stubs
+
+    def leave(self) -> None:
+        """Close connections that the job broke; working ones stay open for the next job."""
+        for connection in connections.all(initialized_only=True):
+            if connection.errors_occurred or connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+
+    def around_async(self) -> AbstractAsyncContextManager[None]:
+        """Give an async handler a thread of its own for what it does with the ORM."""
+        return _own_sync_thread()
+
+
+@asynccontextmanager
+async def _own_sync_thread() -> AsyncIterator[None]:
+    # In one shared context the ORM calls of all handlers would queue up behind one thread.
+    async with ThreadSensitiveContext() as context:
+        try:
+            yield
+        finally:
+            if context in SyncToAsync.context_to_thread_executor:
+                await sync_to_async(connections.close_all)()
+
+
+def _model(pool: str, label: object) -> type[AbstractJob]:
+    try:
+        model = apps.get_model(str(label))
+    except (LookupError, ValueError) as error:
+        raise InvalidSettings(
+            f'Pool "{pool}": model is {label!r}, and {error}. Accepted: "app_label.ModelName".'
+        ) from None
+    if not issubclass(model, AbstractJob):
+        raise InvalidSettings(f'Pool "{pool}": the model {label} does not inherit from AbstractJob.')
+    return model
+
+
+def _built(pool: str, part: str, entry: Mapping[str, Any]) -> Any:
+    """Return an instance of the class that the dotted path names, None when there is no path."""
+    path = entry.get(part)
+    if path is None:
+        return None
+    try:
+        return import_string(path)()
+    except (ImportError, TypeError) as error:
+        raise InvalidSettings(
+            f'Pool "{pool}": {part} is {path!r}, and {error}. Accepted: the dotted path of a class that is '
+            "built without arguments."
+        ) from None
