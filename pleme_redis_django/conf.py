@@ -48,6 +48,36 @@ class Settings:
     channels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Channel pattern -> who may subscribe, publish, be present and type. Nothing is open by default."""
 
+    authorize: str | None = None
+    """Dotted path of ``authorize(scope, action, channel) -> bool`` (or async); None: ``CHANNELS`` decides."""
+
+    allow_anonymous: bool = False
+    """Whether a websocket without a logged-in user is accepted."""
+
+    realtime_limits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Fields of ``realtime.limits.Limits`` that differ from their defaults."""
+
+    presence_ttl_seconds: int = 60
+    """How long a connection counts as online after its last heartbeat, in seconds (3 to 3,600)."""
+
+    presence_grace_seconds: int = 5
+    """How long a user whose socket closed stays online, so that a page reload is unseen (0 to 300)."""
+
+    last_seen_seconds: int = 30 * 24 * 3600
+    """How long ``last_seen`` remembers a user, in seconds (60 to 31,622,400)."""
+
+    typing_ttl_seconds: int = 6
+    """How long a user counts as typing after the last sign of it, in seconds (1 to 60)."""
+
+    replay_messages: int = 1000
+    """How many messages of a head are kept for replay (1 to 100,000)."""
+
+    replay_seconds: int = 300
+    """How long they are kept after the last one, in seconds (1 to 86,400)."""
+
+    max_event_bytes: int = 64 * KIB
+    """Size limit of one published event as UTF-8 JSON, in bytes (1 to 1 MiB)."""
+
     max_parameters_bytes: int = 256 * KIB
     """Size limit of one job's parameters as UTF-8 JSON, in bytes (1 to 64 MiB)."""
 
@@ -66,6 +96,10 @@ def _whole_number(low: int, high: int) -> _Check:
         return f"a whole number from {low:,} to {high:,}"
 
     return check
+
+
+def _boolean(value: object) -> str | None:
+    return None if isinstance(value, bool) else "True or False"
 
 
 def _text(value: object) -> str | None:
@@ -113,6 +147,16 @@ _CHECKS: dict[str, _Check] = {
     "database": _text,
     "pools": _named_mappings,
     "channels": _mapping,
+    "authorize": _optional_text,
+    "allow_anonymous": _boolean,
+    "realtime_limits": _mapping,
+    "presence_ttl_seconds": _whole_number(3, 3600),
+    "presence_grace_seconds": _whole_number(0, 300),
+    "last_seen_seconds": _whole_number(60, 366 * 24 * 3600),
+    "typing_ttl_seconds": _whole_number(1, 60),
+    "replay_messages": _whole_number(1, 100_000),
+    "replay_seconds": _whole_number(1, 24 * 3600),
+    "max_event_bytes": _whole_number(1, KIB * KIB),
     "max_parameters_bytes": _whole_number(1, 64 * KIB * KIB),
     "max_results_bytes": _whole_number(1, 64 * KIB * KIB),
 }

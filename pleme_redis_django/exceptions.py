@@ -124,3 +124,18 @@ class RedisNotConfigured(RedisUnavailable):
 
 class ServerUnavailable(PlemeError):
     """No PostgreSQL or Redis could be found or started for the tests or the demo."""
+
+
+# Realtime
+
+
+class InvalidEvent(PlemeError, ValueError):
+    """An event, or a connection's metadata, is no JSON, or is larger than the limit."""
+
+
+class PresenceRefused(PlemeError):
+    """A connection may not join: ``reason`` says which limit was reached, or that its id is taken."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason

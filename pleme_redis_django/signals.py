@@ -28,3 +28,16 @@ job_failed = Signal()
 
 job_cancelled = Signal()
 """In the worker, once CANCELLED is stored. ``job``."""
+
+# Presence of a product, not of its rooms. Sent by the one process whose change made it visible, so once
+# in the whole cluster; a process that dies between the change and the signal loses it. Sender:
+# PresenceManager. Arguments: ``product`` (str), ``user_id`` (str).
+
+user_online = Signal()
+"""A user's first connection joined."""
+
+user_offline = Signal()
+"""A user's last connection left, or expired because its process died."""
+
+user_idle = Signal()
+"""No connection of a user is active any more (``idle=True``), or one is again (``idle=False``)."""

@@ -44,6 +44,9 @@ COMMANDS = Profile(name="commands", connect_timeout_seconds=2, read_timeout_seco
 HINTS = Profile(name="hints", connect_timeout_seconds=0.25, read_timeout_seconds=0.25, retries=0)
 """Wake-ups, which may be lost but must not hold up the caller."""
 
+PUBLISHING = Profile(name="publishing", connect_timeout_seconds=2, read_timeout_seconds=5, retries=0)
+"""Scripts that are not idempotent: a lost reply must not send a message twice."""
+
 BLOCKING = Profile(name="blocking", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0)
 """BRPOP, BLPOP and SUBSCRIBE: the command's own timeout bounds the wait."""
 

@@ -8,6 +8,7 @@ turns into a pattern or another hash slot when it holds ``*`` or ``{``.
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 from pleme_redis_django.jobs.job import validate_queue_name
 
@@ -41,3 +42,79 @@ def hint_wake_all(queue_key: str) -> str:
 def hint_counters(queue_key: str) -> str:
     """HASH ``pushed:<queue>`` and ``popped:<queue>`` -> count; no TTL."""
     return f"{PREFIX}:{{{validate_queue_name(queue_key)}}}:counters"
+
+
+# Pub/sub and typing: a tag per product and head (the channel's first segment), so that one script
+# numbers, keeps and sends a message, and a busy head is not in every other head's slot. A product has
+# no colon in it, so product and head cannot be read in two ways.
+
+
+def channel_position(product: str, head: str) -> str:
+    """HASH epoch, offset (of the newest message), server (its run id); TTL one day after the last use."""
+    return f"{PREFIX}:{{{product}:{head}}}:position"
+
+
+def channel_log(product: str, head: str) -> str:
+    """STREAM ``<offset>-0`` -> message, capped in length; TTL ``REPLAY_SECONDS`` after the last message."""
+    return f"{PREFIX}:{{{product}:{head}}}:log"
+
+
+def channel_bus(product: str, head: str) -> str:
+    """Redis pub/sub channel that carries a head's messages, presence and typing to every process."""
+    return f"{PREFIX}:{{{product}:{head}}}:bus"
+
+
+def channel_once(product: str, head: str, idempotency_key: str) -> str:
+    """STRING position of the message with this idempotency key; TTL five minutes."""
+    return f"{PREFIX}:{{{product}:{head}}}:once:{digest(idempotency_key)}"
+
+
+def typing_users(product: str, head: str, channel: str) -> str:
+    """ZSET user -> expiry (ms) of who types in a conversation; TTL twice the typing TTL."""
+    return f"{PREFIX}:{{{product}:{head}}}:typing:{digest(channel)}"
+
+
+def control_bus() -> str:
+    """Redis pub/sub channel that tells every realtime process whose sockets to check or to close."""
+    return f"{PREFIX}:control:bus"
+
+
+# Presence: one tag per product, so that a process extends all its connections in one call.
+
+
+class PresenceKeys(NamedTuple):
+    """The keys of one presence scope, in the order in which the scripts take them; TTL one day."""
+
+    connections: str
+    """ZSET connection -> expiry (ms)."""
+    records: str
+    """HASH connection -> state, user, metadata."""
+    users: str
+    """HASH user -> its connections."""
+    expiries: str
+    """ZSET user -> latest expiry (ms)."""
+    version: str
+    """STRING number of the last event."""
+
+
+def presence_keys(product: str, room: str) -> PresenceKeys:
+    """Return the keys of a room's presence, or of the whole product's when ``room`` is empty."""
+    scope = f"{PREFIX}:{{{product}}}:presence:{digest(room) if room else 'all'}"
+    return PresenceKeys(
+        *(f"{scope}:{part}" for part in ("connections", "records", "users", "expiries", "version"))
+    )
+
+
+def presence_last_seen(product: str) -> str:
+    """ZSET user -> when last seen (ms); entries and key live for ``LAST_SEEN_SECONDS``."""
+    return f"{PREFIX}:{{{product}}}:presence:last-seen"
+
+
+def presence_due(product: str) -> str:
+    """ZSET scope -> when its first connection may expire (ms): what a sweeper looks at; TTL one day."""
+    return f"{PREFIX}:{{{product}}}:presence:due"
+
+
+def presence_products() -> str:
+    """ZSET product -> last join or heartbeat (ms): which products a sweeper looks at."""
+    return f"{PREFIX}:presence:products"

@@ -1,0 +1,254 @@
+"""The one Redis connection through which an event loop hears every head that it follows.
+
+It subscribes to a head's bus by name; patterns are matched by whoever listens (with PSUBSCRIBE, Redis
+tries every pattern on every publish). A lost connection is made again with a growing, jittered delay,
+and each feed then reads from the log what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import weakref
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.exceptions import RedisUnavailable
+from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.connections import BLOCKING, async_redis_client
+from pleme_redis_django.redis_state.head_feed import FeedListener, HeadFeed
+from pleme_redis_django.redis_state.messages import parse_bus_message
+from pleme_redis_django.redis_state.outages import OUTAGES, outages_as_unavailable
+
+LIVE_TIMEOUT_SECONDS = 5.0
+"""How long a new subscription waits for Redis before it fails."""
+CHECK_SECONDS = 10.0
+"""How often the connection is probed; silent for two periods, it is taken for dead."""
+TAIL_CHECK_SECONDS = 25.0
+"""How often a quiet feed is compared with its log: a lost last message leaves no gap to see."""
+RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.05, 5.0
+
+logger = logging.getLogger("pleme_redis_django.bus")
+
+ControlHandler = Callable[[bytes], None]
+
+
+class Bus:
+    """Feeds of one event loop, opened on first use and closed with the last. Not for other loops."""
+
+    def __init__(self) -> None:
+        self._feeds: dict[bytes, HeadFeed] = {}
+        self._handlers: dict[bytes, list[ControlHandler]] = {}
+        self._connection: AbstractConnection | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._run_id = ""
+        self._heard = 0.0
+        self._is_reconnect = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether there is a connection at this moment."""
+        return self._connection is not None
+
+    async def follow(self, product: str, head: str, listener: FeedListener) -> HeadFeed:
+        """Return the live feed of a head, with ``listener`` added to it.
+
+        Raises RedisUnavailable when it is not live within five seconds.
+        """
+        name = keyspace.channel_bus(product, head).encode()
+        feed = self._feeds.get(name)
+        if feed is None:
+            feed = self._feeds[name] = HeadFeed(product, head)
+            self._subscribe(name)
+        feed.listeners.append(listener)
+        try:
+            await asyncio.wait_for(feed.live.wait(), LIVE_TIMEOUT_SECONDS)
+        except TimeoutError as error:
+            await self.unfollow(feed, listener)
+            raise RedisUnavailable(
+                f"Redis did not confirm a subscription within {LIVE_TIMEOUT_SECONDS:.0f} s. "
+                "Check that the server of the configured URL runs."
+            ) from error
+        except asyncio.CancelledError:
+            await self.unfollow(feed, listener)
+            raise
+        return feed
+
+    async def unfollow(self, feed: HeadFeed, listener: FeedListener) -> None:
+        """Take a listener from a feed; a feed without one is closed, and the bus with its last feed."""
+        if listener in feed.listeners:
+            feed.listeners.remove(listener)
+        name = keyspace.channel_bus(feed.product, feed.head).encode()
+        if not feed.listeners and self._feeds.get(name) is feed:
+            del self._feeds[name]
+            await self._unsubscribe(name)
+
+    def listen(self, name: str, handler: ControlHandler) -> None:
+        """Call ``handler`` with each raw message of a Redis channel that is no head's bus."""
+        handlers = self._handlers.setdefault(name.encode(), [])
+        handlers.append(handler)
+        if len(handlers) == 1:
+            self._subscribe(name.encode())
+
+    async def unlisten(self, name: str, handler: ControlHandler) -> None:
+        """Undo ``listen``."""
+        handlers = self._handlers.get(name.encode(), [])
+        if handler in handlers:
+            handlers.remove(handler)
+        if not handlers and self._handlers.pop(name.encode(), None) is not None:
+            await self._unsubscribe(name.encode())
+
+    async def aclose(self) -> None:
+        """Drop every feed and the connection."""
+        self._feeds.clear()
+        self._handlers.clear()
+        tasks, self._tasks = self._tasks, set()
+        current = asyncio.current_task()
+        for task in tasks:
+            if task is not current:
+                task.cancel()
+        await asyncio.gather(*(task for task in tasks if task is not current), return_exceptions=True)
+        await self._disconnect()
+
+    # The connection
+
+    def _subscribe(self, name: bytes) -> None:
+        if not self._tasks:
+            self._start(self._run())
+            self._start(self._probe())
+            self._start(self._check_tails())
+        elif self._connection is not None:
+            self._start(self._send("SUBSCRIBE", name))
+
+    async def _unsubscribe(self, name: bytes) -> None:
+        if not self._feeds and not self._handlers:
+            await self.aclose()
+        else:
+            await self._send("UNSUBSCRIBE", name)
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self) -> None:
+        delay = RECONNECT_FIRST_SECONDS
+        while True:
+            try:
+                await self._connect()
+                delay = RECONNECT_FIRST_SECONDS
+                await self._read()
+            except (RedisUnavailable, *OUTAGES) as error:
+                logger.warning("The realtime connection to Redis was lost: %s", error)
+            finally:
+                await self._disconnect()
+            self._is_reconnect = True
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            delay = min(delay * 2, RECONNECT_MOST_SECONDS)
+
+    async def _connect(self) -> None:
+        client = async_redis_client(BLOCKING)
+        pool = client.connection_pool
+        # RESP2: redis-py writes every RESP3 push into a debug message first.
+        connection = pool.connection_class(**{**pool.connection_kwargs, "protocol": 2})
+        connect: Callable[[], Awaitable[None]] = connection.connect
+        await connect()
+        self._connection = connection
+        with outages_as_unavailable():
+            self._run_id = (await async_redis_client().info("server"))["run_id"]
+        self._heard = asyncio.get_running_loop().time()
+        names = [*self._feeds, *self._handlers]
+        if names:
+            await connection.send_command("SUBSCRIBE", *names)
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    async def _read(self) -> None:
+        connection, loop = self._connection, asyncio.get_running_loop()
+        assert connection is not None
+        while True:
+            reply = await connection.read_response(disable_decoding=True, timeout=math.inf)
+            self._heard = loop.time()
+            if reply[0] == b"message":
+                self._hand_on(reply[1], reply[2])
+            elif reply[0] == b"subscribe":
+                self._confirmed(reply[1])
+
+    def _hand_on(self, name: bytes, raw: bytes) -> None:
+        feed = self._feeds.get(name)
+        if feed is None:
+            for handler in self._handlers.get(name, ()):
+                handler(raw)
+        elif not feed.take(parse_bus_message(raw)):
+            self._start(self._catch_up(feed))
+
+    def _confirmed(self, name: bytes) -> None:
+        feed = self._feeds.get(name)
+        if feed is not None:
+            if self._is_reconnect:
+                for listener in feed.listeners:
+                    listener.on_reconnect()
+            self._start(self._catch_up(feed, self._run_id))
+
+    async def _catch_up(self, feed: HeadFeed, run_id: str = "") -> None:
+        try:
+            await feed.catch_up(run_id)
+        except RedisUnavailable as error:
+            # The connection is made anew, each feed is subscribed again, and this is called again.
+            logger.warning("A feed could not be repaired yet: %s", error)
+            await self._break()
+
+    async def _send(self, *command: str | bytes) -> None:
+        connection = self._connection
+        if connection is not None:
+            try:
+                await connection.send_command(*command)
+            except OUTAGES:
+                await self._break()
+
+    async def _break(self) -> None:
+        if self._connection is not None:
+            with suppress(*OUTAGES):
+                await self._connection.disconnect(nowait=True)
+
+    async def _probe(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            if self._connection is not None and loop.time() - self._heard > 2 * CHECK_SECONDS:
+                logger.warning("The realtime connection to Redis is silent; connecting again.")
+                await self._break()
+            else:
+                await self._send("PING")
+
+    async def _check_tails(self) -> None:
+        while True:
+            await asyncio.sleep(TAIL_CHECK_SECONDS * random.uniform(0.8, 1.0))  # noqa: S311 - jitter
+            for feed in list(self._feeds.values()):
+                if feed.live.is_set():
+                    await self._catch_up(feed)
+
+
+_buses: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, Bus]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def bus() -> Bus:
+    """Return the running event loop's bus for the configured Redis."""
+    return _buses.setdefault(asyncio.get_running_loop(), {}).setdefault(get_settings().url, Bus())
+
+
+async def close_bus() -> None:
+    """Close the running loop's buses, whoever still listens."""
+    for each in _buses.pop(asyncio.get_running_loop(), {}).values():
+        await each.aclose()

@@ -1,0 +1,248 @@
+-- Apply one change to a presence scope (a product, or a room of it) and tell its bus what became visible.
+-- KEYS 1 connections ZSET: connection -> expiry (ms)
+--      2 records HASH: connection -> 'a' or 'i' (active, idle) .. user .. '\n' .. metadata (JSON)
+--      3 users HASH: user -> connections, each followed by a blank
+--      4 expiries ZSET: user -> latest expiry (ms) of its connections
+--      5 version STRING: counts the events of this scope
+--      6 last-seen ZSET: user -> ms, of the product
+--      7 due ZSET: scope -> earliest expiry (ms), of the product
+-- ARGV 1 'join', 'leave', 'idle', 'active' or 'sweep'   2 scope   3 bus   4 TTL ms   5 key TTL ms
+--      6 connection ('' in leave, idle and active: each of the user's; in sweep: the most to remove)   7 user
+--      8 metadata (join)   9 most connections of a user (join)   10 most users of a scope (join)
+--      8 grace ms (leave)
+-- Returns {status, version, kind, user, kind, user, ...}; status is 'ok', 'user limit', 'scope limit' or
+-- 'taken' (the connection belongs to another user); kind is 'online', 'offline', 'update', 'idle' or 'active'
+--
+-- Visible of a user are: being there, being idle (no connection is active), and the distinct metadata of
+-- the connections. A second tab with the same metadata changes nothing, and nothing is sent.
+
+local op, scope = ARGV[1], ARGV[2]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local joined, updated, left, changes = {}, {}, {}, {}
+
+local function connections_of(user)
+  local ids = {}
+  for id in string.gmatch(redis.call('HGET', KEYS[3], user) or '', '%S+') do
+    ids[#ids + 1] = id
+  end
+  return ids
+end
+
+local function look(user)
+  local ids = connections_of(user)
+  if #ids == 0 then
+    return nil
+  end
+  local idle, distinct, first = true, {}, {}
+  for _, id in ipairs(ids) do
+    local record = redis.call('HGET', KEYS[2], id)
+    if record then
+      local metadata = string.match(record, '\n(.*)$')
+      idle = idle and string.sub(record, 1, 1) == 'i'
+      if not first[metadata] then
+        first[metadata] = id
+        distinct[#distinct + 1] = metadata
+      end
+    end
+  end
+  table.sort(distinct)
+  local entries = {}
+  for i, metadata in ipairs(distinct) do
+    entries[i] = '{"c":"' .. first[metadata] .. '","m":' .. metadata .. (idle and ',"idle":true}' or '}')
+  end
+  return {idle = idle, metadata = table.concat(distinct, '\n'), shown = '[' .. table.concat(entries, ',') .. ']'}
+end
+
+local function change(kind, user)
+  changes[#changes + 1] = kind
+  changes[#changes + 1] = user
+end
+
+local function compare(user, before, gone)
+  local after = look(user)
+  local name = cjson.encode(user) .. ':'
+  if not before and after then
+    joined[#joined + 1] = name .. after.shown
+    change('online', user)
+  elseif before and not after then
+    left[#left + 1] = name .. '["' .. table.concat(gone, '","') .. '"]'
+    change('offline', user)
+  elseif before and (before.idle ~= after.idle or before.metadata ~= after.metadata) then
+    updated[#updated + 1] = name .. after.shown
+    change(before.idle == after.idle and 'update' or (after.idle and 'idle' or 'active'), user)
+  end
+end
+
+local function refresh_expiry(user)
+  local latest = nil
+  for _, id in ipairs(connections_of(user)) do
+    local expiry = tonumber(redis.call('ZSCORE', KEYS[1], id))
+    if expiry and (not latest or expiry > latest) then
+      latest = expiry
+    end
+  end
+  if latest then
+    redis.call('ZADD', KEYS[4], latest, user)
+  else
+    redis.call('ZREM', KEYS[4], user)
+  end
+end
+
+local function saw(user, at)
+  if scope == '' then
+    redis.call('ZADD', KEYS[6], 'GT', at, user)
+  end
+end
+
+local function remove(user, id)
+  redis.call('ZREM', KEYS[1], id)
+  redis.call('HDEL', KEYS[2], id)
+  local rest = {}
+  for _, other in ipairs(connections_of(user)) do
+    if other ~= id then
+      rest[#rest + 1] = other .. ' '
+    end
+  end
+  if #rest > 0 then
+    redis.call('HSET', KEYS[3], user, table.concat(rest))
+  else
+    redis.call('HDEL', KEYS[3], user)
+  end
+end
+
+local function due_at(at)
+  local known = tonumber(redis.call('ZSCORE', KEYS[7], scope))
+  if not known or at < known then
+    redis.call('ZADD', KEYS[7], at, scope)
+  end
+end
+
+local function join(id, user, metadata)
+  local record = redis.call('HGET', KEYS[2], id)
+  if record and string.match(record, '^.(.-)\n') ~= user then
+    return 'taken'
+  end
+  local before = look(user)
+  if not record then
+    if #connections_of(user) >= tonumber(ARGV[9]) then
+      return 'user limit'
+    end
+    if not before and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[10]) then
+      return 'scope limit'
+    end
+    redis.call('HSET', KEYS[3], user, (redis.call('HGET', KEYS[3], user) or '') .. id .. ' ')
+  end
+  local expiry = now + tonumber(ARGV[4])
+  redis.call('HSET', KEYS[2], id, 'a' .. user .. '\n' .. metadata)
+  redis.call('ZADD', KEYS[1], expiry, id)
+  refresh_expiry(user)
+  saw(user, now)
+  due_at(expiry)
+  compare(user, before, {})
+  return 'ok'
+end
+
+-- Another user's connection is never touched, whatever id was asked for.
+local function chosen(id, user)
+  local mine = connections_of(user)
+  if id == '' then
+    return mine
+  end
+  for _, other in ipairs(mine) do
+    if other == id then
+      return {id}
+    end
+  end
+  return {}
+end
+
+local function leave(id, user, grace)
+  local before, gone = look(user), chosen(id, user)
+  for _, one in ipairs(gone) do
+    local expiry = tonumber(redis.call('ZSCORE', KEYS[1], one)) or 0
+    if grace == 0 then
+      remove(user, one)
+    elseif expiry > now + grace then
+      redis.call('ZADD', KEYS[1], now + grace, one)
+      due_at(now + grace)
+    end
+  end
+  if #gone > 0 then
+    refresh_expiry(user)
+    saw(user, now)
+    compare(user, before, gone)
+  end
+end
+
+local function mark(id, user, letter)
+  local before = look(user)
+  for _, one in ipairs(chosen(id, user)) do
+    local record = redis.call('HGET', KEYS[2], one)
+    redis.call('HSET', KEYS[2], one, letter .. string.sub(record, 2))
+  end
+  saw(user, now)
+  compare(user, before, {})
+end
+
+local function sweep(most)
+  local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, most)
+  local order, before, gone = {}, {}, {}
+  for _, id in ipairs(expired) do
+    local user = string.match(redis.call('HGET', KEYS[2], id) or '', '^.(.-)\n')
+    if not user then
+      redis.call('ZREM', KEYS[1], id)
+    else
+      if not gone[user] then
+        order[#order + 1] = user
+        before[user], gone[user] = look(user), {}
+      end
+      table.insert(gone[user], id)
+      -- A process that died was last heard of one TTL before its connections expired.
+      saw(user, tonumber(redis.call('ZSCORE', KEYS[1], id)) - tonumber(ARGV[4]))
+    end
+  end
+  for _, user in ipairs(order) do
+    for _, id in ipairs(gone[user]) do
+      remove(user, id)
+    end
+    refresh_expiry(user)
+    compare(user, before[user], gone[user])
+  end
+  local earliest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+  if earliest[2] then
+    redis.call('ZADD', KEYS[7], earliest[2], scope)
+  else
+    redis.call('ZREM', KEYS[7], scope)
+  end
+end
+
+local status = 'ok'
+if op == 'join' then
+  status = join(ARGV[6], ARGV[7], ARGV[8])
+elseif op == 'leave' then
+  leave(ARGV[6], ARGV[7], tonumber(ARGV[8]))
+elseif op == 'sweep' then
+  sweep(tonumber(ARGV[6]))
+else
+  mark(ARGV[6], ARGV[7], op == 'idle' and 'i' or 'a')
+end
+
+local version = tonumber(redis.call('GET', KEYS[5]) or 0)
+if #joined + #updated + #left > 0 then
+  version = redis.call('INCR', KEYS[5])
+  local channel = scope == '' and '@online' or scope
+  local frame = table.concat({
+    '{"pres":{"ch":"', channel, '","v":', string.format('%.0f', version),
+    ',"join":{', table.concat(joined, ','), '},"update":{', table.concat(updated, ','),
+    '},"leave":{', table.concat(left, ','), '}}}',
+  })
+  redis.call('PUBLISH', ARGV[3], 'pres ' .. channel .. ' -\n' .. frame)
+end
+if op ~= 'sweep' then
+  for i = 1, 5 do
+    redis.call('PEXPIRE', KEYS[i], ARGV[5])
+  end
+  redis.call('PEXPIRE', KEYS[7], ARGV[5])
+end
+return {status, version, unpack(changes)}

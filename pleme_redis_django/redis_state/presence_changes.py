@@ -1,0 +1,80 @@
+"""What a change of presence made visible, and the Django signals that tell of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from django.dispatch import Signal
+
+from pleme_redis_django.exceptions import PresenceRefused
+from pleme_redis_django.signals import user_idle, user_offline, user_online
+
+_REFUSALS = {
+    "user limit": "The user has as many connections as one user may have",
+    "scope limit": "There are as many users as there may be",
+    "taken": "The connection id belongs to another user",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceChange:
+    """One visible change of one user."""
+
+    kind: str
+    """``online``, ``offline``, ``update`` (metadata), ``idle`` or ``active``."""
+    user_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceResult:
+    """What a call changed for those who watch: nothing, when another connection showed the same already."""
+
+    version: int
+    """The number of the scope's last event."""
+    changes: tuple[PresenceChange, ...]
+
+    def __bool__(self) -> bool:
+        """Tell whether anything became visible."""
+        return bool(self.changes)
+
+
+def parse_result(reply: list[Any]) -> PresenceResult:
+    """Return the outcome that ``change_presence.lua`` replied; raises PresenceRefused when it refused."""
+    status, version, *flat = reply
+    reason = status.decode()
+    if reason in _REFUSALS:
+        raise PresenceRefused(f"{_REFUSALS[reason]}: the connection did not join.", reason=reason)
+    kinds, users = flat[0::2], flat[1::2]
+    return PresenceResult(
+        version=version,
+        changes=tuple(
+            PresenceChange(kind=kind.decode(), user_id=user.decode())
+            for kind, user in zip(kinds, users, strict=True)
+        ),
+    )
+
+
+def send_signals(sender: type, product: str, result: PresenceResult) -> None:
+    """Send the signals of a product's visible changes; a receiver that raises is logged by Django."""
+    for signal, arguments in _signals(product, result):
+        signal.send_robust(sender, **arguments)
+
+
+async def send_signals_async(sender: type, product: str, result: PresenceResult) -> None:
+    """Do what ``send_signals`` does; sync receivers run in a thread."""
+    for signal, arguments in _signals(product, result):
+        if signal.receivers:
+            await signal.asend_robust(sender, **arguments)
+
+
+def _signals(product: str, result: PresenceResult) -> Iterator[tuple[Signal, dict[str, Any]]]:
+    for change in result.changes:
+        arguments: dict[str, Any] = {"product": product, "user_id": change.user_id}
+        if change.kind == "online":
+            yield user_online, arguments
+        elif change.kind == "offline":
+            yield user_offline, arguments
+        elif change.kind in ("idle", "active"):
+            yield user_idle, {**arguments, "idle": change.kind == "idle"}

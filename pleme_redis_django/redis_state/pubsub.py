@@ -1,0 +1,191 @@
+"""Publish an event to whoever listens now, and for some minutes to who comes back.
+
+A message is numbered, kept in a capped log and sent by one script, in one round trip. Subscribers see
+order and loss by (epoch, offset): a gap is repaired from the log, or told as a Resync, never hidden.
+What must not be lost at all is a job or a row, not a message.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+
+from pleme_redis_django.conf import get_settings, resolve_product
+from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
+from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.channel_names import (
+    covers,
+    head_of,
+    validate_channel,
+    validate_connection_id,
+    validate_pattern,
+)
+from pleme_redis_django.redis_state.connections import (
+    COMMANDS,
+    PUBLISHING,
+    Profile,
+    async_redis_client,
+    redis_client,
+)
+from pleme_redis_django.redis_state.message_log import (
+    POSITION_TTL_MS,
+    LogPage,
+    aread_log,
+    read_log,
+)
+from pleme_redis_django.redis_state.messages import Message, Position, encode_event, to_message
+from pleme_redis_django.redis_state.scripts import Argument, script
+from pleme_redis_django.redis_state.subscriptions import AsyncSubscription, Subscription
+
+IDEMPOTENCY_TTL_MS = 5 * 60 * 1000
+IDEMPOTENCY_KEY_MAX_LENGTH = 200
+
+logger = logging.getLogger("pleme_redis_django.pubsub")
+
+
+class PubSubManager:
+    """Events of ``product`` (default: the settings' product). Raises InvalidProduct at construction."""
+
+    def __init__(self, product: str | None = None) -> None:
+        self.product = resolve_product(product)
+
+    def publish(
+        self,
+        channel: str,
+        event: Any,
+        *,
+        idempotency_key: str | None = None,
+        on_commit: bool = True,
+        using: str | None = None,
+        connection_id: str | None = None,
+        echo: bool = True,
+    ) -> Position | None:
+        """Publish a JSON-able event and return its position.
+
+        Inside ``atomic()`` it is published after the commit (and None is returned): a rollback
+        publishes nothing, and a Redis that is away by then is logged, not raised. ``on_commit=False``
+        publishes at once; ``using`` names the database. A second message with the same
+        ``idempotency_key`` within five minutes is not sent, and the first one's position is returned.
+        ``connection_id`` names the publishing websocket, which gets no copy when ``echo`` is false.
+
+        Raises InvalidName, InvalidEvent (no JSON, or more than ``MAX_EVENT_BYTES``), RedisUnavailable.
+        """
+        call = self._call(channel, event, idempotency_key, connection_id, echo)
+        if on_commit and transaction.get_connection(using).in_atomic_block:
+            transaction.on_commit(self._deferred(call), using=using)
+            return None
+        return self._send(call)
+
+    async def apublish(
+        self,
+        channel: str,
+        event: Any,
+        *,
+        idempotency_key: str | None = None,
+        connection_id: str | None = None,
+        echo: bool = True,
+    ) -> Position:
+        """Publish at once, on the running event loop; Django's transactions are synchronous."""
+        profile, keys, arguments = self._call(channel, event, idempotency_key, connection_id, echo)
+        return _position(await script("publish").arun(async_redis_client(profile), keys, arguments))
+
+    def subscribe(self, *patterns: str, since: Position | None = None) -> Subscription:
+        """Return a context manager whose value iterates over Message and Resync, for sync code.
+
+        It is live on entry. ``since`` goes on after a position, for patterns of one head.
+        """
+        return Subscription(self.product, _patterns(patterns, since), since)
+
+    def asubscribe(
+        self, *patterns: str, since: Position | None = None, buffer: int = 1000
+    ) -> AsyncSubscription:
+        """Return an async context manager whose value iterates over Message and Resync.
+
+        All of a process's async subscriptions share one Redis connection. ``buffer`` bounds the
+        messages that wait for the iterator; when it is full they are dropped, and a Resync says so.
+        """
+        return AsyncSubscription(self.product, _patterns(patterns, since), since, buffer)
+
+    def history(self, channel: str, since: Position | None = None, limit: int = 100) -> list[Message]:
+        """Read what the log holds of a channel or pattern, among the ``limit`` messages after ``since``.
+
+        Without ``since``, among the newest. Nothing is returned when the log does not reach back to it.
+        """
+        head = head_of(validate_pattern(channel))
+        return _selected(channel, read_log(self.product, head, since, limit))
+
+    async def ahistory(self, channel: str, since: Position | None = None, limit: int = 100) -> list[Message]:
+        """Do what ``history`` does, on the running event loop."""
+        head = head_of(validate_pattern(channel))
+        return _selected(channel, await aread_log(self.product, head, since, limit))
+
+    def _call(
+        self, channel: str, event: Any, idempotency_key: str | None, connection_id: str | None, echo: bool
+    ) -> tuple[Profile, list[str], list[Argument]]:
+        settings = get_settings()
+        head = head_of(validate_channel(channel))
+        connection = "" if connection_id is None else validate_connection_id(connection_id)
+        keys = [
+            keyspace.channel_position(self.product, head),
+            keyspace.channel_log(self.product, head),
+        ]
+        if idempotency_key is not None:
+            keys.append(keyspace.channel_once(self.product, head, _validate_key(idempotency_key)))
+        return (
+            PUBLISHING if idempotency_key is None else COMMANDS,
+            keys,
+            [
+                keyspace.channel_bus(self.product, head),
+                channel,
+                encode_event(event, settings.max_event_bytes),
+                connection,
+                "-" if echo or not connection else connection,
+                settings.replay_messages,
+                settings.replay_seconds * 1000,
+                POSITION_TTL_MS,
+                IDEMPOTENCY_TTL_MS,
+            ],
+        )
+
+    def _send(self, call: tuple[Profile, list[str], list[Argument]]) -> Position:
+        profile, keys, arguments = call
+        return _position(script("publish").run(redis_client(profile), keys, arguments))
+
+    def _deferred(self, call: tuple[Profile, list[str], list[Argument]]) -> Callable[[], None]:
+        def publish_after_commit() -> None:
+            try:
+                self._send(call)
+            except RedisUnavailable:
+                logger.exception("An event of product %s was committed but not published.", self.product)
+
+        return publish_after_commit
+
+
+def _patterns(patterns: tuple[str, ...], since: Position | None) -> tuple[str, ...]:
+    if not patterns:
+        raise InvalidName('subscribe() was given no pattern. Accepted: at least one, like "order:*".')
+    valid = tuple(validate_pattern(pattern) for pattern in patterns)
+    if since is not None and len({head_of(pattern) for pattern in valid}) > 1:
+        raise InvalidName(
+            f"since belongs to one head, and the patterns {valid} have several. Subscribe once per head."
+        )
+    return valid
+
+
+def _validate_key(key: object) -> str:
+    if isinstance(key, str) and 0 < len(key) <= IDEMPOTENCY_KEY_MAX_LENGTH:
+        return key
+    raise InvalidName(
+        f"{repr(key)[:60]} is no idempotency key. Accepted: 1 to {IDEMPOTENCY_KEY_MAX_LENGTH} characters."
+    )
+
+
+def _position(reply: list[Any]) -> Position:
+    return Position(reply[0].decode(), reply[1])
+
+
+def _selected(channel: str, page: LogPage) -> list[Message]:
+    return [to_message(message) for message in page.messages if covers(channel, message.channel)]

@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import datetime
+import json
+import threading
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from pleme_redis_django.exceptions import InvalidEvent, InvalidName
+from pleme_redis_django.redis_state.connections import redis_client
+from pleme_redis_django.redis_state.message_log import read_log, to_position
+from pleme_redis_django.redis_state.messages import Message, Position, Resync
+from pleme_redis_django.redis_state.pubsub import PubSubManager
+from tests.twins import Twin
+from tests.waiting import wait_until
+
+Wrap = Callable[[Any], Twin]
+
+
+@pytest.fixture
+def pubsub(twin: Wrap) -> Twin:
+    return twin(PubSubManager("acme"))
+
+
+async def test_positions_count_up_per_head(pubsub: Twin) -> None:
+    first = await pubsub.publish("order:created", {"id": 1})
+    second = await pubsub.publish("order:paid", {"id": 1})
+    other = await pubsub.publish("user:created", {"id": 1})
+    assert second == Position(first.epoch, first.offset + 1)
+    assert other.offset == 1
+
+
+async def test_history_returns_what_was_published(pubsub: Twin) -> None:
+    start = await pubsub.publish("order:created", {"id": 1})
+    await pubsub.publish("order:paid", [1, "ü", None, True])
+    messages = await pubsub.history("order:*")
+    assert [(message.channel, message.data) for message in messages] == [
+        ("order:created", {"id": 1}),
+        ("order:paid", [1, "ü", None, True]),
+    ]
+    assert messages[0].position == start
+    assert abs(messages[0].published_at - datetime.datetime.now(tz=datetime.UTC)) < datetime.timedelta(
+        minutes=1
+    )
+    assert [message.channel for message in await pubsub.history("order:*", start)] == ["order:paid"]
+    assert await pubsub.history("order:refunded") == []
+
+
+async def test_same_idempotency_key_is_published_once(pubsub: Twin) -> None:
+    first = await pubsub.publish("order:created", {"id": 1}, idempotency_key="order-1")
+    again = await pubsub.publish("order:created", {"id": 1}, idempotency_key="order-1")
+    assert again == first
+    assert len(await pubsub.history("order:*")) == 1
+
+
+async def test_django_types_are_written_as_django_does(pubsub: Twin) -> None:
+    key = uuid.uuid4()
+    moment = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    await pubsub.publish("order:created", {"id": key, "total": Decimal("1.50"), "at": moment})
+    [message] = await pubsub.history("order:*")
+    assert message.data == {"id": str(key), "total": "1.50", "at": "2026-01-02T00:00:00Z"}
+
+
+@pytest.mark.parametrize("event", [float("inf"), object(), {"a": "x" * 70_000}, "\ud800", {1: {2}}])
+async def test_bad_events_are_refused(pubsub: Twin, event: Any) -> None:
+    with pytest.raises(InvalidEvent):
+        await pubsub.publish("order:created", event)
+
+
+async def test_deep_events_are_refused(pubsub: Twin) -> None:
+    event: list[Any] = []
+    for _ in range(100_000):
+        event = [event]
+    with pytest.raises(InvalidEvent):
+        await pubsub.publish("order:created", event)
+
+
+@pytest.mark.parametrize("channel", ["*", "order:*", "", "a\nb", "x" * 10_000, "@online", "order::"])
+async def test_hostile_channels_are_refused(pubsub: Twin, channel: str) -> None:
+    with pytest.raises(InvalidName):
+        await pubsub.publish(channel, {})
+
+
+async def test_publish_is_one_round_trip(pubsub: Twin) -> None:
+    await pubsub.publish("order:created", {})
+    redis_client().config_resetstat()
+    await pubsub.publish("order:created", {})
+    assert redis_client().info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+
+
+async def test_every_key_expires(pubsub: Twin) -> None:
+    await pubsub.publish("order:created", {}, idempotency_key="k")
+    keys = redis_client().keys("pl:{acme:order}:*")
+    assert len(keys) == 3
+    assert all(redis_client().pttl(key) > 0 for key in keys)
+
+
+async def test_products_share_nothing(pubsub: Twin, twin: Wrap) -> None:
+    await pubsub.publish("order:created", {})
+    assert await twin(PubSubManager("acme-2")).history("order:*") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_publish_waits_for_the_commit() -> None:
+    manager = PubSubManager("acme")
+    with transaction.atomic():
+        assert manager.publish("order:created", {"id": 1}) is None
+        assert manager.history("order:*") == []
+    assert len(manager.history("order:*")) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rollback_publishes_nothing() -> None:
+    manager = PubSubManager("acme")
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        manager.publish("order:created", {"id": 1})
+        raise ZeroDivisionError
+    assert manager.history("order:*") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_publish_at_once_inside_a_transaction() -> None:
+    manager = PubSubManager("acme")
+    with transaction.atomic():
+        assert manager.publish("order:created", {"id": 1}, on_commit=False) is not None
+
+
+def test_replay_says_what_is_missing() -> None:
+    manager = PubSubManager("acme")
+    positions = [manager.publish("order:created", {"n": n}) for n in range(5)]
+    start = positions[0]
+    assert start is not None
+    page = read_log("acme", "order", start)
+    assert (page.status, len(page.messages)) == ("complete", 4)
+    assert read_log("acme", "order", start, limit=2).status == "limit"
+    assert read_log("acme", "order", Position("other", 1)).status == "epoch"
+    assert read_log("acme", "order", Position(start.epoch, 99)).status == "epoch"
+    redis_client().xtrim("pl:{acme:order}:log", maxlen=2, approximate=False)
+    assert read_log("acme", "order", start).status == "trimmed"
+
+
+def test_another_server_begins_a_new_epoch() -> None:
+    manager = PubSubManager("acme")
+    position = manager.publish("order:created", {})
+    assert position is not None
+    assert read_log("acme", "order", position, run_id="server-1").recovered
+    assert read_log("acme", "order", position, run_id="server-1").recovered
+    assert read_log("acme", "order", position, run_id="server-2").status == "epoch"
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], ["x"], ["x", -1], ["x", 2**53], ["x", "1"], ["x y", 1], [1, 1], "ab"]
+)
+def test_what_is_no_position(value: object) -> None:
+    with pytest.raises(InvalidName):
+        to_position(value)
+
+
+# Subscriptions
+
+
+def test_sync_subscription_gets_what_matches() -> None:
+    manager = PubSubManager("acme")
+    with manager.subscribe("order:*", "user:created") as events:
+        manager.publish("order:created", {"n": 1})
+        manager.publish("user:deleted", {"n": 2})
+        manager.publish("user:created", {"n": 3})
+        assert [_data(next(events)) for _ in range(2)] == [{"n": 1}, {"n": 3}]
+        assert events.get(timeout_seconds=0.05) is None
+
+
+def test_sync_subscription_goes_on_after_a_position() -> None:
+    manager = PubSubManager("acme")
+    position = manager.publish("order:created", {"n": 1})
+    manager.publish("order:created", {"n": 2})
+    with manager.subscribe("order:*", since=position) as events:
+        manager.publish("order:created", {"n": 3})
+        assert [_data(next(events)) for _ in range(2)] == [{"n": 2}, {"n": 3}]
+
+
+def test_sync_subscription_survives_a_cut_connection() -> None:
+    manager = PubSubManager("acme")
+    with manager.subscribe("order:*") as events:
+        manager.publish("order:created", {"n": 1})
+        assert _data(next(events)) == {"n": 1}
+        redis_client().client_kill_filter(_type="pubsub")
+        manager.publish("order:created", {"n": 2})
+        manager.publish("order:created", {"n": 3})
+        assert [_data(next(events)) for _ in range(2)] == [{"n": 2}, {"n": 3}]
+
+
+def test_sync_subscription_tells_a_lost_log() -> None:
+    manager = PubSubManager("acme")
+    with manager.subscribe("order:*") as events:
+        manager.publish("order:created", {"n": 1})
+        assert _data(next(events)) == {"n": 1}
+        redis_client().flushdb()
+        manager.publish("order:created", {"n": 2})
+        event = next(events)
+        assert isinstance(event, Resync)
+        assert event.reason == "epoch"
+        manager.publish("order:created", {"n": 3})
+        assert _data(next(events)) == {"n": 3}
+
+
+def test_concurrent_publishers_are_seen_in_one_order() -> None:
+    manager = PubSubManager("acme")
+
+    def publish(worker: int) -> None:
+        for n in range(50):
+            manager.publish("order:created", {"worker": worker, "n": n})
+
+    with manager.subscribe("order:*") as first, manager.subscribe("order:*") as second:
+        threads = [threading.Thread(target=publish, args=(worker,)) for worker in range(4)]
+        for thread in threads:
+            thread.start()
+        seen = [[json.dumps(_data(next(events))) for _ in range(200)] for events in (first, second)]
+        for thread in threads:
+            thread.join()
+    assert seen[0] == seen[1]
+    assert len(set(seen[0])) == 200
+
+
+async def test_async_subscription_gets_what_matches(loop_clients: None) -> None:
+    manager = PubSubManager("acme")
+    async with (
+        manager.asubscribe("order:*", "user:created") as events,
+        manager.asubscribe("order:paid") as paid,
+    ):
+        await manager.apublish("order:created", {"n": 1})
+        await manager.apublish("user:deleted", {"n": 2})
+        await manager.apublish("order:paid", {"n": 3})
+        assert [_data(await anext(events)) for _ in range(2)] == [{"n": 1}, {"n": 3}]
+        assert _data(await anext(paid)) == {"n": 3}
+
+
+async def test_async_subscription_goes_on_after_a_position(loop_clients: None) -> None:
+    manager = PubSubManager("acme")
+    position = await manager.apublish("order:created", {"n": 1})
+    await manager.apublish("order:created", {"n": 2})
+    async with manager.asubscribe("order:*", since=position) as events:
+        await manager.apublish("order:created", {"n": 3})
+        assert [_data(await anext(events)) for _ in range(2)] == [{"n": 2}, {"n": 3}]
+        async with manager.asubscribe("order:*", since=position) as late:
+            await manager.apublish("order:created", {"n": 4})
+            assert [_data(await anext(late)) for _ in range(3)] == [{"n": 2}, {"n": 3}, {"n": 4}]
+
+
+async def test_async_subscription_survives_a_cut_connection(loop_clients: None) -> None:
+    manager = PubSubManager("acme")
+    async with manager.asubscribe("order:*") as events:
+        for cut in range(5):
+            redis_client().client_kill_filter(_type="pubsub")
+            for n in range(20):
+                await manager.apublish("order:created", {"n": cut * 20 + n})
+        assert [_data(await anext(events))["n"] for _ in range(100)] == list(range(100))
+
+
+async def test_async_subscription_tells_a_lost_log(loop_clients: None) -> None:
+    manager = PubSubManager("acme")
+    async with manager.asubscribe("order:*") as events:
+        await manager.apublish("order:created", {"n": 1})
+        assert _data(await anext(events)) == {"n": 1}
+        redis_client().flushdb()
+        await manager.apublish("order:created", {"n": 2})
+        event = await anext(events)
+        assert isinstance(event, Resync)
+        await manager.apublish("order:created", {"n": 3})
+        assert _data(await anext(events)) == {"n": 3}
+
+
+async def test_slow_async_subscriber_is_told(loop_clients: None) -> None:
+    manager = PubSubManager("acme")
+    async with manager.asubscribe("order:*", buffer=10) as events, manager.asubscribe("order:*") as fast:
+        for n in range(25):
+            await manager.apublish("order:created", {"n": n})
+        for _ in range(25):
+            await anext(fast)
+        event = await anext(events)
+        assert isinstance(event, Resync)
+        assert event.reason == "limit"
+
+
+async def test_last_unsubscriber_closes_the_connection(loop_clients: None) -> None:
+    manager = PubSubManager("acme")
+    async with manager.asubscribe("order:*"):
+        assert redis_client().pubsub_channels() == [b"pl:{acme:order}:bus"]
+    wait_until(lambda: not redis_client().pubsub_channels())
+
+
+async def test_subscribe_refuses_bad_arguments(loop_clients: None) -> None:
+    manager = PubSubManager("acme")
+    with pytest.raises(InvalidName, match="at least one"):
+        manager.asubscribe()
+    with pytest.raises(InvalidName):
+        manager.subscribe("*")
+    with pytest.raises(InvalidName, match="one head"):
+        manager.subscribe("a:*", "b:*", since=Position("x", 1))
+
+
+def _data(event: Message | Resync) -> Any:
+    assert isinstance(event, Message), event
+    return event.data

@@ -1,0 +1,26 @@
+"""Waiting for a condition, with a deadline, for what no event tells."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+DEADLINE_SECONDS = 20.0
+INTERVAL_SECONDS = 0.01
+
+
+def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Return when ``condition()`` is true; fail after 20 s."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true in {DEADLINE_SECONDS:.0f} s"
+        time.sleep(INTERVAL_SECONDS)
+
+
+async def await_until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Do what ``wait_until`` does, and let the event loop run."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true in {DEADLINE_SECONDS:.0f} s"
+        await asyncio.sleep(INTERVAL_SECONDS)
