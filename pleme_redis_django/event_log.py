@@ -29,7 +29,8 @@ class EngineEvents:
 
 
 def _job_started(event: events.JobStarted) -> None:
-    if signals.job_started.has_listeners(type(event.job)):
+    # Most projects listen to no start, and this runs once a job: look before anything is built.
+    if signals.job_started.receivers:
         _send(signals.job_started, event.job)
 
 
@@ -44,7 +45,7 @@ def _job_ended(event: events.JobEnded) -> None:
 def _completed(job: Job, ending: Completed) -> None:
     if logger.isEnabledFor(logging.DEBUG):
         _log(logging.DEBUG, "completed", job, run_ms=round(ending.run_seconds * 1000, 1))
-    if signals.job_completed.has_listeners(type(job)):
+    if signals.job_completed.receivers:
         _send(signals.job_completed, job, results=from_json(ending.results_json))
 
 

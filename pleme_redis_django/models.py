@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import uuid
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import F, Q, Value
+from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, JobClaim
@@ -150,6 +153,24 @@ class Job(AbstractJob):
         verbose_name = "job"
         verbose_name_plural = "jobs"
         permissions = [("retry_job", "Can retry jobs")]
+
+    @classmethod
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **state: Any
+    ) -> Self:
+        """Build an instance from a row, a fifth of the time of Model.__init__: claims do it per job.
+
+        Sends no ``pre_init`` and no ``post_init``. A field that is not named is deferred, because
+        Django looks for it in ``__dict__``. ``state``: what Django 6.1 adds, its fetch mode.
+        """
+        job = cls.__new__(cls)
+        job._state = ModelState()
+        job._state.adding = False
+        job._state.db = db
+        for name, value in state.items():
+            setattr(job._state, name, value)
+        job.__dict__.update(zip(field_names, values, strict=True))
+        return job
 
 
 class JobAttempt(models.Model):

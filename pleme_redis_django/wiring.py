@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.apps import apps
 from django.db import connections
+from django.db.backends.signals import connection_created
 from django.utils.module_loading import import_string
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
@@ -129,24 +131,39 @@ def hint_queue(config: WorkerPoolConfig) -> HintQueue | None:
 
 
 class DatabaseScope:
-    """Looks after the database connections of handlers, around each job."""
+    """Looks after the database connections of handlers, around each job, in the job's thread."""
+
+    def __init__(self) -> None:
+        self._thread = _ThreadConnections()
+        connection_created.connect(self._note_connection)
 
     def enter(self) -> None:
         """Have the first query of the job check that its connection still works."""
-        for connection in connections.all(initialized_only=True):
+        for connection in self._thread.opened:
             # Django's own setting CONN_HEALTH_CHECKS, once a job instead of once a request.
-            connection.health_check_enabled = True  # type: ignore[attr-defined]  # not in django-stubs
-            connection.health_check_done = False  # type: ignore[attr-defined]  # not in django-stubs
+            connection.health_check_enabled = True
+            connection.health_check_done = False
 
     def leave(self) -> None:
         """Close connections that the job broke; working ones stay open for the next job."""
-        for connection in connections.all(initialized_only=True):
+        for connection in self._thread.opened:
             if connection.errors_occurred or connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
 
     def around_async(self) -> AbstractAsyncContextManager[None]:
         """Give an async handler a thread of its own for what it does with the ORM."""
         return _own_sync_thread()
+
+    def _note_connection(self, connection: Any, **_kwargs: Any) -> None:
+        if connection not in self._thread.opened:
+            self._thread.opened.append(connection)
+
+
+class _ThreadConnections(threading.local):
+    """The connections that a thread has opened; asking Django for them costs more than a small job."""
+
+    def __init__(self) -> None:
+        self.opened: list[Any] = []
 
 
 @asynccontextmanager

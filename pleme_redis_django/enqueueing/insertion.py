@@ -103,7 +103,7 @@ def _insert_from_arrays(using: str, template: RowTemplate, rows: Sequence[NewRow
         None if configuration is None else to_json(configuration, max_bytes=_CONFIGURATION_MAX_BYTES),
         template.run_after,
         template.max_retries,
-        [row.id for row in rows],
+        "{" + ",".join(row.id.hex for row in rows) + "}",
         [row.parameters_json for row in rows],
         [row.unique_slot for row in rows],
     ]

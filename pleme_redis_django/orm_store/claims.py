@@ -16,6 +16,7 @@ from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.jobs.store import JobSelection, Outlook
 from pleme_redis_django.jobs.uniqueness import waits_only
 from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.lookups import any_of
 
 M = TypeVar("M", bound=AbstractJob)
 
@@ -74,7 +75,8 @@ def promote_due_jobs(model: type[M], using: str, limit: int) -> int:
         ids = list(due.values_list("id", flat=True)[:limit])
         if not ids:
             return 0
-        return pending_rows(model, using).filter(id__in=ids).update(status=JobStatus.QUEUED, updated_at=Now())
+        due_rows = pending_rows(model, using).filter(any_of("id", ids))
+        return due_rows.update(status=JobStatus.QUEUED, updated_at=Now())
 
 
 def pending_rows(model: type[M], using: str) -> QuerySet[M]:
@@ -113,7 +115,7 @@ def claimed_fields(model: type[AbstractJob]) -> tuple[str, ...]:
 
 def _take(model: type[M], using: str, worker_id: str, jobs: Sequence[M]) -> None:
     rows = model._base_manager.using(using)
-    rows.filter(id__in=[job.id for job in jobs]).update(
+    rows.filter(any_of("id", [job.id for job in jobs])).update(
         status=JobStatus.RUNNING,
         worker_id=worker_id,
         attempt=F("attempt") + 1,
@@ -125,7 +127,7 @@ def _take(model: type[M], using: str, worker_id: str, jobs: Sequence[M]) -> None
     # a restored slot would collide with the job that has taken it meanwhile.
     free = [job.id for job in jobs if waits_only(job.unique_slot)]
     if free:
-        rows.filter(id__in=free).update(unique_slot=None)
+        rows.filter(any_of("id", free)).update(unique_slot=None)
     worker = UUID(worker_id)
     for job in jobs:
         _mark_taken(job, worker)
