@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from pleme_redis_django import JobContext, ProviderError, job
@@ -34,3 +35,9 @@ def count(ctx: JobContext, total: int) -> dict[str, Any]:
     for done in range(1, total + 1):
         ctx.progress(done, total)
     return {"attempt": ctx.attempt}
+
+
+@job
+def measure_delay(sent_at: float) -> float:
+    """Return the seconds since ``sent_at`` (``time.time()`` of the enqueuer, on the same machine)."""
+    return time.time() - sent_at

@@ -1,0 +1,124 @@
+"""What the job benchmarks share: empty tables, worker processes that are ended by pid, and rates."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from django.db import connection
+
+from tests.benchmarks.servers import BenchmarkServers
+
+DEADLINE_SECONDS = 120.0
+NOOP = "tests.workload.jobs.noop"
+QUIET = ("--verbosity", "0")
+
+
+def start_afresh(servers: BenchmarkServers) -> None:
+    """Empty the job tables and Redis, and have PostgreSQL write out what earlier rounds left."""
+    import redis
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "TRUNCATE pleme_redis_django_job, pleme_redis_django_jobattempt,"
+            " pleme_redis_django_workerprocess, pleme_redis_django_election"
+        )
+    settle()
+    with redis.Redis.from_url(servers.services.redis_url) as client:
+        client.flushall()
+
+
+def settle() -> None:
+    """Refresh the planner's statistics and write a checkpoint, so that neither falls into a measurement."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE pleme_redis_django_job")
+        cursor.execute("CHECKPOINT")
+
+
+def insert_ready_jobs(count: int) -> None:
+    """Insert ready no-op jobs without hints, as they would lie there after an outage of Redis."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO pleme_redis_django_job"
+            " (id, product, job_type, queue_name, priority, status, parameters, max_retries)"
+            " SELECT uuidv7(), 'default', %s, 'default', 0, 'QUEUED', '{}', 3 FROM generate_series(1, %s)",
+            [NOOP, count],
+        )
+
+
+def insert_finished_jobs(count: int) -> None:
+    """Insert jobs that have ended, as a table holds them after a while in production."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO pleme_redis_django_job"
+            " (id, product, job_type, queue_name, priority, status, parameters, max_retries, attempt,"
+            "  worker_id, claimed_at, started_at, completed_at, results)"
+            " SELECT uuidv7(), 'default', %s, 'default', 0, 'COMPLETED', '{\"number\": 1}', 3, 1,"
+            "  gen_random_uuid(), now(), now(), now(), '{\"done\": true}' FROM generate_series(1, %s)",
+            [NOOP, count],
+        )
+
+
+@contextmanager
+def worker_processes(servers: BenchmarkServers, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``runworkers`` for the block; whatever is left of it afterwards is ended."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "django", "runworkers", *QUIET, *arguments],
+        env=servers.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(DEADLINE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def run_burst(servers: BenchmarkServers, *arguments: str) -> None:
+    """Run ``runworkers --burst`` to its end; raises RuntimeError unless it ends well."""
+    with worker_processes(servers, "--burst", *arguments) as process:
+        if process.wait(DEADLINE_SECONDS) != 0:
+            raise RuntimeError(f"runworkers --burst ended with exit code {process.returncode}.")
+
+
+def completion_rate(expected: int) -> float:
+    """Return jobs a second from the first to the last completion; raises RuntimeError if any is missing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), extract(epoch FROM max(completed_at) - min(completed_at))"
+            " FROM pleme_redis_django_job WHERE status = 'COMPLETED' AND results IS NULL"
+        )
+        count, seconds = cursor.fetchone()
+    if count != expected:
+        raise RuntimeError(f"{count:,} of {expected:,} jobs are COMPLETED.")
+    return (count - 1) / float(seconds)
+
+
+def wait_until(condition: Callable[[], bool], what: str, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    """Return when the condition holds; raises RuntimeError at the deadline."""
+    deadline = time.monotonic() + deadline_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what}: not within {deadline_seconds:.0f} s.")
+        time.sleep(0.02)
+
+
+def worker_pids() -> list[int]:
+    """Return the pids of the worker processes that have registered."""
+    from pleme_redis_django.models import WorkerProcess
+
+    return list(WorkerProcess.objects.filter(died_at=None).values_list("pid", flat=True))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the nearest-rank percentile, ``share`` from 0 to 1."""
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
