@@ -28,7 +28,11 @@ def insert_rows(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> li
     place. Raises UniqueSlotContended when a slot was taken and free again three times in a row.
     """
     if template.uniqueness is None:
-        with transaction.atomic(using=using):
+        # One statement is atomic by itself, and BEGIN and COMMIT would be two more round trips.
+        whole = (
+            transaction.atomic if len(rows) > ROWS_PER_STATEMENT else transaction.mark_for_rollback_on_error
+        )
+        with whole(using=using):
             for start in range(0, len(rows), ROWS_PER_STATEMENT):
                 _insert(using, template, rows[start : start + ROWS_PER_STATEMENT])
         return [_as_job(using, template, row) for row in rows]

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import redis
 
-from pleme_redis_django.exceptions import InvalidName
+from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
 from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, QueuedJob
 from pleme_redis_django.redis_state.connections import BLOCKING, COMMANDS, HINTS, redis_client
 from pleme_redis_django.redis_state.hint_breaker import hint_breaker
@@ -26,6 +26,7 @@ from pleme_redis_django.redis_state.keyspace import (
     hint_queue_names,
     hint_wake_all,
 )
+from pleme_redis_django.redis_state.scripts import script
 
 EVERY_QUEUE = "*"
 MAX_HINTS_PER_QUEUE = 10_000
@@ -119,7 +120,7 @@ class JobQueue:
     def nudge(self) -> None:
         """Wake one worker that serves these queues."""
         if self.queue_names is None:
-            self._execute([("LPUSH", self._wake_key, _NUDGE), ("LTRIM", self._wake_key, 0, 99)])
+            self._guarded(lambda: redis_client(HINTS).lpush(self._wake_key, _NUDGE))
         else:
             self._push(self.queue_names[0], [_NUDGE])
 
@@ -171,34 +172,26 @@ class JobQueue:
         return pipeline
 
     def _push(self, queue_name: str, elements: Sequence[bytes]) -> bool:
-        key = hint_list(self.queue_key, queue_name)
-        replies = self._execute(
-            [
-                ("LPUSH", key, *elements),
-                ("LTRIM", key, 0, MAX_HINTS_PER_QUEUE - 1),
-                ("HINCRBY", self._counters_key, f"pushed:{queue_name}", len(elements)),
-                ("SADD", self._names_key, queue_name),
-            ]
-        )
-        if replies and replies[-1]:
-            # Nobody blocks on a queue name that is new: wake a worker of every queue another way.
-            self._execute([("LPUSH", self._wake_key, _NUDGE)])
-        return replies is not None
+        keys = [
+            hint_list(self.queue_key, queue_name),
+            self._names_key,
+            self._wake_key,
+            self._counters_key,
+        ]
+        arguments: list[str | bytes | int | float] = [queue_name, MAX_HINTS_PER_QUEUE, *elements]
+        return self._guarded(lambda: script("push_hints").run(redis_client(HINTS), keys, arguments))
 
-    def _execute(self, commands: Sequence[tuple[Any, ...]]) -> list[Any] | None:
-        """Send commands in one round trip; None when Redis is away, or was a moment ago."""
+    def _guarded(self, send: Callable[[], object]) -> bool:
+        """Send something in one round trip; False when Redis is away, or was a moment ago."""
         if not hint_breaker.allows():
-            return None
+            return False
         try:
-            pipeline: Any = redis_client(HINTS).pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)
-            replies: list[Any] = pipeline.execute()
-        except (redis.RedisError, OSError) as error:
+            send()
+        except (RedisUnavailable, redis.RedisError, OSError) as error:
             hint_breaker.failed(error)
-            return None
+            return False
         hint_breaker.succeeded()
-        return replies
+        return True
 
     def _only_name(self) -> str:
         if self.queue_names is None or len(self.queue_names) != 1:
