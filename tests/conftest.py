@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from asgiref.sync import SyncToAsync
+from django.db import connections
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.testing.servers import BackingServices
@@ -86,6 +88,16 @@ def _empty_redis(_redis_of_the_suite: list[redis.Redis]) -> None:
     """Start every test with an empty Redis; 0.2 ms over the unix socket."""
     for client in _redis_of_the_suite:
         client.flushdb()
+
+
+@pytest.fixture(autouse=True)
+def _close_connections_of_async_code() -> Iterator[None]:
+    """Close what async tests have opened: sync_to_async keeps a thread, and that its connections.
+
+    An open one would keep the test database from being dropped.
+    """
+    yield
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
 
 
 @pytest.fixture

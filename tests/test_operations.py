@@ -1,0 +1,159 @@
+"""Retry and delete: what they change, what they leave alone, and whom they wake."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
+
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.models import Job
+from pleme_redis_django.operations import (
+    adelete_jobs,
+    aretry_jobs,
+    delete_jobs,
+    retry_jobs,
+)
+from pleme_redis_django.redis_state.job_queue import JobQueue
+from tests.rows import BACKENDS, ago, make_attempt, make_failed_job, make_job
+
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "sqlite"]),
+    pytest.mark.parametrize("using", BACKENDS),
+]
+
+
+def jobs(using: str):
+    return Job.objects.using(using)
+
+
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED])
+def test_a_retried_job_is_ready_now_with_all_its_retries(using: str, status: JobStatus) -> None:
+    job = make_failed_job(using, status=status, cancel_requested_at=ago(90), run_after=ago(600))
+    before = job.run_after
+    make_attempt(job, 4)
+    assert retry_jobs(jobs(using)) == 1
+    job.refresh_from_db()
+    assert (job.status, job.retry_count, job.cancel_requested_at) == (JobStatus.QUEUED, 0, None)
+    assert job.run_after > before
+    assert job.attempt == 4, "the fencing token only grows"
+    assert job.error_message == "the provider is away", "kept until the next ending"
+
+
+@pytest.mark.parametrize("status", set(JobStatus) - {JobStatus.FAILED, JobStatus.CANCELLED})
+def test_other_jobs_are_not_retried(using: str, status: JobStatus) -> None:
+    job = make_job(using, status=status, retry_count=2)
+    assert retry_jobs(jobs(using)) == 0
+    job.refresh_from_db()
+    assert (job.status, job.retry_count) == (status, 2)
+
+
+def test_a_deleted_job_is_not_retried(using: str) -> None:
+    make_failed_job(using, deleted_at=ago(5))
+    assert retry_jobs(jobs(using)) == 0
+
+
+def test_a_job_that_killed_its_worker_stays_a_suspect(using: str) -> None:
+    job = make_failed_job(using, crash_count=2)
+    retry_jobs(jobs(using))
+    job.refresh_from_db()
+    assert job.crash_count == 2
+
+
+def test_an_operation_keeps_to_the_product_of_its_queryset(using: str) -> None:
+    ours = make_failed_job(using, product="novaskyn")
+    theirs = make_failed_job(using, product="other")
+    assert retry_jobs(jobs(using).filter(product="novaskyn")) == 1
+    assert delete_jobs(jobs(using).filter(product="novaskyn")) == 1
+    ours.refresh_from_db()
+    theirs.refresh_from_db()
+    assert ours.deleted_at is not None
+    assert (theirs.status, theirs.deleted_at) == (JobStatus.FAILED, None)
+
+
+def test_a_retry_is_one_update_however_many_jobs(using: str) -> None:
+    for _ in range(20):
+        make_failed_job(using)
+    with CaptureQueriesContext(
+        connections[using],
+    ) as queries:
+        assert retry_jobs(jobs(using)) == 20
+    assert sum(query["sql"].startswith("UPDATE") for query in queries) == 1
+
+
+def test_workers_of_each_queue_are_woken_after_the_commit(
+    using: str, django_capture_on_commit_callbacks
+) -> None:
+    make_failed_job(using, queue_name="email")
+    make_failed_job(using, queue_name="images")
+    make_job(using, queue_name="idle")
+    with django_capture_on_commit_callbacks(using=using, execute=True):
+        retry_jobs(jobs(using))
+        assert JobQueue("email").stats().length == 0
+    lengths = {name: JobQueue(name).stats().length for name in ("email", "images", "idle")}
+    assert lengths == {"email": 1, "images": 1, "idle": 0}
+
+
+def test_nobody_is_woken_for_nothing(using: str, django_capture_on_commit_callbacks) -> None:
+    make_job(using)
+    with django_capture_on_commit_callbacks(using=using) as callbacks:
+        assert retry_jobs(jobs(using)) == 0
+    assert callbacks == []
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_a_deleted_job_is_marked_once_and_frees_its_slot(using: str, status: JobStatus) -> None:
+    job = make_job(using, status=status, unique_slot="r:0123")
+    assert delete_jobs(jobs(using)) == 1
+    job.refresh_from_db()
+    first = job.deleted_at
+    assert first is not None
+    assert (job.status, job.unique_slot) == (status, None)
+    make_job(using, unique_slot="r:0123", product="default")
+    assert delete_jobs(jobs(using).filter(pk=job.pk)) == 0
+    job.refresh_from_db()
+    assert job.deleted_at == first
+
+
+def test_the_attempt_of_a_deleted_running_job_is_recorded(using: str) -> None:
+    from pleme_redis_django.orm_store import OrmJobStore
+
+    store = OrmJobStore(Job, using=using)
+    make_job(using)
+    claimed = store.claim_next_job(str(uuid4()))
+    assert claimed is not None
+    delete_jobs(jobs(using))
+    assert store.mark_job_completed(claimed.id, {"sent": 1}, claim=claimed.claim)
+    row = jobs(using).get()
+    assert (row.status, row.results) == (JobStatus.COMPLETED, {"sent": 1})
+    assert row.deleted_at is not None
+
+
+def test_no_worker_claims_a_deleted_job(using: str) -> None:
+    from pleme_redis_django.orm_store import OrmJobStore
+
+    make_job(using)
+    delete_jobs(jobs(using))
+    assert OrmJobStore(Job, using=using).claim_next_job(str(uuid4())) is None
+
+
+@pytest.mark.django_db(databases=["default", "sqlite"], transaction=True)
+async def test_async_twins_do_the_same(using: str) -> None:
+    job = await Job.objects.using(using).acreate(
+        product="default", job_type="tests.noop", status=JobStatus.FAILED
+    )
+    assert await aretry_jobs(jobs(using)) == 1
+    assert await adelete_jobs(jobs(using)) == 1
+    await job.arefresh_from_db()
+    assert (job.status, job.deleted_at is None) == (JobStatus.QUEUED, False)
+
+
+def test_an_operation_takes_part_in_the_callers_transaction(using: str) -> None:
+    job = make_failed_job(using)
+    with transaction.atomic(using=using):
+        retry_jobs(jobs(using))
+        transaction.set_rollback(True, using=using)
+    job.refresh_from_db()
+    assert job.status == JobStatus.FAILED
