@@ -119,6 +119,50 @@ class RedisNotConfigured(RedisUnavailable):
     """``PLEME_REDIS["URL"]`` is None, and what was asked for lives in Redis."""
 
 
+# Locks
+
+
+class InvalidNumber(PlemeError, ValueError):
+    """A duration, a limit or a size is not a number in the accepted range."""
+
+
+class LockBusy(PlemeError):
+    """Somebody else held the lock, or every permit, for the whole time that the caller could wait.
+
+    ``remaining_seconds`` is how long the holder's claim lasts unless it is renewed or released;
+    ``holder_host``, ``holder_pid`` and ``holder_job_id`` are None when the holder is not known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str,
+        remaining_seconds: float,
+        holder_host: str | None = None,
+        holder_pid: int | None = None,
+        holder_job_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.remaining_seconds = remaining_seconds
+        self.holder_host = holder_host
+        self.holder_pid = holder_pid
+        self.holder_job_id = holder_job_id
+
+
+class LockLost(PlemeError):
+    """The lock expired, was taken away, or a later holder has written: the work was not exclusive."""
+
+    def __init__(self, message: str, *, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class FenceFieldMissing(PlemeError, TypeError):
+    """The model of a fenced write has no 64-bit integer field to keep the last fence in."""
+
+
 # Testing
 
 

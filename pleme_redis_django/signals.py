@@ -41,3 +41,6 @@ user_offline = Signal()
 
 user_idle = Signal()
 """No connection of a user is active any more (``idle=True``), or one is again (``idle=False``)."""
+
+lock_force_released = Signal()
+"""An operator took a lock away. ``lock``: HeldLock as it was; ``by``: who; ``reason``: text."""

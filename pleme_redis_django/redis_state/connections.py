@@ -24,8 +24,9 @@ from redis.retry import Retry
 from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.exceptions import RedisNotConfigured
 
-# redis-py 8 stops an async pool at 100 connections; a realtime process may need more.
-ASYNC_MAX_CONNECTIONS = 1000
+# redis-py 8 stops a pool at 100 connections; a realtime process, or a process in which many wait for
+# locks, may need more.
+MAX_CONNECTIONS = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,14 @@ HINTS = Profile(name="hints", connect_timeout_seconds=0.25, read_timeout_seconds
 PUBLISHING = Profile(name="publishing", connect_timeout_seconds=2, read_timeout_seconds=5, retries=0)
 """Scripts that are not idempotent: a lost reply must not send a message twice."""
 
+LOCKS = Profile(name="locks", connect_timeout_seconds=2, read_timeout_seconds=3, retries=0)
+"""Lock scripts. The caller makes the one retry: its deadline counts from the request that was answered."""
+
+LOCK_WAITS = Profile(name="lock-waits", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1)
+"""BLPOP on a lock's wake key, for 2 s at most: an answer that is 3 s late means an outage.
+
+The retry may lose a wake-up, which costs its waiter two seconds at most."""
+
 BLOCKING = Profile(name="blocking", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0)
 """BRPOP, BLPOP and SUBSCRIBE: the command's own timeout bounds the wait."""
 
@@ -67,11 +76,7 @@ def async_redis_client(profile: Profile = COMMANDS) -> redis.asyncio.Redis:
     clients = _async_clients.setdefault(asyncio.get_running_loop(), {})
     key = (_url(), profile)
     if key not in clients:
-        clients[key] = redis.asyncio.Redis.from_url(
-            key[0],
-            max_connections=ASYNC_MAX_CONNECTIONS,
-            **_options(key[0], profile, AsyncRetry),
-        )
+        clients[key] = redis.asyncio.Redis.from_url(key[0], **_options(key[0], profile, AsyncRetry))
     return clients[key]
 
 
@@ -107,6 +112,7 @@ def _options(url: str, profile: Profile, retry: type[Retry] | type[AsyncRetry]) 
     keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
     backoff = ExponentialWithJitterBackoff(base=0.02, cap=0.2) if profile.retries else NoBackoff()
     return {
+        "max_connections": MAX_CONNECTIONS,
         "socket_connect_timeout": profile.connect_timeout_seconds,
         "socket_timeout": profile.read_timeout_seconds,
         **keepalive,

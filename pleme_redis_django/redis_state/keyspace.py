@@ -118,3 +118,43 @@ def presence_due(product: str) -> str:
 def presence_products() -> str:
     """ZSET product -> last join or heartbeat (ms): which products a sweeper looks at."""
     return f"{PREFIX}:presence:products"
+
+
+# Locks. One hash tag for each lock: all keys of one script call share a slot, and the locks of one
+# product spread over the Cluster.
+
+
+class LockKeys(NamedTuple):
+    """The keys of one lock or semaphore; they expire by themselves."""
+
+    lock: str
+    """STRING ``<token><fence> <since, ms> <owner JSON>`` of the holder; TTL of the lock."""
+    fence: str
+    """STRING, the last fence given out; TTL 1 day."""
+    wake: str
+    """LIST of wake-ups for those who wait; TTL 1 s."""
+    semaphore: str
+    """ZSET permit -> expiry in ms; TTL of the last permit."""
+    notes: str
+    """SET of ``waiting`` when somebody is, and of tokens whose callers were cancelled; TTL 1 minute."""
+
+
+def lock_keys(product: str, name: str) -> LockKeys:
+    """Return the keys of the lock ``name`` of ``product`` (both validated by the caller)."""
+    return lock_keys_by_digest(product, digest(name))
+
+
+def lock_keys_by_digest(product: str, name_digest: str) -> LockKeys:
+    """Return the keys of a lock that is known by its digest alone, as in a list of held locks."""
+    tag = f"{PREFIX}:{{{product}:{name_digest}}}"
+    return LockKeys(f"{tag}:lock", f"{tag}:fence", f"{tag}:wake", f"{tag}:sem", f"{tag}:notes")
+
+
+def held_locks_pattern(product: str) -> str:
+    """SCAN pattern of a product's held locks; a valid product holds no character that SCAN interprets."""
+    return f"{PREFIX}:{{{product}:*}}:lock"
+
+
+def lock_digest_of(key: str) -> str:
+    """Return the name digest in a lock's key, as ``held_locks_pattern`` finds it."""
+    return key.rpartition("}")[0].rpartition(":")[2]

@@ -1,13 +1,23 @@
+"""What the tests of Redis state share: twins, round trips, servers that may be damaged."""
+
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
+import redis
 
+from pleme_redis_django.conf import get_settings
 from pleme_redis_django.redis_state.bus import close_bus
-from pleme_redis_django.redis_state.connections import close_async_clients
+from pleme_redis_django.redis_state.connections import close_async_clients, close_sync_clients
+from pleme_redis_django.testing.servers import RedisServer
+from tests.redis_state.lossy_proxy import LossyProxy
 from tests.twins import Twin
+
+CallTwin = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -18,9 +28,73 @@ async def twin(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[Any], 
     await close_async_clients()
 
 
+@pytest.fixture(params=["sync", "async"])
+async def call_twin(request: pytest.FixtureRequest) -> AsyncIterator[CallTwin]:
+    """``await call_twin(locks.lock, ...)`` calls the method in a thread, so that it may block, or ``alock``."""
+
+    async def call(method: Any, *args: Any, **kwargs: Any) -> Any:
+        if request.param == "sync":
+            return await asyncio.to_thread(method, *args, **kwargs)
+        return await getattr(method.__self__, f"a{method.__name__}")(*args, **kwargs)
+
+    yield call
+    await close_async_clients()
+
+
 @pytest.fixture
 async def loop_clients() -> AsyncIterator[None]:
     """Close what an async test opened on its event loop."""
     yield
     await close_bus()
     await close_async_clients()
+
+
+@pytest.fixture
+def raw_redis() -> Iterator[redis.Redis]:
+    """A client beside the package's own, on the suite's first database."""
+    with redis.Redis.from_url(str(get_settings().url)) as client:
+        yield client
+
+
+@pytest.fixture
+def own_redis(settings: Any) -> Iterator[RedisServer]:
+    """A server that the test may damage; the settings point at it."""
+    with RedisServer() as server:
+        settings.PLEME_REDIS = {**settings.PLEME_REDIS, "URL": server.url()}
+        yield server
+        close_sync_clients()
+
+
+@pytest.fixture
+def lossy_redis(settings: Any) -> Iterator[LossyProxy]:
+    """A proxy in front of the suite's Redis, which can lose replies; the settings point at it."""
+    with LossyProxy(settings.PLEME_REDIS["URL"]) as proxy:
+        settings.PLEME_REDIS = {**settings.PLEME_REDIS, "URL": proxy.url}
+        yield proxy
+        close_sync_clients()
+
+
+class RoundTrips:
+    """Calls by command since the count began, from ``INFO commandstats``."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def of(self, command: str) -> int:
+        stats: Any = self._client.info("commandstats")
+        return int(stats.get(f"cmdstat_{command}", {}).get("calls", 0))
+
+
+CountRoundTrips = Callable[[], AbstractContextManager[RoundTrips]]
+
+
+@pytest.fixture
+def count_round_trips(raw_redis: redis.Redis) -> CountRoundTrips:
+    """``with count_round_trips() as calls: ...`` then ``calls.of("evalsha")``."""
+
+    @contextmanager
+    def count() -> Iterator[RoundTrips]:
+        raw_redis.config_resetstat()
+        yield RoundTrips(raw_redis)
+
+    return count

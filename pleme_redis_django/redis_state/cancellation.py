@@ -1,0 +1,48 @@
+"""Cancelled async callers: what must reach its end first, and cancellations that got swallowed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# How long a cancelled command may take to clean up before it is told again.
+REPEAT_SECONDS = 0.05
+
+
+async def blocking(work: Awaitable[T]) -> T:
+    """Await a blocking command of redis-py so that a cancellation always ends it, and at once.
+
+    Until Python 3.12, ``asyncio.wait_for``, which redis-py sends every command through, swallows a
+    cancellation that comes in the same tick as its result (python/cpython#81839): the command would
+    block on. So it runs in a task of its own, which is told until it ends.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=REPEAT_SECONDS)
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio logs it as never retrieved
+        raise
+    return task.result()
+
+
+def cancellations() -> int:
+    """Return how often the current task was told to end, including what ``wait_for`` swallowed."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await ``work`` however often the caller is cancelled meanwhile: the last thing that it does."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+    return task.result()

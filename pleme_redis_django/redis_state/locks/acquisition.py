@@ -1,0 +1,190 @@
+"""Trying and waiting for a claim; the context manager and the decorator around it.
+
+A waiter does not poll: it blocks on the wake key until a release, for as long as the holder's claim
+lasts. Every two seconds it asks again, since a wake-up dies with the waiter that received it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from pleme_redis_django.exceptions import LockBusy, RedisUnavailable
+from pleme_redis_django.redis_state.cancellation import blocking, cancellations, to_its_end
+from pleme_redis_django.redis_state.connections import LOCK_WAITS, async_redis_client, redis_client
+from pleme_redis_django.redis_state.locks.claims import Busy, Claim
+from pleme_redis_django.redis_state.locks.clock import Clock
+from pleme_redis_django.redis_state.locks.guard import Guard
+from pleme_redis_django.redis_state.locks.renewal import Renewal, start_task
+from pleme_redis_django.redis_state.locks.sending import Answer, asend, send
+from pleme_redis_django.redis_state.outages import outages_as_unavailable
+
+G = TypeVar("G", bound=Guard)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+WAIT_SLICE_SECONDS = 2.0
+# BLPOP takes 0 for "for ever"; its resolution is a millisecond.
+SHORTEST_BLOCK_SECONDS = 0.001
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Acquisition(Generic[G]):
+    """How to take one lock or permit; takes nothing until it is entered, called or told to.
+
+    - ``with locks.lock("x", 30) as guard:``, ``async with ...``
+    - ``guard = locks.lock("x", 30).acquire()``, ``await ....aacquire()``
+    - ``@locks.lock("x", 30)`` on a function or a coroutine function: each call takes it anew
+    """
+
+    name: str | Callable[..., str]
+    claim: Callable[[str], Claim]
+    guard: type[G]
+    ttl_ms: int
+    wait_seconds: float
+    auto_renew: bool
+    clock: Clock
+    _entered: dict[object, G] = dataclasses.field(default_factory=dict)
+
+    def try_acquire(self) -> G | None:
+        """Return a guard, or None when it is held. Raises RedisUnavailable when Redis is away."""
+        outcome = self._try(self._new_claim(), will_wait=False)
+        return None if isinstance(outcome, Busy) else outcome
+
+    async def atry_acquire(self) -> G | None:
+        """Do what ``try_acquire`` does on the running event loop."""
+        outcome = await self._atry(self._new_claim(), will_wait=False)
+        return None if isinstance(outcome, Busy) else outcome
+
+    def acquire(self) -> G:
+        """Return a guard, waiting up to ``wait_seconds`` for it.
+
+        Raises LockBusy when the wait was not enough, RedisUnavailable when Redis is away.
+        """
+        claim = self._new_claim()
+        give_up_at = self.clock() + self.wait_seconds
+        while isinstance(outcome := self._try(claim, will_wait=True), Busy):
+            block_seconds = self._block_seconds(claim, outcome, give_up_at)
+            with outages_as_unavailable():
+                redis_client(LOCK_WAITS).blpop([claim.wake_key], timeout=block_seconds)
+        return outcome
+
+    async def aacquire(self) -> G:
+        """Do what ``acquire`` does; when it is cancelled, nothing stays held."""
+        claim = self._new_claim()
+        give_up_at = self.clock() + self.wait_seconds
+        while isinstance(outcome := await self._atry(claim, will_wait=True), Busy):
+            block_seconds = self._block_seconds(claim, outcome, give_up_at)
+            with outages_as_unavailable():
+                await blocking(async_redis_client(LOCK_WAITS).blpop([claim.wake_key], timeout=block_seconds))
+        return outcome
+
+    def __enter__(self) -> G:
+        guard = self.acquire()
+        self._entered[threading.get_ident()] = guard
+        return guard
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered.pop(threading.get_ident()).__exit__(kind, error, trace)
+
+    async def __aenter__(self) -> G:
+        guard = await self.aacquire()
+        self._entered[asyncio.current_task()] = guard
+        return guard
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._entered.pop(asyncio.current_task()).__aexit__(kind, error, trace)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return ``function`` wrapped so that each call holds the claim; its arguments may name it."""
+        if inspect.iscoroutinefunction(function):
+            return cast("Callable[P, R]", self._wrap_async(function))
+
+        @functools.wraps(function)
+        def locked(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self._for_call(args, kwargs).acquire():
+                return function(*args, **kwargs)
+
+        return locked
+
+    def _wrap_async(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        @functools.wraps(function)
+        async def locked(*args: P.args, **kwargs: P.kwargs) -> R:
+            async with await self._for_call(args, kwargs).aacquire():
+                return await function(*args, **kwargs)
+
+        return locked
+
+    def _for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Acquisition[G]:
+        if not callable(self.name):
+            return self
+        return dataclasses.replace(self, name=self.name(*args, **kwargs), _entered={})
+
+    def _new_claim(self) -> Claim:
+        if callable(self.name):
+            raise TypeError("A lock that is named by a function's arguments works as a decorator only.")
+        return self.claim(self.name)
+
+    def _try(self, claim: Claim, *, will_wait: bool) -> G | Busy:
+        outcome = self._read(claim, send(claim.acquire(self.ttl_ms, will_wait=will_wait), self.clock))
+        if self.auto_renew and not isinstance(outcome, Busy):
+            outcome._keep_renewed_by(Renewal(outcome, self.ttl_ms))
+        return outcome
+
+    async def _atry(self, claim: Claim, *, will_wait: bool) -> G | Busy:
+        known_cancellations = cancellations()
+        try:
+            outcome = self._read(
+                claim, await asend(claim.acquire(self.ttl_ms, will_wait=will_wait), self.clock)
+            )
+            if cancellations() > known_cancellations:
+                raise asyncio.CancelledError
+        except asyncio.CancelledError:
+            await to_its_end(_undo(claim, self.clock))
+            raise
+        if self.auto_renew and not isinstance(outcome, Busy):
+            outcome._keep_renewed_by(start_task(outcome, self.ttl_ms))
+        return outcome
+
+    def _read(self, claim: Claim, answer: Answer) -> G | Busy:
+        outcome = claim.read(answer.reply)
+        if isinstance(outcome, Busy):
+            return outcome
+        return self.guard(
+            claim, fence=outcome.fence, ttl_ms=self.ttl_ms, sent_at=answer.sent_at, clock=self.clock
+        )
+
+    def _block_seconds(self, claim: Claim, busy: Busy, give_up_at: float) -> float:
+        """Return how long to block for a wake-up; raise LockBusy when there is no time left."""
+        left = give_up_at - self.clock()
+        if left > 0:
+            return max(min(busy.remaining_seconds, left, WAIT_SLICE_SECONDS), SHORTEST_BLOCK_SECONDS)
+        holder = f"held by {busy.owner}" if busy.owner else "held"
+        raise LockBusy(
+            f"{claim.name[:80]!r} of {claim.product} is {holder}, for {busy.remaining_seconds:.1f} s more "
+            f"unless it is renewed or released. Waited {self.wait_seconds:g} s; try again later or raise "
+            "wait_seconds.",
+            name=claim.name,
+            remaining_seconds=busy.remaining_seconds,
+            holder_host=busy.owner.host if busy.owner else None,
+            holder_pid=busy.owner.pid if busy.owner else None,
+            holder_job_id=busy.owner.job_id if busy.owner else None,
+        )
+
+
+async def _undo(claim: Claim, clock: Clock) -> None:
+    """Free what a cancelled acquire took, or will take: its request may arrive after the release."""
+    with contextlib.suppress(RedisUnavailable):  # then it expires
+        await asend(claim.void(), clock)
+        await asend(claim.release(), clock)

@@ -1,0 +1,79 @@
+"""Keeps a guard renewed at a third of its time to live, until it is released, lost or forgotten.
+
+A renewal holds its guard weakly: a guard that nobody holds any more stops being renewed, and its
+lock expires. An outage is ridden out: renewals go on, and the guard's deadline says ``lost``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import weakref
+
+from pleme_redis_django.exceptions import RedisUnavailable
+from pleme_redis_django.redis_state.locks.guard import Guard
+
+logger = logging.getLogger("pleme_redis_django.locks")
+
+
+class Renewal:
+    """A daemon thread that renews one guard."""
+
+    def __init__(self, guard: Guard, ttl_ms: int) -> None:
+        self._guard = weakref.ref(guard, lambda _gone: self.cancel())
+        self._pause_seconds = ttl_ms / 3000
+        self._cancelled = threading.Event()
+        threading.Thread(target=self._run, name=f"renew {guard.name[:40]}", daemon=True).start()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def _run(self) -> None:
+        while not self._cancelled.wait(self._pause_seconds):
+            guard = self._guard()
+            if guard is None or not _renew(guard):
+                return
+            del guard
+
+
+async def renew_until_cancelled(guard_ref: weakref.ref[Guard], ttl_ms: int) -> None:
+    """Do what ``Renewal`` does, as a task of the guard's event loop."""
+    while True:
+        await asyncio.sleep(ttl_ms / 3000)
+        guard = guard_ref()
+        if guard is None or not await _arenew(guard):
+            return
+        del guard
+
+
+def start_task(guard: Guard, ttl_ms: int) -> asyncio.Task[None]:
+    """Return the task that renews ``guard``; the guard cancels it when it is released."""
+    return asyncio.create_task(
+        renew_until_cancelled(weakref.ref(guard), ttl_ms), name=f"renew {guard.name[:40]}"
+    )
+
+
+def _renew(guard: Guard) -> bool:
+    try:
+        return guard.renew() or _report_lost(guard)
+    except RedisUnavailable as outage:
+        return _report_outage(guard, outage)
+
+
+async def _arenew(guard: Guard) -> bool:
+    try:
+        return await guard.arenew() or _report_lost(guard)
+    except RedisUnavailable as outage:
+        return _report_outage(guard, outage)
+
+
+def _report_lost(guard: Guard) -> bool:
+    if guard.lost:
+        logger.warning("lock %s of %s was lost while it was being renewed", guard.name, guard.product)
+    return False
+
+
+def _report_outage(guard: Guard, outage: RedisUnavailable) -> bool:
+    logger.warning("lock %s of %s could not be renewed: %s", guard.name, guard.product, outage)
+    return True

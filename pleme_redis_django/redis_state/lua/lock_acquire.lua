@@ -1,0 +1,30 @@
+-- Takes a lock, or says who has it. Idempotent by token: a caller whose reply was lost asks again
+-- and gets the same fence. Redis >= 2.6.12.
+-- KEYS 1 lock (STRING: token, fence, since ms, owner)  2 fence (STRING)  3 notes (SET)
+-- ARGV 1 token (32 characters)  2 TTL in ms  3 owner (JSON)  4 '1' when the caller will wait, else '0'
+-- Returns {1, fence} when held, {0, remaining ms, owner} when busy.
+local held = redis.call('GET', KEYS[1])
+if held then
+  local fence, owner = string.match(held, '^(%d+) %d+ (.*)', 33)
+  if string.sub(held, 1, 32) == ARGV[1] then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    return {1, fence}
+  end
+  if ARGV[4] == '1' then
+    redis.call('SADD', KEYS[3], 'waiting')
+    redis.call('PEXPIRE', KEYS[3], 60000)
+  end
+  return {0, redis.call('PTTL', KEYS[1]), owner}
+end
+if redis.call('SISMEMBER', KEYS[3], ARGV[1]) == 1 then -- its caller was cancelled
+  return {0, 0, ''}
+end
+local now = redis.call('TIME')
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+-- Monotonic when the counter was lost (then the clock exceeds every fence given out) and when the
+-- clock went back (then the counter does). A day of memory keeps a counter that is in use, and
+-- idle names cost nothing for long.
+local fence = string.format('%.0f', math.max((tonumber(redis.call('GET', KEYS[2])) or 0) + 1, ms))
+redis.call('SET', KEYS[2], fence, 'PX', 86400000)
+redis.call('SET', KEYS[1], ARGV[1] .. fence .. ' ' .. string.format('%.0f', ms) .. ' ' .. ARGV[3], 'PX', ARGV[2])
+return {1, fence}
