@@ -153,6 +153,10 @@ class Claimer:
         if self._solo.pending and (wait_seconds := self._solo.turn()) is not None:
             return wait_seconds
         for feed in self._feeds:
+            self._measure(feed)
+        if len(self._feeds) > 1:
+            self._feed_together(by_scan)
+        for feed in self._feeds:
             self._feed(feed, by_scan)
         self._pass_hint_on()
         return self._rest()
@@ -188,17 +192,35 @@ class Claimer:
         for feed in self._feeds:
             feed.dry = False
 
-    def _feed(self, feed: LaneFeed, by_scan: bool) -> None:
+    def _measure(self, feed: LaneFeed) -> None:
         now = time.monotonic()
         feed.pace.update(feed.lane.ended(), now)
         if feed.hoards(now):
             self._give_back(feed.lane.take_waiting())
+
+    def _feed_together(self, by_scan: bool) -> None:
+        """Claim once for all lanes, as many as fit into each: most often that is all there is."""
+        room = min(0 if feed.dry else feed.room() for feed in self._feeds)
+        if not room:
+            return
+        claimed = self.claim(room)
+        if len(claimed) < room:
+            for feed in self._feeds:
+                feed.dry = True
+        for feed in self._feeds:
+            own = [held for held in claimed if self._feed_of(held.context.job) is feed]
+            self._submit(feed, own, by_scan)
+
+    def _feed(self, feed: LaneFeed, by_scan: bool) -> None:
         room = feed.room()
         if feed.dry or not room:
             return
         claimed = self.claim(room, job_types=feed.lane.job_types)
         feed.dry = len(claimed) < room
-        feed.fed_at = now
+        self._submit(feed, claimed, by_scan)
+
+    def _submit(self, feed: LaneFeed, claimed: list[HeldJob], by_scan: bool) -> None:
+        feed.fed_at = time.monotonic()
         if claimed:
             feed.lane.submit(claimed)
             self._sink.emit(JobsClaimed(self._identity.worker_id, len(claimed), by_scan))
@@ -218,7 +240,7 @@ class Claimer:
 
     def submit_alone(self, held: HeldJob) -> None:
         """Give one job to the lane that runs its type."""
-        self._lane_of(held.context.job).submit([held])
+        self._feed_of(held.context.job).lane.submit([held])
 
     def _hold(self, job: Job) -> HeldJob:
         claim = job.claim
@@ -226,11 +248,11 @@ class Claimer:
             raise TypeError(f"{type(self._store).__name__} returned a claimed job whose .claim is None.")
         return HeldJob(JobContext(job, claim, self._duties.on_progress), time.monotonic())
 
-    def _lane_of(self, job: Job) -> Lane:
+    def _feed_of(self, job: Job) -> LaneFeed:
         for feed in self._feeds:
             if feed.lane.job_types is not None and job.job_type in feed.lane.job_types:
-                return feed.lane
-        return self._feeds[0].lane
+                return feed
+        return self._feeds[0]
 
     def _give_back(self, jobs: Iterable[HeldJob]) -> None:
         for held in jobs:

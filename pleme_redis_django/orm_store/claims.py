@@ -42,17 +42,24 @@ _CLAIMED_FIELDS = frozenset(
 def claim_jobs(model: type[M], using: str, worker_id: str, limit: int, selection: JobSelection) -> list[M]:
     """Claim up to ``limit`` ready rows in claim order; four round trips however many they are."""
     with transaction.atomic(using=using):
-        rows = ready_rows(model, using, selection).only(*claimed_fields(model))
-        if connections[using].features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True)
-        jobs = list(rows[:limit])
+        jobs = list(_claimable_rows(model, using, selection)[:limit])
         if jobs:
             _take(model, using, worker_id, jobs)
     return jobs
 
 
+# Building the query costs as much as running it; slicing a kept one does not run it.
+@functools.lru_cache(maxsize=64)
+def _claimable_rows(model: type[M], using: str, selection: JobSelection) -> QuerySet[M]:
+    rows = ready_rows(model, using, selection).only(*claimed_fields(model))
+    if connections[using].features.has_select_for_update_skip_locked:
+        return rows.select_for_update(skip_locked=True)
+    return rows
+
+
+@functools.lru_cache(maxsize=64)
 def ready_rows(model: type[M], using: str, selection: JobSelection) -> QuerySet[M]:
-    """Return the ready rows of a selection, in claim order."""
+    """Return the ready rows of a selection, in claim order: a query to go on from, built once."""
     rows = model._base_manager.using(using).filter(status=JobStatus.QUEUED, deleted_at=None)
     rows = rows.filter(crash_count__gt=0) if selection.suspects else rows.filter(crash_count=0)
     if selection.queue_names is not None:
