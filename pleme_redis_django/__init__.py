@@ -15,7 +15,35 @@ importing the package imports no Django.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # What type checkers and editors see instead of __getattr__; a test compares the two.
+    from pleme_redis_django.enqueueing import aenqueue as aenqueue
+    from pleme_redis_django.enqueueing import aenqueue_many as aenqueue_many
+    from pleme_redis_django.enqueueing import enqueue as enqueue
+    from pleme_redis_django.enqueueing import enqueue_many as enqueue_many
+    from pleme_redis_django.exceptions import ExecutionFailed as ExecutionFailed
+    from pleme_redis_django.exceptions import ExecutorError as ExecutorError
+    from pleme_redis_django.exceptions import InvalidParameters as InvalidParameters
+    from pleme_redis_django.exceptions import JobCancelled as JobCancelled
+    from pleme_redis_django.exceptions import JobNotFound as JobNotFound
+    from pleme_redis_django.exceptions import ProviderError as ProviderError
+    from pleme_redis_django.exceptions import StoreError as StoreError
+    from pleme_redis_django.jobs.context import JobContext as JobContext
+    from pleme_redis_django.jobs.context import current_job_context as current_job_context
+    from pleme_redis_django.jobs.executor import JobExecutor as JobExecutor
+    from pleme_redis_django.jobs.job import JobClaim as JobClaim
+    from pleme_redis_django.jobs.job import JobStatus as JobStatus
+    from pleme_redis_django.jobs.job import QueuedJob as QueuedJob
+    from pleme_redis_django.jobs.registry import job as job
+    from pleme_redis_django.jobs.store import JobStore as JobStore
+    from pleme_redis_django.jobs.uniqueness import once_per as once_per
+    from pleme_redis_django.jobs.worker_pool import WorkerPool as WorkerPool
+    from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig as WorkerPoolConfig
+    from pleme_redis_django.models import AbstractJob as AbstractJob
+    from pleme_redis_django.models import Job as Job
+    from pleme_redis_django.redis_state.job_queue import JobQueue as JobQueue
 
 __version__ = "0.1.0.dev0"
 

@@ -14,7 +14,7 @@ from django.db import connections, transaction
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.insertion import ROWS_PER_STATEMENT, insert_rows
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled, pool_max_retries
-from pleme_redis_django.enqueueing.rows import new_row, template_of
+from pleme_redis_django.enqueueing.rows import enqueued_product, new_row, template_of
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.jobs.definition import JobDefinition
 from pleme_redis_django.jobs.job import QueuedJob
@@ -99,6 +99,7 @@ def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, A
 def _save(job: AbstractJob) -> AbstractJob:
     using = get_settings().database
     _refuse_foreign_transaction(using)
+    job.product = enqueued_product(job.product or None)
     job.full_clean(validate_unique=False, validate_constraints=False)
     job.save(using=using, force_insert=True)
     announce([job], using)

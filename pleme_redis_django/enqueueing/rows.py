@@ -58,7 +58,7 @@ def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> R
     retries = (options.max_retries, definition.max_retries, pool_max_retries)
     return RowTemplate(
         job_type=definition.name,
-        product=_product(options.product),
+        product=enqueued_product(options.product),
         queue_name=_queue_name(options.queue_name or definition.queue_name),
         priority=definition.priority
         if options.priority is None
@@ -89,7 +89,8 @@ def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:
     return NewRow(new_job_id(), parameters, text, slot)
 
 
-def _product(product: str | None) -> str:
+def enqueued_product(product: str | None) -> str:
+    """Return the product of a new job: the given one, else the running job's, else the settings'."""
     context = current_job_context()
     if product is None and context is not None and context.product is not None:
         return context.product
