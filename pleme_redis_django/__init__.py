@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from pleme_redis_django.exceptions import InvalidParameters as InvalidParameters
     from pleme_redis_django.exceptions import JobCancelled as JobCancelled
     from pleme_redis_django.exceptions import JobNotFound as JobNotFound
+    from pleme_redis_django.exceptions import LockBusy as LockBusy
+    from pleme_redis_django.exceptions import LockLost as LockLost
     from pleme_redis_django.exceptions import ProviderError as ProviderError
+    from pleme_redis_django.exceptions import RedisUnavailable as RedisUnavailable
     from pleme_redis_django.exceptions import StoreError as StoreError
     from pleme_redis_django.jobs.context import JobContext as JobContext
     from pleme_redis_django.jobs.context import current_job_context as current_job_context
@@ -44,6 +47,10 @@ if TYPE_CHECKING:
     from pleme_redis_django.models import AbstractJob as AbstractJob
     from pleme_redis_django.models import Job as Job
     from pleme_redis_django.redis_state.job_queue import JobQueue as JobQueue
+    from pleme_redis_django.redis_state.locks import LockManager as LockManager
+    from pleme_redis_django.redis_state.presence import PresenceManager as PresenceManager
+    from pleme_redis_django.redis_state.pubsub import PubSubManager as PubSubManager
+    from pleme_redis_django.redis_state.typing_indicators import TypingManager as TypingManager
 
 __version__ = "0.1.0.dev0"
 

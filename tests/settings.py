@@ -32,6 +32,8 @@ INSTALLED_APPS = [
     "channels",
     "pleme_redis_django",
     "tests.workload",
+    "example_project.shop",
+    "example_project.demo",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -68,7 +70,17 @@ CACHES: dict[str, dict[str, Any]] = {
         "OPTIONS": {"SERIALIZER": "django_redis.serializers.json.JSONSerializer"},
     }
 }
-PLEME_REDIS: dict[str, Any] = {"PRODUCT": "default"}
+PLEME_REDIS: dict[str, Any] = {
+    "PRODUCT": "default",
+    "POOLS": {
+        "default": {},
+        "email": {
+            "model": "shop.EmailJob",
+            "executor": "example_project.shop.email_executor.EmailExecutor",
+            "store": "example_project.shop.email_store.EmailJobStore",
+        },
+    },
+}
 
 
 def use_servers(*, database_url: str, redis_url: str, sqlite_path: str) -> None:

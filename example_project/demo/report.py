@@ -1,0 +1,145 @@
+"""Was everything done? The summary of ``demo --once``, and what it finds wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import Count, F, Max, Min, QuerySet
+from django.db.models.functions import TruncSecond
+
+from example_project.demo.mail_server import MailCounts
+from example_project.demo.work import Amounts
+from example_project.shop.catalog import read_catalog
+from example_project.shop.jobs import crash_the_worker_once, print_label
+from example_project.shop.models import CatalogItem, EmailJob, Order, Thumbnail
+from example_project.shop.status import jobs_by_status
+from pleme_redis_django import AbstractJob, Job, JobStatus
+
+MODELS: tuple[type[AbstractJob], ...] = (Job, EmailJob)
+UNFINISHED = [JobStatus.PENDING, JobStatus.QUEUED, JobStatus.RUNNING]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of the demo on a database that may hold earlier ones."""
+
+    since: datetime
+    amounts: Amounts
+
+    @classmethod
+    def begin(cls, amounts: Amounts) -> Run:
+        """Start a run now, by the database's clock."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT statement_timestamp()")
+            (since,) = cursor.fetchone()
+        return cls(since=since, amounts=amounts)
+
+    def jobs(self, model: type[AbstractJob]) -> QuerySet[AbstractJob]:
+        """Return the run's jobs of a model."""
+        jobs: QuerySet[AbstractJob] = model._default_manager.filter(created_at__gte=self.since)
+        return jobs
+
+    def unfinished(self) -> int:
+        """Return how many jobs have not ended yet."""
+        return sum(self.jobs(model).filter(status__in=UNFINISHED).count() for model in MODELS)
+
+
+def summary(run: Run, mail: MailCounts) -> list[str]:
+    """Return the lines of the summary: jobs by status, their rate, and what came of them."""
+    lines = [f"{title(model):12} {in_words(jobs_by_status(run.jobs(model)))}" for model in MODELS]
+    ended, seconds = _ended_and_seconds(run)
+    lines.append(
+        f"{'rate':12} {ended} jobs ended in {seconds:.1f} s: {ended / seconds:.0f} jobs/s, "
+        f"{_busiest_second(run)} in the busiest second"
+    )
+    retried = sum(run.jobs(model).filter(retry_count__gt=0).count() for model in MODELS)
+    rescued = sum(run.jobs(model).filter(attempt__gt=F("retry_count") + 1).count() for model in MODELS)
+    lines.append(f"{'attempts':12} {retried} jobs were retried, {rescued} were rescued from a killed worker")
+    lines.append(
+        f"{'mail':12} {len(mail.delivered)} delivered, {mail.greylisted} refused at first, "
+        f"{mail.duplicates} delivered twice"
+    )
+    made = f"{CatalogItem.objects.count():,} catalog items, {Order.objects.count()} orders"
+    return [*lines, f"{'shop':12} {made}, {Thumbnail.objects.count()} thumbnails"]
+
+
+def problems(run: Run, mail: MailCounts) -> list[str]:
+    """Return what was lost, is stuck, or ended as it should not have; nothing when all is well."""
+    return [problem for check in (_stuck, _failed, _not_made, _not_rescued) for problem in check(run)] + [
+        *_not_delivered(run, mail)
+    ]
+
+
+def _stuck(run: Run) -> Iterator[str]:
+    if count := run.unfinished():
+        yield f"{count} jobs have not ended"
+
+
+def _failed(run: Run) -> Iterator[str]:
+    failed = [job for model in MODELS for job in run.jobs(model).filter(status=JobStatus.FAILED)]
+    labels = [job for job in failed if job.job_type == print_label.name]
+    if len(labels) != run.amounts.labels:
+        yield f"{len(labels)} of {run.amounts.labels} labels failed, and all should: the printer is off"
+    for job in failed:
+        if job not in labels:
+            yield f"{job.job_type} {job.id} failed: {job.error_message[:200]}"
+
+
+def _not_made(run: Run) -> Iterator[str]:
+    orders = Order.objects.filter(placed_at__gte=run.since).count()
+    wanted = {
+        "catalog items": (CatalogItem.objects.count(), len(read_catalog())),
+        "orders": (orders, run.amounts.orders),
+        "thumbnails": (Thumbnail.objects.count(), run.amounts.thumbnails),
+        "indexed items": (CatalogItem.objects.exclude(search_text="").count(), run.amounts.indexed_items),
+    }
+    for name, (made, asked) in wanted.items():
+        if made != asked:
+            yield f"{made} {name} were made, and {asked} were asked for"
+
+
+def _not_rescued(run: Run) -> Iterator[str]:
+    crashed = run.jobs(Job).filter(job_type=crash_the_worker_once.name)
+    if not crashed.filter(status=JobStatus.COMPLETED, attempt__gte=2).exists():
+        yield "the job that killed its worker was not run again to its end"
+
+
+def _not_delivered(run: Run, mail: MailCounts) -> Iterator[str]:
+    ids = run.jobs(EmailJob).values_list("id", flat=True)
+    missing = [job_id for job_id in ids if f"<{job_id}@novaskyn.example>" not in mail.delivered]
+    if missing or len(ids) != run.amounts.orders:
+        yield f"{len(missing)} of {len(ids)} e-mails were not delivered, for {run.amounts.orders} orders"
+
+
+def _ended_and_seconds(run: Run) -> tuple[int, float]:
+    ended, first, last = 0, [], []
+    for model in MODELS:
+        jobs = run.jobs(model).exclude(status__in=UNFINISHED)
+        times = jobs.aggregate(first=Min("created_at"), done=Max("completed_at"), failed=Max("failed_at"))
+        ended += jobs.count()
+        first += [times["first"]] if times["first"] else []
+        last += [time for time in (times["done"], times["failed"]) if time]
+    seconds = (max(last) - min(first)).total_seconds() if last else 0.0
+    return ended, max(seconds, 0.001)
+
+
+def _busiest_second(run: Run) -> int:
+    """Return how many jobs ended in the busiest second: the waits for retries tell nothing of the pace."""
+    seconds = run.jobs(Job).annotate(second=TruncSecond("completed_at")).exclude(second=None)
+    counts = (
+        seconds.order_by().values_list("second").annotate(count=Count("id")).values_list("count", flat=True)
+    )
+    return max(counts, default=0)
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """Return ``{"QUEUED": 3}`` as ``3 queued``."""
+    return ", ".join(f"{count} {status.lower()}" for status, count in counts.items()) or "none"
+
+
+def title(model: type[AbstractJob]) -> str:
+    """Return what a model's rows are called."""
+    return str(model._meta.verbose_name_plural)

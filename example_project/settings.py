@@ -1,0 +1,118 @@
+"""Settings of the example project. For a demo on loopback only: see SECRET_KEY and DEBUG.
+
+``manage.py demo`` starts the servers and calls ``use_servers()``; the workers and the web server that
+it starts as processes find them in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pleme_redis_django.testing.servers import database_settings
+from pleme_redis_django.testing.servers.backing_services import redis_url_with_database
+
+SECRET_KEY = "demo-only-never-use-this-key-for-anything-else"  # noqa: S105 - a demo on loopback
+DEBUG = True
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "channels",
+    "pleme_redis_django",
+    "example_project.shop",
+    "example_project.demo",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+ROOT_URLCONF = "example_project.urls"
+ASGI_APPLICATION = "example_project.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "static/"
+MEDIA_URL = "media/"
+MEDIA_ROOT = os.environ.get("DEMO_MEDIA_FOLDER", str(Path(__file__).parent.parent / "var" / "media"))
+
+DATABASES: dict[str, dict[str, Any]] = {"default": {}}
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "OPTIONS": {"SERIALIZER": "django_redis.serializers.json.JSONSerializer"},
+    }
+}
+
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = "novaskyn <orders@novaskyn.example>"
+
+# Scaled down, so that retries and the rescue of a killed worker's jobs can be watched. The
+# defaults (retries after 60, 120, 240 s; a lease of 25 s) are right for production.
+_WATCHABLE = {
+    "poll_timeout": 5,
+    "base_retry_delay": 2,
+    "heartbeat_seconds": 1,
+    "lease_seconds": 5,
+    "lease_sweep_seconds": 1,
+    "stale_job_threshold_seconds": 60,
+    "stale_check_interval_seconds": 5,
+    "grace_seconds": 10,
+}
+PLEME_REDIS: dict[str, Any] = {
+    "PRODUCT": "novaskyn",
+    "POOLS": {
+        "default": {**_WATCHABLE},
+        # A job model, an executor and a store of the project's own.
+        "email": {
+            **_WATCHABLE,
+            "model": "shop.EmailJob",
+            "executor": "example_project.shop.email_executor.EmailExecutor",
+            "store": "example_project.shop.email_store.EmailJobStore",
+        },
+    },
+}
+
+
+def use_servers(*, database_url: str, redis_url: str, smtp_address: str) -> None:
+    """Point the settings at these servers, in place, so that it also works after Django has read them."""
+    global EMAIL_HOST, EMAIL_PORT
+    DATABASES["default"].update(database_settings(database_url))
+    CACHES["default"]["LOCATION"] = redis_url_with_database(redis_url, 1)
+    PLEME_REDIS["URL"] = redis_url
+    smtp = urlsplit(f"//{smtp_address}")
+    EMAIL_HOST, EMAIL_PORT = smtp.hostname or "127.0.0.1", smtp.port or 25
+
+
+EMAIL_HOST, EMAIL_PORT = "127.0.0.1", 25
+use_servers(
+    database_url=os.environ.get("DATABASE_URL", "postgresql:///novaskyn"),
+    redis_url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+    smtp_address=os.environ.get("DEMO_SMTP_ADDRESS", "127.0.0.1:25"),
+)

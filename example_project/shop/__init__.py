@@ -1,0 +1,1 @@
+"""The shop: its catalog, its orders, and the jobs that it runs in the background."""

@@ -1,0 +1,104 @@
+"""The shop's jobs. Django finds this module in every installed app."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+
+from example_project.shop.catalog import batches, read_catalog, save_items, search_text
+from example_project.shop.models import Accident, CatalogItem, Thumbnail
+from example_project.shop.orders import place_random_orders
+from example_project.shop.thumbnails import draw_card
+from pleme_redis_django import JobContext, ProviderError, job
+
+PROGRESS_EVERY = 100
+LABEL_PRINTER = ("127.0.0.1", 1)  # tcpmux: nothing listens there
+CONNECT_TIMEOUT_SECONDS = 5.0
+
+
+@job(unique="while_running")
+def import_catalog(ctx: JobContext, orders: int = 0, seed: int = 1) -> dict[str, int]:
+    """Import every airport of the data set, then let customers order some."""
+    items = read_catalog()
+    done = 0
+    for batch in batches(items, PROGRESS_EVERY):
+        save_items(batch)
+        done += len(batch)
+        ctx.progress(done, len(items))
+    if orders:
+        take_orders.enqueue(count=orders, seed=seed)
+    return {"imported": done}
+
+
+@job(unique="while_running")
+def take_orders(count: int, seed: int) -> dict[str, int]:
+    """Place orders of made-up customers; each brings its confirmation e-mail with it."""
+    return {"orders": len(place_random_orders(count, seed))}
+
+
+@job
+def index_item(code: str) -> dict[str, int]:
+    """Write the words by which an item is found."""
+    item = CatalogItem.objects.get(code=code)
+    item.search_text = search_text(item)
+    item.save(update_fields=["search_text"])
+    return {"words": len(item.search_text.split())}
+
+
+@job(queue_name="images", priority=-10)
+def draw_thumbnail(code: str) -> dict[str, Any]:
+    """Draw the card of an item and store it."""
+    item = CatalogItem.objects.get(code=code)
+    picture = draw_card(item)
+    thumbnail, _ = Thumbnail.objects.get_or_create(item=item)
+    thumbnail.image.save(f"{code}.png", ContentFile(picture))
+    return {"file": thumbnail.image.name, "bytes": len(picture)}
+
+
+@job
+async def count_by_country(country: str) -> dict[str, Any]:
+    """Count a country's items, through Django's async ORM."""
+    return {"country": country, "items": await CatalogItem.objects.filter(country=country).acount()}
+
+
+@job(base_retry_delay=1)
+async def check_mail_server() -> dict[str, Any]:
+    """Greet the mail server over asyncio streams, and note how it introduces itself."""
+    opening = asyncio.open_connection(settings.EMAIL_HOST, settings.EMAIL_PORT)
+    reader, writer = await asyncio.wait_for(opening, CONNECT_TIMEOUT_SECONDS)
+    try:
+        banner = await reader.readline()
+        writer.write(b"NOOP\r\nQUIT\r\n")
+        answer = await reader.readline()
+        await reader.read()
+    finally:
+        writer.close()
+    if not answer.startswith(b"250"):
+        raise ProviderError(f"The mail server answered {answer!r} to NOOP.", error_code="smtp_unwell")
+    return {"banner": banner.decode(errors="replace").strip()}
+
+
+@job(max_retries=2, base_retry_delay=1)
+def print_label(order: str) -> None:
+    """Send an order's label to the label printer, which is switched off: fails every time."""
+    try:
+        socket.create_connection(LABEL_PRINTER, timeout=CONNECT_TIMEOUT_SECONDS).close()
+    except OSError as error:
+        raise ProviderError(
+            f"The label printer did not take the label of {order}: {error}", error_code="printer_off"
+        ) from error
+
+
+@job
+def crash_the_worker_once(name: str) -> dict[str, int]:
+    """Kill the worker process that runs it, as a bug in a C library would; only the first time."""
+    accident, is_first = Accident.objects.get_or_create(name=name)
+    if is_first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"accident": accident.pk}

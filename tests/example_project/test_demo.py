@@ -1,0 +1,120 @@
+"""``manage.py demo`` as a process: it does all its work, ends as asked, and leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from example_project.demo.mail_server import MailCounts
+from example_project.demo.report import Run, problems
+from example_project.demo.work import Amounts
+from pleme_redis_django import Job, JobStatus
+
+MANAGE = str(Path(__file__).parent.parent.parent / "manage.py")
+DEADLINE_SECONDS = 150
+NO_MAIL = MailCounts(delivered=frozenset(), duplicates=0, greylisted=0)
+
+
+@pytest.fixture
+def demo_environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the demo starts servers of its own, in a folder of this test."""
+    ours = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "SQLITE_PATH")
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+@pytest.fixture
+def demo(demo_environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """The interactive demo, with few orders."""
+    process = subprocess.Popen(
+        [sys.executable, MANAGE, "demo", "--orders", "10"],
+        env=demo_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    with process.stdout:
+        yield process
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.process
+def test_demo_once_does_all_its_work(demo_environment: dict[str, str]) -> None:
+    answer = subprocess.run(
+        [sys.executable, MANAGE, "demo", "--once", "--orders", "40"],
+        env=demo_environment,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "All is well." in answer.stdout
+    assert re.search(r"e-mail jobs +40 completed\n", answer.stdout)
+    assert re.search(r"mail +40 delivered", answer.stdout)
+    assert re.search(r"shop +2\d,\d{3} catalog items, 40 orders, 120 thumbnails", answer.stdout)
+    assert answer.stderr == ""
+
+
+@pytest.mark.process
+def test_interrupted_demo_leaves_nothing_running(demo: subprocess.Popen[str]) -> None:
+    assert demo.stdout
+    lines = []
+    for line in demo.stdout:
+        lines.append(line)
+        if "Ctrl-C" in line:
+            break
+    text = "".join(lines)
+    found = re.search(r"shop +(http://127\.0\.0\.1:\d+/)", text)
+    assert found, text
+    page = urllib.request.urlopen(f"{found[1]}admin/login/", timeout=DEADLINE_SECONDS).read().decode()
+    assert "csrfmiddlewaretoken" in page
+    assert "novaskyn" in urllib.request.urlopen(found[1], timeout=DEADLINE_SECONDS).read().decode()
+
+    children = psutil.Process(demo.pid).children(recursive=True)
+    assert len(children) > 8  # guards, PostgreSQL, Redis, web, supervisor, workers
+    demo.send_signal(signal.SIGINT)
+    rest = demo.stdout.read()
+    assert demo.wait(DEADLINE_SECONDS) == 0, rest
+    assert psutil.wait_procs(children, timeout=DEADLINE_SECONDS)[1] == []
+
+
+@pytest.mark.process
+def test_killed_demo_leaves_nothing_running(demo: subprocess.Popen[str]) -> None:
+    assert demo.stdout
+    for line in demo.stdout:
+        if "worker processes" in line:
+            break
+    children = psutil.Process(demo.pid).children(recursive=True)
+    demo.send_signal(signal.SIGKILL)
+    demo.wait()
+    assert psutil.wait_procs(children, timeout=DEADLINE_SECONDS)[1] == []
+
+
+@pytest.mark.django_db
+def test_summary_names_what_was_lost_and_what_is_stuck() -> None:
+    run = Run.begin(Amounts(orders=2, thumbnails=0, indexed_items=0, labels=0))
+    Job.objects.create(product="default", job_type="stuck")
+    Job.objects.create(product="default", job_type="broken", status=JobStatus.FAILED, error_message="why")
+    found = "\n".join(problems(run, NO_MAIL))
+    assert "1 jobs have not ended" in found
+    assert re.search(r"broken [0-9a-f-]{36} failed: why", found)
+    assert "0 orders were made, and 2 were asked for" in found
+    assert "0 of 0 e-mails were not delivered, for 2 orders" in found
+    assert "the job that killed its worker was not run again to its end" in found
+
+
+@pytest.mark.django_db
+def test_earlier_runs_on_a_kept_database_do_not_count() -> None:
+    Job.objects.create(product="default", job_type="stuck")
+    assert Run.begin(Amounts()).unfinished() == 0

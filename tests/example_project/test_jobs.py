@@ -1,0 +1,76 @@
+"""The shop's jobs, called as the functions that they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from example_project.demo.mail_server import MailServer
+from example_project.shop import jobs
+from example_project.shop.models import Accident, CatalogItem, Thumbnail
+from pleme_redis_django import Job, JobClaim, JobContext, ProviderError
+
+
+def context() -> tuple[JobContext, list[Any]]:
+    reports: list[Any] = []
+    claim = JobClaim(worker_id="w", attempt=1)
+    return JobContext(Job(), claim, lambda ctx: reports.append(ctx.take_unwritten_progress())), reports
+
+
+@pytest.mark.django_db
+def test_import_reports_progress_every_100_items_and_lets_customers_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = jobs.read_catalog()[:250]
+    monkeypatch.setattr(jobs, "read_catalog", lambda: few)
+    ctx, reports = context()
+    assert jobs.import_catalog(ctx, orders=3) == {"imported": 250}
+    assert [report["done"] for report in reports] == [100, 200, 250]
+    assert CatalogItem.objects.count() == 250
+    follow_up = Job.objects.get()
+    assert (follow_up.job_type, follow_up.parameters) == (jobs.take_orders.name, {"count": 3, "seed": 1})
+
+
+def test_thumbnail_is_stored_once(
+    catalog: list[CatalogItem], settings: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings.MEDIA_ROOT = str(tmp_path)
+    for _attempt in range(2):
+        result = jobs.draw_thumbnail(catalog[0].code)
+    thumbnail = Thumbnail.objects.get()
+    assert (thumbnail.image.name, thumbnail.image.size) == (result["file"], result["bytes"])
+
+
+def test_index_item_writes_its_words(catalog: list[CatalogItem]) -> None:
+    jobs.index_item(catalog[0].code)
+    catalog[0].refresh_from_db()
+    assert catalog[0].code.lower() in catalog[0].search_text.split()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_async_job_counts_through_the_async_orm() -> None:
+    await sync_to_async(jobs.save_items)(jobs.read_catalog()[:20])
+    assert await jobs.count_by_country("US") == {"country": "US", "items": 20}
+
+
+async def test_async_job_talks_to_the_mail_server(mail_server: MailServer) -> None:
+    answer = await jobs.check_mail_server()
+    assert answer["banner"].startswith("220 ")
+
+
+def test_label_printer_is_always_off() -> None:
+    with pytest.raises(ProviderError, match="label of N1") as refused:
+        jobs.print_label("N1")
+    assert refused.value.error_code == "printer_off"
+
+
+@pytest.mark.django_db
+def test_accident_happens_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(jobs.os, "kill", lambda pid, signum: killed.append(pid))
+    for _attempt in range(2):
+        jobs.crash_the_worker_once("crash")
+    assert (len(killed), Accident.objects.count()) == (1, 1)

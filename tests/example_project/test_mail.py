@@ -1,0 +1,81 @@
+"""E-mails: sent over real SMTP, refused for now, refused for good, sent twice."""
+
+from __future__ import annotations
+
+import email
+from pathlib import Path
+
+import pytest
+
+from example_project.demo.mail_server import MailServer, is_greylisted
+from example_project.shop.email_executor import EmailExecutor
+from example_project.shop.models import CatalogItem, EmailJob
+from example_project.shop.orders import place_order
+from pleme_redis_django import InvalidParameters, ProviderError
+from pleme_redis_django.testing.servers.managed_server import free_port
+
+GREYLISTED = next(f"c{n}@customers.example" for n in range(99) if is_greylisted(f"c{n}@customers.example"))
+WELCOME = next(f"c{n}@customers.example" for n in range(99) if not is_greylisted(f"c{n}@customers.example"))
+
+
+def confirmation(catalog: list[CatalogItem], to: str) -> EmailJob:
+    place_order("N1", [catalog[0].code], "Ada Wright", to)
+    return EmailJob.objects.get()
+
+
+def test_confirmation_reaches_the_mail_server(mail_server: MailServer, catalog: list[CatalogItem]) -> None:
+    job = confirmation(catalog, WELCOME)
+    result = EmailExecutor().execute(job)
+    assert result == {"recipient": WELCOME, "message_id": f"<{job.id}@novaskyn.example>"}
+    assert mail_server.counts().delivered == {result["message_id"]}
+    [file] = Path(mail_server._folder).iterdir()
+    message = email.message_from_bytes(file.read_bytes())
+    assert (message["To"], message["Subject"]) == (WELCOME, "Your order N1")
+    assert catalog[0].name in message.get_payload(decode=True).decode()
+
+
+def test_greylisted_recipient_is_worth_a_retry(mail_server: MailServer, catalog: list[CatalogItem]) -> None:
+    job = confirmation(catalog, GREYLISTED)
+    with pytest.raises(ProviderError, match="451") as refused:
+        EmailExecutor().execute(job)
+    assert refused.value.error_code == "smtp_try_again" and refused.value.retryable
+    assert EmailExecutor().execute(job)["recipient"] == GREYLISTED
+    assert (len(mail_server.counts().delivered), mail_server.counts().greylisted) == (1, 1)
+
+
+def test_mail_that_is_sent_again_is_recognised(mail_server: MailServer, catalog: list[CatalogItem]) -> None:
+    job = confirmation(catalog, WELCOME)
+    EmailExecutor().execute(job)
+    EmailExecutor().execute(job)
+    assert (len(mail_server.counts().delivered), mail_server.counts().duplicates) == (1, 1)
+
+
+def test_unreachable_mail_server_is_worth_a_retry(
+    settings: pytest.FixtureRequest, catalog: list[CatalogItem]
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    with pytest.raises(ProviderError) as refused:
+        EmailExecutor().execute(confirmation(catalog, WELCOME))
+    assert refused.value.error_code == "smtp_unreachable"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("job_type", "parameters", "message"),
+    [
+        ("SendFax", {}, "Known: SendOrderConfirmation, SendWelcomeEmail"),
+        (EmailJob.Type.SEND_ORDER_CONFIRMATION, {"order": "N404"}, "There is no order 'N404'"),
+    ],
+)
+def test_job_that_can_never_work_is_not_retried(
+    job_type: str, parameters: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InvalidParameters, match=message):
+        EmailExecutor().execute(EmailJob(job_type=job_type, parameters=parameters))
+
+
+def test_welcome_mail(mail_server: MailServer) -> None:
+    parameters = {"name": "Ada", "to": WELCOME}
+    job = EmailJob(job_type=EmailJob.Type.SEND_WELCOME_EMAIL, parameters=parameters)
+    assert EmailExecutor().execute(job)["recipient"] == WELCOME
