@@ -25,12 +25,12 @@ def finish_jobs(model: type[AbstractJob], using: str, endings: Sequence[Ending])
     try:
         with transaction.atomic(using=using):
             accepted = _write_all(model, using, endings)
-            _keep_attempts(model, using, [e for e in endings if e.job_id in accepted])
+            _keep_attempts(model, using, [e for e in endings if _key(e) in accepted])
     except DataError as error:
         raise BadEnding(str(error)) from error
     # Looked at only afterwards: a statement that found every row says nothing about the others.
-    accepted |= _ended_before(model, using, [e for e in endings if e.job_id not in accepted])
-    return [ending.job_id in accepted for ending in endings]
+    accepted |= _ended_before(model, using, [e for e in endings if _key(e) not in accepted])
+    return [_key(ending) in accepted for ending in endings]
 
 
 def fenced(model: type[AbstractJob], using: str, job_id: UUID, claim: JobClaim) -> QuerySet[Any]:
@@ -40,7 +40,15 @@ def fenced(model: type[AbstractJob], using: str, job_id: UUID, claim: JobClaim) 
     )
 
 
-def _write_all(model: type[AbstractJob], using: str, endings: Sequence[Ending]) -> set[UUID]:
+_Key = tuple[UUID, str, int, type[Ending]]
+
+
+def _key(ending: Ending) -> _Key:
+    # Not the job's id alone: a late ending of an earlier attempt may be in the same batch.
+    return (ending.job_id, ending.claim.worker_id, ending.claim.attempt, type(ending))
+
+
+def _write_all(model: type[AbstractJob], using: str, endings: Sequence[Ending]) -> set[_Key]:
     completed = [ending for ending in endings if isinstance(ending, Completed)]
     others = [ending for ending in endings if not isinstance(ending, Completed)]
     if connections[using].vendor == "postgresql" and completed:
@@ -63,20 +71,20 @@ FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[], %s::text[])
      AS ending(id, attempt, run_seconds, results, progress)
 WHERE job.id = ending.id AND job.status = 'RUNNING'
   AND job.worker_id = %s AND job.attempt = ending.attempt
-RETURNING job.id
+RETURNING job.id, job.attempt
 """
 
 
-def _complete_in_bulk(model: type[AbstractJob], using: str, endings: Sequence[Completed]) -> set[UUID]:
+def _complete_in_bulk(model: type[AbstractJob], using: str, endings: Sequence[Completed]) -> set[_Key]:
     connection = connections[using]
     table = connection.ops.quote_name(model._meta.db_table)
     sql = _COMPLETE_SQL.format(table=table, period=PERIOD_PREFIX)
-    accepted: set[UUID] = set()
+    accepted: set[_Key] = set()
     with connection.cursor() as cursor:
         for worker_id in {ending.claim.worker_id for ending in endings}:
             own = [ending for ending in endings if ending.claim.worker_id == worker_id]
             cursor.execute(sql, [*_columns(own), worker_id])
-            accepted.update(row[0] for row in cursor.fetchall())
+            accepted.update((job_id, worker_id, attempt, Completed) for job_id, attempt in cursor.fetchall())
     return accepted
 
 
@@ -98,9 +106,9 @@ def _array_text(items: Iterable[str]) -> str:
     return "{" + ",".join(items) + "}"
 
 
-def _write_each(model: type[AbstractJob], using: str, endings: Iterable[Ending]) -> set[UUID]:
+def _write_each(model: type[AbstractJob], using: str, endings: Iterable[Ending]) -> set[_Key]:
     return {
-        ending.job_id
+        _key(ending)
         for ending in endings
         if fenced(model, using, ending.job_id, ending.claim).update(**_changes(ending))
     }
@@ -123,7 +131,8 @@ def _changes(ending: Ending) -> dict[str, Any]:
             changes |= _started(ending) | {"failed_at": Now()} | _error(ending.failure)
             changes |= {"retry_count": ending.retry_count} | _due(ending.delay_seconds, ending.crashed)
         case GivenBack():
-            changes |= {"worker_id": None, "claimed_at": None, "started_at": None}
+            # The worker stays, so that a repeated give-back is recognised as its own.
+            changes |= {"claimed_at": None, "started_at": None}
             changes |= _due(ending.delay_seconds, ending.crashed)
             changes["status"] = JobStatus.PENDING if ending.delay_seconds else JobStatus.QUEUED
     return changes
@@ -182,17 +191,33 @@ def _attempt(model: type[AbstractJob], ending: Ending, failure: Failure) -> JobA
     )
 
 
-def _ended_before(model: type[AbstractJob], using: str, endings: Sequence[Ending]) -> set[UUID]:
+def _ended_before(model: type[AbstractJob], using: str, endings: Sequence[Ending]) -> set[_Key]:
     """Return which refused endings had been written before: their first reply was lost."""
     if not endings:
         return set()
     rows = model._base_manager.using(using).filter(id__in=[ending.job_id for ending in endings])
-    found = {
-        (job_id, str(worker_id), attempt, status)
-        for job_id, worker_id, attempt, status in rows.values_list("id", "worker_id", "attempt", "status")
-    }
+    found = {row["id"]: row for row in rows.values(*_TRACES)}
     return {
-        ending.job_id
+        _key(ending)
         for ending in endings
-        if (ending.job_id, ending.claim.worker_id, ending.claim.attempt, ending.status.value) in found
+        if ending.job_id in found and _is_trace_of(ending, **found[ending.job_id])
     }
+
+
+_TRACES = ("id", "worker_id", "attempt", "status", "retry_count", "claimed_at")
+_WAITING = (JobStatus.PENDING.value, JobStatus.QUEUED.value)
+
+
+def _is_trace_of(ending: Ending, *, worker_id: UUID | None, attempt: int, status: str, **row: Any) -> bool:
+    """Whether the row looks as this ending of this very attempt has left it."""
+    if (str(worker_id), attempt) != (ending.claim.worker_id, ending.claim.attempt):
+        return False
+    match ending:
+        case GivenBack():
+            return status in _WAITING and row["claimed_at"] is None
+        case Retried():
+            # QUEUED: the retry has become due meanwhile.
+            waits = status in _WAITING and row["claimed_at"] is not None
+            return waits and row["retry_count"] == ending.retry_count
+        case _:
+            return status == ending.status
