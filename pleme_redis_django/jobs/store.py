@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from pleme_redis_django.exceptions import StoreError
+from pleme_redis_django.exceptions import JobNotFound, StoreError
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
 from pleme_redis_django.jobs.job import Job, JobClaim, QueuedJob
 from pleme_redis_django.jobs.json_text import from_json
@@ -146,6 +146,8 @@ class JobStore(Protocol[J_co]):
                 'Serve every queue (queues=["*"], no product), or override claim_jobs().'
             )
         jobs: list[J_co] = []
+        if selection.suspects:
+            return jobs  # Without a crash_count nobody is suspected.
         while len(jobs) < limit and (job := self.claim_next_job(worker_id)) is not None:
             jobs.append(job)
         return jobs
@@ -210,7 +212,10 @@ class JobStore(Protocol[J_co]):
                 raise StoreError(f"{type(ending).__name__} is no ending that a store knows.")
 
     def _give_back(self, ending: GivenBack) -> bool:
-        retry_count = self.load_job(ending.job_id).retry_count
+        try:
+            retry_count = self.load_job(ending.job_id).retry_count
+        except JobNotFound:
+            return False  # Deleted while it was held: there is nothing to give back.
         return self.schedule_retry(
             ending.job_id, retry_count, ending.delay_seconds, "", {}, claim=ending.claim
         )
