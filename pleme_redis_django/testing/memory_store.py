@@ -1,0 +1,252 @@
+"""MemoryJobStore: a complete JobStore in the memory of one process, for tests without a database.
+
+It keeps every promise of the contract, batch forms included, and forgets everything with the
+process. Its clock can be given, so that delays and silence need no waiting.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from pleme_redis_django.exceptions import JobNotFound
+from pleme_redis_django.jobs.endings import Completed, Ending, Failed, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.job import JobClaim, JobStatus, QueuedJob
+from pleme_redis_django.jobs.json_text import from_json, to_json
+from pleme_redis_django.jobs.store import HeldJob, JobSelection, JobStore, Outlook
+from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
+
+ORPHANED_AFTER_SECONDS = 30.0
+ORPHANS_LIMIT = 1000
+_NO_LIMIT = 2**31 - 1
+
+
+class MemoryJobStore(JobStore[MemoryJob]):
+    """Jobs in a dict under a lock. What it returns are copies: changing one changes nothing here.
+
+    ``clock`` returns seconds; give a ``ManualClock`` to let hours pass in no time.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._jobs: dict[UUID, MemoryJob] = {}
+        self._lock = threading.RLock()
+
+    # What a test does to the store
+
+    def add(self, job_type: str = "test", *, delay_seconds: float = 0.0, **fields: Any) -> MemoryJob:
+        """Store a job of these fields of MemoryJob, ready now or after a delay; return a copy."""
+        now = self._clock()
+        job = MemoryJob(
+            job_type=job_type, run_after=now + delay_seconds, created_at=now, updated_at=now, **fields
+        )
+        if delay_seconds > 0:
+            job.status = JobStatus.PENDING
+        with self._lock:
+            self._jobs[job.id] = job
+        return copy.deepcopy(job)
+
+    def delete(self, job_id: UUID) -> None:
+        """Delete a job, as a user would: it is never run again. Raises JobNotFound."""
+        with self._lock:
+            self._existing(job_id).deleted = True
+
+    def request_cancel(self, job_id: UUID) -> None:
+        """Ask for the end of a running job. Raises JobNotFound."""
+        with self._lock:
+            self._existing(job_id).cancel_requested = True
+
+    def all(self) -> list[MemoryJob]:
+        """Return copies of all jobs, oldest first, deleted ones included."""
+        with self._lock:
+            return self._copies(self._jobs.values())
+
+    # The eleven
+
+    def claim_next_job(self, worker_id: str) -> MemoryJob | None:
+        jobs = self.claim_jobs(worker_id, 1, JobSelection())
+        return jobs[0] if jobs else None
+
+    def load_job(self, job_id: UUID) -> MemoryJob:
+        with self._lock:
+            return copy.deepcopy(self._existing(job_id))
+
+    def is_job_deleted(self, job_id: UUID) -> bool:
+        with self._lock:
+            job = self._jobs.get(job_id)
+            return job is None or job.deleted
+
+    def mark_job_running(self, job_id: UUID, *, claim: JobClaim) -> bool:
+        with self._lock:
+            job = self._held(job_id, claim)
+            if job is not None and job.started_at is None:
+                job.started_at = job.updated_at = self._clock()
+            return job is not None
+
+    def mark_job_completed(self, job_id: UUID, results: Any, *, claim: JobClaim) -> bool:
+        text = to_json(results, max_bytes=_NO_LIMIT)
+        return self.finish_jobs([Completed(job_id=job_id, claim=claim, results_json=text)])[0]
+
+    def mark_job_failed(
+        self, job_id: UUID, error: str, details: Mapping[str, Any], *, claim: JobClaim
+    ) -> bool:
+        ending = Failed(job_id=job_id, claim=claim, failure=_failure(error, details))
+        return self.finish_jobs([ending])[0]
+
+    def schedule_retry(
+        self,
+        job_id: UUID,
+        retry_count: int,
+        delay_seconds: float,
+        error: str,
+        details: Mapping[str, Any],
+        *,
+        claim: JobClaim,
+    ) -> bool:
+        ending = Retried(
+            job_id=job_id,
+            claim=claim,
+            failure=_failure(error, details),
+            retry_count=retry_count,
+            delay_seconds=delay_seconds,
+        )
+        return self.finish_jobs([ending])[0]
+
+    def find_orphaned_jobs(self) -> Sequence[QueuedJob]:
+        with self._lock:
+            before = self._clock() - ORPHANED_AFTER_SECONDS
+            ready = [job for job in self._ready(JobSelection()) if job.updated_at < before]
+        return [job.as_hint() for job in ready[:ORPHANS_LIMIT]]
+
+    def find_stale_jobs(self, threshold_seconds: float) -> Sequence[MemoryJob]:
+        with self._lock:
+            before = self._clock() - threshold_seconds
+            silent = [job for job in self._running() if not threshold_seconds or job.updated_at < before]
+            return self._copies(silent)
+
+    def count_claimable_jobs(self) -> int:
+        with self._lock:
+            return len(self._ready(JobSelection())) + len(self._ready(JobSelection(suspects=True)))
+
+    def update_progress(self, job_id: UUID, progress: Mapping[str, Any], *, claim: JobClaim) -> bool:
+        with self._lock:
+            job = self._held(job_id, claim)
+            if job is not None:
+                job.progress, job.updated_at = dict(progress), self._clock()
+            return job is not None
+
+    # Batch forms
+
+    def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[MemoryJob]:
+        with self._lock:
+            taken = sorted(self._ready(selection), key=claim_order)[: max(limit, 0)]
+            for job in taken:
+                job.status, job.worker_id, job.started_at = JobStatus.RUNNING, worker_id, None
+                job.attempt += 1
+                job.updated_at = self._clock()
+            return self._copies(taken)
+
+    def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
+        with self._lock:
+            return [self._end(ending) for ending in endings]
+
+    def look_ahead(self, selection: JobSelection) -> Outlook:
+        suspects = dataclasses.replace(selection, suspects=True)
+        with self._lock:
+            due = [job.run_after for job in self._pending()]
+            return Outlook(
+                ready=bool(self._ready(selection)),
+                suspects=bool(self._ready(suspects)),
+                due_in_seconds=min(due) - self._clock() if due else None,
+            )
+
+    def promote_due_jobs(self, limit: int) -> int:
+        with self._lock:
+            now = self._clock()
+            due = sorted((job for job in self._pending() if job.run_after <= now), key=claim_order)[:limit]
+            for job in due:
+                job.status, job.updated_at = JobStatus.QUEUED, now
+            return len(due)
+
+    def held_jobs(self, worker_id: str) -> Sequence[HeldJob]:
+        with self._lock:
+            return [
+                HeldJob(job_id=job.id, claim=job.claim, cancel_requested=job.cancel_requested)
+                for job in self._running()
+                if job.claim is not None and job.worker_id == worker_id
+            ]
+
+    def _existing(self, job_id: UUID) -> MemoryJob:
+        job = self._jobs.get(job_id)
+        if job is None or job.deleted:
+            raise JobNotFound(job_id)
+        return job
+
+    def _held(self, job_id: UUID, claim: JobClaim) -> MemoryJob | None:
+        job = self._jobs.get(job_id)
+        return job if job is not None and job.claim == claim else None
+
+    def _ready(self, selection: JobSelection) -> list[MemoryJob]:
+        return [job for job in self._jobs.values() if job.is_ready() and job.is_in(selection)]
+
+    def _pending(self) -> list[MemoryJob]:
+        return [job for job in self._jobs.values() if job.status is JobStatus.PENDING and not job.deleted]
+
+    def _running(self) -> list[MemoryJob]:
+        return [job for job in self._jobs.values() if job.status is JobStatus.RUNNING]
+
+    def _copies(self, jobs: Iterable[MemoryJob]) -> list[MemoryJob]:
+        return [copy.deepcopy(job) for job in jobs]
+
+    def _end(self, ending: Ending) -> bool:
+        job = self._held(ending.job_id, ending.claim)
+        if job is None:
+            return self._ended_before(ending)
+        job.last_ending = (ending.claim, type(ending))
+        job.status, job.updated_at = ending.status, self._clock()
+        if ending.progress is not None:
+            job.progress = dict(ending.progress)
+        if ending.status.is_terminal:
+            job.ended_at = job.updated_at
+        match ending:
+            case Completed():
+                job.results, job.error_message, job.error_details = from_json(ending.results_json), "", None
+            case GivenBack():
+                self._delay(job, ending.delay_seconds, ending.crashed)
+                job.status = JobStatus.PENDING if ending.delay_seconds else JobStatus.QUEUED
+            case Retried():
+                job.retry_count = ending.retry_count
+                self._delay(job, ending.delay_seconds, ending.crashed)
+        failure: Failure | None = getattr(ending, "failure", None)
+        if failure is not None:
+            job.error_message, job.error_details = failure.message, failure.details()
+        return True
+
+    def _delay(self, job: MemoryJob, delay_seconds: float, crashed: bool) -> None:
+        job.crash_count += crashed
+        job.started_at = None
+        if delay_seconds:
+            job.run_after = self._clock() + delay_seconds
+
+    def _ended_before(self, ending: Ending) -> bool:
+        job = self._jobs.get(ending.job_id)
+        return (
+            job is not None
+            and job.attempt == ending.claim.attempt
+            and job.last_ending == (ending.claim, type(ending))
+        )
+
+
+def _failure(error: str, details: Mapping[str, Any]) -> Failure:
+    return Failure(
+        message=error,
+        error_code=str(details.get("error_code", "")),
+        exception_class=str(details.get("exception_class", "")),
+        traceback=str(details.get("traceback", "")),
+        fingerprint=str(details.get("fingerprint", "")),
+    )

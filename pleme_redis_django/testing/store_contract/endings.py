@@ -1,0 +1,215 @@
+"""Endings: what is stored of each, what comes next, alone and in batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pleme_redis_django.jobs.endings import Completed
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.store import BadEnding, JobSelection
+from pleme_redis_django.testing.store_contract.subject import (
+    FAILURE,
+    LATER_SECONDS,
+    MakeEnding,
+    StoreSubject,
+    cancelled,
+    claim_of,
+    completed,
+    failed,
+    given_back,
+    ids_of,
+    new_worker,
+    retried,
+)
+
+RESULTS: list[Any] = [
+    None,
+    True,
+    0,
+    -1.5,
+    "",
+    "text \N{WAVING HAND SIGN}",
+    [],
+    {},
+    [1, "two", [3.5, None]],
+    {"message_id": "<1@example.com>", "sent": {"ok": True}},
+]
+BIG_RESULT = {"rows": [{"index": index, "text": "x" * 90} for index in range(5_000)]}
+
+
+class EndingTests(StoreSubject):
+    """``mark_job_running``, ``mark_job_completed``, ``mark_job_failed``, ``schedule_retry``, ``finish_jobs``."""
+
+    def test_mark_job_running_is_accepted_from_the_holder_and_again(self) -> None:
+        job_id, claim = self.claimed()
+        assert self.store.mark_job_running(job_id, claim=claim) is True
+        assert self.store.mark_job_running(job_id, claim=claim) is True, (
+            "The second call has to be accepted too."
+        )
+        self.assert_status(job_id, JobStatus.RUNNING, "its handler has started")
+
+    @pytest.mark.parametrize("results", RESULTS, ids=repr)
+    def test_a_completed_job_keeps_its_result(self, results: Any) -> None:
+        job_id, claim = self.claimed()
+        assert self.store.mark_job_completed(job_id, results, claim=claim) is True
+        self.assert_status(job_id, JobStatus.COMPLETED, "mark_job_completed() returned True")
+        found = self.stored(job_id, "results")
+        assert found == results, f"The result came back as {found!r}."
+        assert type(found) is type(results)
+
+    def test_a_big_result_is_kept_whole(self) -> None:
+        job_id, claim = self.claimed()
+        assert self.store.finish_jobs([completed(job_id, claim, BIG_RESULT)]) == [True]
+        assert self.stored(job_id, "results") == BIG_RESULT
+
+    def test_a_failed_job_keeps_its_message(self) -> None:
+        job_id, claim = self.claimed()
+        details = {"error_code": "smtp_refused", "exception_class": "shop.Refused"}
+        assert self.store.mark_job_failed(job_id, "Nö: \N{CROSS MARK}\nrefused", details, claim=claim) is True
+        self.assert_status(job_id, JobStatus.FAILED, "mark_job_failed() returned True")
+        assert self.stored(job_id, "error_message") == "Nö: \N{CROSS MARK}\nrefused"
+
+    @pytest.mark.parametrize("ended", ["completed", "failed"])
+    def test_an_ended_job_is_not_claimed_again(self, ended: str) -> None:
+        job_id, claim = self.claimed()
+        ending = completed(job_id, claim) if ended == "completed" else failed(job_id, claim)
+        assert self.store.finish_jobs([ending]) == [True]
+        self.store.promote_due_jobs(100)
+        assert self.store.claim_next_job(new_worker()) is None
+        assert self.store.count_claimable_jobs() == 0
+
+    def test_a_retry_waits_for_its_delay(self) -> None:
+        job_id, claim = self.claimed()
+        assert self.store.schedule_retry(job_id, 1, LATER_SECONDS, "failed", {}, claim=claim) is True
+        assert self.store.promote_due_jobs(100) == 0
+        assert self.store.claim_next_job(new_worker()) is None, (
+            "The retry was claimed before its delay was over."
+        )
+        assert self.stored(job_id, "retry_count") == 1
+        self.assert_status(job_id, JobStatus.PENDING, "it waits for its retry")
+
+    def test_a_retry_is_claimed_once_its_delay_is_over(self) -> None:
+        self.needs("can_pass_time")
+        job_id, claim = self.claimed()
+        assert self.store.schedule_retry(job_id, 1, 60, "failed", {}, claim=claim)
+        self.pass_time(59)
+        self.store.promote_due_jobs(100)
+        assert self.store.claim_next_job(new_worker()) is None, (
+            "The retry was claimed before its delay was over."
+        )
+        self.pass_time(2)
+        self.store.promote_due_jobs(100)
+        assert self.claim(job_id).attempt == 2
+
+    def test_a_retry_without_delay_is_ready_at_once(self) -> None:
+        job_id, claim = self.claimed()
+        assert self.store.schedule_retry(job_id, 1, 0, "failed", {}, claim=claim)
+        self.store.promote_due_jobs(100)
+        job = self.store.claim_next_job(new_worker())
+        assert job is not None, "schedule_retry(delay_seconds=0): the job has to be claimable at once."
+        assert (job.id, job.retry_count, claim_of(job).attempt) == (job_id, 1, 2)
+
+    def test_retries_run_out(self) -> None:
+        job_id, claim = self.claimed(max_retries=1)
+        assert self.store.load_job(job_id).can_retry() is True
+        assert self.store.schedule_retry(job_id, 1, LATER_SECONDS, "failed", {}, claim=claim)
+        assert self.store.load_job(job_id).can_retry() is False
+        assert self.store.load_job(job_id).calculate_backoff_delay() == 120
+
+    def test_a_given_back_job_is_ready_at_once_and_nothing_is_charged(self) -> None:
+        job_id, claim = self.claimed()
+        assert self.store.finish_jobs([given_back(job_id, claim)]) == [True]
+        self.store.promote_due_jobs(100)
+        job = self.store.claim_next_job(new_worker())
+        assert job is not None, "A job that was given back has to be claimable at once."
+        assert (job.id, job.retry_count) == (job_id, 0), "Giving a job back must not use up a retry."
+
+    def test_a_given_back_job_keeps_the_retries_it_had(self) -> None:
+        job_id, claim = self.claimed()
+        assert self.store.schedule_retry(job_id, 2, 0, "failed", {}, claim=claim)
+        self.store.promote_due_jobs(100)
+        assert self.store.finish_jobs([given_back(job_id, self.claim(job_id))]) == [True]
+        assert self.stored(job_id, "retry_count") == 2
+
+    def test_a_suspect_is_claimed_only_by_who_asks_for_suspects(self) -> None:
+        self.needs("knows_suspects")
+        job_id, claim = self.claimed()
+        assert self.store.finish_jobs([given_back(job_id, claim, crashed=True)]) == [True]
+        assert self.store.look_ahead(JobSelection()).suspects is True
+        assert list(self.store.claim_jobs(new_worker(), 10, JobSelection())) == []
+        suspects = self.store.claim_jobs(new_worker(), 10, JobSelection(suspects=True))
+        assert ids_of(suspects) == [job_id]
+        assert self.store.look_ahead(JobSelection()).suspects is False
+
+    def test_a_batch_may_hold_every_kind_of_ending(self) -> None:
+        claims = [self.claimed() for _ in range(5)]
+        kinds: list[MakeEnding] = [completed, failed, cancelled, retried, given_back]
+        endings = [make(job_id, claim) for make, (job_id, claim) in zip(kinds, claims, strict=True)]
+        assert list(self.store.finish_jobs(endings)) == [True] * 5
+        cancelled_status = JobStatus.CANCELLED if self.finishes_in_batches else JobStatus.FAILED
+        for index, status in enumerate((JobStatus.COMPLETED, JobStatus.FAILED, cancelled_status)):
+            self.assert_status(claims[index][0], status, f"it ended as {type(endings[index]).__name__}")
+        self.store.promote_due_jobs(100)
+        assert self.claim_everything() == [claims[4][0]], "Only the job that was given back is ready."
+
+    def test_a_batch_answers_for_each_ending_in_order(self) -> None:
+        lost_id, lost = self.claimed()
+        assert self.store.finish_jobs([given_back(lost_id, lost)]) == [True]
+        self.claim(lost_id)
+        held = [self.claimed() for _ in range(2)]
+        endings = [completed(*held[0]), completed(lost_id, lost), failed(*held[1]), retried(lost_id, lost)]
+        assert list(self.store.finish_jobs(endings)) == [True, False, True, False]
+        self.assert_status(lost_id, JobStatus.RUNNING, "another worker holds it")
+
+    def test_a_batch_may_hold_a_late_ending_beside_the_accepted_one(self) -> None:
+        job_id, late = self.claimed()
+        assert self.store.finish_jobs([given_back(job_id, late)]) == [True]
+        claim = self.claim(job_id)
+        endings = [completed(job_id, late, "late"), completed(job_id, claim, "right"), failed(job_id, late)]
+        assert list(self.store.finish_jobs(endings)) == [False, True, False]
+        assert self.stored(job_id, "results") == "right"
+
+    def test_only_one_of_two_endings_of_an_attempt_is_accepted(self) -> None:
+        job_id, claim = self.claimed()
+        accepted = self.store.finish_jobs([completed(job_id, claim), given_back(job_id, claim)])
+        assert sorted(accepted) == [False, True], (
+            f"One attempt ended both as Completed and as GivenBack: {accepted}."
+        )
+
+    def test_an_empty_batch_is_nothing(self) -> None:
+        assert list(self.store.finish_jobs([])) == []
+
+    def test_a_bad_ending_is_stored_or_spoils_nothing(self) -> None:
+        """A NUL in a result: PostgreSQL cannot store it. A store that can may."""
+        self.needs("finishes_in_batches")
+        good_id, good = self.claimed()
+        bad_id, bad = self.claimed()
+        poisoned = Completed(job_id=bad_id, claim=bad, results_json='{"text": "\\u0000"}')
+        try:
+            accepted = self.store.finish_jobs([completed(good_id, good, "good"), poisoned])
+        except BadEnding:
+            self.assert_running(good_id, good, "BadEnding says that nothing of the batch was written")
+            assert self.store.finish_jobs([completed(good_id, good, "good")]) == [True]
+            self.assert_running(bad_id, bad, "its ending was refused")
+        else:
+            assert list(accepted) == [True, True]
+            assert self.stored(bad_id, "results") == {"text": "\x00"}
+        assert self.stored(good_id, "results") == "good"
+
+    def test_progress_is_stored(self) -> None:
+        job_id, claim = self.claimed()
+        assert self.store.update_progress(job_id, {"done": 1, "total": 3}, claim=claim) is True
+        assert self.stored(job_id, "progress") == {"done": 1, "total": 3}
+        self.store.record_progress([(job_id, claim, {"done": 2, "total": 3, "note": "\u00fc"})])
+        assert self.stored(job_id, "progress") == {"done": 2, "total": 3, "note": "\u00fc"}
+        self.assert_running(job_id, claim, "progress is no ending")
+
+    def test_the_last_message_is_gone_once_the_job_has_completed(self) -> None:
+        job_id, claim = self.claimed()
+        assert self.store.schedule_retry(job_id, 1, 0, FAILURE.message, FAILURE.details(), claim=claim)
+        assert self.stored(job_id, "error_message") == FAILURE.message
+        self.store.promote_due_jobs(100)
+        assert self.store.mark_job_completed(job_id, "fine", claim=self.claim(job_id))
+        assert not self.stored(job_id, "error_message")
