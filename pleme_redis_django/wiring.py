@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
 from pleme_redis_django.enqueueing.pools import JOB_MODEL_LABEL, default_queue_key
 from pleme_redis_django.event_log import EngineEvents
-from pleme_redis_django.exceptions import InvalidSettings
+from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
 from pleme_redis_django.jobs.events import EventSink
 from pleme_redis_django.jobs.executor import JobExecutor
 from pleme_redis_django.jobs.hints import HintQueue
@@ -63,8 +63,9 @@ def pool_parts(name: str, overrides: Mapping[str, Any] | None = None) -> PoolPar
         name=name,
         config=pool_config(name, entry, overrides or {}),
         model=model,
-        executor=_built(name, "executor", entry) or RegistryExecutor(),
-        store=_built(name, "store", entry) or OrmJobStore(model, using=get_settings().database),
+        executor=_built(name, "executor", "execute", entry) or RegistryExecutor(),
+        store=_built(name, "store", "claim_next_job", entry)
+        or OrmJobStore(model, using=get_settings().database),
     )
 
 
@@ -79,11 +80,11 @@ def pool_config(name: str, entry: Mapping[str, Any], overrides: Mapping[str, Any
     fields = {"queue_key": default_queue_key(label)} | PRESETS.get(preset_name or "", {})
     for source in (entry, overrides):
         fields |= {key: value for key, value in source.items() if key not in _PART_KEYS}
-    if fields.get("product") is not None:
-        resolve_product(fields["product"])
     try:
+        if fields.get("product") is not None:
+            resolve_product(fields["product"])
         return WorkerPoolConfig.from_mapping(fields)
-    except InvalidSettings as error:
+    except (InvalidSettings, InvalidProduct) as error:
         raise InvalidSettings(f'Pool "{name}": {error}') from None
 
 
@@ -189,15 +190,18 @@ def _model(pool: str, label: object) -> type[AbstractJob]:
     return model
 
 
-def _built(pool: str, part: str, entry: Mapping[str, Any]) -> Any:
+def _built(pool: str, part: str, method: str, entry: Mapping[str, Any]) -> Any:
     """Return an instance of the class that the dotted path names, None when there is no path."""
     path = entry.get(part)
     if path is None:
         return None
+    accepted = f"Accepted: the dotted path of a class with {method}() that is built without arguments."
+    if not isinstance(path, str):
+        raise InvalidSettings(f'Pool "{pool}": {part} is {path!r}. {accepted}')
     try:
-        return import_string(path)()
+        built = import_string(path)()
     except (ImportError, TypeError) as error:
-        raise InvalidSettings(
-            f'Pool "{pool}": {part} is {path!r}, and {error}. Accepted: the dotted path of a class that is '
-            "built without arguments."
-        ) from None
+        raise InvalidSettings(f'Pool "{pool}": {part} is {path!r}, and {error}. {accepted}') from None
+    if not callable(getattr(built, method, None)):
+        raise InvalidSettings(f'Pool "{pool}": {part} is {path!r}, which has no {method}(). {accepted}')
+    return built
