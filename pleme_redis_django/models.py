@@ -22,7 +22,17 @@ if sys.version_info >= (3, 14):
 else:
     from uuid_utils.compat import uuid7
 
-__all__ = ["AbstractJob", "Election", "Job", "JobAttempt", "JobStatus", "WorkerProcess", "new_job_id"]
+__all__ = [
+    "AbstractJob",
+    "Election",
+    "Job",
+    "JobAttempt",
+    "JobStatus",
+    "WorkerProcess",
+    "job_constraints",
+    "job_indexes",
+    "new_job_id",
+]
 
 STATUS_CHOICES = [(status.value, status.value.capitalize()) for status in JobStatus]
 
@@ -36,6 +46,46 @@ def new_job_id() -> uuid.UUID:
 READY_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "solo", "due", "run"
 SLOT_CONSTRAINT = "slot"
 _NAMED = "%(app_label)s_%(class)s_"
+
+
+def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
+    """Return the indexes of a job table; a ``prefix`` of your own has at most 25 characters.
+
+    Django's names end at 30 characters: a model whose app and class names are long says
+    ``class Meta(AbstractJob.Meta): indexes = job_indexes("shop_import_")``.
+    """
+    return [
+        # In claim order, and partial, so that finished history never slows a claim down.
+        models.Index(
+            F("priority").desc(),
+            F("run_after"),
+            F("id"),
+            condition=Q(status="QUEUED", deleted_at=None, crash_count=0),
+            name=prefix + READY_INDEX,
+        ),
+        models.Index(
+            fields=["run_after"],
+            condition=Q(status="QUEUED", deleted_at=None, crash_count__gt=0),
+            name=prefix + SUSPECT_INDEX,
+        ),
+        models.Index(
+            fields=["run_after"],
+            condition=Q(status="PENDING", deleted_at=None),
+            name=prefix + DUE_INDEX,
+        ),
+        models.Index(fields=["worker_id"], condition=Q(status="RUNNING"), name=prefix + RUNNING_INDEX),
+    ]
+
+
+def job_constraints(prefix: str = _NAMED) -> list[models.BaseConstraint]:
+    """Return the constraints of a job table; ``prefix`` as in ``job_indexes``."""
+    return [
+        models.UniqueConstraint(
+            fields=["product", "unique_slot"],
+            condition=Q(unique_slot__isnull=False),
+            name=prefix + SLOT_CONSTRAINT,
+        )
+    ]
 
 
 class AbstractJob(models.Model):
@@ -89,34 +139,8 @@ class AbstractJob(models.Model):
 
     class Meta:
         abstract = True
-        indexes = [
-            # In claim order, and partial, so that finished history never slows a claim down.
-            models.Index(
-                F("priority").desc(),
-                F("run_after"),
-                F("id"),
-                condition=Q(status="QUEUED", deleted_at=None, crash_count=0),
-                name=_NAMED + READY_INDEX,
-            ),
-            models.Index(
-                fields=["run_after"],
-                condition=Q(status="QUEUED", deleted_at=None, crash_count__gt=0),
-                name=_NAMED + SUSPECT_INDEX,
-            ),
-            models.Index(
-                fields=["run_after"],
-                condition=Q(status="PENDING", deleted_at=None),
-                name=_NAMED + DUE_INDEX,
-            ),
-            models.Index(fields=["worker_id"], condition=Q(status="RUNNING"), name=_NAMED + RUNNING_INDEX),
-        ]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["product", "unique_slot"],
-                condition=Q(unique_slot__isnull=False),
-                name=_NAMED + SLOT_CONSTRAINT,
-            )
-        ]
+        indexes = job_indexes()
+        constraints = job_constraints()
 
     def __str__(self) -> str:
         return f"{self.job_type} {self.id}"

@@ -9,9 +9,17 @@ from __future__ import annotations
 
 from django.core import checks
 
-from pleme_redis_django.checks import settings
+from pleme_redis_django.checks import jobs, jobs_deploy, settings
 
 
 def register_all() -> None:
     """Register every check of the package with Django."""
-    checks.register(settings.check_settings, "pleme_redis_django")
+    for check in (
+        settings.check_settings,
+        jobs.check_pools,
+        jobs.check_queue_keys,
+        jobs.check_job_models,
+        jobs.check_database,
+    ):
+        checks.register(check, "pleme_redis_django")
+    checks.register(jobs_deploy.check_job_tables, "pleme_redis_django", deploy=True)

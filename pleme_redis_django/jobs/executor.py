@@ -33,3 +33,10 @@ class DispatchingExecutor(Protocol):
 def is_async_executor(executor: JobExecutor[Any]) -> bool:
     """Whether the executor's ``execute`` is a coroutine function."""
     return inspect.iscoroutinefunction(executor.execute)
+
+
+def known_job_types(executor: JobExecutor[Any]) -> frozenset[str] | None:
+    """Return the types that the executor runs, None when it takes whatever it is given."""
+    if isinstance(executor, DispatchingExecutor):
+        return executor.sync_job_types() | executor.async_job_types()
+    return None

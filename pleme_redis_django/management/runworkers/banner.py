@@ -11,7 +11,7 @@ from django.db import connections
 
 import pleme_redis_django
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.executor import DispatchingExecutor
+from pleme_redis_django.jobs.executor import known_job_types
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import model_label
 from pleme_redis_django.wiring import PoolParts
@@ -48,8 +48,9 @@ def _pool_lines(parts: PoolParts, options: RunOptions) -> list[str]:
         f"  pool       {parts.name}: {options.processes} process(es) x {config.worker_count} sync + "
         f"{config.async_count} async slots, {served}{product}, table {model_label(parts.model)}"
     ]
-    if isinstance(parts.executor, DispatchingExecutor):
-        known = sorted(parts.executor.sync_job_types() | parts.executor.async_job_types())
+    types = known_job_types(parts.executor)
+    if types is not None:
+        known = sorted(types)
         lines.append(f"  job types  {', '.join(known[:8]) or 'none: no jobs.py has a @job'}{_more(known)}")
     return lines
 

@@ -1,0 +1,108 @@
+"""Checks of the job engine that ask the database: only with ``manage.py check --deploy``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import CheckMessage, Warning
+from django.db import DatabaseError, connections
+from django.utils.connection import ConnectionDoesNotExist
+
+from pleme_redis_django.checks.jobs import valid_pools
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.jobs.executor import DispatchingExecutor, is_async_executor, known_job_types
+from pleme_redis_django.models import AbstractJob, model_label
+from pleme_redis_django.monitoring import JobScope, UnservedType, unserved_types, worker_reports
+from pleme_redis_django.wiring import PoolParts
+
+# The claimer, the finisher, the heartbeat and maintenance have a connection each.
+ENGINE_CONNECTIONS = 4
+_NAMED_TYPES = 5
+
+
+def check_job_tables(**_kwargs: Any) -> Iterator[CheckMessage]:
+    """W027: too few database connections. W028: jobs of unknown types wait. W029: nobody answers."""
+    try:
+        yield from _connections()
+        yield from _unserved_jobs()
+    except (DatabaseError, ConnectionDoesNotExist) as error:
+        yield Warning(
+            f'The job tables in the database "{get_settings().database}" could not be read: '
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}.",
+            hint="Is the server up, and was manage.py migrate run?",
+            id="pleme_redis_django.W029",
+        )
+
+
+def connections_of(parts: PoolParts) -> int:
+    """Return how many database connections one process of a pool may hold at most."""
+    config, executor = parts.config, parts.executor
+    if isinstance(executor, DispatchingExecutor):
+        runs_sync, runs_async = bool(executor.sync_job_types()), bool(executor.async_job_types())
+    else:
+        runs_async = is_async_executor(executor)
+        runs_sync = not runs_async
+    return ENGINE_CONNECTIONS + config.worker_count * runs_sync + config.async_count * runs_async
+
+
+def _connections() -> Iterator[CheckMessage]:
+    connection = connections[get_settings().database]
+    if connection.vendor != "postgresql":
+        return
+    pools = list(valid_pools())
+    leases = {parts.name: parts.config.lease_seconds for parts in pools}
+    alive = Counter(report.worker.pool for report in worker_reports(leases) if report.is_alive)
+    processes = {parts.name: max(alive[parts.name], 1) for parts in pools}
+    needed = sum(processes[parts.name] * connections_of(parts) for parts in pools)
+    offered = _offered_connections(connection.alias)
+    if needed > offered:
+        shares = ", ".join(
+            f"{parts.name}: {processes[parts.name]} x {connections_of(parts)}" for parts in pools
+        )
+        yield Warning(
+            f"The worker pools may open {needed} database connections ({shares}), and the server grants {offered}, "
+            "to all its clients together.",
+            hint="Lower --processes, worker_count or async_count, raise max_connections, or put a connection "
+            "pooler before the server.",
+            id="pleme_redis_django.W027",
+        )
+
+
+def _offered_connections(alias: str) -> int:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('max_connections')::int - "
+            "current_setting('superuser_reserved_connections')::int"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _unserved_jobs() -> Iterator[CheckMessage]:
+    for model, known in _known_types().items():
+        unserved = [] if known is None else unserved_types(known, JobScope(model=model))
+        if unserved:
+            yield Warning(
+                f"{sum(one.jobs for one in unserved)} ready job(s) in {model_label(model)} have types that this "
+                f"code does not know: {_named(unserved)}. They wait until a worker knows them.",
+                hint="Deploy the code that has these jobs, register the new name with @job(name=...), or delete "
+                "the jobs in the admin.",
+                id="pleme_redis_django.W028",
+            )
+
+
+def _known_types() -> dict[type[AbstractJob], frozenset[str] | None]:
+    """Return the types that the pools of each model run; None: one of them runs any."""
+    known: dict[type[AbstractJob], frozenset[str] | None] = {}
+    for parts in valid_pools():
+        types = known_job_types(parts.executor)
+        before = known.get(parts.model, frozenset())
+        known[parts.model] = None if types is None or before is None else before | types
+    return known
+
+
+def _named(unserved: list[UnservedType]) -> str:
+    text = ", ".join(f"{one.job_type} ({one.jobs})" for one in unserved[:_NAMED_TYPES])
+    more = len(unserved) - _NAMED_TYPES
+    return f"{text} and {more} more" if more > 0 else text
