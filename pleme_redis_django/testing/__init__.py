@@ -13,14 +13,32 @@ Names are resolved on first use (PEP 562), so that none costs more than it needs
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # What type checkers and editors see instead of __getattr__; a test compares the two.
+    from pleme_redis_django.testing.assertions import aassert_enqueued as aassert_enqueued
+    from pleme_redis_django.testing.assertions import assert_enqueued as assert_enqueued
+    from pleme_redis_django.testing.clock import ManualClock as ManualClock
+    from pleme_redis_django.testing.draining import DrainSummary as DrainSummary
+    from pleme_redis_django.testing.draining import adrain_jobs as adrain_jobs
+    from pleme_redis_django.testing.draining import drain_jobs as drain_jobs
+    from pleme_redis_django.testing.memory_job import MemoryJob as MemoryJob
+    from pleme_redis_django.testing.memory_store import MemoryJobStore as MemoryJobStore
+    from pleme_redis_django.testing.store_contract import JobStoreContract as JobStoreContract
+    from pleme_redis_django.testing.store_contract import NewJob as NewJob
 
 _MODULE_OF = {
+    "DrainSummary": "draining",
     "JobStoreContract": "store_contract",
     "ManualClock": "clock",
     "MemoryJob": "memory_job",
     "MemoryJobStore": "memory_store",
     "NewJob": "store_contract",
+    "aassert_enqueued": "assertions",
+    "adrain_jobs": "draining",
+    "assert_enqueued": "assertions",
+    "drain_jobs": "draining",
 }
 
 __all__ = list(_MODULE_OF)

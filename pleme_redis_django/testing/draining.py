@@ -1,0 +1,219 @@
+"""drain_jobs: runs what a test has enqueued, in the calling thread and in the test's transaction.
+
+A test's transaction never commits, so that no worker would ever see its jobs. Here the store and
+the runner are the ones of a worker; threads, hints, leases and waiting are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.db.models.functions import Now
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.event_log import EngineEvents
+from pleme_redis_django.jobs.context import JobContext
+from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, Retried
+from pleme_redis_django.jobs.events import EndingRefused, JobEnded, JobStarted
+from pleme_redis_django.jobs.executor import DispatchingExecutor, is_async_executor
+from pleme_redis_django.jobs.job import Job, JobStatus
+from pleme_redis_django.jobs.runner import JobRunner
+from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.testing.commits import as_if_committed
+from pleme_redis_django.wiring import PoolParts, pool_parts
+
+# A job that enqueues itself would otherwise keep a test running for ever.
+ENDLESS_ATTEMPTS = 10_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DrainedAttempt:
+    """One attempt that ``drain_jobs()`` has run."""
+
+    job: Any
+    """The job as it was claimed; ``refresh_from_db()`` tells what became of it."""
+    ending: Ending
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DrainSummary:
+    """What ``drain_jobs()`` has run, in order. Its text names every failure."""
+
+    attempts: tuple[DrainedAttempt, ...]
+
+    @property
+    def completed(self) -> list[Any]:
+        """The jobs that ended COMPLETED."""
+        return self._jobs_with(Completed)
+
+    @property
+    def failed(self) -> list[Any]:
+        """The jobs that ended FAILED, with no retry left or worth it."""
+        return self._jobs_with(Failed)
+
+    @property
+    def retried(self) -> list[Any]:
+        """The jobs that failed and wait for a retry; a job stands here once for each."""
+        return self._jobs_with(Retried)
+
+    @property
+    def cancelled(self) -> list[Any]:
+        """The jobs that ended CANCELLED."""
+        return self._jobs_with(Cancelled)
+
+    @property
+    def failures(self) -> list[Failure]:
+        """What went wrong, with tracebacks, in order; retried attempts included."""
+        found = (getattr(attempt.ending, "failure", None) for attempt in self.attempts)
+        return [failure for failure in found if failure is not None]
+
+    def __len__(self) -> int:
+        return len(self.attempts)
+
+    def __iter__(self) -> Iterator[DrainedAttempt]:
+        return iter(self.attempts)
+
+    def __str__(self) -> str:
+        kinds = Counter(type(attempt.ending).__name__.lower() for attempt in self.attempts)
+        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing was ready"
+        lines = [
+            f"{attempt.job.job_type}: {failure.exception_class}: {failure.message}"
+            for attempt in self.attempts
+            if (failure := getattr(attempt.ending, "failure", None)) is not None
+        ]
+        return "\n  ".join([counts, *lines])
+
+    def _jobs_with(self, kind: type[Ending]) -> list[Any]:
+        return [attempt.job for attempt in self.attempts if isinstance(attempt.ending, kind)]
+
+
+def drain_jobs(
+    *,
+    limit: int | None = None,
+    queue_names: Sequence[str] | None = None,
+    with_retries: bool = False,
+    with_scheduled: bool = False,
+    pool: str = "default",
+) -> DrainSummary:
+    """Run every ready job, and what those enqueue, until nothing is ready; return what was run.
+
+    ``limit``: stop after so many attempts. ``queue_names``: only of these queues (default: all).
+    ``with_retries``, ``with_scheduled``: also run what waits for a retry, or for its ``run_after``,
+    without waiting. ``pool``: whose jobs and executor, by its name in the settings.
+
+    Works within a TestCase's transaction and outside of one. A database error of a handler does
+    not break the test's transaction, and what a handler leaves to ``transaction.on_commit()`` runs
+    after it. Raises AssertionError after 10,000 attempts without a ``limit``.
+    """
+    _refuse_running_loop()
+    return _Drain(pool_parts(pool), queue_names, with_retries, with_scheduled).run(limit)
+
+
+adrain_jobs = sync_to_async(drain_jobs)
+"""Async twin of ``drain_jobs``, for async tests."""
+
+
+class _Drain:
+    """One call of ``drain_jobs()``: a worker with one slot, and without patience."""
+
+    def __init__(
+        self,
+        parts: PoolParts,
+        queue_names: Sequence[str] | None,
+        with_retries: bool,
+        with_scheduled: bool,
+    ) -> None:
+        self._parts = parts
+        self._with_retries = with_retries
+        self._with_scheduled = with_scheduled
+        self._worker_id = str(uuid.uuid4())
+        self._sink = EngineEvents()
+        self._selection = JobSelection(
+            queue_names=None if queue_names is None else tuple(queue_names),
+            product=parts.config.product,
+            job_types=_known_types(parts.executor),
+        )
+        self._runner = JobRunner(
+            parts.executor, parts.config, max_results_bytes=get_settings().max_results_bytes
+        )
+
+    def run(self, limit: int | None) -> DrainSummary:
+        attempts: list[DrainedAttempt] = []
+        while (limit is None or len(attempts) < limit) and (job := self._claim()) is not None:
+            attempts.append(DrainedAttempt(job=job, ending=self._attempt(job)))
+            if limit is None and len(attempts) >= ENDLESS_ATTEMPTS:
+                raise AssertionError(
+                    f"drain_jobs() has run {ENDLESS_ATTEMPTS:,} attempts, the last one of {job.job_type}, and jobs "
+                    "are still ready: one of them enqueues itself for ever. Name a limit: drain_jobs(limit=...)."
+                )
+        return DrainSummary(attempts=tuple(attempts))
+
+    def _claim(self) -> Job | None:
+        self._make_due()
+        for suspects in (False, True):
+            selection = dataclasses.replace(self._selection, suspects=suspects)
+            for job in self._parts.store.claim_jobs(self._worker_id, 1, selection):
+                return job  # type: ignore[no-any-return]  # JobStore[Any]
+        return None
+
+    def _make_due(self) -> None:
+        pending = self._parts.model._base_manager.using(get_settings().database).filter(
+            status=JobStatus.PENDING, deleted_at=None
+        )
+        if self._with_retries:
+            pending.filter(retry_count__gt=0).update(run_after=Now())
+        if self._with_scheduled:
+            pending.filter(retry_count=0).update(run_after=Now())
+        self._parts.store.promote_due_jobs(ENDLESS_ATTEMPTS)
+
+    def _attempt(self, job: Job) -> Ending:
+        assert job.claim is not None
+        # Progress needs no write of its own: the last report rides with the ending.
+        context = JobContext(job, job.claim, lambda context: None)
+        self._sink.emit(JobStarted(job))
+        with as_if_committed():
+            ending = self._run(context)
+        (accepted,) = self._parts.store.finish_jobs([ending])
+        self._sink.emit(JobEnded(job, ending) if accepted else EndingRefused(job, ending))
+        if _was_interrupted(ending):
+            raise KeyboardInterrupt
+        return ending
+
+    def _run(self, context: JobContext) -> Ending:
+        if not _is_async(self._parts.executor, context.job.job_type):
+            return self._runner.run(context)
+        # async_to_sync, not asyncio.run: the handler's ORM calls come back to this thread, and so
+        # to the connection that holds the test's transaction.
+        return async_to_sync(self._runner.arun)(context)
+
+
+def _known_types(executor: Any) -> frozenset[str] | None:
+    if isinstance(executor, DispatchingExecutor):
+        return executor.sync_job_types() | executor.async_job_types()
+    return None
+
+
+def _is_async(executor: Any, job_type: str) -> bool:
+    if isinstance(executor, DispatchingExecutor):
+        return job_type in executor.async_job_types()
+    return is_async_executor(executor)
+
+
+def _was_interrupted(ending: Ending) -> bool:
+    # The runner makes an ending of everything; Ctrl-C in a test is meant for the test.
+    failure: Failure | None = getattr(ending, "failure", None)
+    return failure is not None and failure.exception_class == "builtins.KeyboardInterrupt"
+
+
+def _refuse_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("drain_jobs() was called in an event loop. In an async test: await adrain_jobs().")
