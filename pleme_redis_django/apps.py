@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -20,4 +20,8 @@ class PlemeRedisDjangoConfig(AppConfig):
         get_settings()
         bind_enqueuer(OrmEnqueuer())
         autodiscover_modules("jobs")
+        if apps.is_installed("django.contrib.auth"):
+            from pleme_redis_django.realtime.user_changes import connect_receivers
+
+            connect_receivers()
         checks.register_all()

@@ -54,6 +54,9 @@ class Settings:
     allow_anonymous: bool = False
     """Whether a websocket without a logged-in user is accepted."""
 
+    revalidate_seconds: int = 60
+    """How often a socket's user, session and permissions are looked at again, in seconds (5 to 3,600)."""
+
     realtime_limits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Fields of ``realtime.limits.Limits`` that differ from their defaults."""
 
@@ -149,6 +152,7 @@ _CHECKS: dict[str, _Check] = {
     "channels": _mapping,
     "authorize": _optional_text,
     "allow_anonymous": _boolean,
+    "revalidate_seconds": _whole_number(5, 3600),
     "realtime_limits": _mapping,
     "presence_ttl_seconds": _whole_number(3, 3600),
     "presence_grace_seconds": _whole_number(0, 300),

@@ -21,7 +21,7 @@ from redis.asyncio.connection import AbstractConnection
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.connections import BLOCKING, async_redis_client
+from pleme_redis_django.redis_state.connections import LISTENING, async_redis_client
 from pleme_redis_django.redis_state.head_feed import FeedListener, HeadFeed
 from pleme_redis_django.redis_state.messages import parse_bus_message
 from pleme_redis_django.redis_state.outages import OUTAGES, outages_as_unavailable
@@ -113,8 +113,8 @@ class Bus:
         for task in tasks:
             if task is not current:
                 task.cancel()
+        # Each task closes what it opened: by now a new caller may have begun to connect again.
         await asyncio.gather(*(task for task in tasks if task is not current), return_exceptions=True)
-        await self._disconnect()
 
     # The connection
 
@@ -140,23 +140,29 @@ class Bus:
     async def _run(self) -> None:
         delay = RECONNECT_FIRST_SECONDS
         while True:
+            connection = self._new_connection()
             try:
-                await self._connect()
+                await self._connect(connection)
                 delay = RECONNECT_FIRST_SECONDS
-                await self._read()
+                await self._read(connection)
             except (RedisUnavailable, *OUTAGES) as error:
                 logger.warning("The realtime connection to Redis was lost: %s", error)
+            except Exception:
+                # Without this task the whole process would be deaf.
+                logger.exception("The realtime connection to Redis failed.")
             finally:
-                await self._disconnect()
+                if self._connection is connection:
+                    self._connection = None
+                await connection.disconnect(nowait=True)
             self._is_reconnect = True
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             delay = min(delay * 2, RECONNECT_MOST_SECONDS)
 
-    async def _connect(self) -> None:
-        client = async_redis_client(BLOCKING)
-        pool = client.connection_pool
-        # RESP2: redis-py writes every RESP3 push into a debug message first.
-        connection = pool.connection_class(**{**pool.connection_kwargs, "protocol": 2})
+    def _new_connection(self) -> AbstractConnection:
+        make: Callable[[], AbstractConnection] = async_redis_client(LISTENING).connection_pool.make_connection
+        return make()
+
+    async def _connect(self, connection: AbstractConnection) -> None:
         connect: Callable[[], Awaitable[None]] = connection.connect
         await connect()
         self._connection = connection
@@ -167,14 +173,8 @@ class Bus:
         if names:
             await connection.send_command("SUBSCRIBE", *names)
 
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
-
-    async def _read(self) -> None:
-        connection, loop = self._connection, asyncio.get_running_loop()
-        assert connection is not None
+    async def _read(self, connection: AbstractConnection) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             reply = await connection.read_response(disable_decoding=True, timeout=math.inf)
             self._heard = loop.time()

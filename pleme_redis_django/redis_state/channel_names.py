@@ -8,6 +8,7 @@ one segment or more. Names come from browsers, so everything else is refused bef
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from pleme_redis_django.exceptions import InvalidName
@@ -128,6 +129,22 @@ def includes(outer: str, inner: str) -> bool:
         if inner_is_open_end or (segment != "*" and segment != inner_segments[position]):
             return False
     return len(outer_segments) == len(inner_segments)
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Tell whether some channel is covered by both patterns."""
+    for mine, theirs, is_open in _aligned(one.split(":"), other.split(":")):
+        if is_open:
+            return True
+        if mine != theirs and "*" not in (mine, theirs):
+            return False
+    return one.count(":") == other.count(":")
+
+
+def _aligned(one: list[str], other: list[str]) -> Iterator[tuple[str, str, bool]]:
+    for position, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+        ends = (mine == "*" and position == len(one) - 1, theirs == "*" and position == len(other) - 1)
+        yield mine, theirs, any(ends)
 
 
 def _shorten(value: object) -> str:

@@ -37,6 +37,8 @@ class Profile:
     connect_timeout_seconds: float
     read_timeout_seconds: float | None
     retries: int
+    protocol: int | None = None
+    """RESP version; None: what redis-py chooses."""
 
 
 COMMANDS = Profile(name="commands", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1)
@@ -58,6 +60,11 @@ The retry may lose a wake-up, which costs its waiter two seconds at most."""
 
 BLOCKING = Profile(name="blocking", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0)
 """BRPOP, BLPOP and SUBSCRIBE: the command's own timeout bounds the wait."""
+
+LISTENING = Profile(
+    name="listening", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0, protocol=2
+)
+"""The bus of an event loop. RESP2: redis-py writes every RESP3 push into a debug message first."""
 
 
 def redis_client(profile: Profile = COMMANDS) -> redis.Redis:
@@ -110,12 +117,14 @@ def _sync_client(url: str, profile: Profile) -> redis.Redis:
 def _options(url: str, profile: Profile, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
     # A unix socket's connection class refuses the option, and has nothing to keep alive.
     keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
+    protocol = {} if profile.protocol is None else {"protocol": profile.protocol}
     backoff = ExponentialWithJitterBackoff(base=0.02, cap=0.2) if profile.retries else NoBackoff()
     return {
         "max_connections": MAX_CONNECTIONS,
         "socket_connect_timeout": profile.connect_timeout_seconds,
         "socket_timeout": profile.read_timeout_seconds,
         **keepalive,
+        **protocol,
         "retry": retry(backoff, profile.retries),
         "decode_responses": False,
         "client_name": f"pleme-{profile.name}",

@@ -45,6 +45,8 @@ class Message:
     epoch: str
     offset: int
     published_at: datetime.datetime
+    user_id: str | None = None
+    """Who published, when that was a user; stamped by the server."""
 
     @property
     def position(self) -> Position:
@@ -75,9 +77,11 @@ def parse_bus_message(raw: bytes) -> BusMessage:
 
 def to_message(message: BusMessage) -> Message:
     """Return the public form of a ``pub`` bus message."""
+    body = json.loads(message.frame)["pub"]
     return Message(
         channel=message.channel,
-        data=json.loads(message.frame)["pub"]["d"],
+        data=body["d"],
+        user_id=body.get("u"),
         epoch=message.epoch,
         offset=message.offset,
         published_at=datetime.datetime.fromtimestamp(message.published_ms / 1000, tz=datetime.UTC),

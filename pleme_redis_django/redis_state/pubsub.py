@@ -7,11 +7,14 @@ What must not be lost at all is a job or a row, not a message.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
@@ -22,11 +25,10 @@ from pleme_redis_django.redis_state.channel_names import (
     validate_channel,
     validate_connection_id,
     validate_pattern,
+    validate_user_id,
 )
 from pleme_redis_django.redis_state.connections import (
-    COMMANDS,
     PUBLISHING,
-    Profile,
     async_redis_client,
     redis_client,
 )
@@ -46,6 +48,18 @@ IDEMPOTENCY_KEY_MAX_LENGTH = 200
 logger = logging.getLogger("pleme_redis_django.pubsub")
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """One publish, and how to say that its first attempt may have worked."""
+
+    keys: list[str]
+    arguments: list[Argument]
+
+    @property
+    def again(self) -> list[Argument]:
+        return [*self.arguments[:-1], "1"]
+
+
 class PubSubManager:
     """Events of ``product`` (default: the settings' product). Raises InvalidProduct at construction."""
 
@@ -60,6 +74,7 @@ class PubSubManager:
         idempotency_key: str | None = None,
         on_commit: bool = True,
         using: str | None = None,
+        user_id: object | None = None,
         connection_id: str | None = None,
         echo: bool = True,
     ) -> Position | None:
@@ -69,11 +84,12 @@ class PubSubManager:
         publishes nothing, and a Redis that is away by then is logged, not raised. ``on_commit=False``
         publishes at once; ``using`` names the database. A second message with the same
         ``idempotency_key`` within five minutes is not sent, and the first one's position is returned.
-        ``connection_id`` names the publishing websocket, which gets no copy when ``echo`` is false.
+        ``user_id`` tells recipients who published; ``connection_id`` names the publishing websocket,
+        which gets no copy when ``echo`` is false.
 
         Raises InvalidName, InvalidEvent (no JSON, or more than ``MAX_EVENT_BYTES``), RedisUnavailable.
         """
-        call = self._call(channel, event, idempotency_key, connection_id, echo)
+        call = self._call(channel, event, idempotency_key, user_id, connection_id, echo)
         if on_commit and transaction.get_connection(using).in_atomic_block:
             transaction.on_commit(self._deferred(call), using=using)
             return None
@@ -85,12 +101,12 @@ class PubSubManager:
         event: Any,
         *,
         idempotency_key: str | None = None,
+        user_id: object | None = None,
         connection_id: str | None = None,
         echo: bool = True,
     ) -> Position:
         """Publish at once, on the running event loop; Django's transactions are synchronous."""
-        profile, keys, arguments = self._call(channel, event, idempotency_key, connection_id, echo)
-        return _position(await script("publish").arun(async_redis_client(profile), keys, arguments))
+        return await self._asend(self._call(channel, event, idempotency_key, user_id, connection_id, echo))
 
     def subscribe(self, *patterns: str, since: Position | None = None) -> Subscription:
         """Return a context manager whose value iterates over Message and Resync, for sync code.
@@ -123,8 +139,14 @@ class PubSubManager:
         return _selected(channel, await aread_log(self.product, head, since, limit))
 
     def _call(
-        self, channel: str, event: Any, idempotency_key: str | None, connection_id: str | None, echo: bool
-    ) -> tuple[Profile, list[str], list[Argument]]:
+        self,
+        channel: str,
+        event: Any,
+        idempotency_key: str | None,
+        user_id: object | None,
+        connection_id: str | None,
+        echo: bool,
+    ) -> _Call:
         settings = get_settings()
         head = head_of(validate_channel(channel))
         connection = "" if connection_id is None else validate_connection_id(connection_id)
@@ -134,10 +156,9 @@ class PubSubManager:
         ]
         if idempotency_key is not None:
             keys.append(keyspace.channel_once(self.product, head, _validate_key(idempotency_key)))
-        return (
-            PUBLISHING if idempotency_key is None else COMMANDS,
-            keys,
-            [
+        return _Call(
+            keys=keys,
+            arguments=[
                 keyspace.channel_bus(self.product, head),
                 channel,
                 encode_event(event, settings.max_event_bytes),
@@ -147,14 +168,33 @@ class PubSubManager:
                 settings.replay_seconds * 1000,
                 POSITION_TTL_MS,
                 IDEMPOTENCY_TTL_MS,
+                "" if user_id is None else validate_user_id(user_id),
+                secrets.token_hex(8),
+                "0",
             ],
         )
 
-    def _send(self, call: tuple[Profile, list[str], list[Argument]]) -> Position:
-        profile, keys, arguments = call
-        return _position(script("publish").run(redis_client(profile), keys, arguments))
+    def _send(self, call: _Call) -> Position:
+        client = redis_client(PUBLISHING)
+        try:
+            reply = script("publish").run(client, call.keys, call.arguments)
+        except RedisUnavailable as error:
+            if not _may_send_again(error):
+                raise
+            reply = script("publish").run(client, call.keys, call.again)
+        return _position(reply)
 
-    def _deferred(self, call: tuple[Profile, list[str], list[Argument]]) -> Callable[[], None]:
+    async def _asend(self, call: _Call) -> Position:
+        client = async_redis_client(PUBLISHING)
+        try:
+            reply = await script("publish").arun(client, call.keys, call.arguments)
+        except RedisUnavailable as error:
+            if not _may_send_again(error):
+                raise
+            reply = await script("publish").arun(client, call.keys, call.again)
+        return _position(reply)
+
+    def _deferred(self, call: _Call) -> Callable[[], None]:
         def publish_after_commit() -> None:
             try:
                 self._send(call)
@@ -181,6 +221,11 @@ def _validate_key(key: object) -> str:
     raise InvalidName(
         f"{repr(key)[:60]} is no idempotency key. Accepted: 1 to {IDEMPOTENCY_KEY_MAX_LENGTH} characters."
     )
+
+
+def _may_send_again(error: RedisUnavailable) -> bool:
+    """Tell whether the connection broke, as an idle one does in a restart; a silent server is not asked twice."""
+    return isinstance(error.__cause__, RedisConnectionError)
 
 
 def _position(reply: list[Any]) -> Position:

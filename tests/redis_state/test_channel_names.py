@@ -8,6 +8,7 @@ from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.redis_state.channel_names import (
     covers,
     includes,
+    overlaps,
     validate_channel,
     validate_pattern,
     validate_room,
@@ -103,3 +104,18 @@ _names = _segments.map(lambda rest: ":".join(["h", *rest]))
 def test_what_includes_says_holds_for_every_channel(outer: str, inner: str, channel: str) -> None:
     if includes(outer, inner) and covers(inner, channel):
         assert covers(outer, channel)
+
+
+@given(one=_names, other=_names, channel=_segments.map(lambda rest: ":".join(["h", *rest]).replace("*", "c")))
+def test_a_channel_of_both_patterns_means_that_they_overlap(one: str, other: str, channel: str) -> None:
+    if covers(one, channel) and covers(other, channel):
+        assert overlaps(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a:b", "a:c"), ("a:*", "b:*"), ("a", "a:b"), ("a:*:x", "a:b"), ("a:*:x", "a:b:y"), ("a", "a:*")],
+)
+def test_patterns_without_a_common_channel_do_not_overlap(one: str, other: str) -> None:
+    assert not overlaps(one, other)
+    assert not overlaps(other, one)

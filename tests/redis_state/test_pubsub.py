@@ -16,6 +16,7 @@ from pleme_redis_django.redis_state.connections import redis_client
 from pleme_redis_django.redis_state.message_log import read_log, to_position
 from pleme_redis_django.redis_state.messages import Message, Position, Resync
 from pleme_redis_django.redis_state.pubsub import PubSubManager
+from pleme_redis_django.redis_state.scripts import script
 from tests.twins import Twin
 from tests.waiting import wait_until
 
@@ -103,6 +104,22 @@ async def test_every_key_expires(pubsub: Twin) -> None:
 async def test_products_share_nothing(pubsub: Twin, twin: Wrap) -> None:
     await pubsub.publish("order:created", {})
     assert await twin(PubSubManager("acme-2")).history("order:*") == []
+
+
+async def test_publish_survives_a_cut_connection(pubsub: Twin) -> None:
+    await pubsub.publish("order:created", 1)
+    redis_client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await pubsub.publish("order:created", 2)
+    assert [message.data for message in await pubsub.history("order:*")] == [1, 2]
+
+
+def test_publish_whose_reply_was_lost_is_not_sent_twice() -> None:
+    manager = PubSubManager("acme")
+    call = manager._call("order:created", 1, None, None, None, True)
+    first = script("publish").run(redis_client(), call.keys, call.arguments)
+    manager.publish("order:created", 2)
+    assert script("publish").run(redis_client(), call.keys, call.again)[:2] == first[:2]
+    assert [message.data for message in manager.history("order:*")] == [1, 2]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,7 +1,8 @@
 -- Append one message to a head's log and send it on the head's bus, once per idempotency key.
 -- KEYS 1 position HASH   2 log STREAM   3 idempotency STRING (only when the message has a key)
 -- ARGV 1 bus   2 channel   3 data (JSON)   4 publishing connection, or ''   5 connection that must not get it, or '-'
---      6 log length   7 log TTL ms   8 position TTL ms   9 idempotency TTL ms
+--      6 log length   7 log TTL ms   8 position TTL ms   9 idempotency TTL ms   10 publishing user, or ''
+--      11 nonce of this publish   12 '1' when its reply was lost, and it is sent again
 -- Returns {epoch, offset, published at (ms), 1 when published now or 0 when its key was known}
 
 if KEYS[3] then
@@ -9,6 +10,15 @@ if KEYS[3] then
   if known then
     local epoch, offset, at = string.match(known, '^(%S+) (%S+) (%S+)$')
     return {epoch, tonumber(offset), tonumber(at), 0}
+  end
+end
+
+if ARGV[12] == '1' then
+  for _, entry in ipairs(redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 100)) do
+    if entry[2][4] == ARGV[11] then
+      local epoch, offset, at = string.match(entry[2][2], '^%S+ %S+ %S+ (%S+) (%S+) (%d+)')
+      return {epoch, tonumber(offset), tonumber(at), 0}
+    end
   end
 end
 
@@ -24,6 +34,9 @@ local offset = redis.call('HINCRBY', KEYS[1], 'offset', 1)
 local number = string.format('%.0f', offset)
 
 local frame = {'{"pub":{"ch":"', ARGV[2], '","pos":["', epoch, '",', number, '],"at":', at, ',"d":', ARGV[3]}
+if ARGV[10] ~= '' then
+  frame[#frame + 1] = ',"u":' .. cjson.encode(ARGV[10])
+end
 if ARGV[4] ~= '' then
   frame[#frame + 1] = ',"by":"' .. ARGV[4] .. '"'
 end
@@ -31,7 +44,7 @@ frame[#frame + 1] = '}}'
 local header = table.concat({'pub', ARGV[2], ARGV[5], epoch, number, at}, ' ')
 local message = header .. '\n' .. table.concat(frame)
 
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], number .. '-0', 'm', message)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], number .. '-0', 'm', message, 'n', ARGV[11])
 redis.call('PEXPIRE', KEYS[2], ARGV[7])
 redis.call('PEXPIRE', KEYS[1], ARGV[8])
 if KEYS[3] then

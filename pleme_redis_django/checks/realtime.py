@@ -1,0 +1,89 @@
+"""Checks of what the realtime sockets are configured with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Warning
+from django.utils.module_loading import import_string
+
+from pleme_redis_django.conf import SETTING_NAME, Settings, get_settings
+from pleme_redis_django.exceptions import InvalidName, InvalidSettings
+from pleme_redis_django.realtime.authorization import channel_rules
+from pleme_redis_django.realtime.limits import get_limits
+
+
+def check_realtime(**_kwargs: Any) -> list[CheckMessage]:
+    """E080-E083, W084: rules, limits and dotted paths of the realtime settings."""
+    try:
+        settings = get_settings()
+    except InvalidSettings:
+        return []  # E001 says so
+    return [
+        *_check_rules(),
+        *_check_limits(),
+        *_check_paths(settings),
+        *_check_presence(settings),
+        *_check_auth(settings),
+    ]
+
+
+def _check_rules() -> list[CheckMessage]:
+    try:
+        channel_rules()
+    except (InvalidSettings, InvalidName) as error:
+        return [Error(str(error), hint=f'Correct {SETTING_NAME}["CHANNELS"].', id="pleme_redis_django.E080")]
+    return []
+
+
+def _check_limits() -> list[CheckMessage]:
+    try:
+        get_limits()
+    except InvalidSettings as error:
+        hint = f'Correct {SETTING_NAME}["REALTIME_LIMITS"].'
+        return [Error(str(error), hint=hint, id="pleme_redis_django.E081")]
+    return []
+
+
+def _check_paths(settings: Settings) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for key, path in (("AUTHORIZE", settings.authorize), ("PRODUCT_RESOLVER", settings.product_resolver)):
+        try:
+            if path is not None:
+                import_string(path)
+        except ImportError as error:
+            found.append(
+                Error(
+                    f'{SETTING_NAME}["{key}"] is {path!r}, which cannot be imported: {error}.',
+                    hint="Give the dotted path of a function.",
+                    id="pleme_redis_django.E082",
+                )
+            )
+    return found
+
+
+def _check_presence(settings: Settings) -> list[CheckMessage]:
+    if settings.presence_grace_seconds <= settings.presence_ttl_seconds:
+        return []
+    return [
+        Error(
+            f'{SETTING_NAME}["PRESENCE_GRACE_SECONDS"] ({settings.presence_grace_seconds}) is longer than '
+            f'"PRESENCE_TTL_SECONDS" ({settings.presence_ttl_seconds}): closing would outlast crashing.',
+            hint="Make the grace shorter; the defaults are 5 and 60.",
+            id="pleme_redis_django.E083",
+        )
+    ]
+
+
+def _check_auth(settings: Settings) -> list[CheckMessage]:
+    if settings.url is None or not settings.channels or apps.is_installed("django.contrib.auth"):
+        return []
+    return [
+        Warning(
+            f'{SETTING_NAME}["CHANNELS"] opens channels, but django.contrib.auth is not installed: open sockets '
+            "are not looked at again when a user changes.",
+            hint="Install django.contrib.auth, or call realtime.control.revoke_user() yourself.",
+            id="pleme_redis_django.W084",
+        )
+    ]

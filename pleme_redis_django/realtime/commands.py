@@ -1,0 +1,248 @@
+"""What each command of a client does. Every function returns the reply's body as JSON text.
+
+What may not be done raises CommandRefused; InvalidName, InvalidEvent and RedisUnavailable become error
+replies in ``consumers``. A connection's commands run one after the other, in the order sent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from pleme_redis_django.exceptions import PresenceRefused
+from pleme_redis_django.realtime import frames
+from pleme_redis_django.realtime.authorization import Action, is_allowed
+from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.connection import Connection
+from pleme_redis_django.realtime.frames import CommandRefused, ErrorCode
+from pleme_redis_django.realtime.hub import Hub
+from pleme_redis_django.redis_state.channel_names import (
+    PRODUCT_PRESENCE,
+    covers,
+    head_of,
+    validate_channel,
+    validate_pattern,
+    validate_room,
+)
+from pleme_redis_django.redis_state.message_log import LogPage, aread_log, to_position
+from pleme_redis_django.redis_state.messages import BusMessage, Position
+from pleme_redis_django.redis_state.presence import PresenceManager
+from pleme_redis_django.redis_state.pubsub import PubSubManager
+from pleme_redis_django.redis_state.typing_indicators import TypingManager
+
+RECOVERED_CHARACTERS = 1024 * 1024
+HISTORY_MESSAGES = 100
+SNAPSHOT_USERS = 100
+
+Handler = Callable[[Hub, Connection, Mapping[str, Any]], Awaitable[str]]
+
+
+async def connect(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:
+    """Bring the user online and tell the client who and where it is."""
+    if connection.is_registered:
+        raise CommandRefused(ErrorCode.BAD_REQUEST, "this socket is connected already")
+    if connection.user_id is not None:
+        try:
+            await hub.presence.join(connection, PRODUCT_PRESENCE)
+        except PresenceRefused as refused:
+            connection.close(CloseCode.OVER_QUOTA, "too many connections")
+            raise CommandRefused(ErrorCode.LIMIT, str(refused)) from refused
+    connection.is_registered = True
+    limits = connection.limits
+    return frames.encode(
+        {
+            "conn": connection.id,
+            "user": connection.user_id,
+            "product": connection.product,
+            "ping": limits.ping_seconds,
+            "pong": limits.pong_seconds,
+            "now": time.time_ns() // 1_000_000,
+            "features": [],
+            "limits": {
+                "frame": limits.frame_bytes,
+                "subs": limits.subscriptions,
+                "cmd_s": limits.commands_per_second,
+            },
+        }
+    )
+
+
+async def subscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+    """Subscribe to a channel or pattern, and send what was missed since a position."""
+    pattern = validate_pattern(fields["ch"])
+    since = fields.get("since")
+    position = None if since is None else to_position(since)
+    await _check(connection, "subscribe", pattern)
+    subscriptions = connection.subscriptions
+    if pattern not in subscriptions and len(subscriptions) >= connection.limits.subscriptions:
+        raise CommandRefused(ErrorCode.LIMIT, f"at most {connection.limits.subscriptions} subscriptions")
+    routes = await hub.subscribe(connection, pattern)
+    try:
+        assert routes.feed is not None
+        page = (
+            LogPage(top=routes.feed.position, status="complete", messages=())
+            if position is None
+            else await routes.feed.recover(position, connection.limits.recovery_messages)
+        )
+    except BaseException:
+        await hub.release(connection.product, head_of(pattern))
+        raise
+    # From here to the return nothing may wait: what comes next has to come after what was missed.
+    if pattern in subscriptions or connection.id not in hub.connections:
+        hub.start(hub.release(connection.product, head_of(pattern)))
+    if connection.id in hub.connections:
+        subscriptions[pattern] = None
+        routes.subscribe(pattern, connection, page.top)
+    return _subscribed(pattern, page, is_resumed=position is not None)
+
+
+def _subscribed(pattern: str, page: LogPage, *, is_resumed: bool) -> str:
+    top = frames.encode(page.top)
+    if not is_resumed:
+        return f'{{"pos":{top}}}'
+    missed = [message.frame for message in page.messages if covers(pattern, message.channel)]
+    if page.recovered and sum(map(len, missed)) <= RECOVERED_CHARACTERS:
+        return f'{{"pos":{top},"recovered":true,"pubs":{frames.pub_bodies(missed)}}}'
+    why = "limit" if page.recovered else page.status
+    return f'{{"pos":{top},"recovered":false,"why":"{why}"}}'
+
+
+async def unsubscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+    """End a subscription; ending one that is not there is no error."""
+    await hub.unsubscribe(connection, validate_pattern(fields["ch"]))
+    return "{}"
+
+
+async def publish(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+    """Publish for a client; recipients are told its user, by the server."""
+    channel = validate_channel(fields["ch"])
+    await _check(connection, "publish", channel)
+    key = fields.get("key")
+    position = await PubSubManager(connection.product).apublish(
+        channel,
+        fields["d"],
+        # A client's keys are its own: it cannot swallow another's message, or the server's.
+        idempotency_key=None if key is None else f"client:{connection.user_id or connection.id}:{key}",
+        user_id=connection.user_id,
+        connection_id=connection.id,
+        echo=fields.get("echo", True),
+    )
+    return frames.encode({"pos": position})
+
+
+async def join(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+    """Join or watch a room, or read on in it, and return a page of who is there."""
+    room = validate_room(fields["ch"])
+    await _check(connection, "presence", room)
+    manager = PresenceManager(connection.product, room)
+    if "cursor" not in fields:
+        await _join(hub, connection, room, fields)
+    page = await manager.asnapshot(fields.get("cursor"), SNAPSHOT_USERS)
+    following = frames.encode(page.cursor)
+    return f'{{"v":{page.version},"users":{page.users_json},"next":{following}}}'
+
+
+async def _join(hub: Hub, connection: Connection, room: str, fields: Mapping[str, Any]) -> None:
+    joins = fields.get("join", True) and connection.user_id is not None
+    if room not in connection.rooms and len(connection.rooms) >= connection.limits.rooms:
+        raise CommandRefused(ErrorCode.LIMIT, f"at most {connection.limits.rooms} rooms")
+    if "meta" in fields:
+        connection.metadata = fields["meta"]
+    await hub.watch(connection, room, joins=joins)
+    if joins and (room != PRODUCT_PRESENCE or "meta" in fields):
+        try:
+            await hub.presence.join(connection, room)
+        except PresenceRefused as refused:
+            await hub.unwatch(connection, room)
+            raise CommandRefused(ErrorCode.LIMIT, str(refused)) from refused
+
+
+async def leave(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+    """Leave a room at once; leaving one without being there is no error."""
+    room = validate_room(fields["ch"])
+    was_joined = connection.rooms.get(room, False)
+    await hub.unwatch(connection, room)
+    if was_joined and room != PRODUCT_PRESENCE:
+        await hub.presence.leave(connection, room)
+    return "{}"
+
+
+async def typing(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+    """Show the user as typing, or no longer; throttled by the server."""
+    channel = validate_channel(fields["ch"])
+    await _check(connection, "typing", channel)
+    if connection.user_id is None:
+        raise CommandRefused(ErrorCode.UNAUTHORIZED, "typing needs a logged-in user")
+    manager = TypingManager(connection.product)
+    tell = manager.aset_typing if fields["on"] else manager.aclear_typing
+    await tell(channel, connection.user_id, connection_id=connection.id)
+    return "{}"
+
+
+async def history(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+    """Read the log after a position, or its newest messages."""
+    pattern = validate_pattern(fields["ch"])
+    since = fields.get("since")
+    await _check(connection, "subscribe", pattern)
+    position = None if since is None else to_position(since)
+    limit = fields.get("limit", HISTORY_MESSAGES)
+    page = await aread_log(connection.product, head_of(pattern), position, limit)
+    if page.status in ("epoch", "trimmed"):
+        raise CommandRefused(
+            ErrorCode.UNRECOVERABLE, f"the log does not reach back to the position: {page.status}"
+        )
+    messages = _bounded(page.messages)
+    has_more = page.status == "limit" or len(messages) < len(page.messages)
+    end = Position(messages[-1].epoch, messages[-1].offset) if messages and has_more else page.top
+    shown = [message.frame for message in messages if covers(pattern, message.channel)]
+    more = frames.encode(has_more)
+    return f'{{"pos":{frames.encode(end)},"pubs":{frames.pub_bodies(shown)},"more":{more}}}'
+
+
+def _bounded(messages: tuple[BusMessage, ...]) -> list[BusMessage]:
+    kept: list[BusMessage] = []
+    characters = 0
+    for message in messages:
+        characters += len(message.frame)
+        if kept and characters > RECOVERED_CHARACTERS:
+            break
+        kept.append(message)
+    return kept
+
+
+async def set_active(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:
+    """Note that the person is there."""
+    await _set_idle(hub, connection, False)
+    return "{}"
+
+
+async def set_idle(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:
+    """Note that the person is away."""
+    await _set_idle(hub, connection, True)
+    return "{}"
+
+
+async def _set_idle(hub: Hub, connection: Connection, idle: bool) -> None:
+    if connection.is_idle is not idle and connection.user_id is not None:
+        connection.is_idle = idle
+        await hub.presence.set_idle(connection, idle)
+
+
+async def _check(connection: Connection, action: Action, channel: str) -> None:
+    if not await is_allowed(connection.scope, action, channel):
+        raise CommandRefused(ErrorCode.DENIED, f"permission denied: {action} {channel}")
+
+
+HANDLERS: dict[str, Handler] = {
+    "connect": connect,
+    "sub": subscribe,
+    "unsub": unsubscribe,
+    "pub": publish,
+    "pres": join,
+    "unpres": leave,
+    "typing": typing,
+    "history": history,
+    "active": set_active,
+    "idle": set_idle,
+}

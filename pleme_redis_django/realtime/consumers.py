@@ -1,0 +1,198 @@
+"""The Channels consumers: one websocket each, from accept to close. They read; the hub writes.
+
+``RealtimeConsumer`` speaks all of ``pleme.v1``; the three others a part of it, for an endpoint each. A
+subclass may set ``channel_layer_alias`` and handle group messages as any Channels consumer does.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any, ClassVar
+
+from channels.consumer import AsyncConsumer, get_handler_name
+from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.exceptions import InvalidEvent, InvalidName, InvalidProduct, RedisUnavailable
+from pleme_redis_django.realtime import frames
+from pleme_redis_django.realtime.authorization import resolve_scope_product
+from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.commands import HANDLERS
+from pleme_redis_django.realtime.connection import Connection
+from pleme_redis_django.realtime.frames import Command, CommandRefused, ErrorCode
+from pleme_redis_django.realtime.hub import Hub, hub
+from pleme_redis_django.realtime.limits import get_limits
+
+logger = logging.getLogger("pleme_redis_django.consumers")
+
+
+class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is untyped
+    """Presence, typing and pub/sub over one socket."""
+
+    channel_layer_alias: ClassVar[str | None] = None
+    commands: ClassVar[frozenset[str]] = frozenset(HANDLERS)
+    strict: ClassVar[bool] = False
+    """Refuse unknown fields of commands: for tests of a client."""
+
+    connection: Connection | None = None
+    hub: Hub
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Handle one message without Channels' hop to a thread for old database connections.
+
+        Nothing here uses the database, but for hooks, which are called in a thread that cares for it.
+        """
+        await getattr(self, get_handler_name(message))(message)
+
+    async def websocket_connect(self, _message: dict[str, Any]) -> None:
+        """Accept, and close with a code when that was wrong: a refusal before it reaches no script."""
+        offered = self.scope.get("subprotocols", [])
+        accepted = frames.SUBPROTOCOL if frames.SUBPROTOCOL in offered else None
+        await self.send({"type": "websocket.accept", "subprotocol": accepted})
+        if offered and accepted is None:
+            await self._refuse(CloseCode.BAD_PROTOCOL, f"accepted subprotocol: {frames.SUBPROTOCOL}")
+            return
+        code, why = await self._admit()
+        if code is not None:
+            await self._refuse(code, why)
+            return
+        self.hub = hub()
+        self.connection = Connection(
+            self.hub, self.scope, self.base_send, get_limits(), f"c{secrets.token_hex(6)}"
+        )
+        self.hub.open(self.connection)
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        """Handle the commands of one frame, one after the other."""
+        connection = self.connection
+        if connection is None or connection.is_closing:
+            return
+        connection.heard()
+        text = message.get("text")
+        if text is None:
+            connection.close(CloseCode.BAD_PROTOCOL, "frames are text")
+        elif _is_longer(text, connection.limits.frame_bytes):
+            limit = connection.limits.frame_bytes
+            self._refused(connection, None, ErrorCode.LIMIT, f"a frame is at most {limit} bytes")
+        else:
+            for line in text.split("\n"):
+                if connection.is_closing:
+                    return
+                await self._handle_line(connection, line)
+
+    async def websocket_disconnect(self, _message: dict[str, Any]) -> None:
+        """Let go of everything; presence ends after its grace."""
+        if self.connection is not None:
+            self.hub.gone(self.connection)
+            await self.hub.close(self.connection)
+        raise StopConsumer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # A server that cancels the consumer sends no disconnect.
+            if self.connection is not None:
+                await self.hub.close(self.connection)
+
+    async def _admit(self) -> tuple[CloseCode | None, str]:
+        """Say why this socket may not stay, or nothing; resolve its user and product."""
+        if "user" not in self.scope:
+            raise RuntimeError(
+                "The scope has no user. Wrap the websocket routes in AuthMiddlewareStack, "
+                "as pleme_redis_django.realtime.routing.websocket_application() does."
+            )
+        is_authenticated = await database_sync_to_async(_load_user)(self.scope)
+        if not is_authenticated and not get_settings().allow_anonymous:
+            return CloseCode.BAD_CREDENTIALS, "log in first"
+        try:
+            self.scope["product"] = await resolve_scope_product(self.scope)
+        except InvalidProduct as error:
+            logger.warning("A socket was refused, since it has no product: %s", error)
+            return CloseCode.DENIED, "no product"
+        return None, ""
+
+    async def _refuse(self, code: CloseCode, why: str) -> None:
+        await self.send({"type": "websocket.send", "text": frames.bye(code, why)})
+        await self.send({"type": "websocket.close", "code": int(code), "reason": why[:100]})
+
+    async def _handle_line(self, connection: Connection, line: str) -> None:
+        try:
+            command = frames.parse_line(line, strict=self.strict)
+        except CommandRefused as refused:
+            self._refused(connection, getattr(refused, "command_id", None), refused.code, str(refused))
+            return
+        if command is None:
+            return
+        if not self._may_run(connection):
+            self._refused(connection, command.id, ErrorCode.RATE, "too many commands")
+            return
+        try:
+            body = await self._run(connection, command)
+        except CommandRefused as refused:
+            self._answer_error(connection, command, refused.code, str(refused))
+        except (InvalidName, InvalidEvent) as error:
+            self._answer_error(connection, command, ErrorCode.BAD_REQUEST, str(error))
+        except RedisUnavailable as error:
+            logger.warning("A command failed: %s", error)
+            self._answer_error(connection, command, ErrorCode.INTERNAL, "the service is not available")
+        except Exception:
+            # A faulty hook must not end the socket, and its text is nothing for clients.
+            logger.exception("The command %r failed.", command.name)
+            self._answer_error(connection, command, ErrorCode.INTERNAL, "internal error")
+        else:
+            if command.id is not None:
+                connection.queue(frames.reply(command.id, command.name, body))
+        await connection.wait_until_drained()
+
+    async def _run(self, connection: Connection, command: Command) -> str:
+        if command.name not in self.commands:
+            raise CommandRefused(ErrorCode.BAD_REQUEST, f"this endpoint has no command {command.name!r}")
+        if not connection.is_registered and command.name != "connect":
+            raise CommandRefused(ErrorCode.UNAUTHORIZED, "the first command is connect")
+        return await HANDLERS[command.name](self.hub, connection, command.fields)
+
+    def _may_run(self, connection: Connection) -> bool:
+        by_user = self.hub.user_bucket(connection, connection.limits)
+        return connection.bucket.take() and (by_user is connection.bucket or by_user.take())
+
+    def _refused(self, connection: Connection, command_id: int | None, code: ErrorCode, message: str) -> None:
+        connection.refusals += 1
+        if connection.refusals > connection.limits.refusals:
+            connection.close(CloseCode.OVER_QUOTA, "too many refused frames")
+        else:
+            connection.queue(frames.error(command_id, code, message))
+
+    def _answer_error(self, connection: Connection, command: Command, code: ErrorCode, message: str) -> None:
+        if command.id is not None:
+            connection.queue(frames.error(command.id, code, message))
+
+
+class PresenceConsumer(RealtimeConsumer):
+    """Presence alone."""
+
+    commands = frozenset({"connect", "pres", "unpres", "active", "idle"})
+
+
+class TypingConsumer(RealtimeConsumer):
+    """Typing alone: subscribe to conversations, and type in them."""
+
+    commands = frozenset({"connect", "sub", "unsub", "typing"})
+
+
+class PubSubConsumer(RealtimeConsumer):
+    """Pub/sub alone."""
+
+    commands = frozenset({"connect", "sub", "unsub", "pub", "history"})
+
+
+def _is_longer(text: str, limit: int) -> bool:
+    return len(text) > limit or (4 * len(text) > limit and len(text.encode(errors="replace")) > limit)
+
+
+def _load_user(scope: dict[str, Any]) -> bool:
+    """Load the lazy user and session in a thread: the first look at either may ask the database."""
+    _ = getattr(scope.get("session"), "session_key", None)
+    return bool(scope["user"].is_authenticated)

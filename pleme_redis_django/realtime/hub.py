@@ -1,0 +1,254 @@
+"""The one hub of a process and event loop: it holds the sockets, follows the heads that they listen to,
+extends their presence in one call per product, pings them, and looks whether they may still be there.
+
+It opens with the first socket and closes with the last. It keeps nothing that another process needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import weakref
+from collections.abc import Coroutine
+from typing import Any
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.exceptions import PlemeError
+from pleme_redis_django.realtime import frames
+from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.connection import Connection
+from pleme_redis_django.realtime.control import Control, parse_control
+from pleme_redis_django.realtime.head_routes import HeadRoutes
+from pleme_redis_django.realtime.limits import Limits, TokenBucket
+from pleme_redis_django.realtime.presence_keeper import PresenceKeeper
+from pleme_redis_django.realtime.revalidation import revalidate
+from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.bus import bus
+from pleme_redis_django.redis_state.channel_names import head_of
+
+TICK_SECONDS = 0.5
+
+logger = logging.getLogger("pleme_redis_django.hub")
+
+
+class Hub:
+    """Not for other threads or loops; get it with ``hub()``."""
+
+    def __init__(self) -> None:
+        self.connections: dict[str, Connection] = {}
+        self.presence = PresenceKeeper(self)
+        self._heads: dict[tuple[str, str], HeadRoutes] = {}
+        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._dirty: list[Connection] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ticker: asyncio.Task[None] | None = None
+        self._tick = asyncio.Event()
+        self._revalidated_at = 0.0
+        self._bus = bus()
+
+    # Sockets
+
+    def open(self, connection: Connection) -> None:
+        """Take in a socket that was accepted."""
+        self.connections[connection.id] = connection
+        if self._ticker is None:
+            loop = asyncio.get_running_loop()
+            self._revalidated_at = loop.time()
+            self._ticker = loop.create_task(self._run())
+            self._bus.listen(keyspace.control_bus(), self._on_control)
+
+    async def close(self, connection: Connection) -> None:
+        """Let a socket go, with all it listened to; its presence ends after the grace."""
+        if self.connections.pop(connection.id, None) is None:
+            return
+        for pattern in list(connection.subscriptions):
+            await self.unsubscribe(connection, pattern)
+        rooms = dict(connection.rooms)
+        for room in rooms:
+            await self.unwatch(connection, room)
+        if connection.is_registered and connection.user_id is not None:
+            self.start(self.presence.leave_all(connection, rooms))
+        if not self.connections:
+            await self._close()
+
+    def gone(self, connection: Connection) -> None:
+        """Note that nothing can be sent any more; the consumer will hear of it from the server."""
+        connection.close_code = connection.close_code or CloseCode.INSUFFICIENT_STATE
+
+    def of_user(self, user_id: str) -> list[Connection]:
+        """Return the sockets of a user in this process, in every product."""
+        return [each for each in self.connections.values() if each.user_id == user_id]
+
+    def user_bucket(self, connection: Connection, limits: Limits) -> TokenBucket:
+        """Return what all sockets of a user draw their commands from; one's own for the anonymous."""
+        if connection.user_id is None:
+            return connection.bucket
+        key = (connection.product, connection.user_id)
+        return self._buckets.setdefault(key, TokenBucket(limits.user_commands_per_second))
+
+    # Sending
+
+    def flush_soon(self, connection: Connection) -> None:
+        """Send what waits for a connection once this turn of the loop is over."""
+        if not self._dirty:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._dirty.append(connection)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            connection.flush()
+
+    def tell_loss(self, connection: Connection) -> None:
+        """Tell a slow client, now that it reads again, that it missed something."""
+        for pattern in connection.subscriptions:
+            routes = self._heads.get((connection.product, head_of(pattern)))
+            if routes is not None and routes.feed is not None:
+                connection.queue(frames.resync(pattern, routes.feed.position))
+        for room in connection.rooms:
+            connection.queue(frames.presence_resync(room))
+
+    # Heads
+
+    async def subscribe(self, connection: Connection, pattern: str) -> HeadRoutes:
+        """Return the live routes of a pattern's head, held for the caller, who subscribes or releases."""
+        return await self._hold(connection.product, head_of(pattern))
+
+    async def unsubscribe(self, connection: Connection, pattern: str) -> None:
+        """Take a subscription from a connection."""
+        if pattern in connection.subscriptions:
+            del connection.subscriptions[pattern]
+            self._heads[connection.product, head_of(pattern)].unsubscribe(pattern, connection)
+            await self.release(connection.product, head_of(pattern))
+
+    async def watch(self, connection: Connection, room: str, *, joins: bool) -> None:
+        """Send a room's presence to a connection from now on."""
+        if room not in connection.rooms:
+            routes = await self._hold(connection.product, head_of(room))
+            routes.watch(room, connection)
+        connection.rooms[room] = joins or connection.rooms.get(room, False)
+
+    async def unwatch(self, connection: Connection, room: str) -> None:
+        """Undo ``watch``."""
+        if connection.rooms.pop(room, None) is not None:
+            self._heads[connection.product, head_of(room)].unwatch(room, connection)
+            await self.release(connection.product, head_of(room))
+
+    async def _hold(self, product: str, head: str) -> HeadRoutes:
+        routes = self._heads.setdefault((product, head), HeadRoutes())
+        routes.uses += 1
+        try:
+            async with routes.lock:
+                if routes.feed is None:
+                    routes.feed = await self._bus.follow(product, head, routes)
+        except BaseException:
+            await self.release(product, head)
+            raise
+        return routes
+
+    async def release(self, product: str, head: str) -> None:
+        """Give back what ``subscribe`` held; a head that nobody uses is followed no longer."""
+        routes = self._heads[product, head]
+        routes.uses -= 1
+        if routes.uses == 0:
+            del self._heads[product, head]
+            if routes.feed is not None:
+                await self._bus.unfollow(routes.feed, routes)
+
+    # The clock
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run something beside the sockets."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, PlemeError):
+                logger.warning("%s", error)
+            else:
+                logger.error("A task of the hub failed.", exc_info=error)
+
+    async def settle(self) -> None:
+        """Return when what runs beside the sockets is done."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def next_tick(self) -> None:
+        """Return within half a second."""
+        await self._tick.wait()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(TICK_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+            self._tick.set()
+            self._tick = asyncio.Event()
+            now = loop.time()
+            for connection in list(self.connections.values()):
+                self._look_at(connection, now)
+            self.presence.tick(now)
+            if now - self._revalidated_at > get_settings().revalidate_seconds:
+                self._revalidated_at = now
+                self._buckets.clear()
+                self.start(revalidate(self, list(self.connections.values())))
+
+    def _look_at(self, connection: Connection, now: float) -> None:
+        limits = connection.limits
+        if connection.is_closing:
+            return
+        if (
+            connection.blocked_since is not None
+            and now - connection.blocked_since > limits.send_timeout_seconds
+        ):
+            connection.close(CloseCode.SLOW, "the client does not read")
+        elif not connection.is_registered and now - connection.opened_at > limits.connect_timeout_seconds:
+            connection.close(CloseCode.BAD_PROTOCOL, "no connect command")
+        elif connection.pinged_at is not None and now - connection.pinged_at > limits.pong_seconds:
+            connection.close(CloseCode.NO_PONG, "no answer to a ping")
+        elif connection.pinged_at is None and now - connection.heard_at > limits.ping_seconds:
+            connection.ping()
+
+    def grow_older(self, seconds: float) -> None:
+        """Let every timer of this hub be ``seconds`` further on: for tests that do not wait."""
+        for connection in self.connections.values():
+            connection.grow_older(seconds)
+        self.presence.grow_older(seconds)
+        self._revalidated_at -= seconds
+
+    async def _close(self) -> None:
+        ticker, self._ticker = self._ticker, None
+        if ticker is not None:
+            ticker.cancel()
+            await asyncio.gather(ticker, return_exceptions=True)
+        await self._bus.unlisten(keyspace.control_bus(), self._on_control)
+
+    # Control
+
+    def _on_control(self, raw: bytes) -> None:
+        self.start(self._obey(parse_control(raw)))
+
+    async def _obey(self, control: Control) -> None:
+        concerned = [each for each in self.connections.values() if control.concerns(each)]
+        if control.operation == "close":
+            for connection in concerned:
+                connection.close(CloseCode(control.code), control.why)
+        else:
+            await revalidate(self, concerned)
+
+
+_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, Hub]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def hub() -> Hub:
+    """Return the running event loop's hub for the configured Redis."""
+    hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
+    url = get_settings().url
+    if url not in hubs:
+        hubs[url] = Hub()
+    return hubs[url]

@@ -1,0 +1,106 @@
+"""What one client may use up, and the bucket that measures it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from django.core.signals import setting_changed
+
+from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.exceptions import InvalidSettings
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of the realtime sockets: ``PLEME_REDIS["REALTIME_LIMITS"]``. Each is a whole number from 1 on."""
+
+    frame_bytes: int = 65_536
+    """Largest frame a client may send, in bytes of UTF-8. Tell the web server too: ``uvicorn --ws-max-size``."""
+    commands_per_second: int = 30
+    """Commands of one connection, sustained; twice as many in a burst."""
+    user_commands_per_second: int = 100
+    """Commands of one user over all connections to one process, sustained; twice as many in a burst."""
+    refusals: int = 100
+    """Frames refused for their rate, size or form until the connection is closed (4004)."""
+    subscriptions: int = 128
+    """Channels and patterns of one connection."""
+    rooms: int = 32
+    """Presence rooms of one connection."""
+    connections_per_user: int = 20
+    """Connections of one user to one product, over all processes."""
+    room_members: int = 1000
+    """Users present in one room."""
+    buffered_pushes: int = 1000
+    """Pushes that wait for one slow client; beyond it they are dropped, and the client is told to resync."""
+    buffered_characters: int = 1024 * 1024
+    """The same, in characters."""
+    unheard_characters: int = 4 * 1024 * 1024
+    """Characters sent to a client since it was last heard of; beyond it nothing is sent until it answers a ping."""
+    send_timeout_seconds: int = 10
+    """How long one send may wait for a client that does not read, until it is closed (4108)."""
+    connect_timeout_seconds: int = 10
+    """How long an open socket may wait with its ``connect`` command."""
+    ping_seconds: int = 25
+    """How often the server pings a client that sends nothing."""
+    pong_seconds: int = 8
+    """How long a client may be silent after a ping, until it is closed (4201)."""
+    recovery_messages: int = 300
+    """Missed messages that a client may fetch when it comes back; beyond it the client has to reload its state."""
+
+
+def build_limits(raw: Mapping[str, Any]) -> Limits:
+    """Return the limits with what the settings change.
+
+    Raises InvalidSettings for an unknown name, and for a value that is no whole number from 1 on.
+    """
+    known = {field.name for field in dataclasses.fields(Limits)}
+    for name, value in raw.items():
+        if name not in known:
+            raise InvalidSettings(
+                f'{SETTING_NAME}["REALTIME_LIMITS"] has the unknown key {name!r}. '
+                f"Known keys: {', '.join(sorted(known))}."
+            )
+        if type(value) is not int or value < 1:
+            raise InvalidSettings(
+                f'{SETTING_NAME}["REALTIME_LIMITS"][{name!r}] is {value!r}. Accepted: a whole number from 1 on.'
+            )
+    return Limits(**raw)
+
+
+@lru_cache(maxsize=1)
+def get_limits() -> Limits:
+    """Return the configured limits, read once and again after ``setting_changed``."""
+    return build_limits(get_settings().realtime_limits)
+
+
+class TokenBucket:
+    """Lets ``rate`` things a second pass, and twice as many at once after a pause (a token bucket)."""
+
+    __slots__ = ("_capacity", "_rate", "_since", "_tokens")
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._capacity = self._tokens = 2.0 * rate
+        self._since = time.monotonic()
+
+    def take(self, cost: float = 1.0) -> bool:
+        """Take ``cost`` tokens; return whether there were enough."""
+        now = time.monotonic()
+        self._tokens = min(self._capacity, self._tokens + (now - self._since) * self._rate)
+        self._since = now
+        if self._tokens < cost:
+            return False
+        self._tokens -= cost
+        return True
+
+
+def _forget_limits(*, setting: str, **_kwargs: object) -> None:
+    if setting == SETTING_NAME:
+        get_limits.cache_clear()
+
+
+setting_changed.connect(_forget_limits, dispatch_uid="pleme_redis_django.realtime.limits")

@@ -1,0 +1,23 @@
+"""Where the sockets are mounted, and the stack around them: origin, session, user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.urls import path
+
+from pleme_redis_django.realtime.consumers import RealtimeConsumer
+
+websocket_urlpatterns = [path("ws/pleme/", RealtimeConsumer.as_asgi())]
+
+
+def websocket_application(*urlpatterns: Any) -> Any:
+    """Return the documented websocket application for ``ProtocolTypeRouter``.
+
+    It refuses a foreign or missing Origin (HTTP 403, from ``ALLOWED_HOSTS``), loads session and user,
+    and routes ``ws/pleme/``, and whatever ``urlpatterns`` the project adds before it.
+    """
+    return AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([*urlpatterns, *websocket_urlpatterns])))

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pleme_redis_django.checks.realtime import check_realtime
+
+
+@pytest.mark.parametrize(
+    ("values", "check_id", "why"),
+    [
+        ({"CHANNELS": {"*": {}}}, "E080", "no channel pattern"),
+        ({"CHANNELS": {"room:*": {"read": "anyone"}}}, "E080", "unknown action 'read'"),
+        ({"CHANNELS": {"room:*": {"subscribe": "everyone"}}}, "E080", "everyone"),
+        ({"CHANNELS": {"room:*": {"subscribe": "no.such.rule"}}}, "E080", "cannot be imported"),
+        ({"CHANNELS": {"room:*": "anyone"}}, "E080", "a dict"),
+        ({"REALTIME_LIMITS": {"frames": 1}}, "E081", "unknown key 'frames'"),
+        ({"REALTIME_LIMITS": {"frame_bytes": 0}}, "E081", "whole number"),
+        ({"AUTHORIZE": "no.such.hook"}, "E082", "no.such.hook"),
+        ({"PRODUCT_RESOLVER": "no.such.resolver"}, "E082", "no.such.resolver"),
+        ({"PRESENCE_GRACE_SECONDS": 10, "PRESENCE_TTL_SECONDS": 5}, "E083", "longer"),
+    ],
+)
+def test_wrong_settings_are_found(settings: Any, values: dict[str, Any], check_id: str, why: str) -> None:
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, **values}
+    [found] = check_realtime()
+    assert found.id == f"pleme_redis_django.{check_id}"
+    assert why in found.msg
+    assert found.hint
+
+
+def test_right_settings_pass(settings: Any) -> None:
+    settings.PLEME_REDIS = {
+        **settings.PLEME_REDIS,
+        "CHANNELS": {"@online": {"presence": "staff"}, "room:*": {"subscribe": lambda *_: True}},
+    }
+    assert check_realtime() == []
