@@ -100,7 +100,7 @@ class AbstractJob(models.Model):
     queue_name = models.CharField(max_length=64, default=DEFAULT_QUEUE_NAME)
     priority = models.SmallIntegerField(default=0, help_text="-100 to 100; higher runs first.")
     status = models.CharField(max_length=10, choices=STATUS_CHOICES, default=JobStatus.QUEUED.value)
-    parameters = models.JSONField(default=dict)
+    parameters = models.JSONField(default=dict, blank=True)
     configuration = models.JSONField(null=True, blank=True)
     metadata = models.JSONField(default=dict, db_default=Value({}, models.JSONField()), blank=True)
 
@@ -253,7 +253,7 @@ class Election(models.Model):
     A conditional UPDATE of a row, not an advisory lock: it works behind PgBouncer and on SQLite.
     """
 
-    role = models.CharField(max_length=64, primary_key=True)
+    role = models.CharField(max_length=100, primary_key=True)
     holder = models.UUIDField()
     expires_at = models.DateTimeField()
 

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Election',
             fields=[
-                ('role', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('role', models.CharField(max_length=100, primary_key=True, serialize=False)),
                 ('holder', models.UUIDField()),
                 ('expires_at', models.DateTimeField()),
             ],
@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                 ('queue_name', models.CharField(default='default', max_length=64)),
                 ('priority', models.SmallIntegerField(default=0, help_text='-100 to 100; higher runs first.')),
                 ('status', models.CharField(choices=[('PENDING', 'Pending'), ('QUEUED', 'Queued'), ('RUNNING', 'Running'), ('COMPLETED', 'Completed'), ('FAILED', 'Failed'), ('CANCELLED', 'Cancelled')], default='QUEUED', max_length=10)),
-                ('parameters', models.JSONField(default=dict)),
+                ('parameters', models.JSONField(blank=True, default=dict)),
                 ('configuration', models.JSONField(blank=True, null=True)),
                 ('metadata', models.JSONField(blank=True, db_default=models.Value({}, models.JSONField()), default=dict)),
                 ('worker_id', models.UUIDField(blank=True, help_text='Of the last claim.', null=True)),
