@@ -59,6 +59,8 @@ class ClaimerDuties:
     may_claim: Callable[[], bool]
     on_progress: Callable[[JobContext], None]
     finish: Callable[..., None]
+    claim_failed: Callable[[], None]
+    """A claim may have been committed without this process having learned of it."""
     nudge: Callable[[], None]
     set_room: Callable[[bool], None]
 
@@ -93,6 +95,7 @@ class Claimer:
         self._wake = threading.Event()
         self._hinted = False
         self._hint_to_pass_on = False
+        self._claimed = 0
         self._next_scan = now
         self._next_due = float("inf")
         self._solo = SoloTurns(self, store, holdings, sink)
@@ -105,11 +108,15 @@ class Claimer:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Claim no more; when this returns, every claimed job is in a lane or held."""
+    def stop(self, timeout_seconds: float) -> bool:
+        """Claim no more; return whether every claimed job is known to this process.
+
+        It is not when the store does not answer a claim in time; the lease brings such jobs back.
+        """
         self._stopping.set()
         self._wake.set()
-        self._thread.join()
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
 
     def wake(self) -> None:
         """Look at the lanes again; from any thread."""
@@ -136,6 +143,7 @@ class Claimer:
             try:
                 wait_seconds = self._turn()
             except Exception as error:
+                self._duties.claim_failed()
                 self._patience.wait_after(error)
                 self._next_scan = 0.0
                 continue
@@ -147,6 +155,7 @@ class Claimer:
         """Do what is to be done now; return for how many seconds there is nothing more."""
         if not self._duties.may_claim():
             return LEASE_CHECK_SECONDS
+        hinted, claimed_before = self._hinted, self._claimed
         by_scan = self._take_hint_or_scan()
         if time.monotonic() >= self._next_due:
             self._promote()
@@ -159,6 +168,9 @@ class Claimer:
         for feed in self._feeds:
             self._feed(feed, by_scan)
         self._pass_hint_on()
+        if hinted and self._claimed == claimed_before:
+            # The hint may be of a job that is due later, or runs alone.
+            self._next_scan = 0.0
         return self._rest()
 
     def _take_hint_or_scan(self) -> bool:
@@ -236,6 +248,7 @@ class Claimer:
         jobs = self._store.claim_jobs(self._identity.worker_id, limit, selection)
         held = [self._hold(job) for job in jobs]
         self._holdings.add(held)
+        self._claimed += len(held)
         return held
 
     def submit_alone(self, held: HeldJob) -> None:
@@ -276,4 +289,9 @@ class Claimer:
         return max(wait_seconds, 0.0)
 
     def _is_done(self) -> bool:
-        return all(feed.dry for feed in self._feeds) and not len(self._holdings) and not self._solo.pending
+        return (
+            all(feed.dry for feed in self._feeds)
+            and not len(self._holdings)
+            and not self._solo.pending
+            and time.monotonic() < self._next_due
+        )

@@ -132,12 +132,14 @@ class Finisher:
         return self._write([(held, _unwritable(held, ending, error))])
 
     def _settle(self, entries: Sequence[Entry], accepted: Sequence[bool]) -> None:
+        for (_held, ending), was_accepted in zip(entries, accepted, strict=True):
+            # Before the job is let go: a burst ends when nothing is held and nothing is due.
+            if was_accepted and (delay := getattr(ending, "delay_seconds", None)) is not None:
+                self._on_retry(delay)
         self._holdings.remove([held for held, _ending in entries])
         for (held, ending), was_accepted in zip(entries, accepted, strict=True):
             if was_accepted:
                 self._sink.emit(JobEnded(held.context.job, ending))
-                if (delay := getattr(ending, "delay_seconds", None)) is not None:
-                    self._on_retry(delay)
             elif not held.handed_back:
                 self._sink.emit(EndingRefused(held.context.job, ending))
         if not len(self._holdings):

@@ -37,6 +37,7 @@ class Heartbeat:
         self._clock = clock
         self._renewed_at = float("-inf")
         self._unbroken_since = float("-inf")
+        self._in_good_order = True
         self._stopping = threading.Event()
         self._patience = Patience("heartbeat", sink, self._stopping)
         self._thread = threading.Thread(target=self._run, name="pleme-heartbeat", daemon=True)
@@ -45,8 +46,9 @@ class Heartbeat:
         """Start the thread, which registers the process first; until then no lease is current."""
         self._thread.start()
 
-    def stop(self, timeout_seconds: float) -> None:
-        """Stop beating, and record the end in good order."""
+    def stop(self, timeout_seconds: float, *, in_good_order: bool = True) -> None:
+        """Stop beating, and record the end in good order unless the lease shall run out instead."""
+        self._in_good_order = in_good_order
         self._stopping.set()
         self._thread.join(timeout_seconds)
 
@@ -98,7 +100,7 @@ class Heartbeat:
         self._renewed_at = sent_at
 
     def _leave(self, registered: bool) -> None:
-        if registered and not len(self._holdings):
+        if registered and self._in_good_order and not len(self._holdings):
             try:
                 self._registry.deregister(self._identity.worker_id)
             except Exception as error:

@@ -46,7 +46,7 @@ class LaneDuties:
     runner: JobRunner
     finish: Callable[[HeldJob, Ending], None]
     sink: EventSink
-    may_start: Callable[[], bool]
+    may_start: Callable[[HeldJob], bool]
     on_low: Callable[[], None]
 
 
@@ -61,7 +61,7 @@ class _CountingLane:
 
     def _begin(self, held: HeldJob) -> bool:
         """Start a job, or give it back when this process may not start any."""
-        if not self._duties.may_start():
+        if not self._duties.may_start(held):
             self._duties.finish(held, given_back(held))
             return False
         held.started_at = time.monotonic()

@@ -92,6 +92,10 @@ class Maintenance:
         self._seen_dying.append(worker_id)
         self._wake.set()
 
+    def expect_lost_claims(self) -> None:
+        """Reconcile at the next two sweeps, also while nothing is held; from any thread."""
+        self._next_idle_reconcile = 0.0
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.wait(self._config.lease_sweep_seconds)
@@ -191,6 +195,19 @@ class Maintenance:
             self._sink.emit(LostClaimsGivenBack(len(lost)))
             self._announce()
 
+    def give_back_lost_claims(self) -> bool:
+        """Give back, once nothing claims any more, what is not held; False when the store did not answer."""
+        try:
+            rows = self._store.held_jobs(self._identity.worker_id)
+            lost = [row for row in rows if not self._holdings.holds(row.job_id, row.claim.attempt)]
+            if lost:
+                self._store.finish_jobs([GivenBack(job_id=row.job_id, claim=row.claim) for row in lost])
+                self._sink.emit(LostClaimsGivenBack(len(lost)))
+        except Exception as error:
+            self._patience.report(error)
+            return False
+        return True
+
     def _request_cancel(self, job_id: Any) -> None:
         for held in self._holdings.running():
             if held.context.job.id == job_id and not held.context.cancel_requested:
@@ -221,4 +238,6 @@ class Maintenance:
         if self._registry is None:
             return True
         # A term of three intervals: the holder renews it each time, and is replaced soon after it dies.
+        # Each job table has its own, since a worker sees no other: pools of one table share the namespace.
+        role = f"{role}:{self._config.queue_key}"
         return self._registry.elect(role, self._identity.worker_id, 3 * interval_seconds)

@@ -148,7 +148,7 @@ class WorkerPool(Generic[J_co]):
         self._draining = True
         if self._listener is not None:
             self._listener.stop()
-        self._claimer.stop()
+        claims_known = self._claimer.stop(FLUSH_SECONDS)
         waiting = [held for lane in self._lanes for held in lane.take_waiting()]
         self._hand_back(waiting)
         for lane in self._lanes:
@@ -160,8 +160,9 @@ class WorkerPool(Generic[J_co]):
         self._hand_back(running)
         self._finisher.stop(FLUSH_SECONDS)
         self.maintenance.stop(FLUSH_SECONDS)
+        nothing_left = claims_known and self.maintenance.give_back_lost_claims()
         if self._heartbeat is not None:
-            self._heartbeat.stop(FLUSH_SECONDS)
+            self._heartbeat.stop(FLUSH_SECONDS, in_good_order=nothing_left)
         returned = len(waiting) + len(running)
         if returned and self._job_queue is not None:
             self._job_queue.nudge()
@@ -189,9 +190,10 @@ class WorkerPool(Generic[J_co]):
             self.identity,
             self._sink,
             ClaimerDuties(
-                may_claim=self._may_start,
+                may_claim=self._may_claim,
                 on_progress=self._finisher.note_progress,
                 finish=self._finisher.add,
+                claim_failed=self._note_failed_claim,
                 nudge=self._job_queue.nudge if self._job_queue else lambda: None,
                 set_room=self._listener.set_room if self._listener else lambda room: None,
             ),
@@ -206,8 +208,15 @@ class WorkerPool(Generic[J_co]):
             burst=self._burst,
         )
 
-    def _may_start(self) -> bool:
+    def _may_claim(self) -> bool:
         return not self._draining and (self._heartbeat is None or self._heartbeat.is_current())
+
+    def _may_start(self, held: HeldJob) -> bool:
+        # What was claimed under an id that was declared dead since then is already someone else's.
+        return self._may_claim() and held.context.claim.worker_id == self.identity.worker_id
+
+    def _note_failed_claim(self) -> None:
+        self.maintenance.expect_lost_claims()
 
     def _wake_claimer(self) -> None:
         self._claimer.wake()

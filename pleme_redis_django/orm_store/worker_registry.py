@@ -50,7 +50,7 @@ class OrmWorkerRegistry:
             return self._elect(role, worker_id, timedelta(seconds=term_seconds))
 
     def _insert(self, worker: WorkerDescription) -> None:
-        self._workers().create(
+        row = WorkerProcess(
             id=worker.worker_id,
             pool=worker.pool,
             host=worker.host,
@@ -60,6 +60,8 @@ class OrmWorkerRegistry:
             slots=worker.slots,
             release=worker.release[:100],
         )
+        # A repeated call whose first reply was lost finds its own row, and that is all right.
+        self._workers().bulk_create([row], ignore_conflicts=True)
 
     def _sweep(self, lease_seconds: float) -> list[str]:
         silent = Now() - timedelta(seconds=lease_seconds)
