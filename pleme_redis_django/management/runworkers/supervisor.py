@@ -7,6 +7,7 @@ on its standard input closes, so that it never outlives its supervisor for long.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import selectors
@@ -108,6 +109,7 @@ class Supervisor:
         report_write = -1
         if self._progress is not None:
             place.report_fd, report_write = os.pipe()
+            os.set_blocking(place.report_fd, False)
             self._selector.register(place.report_fd, selectors.EVENT_READ, place)
             arguments += ["--report-fd", str(report_write)]
         place.process = subprocess.Popen(  # noqa: S603 - our own command line
@@ -125,11 +127,19 @@ class Supervisor:
                 continue
             if not data:
                 self._close_report(key.data)
-            elif self._progress is not None:
-                self._progress.note(key.data.worker_id, data)
+            else:
+                self._note_report(key.data, data)
+
+    def _note_report(self, place: Place, data: bytes) -> None:
+        if self._progress is not None:
+            self._progress.note(place.worker_id, data)
 
     def _close_report(self, place: Place) -> None:
         if place.report_fd is not None:
+            # What a child wrote last may come after the look that saw its end.
+            with contextlib.suppress(BlockingIOError):
+                while data := os.read(place.report_fd, 4096):
+                    self._note_report(place, data)
             self._selector.unregister(place.report_fd)
             os.close(place.report_fd)
             place.report_fd = None
@@ -144,6 +154,9 @@ class Supervisor:
                 self._note_exit(place, code)
 
     def _note_exit(self, place: Place, code: int) -> None:
+        if code == -signal.SIGTERM:
+            # A child handles SIGTERM from before its first claim on: this one had nothing to hand back.
+            code = EXIT_OK
         if code in _GOOD_EXITS and (self._stopping or self._burst):
             place.exit_code = code
             return
