@@ -7,6 +7,7 @@ calls once it has started them: pytest-django reads the settings before any conf
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -34,6 +35,7 @@ INSTALLED_APPS = [
     "tests.workload",
     "example_project.shop",
     "example_project.demo",
+    "tests.faults",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -81,6 +83,8 @@ PLEME_REDIS: dict[str, Any] = {
         },
     },
 }
+# How a test gives the processes that it starts other settings than its own.
+PLEME_REDIS_OVERRIDES: dict[str, Any] = json.loads(os.environ.get("PLEME_REDIS_OVERRIDES", "{}"))
 
 
 def use_servers(*, database_url: str, redis_url: str, sqlite_path: str) -> None:
@@ -98,3 +102,4 @@ use_servers(
     redis_url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
     sqlite_path=os.environ.get("SQLITE_PATH", "tests.sqlite3"),
 )
+PLEME_REDIS.update(PLEME_REDIS_OVERRIDES)

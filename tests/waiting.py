@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 DEADLINE_SECONDS = 20.0
+PROCESS_DEADLINE_SECONDS = 30.0
 INTERVAL_SECONDS = 0.01
 
 
@@ -24,3 +28,22 @@ async def await_until(condition: Callable[[], object], what: str = "the conditio
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come true in {DEADLINE_SECONDS:.0f} s"
         await asyncio.sleep(INTERVAL_SECONDS)
+
+
+def wait_for(
+    look: Callable[[], T],
+    what: str,
+    *,
+    deadline_seconds: float = PROCESS_DEADLINE_SECONDS,
+    details: Callable[[], str] = lambda: "",
+) -> T:
+    """Return the first true value that ``look()`` returns; fail at the deadline with ``details()``.
+
+    For what another process does: its output says why it did not.
+    """
+    deadline = time.monotonic() + deadline_seconds
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {deadline_seconds:.0f} s: {what}\n{details()}")
+        time.sleep(INTERVAL_SECONDS)
+    return found

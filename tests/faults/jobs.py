@@ -1,0 +1,89 @@
+"""Jobs that leave effects behind, wait to be let go, and kill their own process at a chosen moment."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from asgiref.sync import sync_to_async
+
+from pleme_redis_django import JobContext, job
+from tests.faults.effects import leave
+
+LONGEST_WAIT_SECONDS = 120.0
+_LOOK_EVERY_SECONDS = 0.01
+MANY_RETRIES = 1_000
+
+
+@job(max_retries=MANY_RETRIES, base_retry_delay=0)
+def record(ctx: JobContext, seconds: float = 0.0) -> int:
+    """Leave an effect at the start and at the end of ``seconds`` of work."""
+    leave(ctx, "begin")
+    time.sleep(seconds)
+    leave(ctx, "end")
+    return ctx.attempt
+
+
+@job(max_retries=MANY_RETRIES, base_retry_delay=0)
+async def record_async(ctx: JobContext, seconds: float = 0.0) -> int:
+    """Do as ``record`` does, in the event loop."""
+    await sync_to_async(leave)(ctx, "begin")
+    await asyncio.sleep(seconds)
+    await sync_to_async(leave)(ctx, "end")
+    return ctx.attempt
+
+
+@job(max_retries=MANY_RETRIES, base_retry_delay=0)
+def wait_for_file(ctx: JobContext, path: str) -> int:
+    """Run until ``path`` exists."""
+    leave(ctx, "begin")
+    _wait_for(Path(path))
+    leave(ctx, "end")
+    return ctx.attempt
+
+
+@job(max_retries=MANY_RETRIES, base_retry_delay=0)
+async def wait_for_file_async(ctx: JobContext, path: str) -> int:
+    """Run until ``path`` exists, as a coroutine whose waiting blocks a thread."""
+    await sync_to_async(leave)(ctx, "begin")
+    await sync_to_async(_wait_for)(Path(path))
+    await sync_to_async(leave)(ctx, "end")
+    return ctx.attempt
+
+
+@job(max_retries=1, base_retry_delay=0)
+def kill_own_process(ctx: JobContext, path: str = "") -> None:
+    """Die with the whole process, every time; once ``path`` exists, when there is one."""
+    leave(ctx, "begin")
+    if path:
+        _wait_for(Path(path))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job(max_retries=MANY_RETRIES, base_retry_delay=0)
+def kill_own_process_once(ctx: JobContext, path: str) -> int:
+    """Die with the whole process in the middle of the work, the first time only."""
+    leave(ctx, "begin")
+    marker = Path(path)
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    leave(ctx, "end")
+    return ctx.attempt
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + LONGEST_WAIT_SECONDS
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path} did not appear")
+        time.sleep(_LOOK_EVERY_SECONDS)
+
+
+# Modules that a test wants a worker process to have imported, such as one that it will change.
+for _name in filter(None, os.environ.get("FAULT_IMPORTS", "").split(",")):
+    importlib.import_module(_name)
