@@ -43,7 +43,7 @@ def new_job_id() -> uuid.UUID:
 
 
 # Names of the indexes and the constraint without which claims are slow and unique jobs are not.
-READY_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "solo", "due", "run"
+READY_INDEX, QUEUE_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "queue", "solo", "due", "run"
 SLOT_CONSTRAINT = "slot"
 _NAMED = "%(app_label)s_%(class)s_"
 
@@ -62,6 +62,15 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
             F("id"),
             condition=Q(status="QUEUED", deleted_at=None, crash_count=0),
             name=prefix + READY_INDEX,
+        ),
+        # For a pool of one queue: without it a claim reads past the backlog of every other queue.
+        models.Index(
+            F("queue_name"),
+            F("priority").desc(),
+            F("run_after"),
+            F("id"),
+            condition=Q(status="QUEUED", deleted_at=None, crash_count=0),
+            name=prefix + QUEUE_INDEX,
         ),
         models.Index(
             fields=["run_after"],

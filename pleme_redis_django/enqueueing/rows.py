@@ -63,7 +63,7 @@ def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> R
         priority=definition.priority
         if options.priority is None
         else checked_priority(options.priority, EnqueueError),
-        run_after=_run_after(options.run_after),
+        run_after=checked_run_after(options.run_after),
         max_retries=_max_retries(next(value for value in retries if value is not None)),
         configuration=(
             None if definition.base_retry_delay is None else {"base_retry_delay": definition.base_retry_delay}
@@ -75,13 +75,7 @@ def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> R
 
 def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:
     """Return a row for these parameters. Raises InvalidParameters when JSON cannot hold them."""
-    try:
-        text = to_json(parameters, max_bytes=get_settings().max_parameters_bytes)
-    except NotJson as error:
-        raise InvalidParameters(
-            f"The parameters of {template.job_type} are refused: {error}. Accepted: what JSON gives back unchanged "
-            "(text, numbers, true, false, null, lists, and dicts with text keys)."
-        ) from None
+    text = checked_parameters_json(template.job_type, parameters)
     slot = None
     if template.uniqueness is not None:
         key = parameters_key(parameters) if template.unique_key is None else template.unique_key
@@ -97,6 +91,17 @@ def enqueued_product(product: str | None) -> str:
     return resolve_product(product)
 
 
+def checked_parameters_json(job_type: str, parameters: object) -> str:
+    """Return the parameters as JSON text. Raises InvalidParameters when JSON does not keep them."""
+    try:
+        return to_json(parameters, max_bytes=get_settings().max_parameters_bytes)
+    except NotJson as error:
+        raise InvalidParameters(
+            f"The parameters of {job_type} are refused: {error}. Accepted: what JSON gives back unchanged "
+            "(text, numbers, true, false, null, lists, and dicts with text keys)."
+        ) from None
+
+
 def _queue_name(name: str) -> str:
     try:
         return validate_queue_name(name)
@@ -104,7 +109,8 @@ def _queue_name(name: str) -> str:
         raise EnqueueError(str(error)) from None
 
 
-def _run_after(run_after: object) -> datetime | None:
+def checked_run_after(run_after: object) -> datetime | None:
+    """Return a due time when it is an aware datetime, or None. Raises EnqueueError for anything else."""
     if run_after is None:
         return None
     if not isinstance(run_after, datetime):

@@ -11,6 +11,7 @@ import time
 from types import FrameType
 
 from pleme_redis_django.jobs.events import Event, EventSink, JobEnded, WorkerStopped
+from pleme_redis_django.management.runworkers.database import bound_database_waits
 from pleme_redis_django.management.runworkers.options import EXIT_HANDED_BACK, EXIT_OK, RunOptions
 from pleme_redis_django.wiring import PoolParts, build_pool
 
@@ -50,6 +51,7 @@ class WorkerProcessRun:
     def run(self) -> int:
         """Run until stopped; return the exit code."""
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        bound_database_waits()
         self._listen_to_signals()
         threading.Thread(target=self._watch_lifeline, name="pleme-lifeline", daemon=True).start()
         if self._burst:
