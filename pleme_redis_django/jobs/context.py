@@ -12,6 +12,8 @@ from pleme_redis_django.jobs.job import Job, JobClaim
 from pleme_redis_django.jobs.json_text import storable_text
 
 NOTE_MAX_BYTES = 500
+# A larger count is a mistake, and JavaScript would show another number.
+MAX_COUNT = 2**53
 
 ProgressListener = Callable[["JobContext"], None]
 
@@ -76,8 +78,12 @@ def current_job_context() -> JobContext | None:
 
 
 def _finite(name: str, value: object) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise InvalidParameters(
-            f"progress({name}={value!r}): accepted is a finite number from 0 on, such as a count of items."
-        )
-    return value
+    if type(value) is int and 0 <= value <= MAX_COUNT:
+        return value
+    if isinstance(value, float) and math.isfinite(value) and value >= 0:
+        return value
+    # Python refuses to print the decimal digits of a huge integer.
+    shown = hex(value) if isinstance(value, int) and abs(value) > MAX_COUNT else repr(value)
+    raise InvalidParameters(
+        f"progress({name}={shown[:40]}): accepted is a finite number from 0 on, such as a count of items."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 
 from pleme_redis_django.exceptions import ExecutorError
@@ -13,6 +14,8 @@ from pleme_redis_django.jobs.json_text import storable_text
 
 MESSAGE_MAX_BYTES = 64 * 1024
 TRACEBACK_MAX_BYTES = 64 * 1024
+CODE_MAX_BYTES = 100
+CLASS_MAX_BYTES = 300
 _TRACEBACK_MAX_FRAMES = 60
 
 # Wrong input stays wrong: named by text, because the engine imports neither library.
@@ -26,7 +29,7 @@ def failure_of(error: BaseException, job_type: str) -> Failure:
     return Failure(
         message=storable_text(_message_of(error), max_bytes=MESSAGE_MAX_BYTES),
         error_code=_code_of(error),
-        exception_class=_class_path(type(error)),
+        exception_class=storable_text(_class_path(type(error)), max_bytes=CLASS_MAX_BYTES),
         traceback=storable_text(_traceback_of(error), max_bytes=TRACEBACK_MAX_BYTES),
         fingerprint=_fingerprint(job_type, error),
     )
@@ -61,14 +64,16 @@ def is_retryable(
 def _message_of(error: BaseException) -> str:
     try:
         return str(error) or type(error).__name__
-    except Exception:
+    except BaseException:
         return f"{type(error).__name__} (its message could not be read)"
 
 
 def _code_of(error: BaseException) -> str:
+    code = type(error).__name__
     if isinstance(error, ExecutorError):
-        return storable_text(str(error.error_code), max_bytes=100)
-    return type(error).__name__
+        with suppress(BaseException):
+            code = str(error.error_code)
+    return storable_text(code, max_bytes=CODE_MAX_BYTES)
 
 
 def _class_path(kind: type[BaseException]) -> str:
@@ -80,7 +85,7 @@ def _traceback_of(error: BaseException) -> str:
         # No source text of locals, and a bound on the frames: a deep recursion has thousands.
         formatted = traceback.TracebackException.from_exception(error, limit=-_TRACEBACK_MAX_FRAMES)
         return "".join(formatted.format())
-    except Exception:
+    except BaseException:
         return f"{_class_path(type(error))} (its traceback could not be formatted)"
 
 

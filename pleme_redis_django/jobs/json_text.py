@@ -56,7 +56,8 @@ def from_json(text: str) -> Any:
 
 def storable_text(text: str, *, max_bytes: int) -> str:
     """Return ``text`` without NULs and lone surrogates, cut to ``max_bytes`` in UTF-8 with a mark."""
-    text = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text[:max_bytes])
+    # One character more than may stay, so that a text which is too long shows.
+    text = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text[: max_bytes + 1])
     encoded = text.encode()
     if len(encoded) <= max_bytes:
         return text
