@@ -17,6 +17,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 NAME_MAX_LENGTH = 200
+MAX_RETRIES = 1_000
+DAY_SECONDS = 86_400
 CONTEXT_PARAMETER = "ctx"
 
 
@@ -182,14 +184,14 @@ def definition_of(
         parameters = parameters[1:]
     _check_parameters(function, parameters)
     return JobDefinition(
-        name=_checked_name(name or f"{function.__module__}.{function.__qualname__}"),
+        name=_checked_name(f"{function.__module__}.{function.__qualname__}" if name is None else name),
         function=function,
         queue_name=_checked_queue_name(queue_name),
         priority=checked_priority(priority, InvalidJobDefinition),
-        max_retries=_checked_count("max_retries", max_retries),
-        base_retry_delay=_checked_count("base_retry_delay", base_retry_delay),
-        retry_on=tuple(retry_on),
-        no_retry_on=tuple(no_retry_on),
+        max_retries=_checked_number("max_retries", max_retries, (int,), MAX_RETRIES),
+        base_retry_delay=_checked_number("base_retry_delay", base_retry_delay, (int, float), DAY_SECONDS),
+        retry_on=_checked_errors("retry_on", retry_on),
+        no_retry_on=_checked_errors("no_retry_on", no_retry_on),
         unique=as_uniqueness(unique),
         takes_context=takes_context,
         is_async=inspect.iscoroutinefunction(function),
@@ -262,7 +264,17 @@ def _checked_queue_name(queue_name: object) -> str:
         raise InvalidJobDefinition(str(error)) from None
 
 
-def _checked_count(field: str, value: Any) -> Any:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0):
+def _checked_number(field: str, value: Any, kinds: tuple[type, ...], high: int) -> Any:
+    if value is None or (type(value) in kinds and 0 <= value <= high):
         return value
-    raise InvalidJobDefinition(f"{field} is {value!r}. Accepted: a number from 0 on, or None for the pool's.")
+    noun = "a number" if float in kinds else "a whole number"
+    raise InvalidJobDefinition(
+        f"{field} is {value!r}. Accepted: {noun} from 0 to {high:,}, or None for the pool's."
+    )
+
+
+def _checked_errors(field: str, kinds: object) -> tuple[type[BaseException], ...]:
+    listed = tuple(kinds) if isinstance(kinds, Iterable) else (kinds,)
+    if all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in listed):
+        return listed
+    raise InvalidJobDefinition(f"{field} is {kinds!r}. Accepted: an exception class, or a list of them.")

@@ -75,8 +75,11 @@ class RegistryExecutor:
     def retry_rules(
         self, job_type: str
     ) -> tuple[tuple[type[BaseException], ...], tuple[type[BaseException], ...]]:
-        """Return the ``retry_on`` and ``no_retry_on`` of a type."""
-        definition = self._registry.get(job_type)
+        """Return the ``retry_on`` and ``no_retry_on`` of a type; an unknown one has none."""
+        try:
+            definition = self._registry.get(job_type)
+        except UnknownJobType:
+            return (), ()
         return definition.retry_on, definition.no_retry_on
 
 
