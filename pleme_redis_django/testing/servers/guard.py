@@ -9,6 +9,7 @@ when the *thread* that forked ends, and is cleared when the server changes its u
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -22,10 +23,14 @@ STOP_TIMEOUT_SECONDS = 10
 
 def main() -> int:
     lines = _Lines(0)
-    order: dict[str, Any] = json.loads(lines.read())
+    if not (line := lines.read()):
+        return 0  # The parent was killed before it could ask for anything.
+    order: dict[str, Any] = json.loads(line)
     # No shell, and the command comes from our own parent.
     server = subprocess.Popen(order["command"], stdin=subprocess.DEVNULL, stdout=2, **order["user"])  # noqa: S603
-    os.write(1, b"%d\n" % server.pid)
+    # A parent that was killed just now reads no answer; its end is then seen by _obey.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, b"%d\n" % server.pid)
     parent_is_gone = threading.Event()
     threading.Thread(target=_obey, args=(lines, server, order, parent_is_gone), daemon=True).start()
     code = server.wait()

@@ -7,8 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -17,6 +16,7 @@ import redis
 
 from pleme_redis_django.exceptions import ServerUnavailable
 from pleme_redis_django.testing.servers import PostgresServer, RedisServer
+from tests.waiting import wait_until
 
 DEADLINE_SECONDS = 20
 
@@ -168,10 +168,3 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "The condition did not come true in time."
-        time.sleep(0.01)
