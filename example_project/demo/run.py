@@ -11,7 +11,7 @@ from example_project.demo.live_view import LiveView
 from example_project.demo.report import Run, problems, summary
 from example_project.demo.stage import Stage
 from example_project.demo.steps import Steps
-from example_project.demo.work import Amounts, enqueue_follow_ups, enqueue_import
+from example_project.demo.work import Amounts, Customers, enqueue_follow_ups, enqueue_import
 from pleme_redis_django import Job
 
 REDRAW_SECONDS = 0.5
@@ -45,11 +45,14 @@ def run_until_interrupted(out: TextIO, amounts: Amounts, *, data_folder: Path | 
             run = Run.begin(amounts)
             view = LiveView(out)
             _give_work(run, steps, view, stage, deadline=None)
-            steps.say("          Ctrl-C stops everything.")
-            _watch(view, stage, None, until=lambda: False)
+            steps.say("          Customers keep ordering. Ctrl-C stops everything.")
+            customers = Customers()
+            _watch(view, stage, None, until=lambda: False, meanwhile=customers.come_by)
         except KeyboardInterrupt:
             steps.say("\n          Stopping: the workers finish what they have begun ...")
-    return 0
+            return 0
+        steps.say(f"The workers have ended by themselves. {stage.workers.log_tail()}")
+    return 1
 
 
 def _give_work(run: Run, steps: Steps, view: LiveView, stage: Stage, deadline: float | None) -> None:
@@ -65,11 +68,19 @@ def _has_ended(job: Job) -> bool:
     return job.status not in ("PENDING", "QUEUED", "RUNNING")
 
 
-def _watch(view: LiveView, stage: Stage, deadline: float | None, *, until: Callable[[], bool]) -> None:
+def _watch(
+    view: LiveView,
+    stage: Stage,
+    deadline: float | None,
+    *,
+    until: Callable[[], bool],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Draw until the condition holds, the time is up, or the workers have ended by themselves."""
     while not until() and stage.workers.is_running():
         if deadline is not None and time.monotonic() > deadline:
             break
+        meanwhile()
         view.draw()
         time.sleep(REDRAW_SECONDS)
     view.draw()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+import time
 
 from example_project.shop.jobs import (
     check_mail_server,
@@ -12,6 +14,7 @@ from example_project.shop.jobs import (
     import_catalog,
     index_item,
     print_label,
+    take_orders,
 )
 from example_project.shop.models import CatalogItem, Order
 from pleme_redis_django import Job
@@ -48,3 +51,21 @@ def enqueue_follow_ups(amounts: Amounts, tag: str) -> int:
         crash_the_worker_once.enqueue(name=f"crash {tag}"),
     ]
     return len(jobs)
+
+
+class Customers:
+    """Keep the shop busy after the first rush: some orders and thumbnails every few seconds."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._chance = random.Random(1)  # noqa: S311 - made-up customers, no secret
+
+    def come_by(self) -> None:
+        """Enqueue the next orders when it is time."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._chance.uniform(1, 4)
+        take_orders.enqueue(count=self._chance.randint(1, 5), seed=Order.objects.count() + 1)
+        not_drawn = CatalogItem.objects.filter(thumbnail=None).order_by("-elevation_feet")
+        for code in not_drawn.values_list("code", flat=True)[: self._chance.randint(0, 6)]:
+            draw_thumbnail.enqueue(code)

@@ -67,7 +67,8 @@ def test_demo_once_does_all_its_work(demo_environment: dict[str, str]) -> None:
 
 
 @pytest.mark.process
-def test_interrupted_demo_leaves_nothing_running(demo: subprocess.Popen[str]) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_demo_leaves_nothing_running(demo: subprocess.Popen[str], signum: signal.Signals) -> None:
     assert demo.stdout
     lines = []
     for line in demo.stdout:
@@ -83,9 +84,9 @@ def test_interrupted_demo_leaves_nothing_running(demo: subprocess.Popen[str]) ->
 
     children = psutil.Process(demo.pid).children(recursive=True)
     assert len(children) > 8  # guards, PostgreSQL, Redis, web, supervisor, workers
-    demo.send_signal(signal.SIGINT)
-    rest = demo.stdout.read()
-    assert demo.wait(DEADLINE_SECONDS) == 0, rest
+    demo.send_signal(signum)
+    rest, _ = demo.communicate(timeout=DEADLINE_SECONDS)
+    assert demo.returncode == 0, rest
     assert psutil.wait_procs(children, timeout=DEADLINE_SECONDS)[1] == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -37,6 +38,9 @@ class Command(BaseCommand):
         parser.add_argument("--data-folder", type=Path, help="keep the database there between runs")
 
     def handle(self, **options: Any) -> None:
+        # A shell starts background jobs with SIGINT ignored; and `kill` has to drain like Ctrl-C.
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.default_int_handler)
         amounts = Amounts(orders=options["orders"])
         folder = options["data_folder"].resolve() if options["data_folder"] else None
         try:

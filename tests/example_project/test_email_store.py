@@ -1,0 +1,63 @@
+"""The hand-written store keeps the contract of job stores."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db.models import DateTimeField, F
+from django.db.models.functions import Now
+
+from example_project.shop.email_store import EmailJobStore
+from example_project.shop.models import EmailJob
+from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.testing import MemoryJobStore, NewJob
+from pleme_redis_django.testing.store_contract import ConcurrencyTests, OneThreadTests, StoreSubject
+
+
+class EmailSubject(StoreSubject):
+    # A store of the eleven methods only.
+    claims_by_selection = False
+    knows_suspects = False
+    finishes_in_batches = False
+
+    def make_store(self) -> EmailJobStore:
+        return EmailJobStore()
+
+    def add_job(self, new: NewJob) -> UUID:
+        job: EmailJob = EmailJob.objects.create(
+            job_type=new.job_type,
+            parameters=dict(new.parameters),
+            max_retries=new.max_retries,
+            queue_name=new.queue_name,
+            product=new.product,
+            priority=new.priority,
+        )
+        return job.id
+
+    def delete_job(self, job_id: UUID) -> None:
+        EmailJob.objects.filter(id=job_id).update(deleted_at=Now())
+
+    def pass_time(self, seconds: float) -> None:
+        """The clock is the database's, so every stored time goes back instead."""
+        times = [field.name for field in EmailJob._meta.concrete_fields if isinstance(field, DateTimeField)]
+        earlier: dict[str, Any] = {name: F(name) - timedelta(seconds=seconds) for name in times}
+        EmailJob.objects.update(**earlier)
+
+
+@pytest.mark.django_db
+class TestEmailJobStore(EmailSubject, OneThreadTests):
+    pass
+
+
+@pytest.mark.django_db(transaction=True)
+class TestThreadsOfEmailJobStore(EmailSubject, ConcurrencyTests):
+    pass
+
+
+def test_the_store_inherits_from_the_protocol_alone() -> None:
+    assert JobStore in EmailJobStore.__mro__
+    assert OrmJobStore not in EmailJobStore.__mro__ and MemoryJobStore not in EmailJobStore.__mro__
