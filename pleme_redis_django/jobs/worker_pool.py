@@ -158,11 +158,13 @@ class WorkerPool(Generic[J_co]):
         for held in running:
             held.handed_back = True
         self._hand_back(running)
-        self._finisher.stop(FLUSH_SECONDS)
-        self.maintenance.stop(FLUSH_SECONDS)
+        # All of them together, for a database that does not answer holds each of them up.
+        flush_until = time.monotonic() + FLUSH_SECONDS
+        self._finisher.stop(FLUSH_SECONDS / 2)
+        self.maintenance.stop(max(flush_until - time.monotonic(), 0))
         nothing_left = claims_known and self.maintenance.give_back_lost_claims()
         if self._heartbeat is not None:
-            self._heartbeat.stop(FLUSH_SECONDS, in_good_order=nothing_left)
+            self._heartbeat.stop(max(flush_until - time.monotonic(), 0), in_good_order=nothing_left)
         returned = len(waiting) + len(running)
         if returned and self._job_queue is not None:
             self._job_queue.nudge()
