@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.database_proxy import DatabaseProxy
 from tests.faults.effects import effects_recorded
 from tests.worker_processes import SHORT_LEASES, WorkerProcesses
 
@@ -56,3 +57,11 @@ def effects(transactional_db: None) -> Iterator[None]:
     """The tables of effects and of status changes, for the test."""
     with effects_recorded():
         yield
+
+
+@pytest.fixture
+def database_proxy(process_environment: dict[str, str]) -> Iterator[DatabaseProxy]:
+    """A proxy in front of the test's database."""
+    proxy = DatabaseProxy(process_environment["DATABASE_URL"])
+    yield proxy
+    proxy.close()

@@ -1,0 +1,124 @@
+"""DatabaseProxy: a TCP proxy in front of PostgreSQL that stalls, and loses the reply to a chosen COMMIT."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+_COMMIT = b"COMMIT\x00"
+_LONGEST_MARKER = 200
+
+
+class DatabaseProxy:
+    """Forwards bytes between workers and the server, in a thread for each direction."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._parameters = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open = threading.Event()
+        self._open.set()
+        self._closing = False
+        self._marker: bytes | None = None
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self.replies_lost = 0
+        self._acceptor = threading.Thread(target=self._accept, name="database-proxy", daemon=True)
+        self._acceptor.start()
+
+    def environment(self) -> dict[str, str]:
+        """Return what makes a process connect through this proxy."""
+        port = self._listener.getsockname()[1]
+        through = {**self._parameters, "host": "127.0.0.1", "port": str(port), "sslmode": "disable"}
+        return {"DATABASE_URL": make_conninfo(**through)}
+
+    def stall(self) -> None:
+        """Forward nothing any more, and keep the connections open: a network that swallows packets."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        """Forward again what has been waiting."""
+        self._open.set()
+
+    def lose_reply_to_commit_after(self, marker: bytes) -> None:
+        """Cut the next connection that commits after having sent ``marker``, once the server has committed."""
+        with self._lock:
+            self._marker = marker
+
+    def close(self) -> None:
+        """Cut every connection."""
+        self._closing = True
+        self._open.set()
+        self._listener.close()
+        for one in self._sockets:
+            _cut(one)
+
+    def _accept(self) -> None:
+        while not self._closing:
+            try:
+                client, _address = self._listener.accept()
+                server = self._connect()
+            except OSError:
+                return
+            self._sockets += [client, server]
+            connection = _Connection(client, server)
+            for pump in (self._to_server, self._to_client):
+                threading.Thread(target=pump, args=(connection,), daemon=True).start()
+
+    def _connect(self) -> socket.socket:
+        host, port = self._parameters.get("host", ""), int(self._parameters.get("port", "5432"))
+        if host.startswith("/"):
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(f"{host}/.s.PGSQL.{port}")
+            return server
+        return socket.create_connection((host or "127.0.0.1", port))
+
+    def _to_server(self, connection: _Connection) -> None:
+        sent = b""
+        with contextlib.suppress(OSError):
+            while data := connection.client.recv(65536):
+                self._open.wait()
+                sent = sent[-_LONGEST_MARKER:] + data
+                if self._marker is not None and self._marker in sent:
+                    connection.marked = True
+                if connection.marked and _COMMIT in sent and self._take_marker():
+                    connection.loses_reply = True
+                connection.server.sendall(data)
+        connection.cut()
+
+    def _to_client(self, connection: _Connection) -> None:
+        with contextlib.suppress(OSError):
+            while data := connection.server.recv(65536):
+                self._open.wait()
+                if connection.loses_reply:
+                    self.replies_lost += 1
+                    break
+                connection.client.sendall(data)
+        connection.cut()
+
+    def _take_marker(self) -> bool:
+        with self._lock:
+            taken, self._marker = self._marker is not None, None
+            return taken
+
+
+class _Connection:
+    """A client's connection and the one to the server that belongs to it."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client = client
+        self.server = server
+        self.marked = False
+        self.loses_reply = False
+
+    def cut(self) -> None:
+        _cut(self.client)
+        _cut(self.server)
+
+
+def _cut(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)
+    connected.close()

@@ -1,0 +1,130 @@
+"""Workers that die, hang, or take their process with them: nothing is lost, and nothing ends twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from pleme_redis_django import Job
+from tests.faults.effects import effects_of, transitions_of
+from tests.faults.jobs import kill_own_process, record, wait_for_file
+from tests.integration.conftest import StartWorkers
+from tests.waiting import wait_for
+from tests.workload.jobs import noop
+
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("effects")]
+
+# Longer than any deadline here: what happens sooner did not wait for the lease.
+LONG_LEASE = {"heartbeat_seconds": 5, "lease_seconds": 600, "lease_sweep_seconds": 60}
+
+
+def status_of(job: Job) -> str:
+    return str(Job.objects.get(id=job.id).status)
+
+
+def test_a_killed_child_is_replaced_and_its_jobs_run_again_at_once(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    job = wait_for_file.enqueue(str(gate))
+    workers = start_workers(pool=LONG_LEASE)
+    ((_job, _attempt, _worker, pid),) = wait_for(
+        lambda: effects_of("begin"), "it begins", details=workers.output
+    )
+    os.kill(pid, signal.SIGKILL)
+    workers.wait_for_output("was killed by SIGKILL; starting another one.")
+    begins = wait_for(lambda: len(effects_of("begin")) == 2 and effects_of("begin"), "it begins again")
+    assert [(begin[1], begin[3] == pid) for begin in begins] == [(1, True), (2, False)]
+    gate.touch()
+    wait_for(lambda: status_of(job) == "COMPLETED", "it ends", details=workers.output)
+    row = Job.objects.get(id=job.id)
+    assert (row.retry_count, row.crash_count, row.results) == (0, 1, 2)
+
+
+def test_another_host_rescues_the_jobs_of_a_dead_one(start_workers: StartWorkers, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    job = wait_for_file.enqueue(str(gate))
+    first = start_workers()
+    wait_for(lambda: effects_of("begin"), "it begins", details=first.output)
+    second = start_workers()
+    second.wait_for_output("worker started")
+    first.end()
+    gate.touch()
+    wait_for(lambda: status_of(job) == "COMPLETED", "the other host ends it", details=second.output)
+    assert "rescued the jobs of dead workers jobs=1" in second.output()
+    assert transitions_of(job.id) == [
+        ("QUEUED", "RUNNING"),
+        ("RUNNING", "QUEUED"),
+        ("QUEUED", "RUNNING"),
+        ("RUNNING", "COMPLETED"),
+    ]
+
+
+def test_a_zombies_ending_is_refused(start_workers: StartWorkers, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    job = wait_for_file.enqueue(str(gate))
+    first = start_workers()
+    ((_job, _attempt, _worker, zombie),) = wait_for(
+        lambda: effects_of("begin"), "it begins", details=first.output
+    )
+    os.kill(zombie, signal.SIGSTOP)
+    second = start_workers()
+    wait_for(lambda: len(effects_of("begin")) == 2, "it begins elsewhere", details=second.output)
+    os.kill(zombie, signal.SIGCONT)
+    first.wait_for_output("was taken for dead, goes on as a new worker")
+    gate.touch()
+    wait_for(lambda: status_of(job) == "COMPLETED", "it ends", details=second.output)
+    wait_for(lambda: len(effects_of("end")) == 2, "both handlers end", details=first.output)
+    first.wait_for_output("ended too late, its ending was refused")
+    row = Job.objects.get(id=job.id)
+    assert (row.attempt, row.results) == (2, 2)
+    assert [new for _old, new in transitions_of(job.id)].count("COMPLETED") == 1
+    second.signal(signal.SIGTERM)
+    assert second.exit_code() == 0
+    later = noop.enqueue()
+    wait_for(lambda: status_of(later) == "COMPLETED", "the former zombie works on", details=first.output)
+
+
+def test_a_job_that_kills_its_process_fails_alone(start_workers: StartWorkers, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    killer = kill_own_process.enqueue(str(gate))
+    innocents = wait_for_file.enqueue_many({"path": str(gate)} for _ in range(4))
+    workers = start_workers(pool={**LONG_LEASE, "worker_count": 5})
+    wait_for(lambda: len(effects_of("begin")) == 5, "all begin in one process", details=workers.output)
+    gate.touch()
+    wait_for(lambda: status_of(killer) == "FAILED", "the killer fails", details=workers.output)
+    rows = Job.objects.filter(id__in=[job.id for job in innocents])
+    wait_for(
+        lambda: set(rows.values_list("status", flat=True)) == {"COMPLETED"},
+        "the innocent ones end",
+        details=workers.output,
+    )
+    assert set(rows.values_list("retry_count", "crash_count")) == {(0, 1)}
+    dead = Job.objects.get(id=killer.id)
+    assert (dead.retry_count, dead.error_details["error_code"]) == (1, "worker_died")
+    assert "while it ran this job alone" in dead.error_message
+    # Together with the others, then alone, then alone as the one retry that it has.
+    assert [attempt for job_id, attempt, *_ in effects_of("begin") if job_id == killer.id] == [1, 2, 3]
+
+
+def test_workers_that_are_killed_again_and_again_end_every_job_once(start_workers: StartWorkers) -> None:
+    jobs = record.enqueue_many({"seconds": 0.05} for _ in range(60))
+    workers = start_workers("--processes", "2")
+    for kills in range(1, 7):
+        child = wait_for(lambda: effects_of("begin")[-1:], "work goes on", details=workers.output)[0][3]
+        os.kill(child, signal.SIGKILL)
+        workers.wait_for_output("was killed by SIGKILL", times=kills)
+        seen = len(effects_of("begin"))
+        wait_for(
+            lambda seen=seen: len(effects_of("begin")) > seen or not Job.objects.exclude(status="COMPLETED"),
+            "the next job begins",
+            details=workers.output,
+        )
+        if not Job.objects.exclude(status="COMPLETED"):
+            break
+    wait_for(lambda: not Job.objects.exclude(status="COMPLETED"), "all end", details=workers.output)
+    for job in jobs:
+        assert [new for _old, new in transitions_of(job.id)].count("COMPLETED") == 1
