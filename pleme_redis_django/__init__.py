@@ -56,6 +56,7 @@ __version__ = "0.1.0.dev0"
 
 _MODULE_OF = {
     "AbstractJob": "models",
+    "CacheManager": "redis_state.cache",
     "ExecutionFailed": "exceptions",
     "ExecutorError": "exceptions",
     "InvalidParameters": "exceptions",
@@ -78,10 +79,12 @@ _MODULE_OF = {
     "RedisUnavailable": "exceptions",
     "StoreError": "exceptions",
     "TypingManager": "redis_state.typing_indicators",
+    "Uncached": "redis_state.cache",
     "WorkerPool": "jobs.worker_pool",
     "WorkerPoolConfig": "jobs.worker_pool_config",
     "aenqueue": "enqueueing",
     "aenqueue_many": "enqueueing",
+    "cached": "redis_state.cache",
     "current_job_context": "jobs.context",
     "enqueue": "enqueueing",
     "enqueue_many": "enqueueing",

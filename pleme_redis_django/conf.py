@@ -39,6 +39,9 @@ class Settings:
     cache_alias: str = "default"
     """The Django cache behind CacheManager."""
 
+    cache_max_value_bytes: int = 1024 * KIB
+    """Size limit of one cached value as JSON, in bytes (1 to 64 MiB)."""
+
     database: str = "default"
     """Alias of the database that holds the job tables."""
 
@@ -147,6 +150,7 @@ _CHECKS: dict[str, _Check] = {
     "product": _optional_product,
     "product_resolver": _optional_text,
     "cache_alias": _text,
+    "cache_max_value_bytes": _whole_number(1, 64 * KIB * KIB),
     "database": _text,
     "pools": _named_mappings,
     "channels": _mapping,

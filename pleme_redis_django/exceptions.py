@@ -163,6 +163,26 @@ class FenceFieldMissing(PlemeError, TypeError):
     """The model of a fenced write has no 64-bit integer field to keep the last fence in."""
 
 
+# Cache
+
+
+class UncacheableValue(PlemeError, TypeError):
+    """A value is of a type that would not come back from the cache equal and of the same type."""
+
+
+class ValueTooLarge(PlemeError, ValueError):
+    """A value is larger than ``PLEME_REDIS["CACHE_MAX_VALUE_BYTES"]``; nothing was stored."""
+
+    def __init__(self, message: str, *, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(message)
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class NotACounter(PlemeError, ValueError):
+    """``incr`` met an entry that is missing, is no whole number, carries tags, or would reach 2^53."""
+
+
 # Testing
 
 

@@ -53,8 +53,11 @@ PUBLISHING = Profile(name="publishing", connect_timeout_seconds=2, read_timeout_
 LOCKS = Profile(name="locks", connect_timeout_seconds=2, read_timeout_seconds=3, retries=0)
 """Lock scripts. The caller makes the one retry: its deadline counts from the request that was answered."""
 
-LOCK_WAITS = Profile(name="lock-waits", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1)
-"""BLPOP on a lock's wake key, for 2 s at most: an answer that is 3 s late means an outage.
+CACHE = Profile(name="cache", connect_timeout_seconds=1, read_timeout_seconds=2, retries=1)
+"""Cache commands: a cache that needs longer than what it saves is as good as away."""
+
+WAITS = Profile(name="waits", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1)
+"""BLPOP on a wake key, for 2 s at most: an answer that is 3 s late means an outage.
 
 The retry may lose a wake-up, which costs its waiter two seconds at most."""
 
@@ -67,21 +70,22 @@ LISTENING = Profile(
 """The bus of an event loop. RESP2: redis-py writes every RESP3 push into a debug message first."""
 
 
-def redis_client(profile: Profile = COMMANDS) -> redis.Redis:
+def redis_client(profile: Profile = COMMANDS, url: str | None = None) -> redis.Redis:
     """Return this process's sync client for ``profile`` (thread-safe, connects on first use).
 
-    Raises RedisNotConfigured when ``PLEME_REDIS["URL"]`` is None.
+    ``url`` is another server than the settings' (the cache's). Raises RedisNotConfigured when
+    ``PLEME_REDIS["URL"]`` is None.
     """
-    return _sync_client(_url(), profile)
+    return _sync_client(url or _url(), profile)
 
 
-def async_redis_client(profile: Profile = COMMANDS) -> redis.asyncio.Redis:
+def async_redis_client(profile: Profile = COMMANDS, url: str | None = None) -> redis.asyncio.Redis:
     """Return the running event loop's client for ``profile``; connections never cross loops.
 
     Raises RedisNotConfigured when ``PLEME_REDIS["URL"]`` is None, RuntimeError outside a loop.
     """
     clients = _async_clients.setdefault(asyncio.get_running_loop(), {})
-    key = (_url(), profile)
+    key = (url or _url(), profile)
     if key not in clients:
         clients[key] = redis.asyncio.Redis.from_url(key[0], **_options(key[0], profile, AsyncRetry))
     return clients[key]

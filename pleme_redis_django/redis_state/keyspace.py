@@ -158,3 +158,43 @@ def held_locks_pattern(product: str) -> str:
 def lock_digest_of(key: str) -> str:
     """Return the name digest in a lock's key, as ``held_locks_pattern`` finds it."""
     return key.rpartition("}")[0].rpartition(":")[2]
+
+
+# The cache. These are keys of a Django cache alias, which puts its KEY_PREFIX and version in front;
+# one tag per product, so that a read and its generation are one MGET.
+
+
+def cache_entry(product: str, key: str) -> str:
+    """STRING, the envelope of a value; TTL of the entry and its grace."""
+    return f"{PREFIX}:{{{product}}}:cache:{digest(key)}"
+
+
+class CacheBuildKeys(NamedTuple):
+    """The keys of one entry's builds."""
+
+    lease: str
+    """STRING, the token of who builds; TTL of the build."""
+    waiters: str
+    """STRING, how many wait; TTL of the build."""
+    wake: str
+    """LIST of wake-ups; TTL 1 s."""
+
+
+def cache_build_keys(entry: str) -> CacheBuildKeys:
+    """Return the keys of the builds of an entry that is known by its key."""
+    return CacheBuildKeys(f"{entry}:lease", f"{entry}:waiters", f"{entry}:wake")
+
+
+def cache_generation(product: str) -> str:
+    """STRING of 8 random bytes; entries of another generation are misses. TTL 31 days, renewed by writes."""
+    return f"{PREFIX}:{{{product}}}:cache:generation"
+
+
+def cache_tag(product: str, tag_digest: str) -> str:
+    """STRING of 8 random bytes, the generation of a tag; TTL 31 days, renewed by writes."""
+    return f"{PREFIX}:{{{product}}}:cache:tag:{tag_digest}"
+
+
+def cache_counters(product: str) -> str:
+    """HASH hits, misses, writes, bytes_read, bytes_written -> count; no TTL, one for a product."""
+    return f"{PREFIX}:{{{product}}}:cache:counters"

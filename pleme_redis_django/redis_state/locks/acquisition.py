@@ -18,7 +18,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from pleme_redis_django.exceptions import LockBusy, RedisUnavailable
 from pleme_redis_django.redis_state.cancellation import blocking, cancellations, to_its_end
-from pleme_redis_django.redis_state.connections import LOCK_WAITS, async_redis_client, redis_client
+from pleme_redis_django.redis_state.connections import WAITS, async_redis_client, redis_client
 from pleme_redis_django.redis_state.locks.claims import Busy, Claim
 from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.guard import Guard
@@ -73,7 +73,7 @@ class Acquisition(Generic[G]):
         while isinstance(outcome := self._try(claim, will_wait=True), Busy):
             block_seconds = self._block_seconds(claim, outcome, give_up_at)
             with outages_as_unavailable():
-                redis_client(LOCK_WAITS).blpop([claim.wake_key], timeout=block_seconds)
+                redis_client(WAITS).blpop([claim.wake_key], timeout=block_seconds)
         return outcome
 
     async def aacquire(self) -> G:
@@ -83,7 +83,7 @@ class Acquisition(Generic[G]):
         while isinstance(outcome := await self._atry(claim, will_wait=True), Busy):
             block_seconds = self._block_seconds(claim, outcome, give_up_at)
             with outages_as_unavailable():
-                await blocking(async_redis_client(LOCK_WAITS).blpop([claim.wake_key], timeout=block_seconds))
+                await blocking(async_redis_client(WAITS).blpop([claim.wake_key], timeout=block_seconds))
         return outcome
 
     def __enter__(self) -> G:

@@ -1,0 +1,250 @@
+"""CacheManager: the cache of one product, on a Django cache alias."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from django.core.cache import caches
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+
+from pleme_redis_django.conf import get_settings, resolve_product
+from pleme_redis_django.redis_state.cache import limits
+from pleme_redis_django.redis_state.cache.counters import CacheStats, counts_of
+from pleme_redis_django.redis_state.cache.driving import arun, run
+from pleme_redis_django.redis_state.cache.limits import Recipe, tag_digests, timeout_ms
+from pleme_redis_django.redis_state.cache.operations import Operations
+from pleme_redis_django.redis_state.cache.stores import store_of
+
+Builder = Callable[[], Any] | Callable[[], Awaitable[Any]]
+
+
+class CacheManager:
+    """One product's entries in a Django cache; another product's never meet them.
+
+    Values are typed JSON (see ``codec.py``), never pickles. ``timeout`` is in seconds, 0.001 to 30
+    days; left out, it is the alias's TIMEOUT. ``product`` and ``alias`` may be left out where the
+    settings name them. Reads and writes do without a Redis that is away; what removes entries raises
+    RedisUnavailable. Each method has an async twin with the prefix ``a``.
+    """
+
+    def __init__(self, product: str | None = None, *, alias: str | None = None) -> None:
+        settings = get_settings()
+        self.product = resolve_product(product)
+        self.alias = alias or settings.cache_alias
+        self._store = store_of(self.alias)
+        self._do = Operations(
+            self.product, counts_of(self.alias, self.product), settings.cache_max_value_bytes
+        )
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of ``key``, or ``default``; one round trip, a second for an entry with tags."""
+        return run(self._do.get(key, default), self._store)
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        """Do what ``get`` does; tasks that ask in the same turn of the event loop share one MGET."""
+        return await arun(self._do.get(key, default), self._store)
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the values that are there, by key; one round trip."""
+        return run(self._do.get_many(keys), self._store)
+
+    async def aget_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        return await arun(self._do.get_many(keys), self._store)
+
+    def set(
+        self, key: str, value: Any, timeout: object = DEFAULT_TIMEOUT, *, tags: Iterable[str] = ()
+    ) -> bool:
+        """Store a value; False when Redis is away. One round trip.
+
+        Raises UncacheableValue for a type that would not come back the same, ValueTooLarge over
+        ``PLEME_REDIS["CACHE_MAX_VALUE_BYTES"]``, InvalidNumber for a timeout of 0, below, or None.
+        """
+        return run(self._do.set(key, value, self._ttl_ms(timeout), tag_digests(tags)), self._store)
+
+    async def aset(
+        self, key: str, value: Any, timeout: object = DEFAULT_TIMEOUT, *, tags: Iterable[str] = ()
+    ) -> bool:
+        return await arun(self._do.set(key, value, self._ttl_ms(timeout), tag_digests(tags)), self._store)
+
+    def set_many(
+        self, values: Mapping[str, Any], timeout: object = DEFAULT_TIMEOUT, *, tags: Iterable[str] = ()
+    ) -> bool:
+        """Store several values; False when Redis is away. Two round trips, however many values."""
+        return run(self._do.set_many(values, self._ttl_ms(timeout), tag_digests(tags)), self._store)
+
+    async def aset_many(
+        self, values: Mapping[str, Any], timeout: object = DEFAULT_TIMEOUT, *, tags: Iterable[str] = ()
+    ) -> bool:
+        return await arun(self._do.set_many(values, self._ttl_ms(timeout), tag_digests(tags)), self._store)
+
+    def delete(self, key: str) -> bool:
+        """Remove an entry; whether there was one. Raises RedisUnavailable: it would be served on."""
+        return bool(run(self._do.delete_many([key]), self._store))
+
+    async def adelete(self, key: str) -> bool:
+        return bool(await arun(self._do.delete_many([key]), self._store))
+
+    def delete_many(self, keys: Iterable[str]) -> int:
+        """Remove entries; how many there were. Raises RedisUnavailable."""
+        return run(self._do.delete_many(keys), self._store)
+
+    async def adelete_many(self, keys: Iterable[str]) -> int:
+        return await arun(self._do.delete_many(keys), self._store)
+
+    def touch(self, key: str, timeout: object = DEFAULT_TIMEOUT) -> bool:
+        """Start an entry's time to live again; False when it is missing. Raises RedisUnavailable."""
+        return run(self._do.touch(key, self._ttl_ms(timeout)), self._store)
+
+    async def atouch(self, key: str, timeout: object = DEFAULT_TIMEOUT) -> bool:
+        return await arun(self._do.touch(key, self._ttl_ms(timeout)), self._store)
+
+    def incr(self, key: str, delta: int = 1) -> int:
+        """Add to a whole number in one atomic step, and return the sum; its time to live stays.
+
+        Raises NotACounter (a ValueError) when there is none, RedisUnavailable when Redis is away, in
+        which case it may or may not have been added.
+        """
+        return run(self._do.increment(key, limits.whole_number(delta)), self._store)
+
+    async def aincr(self, key: str, delta: int = 1) -> int:
+        return await arun(self._do.increment(key, limits.whole_number(delta)), self._store)
+
+    def decr(self, key: str, delta: int = 1) -> int:
+        return self.incr(key, -limits.whole_number(delta))
+
+    async def adecr(self, key: str, delta: int = 1) -> int:
+        return await self.aincr(key, -limits.whole_number(delta))
+
+    def get_or_set(
+        self,
+        key: str,
+        builder: Callable[[], Any],
+        timeout: object = DEFAULT_TIMEOUT,
+        *,
+        tags: Iterable[str] = (),
+        grace: float = 0,
+        none_timeout: float | None = None,
+        beta: float = 1.0,
+        build_seconds: float = 30.0,
+        wait_seconds: float = 30.0,
+    ) -> Any:
+        """Return the value of ``key``; build and store it when it is missing, in one process at a time.
+
+        - ``grace``: for so many seconds after ``timeout`` the stale value is served while one caller
+          builds the next; without it, the others wait to be woken.
+        - ``beta``: readers build the more probably ahead of time, the longer building took and the
+          closer the end is (XFetch); 0: never ahead of time.
+        - ``none_timeout``: for how long a None is kept; None: like any value, 0: not at all.
+        - ``build_seconds``: how long one caller may build before another one may too.
+        - ``wait_seconds``: how long to wait for another builder before building uncached.
+
+        A builder that returns ``Uncached(value)`` has its caller get the value and the cache not. A
+        flush during the build voids what it stores. When Redis is away, every caller builds.
+        """
+        recipe = self._recipe(timeout, tags, grace, none_timeout, beta, build_seconds, wait_seconds)
+        return run(self._do.get_or_set(key, builder, recipe), self._store)
+
+    async def aget_or_set(
+        self,
+        key: str,
+        builder: Builder,
+        timeout: object = DEFAULT_TIMEOUT,
+        *,
+        tags: Iterable[str] = (),
+        grace: float = 0,
+        none_timeout: float | None = None,
+        beta: float = 1.0,
+        build_seconds: float = 30.0,
+        wait_seconds: float = 30.0,
+    ) -> Any:
+        """Do what ``get_or_set`` does; a builder that is no coroutine function runs in a thread."""
+        recipe = self._recipe(timeout, tags, grace, none_timeout, beta, build_seconds, wait_seconds)
+        return await arun(self._do.get_or_set(key, builder, recipe), self._store)
+
+    def get_or_set_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Mapping[str, Any]],
+        timeout: object = DEFAULT_TIMEOUT,
+        *,
+        tags: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        """Return the values of ``keys``; ``loader`` is called once, with those that are missing.
+
+        What it leaves out is left out of the result. Other processes may load the same meanwhile.
+        """
+        steps = self._do.get_or_set_many(keys, loader, self._ttl_ms(timeout), tag_digests(tags))
+        return run(steps, self._store)
+
+    async def aget_or_set_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Any],
+        timeout: object = DEFAULT_TIMEOUT,
+        *,
+        tags: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        steps = self._do.get_or_set_many(keys, loader, self._ttl_ms(timeout), tag_digests(tags))
+        return await arun(steps, self._store)
+
+    def flush_product(self) -> None:
+        """Make every entry of the product a miss, also those that are being built; O(1).
+
+        Raises RedisUnavailable when Redis is away: the entries would be served on.
+        """
+        run(self._do.flush_product(), self._store)
+
+    async def aflush_product(self) -> None:
+        await arun(self._do.flush_product(), self._store)
+
+    def flush_tags(self, *tags: str) -> None:
+        """Make every entry with one of these tags a miss, also those that are being built; O(tags).
+
+        Raises RedisUnavailable when Redis is away.
+        """
+        run(self._do.flush_tags(tag_digests(tags)), self._store)
+
+    async def aflush_tags(self, *tags: str) -> None:
+        await arun(self._do.flush_tags(tag_digests(tags)), self._store)
+
+    def stats(self) -> CacheStats:
+        """Return hits, misses, writes and bytes of the product, of all processes.
+
+        Each process reports every 10 s or 1,000 operations, as part of an operation.
+        """
+        return CacheStats(**run(self._do.stats(), self._store))
+
+    async def astats(self) -> CacheStats:
+        return CacheStats(**await arun(self._do.stats(), self._store))
+
+    def __repr__(self) -> str:
+        return f"CacheManager({self.product!r}, alias={self.alias!r})"
+
+    def _ttl_ms(self, timeout: object) -> int:
+        if timeout is not DEFAULT_TIMEOUT:
+            return timeout_ms(timeout)
+        default = caches[self.alias].default_timeout
+        return timeout_ms(limits.LONGEST_TIMEOUT_SECONDS if default is None else default)
+
+    def _recipe(
+        self,
+        timeout: object,
+        tags: Iterable[str],
+        grace: float,
+        none_timeout: float | None,
+        beta: float,
+        build_seconds: float,
+        wait_seconds: float,
+    ) -> Recipe:
+        in_ms, ttl_ms = limits.milliseconds, self._ttl_ms(timeout)
+        none_ttl_ms = ttl_ms if none_timeout is None else 0 if none_timeout == 0 else timeout_ms(none_timeout)
+        return Recipe(
+            ttl_ms=ttl_ms,
+            none_ttl_ms=none_ttl_ms,
+            grace_ms=in_ms("grace", grace, low=0, high=limits.LONGEST_GRACE_SECONDS),
+            beta=limits.beta(beta),
+            lease_ms=in_ms("build_seconds", build_seconds, low=0.01, high=limits.LONGEST_BUILD_SECONDS),
+            wait_seconds=in_ms("wait_seconds", wait_seconds, low=0, high=limits.LONGEST_BUILD_SECONDS) / 1000,
+            tag_digests=tag_digests(tags),
+        )

@@ -1,0 +1,282 @@
+"""What each cache operation does, step by step, for the sync and the async manager alike.
+
+An operation is a generator: it yields steps, ``(name of a store method, arguments...)`` or
+``("build", builder)``, and is sent their results. ``driving.py`` runs them on either side.
+
+Reads do without a Redis that is away, as if everything were missing; what invalidates raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import random
+import secrets
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, TypeVar
+
+from pleme_redis_django.exceptions import NotACounter, RedisUnavailable
+from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.cache import envelope
+from pleme_redis_django.redis_state.cache.building import EntryKeys, Opening, Todo
+from pleme_redis_django.redis_state.cache.counters import Counts
+from pleme_redis_django.redis_state.cache.limits import Recipe, Uncached, packed, validate_key
+
+T = TypeVar("T")
+Steps = Generator[tuple[Any, ...], Any, T]
+
+logger = logging.getLogger("pleme_redis_django.cache")
+
+WAIT_SLICE_SECONDS = 2.0
+
+
+class Operations:
+    """The operations on one product's entries."""
+
+    def __init__(self, product: str, counts: Counts, max_value_bytes: int) -> None:
+        self.product = product
+        self._counts = counts
+        self._max_value_bytes = max_value_bytes
+        self._generation_key = keyspace.cache_generation(product)
+
+    # Reading
+
+    def get(self, key: str, default: Any) -> Steps[Any]:
+        found = yield from self._read([key])
+        return found.get(key, default)
+
+    def get_many(self, keys: Iterable[str]) -> Steps[dict[str, Any]]:
+        return (yield from self._read(list(dict.fromkeys(keys))))
+
+    def _read(self, keys: list[str]) -> Steps[dict[str, Any]]:
+        if not keys:
+            return {}
+        entry_keys = [self._entry(key) for key in keys]
+        try:
+            generation, *entries = yield ("mget", [self._generation_key, *entry_keys])
+            usable = yield from self._usable(dict(zip(entry_keys, entries, strict=True)), generation)
+        except RedisUnavailable as outage:
+            _report(outage)
+            return {}
+        values = _decoded(keys, entry_keys, usable)
+        size = sum(map(len, usable.values()))
+        self._counts.read(hits=len(values), misses=len(keys) - len(values), size_bytes=size)
+        yield from self._flush_counts()
+        return values
+
+    def _usable(
+        self, entries: Mapping[str, bytes | None], generation: bytes | None
+    ) -> Steps[dict[str, bytes]]:
+        """Keep what was stored under the generations of now and is not stale."""
+        live = {key: entry for key, entry in entries.items() if entry and envelope.is_of(entry, generation)}
+        tags = {tag for entry in live.values() for tag in envelope.tags_of(entry)}
+        if tags:
+            tag_keys = [keyspace.cache_tag(self.product, tag) for tag, _ in tags]
+            current = yield ("mget", tag_keys)
+            gone = {tag for tag, now in zip(tags, current, strict=True) if tag[1] != now}
+            live = {key: entry for key, entry in live.items() if gone.isdisjoint(envelope.tags_of(entry))}
+        ageing = {key: grace for key, entry in live.items() if (grace := _grace_ms(entry))}
+        if ageing:
+            left = yield ("pttl", list(ageing))
+            for (key, grace), left_ms in zip(ageing.items(), left, strict=True):
+                if left_ms <= grace:
+                    del live[key]
+        return live
+
+    # Writing
+
+    def set(self, key: str, value: Any, ttl_ms: int, tags: tuple[str, ...]) -> Steps[bool]:
+        keys, tail = self._keys(key, tags), packed(value, key, self._max_value_bytes)
+        try:
+            yield ("write", keys, tail, ttl_ms)
+        except RedisUnavailable as outage:
+            _report(outage)
+            return False
+        yield from self._note_write(1, len(tail))
+        return True
+
+    def set_many(self, values: Mapping[str, Any], ttl_ms: int, tags: tuple[str, ...]) -> Steps[bool]:
+        tails = {self._entry(key): packed(value, key, self._max_value_bytes) for key, value in values.items()}
+        if not tails:
+            return True
+        try:
+            header = yield ("header", self._keys("-", tags))
+            yield ("mset", {key: header + tail for key, tail in tails.items()}, ttl_ms)
+        except RedisUnavailable as outage:
+            _report(outage)
+            return False
+        yield from self._note_write(len(tails), sum(map(len, tails.values())))
+        return True
+
+    def touch(self, key: str, ttl_ms: int) -> Steps[bool]:
+        entry_key = self._entry(key)
+        generation, entry = yield ("mget", [self._generation_key, entry_key])
+        if not (yield from self._usable({entry_key: entry}, generation)):
+            return False
+        return bool((yield ("expire", entry_key, ttl_ms + _grace_ms(entry))))
+
+    def increment(self, key: str, delta: int) -> Steps[int]:
+        answer = yield ("increment", self._keys(key), delta)
+        if isinstance(answer, bytes):
+            return int(answer)
+        reason = ("is missing", "holds no whole number, or carries tags", "would reach 2^53")[answer]
+        raise NotACounter(f"{key[:80]!r} {reason}. Start a counter with set(key, 0, timeout).")
+
+    # Removing
+
+    def delete_many(self, keys: Iterable[str]) -> Steps[int]:
+        entry_keys = [self._entry(key) for key in keys]
+        return (yield ("delete", entry_keys)) if entry_keys else 0
+
+    def flush_product(self) -> Steps[None]:
+        yield ("renew_generations", [self._generation_key])
+
+    def flush_tags(self, tags: tuple[str, ...]) -> Steps[None]:
+        yield ("renew_generations", [keyspace.cache_tag(self.product, tag) for tag in tags])
+
+    # Building
+
+    def get_or_set(self, key: str, builder: Callable[[], Any], recipe: Recipe) -> Steps[Any]:
+        keys, token = self._keys(key, recipe.tag_digests), secrets.token_hex(16)
+        give_up_at = time.monotonic() + recipe.wait_seconds
+        while True:
+            try:
+                opening: Opening = yield ("open", keys, token, recipe.lease_ms, _earliness(recipe.beta))
+            except RedisUnavailable as outage:
+                _report(outage)
+                return _plain((yield ("build", builder)))
+            if opening.todo is Todo.BUILD:
+                self._counts.read(hits=0, misses=1, size_bytes=0)
+                return (yield from self._build(key, keys, token, opening, builder, recipe))
+            if opening.entry is not None:
+                return (yield from self._use(opening.entry))
+            left = give_up_at - time.monotonic()
+            if left <= 0:
+                return _plain((yield ("build", builder)))
+            seconds = max(min(opening.wait_seconds, left, WAIT_SLICE_SECONDS), 0.001)
+            with contextlib.suppress(RedisUnavailable):
+                yield ("wait_for_build", keys, seconds)
+
+    def _use(self, entry: bytes) -> Steps[Any]:
+        value = envelope.value_of(entry)
+        self._counts.read(hits=1, misses=0, size_bytes=len(entry))
+        yield from self._flush_counts()
+        return value
+
+    def _build(
+        self,
+        key: str,
+        keys: EntryKeys,
+        token: str,
+        opening: Opening,
+        builder: Callable[[], Any],
+        recipe: Recipe,
+    ) -> Steps[Any]:
+        """Build, store and wake those who wait; after a failure one of them builds."""
+        started, entry, ttl_ms = time.monotonic(), b"", 0
+        try:
+            value = yield ("build", builder)
+            ttl_ms = recipe.ttl_ms_of(value)
+            if ttl_ms:
+                build_ms = int((time.monotonic() - started) * 1000)
+                entry = opening.header + packed(
+                    value, key, self._max_value_bytes, grace_ms=recipe.grace_ms, build_ms=build_ms
+                )
+        except GeneratorExit:
+            raise
+        except BaseException:
+            with contextlib.suppress(RedisUnavailable):
+                yield ("close", keys, token, b"", 0)
+            raise
+        try:
+            yield ("close", keys, token, entry, ttl_ms + recipe.grace_ms)
+        except RedisUnavailable as outage:
+            _report(outage)
+        else:
+            yield from self._note_write(1 if entry else 0, len(entry))
+        return _plain(value)
+
+    def get_or_set_many(
+        self, keys: Iterable[str], loader: Callable[[list[str]], Any], ttl_ms: int, tags: tuple[str, ...]
+    ) -> Steps[dict[str, Any]]:
+        wanted = list(dict.fromkeys(keys))
+        # Before the load, so that a flush during it voids what it found.
+        try:
+            header = (yield ("header", self._keys("-", tags))) if wanted else b""
+        except RedisUnavailable:
+            header = b""
+        found = yield from self._read(wanted)
+        missing = [key for key in wanted if key not in found]
+        if not missing:
+            return found
+        loaded: Mapping[str, Any] = yield ("build", lambda: loader(missing))
+        tails = {self._entry(key): packed(loaded[key], key, self._max_value_bytes) for key in loaded}
+        if header and tails:
+            with contextlib.suppress(RedisUnavailable):
+                yield ("mset", {key: header + tail for key, tail in tails.items()}, ttl_ms)
+            yield from self._note_write(len(tails), sum(map(len, tails.values())))
+        return found | {key: loaded[key] for key in missing if key in loaded}
+
+    # Counting
+
+    def stats(self) -> Steps[dict[str, int]]:
+        yield from self._flush_counts(now=True)
+        counted: dict[str, int] = yield ("counted", keyspace.cache_counters(self.product))
+        return counted
+
+    def _note_write(self, entries: int, size: int) -> Steps[None]:
+        self._counts.written(entries=entries, size_bytes=size)
+        yield from self._flush_counts()
+
+    def _flush_counts(self, *, now: bool = False) -> Steps[None]:
+        if not (now or self._counts.due()) or not (taken := self._counts.take()):
+            return
+        try:
+            yield ("count", keyspace.cache_counters(self.product), taken)
+        except RedisUnavailable:
+            self._counts.put_back(taken)
+
+    def _entry(self, key: str) -> str:
+        return keyspace.cache_entry(self.product, validate_key(key))
+
+    def _keys(self, key: str, tag_digests: tuple[str, ...] = ()) -> EntryKeys:
+        return EntryKeys(product=self.product, entry=self._entry(key), tag_digests=tag_digests)
+
+
+def _decoded(keys: list[str], entry_keys: list[str], usable: Mapping[str, bytes]) -> dict[str, Any]:
+    values = {}
+    for key, entry_key in zip(keys, entry_keys, strict=True):
+        if entry_key in usable:
+            try:
+                values[key] = envelope.value_of(usable[entry_key])
+            except ValueError:
+                logger.warning("a cache entry that this package did not write counts as missing")
+    return values
+
+
+def _grace_ms(entry: bytes | None) -> int:
+    try:
+        return envelope.grace_ms_of(entry) if entry else 0
+    except ValueError:
+        return 0
+
+
+def _earliness(beta: float) -> float:
+    return -math.log(1.0 - random.random()) * beta if beta else 0.0  # noqa: S311  # spreads load, guards nothing
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Uncached) else value
+
+
+_reported_at = -math.inf
+
+
+def _report(outage: RedisUnavailable) -> None:
+    """Log an outage once a minute: each read would say it otherwise."""
+    global _reported_at
+    if time.monotonic() - _reported_at > 60:
+        _reported_at = time.monotonic()
+        logger.warning("the cache does without Redis: %s", outage)

@@ -1,0 +1,32 @@
+-- Ends a build: stores its entry unless a generation changed meanwhile, gives the lease back and wakes
+-- all who wait. Redis >= 4.
+-- KEYS 1 entry (STRING)  2 lease (STRING)  3 waiters (STRING)  4 wake (LIST)  5 generation  6... tag generations
+-- ARGV 1 token  2 entry, or '' when the build failed  3 its TTL in ms  4 TTL of generations in ms
+-- Returns 1 when the entry was stored, else 0.
+local stored = 0
+if ARGV[2] ~= '' then
+  local current = redis.call('GET', KEYS[5]) == string.sub(ARGV[2], 2, 9)
+  for i = 6, #KEYS do
+    local at = 11 + (i - 6) * 24 + 16
+    current = current and redis.call('GET', KEYS[i]) == string.sub(ARGV[2], at, at + 7)
+  end
+  if current then
+    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+    for i = 5, #KEYS do
+      redis.call('PEXPIRE', KEYS[i], ARGV[4])
+    end
+    stored = 1
+  end
+end
+if redis.call('GET', KEYS[2]) == ARGV[1] then
+  redis.call('DEL', KEYS[2])
+end
+local waiters = math.min(tonumber(redis.call('GET', KEYS[3]) or '0'), 10000)
+redis.call('DEL', KEYS[3], KEYS[4])
+for _ = 1, waiters do
+  redis.call('RPUSH', KEYS[4], '1')
+end
+if waiters > 0 then
+  redis.call('PEXPIRE', KEYS[4], 1000)
+end
+return stored

@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from pleme_redis_django import CacheManager, RedisUnavailable, Uncached
+from pleme_redis_django.exceptions import InvalidNumber
+from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.cache import envelope
+from pleme_redis_django.redis_state.cache.building import EntryKeys
+from tests.redis_state.conftest import CallTwin
+from tests.redis_state.lossy_proxy import LossyProxy
+from tests.waiting import await_until
+
+
+class Builder:
+    """Counts its builds; ``hold()`` keeps it building until ``release()``."""
+
+    def __init__(self, value: Any = "built") -> None:
+        self.value = value
+        self.builds = 0
+        self.entered = threading.Event()
+        self._go = threading.Event()
+        self._go.set()
+
+    def hold(self) -> None:
+        self._go.clear()
+
+    def release(self) -> None:
+        self._go.set()
+
+    def __call__(self) -> Any:
+        self.builds += 1
+        self.entered.set()
+        assert self._go.wait(20)
+        return self.value
+
+
+async def test_a_value_is_built_once_and_kept(call_twin: CallTwin, alias: str) -> None:
+    cache, build = CacheManager("acme", alias=alias), Builder({"rows": (1, 2)})
+    for _ in range(3):
+        assert await call_twin(cache.get_or_set, "x", build, 300) == {"rows": (1, 2)}
+    assert build.builds == 1
+    assert await call_twin(cache.get, "x") == {"rows": (1, 2)}
+
+
+async def test_200_misses_at_once_build_once(loop_clients: None) -> None:
+    cache, builds = CacheManager("acme"), 0
+
+    async def build() -> str:
+        nonlocal builds
+        builds += 1
+        await asyncio.sleep(0.05)
+        return "built"
+
+    results = await asyncio.gather(*(cache.aget_or_set("x", build, 300) for _ in range(200)))
+    assert results == ["built"] * 200
+    assert builds == 1
+
+
+def test_200_threads_build_once() -> None:
+    cache, build, results = CacheManager("acme"), Builder(), []
+    threads = [
+        threading.Thread(target=lambda: results.append(cache.get_or_set("x", build, 300))) for _ in range(200)
+    ]
+    build.hold()
+    for thread in threads:
+        thread.start()
+    assert build.entered.wait(20)
+    build.release()
+    for thread in threads:
+        thread.join(20)
+    assert results == ["built"] * 200
+    assert build.builds == 1
+
+
+def _build_in_another_process(
+    settings: dict[str, Any], caches: dict[str, Any], start: Any, built: Any
+) -> None:
+    from django.conf import settings as django_settings
+
+    django_settings.PLEME_REDIS, django_settings.CACHES = settings, caches
+    start.wait(20)
+
+    def build() -> int:
+        built.put(os.getpid())
+        time.sleep(0.2)  # a build that takes long enough for the other processes to come by
+        return 1
+
+    CacheManager("acme").get_or_set("x", build, 300)
+
+
+def test_processes_build_once(settings: Any) -> None:
+    context = multiprocessing.get_context("fork")
+    start, built = context.Barrier(5), context.Queue()
+    arguments = (settings.PLEME_REDIS, settings.CACHES, start, built)
+    processes = [context.Process(target=_build_in_another_process, args=arguments) for _ in range(4)]
+    for process in processes:
+        process.start()
+    start.wait(20)
+    for process in processes:
+        process.join(30)
+        assert process.exitcode == 0
+    assert built.get(timeout=5) and built.empty()
+
+
+async def test_a_failed_build_lets_the_next_one_try(call_twin: CallTwin, alias: str) -> None:
+    cache = CacheManager("acme", alias=alias)
+    with pytest.raises(ZeroDivisionError):
+        await call_twin(cache.get_or_set, "x", lambda: 1 / 0, 300)
+    assert await call_twin(cache.get_or_set, "x", lambda: 2, 300, wait_seconds=0) == 2
+    assert await call_twin(cache.get, "x") == 2
+
+
+async def test_a_cancelled_build_lets_the_next_one_try(loop_clients: None) -> None:
+    cache, entered = CacheManager("acme"), asyncio.Event()
+
+    async def build() -> None:
+        entered.set()
+        await asyncio.sleep(60)
+
+    task = asyncio.ensure_future(cache.aget_or_set("x", build, 300))
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await cache.aget_or_set("x", lambda: 2, 300, wait_seconds=0) == 2
+    assert await cache.aget("x") == 2
+
+
+async def test_stale_values_are_served_while_one_builds(call_twin: CallTwin, alias: str) -> None:
+    cache, old, new = CacheManager("acme", alias=alias), Builder("old"), Builder("new")
+    options = {"grace": 60, "beta": 0}
+    assert await call_twin(cache.get_or_set, "x", old, 0.05, **options) == "old"
+    await await_until(lambda: cache.get("x") is None)  # stale: not for those who ask for fresh values
+    new.hold()
+    building = asyncio.ensure_future(asyncio.to_thread(cache.get_or_set, "x", new, 300, **options))
+    await asyncio.to_thread(new.entered.wait, 20)
+    assert await call_twin(cache.get_or_set, "x", new, 300, **options) == "old"
+    new.release()
+    assert await building == "new"
+    assert await call_twin(cache.get_or_set, "x", new, 300, **options) == "new"
+    assert (old.builds, new.builds) == (1, 1)
+
+
+async def test_the_end_of_the_grace_is_the_end(call_twin: CallTwin, alias: str) -> None:
+    cache, build = CacheManager("acme", alias=alias), Builder()
+    await call_twin(cache.get_or_set, "x", build, 0.02, grace=0.02)
+    key = keyspace.cache_entry("acme", "x")
+    await await_until(lambda: cache._store.mget([key]) == [None])
+    await call_twin(cache.get_or_set, "x", build, 300)
+    assert build.builds == 2
+
+
+async def test_slow_builds_are_repeated_ahead_of_time(
+    call_twin: CallTwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, build = CacheManager("acme"), Builder("new")
+    entry_key = keyspace.cache_entry("acme", "x")
+    header = cache._store.header(EntryKeys(product="acme", entry=entry_key))
+    took_100_s = header + envelope.pack_tail("old", build_ms=100_000)
+    cache._store.mset({entry_key: took_100_s}, 300_000)
+    rolls = iter([0.5, 0.999])  # -log(1 - roll) * 100 s: 69 s and 691 s before the end
+    monkeypatch.setattr("pleme_redis_django.redis_state.cache.operations.random.random", lambda: next(rolls))
+    assert await call_twin(cache.get_or_set, "x", build, 300) == "old"
+    assert await call_twin(cache.get_or_set, "x", build, 300) == "new"
+
+
+async def test_none_can_be_kept_shorter_or_not_at_all(call_twin: CallTwin, alias: str) -> None:
+    cache, nothing = CacheManager("acme", alias=alias), Builder(None)
+    for _ in range(2):
+        assert await call_twin(cache.get_or_set, "x", nothing, 300, none_timeout=60) is None
+    assert nothing.builds == 1
+    [left_ms] = cache._store.pttl([keyspace.cache_entry("acme", "x")])
+    assert 50_000 < left_ms <= 60_000
+    for _ in range(2):
+        assert await call_twin(cache.get_or_set, "y", nothing, 300, none_timeout=0) is None
+    assert nothing.builds == 3
+
+
+async def test_a_builder_may_keep_its_value_out(call_twin: CallTwin, alias: str) -> None:
+    cache = CacheManager("acme", alias=alias)
+    assert await call_twin(cache.get_or_set, "x", lambda: Uncached(object), 300) is object
+    assert await call_twin(cache.get, "x") is None
+
+
+@pytest.mark.parametrize("flush", ["product", "tag"])
+async def test_a_flush_during_a_build_voids_what_it_stores(
+    call_twin: CallTwin, alias: str, flush: str
+) -> None:
+    cache = CacheManager("acme", alias=alias)
+
+    def build() -> str:
+        cache.flush_product() if flush == "product" else cache.flush_tags("red")
+        return "from before the flush"
+
+    tags = ["blue", "red"]
+    assert await call_twin(cache.get_or_set, "x", build, 300, tags=tags) == "from before the flush"
+    assert await call_twin(cache.get, "x") is None
+    assert await call_twin(cache.get_or_set, "x", lambda: "after", 300, tags=tags) == "after"
+    assert await call_twin(cache.get, "x") == "after"
+
+
+async def test_many_are_loaded_once(call_twin: CallTwin, alias: str) -> None:
+    cache, asked = CacheManager("acme", alias=alias), []
+
+    def load(keys: list[str]) -> dict[str, Any]:
+        asked.append(keys)
+        return {key: key.upper() for key in keys if key != "unknown"}
+
+    await call_twin(cache.set, "a", "A", 300)
+    expected = {"a": "A", "b": "B", "c": "C"}
+    assert await call_twin(cache.get_or_set_many, ["a", "b", "c", "b", "unknown"], load, 300) == expected
+    assert await call_twin(cache.get_or_set_many, ["a", "b", "c"], load, 300) == expected
+    assert asked == [["b", "c", "unknown"]]
+    assert await call_twin(cache.get_or_set_many, [], load, 300) == {}
+
+
+async def test_a_flush_during_a_load_voids_what_it_stores(call_twin: CallTwin, alias: str) -> None:
+    cache = CacheManager("acme", alias=alias)
+
+    def load(keys: list[str]) -> dict[str, int]:
+        cache.flush_product()
+        return dict.fromkeys(keys, 1)
+
+    assert await call_twin(cache.get_or_set_many, ["a"], load, 300) == {"a": 1}
+    assert await call_twin(cache.get_many, ["a"]) == {}
+
+
+async def test_waiting_for_another_builder_has_an_end(call_twin: CallTwin, alias: str) -> None:
+    cache, slow = CacheManager("acme", alias=alias), Builder("slow")
+    slow.hold()
+    building = asyncio.ensure_future(asyncio.to_thread(cache.get_or_set, "x", slow, 300))
+    await asyncio.to_thread(slow.entered.wait, 20)
+    assert await call_twin(cache.get_or_set, "x", lambda: "own", 300, wait_seconds=0.01) == "own"
+    slow.release()
+    assert await building == "slow"
+
+
+async def test_a_dead_builder_holds_up_nobody_past_its_lease(call_twin: CallTwin, alias: str) -> None:
+    cache, dead = CacheManager("acme", alias=alias), Builder("dead")
+    dead.hold()
+    building = asyncio.ensure_future(asyncio.to_thread(cache.get_or_set, "x", dead, 300, build_seconds=0.05))
+    await asyncio.to_thread(dead.entered.wait, 20)
+    assert await call_twin(cache.get_or_set, "x", lambda: "alive", 300) == "alive"
+    dead.release()
+    await building
+
+
+async def test_coroutine_builders_and_awaitables_are_awaited(loop_clients: None) -> None:
+    async def build() -> int:
+        return 5
+
+    cache = CacheManager("acme")
+    assert await cache.aget_or_set("x", build, 300) == 5
+    assert await cache.aget_or_set("y", lambda: build(), 300) == 5
+    with pytest.raises(TypeError, match="aget_or_set"):
+        cache.get_or_set("z", build, 300)
+
+
+async def test_an_outage_while_storing_costs_the_entry_only(
+    call_twin: CallTwin, lossy_redis: LossyProxy
+) -> None:
+    def build() -> str:
+        raise RedisUnavailable("not the cache's")
+
+    with pytest.raises(RedisUnavailable, match="not the cache's"):  # the builder's own errors are its own
+        await call_twin(CacheManager("acme").get_or_set, "x", build, 300)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"grace": -1},
+        {"grace": 86_401},
+        {"beta": -1},
+        {"beta": float("nan")},
+        {"build_seconds": 0},
+        {"wait_seconds": -1},
+        {"none_timeout": -1},
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidNumber, match=next(iter(options)).removeprefix("none_")):
+        CacheManager("acme").get_or_set("x", int, 300, **options)
