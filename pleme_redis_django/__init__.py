@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig as WorkerPoolConfig
     from pleme_redis_django.models import AbstractJob as AbstractJob
     from pleme_redis_django.models import Job as Job
+    from pleme_redis_django.redis_state.cache import CacheManager as CacheManager
+    from pleme_redis_django.redis_state.cache import Uncached as Uncached
+    from pleme_redis_django.redis_state.cache import cached as cached
     from pleme_redis_django.redis_state.job_queue import JobQueue as JobQueue
     from pleme_redis_django.redis_state.locks import LockManager as LockManager
     from pleme_redis_django.redis_state.presence import PresenceManager as PresenceManager
