@@ -14,7 +14,13 @@ from django.core.management import call_command
 
 from example_project import settings as project_settings
 from example_project.demo.mail_server import MailServer
-from example_project.demo.programs import WORKER_PROCESSES_PER_POOL, running, web_arguments, worker_arguments
+from example_project.demo.programs import (
+    WORKER_PROCESSES_PER_POOL,
+    running,
+    wait_until_listening,
+    web_arguments,
+    worker_arguments,
+)
 from example_project.demo.steps import Steps
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.testing.servers import BackingServices
@@ -98,7 +104,8 @@ class Stage(AbstractContextManager["Stage"]):
         if self._web:
             port = _free_web_port(self._steps)
             with self._steps.step("web server started") as remarks:
-                stack.enter_context(running("web", web_arguments(port), self.folder))
+                web = stack.enter_context(running("web", web_arguments(port), self.folder))
+                wait_until_listening(web, port)
                 remarks.append(f"on http://127.0.0.1:{port}/")
             self._steps.say()
             self._steps.say(f"          shop   http://127.0.0.1:{port}/")

@@ -56,7 +56,10 @@ def draw_thumbnail(code: str) -> dict[str, Any]:
     """Draw the card of an item and store it."""
     item = CatalogItem.objects.get(code=code)
     picture = draw_card(item)
-    thumbnail, _ = Thumbnail.objects.get_or_create(item=item)
+    thumbnail = Thumbnail.objects.filter(item=item).first() or Thumbnail(item=item)
+    if thumbnail.image:
+        thumbnail.image.delete(save=False)
+    # Also saves the row, which therefore never is without its picture.
     thumbnail.image.save(f"{code}.png", ContentFile(picture))
     return {"file": thumbnail.image.name, "bytes": len(picture)}
 

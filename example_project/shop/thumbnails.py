@@ -1,11 +1,13 @@
-"""Draws the card of a catalog item: where the airport is on the globe, and what it is called."""
+"""Draws the card of a catalog item: where the airport is among all others, and what it is called."""
 
 from __future__ import annotations
 
+import functools
 from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
 
+from example_project.shop.catalog import read_catalog
 from example_project.shop.models import CatalogItem
 
 WIDTH, HEIGHT = 480, 320
@@ -13,14 +15,15 @@ MAP_HEIGHT = WIDTH // 2
 GRID_DEGREES = 30
 HIGHEST_FEET = 14_500
 SEA_SKY, HIGH_SKY = (150, 200, 240), (18, 32, 84)
+FAINT, DOTS = 40, 170
 INK, LINES, MARK = (255, 255, 255), (235, 245, 255), (255, 196, 0)
 
 
 def draw_card(item: CatalogItem) -> bytes:
     """Return the card as PNG: the sky darkens with the elevation, the mark is at its coordinates."""
     image = Image.new("RGB", (WIDTH, HEIGHT), _sky(item.elevation_feet))
+    image.paste(LINES, mask=_world())
     draw = ImageDraw.Draw(image)
-    _draw_grid(draw)
     _draw_mark(draw, *_position(item.latitude, item.longitude))
     draw.text((12, MAP_HEIGHT + 8), item.code, fill=MARK, font=ImageFont.load_default(size=30))
     draw.text((12, MAP_HEIGHT + 48), _fitting(item.name), fill=INK, font=ImageFont.load_default(size=16))
@@ -41,13 +44,19 @@ def _position(latitude: float, longitude: float) -> tuple[float, float]:
     return (longitude + 180) / 360 * WIDTH, (90 - latitude) / 180 * MAP_HEIGHT
 
 
-def _draw_grid(draw: ImageDraw.ImageDraw) -> None:
+@functools.cache
+def _world() -> Image.Image:
+    """Return the map as a mask: a grid, and a dot for every airport, which together show the continents."""
+    world = Image.new("L", (WIDTH, HEIGHT), 0)
+    draw = ImageDraw.Draw(world)
     for longitude in range(-180, 181, GRID_DEGREES):
         x, _ = _position(0, longitude)
-        draw.line([(x, 0), (x, MAP_HEIGHT)], fill=LINES)
+        draw.line([(x, 0), (x, MAP_HEIGHT)], fill=FAINT)
     for latitude in range(-90, 91, GRID_DEGREES):
         _, y = _position(latitude, 0)
-        draw.line([(0, y), (WIDTH, y)], fill=LINES, width=2 if latitude == 0 else 1)
+        draw.line([(0, y), (WIDTH, y)], fill=FAINT)
+    draw.point([_position(item.latitude, item.longitude) for item in read_catalog()], fill=DOTS)
+    return world
 
 
 def _draw_mark(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:

@@ -42,6 +42,7 @@ def test_thumbnail_is_stored_once(
         result = jobs.draw_thumbnail(catalog[0].code)
     thumbnail = Thumbnail.objects.get()
     assert (thumbnail.image.name, thumbnail.image.size) == (result["file"], result["bytes"])
+    assert [path.name for path in (tmp_path / "thumbnails").iterdir()] == [f"{catalog[0].code}.png"]
 
 
 def test_index_item_writes_its_words(catalog: list[CatalogItem]) -> None:
