@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
 from pleme_redis_django.exceptions import ExecutorError, JobCancelled
@@ -91,7 +91,9 @@ class JobRunner:
             return self._ended_by(error, context, started)
         finally:
             _current.reset(token)
-            self._scope.leave()
+            # What leaving could not tidy up shows in the next job; this one has its ending.
+            with suppress(Exception):
+                self._scope.leave()
 
     async def arun(self, context: JobContext) -> Ending:
         """Run an async handler in the calling task."""
@@ -138,9 +140,11 @@ class JobRunner:
         }
         if isinstance(error, JobCancelled):
             return Cancelled(**shared)
-        if job.can_retry() and self._worth_a_retry(error, job.job_type):
-            delay = retry_delay(job, self._config)
-            return Retried(**shared, retry_count=job.retry_count + 1, delay_seconds=jittered(delay))
+        # The job model and the executor's rules are the project's, and may be broken themselves.
+        with suppress(Exception):
+            if job.can_retry() and self._worth_a_retry(error, job.job_type):
+                delay = retry_delay(job, self._config)
+                return Retried(**shared, retry_count=job.retry_count + 1, delay_seconds=jittered(delay))
         return Failed(**shared)
 
     def _worth_a_retry(self, error: BaseException, job_type: str) -> bool:
@@ -152,7 +156,9 @@ class JobRunner:
 
 def retry_delay(job: Job, config: WorkerPoolConfig) -> float:
     """Return the exact seconds until the next attempt: the job's own base delay, or the pool's."""
-    base = (job.configuration or {}).get("base_retry_delay", config.base_retry_delay)
+    base: Any = (job.configuration or {}).get("base_retry_delay")
+    if type(base) not in (int, float) or not 0 <= base < float("inf"):
+        base = config.base_retry_delay
     return backoff_delay(job.retry_count, base_seconds=base, max_seconds=config.max_retry_delay)
 
 
