@@ -1,0 +1,240 @@
+"""The finisher: batches, a bad ending that spoils no other, outages, and progress."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from pleme_redis_django import JobClaim, JobStatus
+from pleme_redis_django.jobs.endings import Completed, Ending, Failed
+from pleme_redis_django.jobs.events import EndingRefused, JobEnded, JobProgressed, StoreBack, StoreUnavailable
+from pleme_redis_django.jobs.finisher import UNWRITABLE, Finisher
+from pleme_redis_django.jobs.holdings import HeldJob, Holdings
+from pleme_redis_django.jobs.lanes import given_back
+from pleme_redis_django.jobs.store import BadEnding
+from pleme_redis_django.testing import MemoryJobStore
+from tests.jobs.recording import RecordingSink, claimed, held
+from tests.waiting import wait_until
+
+POISON = '"poison"'
+
+
+class FussyStore(MemoryJobStore):
+    """Refuses a batch with a poisoned result as PostgreSQL does, and can be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+        self.away = threading.Event()
+        self.refuses: Callable[[Ending], bool] = _is_poisoned
+
+    def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
+        if self.away.is_set():
+            raise ConnectionError("away")
+        self.batches.append(len(endings))
+        if any(self.refuses(ending) for ending in endings):
+            raise BadEnding("invalid input syntax")
+        return super().finish_jobs(endings)
+
+    def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
+        if self.away.is_set():
+            raise ConnectionError("away")
+        super().record_progress(reports)
+
+
+def _is_poisoned(ending: Ending) -> bool:
+    return isinstance(ending, Completed) and ending.results_json == POISON
+
+
+def completed(one: HeldJob, results_json: str = "null") -> Completed:
+    return Completed(job_id=one.context.job.id, claim=one.context.claim, results_json=results_json)
+
+
+class Bench:
+    """A finisher on a store, with everything that it talks to."""
+
+    def __init__(self) -> None:
+        self.store = FussyStore()
+        self.holdings = Holdings()
+        self.sink = RecordingSink()
+        self.due: list[float] = []
+        self.idle = threading.Event()
+        self.finisher = Finisher(
+            self.store, self.holdings, self.sink, on_retry=self.due.append, on_idle=self.idle.set
+        )
+
+    def hold(self, count: int) -> list[HeldJob]:
+        jobs = [held(claimed(self.store), started=True) for _ in range(count)]
+        self.holdings.add(jobs)
+        return jobs
+
+    def statuses(self) -> list[JobStatus]:
+        return [job.status for job in self.store.all()]
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.finisher.stop(5)
+
+
+def test_what_is_there_at_once_is_written_at_once(bench: Bench) -> None:
+    jobs = bench.hold(100)
+    for one in jobs:
+        bench.finisher.add(one, completed(one))
+    bench.finisher.start()
+    assert bench.idle.wait(10)
+    assert bench.store.batches == [100]
+    assert set(bench.statuses()) == {JobStatus.COMPLETED}
+    assert len(bench.sink.of(JobEnded)) == 100
+
+
+def test_a_job_is_let_go_once_its_ending_is_answered(bench: Bench) -> None:
+    one, other = bench.hold(2)
+    bench.finisher.start()
+    bench.finisher.add(one, completed(one))
+    wait_until(lambda: len(bench.holdings) == 1)
+    assert not bench.idle.is_set()
+    bench.finisher.add(other, completed(other))
+    assert bench.idle.wait(10)
+
+
+@pytest.mark.parametrize("position", [0, 17, 63])
+def test_one_bad_ending_spoils_no_other(bench: Bench, position: int) -> None:
+    jobs = bench.hold(64)
+    for index, one in enumerate(jobs):
+        bench.finisher.add(one, completed(one, POISON if index == position else "1"))
+    bench.finisher.start()
+    assert bench.idle.wait(10)
+    expected = [JobStatus.COMPLETED] * 64
+    expected[position] = JobStatus.FAILED
+    assert bench.statuses() == expected
+    bad = bench.store.all()[position]
+    assert bad.error_details == {"error_code": UNWRITABLE, "exception_class": ""}
+    assert "Completed" in bad.error_message
+    assert len(bench.store.batches) <= 2 * 7 + 1, "Halving finds one of 64 in seven steps."
+
+
+def test_many_bad_endings_spoil_no_other(bench: Bench) -> None:
+    jobs = bench.hold(32)
+    for index, one in enumerate(jobs):
+        bench.finisher.add(one, completed(one, POISON if index % 3 == 0 else "1"))
+    bench.finisher.start()
+    assert bench.idle.wait(10)
+    assert bench.statuses().count(JobStatus.FAILED) == 11
+    assert bench.statuses().count(JobStatus.COMPLETED) == 21
+
+
+def test_an_ending_that_is_refused_in_any_form_is_left_to_the_lease(bench: Bench) -> None:
+    one, other = bench.hold(2)
+    bench.store.refuses = lambda ending: ending.job_id == one.context.job.id
+    bench.finisher.add(one, completed(one))
+    bench.finisher.add(other, completed(other))
+    bench.finisher.start()
+    assert bench.idle.wait(10)
+    assert bench.statuses() == [JobStatus.RUNNING, JobStatus.COMPLETED]
+    (refused,) = bench.sink.of(EndingRefused)
+    assert isinstance(refused.ending, Failed)
+
+
+def test_an_outage_loses_no_ending_and_is_told_once(bench: Bench) -> None:
+    jobs = bench.hold(3)
+    bench.store.away.set()
+    bench.finisher.start()
+    for one in jobs:
+        bench.finisher.add(one, completed(one))
+    wait_until(lambda: bench.sink.of(StoreUnavailable))
+    assert len(bench.holdings) == 3
+    bench.store.away.clear()
+    assert bench.idle.wait(10)
+    assert set(bench.statuses()) == {JobStatus.COMPLETED}
+    assert [len(bench.sink.of(kind)) for kind in (StoreUnavailable, StoreBack)] == [1, 1]
+
+
+def test_a_late_ending_is_told_as_refused(bench: Bench) -> None:
+    (one,) = bench.hold(1)
+    assert bench.store.finish_jobs([given_back(one)]) == [True]
+    bench.finisher.start()
+    bench.finisher.add(one, completed(one))
+    assert bench.idle.wait(10)
+    assert len(bench.sink.of(EndingRefused)) == 1
+    assert bench.statuses() == [JobStatus.QUEUED]
+
+
+def test_the_late_ending_of_a_job_that_was_handed_back_is_no_news(bench: Bench) -> None:
+    (one,) = bench.hold(1)
+    one.handed_back = True
+    bench.finisher.start()
+    bench.finisher.add(one, given_back(one))
+    assert bench.idle.wait(10)
+    bench.idle.clear()
+    bench.finisher.add(one, completed(one))
+    assert bench.idle.wait(10)
+    assert bench.sink.of(EndingRefused) == []
+
+
+def test_a_retry_tells_when_it_is_due(bench: Bench) -> None:
+    from pleme_redis_django.jobs.endings import Retried
+    from pleme_redis_django.jobs.failures import engine_failure
+
+    (one,) = bench.hold(1)
+    bench.finisher.start()
+    bench.finisher.add(
+        one,
+        Retried(
+            job_id=one.context.job.id,
+            claim=one.context.claim,
+            failure=engine_failure("x", "x", "test"),
+            retry_count=1,
+            delay_seconds=63.0,
+        ),
+    )
+    assert bench.idle.wait(10)
+    assert bench.due == [63.0]
+
+
+def test_stopping_writes_what_is_left(bench: Bench) -> None:
+    jobs = bench.hold(700)
+    bench.finisher.start()
+    for one in jobs:
+        bench.finisher.add(one, completed(one))
+    assert bench.finisher.stop(10) is True
+    assert bench.statuses().count(JobStatus.COMPLETED) == 700
+
+
+def test_stopping_while_the_store_is_away_gives_up_in_time(bench: Bench) -> None:
+    (one,) = bench.hold(1)
+    bench.store.away.set()
+    bench.finisher.start()
+    bench.finisher.add(one, completed(one))
+    wait_until(lambda: bench.sink.of(StoreUnavailable))
+    assert bench.finisher.stop(0.2) is False
+    assert bench.statuses() == [JobStatus.RUNNING]
+
+
+def test_progress_is_written_without_an_ending(bench: Bench) -> None:
+    (one,) = bench.hold(1)
+    bench.finisher.start()
+    for done in range(1, 101):
+        one.context.progress(done, 100)
+        bench.finisher.note_progress(one.context)
+    wait_until(lambda: bench.store.all()[0].progress == {"done": 100, "total": 100})
+    assert len(bench.sink.of(JobProgressed)) <= 2, "At most one write a second."
+
+
+def test_progress_that_cannot_be_written_spoils_nothing(bench: Bench) -> None:
+    (one,) = bench.hold(1)
+    bench.store.away.set()
+    bench.finisher.start()
+    one.context.progress(1, 2)
+    bench.finisher.note_progress(one.context)
+    wait_until(lambda: bench.sink.of(StoreUnavailable))
+    bench.store.away.clear()
+    bench.finisher.add(one, completed(one))
+    assert bench.idle.wait(10)
+    assert bench.statuses() == [JobStatus.COMPLETED]

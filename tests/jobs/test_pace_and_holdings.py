@@ -1,0 +1,91 @@
+"""How far ahead a process claims, and what it knows it has."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pleme_redis_django.jobs.holdings import Holdings
+from pleme_redis_django.jobs.pace import MAX_CLAIM, Pace
+from pleme_redis_django.testing import MemoryJobStore
+from tests.jobs.recording import claimed, held
+
+
+def measured(per_second: float, seconds: float = 5.0, step: float = 0.05) -> Pace:
+    pace, now, ended = Pace(0.0), 0.0, 0.0
+    while now < seconds:
+        now += step
+        ended += per_second * step
+        pace.update(int(ended), now)
+    return pace
+
+
+def test_nothing_is_fetched_ahead_before_anything_was_measured() -> None:
+    assert Pace(0.0).prefetch() == 0
+
+
+@pytest.mark.parametrize(("per_second", "prefetch"), [(0, 0), (5, 0), (100, 10), (2_000, 200)])
+def test_a_tenth_of_a_second_of_work_is_fetched_ahead(per_second: float, prefetch: int) -> None:
+    assert measured(per_second).prefetch() == pytest.approx(prefetch, rel=0.1, abs=1)
+
+
+def test_no_claim_is_larger_than_its_limit() -> None:
+    assert measured(1_000_000).prefetch() == MAX_CLAIM
+
+
+def test_a_lane_that_slows_down_is_noticed_within_a_second() -> None:
+    pace = measured(1_000, seconds=5.0)
+    ended = 5_000
+    for step in range(1, 21):
+        pace.update(ended, 5.0 + step * 0.05)
+    assert pace.prefetch() <= 1
+
+
+def test_two_updates_at_once_are_one() -> None:
+    pace = measured(1_000)
+    before = pace.per_second
+    pace.update(10**9, 5.0 + 1e-6)
+    assert pace.per_second == before
+
+
+def test_a_job_is_held_under_its_attempt() -> None:
+    store, holdings = MemoryJobStore(), Holdings()
+    one = held(claimed(store))
+    holdings.add([one])
+    job_id = one.context.job.id
+    assert (holdings.holds(job_id, 1), holdings.holds(job_id, 2)) == (True, False)
+    assert len(holdings) == 1
+    holdings.remove([one])
+    assert (holdings.holds(job_id, 1), len(holdings)) == (False, 0)
+
+
+def test_letting_an_old_attempt_go_keeps_the_new_one() -> None:
+    from pleme_redis_django.jobs.lanes import given_back
+
+    store, holdings = MemoryJobStore(), Holdings()
+    old = held(claimed(store))
+    holdings.add([old])
+    assert store.finish_jobs([given_back(old)]) == [True]
+    again = store.claim_next_job(old.context.claim.worker_id)
+    assert again is not None
+    new = held(again)
+    holdings.add([new])
+    holdings.remove([old])
+    assert holdings.all() == [new]
+
+
+def test_only_what_has_started_runs() -> None:
+    store, holdings = MemoryJobStore(), Holdings()
+    waiting, running = held(claimed(store)), held(claimed(store), started=True)
+    holdings.add([waiting, running])
+    assert holdings.running() == [running]
+
+
+def test_waiting_until_nothing_is_held() -> None:
+    holdings, one = Holdings(), held(claimed(MemoryJobStore()))
+    assert holdings.wait_until_empty(0) is True
+    holdings.add([one])
+    assert holdings.wait_until_empty(0) is False
+    threading.Thread(target=holdings.remove, args=([one],)).start()
+    assert holdings.wait_until_empty(10) is True

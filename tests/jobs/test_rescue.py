@@ -1,0 +1,85 @@
+"""What becomes of a job that its worker did not end: pure decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pleme_redis_django import JobClaim, JobStatus, WorkerPoolConfig
+from pleme_redis_django.jobs.endings import Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.rescue import STALE, WORKER_DIED, ending_after_death, ending_of_stale
+from pleme_redis_django.testing import MemoryJob
+from tests.jobs.recording import WORKER
+
+CONFIG = WorkerPoolConfig()
+CLAIM = JobClaim(worker_id=WORKER, attempt=4)
+
+
+def running(**fields: Any) -> MemoryJob:
+    return MemoryJob(status=JobStatus.RUNNING, worker_id=WORKER, attempt=4, **fields)
+
+
+def after_death(**fields: Any) -> Any:
+    return ending_after_death(running(**fields), CLAIM, CONFIG)
+
+
+def test_the_first_death_makes_a_suspect_and_costs_nothing() -> None:
+    ending = after_death(retry_count=3, max_retries=3)
+    assert isinstance(ending, GivenBack)
+    assert (ending.claim, ending.crashed, ending.delay_seconds) == (CLAIM, True, 0)
+    assert ending.failure is not None
+    assert ending.failure.error_code == WORKER_DIED
+    assert WORKER in ending.failure.message
+
+
+def test_a_suspect_that_had_not_started_is_not_charged() -> None:
+    ending = after_death(crash_count=1, started_at=None)
+    assert isinstance(ending, GivenBack)
+    assert (ending.crashed, ending.failure) == (False, None)
+
+
+def test_a_death_while_alone_is_charged_and_backs_off() -> None:
+    ending = after_death(crash_count=1, started_at=5.0, retry_count=1, max_retries=3)
+    assert isinstance(ending, Retried)
+    assert (ending.retry_count, ending.crashed) == (2, True)
+    assert 120 <= ending.delay_seconds <= 132
+    assert "while it ran this job alone" in ending.failure.message
+
+
+def test_a_job_that_kills_its_process_ends_failed() -> None:
+    ending = after_death(crash_count=4, started_at=5.0, retry_count=3, max_retries=3)
+    assert isinstance(ending, Failed)
+    assert ending.failure.error_code == WORKER_DIED
+
+
+class JobWithoutCrashCount:
+    """A job of a store that keeps no crash count: every death is charged."""
+
+    def __init__(self, *, can_retry: bool) -> None:
+        self._job = running(max_retries=3 if can_retry else 0)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("crash_count", "started_at"):
+            raise AttributeError(name)
+        return getattr(self._job, name)
+
+
+@pytest.mark.parametrize(("can_retry", "kind"), [(True, Retried), (False, Failed)])
+def test_without_a_crash_count_every_death_is_charged(can_retry: bool, kind: type[Ending]) -> None:
+    job: Any = JobWithoutCrashCount(can_retry=can_retry)
+    assert isinstance(ending_after_death(job, CLAIM, CONFIG), kind)
+
+
+def test_a_silent_job_is_retried_while_it_can_be() -> None:
+    ending = ending_of_stale(running(retry_count=0, max_retries=1), CLAIM, CONFIG)
+    assert isinstance(ending, Retried)
+    assert (ending.retry_count, ending.crashed, ending.failure.error_code) == (1, False, STALE)
+    assert "7,200 s" in ending.failure.message
+
+
+def test_a_silent_job_without_retries_fails_with_the_whole_story() -> None:
+    ending = ending_of_stale(running(retry_count=1, max_retries=1), CLAIM, CONFIG)
+    assert isinstance(ending, Failed)
+    for word in ("attempt 4", "retry 1 of 1", WORKER, "ctx.progress()"):
+        assert word in ending.failure.message
