@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from pleme_redis_django.jobs.endings import Ending, GivenBack
@@ -177,11 +178,14 @@ class LoopLane(_CountingLane):
 
     def cancel(self, held: HeldJob) -> None:
         """Cancel the task of a running job, from any thread."""
-        self._loop.call_soon_threadsafe(self._cancel, held)
+        # A closed loop runs nothing that could be cancelled: the pool is being drained.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._cancel, held)
 
     def stop(self) -> None:
         """Let the loop end once its tasks have; it is not waited for."""
-        self._loop.call_soon_threadsafe(self._stop_when_done)
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop_when_done)
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
