@@ -1,0 +1,194 @@
+"""Lanes: slots of threads and of an event loop, and what is taken back from them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pleme_redis_django import WorkerPoolConfig
+from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, GivenBack, Retried
+from pleme_redis_django.jobs.events import JobStarted
+from pleme_redis_django.jobs.holdings import HeldJob
+from pleme_redis_django.jobs.lanes import Lane, LaneDuties, LoopLane, ThreadLane
+from pleme_redis_django.jobs.runner import JobRunner
+from pleme_redis_django.testing import MemoryJobStore
+from tests.jobs.recording import AsyncFunctionExecutor, FunctionExecutor, RecordingSink, claimed, held
+from tests.waiting import wait_until
+
+DEADLINE_SECONDS = 10
+
+
+class Bench:
+    """A lane whose handlers wait until the test opens the gate."""
+
+    def __init__(self, *, is_async: bool, slots: int) -> None:
+        self.store = MemoryJobStore()
+        self.sink = RecordingSink()
+        self.gate = threading.Event()
+        self.running: list[Any] = []
+        self.finished: list[tuple[HeldJob, Ending]] = []
+        self.may_start = True
+        self.lows = 0
+        executor = AsyncFunctionExecutor(self._await) if is_async else FunctionExecutor(self._block)
+        duties = LaneDuties(
+            runner=JobRunner(executor, WorkerPoolConfig()),
+            finish=lambda one, ending: self.finished.append((one, ending)),
+            sink=self.sink,
+            may_start=lambda held: self.may_start,
+            on_low=self._note_low,
+        )
+        kind: Callable[..., Any] = LoopLane if is_async else ThreadLane
+        self.lane: Lane = kind(slots, duties)
+        self.lane.start()
+
+    def submit(self, count: int) -> list[HeldJob]:
+        jobs = [held(claimed(self.store)) for _ in range(count)]
+        self.lane.submit(jobs)
+        return jobs
+
+    def kinds(self) -> list[type[Ending]]:
+        return [type(ending) for _one, ending in self.finished]
+
+    def _note_low(self) -> None:
+        self.lows += 1
+
+    def _block(self, job: Any) -> None:
+        self.running.append(job.id)
+        assert self.gate.wait(DEADLINE_SECONDS)
+
+    async def _await(self, job: Any) -> None:
+        self.running.append(job.id)
+        while not self.gate.is_set():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(params=[False, True], ids=["threads", "loop"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    bench = Bench(is_async=request.param, slots=2)
+    yield bench
+    bench.gate.set()
+    bench.lane.stop()
+
+
+def test_no_more_jobs_run_than_there_are_slots(bench: Bench) -> None:
+    jobs = bench.submit(5)
+    wait_until(lambda: len(bench.running) == 2)
+    wait_until(lambda: bench.lane.waiting() == 3)
+    assert (bench.lane.unfinished(), bench.lane.ended()) == (5, 0)
+    bench.gate.set()
+    wait_until(lambda: bench.lane.ended() == 5)
+    assert bench.lane.unfinished() == 0
+    assert sorted(one.context.job.id for one, _ending in bench.finished) == sorted(
+        one.context.job.id for one in jobs
+    )
+    assert set(bench.kinds()) == {Completed}
+    assert len(bench.sink.of(JobStarted)) == 5
+
+
+def test_first_come_first_run(bench: Bench) -> None:
+    jobs = bench.submit(4)
+    bench.gate.set()
+    wait_until(lambda: bench.lane.ended() == 4)
+    assert sorted(bench.running[:2] + bench.running[2:]) == sorted(one.context.job.id for one in jobs)
+    assert set(bench.running[:2]) == {one.context.job.id for one in jobs[:2]}
+
+
+def test_what_has_not_started_can_be_taken_back(bench: Bench) -> None:
+    bench.submit(5)
+    wait_until(lambda: len(bench.running) == 2 and bench.lane.waiting() == 3)
+    taken = bench.lane.take_waiting()
+    assert len(taken) == 3
+    assert all(one.started_at is None for one in taken)
+    assert (bench.lane.waiting(), bench.lane.unfinished()) == (0, 2)
+    bench.gate.set()
+    wait_until(lambda: bench.lane.ended() == 2)
+    assert len(bench.running) == 2
+    assert bench.lane.unfinished() == 0
+
+
+def test_a_process_that_may_not_start_gives_back(bench: Bench) -> None:
+    bench.may_start = False
+    bench.submit(3)
+    wait_until(lambda: len(bench.finished) == 3)
+    assert bench.kinds() == [GivenBack] * 3
+    assert bench.running == []
+    wait_until(lambda: bench.lane.unfinished() == 0)
+
+
+def test_running_out_of_jobs_is_told(bench: Bench) -> None:
+    bench.gate.set()
+    bench.lane.low_water = 1
+    bench.submit(4)
+    wait_until(lambda: bench.lane.ended() == 4)
+    wait_until(lambda: bench.lows >= 2)
+
+
+def test_a_low_water_mark_below_zero_tells_nothing(bench: Bench) -> None:
+    bench.gate.set()
+    bench.submit(4)
+    wait_until(lambda: bench.lane.ended() == 4)
+    assert bench.lows == 0
+
+
+def test_running_jobs_end_after_a_stop(bench: Bench) -> None:
+    bench.submit(2)
+    wait_until(lambda: len(bench.running) == 2)
+    bench.lane.stop()
+    bench.gate.set()
+    wait_until(lambda: len(bench.finished) == 2)
+    assert bench.kinds() == [Completed] * 2
+
+
+@pytest.fixture
+def loop_bench() -> Iterator[Bench]:
+    bench = Bench(is_async=True, slots=1)
+    yield bench
+    bench.gate.set()
+    bench.lane.stop()
+
+
+def test_a_running_async_job_can_be_cancelled(loop_bench: Bench) -> None:
+    running, waiting = loop_bench.submit(2)
+    wait_until(lambda: len(loop_bench.running) == 1)
+    running.context.request_cancel()
+    assert isinstance(loop_bench.lane, LoopLane)
+    loop_bench.lane.cancel(running)
+    wait_until(lambda: len(loop_bench.running) == 2)
+    assert loop_bench.finished[0][0] is running
+    assert loop_bench.kinds() == [Cancelled]
+    loop_bench.gate.set()
+    wait_until(lambda: len(loop_bench.finished) == 2)
+    assert loop_bench.finished[1] == (waiting, loop_bench.finished[1][1])
+    assert loop_bench.lane.unfinished() == 0
+
+
+def test_a_job_that_is_cancelled_by_its_own_code_is_retried(loop_bench: Bench) -> None:
+    (running,) = loop_bench.submit(1)
+    wait_until(lambda: loop_bench.running)
+    assert isinstance(loop_bench.lane, LoopLane)
+    loop_bench.lane.cancel(running)
+    wait_until(lambda: loop_bench.finished)
+    assert loop_bench.kinds() == [Retried]
+
+
+def test_cancelling_what_is_not_running_does_nothing(loop_bench: Bench) -> None:
+    running, waiting = loop_bench.submit(2)
+    wait_until(lambda: loop_bench.running)
+    assert isinstance(loop_bench.lane, LoopLane)
+    loop_bench.lane.cancel(waiting)
+    loop_bench.gate.set()
+    wait_until(lambda: len(loop_bench.finished) == 2)
+    assert loop_bench.kinds() == [Completed] * 2
+
+
+def test_many_async_jobs_run_at_once() -> None:
+    bench = Bench(is_async=True, slots=200)
+    bench.submit(200)
+    wait_until(lambda: len(bench.running) == 200)
+    bench.gate.set()
+    wait_until(lambda: bench.lane.ended() == 200)
+    bench.lane.stop()

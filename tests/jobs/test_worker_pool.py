@@ -1,0 +1,408 @@
+"""A whole pool on a store in memory: claim, run, finish, drain, rescue, without a database or Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pleme_redis_django import ExecutionFailed, JobStatus, WorkerPool, WorkerPoolConfig, current_job_context
+from pleme_redis_django.jobs.events import (
+    JobEnded,
+    JobsClaimed,
+    SoloStarted,
+    StoreBack,
+    StoreUnavailable,
+    WorkerDied,
+    WorkerStarted,
+    WorkerStopped,
+)
+from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.testing import MemoryJobStore
+from tests.jobs.recording import (
+    WORKER,
+    AsyncFunctionExecutor,
+    FunctionExecutor,
+    MemoryHints,
+    MemoryRegistry,
+    RecordingSink,
+    TypedExecutor,
+    claimed,
+    held,
+)
+from tests.waiting import wait_until
+
+DEADLINE_SECONDS = 10
+# Nothing in these tests waits for a scan: what has to be woken is woken.
+NEVER_SECONDS = 3_000
+
+MakePool = Callable[..., WorkerPool[Any]]
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.store = MemoryJobStore()
+        self.sink = RecordingSink()
+        self.hints = MemoryHints()
+        self.registry = MemoryRegistry()
+        self.ran: list[Any] = []
+        self.pools: list[WorkerPool[Any]] = []
+
+    def pool(self, executor: Any = None, *, burst: bool = False, **config: Any) -> WorkerPool[Any]:
+        settings = {"worker_count": 2, "poll_timeout": NEVER_SECONDS, "grace_seconds": 10, **config}
+        pool: WorkerPool[Any] = WorkerPool(
+            WorkerPoolConfig(**settings),
+            self.hints,
+            executor or FunctionExecutor(self.note),
+            self.store,
+            registry=self.registry,
+            sink=self.sink,
+            burst=burst,
+        )
+        self.pools.append(pool)
+        return pool
+
+    def note(self, job: Any) -> str:
+        self.ran.append(job.id)
+        return "done"
+
+    def statuses(self) -> list[JobStatus]:
+        return [job.status for job in self.store.all()]
+
+    def add(self, count: int, **fields: Any) -> None:
+        for _ in range(count):
+            self.store.add(**fields)
+        self.hints.nudge()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    for pool in bench.pools:
+        pool.stop(0)
+
+
+def test_jobs_that_were_there_before_are_run(bench: Bench) -> None:
+    bench.add(50)
+    bench.pool().launch()
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 50)
+    assert len(bench.ran) == 50
+
+
+def test_a_hint_wakes_a_pool_that_sleeps(bench: Bench) -> None:
+    bench.pool().launch()
+    wait_until(lambda: bench.registry.registered)
+    for _ in range(3):
+        bench.add(1)
+        wait_until(lambda: set(bench.statuses()) == {JobStatus.COMPLETED})
+    assert bench.sink.of(JobsClaimed)
+
+
+def test_async_handlers_run_the_same(bench: Bench) -> None:
+    async def handler(job: Any) -> str:
+        await asyncio.sleep(0)
+        return bench.note(job)
+
+    bench.add(50)
+    bench.pool(AsyncFunctionExecutor(handler)).launch()
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 50)
+
+
+def test_sync_and_async_types_share_a_pool(bench: Bench) -> None:
+    async def handler(job: Any) -> str:
+        return bench.note(job)
+
+    for job_type in ("sync", "async", "unknown") * 20:
+        bench.store.add(job_type)
+    bench.pool(TypedExecutor({"sync": bench.note}, {"async": handler})).launch()
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 40)
+    assert {job.job_type for job in bench.store.all() if job.status is JobStatus.QUEUED} == {"unknown"}
+
+
+def test_a_full_lane_does_not_starve_the_other(bench: Bench) -> None:
+    gate = threading.Event()
+
+    async def handler(job: Any) -> str:
+        return bench.note(job)
+
+    for _ in range(20):
+        bench.store.add("sync")
+    for _ in range(20):
+        bench.store.add("async")
+    try:
+        pool = bench.pool(
+            TypedExecutor({"sync": lambda job: gate.wait(DEADLINE_SECONDS)}, {"async": handler})
+        )
+        pool.launch()
+        wait_until(lambda: len(bench.ran) == 20)
+    finally:
+        gate.set()
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 40)
+
+
+def test_slow_jobs_are_not_hoarded(bench: Bench) -> None:
+    gate = threading.Event()
+    bench.add(20)
+    try:
+        bench.pool(FunctionExecutor(lambda job: gate.wait(DEADLINE_SECONDS)), worker_count=2).launch()
+        wait_until(lambda: bench.statuses().count(JobStatus.RUNNING) == 2)
+        bench.hints.nudge()
+        assert bench.store.count_claimable_jobs() == 18
+    finally:
+        gate.set()
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 20)
+
+
+def test_a_retry_runs_as_soon_as_it_is_due(bench: Bench) -> None:
+    def fail_once(job: Any) -> str:
+        if job.retry_count == 0:
+            raise ExecutionFailed("the first time")
+        return bench.note(job)
+
+    bench.add(5)
+    bench.pool(FunctionExecutor(fail_once), base_retry_delay=0.05).launch()
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 5)
+    assert {job.retry_count for job in bench.store.all()} == {1}
+
+
+def test_a_job_that_is_enqueued_for_later_runs_when_it_is_due(bench: Bench) -> None:
+    """The hint comes at the enqueue, long before the job is due; no scan helps within this test."""
+    bench.pool().launch()
+    wait_until(lambda: bench.registry.registered)
+    bench.add(1)
+    wait_until(lambda: bench.ran)
+    bench.store.add(delay_seconds=0.2)
+    bench.hints.nudge()
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 2)
+
+
+def test_exhausted_retries_fail(bench: Bench) -> None:
+    def fail(job: Any) -> None:
+        raise ExecutionFailed("always")
+
+    bench.add(3, max_retries=2)
+    bench.pool(FunctionExecutor(fail), base_retry_delay=0).launch()
+    wait_until(lambda: bench.statuses() == [JobStatus.FAILED] * 3)
+    assert {(job.attempt, job.retry_count) for job in bench.store.all()} == {(3, 2)}
+
+
+def test_a_burst_ends_when_nothing_is_ready(bench: Bench) -> None:
+    bench.add(30)
+    bench.store.add(delay_seconds=1_000)
+    pool = bench.pool(burst=True)
+    pool.start()
+    assert bench.statuses() == [JobStatus.COMPLETED] * 30 + [JobStatus.PENDING]
+    assert pool.has_run_dry()
+
+
+def test_a_burst_with_nothing_to_do_ends(bench: Bench) -> None:
+    bench.pool(burst=True).start()
+    assert [type(event) for event in bench.sink.events] == [WorkerStarted, WorkerStopped]
+
+
+def test_a_stop_gives_back_what_has_not_started_and_lets_the_rest_end(bench: Bench) -> None:
+    gate = threading.Event()
+    bench.add(2)
+    pool = bench.pool(FunctionExecutor(lambda job: gate.wait(DEADLINE_SECONDS)), worker_count=1)
+    pool.launch()
+    wait_until(lambda: JobStatus.RUNNING in bench.statuses())
+    stopping = threading.Thread(target=pool.stop)
+    stopping.start()
+    gate.set()
+    stopping.join(DEADLINE_SECONDS)
+    assert not stopping.is_alive()
+    assert bench.statuses() == [JobStatus.COMPLETED, JobStatus.QUEUED]
+    (stopped,) = bench.sink.of(WorkerStopped)
+    assert stopped.handed_back_running == 0
+    assert bench.registry.deregistered == bench.registry.registered
+
+
+def test_the_end_of_the_grace_hands_running_jobs_back(bench: Bench) -> None:
+    gate = threading.Event()
+    bench.add(1)
+    pool = bench.pool(FunctionExecutor(lambda job: gate.wait(DEADLINE_SECONDS)))
+    pool.launch()
+    wait_until(lambda: JobStatus.RUNNING in bench.statuses())
+    try:
+        assert pool.stop(0) == 1
+        (job,) = bench.store.all()
+        assert (job.status, job.retry_count, job.crash_count) == (JobStatus.QUEUED, 0, 0)
+        (stopped,) = bench.sink.of(WorkerStopped)
+        assert (stopped.given_back, stopped.handed_back_running) == (1, 1)
+    finally:
+        gate.set()
+
+
+def test_a_second_stop_does_nothing(bench: Bench) -> None:
+    pool = bench.pool()
+    pool.launch()
+    pool.stop()
+    assert pool.stop() == 0
+    assert len(bench.sink.of(WorkerStopped)) == 1
+
+
+def test_without_a_current_lease_nothing_is_claimed(bench: Bench) -> None:
+    bench.registry.error = ConnectionError("away")
+    bench.add(1)
+    bench.pool().launch()
+    wait_until(lambda: bench.sink.of(StoreUnavailable))
+    assert bench.statuses() == [JobStatus.QUEUED]
+    bench.registry.error = None
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED])
+
+
+def test_a_store_that_was_away_is_used_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, away = bench.store.claim_jobs, threading.Event()
+
+    def claim_jobs(*args: Any) -> Any:
+        if away.is_set():
+            raise ConnectionError("away")
+        return claim(*args)
+
+    monkeypatch.setattr(bench.store, "claim_jobs", claim_jobs)
+    away.set()
+    bench.add(3)
+    bench.pool().launch()
+    wait_until(lambda: bench.sink.of(StoreUnavailable))
+    away.clear()
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 3)
+    wait_until(lambda: bench.sink.of(StoreBack))
+
+
+def test_broken_hints_only_cost_time(bench: Bench) -> None:
+    bench.hints.error = ConnectionError("no Redis")
+    bench.pool(poll_timeout=0.05).launch()
+    for _ in range(3):
+        bench.store.add()
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 3)
+
+
+def test_a_pool_without_hints_scans(bench: Bench) -> None:
+    config = WorkerPoolConfig(poll_timeout=0.05)
+    pool: WorkerPool[Any] = WorkerPool(
+        config, None, FunctionExecutor(bench.note), bench.store, sink=bench.sink
+    )
+    bench.pools.append(pool)
+    pool.launch()
+    bench.store.add()
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED])
+
+
+def test_a_cancel_request_reaches_a_running_handler(bench: Bench) -> None:
+    def handler(job: Any) -> str:
+        context = current_job_context()
+        assert context is not None
+        bench.ran.append(job.id)
+        wait_until(lambda: context.cancel_requested)
+        return "noticed"
+
+    bench.add(1)
+    bench.pool(FunctionExecutor(handler), lease_sweep_seconds=0.05).launch()
+    wait_until(lambda: bench.ran)
+    bench.store.request_cancel(bench.ran[0])
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED])
+
+
+def test_a_cancel_request_ends_a_running_async_handler(bench: Bench) -> None:
+    async def handler(job: Any) -> None:
+        bench.ran.append(job.id)
+        await asyncio.Event().wait()
+
+    bench.add(1)
+    bench.pool(AsyncFunctionExecutor(handler), lease_sweep_seconds=0.05).launch()
+    wait_until(lambda: bench.ran)
+    bench.store.request_cancel(bench.ran[0])
+    wait_until(lambda: bench.statuses() == [JobStatus.CANCELLED])
+
+
+DEAD = "22222222-2222-4222-8222-222222222222"
+
+
+def test_the_jobs_of_a_worker_that_was_seen_dying_run_alone(bench: Bench) -> None:
+    """Five innocents and their killer die together; each runs alone then, and all are completed."""
+    for _ in range(6):
+        claimed(bench.store, DEAD)
+    running = threading.Semaphore(1)
+    overlapped: list[Any] = []
+
+    def alone(job: Any) -> str:
+        if not running.acquire(blocking=False):
+            overlapped.append(job.id)
+        try:
+            return bench.note(job)
+        finally:
+            running.release()
+
+    pool = bench.pool(FunctionExecutor(alone), worker_count=4)
+    pool.launch()
+    pool.rescue_jobs_of(DEAD)
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 6)
+    assert overlapped == []
+    assert bench.registry.declared == [DEAD]
+    assert {(job.crash_count, job.retry_count, job.attempt) for job in bench.store.all()} == {(1, 0, 2)}
+    assert len(bench.sink.of(SoloStarted)) == 6
+    assert bench.sink.of(WorkerDied) == [WorkerDied((DEAD,), 6)]
+
+
+def test_a_job_that_kills_twice_is_charged_and_waits(bench: Bench) -> None:
+    bench.store.add(crash_count=1, max_retries=0)
+    (job,) = bench.store.claim_jobs(DEAD, 1, JobSelection(suspects=True))
+    assert job.claim is not None
+    assert bench.store.mark_job_running(job.id, claim=job.claim)
+    pool = bench.pool()
+    pool.launch()
+    pool.rescue_jobs_of(DEAD)
+    wait_until(lambda: bench.statuses() == [JobStatus.FAILED])
+    assert bench.ran == []
+
+
+def test_a_suspect_waits_for_the_others_to_end(bench: Bench) -> None:
+    slow = claimed(bench.store)
+    suspect = bench.store.add(crash_count=1)
+    bench.store.add()
+    pool = bench.pool()
+    # A slow job is held already when the pool begins to look for suspects.
+    pool._holdings.add([held(slow)])
+    pool.launch()
+    wait_until(lambda: pool._claimer._solo.pending)
+    assert bench.ran == []
+    pool._holdings.remove(pool._holdings.all())
+    wait_until(lambda: len(bench.ran) == 2)
+    assert bench.ran[0] == suspect.id
+
+
+def test_claims_that_nobody_holds_are_given_back(bench: Bench) -> None:
+    """A claim was committed, and its reply was lost: the row is RUNNING under a worker that does not know."""
+    pool = bench.pool(lease_sweep_seconds=0.05)
+    lost = claimed(bench.store, pool.identity.worker_id)
+    pool.launch()
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED])
+    (job,) = bench.store.all()
+    assert (job.id, job.attempt, job.crash_count, job.retry_count) == (lost.id, 2, 0, 0)
+
+
+def test_silent_jobs_are_ended_by_the_elected_worker(bench: Bench) -> None:
+    bench.store = MemoryJobStore(clock=(clock := _Clock()))
+    claimed(bench.store, WORKER, max_retries=0)
+    clock.now += 100
+    bench.registry.elected = False
+    pool = bench.pool(
+        stale_job_threshold_seconds=60, stale_check_interval_seconds=0.1, lease_sweep_seconds=0.05
+    )
+    pool.launch()
+    wait_until(lambda: any(role.startswith("caretaker") for role, _term in bench.registry.elections))
+    assert bench.statuses() == [JobStatus.RUNNING]
+    bench.registry.elected = True
+    wait_until(lambda: bench.statuses() == [JobStatus.FAILED])
+    assert bench.sink.of(JobEnded)[-1].ending.failure.error_code == "stale"  # type: ignore[attr-defined]
+
+
+class _Clock:
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
