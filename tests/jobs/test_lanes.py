@@ -176,7 +176,7 @@ def test_a_job_that_is_cancelled_by_its_own_code_is_retried(loop_bench: Bench) -
 
 
 def test_cancelling_what_is_not_running_does_nothing(loop_bench: Bench) -> None:
-    running, waiting = loop_bench.submit(2)
+    _running, waiting = loop_bench.submit(2)
     wait_until(lambda: loop_bench.running)
     assert isinstance(loop_bench.lane, LoopLane)
     loop_bench.lane.cancel(waiting)
