@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from django.core import checks
 
-from pleme_redis_django.checks import jobs, jobs_deploy, realtime, settings
+from pleme_redis_django.checks import jobs, jobs_deploy, realtime, redis_server, redis_settings, settings
 
 
 def register_all() -> None:
@@ -20,7 +20,9 @@ def register_all() -> None:
         jobs.check_queue_keys,
         jobs.check_job_models,
         jobs.check_database,
+        redis_settings.check_redis,
         realtime.check_realtime,
     ):
         checks.register(check, "pleme_redis_django")
     checks.register(jobs_deploy.check_job_tables, "pleme_redis_django", deploy=True)
+    checks.register(redis_server.check_redis_server, "pleme_redis_django", deploy=True)
