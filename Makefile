@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo test lint bench matrix clean
+.PHONY: help install demo test lint docs bench matrix clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     run the example shop: PostgreSQL, Redis, mail, web and workers (Ctrl-C stops all)"
 	@echo "make test     lint, types, layers and the whole test suite"
 	@echo "make lint     only ruff, mypy and import-linter"
+	@echo "make docs     the documentation as HTML in docs/_build; every warning is an error"
 	@echo "make bench    benchmarks on durable servers; ARGS='bench_machine --rounds 5' chooses"
 	@echo "make matrix   the suite on every supported Django and the interpreters at hand (.venvs/)"
 	@echo "make install  build .venv with everything above; PYTHON=python3.13 chooses the interpreter"
@@ -43,6 +44,10 @@ lint: $(INSTALLED)
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >$(VENV)/layers.txt || { cat $(VENV)/layers.txt >&2; exit 1; }
 
+docs: $(INSTALLED)
+	@$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build
+	@echo "The documentation is in docs/_build/index.html."
+
 bench: $(INSTALLED)
 	@$(BIN)/python -W error::RuntimeWarning -m tests.benchmarks $(ARGS)
 
@@ -50,4 +55,4 @@ matrix:
 	@$(PYTHON) .ci/matrix.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build

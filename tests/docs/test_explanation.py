@@ -1,0 +1,81 @@
+"""What the explanations claim about the code: layers, transitions, files, and the tests they call proof."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pleme_redis_django.jobs.job import JobStatus
+from tests.docs.pages import DOCS, ROOT, code_blocks, pages, prose, rows, sections
+
+EXPLANATION = DOCS / "explanation"
+TEST_NAME = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+CONTRACT_TEST = re.compile(r"`(test_\w+)`")
+RATE = re.compile(r"\d[\d,.]*\s?(?:jobs/s|/s\b|jobs a second|transactions a second|MiB|MB\b)")
+
+
+def test_layers_are_the_enforced_ones() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    [layers] = [one for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "layers"]
+    [documented] = [block for block in code_blocks(EXPLANATION / "architecture.md") if block.mark == "layers"]
+    assert documented.text.splitlines() == layers["layers"]
+
+
+def test_layout_names_every_part_of_the_package() -> None:
+    text = (EXPLANATION / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "pleme_redis_django"
+    parts = [path for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    layout = text.split("## The layout")[1].split("```")[1]
+    missing = [path.name for path in parts if f"  {path.name}" not in layout]
+    gone = [
+        name for name in re.findall(r"^  ([\w/.]+)", layout, re.MULTILINE) if not (package / name).exists()
+    ]
+    assert (missing, gone) == ([], [])
+
+
+def test_every_module_of_the_engine_is_in_its_table() -> None:
+    table = rows(EXPLANATION / "architecture.md", "Module", "Owns")
+    documented = [name for row in table for name in re.findall(r"`(\w+)`", row["Module"])]
+    modules = {path.stem for path in (ROOT / "pleme_redis_django/jobs").glob("*.py")} - {"__init__"}
+    assert sorted(documented) == sorted(modules)
+
+
+@pytest.mark.parametrize(
+    "row", rows(EXPLANATION / "life-of-a-job.md", "Status"), ids=lambda row: row["Status"]
+)
+def test_transitions(row: dict[str, str]) -> None:
+    status = JobStatus(row["Status"])
+    documented = set() if row["May become"] == "nothing" else set(row["May become"].split(", "))
+    assert documented == {after.value for after in JobStatus if status.can_become(after)}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_tests_exist(page: Path) -> None:
+    for number, line in prose(page):
+        for path, name in TEST_NAME.findall(line):
+            assert (ROOT / path).exists(), f"line {number}: {path}"
+            assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8") or not name, (
+                f"line {number}: {name}"
+            )
+
+
+def test_named_tests_of_the_contract_exist() -> None:
+    contract = ROOT / "pleme_redis_django/testing/store_contract"
+    source = "".join(path.read_text(encoding="utf-8") for path in contract.glob("*.py"))
+    named = CONTRACT_TEST.findall((EXPLANATION / "guarantees.md").read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if f"def {name}(" not in source] == []
+
+
+def test_glossary_is_in_order_and_names_nothing_twice() -> None:
+    terms = re.findall(r"^## (.+)$", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert terms == sorted(set(terms))
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_figure_without_the_command_that_measures_it(page: Path) -> None:
+    for heading, text in sections(page):
+        assert not RATE.search(text) or "make bench" in text or "$ " in text, f"{page.name}: {heading}"
