@@ -123,6 +123,12 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     ),
     events.StaleJobsFound: lambda e: _say(logging.WARNING, "ended jobs that went silent", jobs=e.count),
     events.OrphanedJobsHinted: lambda e: _say(logging.INFO, "hinted jobs that nobody claimed", jobs=e.count),
+    events.UnservedJobsFound: lambda e: _say(
+        logging.WARNING,
+        "jobs wait for a worker that knows their type",
+        jobs=sum(e.counts.values()),
+        job_types=",".join(sorted(e.counts)[:10]),
+    ),
     events.LostClaimsGivenBack: lambda e: _say(
         logging.WARNING, "gave back claims whose commit had no reply", jobs=e.count
     ),

@@ -245,12 +245,13 @@ class WorkerProcess(models.Model):
     release = models.CharField(max_length=100, blank=True)
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
+    lease_until = models.DateTimeField(help_text="Silent past this time, the process is dead.")
     died_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = "worker process"
         verbose_name_plural = "worker processes"
-        indexes = [models.Index(fields=["heartbeat_at"], name="pleme_worker_heartbeat")]
+        indexes = [models.Index(fields=["lease_until"], name="pleme_worker_lease")]
 
     def __str__(self) -> str:
         return f"{self.pool} on {self.host} (pid {self.pid})"

@@ -111,6 +111,7 @@ def build_pool(
             product=config.product,
             slots=config.worker_count + config.async_count,
             release=release,
+            lease_seconds=config.lease_seconds,
         ),
         sink=sink or EngineEvents(),
         scope=DatabaseScope(),

@@ -45,7 +45,8 @@ def make_attempt(job: AbstractJob, attempt: int = 1, **fields: Any) -> JobAttemp
 
 def make_worker(using: str = "default", **fields: Any) -> WorkerProcess:
     """Store a worker process with a fresh heartbeat."""
-    values = {"pool": "default", "host": "web-1", "pid": 4242, "slots": 5, "queues": ["*"], **fields}
+    values = {"pool": "default", "host": "web-1", "pid": 4242, "slots": 5, "queues": ["*"]}
+    values |= {"lease_until": Now() + timedelta(seconds=25), **fields}
     return WorkerProcess._base_manager.using(using).create(**values)
 
 

@@ -23,6 +23,8 @@ PROMOTE_LIMIT = 1000
 
 # A lane whose jobs have waited for so long has slowed down: others may have free slots for them.
 HOARDED_AFTER_SECONDS = 1.0
+# Due rows that another transaction has locked are asked for again after this.
+DUE_RETRY_SECONDS = 0.2
 # While the lease is not current nothing may be claimed; this is how soon that is asked again.
 LEASE_CHECK_SECONDS = 0.25
 
@@ -194,11 +196,15 @@ class Claimer:
         return outlook.ready
 
     def _promote(self) -> None:
-        if self._store.promote_due_jobs(PROMOTE_LIMIT):
+        promoted = self._store.promote_due_jobs(PROMOTE_LIMIT)
+        if promoted:
             self._expect_work()
             self._hint_to_pass_on = True
         # What is due after these is not known until the next look ahead.
         self._look_ahead()
+        if not promoted:
+            # Due rows that somebody else has locked: ask again, but not in a busy loop.
+            self._next_due = max(self._next_due, time.monotonic() + DUE_RETRY_SECONDS)
 
     def _expect_work(self) -> None:
         for feed in self._feeds:

@@ -82,6 +82,14 @@ class OrphanedJobsHinted:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class UnservedJobsFound:
+    """Ready jobs wait whose type this process does not know; they run once a worker knows it."""
+
+    counts: Mapping[str, int]
+    """Job type -> how many, of the first ones in claim order."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class LostClaimsGivenBack:
     """Rows that were RUNNING under this worker's id, and that it did not hold."""
 
@@ -132,6 +140,7 @@ Event = (
     | WorkerDied
     | StaleJobsFound
     | OrphanedJobsHinted
+    | UnservedJobsFound
     | LostClaimsGivenBack
     | LeaseLost
     | StoreUnavailable

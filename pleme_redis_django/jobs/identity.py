@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
+DEFAULT_LEASE_SECONDS = 25.0
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerDescription:
@@ -22,6 +24,8 @@ class WorkerDescription:
     product: str | None
     slots: int
     release: str
+    lease_seconds: float
+    """How long the process may be silent before it is taken for dead."""
 
 
 class WorkerIdentity:
@@ -36,6 +40,7 @@ class WorkerIdentity:
         product: str | None = None,
         slots: int = 0,
         release: str = "",
+        lease_seconds: float = DEFAULT_LEASE_SECONDS,
     ) -> None:
         self.worker_id = worker_id or str(uuid.uuid4())
         self._pool = pool
@@ -43,6 +48,7 @@ class WorkerIdentity:
         self._product = product
         self._slots = slots
         self._release = release
+        self._lease_seconds = lease_seconds
 
     def renew(self) -> str:
         """Take a new id, so that nothing claimed under the old one can be written any more."""
@@ -60,6 +66,7 @@ class WorkerIdentity:
             product=self._product,
             slots=self._slots,
             release=self._release,
+            lease_seconds=self._lease_seconds,
         )
 
 
@@ -82,8 +89,8 @@ class WorkerRegistry(Protocol):
         """Record that these processes have ended, known for certain (their exit was seen)."""
         ...
 
-    def sweep(self, lease_seconds: float) -> Sequence[str]:
-        """Declare dead who was silent for a lease; return every worker that died within a day.
+    def sweep(self) -> Sequence[str]:
+        """Declare dead who was silent for its own lease; return every worker that died within a day.
 
         Workers that died earlier are named again, because a claim of theirs that was under way
         may have been committed after its jobs were rescued.

@@ -20,6 +20,7 @@ from pleme_redis_django.jobs.events import (
     LostClaimsGivenBack,
     OrphanedJobsHinted,
     StaleJobsFound,
+    UnservedJobsFound,
     WorkerDied,
 )
 from pleme_redis_django.jobs.heartbeat import Heartbeat
@@ -55,6 +56,7 @@ class Maintenance:
         config: WorkerPoolConfig,
         sink: EventSink,
         *,
+        known_types: frozenset[str] | None = None,
         on_rescue: Callable[[], None] = lambda: None,
         on_cancel: Callable[[HeldJob], None] = lambda held: None,
     ) -> None:
@@ -66,6 +68,7 @@ class Maintenance:
         self._identity = identity
         self._config = config
         self._sink = sink
+        self._known_types = known_types
         self._on_rescue = on_rescue
         self._on_cancel = on_cancel
         self._next_stale_check = time.monotonic() + config.stale_check_interval_seconds
@@ -122,6 +125,7 @@ class Maintenance:
             if self._is_elected(CARETAKER_ROLE, self._config.stale_check_interval_seconds):
                 self.end_stale_jobs()
                 self.hint_orphaned_jobs()
+                self.report_unserved_jobs()
 
     def _rescue_jobs_of_seen_dead(self) -> None:
         if self._seen_dying and self._registry is not None:
@@ -133,7 +137,7 @@ class Maintenance:
     def rescue_jobs_of_the_dead(self) -> int:
         """Make the jobs of dead workers ready again, or end them; return how many."""
         assert self._registry is not None
-        dead = self._registry.sweep(self._config.lease_seconds)
+        dead = self._registry.sweep()
         return self.rescue_jobs_of(dead) if dead else 0
 
     def rescue_jobs_of(self, worker_ids: Sequence[str]) -> int:
@@ -161,6 +165,15 @@ class Maintenance:
             self._hints.enqueue_many(orphaned)
             self._sink.emit(OrphanedJobsHinted(len(orphaned)))
         return len(orphaned)
+
+    def report_unserved_jobs(self) -> int:
+        """Tell of ready jobs whose type no handler of this process is known for; return how many."""
+        if self._known_types is None:
+            return 0
+        counts = self._store.count_unserved(self._known_types)
+        if counts:
+            self._sink.emit(UnservedJobsFound(counts))
+        return sum(counts.values())
 
     def _record_starts(self) -> None:
         before = time.monotonic() - RECORD_START_AFTER_SECONDS

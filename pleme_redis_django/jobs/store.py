@@ -175,6 +175,10 @@ class JobStore(Protocol[J_co]):
         """
         return 0
 
+    def count_unserved(self, known_types: frozenset[str]) -> Mapping[str, int]:
+        """Return how many ready jobs have a type that is not known, by type; a sample is enough."""
+        return {}
+
     def find_jobs_of(self, worker_ids: Sequence[str]) -> Sequence[J_co]:
         """Return RUNNING jobs that these workers hold, with their claims."""
         wanted = set(worker_ids)

@@ -51,7 +51,10 @@ class WorkerPool(Generic[J_co]):
     ) -> None:
         self.config = config
         self.identity = identity or WorkerIdentity(
-            queues=config.queues, product=config.product, slots=config.worker_count + config.async_count
+            queues=config.queues,
+            product=config.product,
+            slots=config.worker_count + config.async_count,
+            lease_seconds=config.lease_seconds,
         )
         self._sink = sink or NullSink()
         self._holdings = Holdings()
@@ -91,6 +94,7 @@ class WorkerPool(Generic[J_co]):
             self.identity,
             config,
             self._sink,
+            known_types=self._known_types(),
             on_rescue=self._claimer.scan_soon,
             on_cancel=self._cancel,
         )
@@ -183,8 +187,6 @@ class WorkerPool(Generic[J_co]):
 
     def _build_claimer(self, store: JobStore[J_co]) -> Claimer:
         config = self.config
-        known = [lane.job_types for lane in self._lanes]
-        job_types = None if None in known else frozenset().union(*(types or () for types in known))
         return Claimer(
             store,
             self._lanes,
@@ -200,7 +202,7 @@ class WorkerPool(Generic[J_co]):
                 set_room=self._listener.set_room if self._listener else lambda room: None,
             ),
             selection=JobSelection(
-                queue_names=config.queue_names, product=config.product, job_types=job_types
+                queue_names=config.queue_names, product=config.product, job_types=self._known_types()
             ),
             scan_seconds=(
                 config.poll_timeout
@@ -209,6 +211,11 @@ class WorkerPool(Generic[J_co]):
             ),
             burst=self._burst,
         )
+
+    def _known_types(self) -> frozenset[str] | None:
+        """Return the types that this pool runs, None when its executor takes any."""
+        known = [lane.job_types for lane in self._lanes]
+        return None if None in known else frozenset().union(*(types or () for types in known))
 
     def _may_claim(self) -> bool:
         return not self._draining and (self._heartbeat is None or self._heartbeat.is_current())

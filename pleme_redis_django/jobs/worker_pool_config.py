@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
+from pleme_redis_django.jobs.identity import DEFAULT_LEASE_SECONDS
 from pleme_redis_django.jobs.job import validate_queue_name
 
 EVERY_QUEUE = "*"
@@ -47,7 +48,7 @@ class WorkerPoolConfig:
     """Async handlers that run at once, all in one event loop (0 to 10,000)."""
     heartbeat_seconds: float = 5
     """How often a process proves that it lives (0.05 to 3,600)."""
-    lease_seconds: float = 25
+    lease_seconds: float = DEFAULT_LEASE_SECONDS
     """A process silent for so long is dead, and its jobs run elsewhere (over 2 heartbeats)."""
     lease_sweep_seconds: float = 5
     """How often dead processes are looked for (0.05 to 3,600)."""

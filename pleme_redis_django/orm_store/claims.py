@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -19,6 +20,9 @@ from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.lookups import any_of
 
 M = TypeVar("M", bound=AbstractJob)
+
+# Jobs that nobody takes gather at the head of the queue, so that a look at its head finds them.
+UNSERVED_SAMPLE = 1_000
 
 # What the engine and a handler read of a claimed row; the rest is loaded when it is asked for.
 _CLAIMED_FIELDS = frozenset(
@@ -112,6 +116,12 @@ def look_ahead(model: type[M], using: str, selection: JobSelection) -> Outlook:
             suspects=ready_rows(model, using, suspects).exists(),
             due_in_seconds=None if due_in is None else due_in.total_seconds(),
         )
+
+
+def count_unserved(model: type[M], using: str, known_types: frozenset[str]) -> dict[str, int]:
+    """Return the ready rows of unknown types by type, among the first ``UNSERVED_SAMPLE`` in claim order."""
+    types = ready_rows(model, using, JobSelection()).values_list("job_type", flat=True)[:UNSERVED_SAMPLE]
+    return dict(Counter(job_type for job_type in types if job_type not in known_types))
 
 
 @functools.cache

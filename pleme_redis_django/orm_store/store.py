@@ -21,6 +21,7 @@ from pleme_redis_django.orm_store.claims import (
     M,
     claim_jobs,
     claimed_fields,
+    count_unserved,
     look_ahead,
     promote_due_jobs,
     ready_rows,
@@ -148,6 +149,10 @@ class OrmJobStore(JobStore[M], Generic[M]):  # type: ignore[type-var]
     def look_ahead(self, selection: JobSelection) -> Outlook:
         with reconnecting(self.using):
             return look_ahead(self.model, self.using, selection)
+
+    def count_unserved(self, known_types: frozenset[str]) -> Mapping[str, int]:
+        with reconnecting(self.using):
+            return count_unserved(self.model, self.using, known_types)
 
     def promote_due_jobs(self, limit: int) -> int:
         with reconnecting(self.using):

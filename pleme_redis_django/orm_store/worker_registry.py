@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.identity import WorkerDescription
+from pleme_redis_django.jobs.identity import DEFAULT_LEASE_SECONDS, WorkerDescription
 from pleme_redis_django.models import Election, WorkerProcess
 from pleme_redis_django.orm_store.connection import reconnecting
 
@@ -23,15 +23,17 @@ class OrmWorkerRegistry:
 
     def __init__(self, *, using: str = "default") -> None:
         self.using = using
+        self._lease = timedelta(seconds=DEFAULT_LEASE_SECONDS)
 
     def register(self, worker: WorkerDescription) -> None:
+        self._lease = timedelta(seconds=worker.lease_seconds)
         with reconnecting(self.using):
             self._insert(worker)
 
     def heartbeat(self, worker_id: str, running: int) -> bool:
         with reconnecting(self.using):
             alive = self._workers().filter(id=worker_id, died_at=None)
-            return bool(alive.update(heartbeat_at=Now(), running=running))
+            return bool(alive.update(heartbeat_at=Now(), lease_until=Now() + self._lease, running=running))
 
     def deregister(self, worker_id: str) -> None:
         with reconnecting(self.using):
@@ -41,9 +43,9 @@ class OrmWorkerRegistry:
         with reconnecting(self.using):
             self._workers().filter(id__in=worker_ids, died_at=None).update(died_at=Now())
 
-    def sweep(self, lease_seconds: float) -> Sequence[str]:
+    def sweep(self) -> Sequence[str]:
         with reconnecting(self.using):
-            return self._sweep(lease_seconds)
+            return self._sweep()
 
     def elect(self, role: str, worker_id: str, term_seconds: float) -> bool:
         with reconnecting(self.using):
@@ -59,14 +61,14 @@ class OrmWorkerRegistry:
             product=worker.product or "",
             slots=worker.slots,
             release=worker.release[:100],
+            lease_until=Now() + timedelta(seconds=worker.lease_seconds),
         )
         # A repeated call whose first reply was lost finds its own row, and that is all right.
         self._workers().bulk_create([row], ignore_conflicts=True)
 
-    def _sweep(self, lease_seconds: float) -> list[str]:
-        silent = Now() - timedelta(seconds=lease_seconds)
+    def _sweep(self) -> list[str]:
         with transaction.atomic(using=self.using):
-            self._workers().filter(died_at=None, heartbeat_at__lt=silent).update(died_at=Now())
+            self._workers().filter(died_at=None, lease_until__lt=Now()).update(died_at=Now())
             self._workers().filter(died_at__lt=Now() - REMEMBER_DEAD).delete()
             dead = self._workers().filter(died_at__isnull=False).values_list("id", flat=True)
             return [str(worker_id) for worker_id in dead]

@@ -21,7 +21,7 @@ from pleme_redis_django.conf import Settings, build_settings
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.jobs.definition import EnqueueOptions, definition_of
 from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
-from pleme_redis_django.management.runworkers import options
+from pleme_redis_django.management.runworkers import options, supervisor
 from pleme_redis_django.redis_state import keyspace
 from tests.docs.pages import DOCS, Row, anchors, code, rows
 
@@ -147,6 +147,13 @@ def test_exit_codes_of_runworkers() -> None:
     documented = {int(row["Code"]) for row in rows(REFERENCE / "runworkers.md", "Code")}
     in_code = {value for name, value in vars(options).items() if name.startswith("EXIT_")}
     assert documented == in_code | {2}  # 2 is argparse's own
+
+
+def test_when_runworkers_gives_up() -> None:
+    [row] = (row for row in rows(REFERENCE / "runworkers.md", "Code") if row["Code"] == "1")
+    assert (
+        f"{supervisor.GIVE_UP_AFTER} times in a row within {supervisor.YOUNG_SECONDS:.0f} s" in row["Meaning"]
+    )
 
 
 def _option_rows() -> list[Row]:

@@ -22,7 +22,7 @@ from pleme_redis_django.management.runworkers.options import EXIT_CANNOT_START, 
 from pleme_redis_django.management.runworkers.progress import BurstProgress
 
 # A child that dies younger than this has not started properly; the next one waits, longer each time.
-YOUNG_SECONDS = 3.0
+YOUNG_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 GIVE_UP_AFTER = 5
