@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 from django.urls import path
 
-django_application = get_asgi_application()
+django_application = ASGIStaticFilesHandler(get_asgi_application())
 
 from pleme_redis_django.realtime.consumers import RealtimeConsumer  # noqa: E402
 from pleme_redis_django.realtime.routing import websocket_application  # noqa: E402

@@ -8,6 +8,8 @@ from pleme_redis_django.realtime.channel_layer import channel_layer_entry
 from tests.settings import *  # noqa: F403
 from tests.settings import PLEME_REDIS
 
+DEBUG = True  # so that staticfiles serves pleme.js
+ROOT_URLCONF = "tests.realtime.server_urls"
 ALLOWED_HOSTS = ["127.0.0.1"]
 _OPEN = dict.fromkeys(("subscribe", "publish", "presence", "typing"), "authenticated")
 PLEME_REDIS = {

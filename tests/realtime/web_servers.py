@@ -71,9 +71,11 @@ class WebServer:
 
 
 @contextmanager
-def web_server(kind: str, environment: dict[str, str], **more: str) -> Iterator[WebServer]:
+def web_server(
+    kind: str, environment: dict[str, str], *, port: int | None = None, **more: str
+) -> Iterator[WebServer]:
     """Start a web server, and stop it at the end."""
-    server = WebServer(kind, {**os.environ, **environment, **more})
+    server = WebServer(kind, {**os.environ, **environment, **more}, port)
     try:
         yield server
     finally:
