@@ -19,7 +19,15 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from pleme_redis_django.exceptions import JobNotFound, StoreError
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    Failure,
+    GivenBack,
+    Retried,
+)
 from pleme_redis_django.jobs.job import Job, JobClaim, QueuedJob
 from pleme_redis_django.jobs.json_text import from_json
 
@@ -217,12 +225,24 @@ class JobStore(Protocol[J_co]):
 
     def _give_back(self, ending: GivenBack) -> bool:
         try:
-            retry_count = self.load_job(ending.job_id).retry_count
+            job = self.load_job(ending.job_id)
         except JobNotFound:
             return False  # Deleted while it was held: there is nothing to give back.
-        return self.schedule_retry(
-            ending.job_id, retry_count, ending.delay_seconds, "", {}, claim=ending.claim
-        )
+        if ending.crashed and ending.failure is not None:
+            return self._charge(job, ending, ending.failure)
+        return self.schedule_retry(job.id, job.retry_count, ending.delay_seconds, "", {}, claim=ending.claim)
+
+    def _charge(self, job: Job, ending: GivenBack, failure: Failure) -> bool:
+        """Count the death of a job's process as a retry, or its end.
+
+        A store of only the eleven methods keeps no crash count, by which a job that kills its
+        process is found out; given back for nothing, it would kill one after the other for ever.
+        """
+        message, details, claim = failure.message, failure.details(), ending.claim
+        if not job.can_retry():
+            return self.mark_job_failed(job.id, message, details, claim=claim)
+        delay_seconds = job.calculate_backoff_delay()
+        return self.schedule_retry(job.id, job.retry_count + 1, delay_seconds, message, details, claim=claim)
 
 
 class BadEnding(StoreError):

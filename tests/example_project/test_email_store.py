@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,9 @@ from django.db.models.functions import Now
 
 from example_project.shop.email_store import EmailJobStore
 from example_project.shop.models import EmailJob
+from pleme_redis_django.jobs.rescue import ending_after_death
 from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.testing import MemoryJobStore, NewJob
 from pleme_redis_django.testing.store_contract import ConcurrencyTests, OneThreadTests, StoreSubject
@@ -61,3 +64,18 @@ class TestThreadsOfEmailJobStore(EmailSubject, ConcurrencyTests):
 def test_the_store_inherits_from_the_protocol_alone() -> None:
     assert JobStore in EmailJobStore.__mro__
     assert OrmJobStore not in EmailJobStore.__mro__ and MemoryJobStore not in EmailJobStore.__mro__
+
+
+@pytest.mark.django_db
+def test_a_job_that_kills_its_worker_every_time_ends_failed() -> None:
+    """A store of the eleven methods keeps no crash count, so every death has to count as a retry."""
+    job = EmailJob.objects.create(job_type="deadly", product="default", max_retries=2)
+    store, deaths = EmailJobStore(), 0
+    while deaths < 10 and (claimed := store.claim_next_job(str(uuid.uuid4()))) is not None:
+        assert claimed.claim is not None
+        assert store.finish_jobs([ending_after_death(claimed, claimed.claim, WorkerPoolConfig())]) == [True]
+        EmailJob.objects.update(run_after=Now())
+        deaths += 1
+    job.refresh_from_db()
+    assert (deaths, job.status, job.retry_count) == (3, "FAILED", 2)
+    assert job.error_details["error_code"] == "worker_died"
