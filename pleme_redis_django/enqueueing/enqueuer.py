@@ -15,16 +15,10 @@ from django.db.models.expressions import DatabaseDefault
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.insertion import ROWS_PER_STATEMENT, insert_rows
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled, pool_max_retries
-from pleme_redis_django.enqueueing.rows import (
-    checked_parameters_json,
-    checked_run_after,
-    enqueued_product,
-    new_row,
-    template_of,
-)
+from pleme_redis_django.enqueueing.rows import new_row, prepare_instance, template_of
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.jobs.definition import JobDefinition
-from pleme_redis_django.jobs.job import JobStatus, QueuedJob
+from pleme_redis_django.jobs.job import QueuedJob
 from pleme_redis_django.jobs.registry import registry
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.redis_state.job_queue import JobQueue
@@ -106,13 +100,7 @@ def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, A
 def _save(job: AbstractJob) -> AbstractJob:
     using = get_settings().database
     _refuse_foreign_transaction(using)
-    job.product = enqueued_product(job.product or None)
-    checked_parameters_json(job.job_type, job.parameters)
-    if isinstance(job.run_after, datetime):
-        # Only the database's clock says whether the time is past: a claimer promotes the row.
-        checked_run_after(job.run_after)
-        job.status = JobStatus.PENDING
-    job.full_clean(validate_unique=False, validate_constraints=False)
+    prepare_instance(job)
     job.save(using=using, force_insert=True)
     _defer_database_defaults(job)
     announce([job], using)

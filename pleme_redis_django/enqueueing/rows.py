@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings as django_settings
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from pleme_redis_django.conf import get_settings, resolve_product
@@ -17,7 +18,7 @@ from pleme_redis_django.jobs.definition import JobDefinition, checked_priority
 from pleme_redis_django.jobs.job import JobStatus, validate_queue_name
 from pleme_redis_django.jobs.json_text import NotJson, to_json
 from pleme_redis_django.jobs.uniqueness import UniqueMode, Uniqueness, parameters_key
-from pleme_redis_django.models import new_job_id
+from pleme_redis_django.models import AbstractJob, new_job_id
 
 UNIQUE_KEY_MAX_LENGTH = 500
 
@@ -59,7 +60,7 @@ def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> R
     return RowTemplate(
         job_type=definition.name,
         product=enqueued_product(options.product),
-        queue_name=_queue_name(options.queue_name or definition.queue_name),
+        queue_name=_queue_name(definition.queue_name if options.queue_name is None else options.queue_name),
         priority=definition.priority
         if options.priority is None
         else checked_priority(options.priority, EnqueueError),
@@ -81,6 +82,31 @@ def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:
         key = parameters_key(parameters) if template.unique_key is None else template.unique_key
         slot = template.uniqueness.slot(template.job_type, key)
     return NewRow(new_job_id(), parameters, text, slot)
+
+
+def prepare_instance(job: AbstractJob) -> None:
+    """Check an unsaved instance as an enqueue of a ``@job`` is checked, and fill in what it left out.
+
+    Raises EnqueueError, InvalidParameters or InvalidProduct.
+    """
+    if not job._state.adding:
+        raise EnqueueError(
+            f"The job {job.id} is stored already. Accepted: an unsaved instance, which enqueue() saves."
+        )
+    job.product = enqueued_product(job.product or None)
+    _queue_name(job.queue_name)
+    checked_priority(job.priority, EnqueueError)
+    _max_retries(job.max_retries)
+    checked_parameters_json(job.job_type, job.parameters)
+    if isinstance(job.run_after, datetime):
+        # Only the database's clock says whether the time is past: a claimer promotes the row.
+        checked_run_after(job.run_after)
+        job.status = JobStatus.PENDING
+    try:
+        job.full_clean(validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        faults = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
+        raise EnqueueError(f"This {type(job).__name__} is refused: {faults}") from None
 
 
 def enqueued_product(product: str | None) -> str:
