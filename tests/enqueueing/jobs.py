@@ -1,0 +1,41 @@
+"""Jobs for the tests of enqueueing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pleme_redis_django import job, once_per
+
+
+@job(queue_name="email", max_retries=5, priority=2)
+def send(to: str, subject: str = "Hello", *, user_name: str = "") -> None: ...
+
+
+@job
+def anything(**fields: Any) -> None: ...
+
+
+@job(base_retry_delay=7)
+async def asend(to: str) -> None: ...
+
+
+@job(unique="while_waiting")
+def unique_waiting(key: int) -> None: ...
+
+
+@job(unique="while_running")
+def unique_running(key: int) -> None: ...
+
+
+@job(unique=once_per(3_600))
+def unique_hourly(key: int) -> None: ...
+
+
+@job
+def enqueue_from_inside(product: str | None = None) -> None:
+    send.using(product=product).enqueue(to="a")
+
+
+@job
+async def aenqueue_from_inside() -> None:
+    await send.aenqueue(to="a")
