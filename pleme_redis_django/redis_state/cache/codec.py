@@ -25,7 +25,7 @@ MARK = "!"
 
 _NATIVE = frozenset({str, int, float, bool, type(None)})
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
-_decode_plain = json.JSONDecoder().decode
+_scan_plain = json.JSONDecoder().raw_decode
 
 
 def encode(value: Any) -> tuple[bytes, bool]:
@@ -42,7 +42,14 @@ def encode(value: Any) -> tuple[bytes, bool]:
 
 def decode(text: bytes, *, typed: bool) -> Any:
     """Return the value that ``encode`` was given. Raises ValueError for text that it did not write."""
-    return _decode_typed(text.decode()) if typed else _decode_plain(text.decode())
+    if typed:
+        return _decode_typed(text.decode())
+    # decode() would look for white space at both ends, which encode() never leaves.
+    characters = text.decode()
+    value, end = _scan_plain(characters)
+    if end != len(characters):
+        raise ValueError("more than one value")
+    return value
 
 
 def _to_json(value: Any, place: str) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections import Counter
 
 FLUSH_SECONDS = 10.0
 FLUSH_COUNT = 1000
@@ -29,45 +28,57 @@ class CacheStats:
 
 
 class Counts:
-    """The counts of one product that are not in Redis yet. Thread-safe."""
+    """The counts of one product that are not in Redis yet. Thread-safe.
+
+    ``read`` and ``written`` return whether enough was counted, or long enough ago, to report it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
-        self._operations = 0
-        self._since = time.monotonic()
+        self._start_again()
 
-    def read(self, *, hits: int, misses: int, size_bytes: int) -> None:
+    def read(self, *, hits: int, misses: int, size_bytes: int) -> bool:
         with self._lock:
-            self._operations += 1
-            self._counts["hits"] += hits
-            self._counts["misses"] += misses
-            self._counts["bytes_read"] += size_bytes
+            self._hits += hits
+            self._misses += misses
+            self._bytes_read += size_bytes
+            return self._is_due()
 
-    def written(self, *, entries: int, size_bytes: int) -> None:
+    def written(self, *, entries: int, size_bytes: int) -> bool:
         with self._lock:
-            self._operations += 1
-            self._counts["writes"] += entries
-            self._counts["bytes_written"] += size_bytes
+            self._writes += entries
+            self._bytes_written += size_bytes
+            return self._is_due()
 
-    def due(self) -> bool:
-        """Whether enough was counted, or long enough ago, to be worth a round trip."""
-        return self._operations >= FLUSH_COUNT or (
-            self._operations > 0 and time.monotonic() - self._since > FLUSH_SECONDS
-        )
+    def _is_due(self) -> bool:
+        self._operations += 1
+        return self._operations >= FLUSH_COUNT or time.monotonic() > self._due_at
+
+    def _start_again(self) -> None:
+        self._hits = self._misses = self._writes = self._bytes_read = self._bytes_written = 0
+        self._operations, self._due_at = 0, time.monotonic() + FLUSH_SECONDS
 
     def take(self) -> dict[str, int]:
         """Return what was counted since the last time, and start again."""
         with self._lock:
-            taken = {name: number for name, number in self._counts.items() if number}
-            self._counts.clear()
-            self._operations, self._since = 0, time.monotonic()
-        return taken
+            counts = {
+                "hits": self._hits,
+                "misses": self._misses,
+                "writes": self._writes,
+                "bytes_read": self._bytes_read,
+                "bytes_written": self._bytes_written,
+            }
+            self._start_again()
+        return {name: number for name, number in counts.items() if number}
 
     def put_back(self, taken: dict[str, int]) -> None:
         """Count again what could not be reported."""
         with self._lock:
-            self._counts.update(taken)
+            self._hits += taken.get("hits", 0)
+            self._misses += taken.get("misses", 0)
+            self._writes += taken.get("writes", 0)
+            self._bytes_read += taken.get("bytes_read", 0)
+            self._bytes_written += taken.get("bytes_written", 0)
 
 
 _counts: dict[tuple[str, str], Counts] = {}

@@ -22,6 +22,8 @@ LARGEST_MS = 2**32 - 1
 _AGING = struct.Struct("<BII")
 _FLAG_TYPED = 1
 
+LOOK_CLOSER = object()
+
 
 def pack_tail(value: Any, *, grace_ms: int = 0, build_ms: int = 0) -> bytes:
     """Return what follows the header. Raises UncacheableValue for a type that is not accepted."""
@@ -32,6 +34,19 @@ def pack_tail(value: Any, *, grace_ms: int = 0, build_ms: int = 0) -> bytes:
 def is_of(entry: bytes, generation: bytes | None) -> bool:
     """Whether an entry was stored under this generation; its tags are not looked at."""
     return entry[:1] == b"\x01" and generation is not None and entry[1 : HEADER_BYTES - 1] == generation
+
+
+def simple_value_of(entry: bytes, generation: bytes | None) -> Any:
+    """Return the value of a valid entry without tags and grace; LOOK_CLOSER for any other entry."""
+    if not is_of(entry, generation) or entry[HEADER_BYTES - 1]:
+        return LOOK_CLOSER
+    try:
+        flags, grace_ms, _ = _AGING.unpack_from(entry, HEADER_BYTES)
+        if grace_ms or flags > _FLAG_TYPED:
+            return LOOK_CLOSER
+        return codec.decode(entry[HEADER_BYTES + _AGING.size :], typed=flags == _FLAG_TYPED)
+    except (struct.error, ValueError):
+        return LOOK_CLOSER
 
 
 def tags_of(entry: bytes) -> list[tuple[str, bytes]]:

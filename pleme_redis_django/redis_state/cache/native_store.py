@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import redis
@@ -29,7 +29,7 @@ from pleme_redis_django.redis_state.connections import (
     async_redis_client,
     redis_client,
 )
-from pleme_redis_django.redis_state.outages import outages_as_unavailable
+from pleme_redis_django.redis_state.outages import OUTAGES, outages_as_unavailable, unavailable
 from pleme_redis_django.redis_state.scripts import script
 
 # Longer than any entry lives, so that a generation outlives what was stored under it.
@@ -53,8 +53,16 @@ class NativeStore:
     # Reads
 
     def mget(self, keys: list[str]) -> list[bytes | None]:
-        with self._outage_pauses():
-            return self._client().mget([self._key(key) for key in keys])  # type: ignore[return-value]
+        # The hot path: no context manager, and not through redis-py's mget(), which adds a layer.
+        if self._paused_until:
+            self._check_pause()
+        execute: Callable[..., Any] = redis_client(CACHE, self._url).execute_command
+        try:
+            values: list[bytes | None] = execute("MGET", *map(self._key, keys))
+        except OUTAGES as error:
+            self._pause()
+            raise unavailable(error) from error
+        return values
 
     async def amget(self, keys: list[str]) -> list[bytes | None]:
         """Read together with what other tasks read in this turn of the event loop: one MGET for all."""
@@ -67,7 +75,8 @@ class NativeStore:
 
     async def _amget_now(self, keys: list[str]) -> list[bytes | None]:
         with outages_as_unavailable():
-            return await self._aclient().mget(keys)  # type: ignore[return-value]
+            execute: Callable[..., Awaitable[list[bytes | None]]] = self._aclient().execute_command
+            return await execute("MGET", *keys)
 
     def pttl(self, keys: list[str]) -> list[int]:
         with self._outage_pauses():
@@ -246,15 +255,24 @@ class NativeStore:
     @contextlib.contextmanager
     def _outage_pauses(self) -> Iterator[None]:
         """Raise RedisUnavailable at once for a moment after an outage."""
-        if self._paused_until and time.monotonic() < self._paused_until:
-            raise RedisUnavailable("Redis was away a moment ago; the cache is not asked again yet.")
+        if self._paused_until:
+            self._check_pause()
         try:
-            with outages_as_unavailable():
-                yield
+            yield
+        except OUTAGES as error:
+            self._pause()
+            raise unavailable(error) from error
         except RedisUnavailable:
-            self._paused_until = time.monotonic() + PAUSE_SECONDS
+            self._pause()
             raise
+
+    def _check_pause(self) -> None:
+        if time.monotonic() < self._paused_until:
+            raise RedisUnavailable("Redis was away a moment ago; the cache is not asked again yet.")
         self._paused_until = 0.0
+
+    def _pause(self) -> None:
+        self._paused_until = time.monotonic() + PAUSE_SECONDS
 
 
 def _generation() -> bytes:

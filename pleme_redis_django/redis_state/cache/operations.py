@@ -44,8 +44,21 @@ class Operations:
     # Reading
 
     def get(self, key: str, default: Any) -> Steps[Any]:
-        found = yield from self._read([key])
-        return found.get(key, default)
+        entry_key = self._entry(key)
+        try:
+            generation, entry = yield ("mget", [self._generation_key, entry_key])
+            if entry is not None:
+                value = envelope.simple_value_of(entry, generation)
+                if value is not envelope.LOOK_CLOSER:
+                    yield from self._note_read(1, 0, len(entry))
+                    return value
+            usable = yield from self._usable({entry_key: entry}, generation)
+        except RedisUnavailable as outage:
+            _report(outage)
+            return default
+        values = _decoded([key], [entry_key], usable)
+        yield from self._note_read(len(values), 1 - len(values), len(entry or b""))
+        return values.get(key, default)
 
     def get_many(self, keys: Iterable[str]) -> Steps[dict[str, Any]]:
         return (yield from self._read(list(dict.fromkeys(keys))))
@@ -62,8 +75,7 @@ class Operations:
             return {}
         values = _decoded(keys, entry_keys, usable)
         size = sum(map(len, usable.values()))
-        self._counts.read(hits=len(values), misses=len(keys) - len(values), size_bytes=size)
-        yield from self._flush_counts()
+        yield from self._note_read(len(values), len(keys) - len(values), size)
         return values
 
     def _usable(
@@ -148,7 +160,7 @@ class Operations:
                 _report(outage)
                 return _plain((yield ("build", builder)))
             if opening.todo is Todo.BUILD:
-                self._counts.read(hits=0, misses=1, size_bytes=0)
+                yield from self._note_read(0, 1, 0)
                 return (yield from self._build(key, keys, token, opening, builder, recipe))
             if opening.entry is not None:
                 return (yield from self._use(opening.entry))
@@ -161,8 +173,7 @@ class Operations:
 
     def _use(self, entry: bytes) -> Steps[Any]:
         value = envelope.value_of(entry)
-        self._counts.read(hits=1, misses=0, size_bytes=len(entry))
-        yield from self._flush_counts()
+        yield from self._note_read(1, 0, len(entry))
         return value
 
     def _build(
@@ -222,16 +233,21 @@ class Operations:
     # Counting
 
     def stats(self) -> Steps[dict[str, int]]:
-        yield from self._flush_counts(now=True)
+        yield from self._flush_counts()
         counted: dict[str, int] = yield ("counted", keyspace.cache_counters(self.product))
         return counted
 
-    def _note_write(self, entries: int, size: int) -> Steps[None]:
-        self._counts.written(entries=entries, size_bytes=size)
-        yield from self._flush_counts()
+    def _note_read(self, hits: int, misses: int, size: int) -> Steps[None]:
+        if self._counts.read(hits=hits, misses=misses, size_bytes=size):
+            yield from self._flush_counts()
 
-    def _flush_counts(self, *, now: bool = False) -> Steps[None]:
-        if not (now or self._counts.due()) or not (taken := self._counts.take()):
+    def _note_write(self, entries: int, size: int) -> Steps[None]:
+        if self._counts.written(entries=entries, size_bytes=size):
+            yield from self._flush_counts()
+
+    def _flush_counts(self) -> Steps[None]:
+        taken = self._counts.take()
+        if not taken:
             return
         try:
             yield ("count", keyspace.cache_counters(self.product), taken)

@@ -29,7 +29,8 @@ def store_of(alias: str) -> CacheStore:
     url = native_url(alias)
     if url is None:
         return DjangoStore(alias)
-    return NativeStore(url, lambda key: str(cache.make_key(key)))
+    key_of, prefix, version = cache.key_func, cache.key_prefix, cache.version
+    return NativeStore(url, lambda key: key_of(key, prefix, version))
 
 
 def native_url(alias: str) -> str | None:
