@@ -148,6 +148,8 @@ class AbstractJob(models.Model):
 
     class Meta:
         abstract = True
+        # "Can retry" becomes a permission of every job model, one of the project's own too.
+        default_permissions = ("add", "change", "delete", "view", "retry")
         indexes = job_indexes()
         constraints = job_constraints()
 
@@ -185,7 +187,6 @@ class Job(AbstractJob):
     class Meta(AbstractJob.Meta):
         verbose_name = "job"
         verbose_name_plural = "jobs"
-        permissions = [("retry_job", "Can retry jobs")]
 
     @classmethod
     def from_db(

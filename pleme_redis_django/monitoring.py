@@ -183,9 +183,23 @@ def worker_reports(
 
     ``lease_seconds`` names the lease of each pool; 25 for one that it does not name.
     """
+    workers = workers_with_silence(using).order_by("pool", "started_at", "id")
+    return [worker_report(worker, lease_seconds or {}) for worker in workers]
+
+
+def workers_with_silence(using: str | None = None) -> QuerySet[Any]:
+    """Return the worker processes, each with ``silence``: the time since its heartbeat."""
     rows = WorkerProcess._base_manager.using(using or get_settings().database)
-    workers = rows.annotate(silent=_age(F("heartbeat_at"))).order_by("pool", "started_at", "id")
-    return [_worker_report(worker, lease_seconds or {}) for worker in workers]
+    return rows.annotate(silence=_age(F("heartbeat_at")))
+
+
+def worker_report(worker: Any, lease_seconds: Mapping[str, float]) -> WorkerReport:
+    """Return whether a worker of ``workers_with_silence`` is alive, by the lease of its pool."""
+    silent = _seconds(worker.silence)
+    lease = lease_seconds.get(worker.pool, DEFAULT_LEASE_SECONDS)
+    return WorkerReport(
+        worker=worker, is_alive=worker.died_at is None and silent <= lease, silent_seconds=silent
+    )
 
 
 acounts_by_status = sync_to_async(counts_by_status)
@@ -214,14 +228,6 @@ def _queue_report(product: str, queue_name: str, rows: Mapping[JobStatus, _Statu
         counts=_every_status({status: row.jobs for status, row in rows.items()}),
         oldest_ready_seconds=None if ready is None else _seconds(ready.age),
         average_retries=None if completed is None else float(completed.average_retries),
-    )
-
-
-def _worker_report(worker: Any, lease_seconds: Mapping[str, float]) -> WorkerReport:
-    silent = _seconds(worker.silent)
-    lease = lease_seconds.get(worker.pool, DEFAULT_LEASE_SECONDS)
-    return WorkerReport(
-        worker=worker, is_alive=worker.died_at is None and silent <= lease, silent_seconds=silent
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -86,6 +86,20 @@ def pool_config(name: str, entry: Mapping[str, Any], overrides: Mapping[str, Any
         return WorkerPoolConfig.from_mapping(fields)
     except (InvalidSettings, InvalidProduct) as error:
         raise InvalidSettings(f'Pool "{name}": {error}') from None
+
+
+def lease_seconds_of_pools() -> dict[str, float]:
+    """Return the lease of each pool that can be built, by its name."""
+    return {parts.name: parts.config.lease_seconds for parts in valid_pools()}
+
+
+def valid_pools() -> Iterator[PoolParts]:
+    """Yield the pools that can be built; check E020 reports the others."""
+    for name in pool_names():
+        try:
+            yield pool_parts(name)
+        except InvalidSettings:
+            continue
 
 
 def build_pool(

@@ -14,7 +14,7 @@ from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.models import AbstractJob, job_constraints, job_indexes, model_label
-from pleme_redis_django.wiring import PoolParts, pool_names, pool_parts
+from pleme_redis_django.wiring import PoolParts, pool_names, pool_parts, valid_pools
 
 
 def check_pools(**_kwargs: Any) -> Iterator[CheckMessage]:
@@ -78,15 +78,6 @@ def check_database(**_kwargs: Any) -> Iterator[CheckMessage]:
             '"init_command": "PRAGMA journal_mode=WAL"}. Production belongs on PostgreSQL.',
             id="pleme_redis_django.W026",
         )
-
-
-def valid_pools() -> Iterator[PoolParts]:
-    """Yield the pools that could be built; E020 reports the others."""
-    for name in pool_names():
-        try:
-            yield pool_parts(name)
-        except InvalidSettings:
-            continue
 
 
 def _shared_queue_key(first: PoolParts, second: PoolParts) -> Error:

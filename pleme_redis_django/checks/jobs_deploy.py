@@ -10,12 +10,11 @@ from django.core.checks import CheckMessage, Warning
 from django.db import DatabaseError, connections
 from django.utils.connection import ConnectionDoesNotExist
 
-from pleme_redis_django.checks.jobs import valid_pools
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.executor import DispatchingExecutor, is_async_executor, known_job_types
 from pleme_redis_django.models import AbstractJob, model_label
 from pleme_redis_django.monitoring import JobScope, UnservedType, unserved_types, worker_reports
-from pleme_redis_django.wiring import PoolParts
+from pleme_redis_django.wiring import PoolParts, lease_seconds_of_pools, valid_pools
 
 # The claimer, the finisher, the heartbeat and maintenance have a connection each.
 ENGINE_CONNECTIONS = 4
@@ -52,8 +51,8 @@ def _connections() -> Iterator[CheckMessage]:
     if connection.vendor != "postgresql":
         return
     pools = list(valid_pools())
-    leases = {parts.name: parts.config.lease_seconds for parts in pools}
-    alive = Counter(report.worker.pool for report in worker_reports(leases) if report.is_alive)
+    reports = worker_reports(lease_seconds_of_pools())
+    alive = Counter(report.worker.pool for report in reports if report.is_alive)
     processes = {parts.name: max(alive[parts.name], 1) for parts in pools}
     needed = sum(processes[parts.name] * connections_of(parts) for parts in pools)
     offered = _offered_connections(connection.alias)

@@ -67,8 +67,8 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'job',
                 'verbose_name_plural': 'jobs',
-                'permissions': [('retry_job', 'Can retry jobs')],
                 'abstract': False,
+                'default_permissions': ('add', 'change', 'delete', 'view', 'retry'),
                 'indexes': [models.Index(models.OrderBy(models.F('priority'), descending=True), models.F('run_after'), models.F('id'), condition=models.Q(('crash_count', 0), ('deleted_at', None), ('status', 'QUEUED')), name='pleme_redis_django_job_ready'), models.Index(models.F('queue_name'), models.OrderBy(models.F('priority'), descending=True), models.F('run_after'), models.F('id'), condition=models.Q(('crash_count', 0), ('deleted_at', None), ('status', 'QUEUED')), name='pleme_redis_django_job_queue'), models.Index(condition=models.Q(('crash_count__gt', 0), ('deleted_at', None), ('status', 'QUEUED')), fields=['run_after'], name='pleme_redis_django_job_solo'), models.Index(condition=models.Q(('deleted_at', None), ('status', 'PENDING')), fields=['run_after'], name='pleme_redis_django_job_due'), models.Index(condition=models.Q(('status', 'RUNNING')), fields=['worker_id'], name='pleme_redis_django_job_run')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('unique_slot__isnull', False)), fields=('product', 'unique_slot'), name='pleme_redis_django_job_slot')],
             },

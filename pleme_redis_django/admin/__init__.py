@@ -1,0 +1,18 @@
+"""The admin of jobs, their failed attempts and worker processes: rows are read, never edited.
+
+A project registers a job model of its own with ``JobModelAdmin``.
+"""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from pleme_redis_django.admin.job_model_admin import JobModelAdmin
+from pleme_redis_django.admin.record_admins import JobAttemptAdmin, WorkerProcessAdmin
+from pleme_redis_django.models import Job, JobAttempt, WorkerProcess
+
+__all__ = ["JobAttemptAdmin", "JobModelAdmin", "WorkerProcessAdmin"]
+
+admin.site.register(Job, JobModelAdmin)
+admin.site.register(JobAttempt, JobAttemptAdmin)
+admin.site.register(WorkerProcess, WorkerProcessAdmin)

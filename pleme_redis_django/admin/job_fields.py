@@ -1,0 +1,114 @@
+"""JobFields: the columns of a job list and the fields of a job's page, each a read-only method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from pleme_redis_django.admin.attempts import attempts_block
+from pleme_redis_django.admin.display import (
+    age,
+    between,
+    json_text,
+    moment,
+    plain,
+    progress_bar,
+    status_badge,
+    text_block,
+)
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.models import AbstractJob
+
+_DATA_FIELDS = ("parameters", "results", "configuration", "metadata")
+LONG_FIELDS = (*_DATA_FIELDS, "error_details", "error_message")
+"""What may be long: left out of lists, cut on pages, offered whole as a file."""
+
+
+def _field(description: str, show: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return a read-only field that shows something of a job."""
+
+    @admin.display(description=description)
+    def field(_admin: Any, job: Any) -> Any:
+        return show(job)
+
+    return field
+
+
+def _long_field(name: str) -> Callable[[Any, Any], Any]:
+    """Return a read-only field that shows a long one, cut, with a link to all of it."""
+
+    @admin.display(description=name.replace("_", " "))
+    def field(shown_by: Any, job: Any) -> Any:
+        return text_block(long_text(job, name), whole_url=shown_by.page_url("part", str(job.pk), name))
+
+    return field
+
+
+def long_text(job: AbstractJob, name: str) -> str:
+    """Return a long field as text: JSON with sorted keys, a message as it is."""
+    value = getattr(job, name)
+    return value if isinstance(value, str) and name == "error_message" else json_text(value)
+
+
+class JobFields:
+    """What JobModelAdmin shows of a job; which fields, and in what groups."""
+
+    opts: Any
+
+    status_shown = _field("status", lambda job: status_badge(job.status))
+    type_shown = _field("type", lambda job: plain(job.job_type))
+    queue_shown = _field("queue", lambda job: plain(job.queue_name))
+    product_shown = _field("product", lambda job: plain(job.product))
+    retries_shown = _field("retries", lambda job: f"{job.retry_count} of {job.max_retries}")
+    age_shown = _field("created", lambda job: age(job.created_at))
+
+    parameters_shown = _long_field("parameters")
+    results_shown = _long_field("results")
+    configuration_shown = _long_field("configuration")
+    metadata_shown = _long_field("metadata")
+    error_message_shown = _long_field("error_message")
+    error_details_shown = _long_field("error_details")
+    progress_shown = _field("progress", lambda job: progress_bar(job.progress))
+    attempts_shown = _field("failed attempts", lambda job: attempts_block(job, get_settings().database))
+
+    created_shown = _field("created", lambda job: moment(job.created_at))
+    due_shown = _field("due", lambda job: moment(job.run_after))
+    claimed_shown = _field("claimed", lambda job: moment(job.claimed_at))
+    started_shown = _field("started", lambda job: moment(job.started_at))
+    ended_shown = _field("ended", lambda job: moment(job.completed_at or job.failed_at))
+    took_shown = _field("ran for", lambda job: between(job.started_at, job.completed_at or job.failed_at))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the groups of fields in which this job has something to show."""
+        data = [f"{name}_shown" for name in _DATA_FIELDS if name == "parameters" or getattr(obj, name, None)]
+        failed = bool(obj and obj.error_message)
+        groups: list[tuple[str | None, Iterable[str]]] = [
+            (None, ("status_shown", "type_shown", "queue_shown", "product_shown", "priority", "id")),
+            ("Failure", ("error_message_shown", "error_details_shown") if failed else ()),
+            ("Progress", ("progress_shown",) if obj and obj.progress is not None else ()),
+            (str(self.opts.verbose_name).capitalize(), self._fields_of_the_project()),
+            ("Data", data),
+            ("Attempts", ("retries_shown", "attempt", "crash_count", "worker_id", "attempts_shown")),
+            (
+                "Times",
+                (
+                    "created_shown",
+                    "due_shown",
+                    "claimed_shown",
+                    "started_shown",
+                    "ended_shown",
+                    "took_shown",
+                ),
+            ),
+        ]
+        return [(title, {"fields": names}) for title, group in groups if (names := tuple(group))]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [name for _title, group in self.get_fieldsets(request, obj) for name in group["fields"]]
+
+    def _fields_of_the_project(self) -> list[str]:
+        shared = {field.name for field in AbstractJob._meta.get_fields()}
+        return [field.name for field in self.opts.concrete_fields if field.name not in shared]

@@ -1,0 +1,164 @@
+"""The admins of what the engine records beside the jobs: failed attempts and worker processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from pleme_redis_django.admin.capped_list import AnyModelAdmin, CappedChangeList, CappedPaginator
+from pleme_redis_django.admin.display import age, badge, duration, plain, text_block
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.models import JobAttempt, WorkerProcess
+from pleme_redis_django.monitoring import worker_report, workers_with_silence
+from pleme_redis_django.wiring import lease_seconds_of_pools
+
+
+class ReadOnlyAdmin(AnyModelAdmin):
+    """Rows that only the engine writes."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    paginator = CappedPaginator
+    sortable_by = ()
+
+    class Media:
+        css = {"all": ("pleme_redis_django/admin.css",)}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = self.model._default_manager.using(get_settings().database)
+        return rows
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[CappedChangeList]:
+        return CappedChangeList
+
+
+class JobAttemptAdmin(ReadOnlyAdmin):
+    """Failed attempts of every job model, newest first."""
+
+    list_display = ("job_shown", "attempt", "code_shown", "class_shown", "ended_shown")
+    fields = (
+        "job_shown",
+        "attempt",
+        "worker_id",
+        "started_at",
+        "ended_at",
+        "code_shown",
+        "class_shown",
+        "message_shown",
+        "traceback_shown",
+    )
+    readonly_fields = fields
+    list_display_links = ("attempt",)
+    ordering = ("-id",)
+    heavy_fields = ("message", "traceback")
+    search_fields = ("job_id",)
+    search_help_text = "A job's whole id."
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        field = JobAttempt._meta.get_field("job_id")
+        try:
+            return (queryset.filter(job_id=field.to_python(search_term)) if search_term else queryset), False
+        except Exception:
+            return queryset.none(), False
+
+    @admin.display(description="job")
+    def job_shown(self, attempt: JobAttempt) -> SafeString:
+        """Return the job's id, a link where its model is in this admin."""
+        try:
+            model = apps.get_model(attempt.job_model)
+        except (LookupError, ValueError):
+            return plain(f"{attempt.job_model} {attempt.job_id}")
+        if not self.admin_site.is_registered(model):
+            return plain(f"{attempt.job_model} {attempt.job_id}")
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+        url = reverse(name, args=[attempt.job_id], current_app=self.admin_site.name)
+        return format_html('<a href="{}">{} {}</a>', url, model._meta.verbose_name, attempt.job_id)
+
+    @admin.display(description="error code")
+    def code_shown(self, attempt: JobAttempt) -> SafeString:
+        return plain(attempt.error_code)
+
+    @admin.display(description="error class")
+    def class_shown(self, attempt: JobAttempt) -> SafeString:
+        return plain(attempt.error_class)
+
+    @admin.display(description="ended")
+    def ended_shown(self, attempt: JobAttempt) -> SafeString | str:
+        return age(attempt.ended_at)
+
+    @admin.display(description="message")
+    def message_shown(self, attempt: JobAttempt) -> SafeString:
+        return text_block(attempt.message)
+
+    @admin.display(description="traceback")
+    def traceback_shown(self, attempt: JobAttempt) -> SafeString:
+        return text_block(attempt.traceback)
+
+
+class WorkerProcessAdmin(ReadOnlyAdmin):
+    """Worker processes; dead ones are kept for a day."""
+
+    list_display = (
+        "state_shown",
+        "pool",
+        "host",
+        "pid",
+        "queues_shown",
+        "product",
+        "used_slots",
+        "release",
+        "silence",
+    )
+    fields = (
+        "id",
+        "state_shown",
+        "pool",
+        "host",
+        "pid",
+        "queues_shown",
+        "product",
+        "used_slots",
+        "release",
+        "started_at",
+        "heartbeat_at",
+        "died_at",
+    )
+    readonly_fields = fields
+    list_display_links = ("pool",)
+    ordering = ("-heartbeat_at", "id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return workers_with_silence(get_settings().database)
+
+    @admin.display(description="state")
+    def state_shown(self, worker: Any) -> SafeString:
+        alive = worker_report(worker, lease_seconds_of_pools()).is_alive
+        return badge("✔", "Alive", "completed") if alive else badge("✖", "Dead", "failed")
+
+    @admin.display(description="queues")
+    def queues_shown(self, worker: WorkerProcess) -> SafeString:
+        return plain(", ".join(map(str, worker.queues)))
+
+    @admin.display(description="jobs held / slots")
+    def used_slots(self, worker: WorkerProcess) -> str:
+        return f"{worker.running} / {worker.slots}"
+
+    @admin.display(description="last heartbeat")
+    def silence(self, worker: Any) -> str:
+        return f"{duration(max(worker.silence.total_seconds(), 0))} ago"

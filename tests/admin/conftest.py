@@ -1,0 +1,28 @@
+"""Staff users with chosen permissions, and the pages that they see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+StaffLogin = Callable[..., Client]
+
+
+@pytest.fixture
+def staff(db: None) -> StaffLogin:
+    """Return a function that logs a staff user in who has these permissions and no others."""
+
+    def login(*codenames: str) -> Client:
+        user = User.objects.create_user(f"staff-{User.objects.count()}", is_staff=True)
+        of_the_suite = Permission.objects.exclude(content_type__app_label="shop")
+        permissions = list(of_the_suite.filter(codename__in=codenames))
+        assert len(permissions) == len(codenames), f"of {codenames} there are only {permissions}"
+        user.user_permissions.set(permissions)
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return login
