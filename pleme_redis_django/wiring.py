@@ -20,7 +20,7 @@ from pleme_redis_django.enqueueing.pools import JOB_MODEL_LABEL, default_queue_k
 from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
 from pleme_redis_django.jobs.events import EventSink
-from pleme_redis_django.jobs.executor import JobExecutor
+from pleme_redis_django.jobs.executor import JobExecutor, known_job_types
 from pleme_redis_django.jobs.hints import HintQueue
 from pleme_redis_django.jobs.identity import WorkerIdentity
 from pleme_redis_django.jobs.registry import RegistryExecutor
@@ -100,6 +100,16 @@ def valid_pools() -> Iterator[PoolParts]:
             yield pool_parts(name)
         except InvalidSettings:
             continue
+
+
+def known_types_of_models() -> dict[type[AbstractJob], frozenset[str] | None]:
+    """Return the types that the pools of each model run; None: one of them runs any."""
+    known: dict[type[AbstractJob], frozenset[str] | None] = {}
+    for parts in valid_pools():
+        types = known_job_types(parts.executor)
+        before = known.get(parts.model, frozenset())
+        known[parts.model] = None if types is None or before is None else before | types
+    return known
 
 
 def build_pool(

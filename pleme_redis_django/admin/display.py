@@ -16,6 +16,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.job import JobStatus
 
 SHOWN_CHARACTERS = 8 * 1024
@@ -98,19 +99,6 @@ def moment(at: datetime | None) -> str:
     return (
         f"{date_format(local, 'Y-m-d H:i:s')}.{local.microsecond // 1000:03d} {local.tzname() or ''}".rstrip()
     )
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in one or two units, such as "2 m 5 s"."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    days, rest = divmod(round(seconds), 86_400)
-    hours, rest = divmod(rest, 3_600)
-    parts = [(days, "d"), (hours, "h"), (rest // 60, "m"), (rest % 60, "s")]
-    first = next(index for index, (amount, _unit) in enumerate(parts) if amount)
-    return " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount)
 
 
 def between(start: datetime | None, end: datetime | None) -> str:

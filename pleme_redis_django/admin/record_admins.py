@@ -13,8 +13,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from pleme_redis_django.admin.capped_list import AnyModelAdmin, CappedChangeList, CappedPaginator
-from pleme_redis_django.admin.display import age, badge, duration, plain, text_block
+from pleme_redis_django.admin.display import age, badge, plain, text_block
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.durations import duration
 from pleme_redis_django.models import JobAttempt, WorkerProcess
 from pleme_redis_django.monitoring import worker_report, workers_with_silence
 from pleme_redis_django.wiring import lease_seconds_of_pools

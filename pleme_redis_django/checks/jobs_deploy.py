@@ -11,10 +11,10 @@ from django.db import DatabaseError, connections
 from django.utils.connection import ConnectionDoesNotExist
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.executor import DispatchingExecutor, is_async_executor, known_job_types
-from pleme_redis_django.models import AbstractJob, model_label
+from pleme_redis_django.jobs.executor import DispatchingExecutor, is_async_executor
+from pleme_redis_django.models import model_label
 from pleme_redis_django.monitoring import JobScope, UnservedType, unserved_types, worker_reports
-from pleme_redis_django.wiring import PoolParts, lease_seconds_of_pools, valid_pools
+from pleme_redis_django.wiring import PoolParts, known_types_of_models, lease_seconds_of_pools, valid_pools
 
 # The claimer, the finisher, the heartbeat and maintenance have a connection each.
 ENGINE_CONNECTIONS = 4
@@ -79,7 +79,7 @@ def _offered_connections(alias: str) -> int:
 
 
 def _unserved_jobs() -> Iterator[CheckMessage]:
-    for model, known in _known_types().items():
+    for model, known in known_types_of_models().items():
         unserved = [] if known is None else unserved_types(known, JobScope(model=model))
         if unserved:
             yield Warning(
@@ -89,16 +89,6 @@ def _unserved_jobs() -> Iterator[CheckMessage]:
                 "the jobs in the admin.",
                 id="pleme_redis_django.W028",
             )
-
-
-def _known_types() -> dict[type[AbstractJob], frozenset[str] | None]:
-    """Return the types that the pools of each model run; None: one of them runs any."""
-    known: dict[type[AbstractJob], frozenset[str] | None] = {}
-    for parts in valid_pools():
-        types = known_job_types(parts.executor)
-        before = known.get(parts.model, frozenset())
-        known[parts.model] = None if types is None or before is None else before | types
-    return known
 
 
 def _named(unserved: list[UnservedType]) -> str:

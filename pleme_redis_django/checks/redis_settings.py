@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from pleme_redis_django.checks.jobs import valid_pools
 from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.wiring import valid_pools
 
 DJANGO_REDIS = "django_redis.cache.RedisCache"
 DJANGO_BUILT_IN = "django.core.cache.backends.redis.RedisCache"

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from pleme_redis_django.admin.display import age, duration, json_text, progress_bar, text_block
+from pleme_redis_django.admin.display import age, json_text, progress_bar, text_block
 from pleme_redis_django.jobs.job import JobStatus
 from tests.admin.conftest import StaffLogin
 from tests.rows import ago, make_attempt, make_failed_job, make_job
@@ -171,22 +171,6 @@ def test_progress_of_another_form_is_no_bar(progress: Any) -> None:
 def test_a_page_of_a_job_that_ran_says_for_how_long(admin_client: Client) -> None:
     job = make_job(status=JobStatus.COMPLETED, started_at=ago(130), completed_at=ago(5))
     assert "2 m 5 s" in page_of(admin_client, job)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.0042, "4 ms"),
-        (3.14, "3.1 s"),
-        (59.4, "59 s"),
-        (60, "1 m"),
-        (125, "2 m 5 s"),
-        (7200, "2 h"),
-        (90_061, "1 d 1 h"),
-    ],
-)
-def test_durations_have_one_or_two_units(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 def test_no_time_is_a_dash() -> None:

@@ -1,0 +1,21 @@
+"""How long something took, in words: one or two units, for terminals and pages."""
+
+from __future__ import annotations
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+
+
+def duration(seconds: float) -> str:
+    """Return a duration of 0 or more in words, such as "2 m 5 s" or "40 ms"."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    rest = round(seconds)
+    words: list[str] = []
+    for size, unit in _UNITS:
+        amount, rest = divmod(rest, size)
+        # "1 d 5 s" would be two units, and no more exact than "1 d".
+        if amount or words:
+            words.append(f"{amount} {unit}" if amount else "")
+    return " ".join(word for word in words[:2] if word)

@@ -1,0 +1,87 @@
+"""``manage.py jobstats``: ask, show, judge."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.color import no_style
+from django.db import DatabaseError
+
+from pleme_redis_django.exceptions import InvalidName, InvalidSettings
+from pleme_redis_django.jobs.job import validate_queue_name
+from pleme_redis_django.management.jobstats.report import Question, Report, as_json, gather
+from pleme_redis_django.management.jobstats.text import TextReport
+from pleme_redis_django.management.jobstats.thresholds import Thresholds
+from pleme_redis_django.products import validate_product
+
+EXIT_EXCEEDED = 1
+EXIT_CANNOT_ASK = 2
+EPILOG = """\
+Exit codes: 0 no limit is passed (or none was given); 1 one is, and standard error says which;
+2 the question is wrong or the database does not answer.
+"""
+
+
+class Command(BaseCommand):
+    help = "Show what the job tables hold: counts, ages, retries, failures, unknown types, workers."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.epilog = EPILOG
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.add_argument("--json", action="store_true", help="The same as one JSON object.")
+        parser.add_argument("--product", help="Only jobs of this product.")
+        parser.add_argument("--queue", action="append", metavar="NAME", help="Only this queue; repeatable.")
+        parser.add_argument("--pool", help="Only the table, queues, product and workers of this pool.")
+        parser.add_argument("--max-stale", type=int, metavar="N", help="Accept N silent running jobs.")
+        parser.add_argument(
+            "--max-ready-age", type=float, metavar="SECONDS", help="Accept ready jobs that wait for so long."
+        )
+        parser.add_argument(
+            "--max-unserved", type=int, metavar="N", help="Accept N ready jobs of unknown types."
+        )
+        parser.add_argument("--min-workers", type=int, metavar="N", help="Ask for N live worker processes.")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        report = self._gather(options)
+        thresholds = Thresholds(
+            max_stale=options["max_stale"],
+            max_ready_age=options["max_ready_age"],
+            max_unserved=options["max_unserved"],
+            min_workers=options["min_workers"],
+        )
+        exceeded = list(thresholds.exceeded(report))
+        if options["json"]:
+            self.stdout.write(json.dumps(as_json(report, exceeded), indent=2))
+        else:
+            self._write_text(report)
+        if exceeded:
+            raise CommandError("; ".join(exceeded), returncode=EXIT_EXCEEDED)
+
+    def _gather(self, options: dict[str, Any]) -> Report:
+        try:
+            question = Question(
+                pool=options["pool"],
+                product=None if options["product"] is None else validate_product(options["product"]),
+                queue_names=options["queue"] and [validate_queue_name(name) for name in options["queue"]],
+            )
+            return gather(question)
+        except (InvalidName, InvalidSettings) as error:
+            raise CommandError(str(error), returncode=EXIT_CANNOT_ASK) from None
+        except DatabaseError as error:
+            message = f"The job tables cannot be read: {error}. Is the server up, was migrate run?"
+            raise CommandError(message, returncode=EXIT_CANNOT_ASK) from error
+
+    def _write_text(self, report: Report) -> None:
+        style = self.style if self.stdout.isatty() else no_style()
+        for line in TextReport(report, style, blocks=self._can_show_blocks()).lines():
+            self.stdout.write(line)
+
+    def _can_show_blocks(self) -> bool:
+        try:
+            "█▏".encode(getattr(self.stdout, "encoding", None) or "utf-8")
+        except UnicodeEncodeError:
+            return False
+        return True

@@ -1,0 +1,237 @@
+"""manage.py jobstats: what it shows, as text and as JSON, and when it fails."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.management import CommandError, call_command
+from django.core.management.color import make_style
+from django.db import connections
+from django.test.utils import CaptureQueriesContext, override_settings
+
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.management.jobstats.report import Question, gather
+from pleme_redis_django.management.jobstats.text import BAR_WIDTH, TextReport, bar, shown
+from tests.rows import BACKENDS, ago, make_failed_job, make_job, make_worker
+from tests.workload.models import EmailJob
+
+pytestmark = pytest.mark.django_db(databases=["default", "sqlite"])
+KNOWN_TYPE = "tests.workload.jobs.noop"
+
+
+def jobstats(*arguments: str, using: str = "default", **settings: Any) -> str:
+    out = io.StringIO()
+    changes = {"DATABASE": using, "POOLS": {"default": {}}} | settings
+    with override_settings(PLEME_REDIS=django_settings.PLEME_REDIS | changes):
+        call_command("jobstats", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def as_json(*arguments: str, **settings: Any) -> Any:
+    return json.loads(jobstats("--json", *arguments, **settings))
+
+
+def some_jobs(using: str) -> None:
+    make_job(using, job_type=KNOWN_TYPE, queue_name="email", run_after=ago(200))
+    make_job(using, job_type=KNOWN_TYPE, product="novaskyn", status=JobStatus.COMPLETED, retry_count=1)
+    make_job(using, job_type=KNOWN_TYPE, status=JobStatus.COMPLETED)
+    make_job(using, job_type="shop.gone", run_after=ago(30))
+    make_job(using, job_type=KNOWN_TYPE, status=JobStatus.RUNNING, updated_at=ago(8_000))
+    make_failed_job(using, "timeout")
+    make_worker(using)
+    make_worker(using, host="web-2", heartbeat_at=ago(90))
+
+
+@pytest.mark.parametrize("using", BACKENDS)
+def test_json_holds_every_number(using: str) -> None:
+    some_jobs(using)
+    report = as_json(using=using)
+    (table,) = report["tables"]
+    assert table["model"] == "pleme_redis_django.job"
+    assert table["pools"] == ["default"]
+    assert table["counts"] == {
+        "PENDING": 0,
+        "QUEUED": 2,
+        "RUNNING": 1,
+        "COMPLETED": 2,
+        "FAILED": 1,
+        "CANCELLED": 0,
+    }
+    assert table["oldest_ready_seconds"] == pytest.approx(200, abs=20)
+    assert table["average_retries"] == 0.5
+    assert table["stale"] == {"jobs": 1, "after_seconds": 7200}
+    assert [(one["product"], one["queue_name"]) for one in table["queues"]] == [
+        ("default", "default"),
+        ("default", "email"),
+        ("novaskyn", "default"),
+    ]
+    assert [(one["error_code"], one["jobs"]) for one in table["failure_reasons"]] == [("timeout", 1)]
+    assert [(one["job_type"], one["jobs"]) for one in table["unserved_types"]] == [("shop.gone", 1)]
+    workers = report["workers"]
+    assert (workers["alive"], workers["dead"]) == (1, 1)
+    assert {(one["host"], one["alive"]) for one in workers["processes"]} == {
+        ("web-1", True),
+        ("web-2", False),
+    }
+    assert report["exceeded"] == []
+
+
+@pytest.mark.parametrize("using", BACKENDS)
+def test_text_shows_the_same_in_aligned_columns(using: str) -> None:
+    some_jobs(using)
+    lines = jobstats(using=using).splitlines()
+    assert "pleme_redis_django.job  (pools: default)" in lines
+    assert any(line.startswith("  queued     2  █") for line in lines)
+    assert "  oldest ready job         3 m 20 s" in "\n".join(lines)
+    assert "  retries of completed     0.50 on average" in lines
+    assert "  silent while running     1 for over 2 h" in lines
+    head = next(line for line in lines if line.lstrip().startswith("product"))
+    rows = [line for line in lines if line.startswith(("  default   ", "  novaskyn  "))]
+    assert {len(line) for line in (head, *rows)} == {len(head)}, "all as wide as their heading"
+    assert any(line.split()[:2] == ["timeout", "1"] for line in lines)
+    assert any(line.split()[:2] == ["shop.gone", "1"] for line in lines)
+    assert "worker processes: 1 alive, 1 dead" in lines
+
+
+def test_an_empty_table_is_no_error() -> None:
+    text = jobstats()
+    assert "worker processes: 0 alive, 0 dead" in text
+    assert "oldest ready job         -" in text
+
+
+def test_product_and_queue_narrow_the_jobs() -> None:
+    some_jobs("default")
+    assert as_json("--product", "novaskyn")["tables"][0]["counts"]["COMPLETED"] == 1
+    counts = as_json("--queue", "email", "--queue", "images")["tables"][0]["counts"]
+    assert sum(counts.values()) == 1
+
+
+def test_every_job_table_of_the_pools_is_shown() -> None:
+    make_job(model=EmailJob)
+    make_worker(pool="mail")
+    make_worker(pool="default")
+    pools = {
+        "default": {},
+        "slow": {"queues": ["reports"]},
+        "mail": {"model": "workload.EmailJob", "executor": "tests.checks.test_jobs.AnyExecutor"},
+    }
+    report = as_json(POOLS=pools)
+    assert [(table["model"], table["pools"]) for table in report["tables"]] == [
+        ("pleme_redis_django.job", ["default", "slow"]),
+        ("workload.emailjob", ["mail"]),
+    ]
+    assert report["tables"][1]["unserved_types"] == [], "this executor takes any type"
+    only = as_json("--pool", "mail", POOLS=pools)
+    assert [table["model"] for table in only["tables"]] == ["workload.emailjob"]
+    assert [worker["pool"] for worker in only["workers"]["processes"]] == ["mail"]
+
+
+def test_a_pool_stands_for_its_queues_and_its_product() -> None:
+    make_job(queue_name="reports", product="novaskyn")
+    make_job(queue_name="reports")
+    make_job(product="novaskyn")
+    pools = {"slow": {"queues": ["reports"], "product": "novaskyn"}}
+    (table,) = as_json("--pool", "slow", POOLS=pools)["tables"]
+    assert sum(table["counts"].values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        (["--max-stale", "0"], "1 stale job(s), accepted: at most 0"),
+        (["--max-ready-age", "60"], "accepted: at most 1 m"),
+        (["--max-unserved", "0"], "1 ready job(s) of unknown types"),
+        (["--min-workers", "2"], "1 live worker process(es), accepted: at least 2"),
+    ],
+)
+def test_a_passed_limit_is_exit_code_1(
+    limit: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some_jobs("default")
+    with pytest.raises(CommandError, match=said.replace("(", r"\(").replace(")", r"\)")) as failed:
+        jobstats("--json", *limit)
+    assert failed.value.returncode == 1
+
+
+def test_limits_that_are_kept_are_exit_code_0() -> None:
+    some_jobs("default")
+    limits = ["--max-stale", "1", "--max-ready-age", "900", "--max-unserved", "1", "--min-workers", "1"]
+    assert as_json(*limits)["exceeded"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--pool", "defualt"], "Did you mean default"),
+        (["--product", "Not A Product"], "is no product name"),
+        (["--queue", "a b"], "is no queue name"),
+    ],
+)
+def test_a_wrong_question_is_exit_code_2(arguments: list[str], said: str) -> None:
+    with pytest.raises(CommandError, match=said) as failed:
+        jobstats(*arguments)
+    assert failed.value.returncode == 2
+
+
+def test_tables_that_are_missing_are_exit_code_2() -> None:
+    with connections["default"].cursor() as cursor:
+        cursor.execute("ALTER TABLE pleme_redis_django_job RENAME TO elsewhere")
+    with pytest.raises(CommandError, match="was migrate run") as failed:
+        jobstats()
+    assert failed.value.returncode == 2
+
+
+def test_a_report_is_five_queries_however_much_there_is() -> None:
+    for number in range(5):
+        some_jobs("default")
+        make_job(queue_name=f"queue-{number}")
+    with CaptureQueriesContext(connections["default"]) as queries:
+        jobstats()
+    assert len(queries) == 5
+
+
+def test_a_terminal_gets_colours_and_nothing_else_changes() -> None:
+    some_jobs("default")
+    report = gather(Question())
+    plain = list(TextReport(report, make_style("nocolor"), blocks=True).lines())
+    coloured = list(TextReport(report, make_style("dark"), blocks=True).lines())
+    assert "\x1b[" in "".join(coloured)
+    assert "\x1b[" not in "".join(plain)
+    assert len(plain) == len(coloured)
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    make_job(queue_name="a\x1b[2Jb", job_type="x\ny")
+    text = jobstats()
+    assert "\x1b" not in text
+    assert "a?[2Jb" in text
+    assert shown("x\ny") == "x?y"
+
+
+def test_bars_are_proportional_and_never_vanish() -> None:
+    assert bar(100, 100, blocks=True) == "█" * BAR_WIDTH
+    assert bar(50, 100, blocks=True) == "█" * (BAR_WIDTH // 2)
+    assert bar(1, 1_000_000, blocks=True) == "▏"
+    assert bar(0, 100, blocks=True) == ""
+    assert bar(50, 100, blocks=False) == "#" * (BAR_WIDTH // 2)
+    assert bar(1, 1_000_000, blocks=False) == "#"
+
+
+@pytest.mark.process
+@pytest.mark.django_db(transaction=True)
+def test_the_process_exits_with_the_code_and_writes_ascii_where_it_must(
+    process_environment: dict[str, str],
+) -> None:
+    make_job(run_after=ago(100))
+    command = [sys.executable, "-m", "django", "jobstats", "--max-ready-age", "10"]
+    environment = process_environment | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": "."}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1, ended.stderr
+    assert "queued     1  ###" in ended.stdout
+    assert "a ready job waits" in ended.stderr
