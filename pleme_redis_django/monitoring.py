@@ -23,9 +23,7 @@ from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.models import AbstractJob, Job, WorkerProcess
 
-_DEFAULTS = WorkerPoolConfig()
-DEFAULT_LEASE_SECONDS = _DEFAULTS.lease_seconds
-DEFAULT_STALE_SECONDS = _DEFAULTS.stale_job_threshold_seconds
+DEFAULT_STALE_SECONDS = WorkerPoolConfig().stale_job_threshold_seconds
 REASONS_LIMIT = 20
 STALE_LIMIT = 100
 
@@ -90,7 +88,7 @@ class UnservedType:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """A worker process, and whether it is alive: no older than a lease is its heartbeat."""
+    """A worker process, and whether it is alive: its lease lasts."""
 
     worker: WorkerProcess
     is_alive: bool
@@ -176,29 +174,24 @@ def unserved_types(known_types: Collection[str], scope: JobScope = EVERY_JOB) ->
     return [UnservedType(job_type=name, jobs=jobs, oldest_seconds=_seconds(age)) for name, jobs, age in rows]
 
 
-def worker_reports(
-    lease_seconds: Mapping[str, float] | None = None, *, using: str | None = None
-) -> list[WorkerReport]:
-    """Return the worker processes, by pool and start; dead ones are known for a day.
-
-    ``lease_seconds`` names the lease of each pool; 25 for one that it does not name.
-    """
-    workers = workers_with_silence(using).order_by("pool", "started_at", "id")
-    return [worker_report(worker, lease_seconds or {}) for worker in workers]
+def worker_reports(*, using: str | None = None) -> list[WorkerReport]:
+    """Return the worker processes, by pool and start; dead ones are known for a day."""
+    workers = workers_with_ages(using).order_by("pool", "started_at", "id")
+    return [worker_report(worker) for worker in workers]
 
 
-def workers_with_silence(using: str | None = None) -> QuerySet[Any]:
-    """Return the worker processes, each with ``silence``: the time since its heartbeat."""
+def workers_with_ages(using: str | None = None) -> QuerySet[Any]:
+    """Return the worker processes, each with ``silence`` since its heartbeat and ``overdue`` since its lease."""
     rows = WorkerProcess._base_manager.using(using or get_settings().database)
-    return rows.annotate(silence=_age(F("heartbeat_at")))
+    return rows.annotate(silence=_age(F("heartbeat_at")), overdue=_age(F("lease_until")))
 
 
-def worker_report(worker: Any, lease_seconds: Mapping[str, float]) -> WorkerReport:
-    """Return whether a worker of ``workers_with_silence`` is alive, by the lease of its pool."""
-    silent = _seconds(worker.silence)
-    lease = lease_seconds.get(worker.pool, DEFAULT_LEASE_SECONDS)
+def worker_report(worker: Any) -> WorkerReport:
+    """Return whether a worker of ``workers_with_ages`` is alive."""
     return WorkerReport(
-        worker=worker, is_alive=worker.died_at is None and silent <= lease, silent_seconds=silent
+        worker=worker,
+        is_alive=worker.died_at is None and worker.overdue <= timedelta(),
+        silent_seconds=_seconds(worker.silence),
     )
 
 

@@ -88,11 +88,6 @@ def pool_config(name: str, entry: Mapping[str, Any], overrides: Mapping[str, Any
         raise InvalidSettings(f'Pool "{name}": {error}') from None
 
 
-def lease_seconds_of_pools() -> dict[str, float]:
-    """Return the lease of each pool that can be built, by its name."""
-    return {parts.name: parts.config.lease_seconds for parts in valid_pools()}
-
-
 def valid_pools() -> Iterator[PoolParts]:
     """Yield the pools that can be built; check E020 reports the others."""
     for name in pool_names():

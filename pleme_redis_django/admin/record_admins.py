@@ -17,8 +17,7 @@ from pleme_redis_django.admin.display import age, badge, plain, text_block
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.durations import duration
 from pleme_redis_django.models import JobAttempt, WorkerProcess
-from pleme_redis_django.monitoring import worker_report, workers_with_silence
-from pleme_redis_django.wiring import lease_seconds_of_pools
+from pleme_redis_django.monitoring import worker_report, workers_with_ages
 
 
 class ReadOnlyAdmin(AnyModelAdmin):
@@ -138,6 +137,7 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
         "release",
         "started_at",
         "heartbeat_at",
+        "lease_until",
         "died_at",
     )
     readonly_fields = fields
@@ -145,11 +145,11 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
     ordering = ("-heartbeat_at", "id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return workers_with_silence(get_settings().database)
+        return workers_with_ages(get_settings().database)
 
     @admin.display(description="state")
     def state_shown(self, worker: Any) -> SafeString:
-        alive = worker_report(worker, lease_seconds_of_pools()).is_alive
+        alive = worker_report(worker).is_alive
         return badge("✔", "Alive", "completed") if alive else badge("✖", "Dead", "failed")
 
     @admin.display(description="queues")

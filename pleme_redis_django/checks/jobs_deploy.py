@@ -14,7 +14,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.executor import DispatchingExecutor, is_async_executor
 from pleme_redis_django.models import model_label
 from pleme_redis_django.monitoring import JobScope, UnservedType, unserved_types, worker_reports
-from pleme_redis_django.wiring import PoolParts, known_types_of_models, lease_seconds_of_pools, valid_pools
+from pleme_redis_django.wiring import PoolParts, known_types_of_models, valid_pools
 
 # The claimer, the finisher, the heartbeat and maintenance have a connection each.
 ENGINE_CONNECTIONS = 4
@@ -51,8 +51,7 @@ def _connections() -> Iterator[CheckMessage]:
     if connection.vendor != "postgresql":
         return
     pools = list(valid_pools())
-    reports = worker_reports(lease_seconds_of_pools())
-    alive = Counter(report.worker.pool for report in reports if report.is_alive)
+    alive = Counter(report.worker.pool for report in worker_reports() if report.is_alive)
     processes = {parts.name: max(alive[parts.name], 1) for parts in pools}
     needed = sum(processes[parts.name] * connections_of(parts) for parts in pools)
     offered = _offered_connections(connection.alias)

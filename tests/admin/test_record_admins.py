@@ -43,7 +43,7 @@ def test_attempts_are_found_by_the_id_of_their_job(admin_client: Client) -> None
 
 def test_workers_are_alive_or_dead_in_words(admin_client: Client) -> None:
     make_worker(host="web-1", queues=["email", "<b>"])
-    make_worker(host="web-2", heartbeat_at=ago(300))
+    make_worker(host="web-2", heartbeat_at=ago(300), lease_until=ago(275))
     page = admin_client.get(WORKERS).content.decode()
     assert "</span> Alive</span>" in page
     assert "</span> Dead</span>" in page

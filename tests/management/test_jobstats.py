@@ -45,7 +45,7 @@ def some_jobs(using: str) -> None:
     make_job(using, job_type=KNOWN_TYPE, status=JobStatus.RUNNING, updated_at=ago(8_000))
     make_failed_job(using, "timeout")
     make_worker(using)
-    make_worker(using, host="web-2", heartbeat_at=ago(90))
+    make_worker(using, host="web-2", heartbeat_at=ago(90), lease_until=ago(65))
 
 
 @pytest.mark.parametrize("using", BACKENDS)

@@ -24,7 +24,6 @@ from pleme_redis_django.monitoring import (
 from pleme_redis_django.wiring import (
     PoolParts,
     known_types_of_models,
-    lease_seconds_of_pools,
     pool_parts,
     valid_pools,
 )
@@ -99,9 +98,7 @@ def gather(question: Question) -> Report:
         at=datetime.now(UTC),
         tables=[_table(model, of_model, question, known_types[model]) for model, of_model in tables.items()],
         workers=[
-            worker
-            for worker in worker_reports(lease_seconds_of_pools())
-            if question.pool is None or worker.worker.pool in names
+            worker for worker in worker_reports() if question.pool is None or worker.worker.pool in names
         ],
     )
 
