@@ -16,7 +16,7 @@ import pytest
 from django.dispatch import Signal
 
 import pleme_redis_django
-from pleme_redis_django import exceptions, models, signals
+from pleme_redis_django import exceptions, models, signals, testing
 from pleme_redis_django.conf import Settings, build_settings
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.jobs.definition import EnqueueOptions, definition_of
@@ -166,6 +166,11 @@ def _option_rows() -> list[Row]:
 def test_public_names() -> None:
     documented = rows(REFERENCE / "public-names.md", "Name", "From")
     assert {code(row["Name"]): code(row["From"]) for row in documented} == pleme_redis_django._MODULE_OF
+
+
+def test_the_guide_names_the_whole_test_kit() -> None:
+    guide = (DOCS / "guides" / "testing.md").read_text(encoding="utf-8")
+    assert [name for name in testing.__all__ if not re.search(rf"\b{name}\b", guide)] == []
 
 
 def test_options_of_job() -> None:
