@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from example_project.shop.models import CatalogItem, Order, OrderLine
+from example_project.shop.models import CatalogItem, EmailJob, Order, OrderLine
+from pleme_redis_django.admin import JobModelAdmin
+
+# A job model of the project's own gets the page that the package's has.
+admin.site.register(EmailJob, JobModelAdmin)
 
 
 @admin.register(CatalogItem)
