@@ -15,7 +15,7 @@ from django.db.models.expressions import DatabaseDefault
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.insertion import ROWS_PER_STATEMENT, insert_rows
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled, pool_max_retries
-from pleme_redis_django.enqueueing.rows import new_row, prepare_instance, template_of
+from pleme_redis_django.enqueueing.rows import NewRow, new_row, prepare_instance, template_of
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.jobs.definition import JobDefinition
 from pleme_redis_django.jobs.job import QueuedJob
@@ -93,8 +93,16 @@ def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, A
     if not rows:
         return []
     jobs = insert_rows(using, template, rows)
-    announce(jobs, using)
+    inserted = jobs if template.uniqueness is None else _inserted(jobs, rows)
+    if inserted:
+        announce(inserted, using)
     return jobs
+
+
+def _inserted(jobs: Sequence[Job], rows: Sequence[NewRow]) -> list[Job]:
+    """Return the jobs that are new, each once: a unique job may have been there before."""
+    new_ids = {row.id for row in rows}
+    return list({job.id: job for job in jobs if job.id in new_ids}.values())
 
 
 def _save(job: AbstractJob) -> AbstractJob:

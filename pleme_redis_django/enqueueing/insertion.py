@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connections, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from pleme_redis_django.enqueueing.rows import NewRow, RowTemplate
@@ -62,13 +63,16 @@ def _insert_unique(using: str, template: RowTemplate, rows: Sequence[NewRow]) ->
 
 
 def _holders(using: str, template: RowTemplate, slots: Sequence[str]) -> dict[str | None, Job]:
-    """Return the jobs that hold the slots, after freeing those whose period is over."""
+    """Return the jobs that hold the slots, after freeing those of deleted jobs and of periods that are over."""
     if not slots:
         return {}
     held = Job._base_manager.using(using).filter(product=template.product, unique_slot__in=slots)
+    # A deleted job is never run: whoever got it in place of a new one would wait for nothing.
+    over = Q(deleted_at__isnull=False)
     seconds = period_seconds(slots[0])
     if seconds is not None:
-        held.filter(created_at__lte=Now() - timedelta(seconds=seconds)).update(unique_slot=None)
+        over |= Q(created_at__lte=Now() - timedelta(seconds=seconds))
+    held.filter(over).update(unique_slot=None)
     return {job.unique_slot: job for job in held}
 
 
