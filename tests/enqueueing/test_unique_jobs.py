@@ -1,0 +1,261 @@
+"""Unique jobs: three modes, under concurrency, in long transactions, on retry, rescue and give-back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import close_old_connections, connections, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from pleme_redis_django import JobStatus
+from pleme_redis_django.jobs.endings import Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.failures import engine_failure
+from pleme_redis_django.models import Job
+from pleme_redis_django.orm_store import OrmJobStore
+from tests.enqueueing import jobs
+from tests.waiting import wait_until
+
+DEADLINE_SECONDS = 20
+FAILURE = engine_failure("test", "as the test asked", "test")
+MODES = {
+    "while_waiting": jobs.unique_waiting,
+    "while_running": jobs.unique_running,
+    "once_per": jobs.unique_hourly,
+}
+ALIASES = ["default", "sqlite"]
+
+in_one_thread = pytest.mark.django_db(databases=ALIASES)
+in_threads_of_both = pytest.mark.django_db(transaction=True, databases=ALIASES)
+in_threads_of_postgres = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(params=ALIASES)
+def alias(request: pytest.FixtureRequest, settings: Any) -> str:
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "DATABASE": request.param}
+    return str(request.param)
+
+
+@pytest.fixture(params=MODES)
+def unique(request: pytest.FixtureRequest, alias: str) -> Any:
+    return MODES[request.param]
+
+
+@pytest.fixture
+def store(alias: str) -> OrmJobStore[Job]:
+    return OrmJobStore(Job, using=alias)
+
+
+def claim(store: OrmJobStore[Job]) -> Job:
+    job = store.claim_next_job(str(uuid4()))
+    assert job is not None
+    return job
+
+
+def end(store: OrmJobStore[Job], job: Job, kind: str) -> None:
+    shared: dict[str, Any] = {"job_id": job.id, "claim": job.claim}
+    endings: dict[str, Ending] = {
+        "completed": Completed(**shared),
+        "failed": Failed(**shared, failure=FAILURE),
+        "retried": Retried(**shared, failure=FAILURE, retry_count=1, delay_seconds=0),
+        "given_back": GivenBack(**shared),
+        "rescued": GivenBack(**shared, crashed=True, failure=FAILURE),
+    }
+    assert list(store.finish_jobs([endings[kind]])) == [True]
+    store.promote_due_jobs(10)
+
+
+@in_one_thread
+def test_the_second_enqueue_gets_the_first_job(unique: Any, alias: str) -> None:
+    first = unique.enqueue(1)
+    again = unique.enqueue(key=1)
+    assert again == first
+    assert again.status == JobStatus.QUEUED
+    assert unique.enqueue(2) != first
+    assert Job.objects.using(alias).count() == 2
+
+
+@in_one_thread
+def test_products_do_not_share_a_place(unique: Any, alias: str) -> None:
+    assert unique.using(product="novaskyn").enqueue(1) != unique.using(product="other").enqueue(1)
+
+
+@in_one_thread
+def test_twins_in_one_call_are_one_job(unique: Any, alias: str) -> None:
+    found = unique.enqueue_many([{"key": 1}, {"key": 2}, {"key": 1}])
+    assert [job.pk for job in found] == [found[0].pk, found[1].pk, found[0].pk]
+    assert Job.objects.using(alias).count() == 2
+
+
+@in_one_thread
+def test_a_key_of_its_own_replaces_the_parameters(alias: str) -> None:
+    first = jobs.send.using(unique_key="order-1").enqueue("a")
+    assert jobs.send.using(unique_key="order-1").enqueue("b") == first
+    assert jobs.send.using(unique_key="order-2").enqueue("a") != first
+    assert jobs.send.enqueue("a") != first
+
+
+@in_one_thread
+@pytest.mark.parametrize(
+    ("mode", "free_when"), [("while_waiting", "started"), ("while_running", "ended"), ("once_per", "later")]
+)
+@pytest.mark.parametrize("kind", ["completed", "failed"])
+def test_when_the_place_is_free_again(
+    store: OrmJobStore[Job], alias: str, mode: str, free_when: str, kind: str
+) -> None:
+    unique = MODES[mode]
+    first = unique.enqueue(1)
+    running = claim(store)
+    assert (unique.enqueue(1) != first) is (free_when == "started")
+    Job.objects.using(alias).exclude(pk=first.pk).delete()
+    end(store, running, kind)
+    assert (unique.enqueue(1) != first) is (free_when in ("started", "ended"))
+
+
+@in_one_thread
+@pytest.mark.parametrize("kind", ["retried", "given_back", "rescued"])
+def test_an_attempt_that_ends_without_the_job_keeps_the_place(
+    store: OrmJobStore[Job], alias: str, kind: str
+) -> None:
+    for unique in (jobs.unique_running, jobs.unique_hourly):
+        first = unique.enqueue(1)
+        end(store, claim(store), kind)
+        assert unique.enqueue(1) == first
+        Job.objects.using(alias).all().delete()
+
+
+@in_one_thread
+@pytest.mark.parametrize("kind", ["retried", "given_back", "rescued"])
+def test_a_place_that_was_given_up_at_the_start_is_not_taken_back(
+    store: OrmJobStore[Job], alias: str, kind: str
+) -> None:
+    """The place is someone else's by now: taking it back would fail the retry or the rescue."""
+    first = jobs.unique_waiting.enqueue(1)
+    running = claim(store)
+    second = jobs.unique_waiting.enqueue(1)
+    assert second != first
+    end(store, running, kind)
+    statuses = dict(Job.objects.using(alias).values_list("pk", "status"))
+    assert statuses == {first.pk: JobStatus.QUEUED, second.pk: JobStatus.QUEUED}
+    assert jobs.unique_waiting.enqueue(1) == second
+
+
+@in_one_thread
+def test_a_period_is_over_after_its_seconds(alias: str, store: OrmJobStore[Job]) -> None:
+    first = jobs.unique_hourly.enqueue(1)
+    end(store, claim(store), "completed")
+    Job.objects.using(alias).update(created_at=F("created_at") - timedelta(seconds=3_590))
+    assert jobs.unique_hourly.enqueue(1) == first
+    Job.objects.using(alias).update(created_at=F("created_at") - timedelta(seconds=20))
+    second = jobs.unique_hourly.enqueue(1)
+    assert second != first
+    assert jobs.unique_hourly.enqueue(1) == second
+
+
+@in_one_thread
+def test_a_deleted_job_holds_no_place(unique: Any, alias: str) -> None:
+    """It is never run: an enqueue that returned it would be lost."""
+    first = unique.enqueue(1)
+    Job.objects.using(alias).filter(pk=first.pk).update(deleted_at=timezone.now())
+    second = unique.enqueue(1)
+    assert second != first
+    assert unique.enqueue(1) == second
+
+
+def in_threads(functions: Sequence[Callable[[], Any]]) -> list[Any]:
+    results: list[Any] = [None] * len(functions)
+    start = threading.Barrier(len(functions))
+
+    def run(index: int) -> None:
+        try:
+            start.wait(DEADLINE_SECONDS)
+            results[index] = functions[index]()
+        except BaseException as error:
+            results[index] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(index,), daemon=True) for index in range(len(functions))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_SECONDS)
+    close_old_connections()
+    return results
+
+
+@in_threads_of_both
+def test_of_many_at_once_all_get_the_same_job(unique: Any, alias: str) -> None:
+    found = in_threads([lambda: unique.enqueue(1).pk] * 8)
+    assert len(set(found)) == 1, found
+    assert Job.objects.using(alias).count() == 1
+
+
+@in_threads_of_both
+def test_batches_that_overlap_do_not_deadlock(unique: Any, alias: str) -> None:
+    keys = list(range(40))
+    found = in_threads(
+        [
+            lambda order=order: [job.pk for job in unique.enqueue_many({"key": key} for key in order)]
+            for order in (keys, keys[::-1], keys[20:] + keys[:20], keys[::2] + keys[1::2]) * 2
+        ]
+    )
+    assert [one for one in found if isinstance(one, BaseException)] == []
+    assert Job.objects.using(alias).count() == 40
+
+
+class InATransaction:
+    """Enqueues in a thread, inside a transaction that stays open until the test says how it ends."""
+
+    def __init__(self, unique: Any, key: int) -> None:
+        self.enqueued = threading.Event()
+        self._end = threading.Event()
+        self._undo = False
+        self._unique, self._key = unique, key
+        self.job: Any = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def end(self, *, undo: bool) -> None:
+        self._undo = undo
+        self._end.set()
+        self._thread.join(DEADLINE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            with transaction.atomic():
+                self.job = self._unique.enqueue(self._key).pk
+                self.enqueued.set()
+                assert self._end.wait(DEADLINE_SECONDS)
+                if self._undo:
+                    transaction.set_rollback(True)
+        finally:
+            connections.close_all()
+
+
+def _blocked_sessions() -> int:
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return int(cursor.fetchone()[0])
+
+
+@in_threads_of_postgres
+@pytest.mark.parametrize("undo", [False, True])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_long_transaction_makes_the_second_wait_for_its_end(mode: str, undo: bool) -> None:
+    first = InATransaction(MODES[mode], 1)
+    assert first.enqueued.wait(DEADLINE_SECONDS)
+    second: list[Any] = []
+    waiting = threading.Thread(target=lambda: second.extend(in_threads([lambda: MODES[mode].enqueue(1).pk])))
+    waiting.start()
+    wait_until(_blocked_sessions)
+    first.end(undo=undo)
+    waiting.join(DEADLINE_SECONDS)
+    (found,) = second
+    assert (found == first.job) is not undo
+    assert [job.pk for job in Job.objects.all()] == [found]
