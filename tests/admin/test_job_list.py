@@ -116,6 +116,21 @@ def test_a_list_makes_the_same_queries_for_1_job_and_for_60(admin_client: Client
     assert not any('"parameters"' in sql or '"results"' in sql for sql in on_jobs)
 
 
+def test_a_search_that_finds_nothing_reads_the_table_once(admin_client: Client) -> None:
+    make_job()
+    with CaptureQueriesContext(connection) as captured:
+        assert shown_ids(admin_client, "?q=nothing") == set()
+    assert sum("LIKE 'nothing%" in query["sql"] for query in captured) == 1
+
+
+def test_the_list_of_failed_jobs_has_an_index() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+    explained = Job.objects.filter(status=JobStatus.FAILED, deleted_at=None).order_by("-id")[:50].explain()
+    assert "pleme_redis_django_job_fail" in explained
+
+
 def test_counting_stops_at_the_cap(monkeypatch: pytest.MonkeyPatch, admin_client: Client) -> None:
     monkeypatch.setattr(capped_list, "COUNT_CAP", 60)
     for _ in range(60):
