@@ -82,8 +82,9 @@ class DatabaseProxy:
                 self._open.wait()
                 sent = sent[-_LONGEST_MARKER:] + data
                 if self._marker is not None and self._marker in sent:
-                    connection.marked = True
-                if connection.marked and _COMMIT in sent and self._take_marker():
+                    # A COMMIT that was sent before the marker is not the one.
+                    connection.marked, sent = True, b""
+                elif connection.marked and _COMMIT in sent and self._take_marker():
                     connection.loses_reply = True
                 connection.server.sendall(data)
         connection.cut()

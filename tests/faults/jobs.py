@@ -7,9 +7,11 @@ import importlib
 import os
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 
 from pleme_redis_django import JobContext, job
 from tests.faults.effects import leave
@@ -74,6 +76,12 @@ def kill_own_process_once(ctx: JobContext, path: str) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
     leave(ctx, "end")
     return ctx.attempt
+
+
+@job
+def read_clock() -> list[float]:
+    """Return what the clocks of this process show, as seconds since 1970."""
+    return [time.time(), datetime.now(UTC).timestamp(), timezone.now().timestamp()]
 
 
 def _wait_for(path: Path) -> None:
