@@ -74,6 +74,7 @@ class Maintenance:
         self._next_stale_check = time.monotonic() + config.stale_check_interval_seconds
         self._next_idle_reconcile = 0.0
         self._suspicious: set[tuple[Any, int]] = set()
+        self._elected_until: dict[str, float] = {}
         self._seen_dying: list[str] = []
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -250,7 +251,13 @@ class Maintenance:
     def _is_elected(self, role: str, interval_seconds: float) -> bool:
         if self._registry is None:
             return True
-        # A term of three intervals: the holder renews it each time, and is replaced soon after it dies.
+        # A term of three intervals: the holder renews it every other time, and is replaced soon after it dies.
         # Each job table has its own, since a worker sees no other: pools of one table share the namespace.
         role = f"{role}:{self._config.queue_key}"
-        return self._registry.elect(role, self._identity.worker_id, 3 * interval_seconds)
+        now = time.monotonic()
+        if now < self._elected_until.get(role, now):
+            return True
+        elected = self._registry.elect(role, self._identity.worker_id, 3 * interval_seconds)
+        if elected:
+            self._elected_until[role] = now + 1.5 * interval_seconds
+        return elected

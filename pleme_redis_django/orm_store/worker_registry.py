@@ -48,7 +48,7 @@ class OrmWorkerRegistry:
             return self._sweep()
 
     def elect(self, role: str, worker_id: str, term_seconds: float) -> bool:
-        with reconnecting(self.using):
+        with reconnecting(self.using), transaction.atomic(using=self.using):
             return self._elect(role, worker_id, timedelta(seconds=term_seconds))
 
     def _insert(self, worker: WorkerDescription) -> None:

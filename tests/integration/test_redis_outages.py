@@ -34,7 +34,7 @@ def all_complete(count: int, workers: WorkerProcesses) -> None:
 def test_jobs_run_without_redis_configured(start_workers: StartWorkers) -> None:
     workers = start_workers(url=None)
     output = workers.wait_for_output("worker started")
-    assert "none: the database is scanned every 2 s" in output
+    assert "none: the database is scanned every 2.5 s" in output
     noop.enqueue()
     add_slowly.enqueue(1, 2)
     all_complete(2, workers)

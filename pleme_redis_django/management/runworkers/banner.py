@@ -12,6 +12,7 @@ from django.db import connections
 import pleme_redis_django
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.executor import known_job_types
+from pleme_redis_django.jobs.worker_pool import SCAN_SECONDS_WITHOUT_HINTS
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import model_label
 from pleme_redis_django.wiring import PoolParts
@@ -34,7 +35,7 @@ def banner(parts: Sequence[PoolParts], options: RunOptions) -> str:
 
 def _redis_place(url: str | None) -> str:
     if url is None:
-        return "none: the database is scanned every 2 s"
+        return f"none: the database is scanned every {SCAN_SECONDS_WITHOUT_HINTS:g} s"
     parts = urlsplit(url)
     # Neither user nor password of the URL belongs on a terminal or in a log.
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
