@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo test lint docs bench matrix clean
+.PHONY: help install demo test lint docs bench faults matrix clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make lint     only ruff, mypy and import-linter"
 	@echo "make docs     the documentation as HTML in docs/_build; every warning is an error"
 	@echo "make bench    benchmarks on durable servers; ARGS='bench_machine --rounds 5' chooses"
+	@echo "make faults   the long fault runs, with figures; KILLS=3000 SEED=7 chooses"
 	@echo "make matrix   the suite on every supported Django and the interpreters at hand (.venvs/)"
 	@echo "make install  build .venv with everything above; PYTHON=python3.13 chooses the interpreter"
 	@echo "make clean    remove .venv, .venvs and caches"
@@ -50,6 +51,12 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -W error::RuntimeWarning -m tests.benchmarks $(ARGS)
+
+KILLS ?= 1000
+SEED ?= 1
+
+faults: $(INSTALLED)
+	@PLEME_FAULT_KILLS=$(KILLS) PLEME_FAULT_SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults tests/faults/long_*.py $(ARGS)
 
 matrix:
 	@$(PYTHON) .ci/matrix.py $(ARGS)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
+import random
 import signal
 import time
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from django.utils import timezone
 
 from pleme_redis_django import JobContext, job
 from tests.faults.effects import leave
+from tests.faults.killing_store import note_death
 
 LONGEST_WAIT_SECONDS = 120.0
 _LOOK_EVERY_SECONDS = 0.01
@@ -73,6 +76,19 @@ def kill_own_process_once(ctx: JobContext, path: str) -> int:
     marker = Path(path)
     if not marker.exists():
         marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    leave(ctx, "end")
+    return ctx.attempt
+
+
+@job(max_retries=MANY_RETRIES, base_retry_delay=0)
+def die_midway(ctx: JobContext, chance: float) -> int:
+    """Die with the whole process between two effects, by a chance that each attempt has anew."""
+    leave(ctx, "begin")
+    orders = json.loads(os.environ["FAULT_KILLS"])
+    drawn = random.Random(f"{orders['seed']} {ctx.job.id} {ctx.attempt}").random()
+    if drawn < chance and not Path(orders["peace"]).exists():
+        note_death(Path(orders["notes"]), "mid_effect")
         os.kill(os.getpid(), signal.SIGKILL)
     leave(ctx, "end")
     return ctx.attempt

@@ -1,0 +1,56 @@
+"""Processes are killed by the hundred: no job is lost, none is stuck, and each ends once.
+
+The suite kills 200; ``make faults`` more (``PLEME_FAULT_KILLS``, ``PLEME_FAULT_SEED``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pleme_redis_django import Job
+from tests.faults.effects import effects_of
+from tests.faults.invariants import assert_invariants
+from tests.faults.jobs import wait_for_file
+from tests.faults.storm import Storm
+from tests.integration.conftest import StartWorkers
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("effects")]
+
+KILLS = int(os.environ.get("PLEME_FAULT_KILLS", "200"))
+SEED = int(os.environ.get("PLEME_FAULT_SEED", "1"))
+
+
+def test_jobs_survive_a_storm_of_kills(start_workers: StartWorkers, tmp_path: Path) -> None:
+    figures = Storm(start_workers, tmp_path, seed=SEED, kills=KILLS).run()
+    sys.stdout.write(f"\nseed {SEED}: {figures.text()}\n")
+    assert sum(figures.kills.values()) >= KILLS
+    assert_invariants()
+
+
+def test_a_dead_hosts_jobs_run_again_at_default_leases(start_workers: StartWorkers, tmp_path: Path) -> None:
+    """Nobody sees this host die: only its lease, 25 s by default, tells."""
+    gate = tmp_path / "gate"
+    first = start_workers(pools={"default": {}})
+    first.wait_for_output("worker started")
+    jobs = wait_for_file.enqueue_many({"path": str(gate)} for _ in range(5))
+    wait_for(lambda: len(effects_of("begin")) == 5, "they begin", details=first.output)
+    second = start_workers(pools={"default": {}})
+    second.wait_for_output("worker started")
+    first.end()
+    died_at = time.monotonic()
+    gate.touch()
+    wait_for(
+        lambda: Job.objects.filter(status="COMPLETED").count() == len(jobs),
+        "the other host ends them",
+        deadline_seconds=90,
+        details=second.output,
+    )
+    sys.stdout.write(f"\n{len(jobs)} jobs ended {time.monotonic() - died_at:.1f} s after their host died\n")
+    assert set(Job.objects.values_list("attempt", "retry_count", "crash_count")) == {(2, 0, 1)}
+    assert_invariants()
