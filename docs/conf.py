@@ -5,7 +5,8 @@ from __future__ import annotations
 import pleme_redis_django
 
 project = "pleme-redis-django"
-author = "The pleme-redis-django authors"
+author = "the authors of pleme-redis-django"
+project_copyright = f"{author}. MIT license"
 release = version = pleme_redis_django.__version__
 
 extensions = ["myst_parser"]
