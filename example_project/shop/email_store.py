@@ -12,11 +12,12 @@ inside of a transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
 from example_project.shop.models import EmailJob
 from pleme_redis_django import JobClaim, JobNotFound, JobStore, QueuedJob
@@ -144,17 +145,28 @@ class EmailJobStore(JobStore[EmailJob]):  # type: ignore[type-var]
         return bool(self._rows(ENDED_BEFORE, [job_id, claim.worker_id, claim.attempt, status]))
 
     def _change(self, statement: str, values: list[Any], job_id: UUID, claim: JobClaim) -> bool:
-        with connections[self.using].cursor() as cursor:
+        with _dropping_broken_connections(), connections[self.using].cursor() as cursor:
             cursor.execute(statement, [*values, job_id, claim.worker_id, claim.attempt])
             return bool(cursor.rowcount)
 
     def _jobs(self, statement: str, values: list[Any]) -> list[EmailJob]:
-        return list(EmailJob.objects.using(self.using).raw(statement, values))
+        with _dropping_broken_connections():
+            return list(EmailJob.objects.using(self.using).raw(statement, values))
 
     def _rows(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
-        with connections[self.using].cursor() as cursor:
+        with _dropping_broken_connections(), connections[self.using].cursor() as cursor:
             cursor.execute(statement, values)
             return list(cursor.fetchall())
+
+
+@contextmanager
+def _dropping_broken_connections() -> Iterator[None]:
+    """Let the next call connect anew: an engine thread lives on, and no request ends to do it."""
+    try:
+        yield
+    except (DatabaseError, InterfaceError):
+        close_old_connections()
+        raise
 
 
 def _json(value: object) -> str:

@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
+from django.db import OperationalError, connection
 from django.db.models import DateTimeField, F
 from django.db.models.functions import Now
 
@@ -18,6 +20,7 @@ from pleme_redis_django.jobs.store import JobStore
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.testing import MemoryJobStore, NewJob
+from pleme_redis_django.testing.servers import BackingServices
 from pleme_redis_django.testing.store_contract import ConcurrencyTests, OneThreadTests, StoreSubject
 
 
@@ -79,3 +82,17 @@ def test_a_job_that_kills_its_worker_every_time_ends_failed() -> None:
     job.refresh_from_db()
     assert (deaths, job.status, job.retry_count) == (3, "FAILED", 2)
     assert job.error_details["error_code"] == "worker_died"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broken_connection_costs_one_call(backing_services: BackingServices) -> None:
+    store, worker = EmailJobStore(), str(uuid.uuid4())
+    job = EmailJob.objects.create(job_type="sent", product="default")
+    with psycopg.connect(backing_services.database_url, autocommit=True) as other:
+        for broken_call in (lambda: store.claim_next_job(worker), store.count_claimable_jobs):
+            other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+            with pytest.raises(OperationalError):
+                broken_call()
+            assert store.count_claimable_jobs() == 1
+    claimed = store.claim_next_job(worker)
+    assert claimed is not None and claimed.id == job.id
