@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from pleme_redis_django.enqueueing.rows import NewRow, RowTemplate
+from pleme_redis_django.enqueueing.unique_jobs import holder_or_insert
 from pleme_redis_django.exceptions import UniqueSlotContended
 from pleme_redis_django.jobs.json_text import to_json
 from pleme_redis_django.jobs.uniqueness import period_seconds
@@ -37,7 +38,16 @@ def insert_rows(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> li
             for start in range(0, len(rows), ROWS_PER_STATEMENT):
                 _insert(using, template, rows[start : start + ROWS_PER_STATEMENT])
         return [_as_job(using, template, row) for row in rows]
+    if len(rows) == 1 and rows[0].unique_slot:
+        return [_insert_one_unique(using, template, rows[0], rows[0].unique_slot)]
     return _insert_unique(using, template, rows)
+
+
+def _insert_one_unique(using: str, template: RowTemplate, row: NewRow, slot: str) -> Job:
+    def insert() -> Job:
+        return _insert_unique(using, template, [row])[0]
+
+    return holder_or_insert(using, template.product, slot, row.id, insert)
 
 
 def _insert_unique(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> list[Job]:

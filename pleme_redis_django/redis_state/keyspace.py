@@ -150,6 +150,11 @@ def lock_keys_by_digest(product: str, name_digest: str) -> LockKeys:
     return LockKeys(f"{tag}:lock", f"{tag}:fence", f"{tag}:wake", f"{tag}:sem", f"{tag}:notes")
 
 
+def unique_place(product: str, slot: str) -> str:
+    """STRING, the id of the job that took a unique slot; TTL one hour. A hint, checked in the database."""
+    return f"{PREFIX}:{{{product}:{digest(slot)}}}:place"
+
+
 def held_locks_pattern(product: str) -> str:
     """SCAN pattern of a product's held locks; a valid product holds no character that SCAN interprets."""
     return f"{PREFIX}:{{{product}:*}}:lock"
