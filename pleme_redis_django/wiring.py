@@ -166,9 +166,13 @@ class DatabaseScope:
             connection.health_check_done = False
 
     def leave(self) -> None:
-        """Close connections that the job broke; working ones stay open for the next job."""
+        """Close connections that the job broke or left in a transaction; the others stay open."""
         for connection in self._thread.opened:
-            if connection.errors_occurred or connection.in_atomic_block:
+            if connection.in_atomic_block:
+                # Django would keep a connection that is closed inside a block unusable until its end.
+                connection.in_atomic_block = False
+                connection.close()
+            elif connection.errors_occurred or not connection.autocommit:
                 connection.close_if_unusable_or_obsolete()
 
     def around_async(self) -> AbstractAsyncContextManager[None]:

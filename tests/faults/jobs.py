@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import Group
+from django.db import transaction
 from django.utils import timezone
 
 from pleme_redis_django import JobContext, job
@@ -92,6 +94,21 @@ def die_midway(ctx: JobContext, chance: float) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
     leave(ctx, "end")
     return ctx.attempt
+
+
+@job(max_retries=0, priority=1)
+def leave_transaction_open(how: str) -> None:
+    """Break the rules: end inside an atomic block, or with autocommit off."""
+    if how == "atomic block":
+        transaction.atomic().__enter__()
+    else:
+        transaction.set_autocommit(False)
+    Group.objects.create(name="of the broken job")
+
+
+@job(max_retries=0)
+def create_group(name: str) -> None:
+    Group.objects.create(name=name)
 
 
 @job

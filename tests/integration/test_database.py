@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.utils import timezone
 
@@ -20,7 +21,7 @@ from pleme_redis_django.models import Election
 from pleme_redis_django.testing.servers import BackingServices, PostgresServer
 from tests.database_proxy import DatabaseProxy
 from tests.faults.effects import effects_of, rows, transitions_of
-from tests.faults.jobs import read_clock, record, wait_for_file
+from tests.faults.jobs import create_group, leave_transaction_open, read_clock, record, wait_for_file
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.workload.jobs import noop
@@ -76,6 +77,19 @@ def test_a_worker_survives_that_its_backends_are_killed(start_workers: StartWork
     assert workers.children() == children
     for job in jobs:
         assert [new for _old, new in transitions_of(job.id)].count("COMPLETED") == 1
+
+
+@pytest.mark.parametrize("how", ["atomic block", "autocommit off"])
+def test_a_handler_that_leaves_its_transaction_open_harms_no_other(
+    start_workers: StartWorkers, how: str
+) -> None:
+    """Both run in the one thread of the pool, on its one connection."""
+    leave_transaction_open.enqueue(how)
+    create_group.enqueue("of the next job")
+    workers = start_workers("--burst", "--worker-count", "1")
+    assert workers.exit_code() == 0, workers.output()
+    assert completed() == 2, workers.output()
+    assert list(Group.objects.values_list("name", flat=True)) == ["of the next job"]
 
 
 @pytest.fixture
