@@ -69,7 +69,13 @@ class SoloTurns:
 
     def _start(self, held: HeldJob) -> None:
         context = held.context
-        if not self._store.mark_job_running(context.job.id, claim=context.claim):
+        try:
+            started = self._store.mark_job_running(context.job.id, claim=context.claim)
+        except BaseException:
+            # Not held any more, it is found and given back as a claim that got lost.
+            self._holdings.remove([held])
+            raise
+        if not started:
             self._holdings.remove([held])
             return
         held.start_recorded = True

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from pleme_redis_django import JobContext, job
 from tests.faults.effects import leave
-from tests.faults.killing_store import note_death
+from tests.faults.failing_stores import note_death
 
 LONGEST_WAIT_SECONDS = 120.0
 _LOOK_EVERY_SECONDS = 0.01

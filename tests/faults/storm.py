@@ -15,8 +15,8 @@ from typing import Any
 
 from pleme_redis_django import Job
 from pleme_redis_django.models import WorkerProcess
+from tests.faults.failing_stores import POINTS, deaths
 from tests.faults.jobs import die_midway, record, record_async
-from tests.faults.killing_store import POINTS, deaths
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses
 
@@ -73,7 +73,7 @@ class Storm:
         self._start_host = lambda: start_host(
             "--processes",
             str(processes),
-            pool={"store": "tests.faults.killing_store.KillingJobStore", **(pool or {})},
+            pool={"store": "tests.faults.failing_stores.KillingJobStore", **(pool or {})},
             environment={"FAULT_KILLS": json.dumps(orders)},
         )
         self._hosts = [self._start_host() for _ in range(hosts)]

@@ -128,3 +128,18 @@ def test_workers_that_are_killed_again_and_again_end_every_job_once(start_worker
     wait_for(lambda: not Job.objects.exclude(status="COMPLETED"), "all end", details=workers.output)
     for job in jobs:
         assert [new for _old, new in transitions_of(job.id)].count("COMPLETED") == 1
+
+
+def test_a_suspect_whose_start_could_not_be_recorded_runs_after_all(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    """It is claimed, and nothing runs it: sweeps have to notice while the worker lives on."""
+    job = record.enqueue()
+    Job.objects.filter(id=job.id).update(crash_count=1)
+    workers = start_workers(
+        pool={"store": "tests.faults.failing_stores.StumblingJobStore"},
+        environment={"FAULT_STUMBLE": str(tmp_path / "stumbled")},
+    )
+    wait_for(lambda: status_of(job) == "COMPLETED", "it ends", details=workers.output)
+    assert transitions_of(job.id)[1] == ("RUNNING", "QUEUED")
+    assert "gave back claims whose commit had no reply jobs=1" in workers.output()
