@@ -1,0 +1,127 @@
+"""The contract itself: a store that breaks a promise fails the test that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+from uuid import UUID
+
+import pytest
+
+from pleme_redis_django import JobClaim, JobStatus
+from pleme_redis_django.jobs.endings import Ending
+from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.testing import JobStoreContract, MemoryJob, MemoryJobStore, NewJob
+
+
+class Unfenced(MemoryJobStore):
+    """Writes by id alone, as several well-known queues do."""
+
+    def _held(self, job_id: UUID, claim: JobClaim) -> MemoryJob | None:
+        job = self._jobs.get(job_id)
+        return job if job is not None and job.status is JobStatus.RUNNING else None
+
+
+class ByWorkerOnly(MemoryJobStore):
+    """Fences by worker and forgets the attempt."""
+
+    def _held(self, job_id: UUID, claim: JobClaim) -> MemoryJob | None:
+        job = self._jobs.get(job_id)
+        held = job is not None and job.status is JobStatus.RUNNING and job.worker_id == claim.worker_id
+        return job if held else None
+
+
+class Unrepeatable(MemoryJobStore):
+    """Refuses an ending whose first reply was lost."""
+
+    def _ended_before(self, ending: Ending) -> bool:
+        return False
+
+
+class RunsDeleted(MemoryJobStore):
+    """Claims what was deleted."""
+
+    def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[MemoryJob]:
+        for job in self._jobs.values():
+            job.deleted = False
+        return super().claim_jobs(worker_id, limit, selection)
+
+
+class ChargesGiveBacks(MemoryJobStore):
+    """Counts a shutdown as a failure of the job."""
+
+    def _delay(self, job: MemoryJob, delay_seconds: float, crashed: bool) -> None:
+        super()._delay(job, delay_seconds, crashed)
+        job.retry_count += 1
+
+
+class ImpatientStore(MemoryJobStore):
+    """Makes a retry ready before its delay is over."""
+
+    def promote_due_jobs(self, limit: int) -> int:
+        for job in self._pending():
+            job.run_after = 0
+        return super().promote_due_jobs(limit)
+
+
+class LastInFirstOut(MemoryJobStore):
+    """Claims the newest job."""
+
+    def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[MemoryJob]:
+        for job in self._jobs.values():
+            job.run_after = -job.created_at
+        return super().claim_jobs(worker_id, limit, selection)
+
+
+class Contract(JobStoreContract):
+    """Kept from collection by its name; each test below runs one of its tests by hand."""
+
+    kind: ClassVar[type[MemoryJobStore]] = MemoryJobStore
+
+    def make_store(self) -> Any:
+        return self.kind()
+
+    def add_job(self, new: NewJob) -> UUID:
+        return self.store.add(parameters=dict(new.parameters), max_retries=new.max_retries).id  # type: ignore[attr-defined]
+
+    def delete_job(self, job_id: UUID) -> None:
+        self.store.delete(job_id)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("kind", "test", "arguments"),
+    [
+        (Unfenced, "test_another_worker_is_refused", ["mark_job_completed"]),
+        (Unfenced, "test_a_zombie_is_refused_while_the_next_worker_runs_the_job", ["finish_jobs(Failed)"]),
+        (ByWorkerOnly, "test_another_attempt_of_the_same_worker_is_refused", ["update_progress", -1]),
+        (Unrepeatable, "test_single_endings_may_be_repeated_too", []),
+        (RunsDeleted, "test_a_deleted_job_is_never_claimed", []),
+        (ChargesGiveBacks, "test_a_given_back_job_is_ready_at_once_and_nothing_is_charged", []),
+        (ImpatientStore, "test_a_retry_waits_for_its_delay", []),
+        (LastInFirstOut, "test_jobs_come_in_the_order_they_were_added", []),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_store_that_breaks_a_promise_fails(
+    kind: type[MemoryJobStore], test: str, arguments: list[Any]
+) -> None:
+    for tested, passes in ((MemoryJobStore, True), (kind, False)):
+        contract = Contract()
+        Contract.kind = tested
+        contract.setup_method()
+        if passes:
+            getattr(contract, test)(**_named(arguments))
+        else:
+            with pytest.raises(AssertionError):
+                getattr(contract, test)(**_named(arguments))
+
+
+def _named(arguments: list[Any]) -> dict[str, Any]:
+    return dict(zip(("write", "distance"), arguments, strict=False))
+
+
+def test_what_was_not_filled_in_is_named() -> None:
+    with pytest.raises(NotImplementedError, match=r"JobStoreContract\.make_store\(\)"):
+        JobStoreContract().setup_method()
+    with pytest.raises(NotImplementedError, match="can_pass_time = False"):
+        Contract().pass_time(5)
