@@ -112,7 +112,7 @@ def use_servers(*, database_url: str, redis_url: str, smtp_address: str) -> None
 
 EMAIL_HOST, EMAIL_PORT = "127.0.0.1", 25
 use_servers(
-    database_url=os.environ.get("DATABASE_URL", "postgresql:///novaskyn"),
-    redis_url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
-    smtp_address=os.environ.get("DEMO_SMTP_ADDRESS", "127.0.0.1:25"),
+    database_url=os.environ.get("DATABASE_URL") or "postgresql:///novaskyn",
+    redis_url=os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
+    smtp_address=os.environ.get("DEMO_SMTP_ADDRESS") or "127.0.0.1:25",
 )

@@ -98,8 +98,8 @@ def use_servers(*, database_url: str, redis_url: str, sqlite_path: str) -> None:
 
 
 use_servers(
-    database_url=os.environ.get("DATABASE_URL", "postgresql:///pleme_redis_django"),
-    redis_url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
-    sqlite_path=os.environ.get("SQLITE_PATH", "tests.sqlite3"),
+    database_url=os.environ.get("DATABASE_URL") or "postgresql:///pleme_redis_django",
+    redis_url=os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
+    sqlite_path=os.environ.get("SQLITE_PATH") or "tests.sqlite3",
 )
 PLEME_REDIS.update(PLEME_REDIS_OVERRIDES)

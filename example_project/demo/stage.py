@@ -67,8 +67,9 @@ class Stage(AbstractContextManager["Stage"]):
             self._stack.close()
 
     def _start_servers(self, stack: ExitStack) -> None:
-        with self._steps.step("PostgreSQL and Redis started"):
+        with self._steps.step("PostgreSQL and Redis ready") as remarks:
             stack.enter_context(self._services)
+            remarks += [f"({name} is set)" for name, used in self._services.given().items() if used]
         with self._steps.step("mail server started") as remarks:
             self.mail = MailServer(self.folder / "mail", free_port())
             self.mail.start()

@@ -27,7 +27,7 @@ class Amounts:
     """How much of each; the defaults keep two processes busy for some seconds."""
 
     orders: int = 300
-    thumbnails: int = 120
+    thumbnails: int = 60
     indexed_items: int = 2000
     labels: int = 3
 

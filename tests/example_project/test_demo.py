@@ -62,7 +62,7 @@ def test_demo_once_does_all_its_work(demo_environment: dict[str, str]) -> None:
     assert "All is well." in answer.stdout
     assert re.search(r"e-mail jobs +40 completed\n", answer.stdout)
     assert re.search(r"mail +40 delivered", answer.stdout)
-    assert re.search(r"shop +2\d,\d{3} catalog items, 40 orders, 120 thumbnails", answer.stdout)
+    assert re.search(r"shop +2\d,\d{3} catalog items, 40 orders, 60 thumbnails", answer.stdout)
     assert answer.stderr == ""
 
 

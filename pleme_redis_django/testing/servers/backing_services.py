@@ -48,6 +48,10 @@ class BackingServices:
             if server is not None:
                 server.stop()
 
+    def given(self) -> dict[str, bool]:
+        """Return which of the two servers the environment names."""
+        return {"DATABASE_URL": self.postgres is None, "REDIS_URL": self.redis is None}
+
     @property
     def database_url(self) -> str:
         return self._given_database_url or _own(self.postgres).url

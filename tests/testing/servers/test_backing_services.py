@@ -14,6 +14,7 @@ def test_urls_of_the_environment_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://redis.example:6380/2")
     with BackingServices() as services:
         assert services.postgres is None and services.redis is None
+        assert services.given() == {"DATABASE_URL": True, "REDIS_URL": True}
         assert services.redis_url == "redis://redis.example:6380/2"
         assert services.database_settings()["HOST"] == "db.example"
 
