@@ -66,6 +66,10 @@ class WorkerProcesses:
         """Send a signal to the supervisor alone."""
         self._process.send_signal(number)
 
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to the supervisor and its children, as a service manager may do."""
+        os.killpg(self.pid, number)
+
     def is_running(self) -> bool:
         return self._process.poll() is None
 

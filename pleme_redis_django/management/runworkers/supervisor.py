@@ -180,12 +180,21 @@ class Supervisor:
     def _pass_signals_on(self) -> None:
         while self._signals_passed_on < self._signals:
             self._signals_passed_on += 1
-            if not self._stopping:
-                self._say("Draining: running jobs may end; a second signal hands them back at once.")
+            if self._stopping:
+                self._end_grace()
+                continue
+            self._say("Draining: running jobs may end; a second signal hands them back at once.")
             self._stopping = True
-            self._terminate_all()
+            self._drain_children()
 
-    def _terminate_all(self) -> None:
+    def _drain_children(self) -> None:
+        # Not by SIGTERM: a service manager may have sent one to the whole group, and a child takes a
+        # second one for the end of its grace.
+        for place in self._places:
+            if place.process is not None and place.process.stdin is not None:
+                place.process.stdin.close()
+
+    def _end_grace(self) -> None:
         for place in self._places:
             if place.process is not None:
                 place.process.send_signal(signal.SIGTERM)
@@ -193,7 +202,7 @@ class Supervisor:
     def _reload_if_changed(self) -> None:
         if self._changed_file is not None and not self._stopping and (path := self._changed_file()):
             self._say(f"{path} changed; restarting the workers.")
-            self._terminate_all()
+            self._drain_children()
 
 
 def _manner(code: int) -> str:
