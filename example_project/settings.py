@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "channels",
     "pleme_redis_django",
     "example_project.shop",
+    "example_project.support",
     "example_project.demo",
 ]
 MIDDLEWARE = [
@@ -52,6 +53,8 @@ TEMPLATES = [
         },
     }
 ]
+LOGIN_URL = "support:login"
+LOGIN_REDIRECT_URL = "support:lobby"
 ROOT_URLCONF = "example_project.urls"
 ASGI_APPLICATION = "example_project.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -87,6 +90,15 @@ _WATCHABLE = {
 }
 PLEME_REDIS: dict[str, Any] = {
     "PRODUCT": "novaskyn",
+    # Who may listen to what. Nothing else is open; only the server publishes chat and orders.
+    "CHANNELS": {
+        "room:*": {"subscribe": "authenticated", "presence": "authenticated", "typing": "authenticated"},
+        "order:*": {"subscribe": "authenticated"},
+        "job:*": {"subscribe": "authenticated"},
+        "viewing:*": dict.fromkeys(("subscribe", "publish", "presence"), "authenticated"),
+    },
+    # Whose progress and endings are published, as job:<id>.
+    "JOB_EVENTS": ["example_project.support.jobs.prepare_order"],
     "POOLS": {
         "default": {**_WATCHABLE},
         # A job model, an executor and a store of the project's own.

@@ -1,16 +1,17 @@
-"""URLs of the example project: a page that shows what the shop is doing, and the admin."""
+"""URLs of the example project: a page that shows what the shop is doing, live support, and the admin."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.conf.urls.static import static
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 from example_project.shop import views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
+    path("support/", include("example_project.support.urls")),
     path("admin/", admin.site.urls),
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
 ]

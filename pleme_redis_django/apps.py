@@ -24,4 +24,8 @@ class PlemeRedisDjangoConfig(AppConfig):
             from pleme_redis_django.realtime.user_changes import connect_receivers
 
             connect_receivers()
+        if get_settings().job_events:
+            from pleme_redis_django.realtime.job_events import JobEvents
+
+            JobEvents().connect()
         checks.register_all()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -81,6 +81,9 @@ class Settings:
     replay_seconds: int = 300
     """How long they are kept after the last one, in seconds (1 to 86,400)."""
 
+    job_events: Sequence[str] = ()
+    """Job types whose progress and endings are published as ``job:<id>``; ``"*"`` is every type."""
+
     max_event_bytes: int = 64 * KIB
     """Size limit of one published event as UTF-8 JSON, in bytes (1 to 1 MiB)."""
 
@@ -102,6 +105,12 @@ def _whole_number(low: int, high: int) -> _Check:
         return f"a whole number from {low:,} to {high:,}"
 
     return check
+
+
+def _texts(value: object) -> str | None:
+    if isinstance(value, list | tuple) and all(isinstance(each, str) and each for each in value):
+        return None
+    return "a list of non-empty strings"
 
 
 def _boolean(value: object) -> str | None:
@@ -164,6 +173,7 @@ _CHECKS: dict[str, _Check] = {
     "typing_ttl_seconds": _whole_number(1, 60),
     "replay_messages": _whole_number(1, 100_000),
     "replay_seconds": _whole_number(1, 24 * 3600),
+    "job_events": _texts,
     "max_event_bytes": _whole_number(1, KIB * KIB),
     "max_parameters_bytes": _whole_number(1, 64 * KIB * KIB),
     "max_results_bytes": _whole_number(1, 64 * KIB * KIB),

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "pleme_redis_django",
     "tests.workload",
     "example_project.shop",
+    "example_project.support",
     "example_project.demo",
     "tests.faults",
 ]

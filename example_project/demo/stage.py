@@ -28,6 +28,7 @@ from pleme_redis_django.testing.servers.guarded_process import GuardedProcess
 from pleme_redis_django.testing.servers.managed_server import free_port
 
 WEB_PORT = 8000
+SUPPORT_NAMES = ("ada", "ben")
 USERNAME = PASSWORD = "admin"  # noqa: S105 - a demo on loopback
 
 
@@ -97,6 +98,7 @@ class Stage(AbstractContextManager["Stage"]):
             call_command("migrate", verbosity=0, interactive=False)
         with self._steps.step("user admin created, password admin"):
             _create_admin()
+            _create_support()
 
     def _start_programs(self, stack: ExitStack) -> None:
         with self._steps.step(f"{WORKER_PROCESSES_PER_POOL} worker processes a pool started") as remarks:
@@ -111,6 +113,7 @@ class Stage(AbstractContextManager["Stage"]):
             self._steps.say()
             self._steps.say(f"          shop   http://127.0.0.1:{port}/")
             self._steps.say(f"          admin  http://127.0.0.1:{port}/admin/  (admin / admin)")
+            self._steps.say(f"          chat   http://127.0.0.1:{port}/support/  (ada / ada, ben / ben)")
             self._steps.say()
 
 
@@ -119,6 +122,15 @@ def _create_admin() -> None:
 
     if not User.objects.filter(username=USERNAME).exists():
         User.objects.create_superuser(USERNAME, "admin@novaskyn.example", PASSWORD)
+
+
+def _create_support() -> None:
+    """Two people to chat with each other, in two browsers; the password is the name."""
+    from django.contrib.auth.models import User
+
+    for name in SUPPORT_NAMES:
+        if not User.objects.filter(username=name).exists():
+            User.objects.create_user(name, f"{name}@novaskyn.example", name)
 
 
 def _free_web_port(steps: Steps) -> int:

@@ -7,7 +7,7 @@ import random
 from django.db import transaction
 
 from example_project.shop.models import CatalogItem, EmailJob, Order, OrderLine
-from pleme_redis_django import enqueue
+from pleme_redis_django import PubSubManager, enqueue
 
 FIRST_NAMES = ["Ada", "Alan", "Amelia", "Bessie", "Elly", "Emil", "Hedy", "Igor", "Jean", "Valentina"]
 LAST_NAMES = ["Beinhorn", "Coleman", "Curtiss", "Dumont", "Earhart", "Lilienthal", "Sikorsky", "Wright"]
@@ -26,6 +26,7 @@ def place_order(number: str, codes: list[str], customer_name: str, email: str) -
             _add_lines(order, codes)
             confirmation = EmailJob.Type.SEND_ORDER_CONFIRMATION
             enqueue(EmailJob(job_type=confirmation, parameters={"order": number}))
+            PubSubManager().publish("order:created", {"number": number, "customer": customer_name})
     return order
 
 

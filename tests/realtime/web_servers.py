@@ -28,7 +28,9 @@ from tests.waiting import wait_until
 class WebServer:
     """uvicorn or daphne on a loopback port."""
 
-    def __init__(self, kind: str, environment: dict[str, str], port: int | None = None) -> None:
+    def __init__(
+        self, kind: str, environment: dict[str, str], port: int | None, application: str, settings_module: str
+    ) -> None:
         self.port = port or free_port()
         self.url = f"ws://127.0.0.1:{self.port}/ws/pleme/"
         self.origin = f"http://127.0.0.1:{self.port}"
@@ -40,8 +42,8 @@ class WebServer:
             "daphne": ["daphne", "-b", "127.0.0.1", "-p", str(self.port), "-v", "0"],
         }  # fmt: skip
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", *commands[kind], "tests.realtime.asgi:application"],
-            env={**environment, "DJANGO_SETTINGS_MODULE": "tests.realtime.server_settings"},
+            [sys.executable, "-W", "ignore", "-m", *commands[kind], application],
+            env={**environment, "DJANGO_SETTINGS_MODULE": settings_module},
         )
         wait_until(self._accepts, f"{kind}'s port")
 
@@ -72,10 +74,16 @@ class WebServer:
 
 @contextmanager
 def web_server(
-    kind: str, environment: dict[str, str], *, port: int | None = None, **more: str
+    kind: str,
+    environment: dict[str, str],
+    *,
+    port: int | None = None,
+    application: str = "tests.realtime.asgi:application",
+    settings_module: str = "tests.realtime.server_settings",
+    **more: str,
 ) -> Iterator[WebServer]:
     """Start a web server, and stop it at the end."""
-    server = WebServer(kind, {**os.environ, **environment, **more}, port)
+    server = WebServer(kind, {**os.environ, **environment, **more}, port, application, settings_module)
     try:
         yield server
     finally:
