@@ -9,7 +9,7 @@ def duration(seconds: float) -> str:
     """Return a duration of 0 or more in words, such as "2 m 5 s" or "40 ms"."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 10:
+    if seconds < 9.95:  # what would be rounded to 10.0 has no use for a decimal
         return f"{seconds:.1f} s"
     rest = round(seconds)
     words: list[str] = []

@@ -13,6 +13,7 @@ from pleme_redis_django.durations import duration
         (0, "0 ms"),
         (0.0042, "4 ms"),
         (3.14, "3.1 s"),
+        (9.97, "10 s"),
         (59.4, "59 s"),
         (60, "1 m"),
         (125, "2 m 5 s"),

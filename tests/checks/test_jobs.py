@@ -75,6 +75,7 @@ def test_a_bad_pool_is_an_error_that_says_what_is_accepted(pool: dict[str, Any],
     assert message.hint
 
 
+@pytest.mark.django_db(databases=["default", "sqlite"])  # Django 6.1 asks the databases what JSON they know
 @pytest.mark.parametrize(("pool", "said"), BAD_POOLS)
 def test_runworkers_refuses_a_bad_pool_with_the_same_words(pool: dict[str, Any], said: str) -> None:
     with pleme_redis(POOLS={"mail": pool}):

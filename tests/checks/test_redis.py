@@ -163,7 +163,7 @@ def test_an_old_server_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert server_findings() == ["E058"]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases=["default", "sqlite"])
 def test_only_deploy_asks_the_server(capsys: pytest.CaptureFixture[str]) -> None:
     with override_settings(PLEME_REDIS=url("redis://127.0.0.1:1/0")):
         call_command("check")

@@ -1,0 +1,90 @@
+"""The job pages in a real browser, under the strictest policy: nothing inline, nothing from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.rows import make_attempt, make_failed_job
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+HOSTILE = "</pre><script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
+
+
+def strict_policy(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Middleware: only what this origin serves as a file."""
+
+    def middleware(request: Any) -> Any:
+        response = get_response(request)
+        response["Content-Security-Policy"] = "default-src 'self'; img-src 'self' data:"
+        return response
+
+    return middleware
+
+
+@pytest.fixture
+def failed_job(settings: Any) -> Any:
+    """A failed job full of markup, behind the policy."""
+    settings.MIDDLEWARE = [f"{__name__}.strict_policy", *settings.MIDDLEWARE]
+    job = make_failed_job(job_type=HOSTILE, error_message=HOSTILE, parameters={HOSTILE: HOSTILE})
+    make_attempt(job, traceback=HOSTILE, message=HOSTILE)
+    return job
+
+
+@pytest.fixture
+def session_cookie(admin_client: Client, live_server: Any) -> dict[str, str]:
+    """The cookie of a logged in administrator."""
+    cookie = admin_client.cookies["sessionid"].value
+    return {"name": "sessionid", "value": cookie, "url": str(live_server.url)}
+
+
+def complaints_of(page: Page) -> list[str]:
+    """Return a list that fills with what the policy blocks, what a script raises and what is missing."""
+    complaints: list[str] = []
+
+    def note_console(message: Any) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    def note_response(response: Any) -> None:
+        if response.status >= 400 and not response.url.endswith("/favicon.ico"):
+            complaints.append(f"{response.status} {response.url}")
+
+    page.on("console", note_console)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("response", note_response)
+    return complaints
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1440])
+async def test_a_failed_job_is_found_read_and_retried(
+    chromium: Browser, live_server: Any, failed_job: Any, session_cookie: Any, scheme: Any, width: int
+) -> None:
+    context = await chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    await context.add_cookies([session_cookie])
+    page = await context.new_page()
+    complaints = complaints_of(page)
+
+    await page.goto(live_server.url + reverse("admin:pleme_redis_django_job_changelist"))
+    await page.get_by_role("link", name="</pre>").click()
+    await page.get_by_role("button", name="Retry").wait_for()
+    assert await page.title() != "run"
+    assert await page.locator("pre", has_text="</pre><script>").count() == 4
+    overflow = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0, "the page scrolls sideways"
+
+    await page.get_by_role("button", name="Retry").click()
+    await page.get_by_text("Retried: 1").wait_for()
+    assert await page.title() != "run"
+    assert await page.locator(".pleme-badge").first.inner_text() == "☰ Queued"
+    assert complaints == []
+    await context.close()
