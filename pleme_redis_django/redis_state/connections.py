@@ -61,6 +61,9 @@ WAITS = Profile(name="waits", connect_timeout_seconds=2, read_timeout_seconds=5,
 
 The retry may lose a wake-up, which costs its waiter two seconds at most."""
 
+POPS = Profile(name="pops", connect_timeout_seconds=2, read_timeout_seconds=40, retries=0)
+"""BRPOP of at most 30 s: a connection whose other end is gone without a word is noticed 10 s after."""
+
 BLOCKING = Profile(name="blocking", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0)
 """BRPOP, BLPOP and SUBSCRIBE: the command's own timeout bounds the wait."""
 

@@ -18,7 +18,7 @@ import redis
 
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
 from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, QueuedJob
-from pleme_redis_django.redis_state.connections import BLOCKING, COMMANDS, HINTS, redis_client
+from pleme_redis_django.redis_state.connections import BLOCKING, COMMANDS, HINTS, POPS, Profile, redis_client
 from pleme_redis_django.redis_state.hint_breaker import hint_breaker
 from pleme_redis_django.redis_state.keyspace import (
     hint_counters,
@@ -77,7 +77,7 @@ class JobQueue:
         Raises redis.RedisError when Redis is away.
         """
         self._known_keys = self._keys()
-        element = self._pop(timeout_seconds) if timeout_seconds > 0 else self._pop_now()
+        element = self._pop(timeout_seconds, BLOCKING) if timeout_seconds > 0 else self._pop_now()
         self._write_counts(redis_client(COMMANDS).pipeline(transaction=False)).execute()
         return decode_hint(element) if element else None
 
@@ -110,7 +110,7 @@ class JobQueue:
         """
         if not self._known_keys or self.queue_names is None:
             self._known_keys = self._keys()
-        return self._take_all() or self._pop(min(timeout_seconds, LONGEST_POP_SECONDS)) is not None
+        return self._take_all() or self._pop(min(timeout_seconds, LONGEST_POP_SECONDS), POPS) is not None
 
     def enqueue_many(self, queued: Sequence[QueuedJob]) -> None:
         """Hint that jobs are ready, whichever queue they are in: one wake-up for all of them."""
@@ -134,8 +134,8 @@ class JobQueue:
             names = sorted(name.decode() for name in found)
         return [*(hint_list(self.queue_key, name) for name in names), self._wake_key]
 
-    def _pop(self, timeout_seconds: float) -> bytes | None:
-        found: Any = redis_client(BLOCKING).brpop(self._known_keys, timeout=timeout_seconds)
+    def _pop(self, timeout_seconds: float, profile: Profile) -> bytes | None:
+        found: Any = redis_client(profile).brpop(self._known_keys, timeout=timeout_seconds)
         if found is None:
             return None
         self._popped[_queue_name(found[0].decode())] += 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 import redis
 
 from pleme_redis_django import Job
+from pleme_redis_django.redis_state.connections import POPS
+from pleme_redis_django.redis_state.job_queue import LONGEST_POP_SECONDS
 from pleme_redis_django.testing.servers import BackingServices, RedisServer
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
@@ -83,3 +86,19 @@ def test_a_burst_needs_no_redis(start_workers: StartWorkers, own_redis: RedisSer
     workers = start_workers("--burst", environment={"REDIS_URL": own_redis.url()})
     assert workers.exit_code() == 0
     all_complete(50, workers)
+
+
+def test_jobs_run_while_redis_hangs(start_workers: StartWorkers, own_redis: RedisServer) -> None:
+    workers = start_workers(environment={"REDIS_URL": own_redis.url()})
+    workers.wait_for_output("worker started")
+    own_redis.send_signal(signal.SIGSTOP)
+    noop.enqueue_many({} for _ in range(20))
+    all_complete(20, workers)
+    own_redis.send_signal(signal.SIGCONT)
+    workers.signal(signal.SIGTERM)
+    assert workers.exit_code() == 0
+
+
+def test_a_pop_gives_up_on_a_redis_that_is_gone_without_a_word() -> None:
+    assert POPS.read_timeout_seconds is not None
+    assert POPS.read_timeout_seconds > LONGEST_POP_SECONDS
