@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 from tests.docs.pages import DOCS, ROOT, code_blocks, pages, prose, rows, sections
 
 EXPLANATION = DOCS / "explanation"
@@ -60,6 +61,21 @@ def test_named_tests_exist(page: Path) -> None:
             assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8") or not name, (
                 f"line {number}: {name}"
             )
+
+
+def test_bounds_follow_from_the_defaults() -> None:
+    config = WorkerPoolConfig()
+    bounds = {row["Promise"]: row["Bound at the defaults"] for row in _promises()}
+    after_death = config.heartbeat_seconds + config.lease_seconds + config.lease_sweep_seconds
+    stuck = bounds["No job is stuck in RUNNING"]
+    assert bounds["No ready job waits unnoticed"].startswith(f"{config.poll_timeout:g} s")
+    assert stuck.startswith(f"{after_death:g} s after")
+    assert f"{config.stale_job_threshold_seconds:g} s, and up to" in stuck
+    assert f"up to {config.stale_check_interval_seconds:g} s more" in stuck
+
+
+def _promises() -> list[dict[str, str]]:
+    return rows(EXPLANATION / "guarantees.md", "Promise")
 
 
 def test_named_tests_of_the_contract_exist() -> None:
