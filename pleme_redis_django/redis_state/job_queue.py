@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ import redis
 
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
 from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, QueuedJob
-from pleme_redis_django.redis_state.connections import BLOCKING, COMMANDS, HINTS, POPS, Profile, redis_client
+from pleme_redis_django.redis_state.connections import COMMANDS, HINTS, POPS, redis_client
 from pleme_redis_django.redis_state.hint_breaker import hint_breaker
 from pleme_redis_django.redis_state.keyspace import (
     hint_counters,
@@ -77,9 +78,17 @@ class JobQueue:
         Raises redis.RedisError when Redis is away.
         """
         self._known_keys = self._keys()
-        element = self._pop(timeout_seconds, BLOCKING) if timeout_seconds > 0 else self._pop_now()
+        deadline = time.monotonic() + timeout_seconds
+        hint = None
+        while hint is None:
+            left = deadline - time.monotonic()
+            element = self._pop(min(left, LONGEST_POP_SECONDS)) if left > 0 else self._pop_now()
+            if element is None and left <= LONGEST_POP_SECONDS:
+                break
+            # A bare nudge is no hint of a job: the time is not over.
+            hint = decode_hint(element) if element else None
         self._write_counts(redis_client(COMMANDS).pipeline(transaction=False)).execute()
-        return decode_hint(element) if element else None
+        return hint
 
     def stats(self) -> QueueStatistics:
         """Return the statistics of this queue. Raises redis.RedisError when Redis is away."""
@@ -110,7 +119,7 @@ class JobQueue:
         """
         if not self._known_keys or self.queue_names is None:
             self._known_keys = self._keys()
-        return self._take_all() or self._pop(min(timeout_seconds, LONGEST_POP_SECONDS), POPS) is not None
+        return self._take_all() or self._pop(min(timeout_seconds, LONGEST_POP_SECONDS)) is not None
 
     def enqueue_many(self, queued: Sequence[QueuedJob]) -> None:
         """Hint that jobs are ready, whichever queue they are in: one wake-up for all of them."""
@@ -134,8 +143,8 @@ class JobQueue:
             names = sorted(name.decode() for name in found)
         return [*(hint_list(self.queue_key, name) for name in names), self._wake_key]
 
-    def _pop(self, timeout_seconds: float, profile: Profile) -> bytes | None:
-        found: Any = redis_client(profile).brpop(self._known_keys, timeout=timeout_seconds)
+    def _pop(self, timeout_seconds: float) -> bytes | None:
+        found: Any = redis_client(POPS).brpop(self._known_keys, timeout=timeout_seconds)
         if found is None:
             return None
         self._popped[_queue_name(found[0].decode())] += 1
