@@ -26,7 +26,7 @@ def finish_jobs(model: type[AbstractJob], using: str, endings: Sequence[Ending])
         with transaction.atomic(using=using):
             accepted = _write_all(model, using, endings)
             _keep_attempts(model, using, [e for e in endings if _key(e) in accepted])
-    except DataError as error:
+    except (DataError, ValueError) as error:  # ValueError: a lone surrogate, or no JSON
         raise BadEnding(str(error)) from error
     # Looked at only afterwards: a statement that found every row says nothing about the others.
     accepted |= _ended_before(model, using, [e for e in endings if _key(e) not in accepted])
