@@ -1,0 +1,147 @@
+"""finish_jobs on the ORM: what one bad ending does to its batch, and what is kept of failures."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+
+from pleme_redis_django import JobStatus
+from pleme_redis_django.jobs.endings import Completed, Failed, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.failures import engine_failure
+from pleme_redis_django.jobs.store import BadEnding, JobSelection
+from pleme_redis_django.models import Job, JobAttempt
+from pleme_redis_django.orm_store import OrmJobStore
+from tests.rows import BACKENDS, make_job
+
+pytestmark = pytest.mark.django_db(databases=BACKENDS)
+
+FAILURE = engine_failure("test", "as the test asked", "test")
+
+
+@pytest.fixture(params=BACKENDS)
+def store(request: pytest.FixtureRequest) -> OrmJobStore[Job]:
+    return OrmJobStore(Job, using=request.param)
+
+
+def claimed(store: OrmJobStore[Job], count: int, **fields: Any) -> list[Job]:
+    for _ in range(count):
+        make_job(store.using, **fields)
+    return list(store.claim_jobs(str(uuid4()), count, JobSelection()))
+
+
+def completed(job: Job, **fields: Any) -> Completed:
+    assert job.claim is not None
+    return Completed(job_id=job.id, claim=job.claim, **fields)
+
+
+def hostile(**fields: str) -> Failure:
+    values = {"message": "", "error_code": "", "exception_class": "", "traceback": "", "fingerprint": ""}
+    return Failure(**(values | fields))
+
+
+@pytest.mark.parametrize("field", ["message", "error_code", "exception_class", "traceback", "fingerprint"])
+@pytest.mark.parametrize("text", ["a\x00b", "\ud800", "x" * 100_000], ids=["nul", "surrogate", "long"])
+def test_a_failure_past_every_limit_is_stored_or_refused_as_bad(field: str, text: str) -> None:
+    """Anything else than BadEnding would make the finisher repeat the whole batch for ever."""
+    store = OrmJobStore(Job)
+    good, bad = claimed(store, 2)
+    assert bad.claim is not None
+    endings = [completed(good), Failed(job_id=bad.id, claim=bad.claim, failure=hostile(**{field: text}))]
+    try:
+        accepted = list(store.finish_jobs(endings))
+    except BadEnding:
+        assert set(Job.objects.values_list("status", flat=True)) == {JobStatus.RUNNING}
+    else:
+        assert accepted == [True, True]
+
+
+@pytest.mark.parametrize(
+    "results_json", ['{"a": "\\u0000"}', '"\\ud800"', "{not json", '"raw \x00"', '"\ud800"'], ids=ascii
+)
+def test_a_result_that_postgresql_cannot_hold_is_refused_as_bad(results_json: str) -> None:
+    store = OrmJobStore(Job)
+    good, bad = claimed(store, 2)
+    with pytest.raises(BadEnding):
+        store.finish_jobs([completed(good), completed(bad, results_json=results_json)])
+    assert set(Job.objects.values_list("status", flat=True)) == {JobStatus.RUNNING}
+    assert list(store.finish_jobs([completed(good)])) == [True]
+
+
+def test_a_failed_attempt_is_kept_with_its_traceback_once(store: OrmJobStore[Job]) -> None:
+    (job,) = claimed(store, 1)
+    assert job.claim is not None
+    failure = hostile(
+        message="away", error_code="smtp", exception_class="shop.Away", traceback="Traceback ..."
+    )
+    retried = Retried(job_id=job.id, claim=job.claim, failure=failure, retry_count=1, delay_seconds=60)
+    for _time in range(2):
+        assert list(store.finish_jobs([retried])) == [True]
+    attempt = JobAttempt.objects.using(store.using).get()
+    assert (attempt.job_id, attempt.attempt, attempt.error_code) == (job.id, 1, "smtp")
+    assert (attempt.message, attempt.error_class, attempt.traceback) == ("away", "shop.Away", "Traceback ...")
+    assert str(attempt.worker_id) == job.claim.worker_id
+
+
+def test_a_refused_ending_keeps_no_attempt(store: OrmJobStore[Job]) -> None:
+    (job,) = claimed(store, 1)
+    assert job.claim is not None
+    assert list(store.finish_jobs([GivenBack(job_id=job.id, claim=job.claim)])) == [True]
+    late = Failed(job_id=job.id, claim=job.claim, failure=FAILURE)
+    assert list(store.finish_jobs([late])) == [False]
+    assert not JobAttempt.objects.using(store.using).exists()
+
+
+def test_what_a_completion_writes(store: OrmJobStore[Job]) -> None:
+    (job,) = claimed(store, 1)
+    ending = completed(job, results_json='{"a":1}', run_seconds=2.5, progress={"done": 1})
+    assert list(store.finish_jobs([ending])) == [True]
+    row = Job.objects.using(store.using).get()
+    assert (row.results, row.progress, row.error_message) == ({"a": 1}, {"done": 1}, "")
+    assert row.started_at is not None
+    assert row.completed_at is not None
+    assert (row.completed_at - row.started_at).total_seconds() == pytest.approx(2.5, abs=0.01)
+
+
+def test_a_start_that_was_recorded_is_kept(store: OrmJobStore[Job]) -> None:
+    (job,) = claimed(store, 1)
+    assert job.claim is not None
+    assert store.mark_job_running(job.id, claim=job.claim)
+    started_at = Job.objects.using(store.using).get().started_at
+    assert list(store.finish_jobs([completed(job, run_seconds=500)])) == [True]
+    assert Job.objects.using(store.using).get().started_at == started_at
+
+
+def statements(using: str, call: Any) -> int:
+    connections[using].ensure_connection()
+    with CaptureQueriesContext(connections[using]) as queries:
+        call()
+    return len(queries)
+
+
+@pytest.mark.parametrize("count", [1, 10, 200])
+def test_a_claim_costs_the_same_however_many_it_takes(store: OrmJobStore[Job], count: int) -> None:
+    for _ in range(count):
+        make_job(store.using)
+    # A savepoint and its release stand for BEGIN and COMMIT inside this test's transaction.
+    assert statements(store.using, lambda: store.claim_jobs(str(uuid4()), count, JobSelection())) == 4
+
+
+def test_a_claim_that_finds_nothing_changes_nothing(store: OrmJobStore[Job]) -> None:
+    assert statements(store.using, lambda: store.claim_jobs(str(uuid4()), 10, JobSelection())) == 3
+
+
+@pytest.mark.parametrize("count", [1, 10, 200])
+def test_completions_cost_one_statement_on_postgresql(count: int) -> None:
+    store = OrmJobStore(Job)
+    endings = [completed(job) for job in claimed(store, count)]
+    assert statements("default", lambda: store.finish_jobs(endings)) == 3
+
+
+def test_an_idle_scan_is_a_handful_of_statements(store: OrmJobStore[Job]) -> None:
+    assert statements(store.using, lambda: store.look_ahead(JobSelection())) <= 5
+    assert statements(store.using, lambda: store.promote_due_jobs(100)) <= 3
+    assert statements(store.using, lambda: store.held_jobs(str(uuid4()))) == 1
