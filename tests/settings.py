@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "tests.faults",
 ]
 MIDDLEWARE = [
+    "tests.strict_policy.strict_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.rows import make_attempt, make_failed_job
+from tests.strict_policy import POLICY
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -19,21 +19,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 HOSTILE = "</pre><script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
 
 
-def strict_policy(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Middleware: only what this origin serves as a file."""
-
-    def middleware(request: Any) -> Any:
-        response = get_response(request)
-        response["Content-Security-Policy"] = "default-src 'self'; img-src 'self' data:"
-        return response
-
-    return middleware
-
-
 @pytest.fixture
-def failed_job(settings: Any) -> Any:
-    """A failed job full of markup, behind the policy."""
-    settings.MIDDLEWARE = [f"{__name__}.strict_policy", *settings.MIDDLEWARE]
+def failed_job() -> Any:
+    """A failed job full of markup."""
     job = make_failed_job(job_type=HOSTILE, error_message=HOSTILE, parameters={HOSTILE: HOSTILE})
     make_attempt(job, traceback=HOSTILE, message=HOSTILE)
     return job
@@ -74,7 +62,9 @@ async def test_a_failed_job_is_found_read_and_retried(
     page = await context.new_page()
     complaints = complaints_of(page)
 
-    await page.goto(live_server.url + reverse("admin:pleme_redis_django_job_changelist"))
+    listed = await page.goto(live_server.url + reverse("admin:pleme_redis_django_job_changelist"))
+    assert listed is not None
+    assert (await listed.all_headers())["content-security-policy"] == POLICY
     await page.get_by_role("link", name="</pre>").click()
     await page.get_by_role("button", name="Retry").wait_for()
     assert await page.title() != "run"
