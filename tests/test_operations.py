@@ -5,7 +5,9 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import connections, transaction
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.jobs.job import JobStatus
@@ -18,6 +20,7 @@ from pleme_redis_django.operations import (
 )
 from pleme_redis_django.redis_state.job_queue import JobQueue
 from tests.rows import BACKENDS, ago, make_attempt, make_failed_job, make_job
+from tests.workload.jobs import noop
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "sqlite"]),
@@ -157,3 +160,12 @@ def test_an_operation_takes_part_in_the_callers_transaction(using: str) -> None:
         transaction.set_rollback(True, using=using)
     job.refresh_from_db()
     assert job.status == JobStatus.FAILED
+
+
+def test_a_deleted_job_makes_room_for_a_new_one_with_its_unique_key(using: str) -> None:
+    with override_settings(PLEME_REDIS=django_settings.PLEME_REDIS | {"DATABASE": using}):
+        unique = noop.using(unique_key="once")
+        first = unique.enqueue()
+        assert unique.enqueue().id == first.id
+        assert delete_jobs(jobs(using).filter(pk=first.id)) == 1
+        assert unique.enqueue().id != first.id
