@@ -77,6 +77,7 @@ class Maintenance:
         self._elected_until: dict[str, float] = {}
         self._seen_dying: list[str] = []
         self._wake = threading.Event()
+        self._nothing_left = False
         self._stopping = threading.Event()
         self._patience = Patience("maintenance", sink, self._stopping)
         self._thread = threading.Thread(target=self._run, name="pleme-maintenance", daemon=True)
@@ -85,11 +86,16 @@ class Maintenance:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self, timeout_seconds: float) -> None:
-        """End the thread after the step that it is at."""
+    def stop(self, timeout_seconds: float) -> bool:
+        """End the thread after the step that it is at, once nothing claims any more.
+
+        Its last step gives back what this worker has claimed and does not hold; False when that
+        was not done in time.
+        """
         self._stopping.set()
         self._wake.set()
         self._thread.join(timeout_seconds)
+        return self._nothing_left
 
     def note_death(self, worker_id: str) -> None:
         """Rescue the jobs of a worker whose end was seen, at once; from any thread."""
@@ -104,13 +110,16 @@ class Maintenance:
         while not self._stopping.is_set():
             self._wake.wait(self._config.lease_sweep_seconds)
             self._wake.clear()
-            if self._stopping.is_set():
-                return
-            try:
-                self.turn()
-            except Exception as error:
-                self._patience.wait_after(error)
-                continue
+            if not self._stopping.is_set():
+                self._try_turn()
+        self._nothing_left = self.give_back_lost_claims()
+
+    def _try_turn(self) -> None:
+        try:
+            self.turn()
+        except Exception as error:
+            self._patience.wait_after(error)
+        else:
             self._patience.succeeded()
 
     def turn(self) -> None:

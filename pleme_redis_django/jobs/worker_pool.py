@@ -166,8 +166,7 @@ class WorkerPool(Generic[J_co]):
         # All of them together, for a database that does not answer holds each of them up.
         flush_until = time.monotonic() + FLUSH_SECONDS
         self._finisher.stop(FLUSH_SECONDS / 2)
-        self.maintenance.stop(max(flush_until - time.monotonic(), 0))
-        nothing_left = claims_known and self.maintenance.give_back_lost_claims()
+        nothing_left = self.maintenance.stop(max(flush_until - time.monotonic(), 0)) and claims_known
         if self._heartbeat is not None:
             self._heartbeat.stop(max(flush_until - time.monotonic(), 0), in_good_order=nothing_left)
         returned = len(waiting) + len(running)

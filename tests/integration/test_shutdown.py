@@ -124,4 +124,4 @@ def test_sigterm_ends_a_worker_whose_database_hangs(
     workers.wait_for_output("worker started")
     database_proxy.stall()
     workers.signal(signal.SIGTERM)
-    workers.exit_code(deadline_seconds=90)
+    workers.exit_code(deadline_seconds=60)
