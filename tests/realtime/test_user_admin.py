@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
+from django.test import RequestFactory
+
+from pleme_redis_django.realtime.user_admin import OnlineFilter, OnlineUserAdmin, online_user_ids
+from pleme_redis_django.redis_state.connections import redis_client
+from pleme_redis_django.redis_state.presence import PresenceManager
+
+pytestmark = pytest.mark.django_db
+
+
+class PeopleAdmin(OnlineUserAdmin, UserAdmin):
+    list_display = ["username", "is_online"]
+    list_filter = [OnlineFilter]
+
+
+@pytest.fixture
+def people() -> list[User]:
+    users = [User.objects.create_user(f"user{n}", is_superuser=n == 0, is_staff=n == 0) for n in range(20)]
+    for user in users[:3]:
+        PresenceManager().set_online(user.pk)
+    return users
+
+
+def page(people: list[User], query: str = "") -> dict[str, bool]:
+    request = RequestFactory().get(f"/{query}")
+    request.user = people[0]
+    people_admin = PeopleAdmin(User, admin.site)
+    changes = people_admin.get_changelist_instance(request)
+    return {user.username: people_admin.is_online(user) for user in changes.result_list}
+
+
+def test_column_tells_who_is_online_with_one_call(people: list[User]) -> None:
+    redis_client().config_resetstat()
+    shown = page(people)
+    assert sum(shown.values()) == 3
+    assert len(shown) == 20
+    assert redis_client().info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+
+
+@pytest.mark.parametrize(("choice", "count"), [("yes", 3), ("no", 17)])
+def test_filter(people: list[User], choice: str, count: int) -> None:
+    assert len(page(people, f"?online={choice}")) == count
+
+
+def test_ids_for_a_queryset(people: list[User]) -> None:
+    assert User.objects.filter(pk__in=online_user_ids()).count() == 3
+    assert online_user_ids("other") == []
