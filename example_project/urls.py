@@ -1,4 +1,4 @@
-"""URLs of the example project: a page that shows what the shop is doing, live support, and the admin."""
+"""URLs of the example project: what the shop is doing, its catalog, live support, and the admin."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from example_project.shop import views
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("support/", include("example_project.support.urls")),
+    path("catalog/", views.catalog, name="catalog"),
+    path("catalog/<int:number>/", views.catalog, name="catalog-page"),
     path("admin/", admin.site.urls),
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
 ]

@@ -15,7 +15,7 @@ from example_project.shop.catalog import batches, read_catalog, save_items, sear
 from example_project.shop.models import Accident, CatalogItem, Thumbnail
 from example_project.shop.orders import place_random_orders
 from example_project.shop.thumbnails import draw_card
-from pleme_redis_django import JobContext, ProviderError, job
+from pleme_redis_django import CacheManager, JobContext, ProviderError, job
 
 PROGRESS_EVERY = 100
 LABEL_PRINTER = ("127.0.0.1", 1)  # tcpmux: nothing listens there
@@ -31,6 +31,8 @@ def import_catalog(ctx: JobContext, orders: int = 0, seed: int = 1) -> dict[str,
         save_items(batch)
         done += len(batch)
         ctx.progress(done, len(items))
+    # Raises when the cache is away: the import is then tried again, instead of old pages being shown.
+    CacheManager().flush_product()
     if orders:
         take_orders.enqueue(count=orders, seed=seed)
     return {"imported": done}

@@ -20,12 +20,18 @@ class CatalogItem(models.Model):
     timezone = models.CharField(max_length=64, blank=True)
     price_cents = models.PositiveIntegerField()
     search_text = models.TextField(blank=True, help_text="Written by the job index_item.")
+    stock = models.PositiveIntegerField(default=100, help_text="Prints on the shelf.")
+    last_fence = models.BigIntegerField(default=0, help_text="Fence of the lock of who took prints last.")
 
     class Meta:
         ordering = ["code"]
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}"
+
+    @property
+    def price(self) -> str:
+        return f"{self.price_cents // 100}.{self.price_cents % 100:02}"
 
 
 class Thumbnail(models.Model):

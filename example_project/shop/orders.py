@@ -1,4 +1,4 @@
-"""Taking orders: the order, its lines and its confirmation e-mail, in one transaction."""
+"""Taking orders: the order, its lines, its prints and its confirmation e-mail, in one transaction."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 from django.db import transaction
 
 from example_project.shop.models import CatalogItem, EmailJob, Order, OrderLine
+from example_project.shop.stock import reserve
 from pleme_redis_django import PubSubManager, enqueue
 
 FIRST_NAMES = ["Ada", "Alan", "Amelia", "Bessie", "Elly", "Emil", "Hedy", "Igor", "Jean", "Valentina"]
@@ -17,12 +18,13 @@ def place_order(number: str, codes: list[str], customer_name: str, email: str) -
     """Store an order and its confirmation e-mail: both exist afterwards, or neither.
 
     An order that is there already is left as it is, so that a job which was killed on the way may
-    begin again.
+    begin again. Raises OutOfStock, and LockBusy when another customer holds one of the items.
     """
     customer = {"customer_name": customer_name, "email": email}
-    with transaction.atomic():
+    with reserve(codes) as reservation, transaction.atomic():
         order, is_new = Order.objects.get_or_create(number=number, defaults=customer)
         if is_new:
+            reservation.take()
             _add_lines(order, codes)
             confirmation = EmailJob.Type.SEND_ORDER_CONFIRMATION
             enqueue(EmailJob(job_type=confirmation, parameters={"order": number}))

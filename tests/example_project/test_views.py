@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from example_project.shop import jobs
 from example_project.shop.models import CatalogItem
 from example_project.shop.views import overview
+from pleme_redis_django import Job, JobClaim, JobContext
+
+pytestmark = pytest.mark.urls("example_project.urls")
 
 
 def test_overview_shows_counts_jobs_and_pictures(
@@ -28,3 +33,21 @@ def test_overview_shows_counts_jobs_and_pictures(
 def test_overview_of_an_empty_shop() -> None:
     page = overview(RequestFactory().get("/")).content.decode()
     assert "none yet" in page
+
+
+def test_catalog_pages_come_from_the_cache_until_the_next_import(
+    catalog: list[CatalogItem],
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_num_queries: Callable[[int], Any],
+) -> None:
+    first = client.get("/catalog/")
+    assert f"<td>{catalog[0].code}</td>" in first.content.decode()
+    with django_assert_num_queries(0):
+        assert client.get("/catalog/").content == first.content
+    assert client.get("/catalog/2/").status_code == 200
+    few = jobs.read_catalog()[:1]
+    few[0].name = "Renamed Field"
+    monkeypatch.setattr(jobs, "read_catalog", lambda: few)
+    jobs.import_catalog(JobContext(Job(), JobClaim(worker_id="w", attempt=1), lambda _ctx: None))
+    assert "Renamed Field" in client.get("/catalog/").content.decode()
