@@ -23,6 +23,7 @@ PROMOTE_LIMIT = 1000
 
 # A lane whose jobs have waited for so long has slowed down: others may have free slots for them.
 HOARDED_AFTER_SECONDS = 1.0
+PASS_ON_PAUSE_SECONDS = 1.0
 # Due rows that another transaction has locked are asked for again after this.
 DUE_RETRY_SECONDS = 0.2
 # While the lease is not current nothing may be claimed; this is how soon that is asked again.
@@ -97,6 +98,7 @@ class Claimer:
         self._wake = threading.Event()
         self._hinted = False
         self._hint_to_pass_on = False
+        self._next_pass_on = now
         self._claimed = 0
         self._next_scan = now
         self._next_due = float("inf")
@@ -279,10 +281,18 @@ class Claimer:
 
     def _pass_hint_on(self) -> None:
         """Wake another process when this one is full and more is ready than it could take."""
-        if self._hint_to_pass_on:
+        if not self._hint_to_pass_on:
+            return
+        if all(feed.dry for feed in self._feeds):
             self._hint_to_pass_on = False
-            if any(not feed.dry for feed in self._feeds):
-                self._duties.nudge()
+            return
+        now = time.monotonic()
+        # With a free slot in its other lane this process still listens, and the hint may come back
+        # to it at once: without a pause it would go round for as long as the full lane is full.
+        if now >= self._next_pass_on or not any(feed.has_free_slot() for feed in self._feeds):
+            self._hint_to_pass_on = False
+            self._next_pass_on = now + PASS_ON_PAUSE_SECONDS
+            self._duties.nudge()
 
     def _rest(self) -> float:
         now = time.monotonic()
