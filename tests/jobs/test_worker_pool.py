@@ -13,6 +13,7 @@ from pleme_redis_django import ExecutionFailed, JobStatus, WorkerPool, WorkerPoo
 from pleme_redis_django.jobs.events import (
     JobEnded,
     JobsClaimed,
+    JobStarted,
     SoloStarted,
     StoreBack,
     StoreUnavailable,
@@ -20,6 +21,7 @@ from pleme_redis_django.jobs.events import (
     WorkerStarted,
     WorkerStopped,
 )
+from pleme_redis_django.jobs.lanes import LoopLane
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import (
@@ -144,6 +146,49 @@ def test_a_full_lane_does_not_starve_the_other(bench: Bench) -> None:
     wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 40)
 
 
+def unlaunched(bench: Bench, executor: Any) -> WorkerPool[Any]:
+    """Return a pool whose claimer the test turns by hand; its lanes run nothing."""
+    config = WorkerPoolConfig(worker_count=2, poll_timeout=NEVER_SECONDS)
+    return WorkerPool(config, bench.hints, executor, bench.store, sink=bench.sink)
+
+
+def test_a_hint_that_comes_back_does_not_go_round(bench: Bench) -> None:
+    """The threads are full and have a backlog, the loop is free: the process hears its own nudges."""
+
+    async def handler(job: Any) -> None: ...
+
+    pool = unlaunched(bench, TypedExecutor({"sync": bench.note}, {"async": handler}))
+    for _ in range(20):
+        bench.store.add("sync")
+    for _ in range(100):
+        pool._claimer.hint()
+        pool._claimer._turn()
+    assert bench.statuses().count(JobStatus.RUNNING) == 2
+    assert 1 <= bench.hints.nudges < 20
+    for lane in pool._lanes:
+        if isinstance(lane, LoopLane):
+            lane._loop.close()
+
+
+def test_a_full_process_passes_every_hint_on(bench: Bench) -> None:
+    pool = unlaunched(bench, FunctionExecutor(bench.note))
+    for _ in range(20):
+        bench.store.add()
+    for turn in range(1, 6):
+        pool._claimer.hint()
+        pool._claimer._turn()
+        assert bench.hints.nudges == turn
+
+
+def test_a_hint_of_what_was_taken_is_not_passed_on(bench: Bench) -> None:
+    pool = unlaunched(bench, FunctionExecutor(bench.note))
+    bench.store.add()
+    for _ in range(5):
+        pool._claimer.hint()
+        pool._claimer._turn()
+    assert bench.hints.nudges == 0
+
+
 def test_slow_jobs_are_not_hoarded(bench: Bench) -> None:
     gate = threading.Event()
     bench.add(20)
@@ -209,7 +254,7 @@ def test_a_stop_gives_back_what_has_not_started_and_lets_the_rest_end(bench: Ben
     bench.add(2)
     pool = bench.pool(FunctionExecutor(lambda job: gate.wait(DEADLINE_SECONDS)), worker_count=1)
     pool.launch()
-    wait_until(lambda: JobStatus.RUNNING in bench.statuses())
+    wait_until(lambda: bench.sink.of(JobStarted))
     stopping = threading.Thread(target=pool.stop)
     stopping.start()
     gate.set()
@@ -226,7 +271,7 @@ def test_the_end_of_the_grace_hands_running_jobs_back(bench: Bench) -> None:
     bench.add(1)
     pool = bench.pool(FunctionExecutor(lambda job: gate.wait(DEADLINE_SECONDS)))
     pool.launch()
-    wait_until(lambda: JobStatus.RUNNING in bench.statuses())
+    wait_until(lambda: bench.sink.of(JobStarted))
     try:
         assert pool.stop(0) == 1
         (job,) = bench.store.all()
