@@ -57,6 +57,19 @@ def test_sigterm_to_the_whole_group_leaves_running_jobs_their_grace(
     assert Job.objects.get().status == "COMPLETED"
 
 
+def test_a_second_sigterm_to_the_whole_group_hands_running_jobs_back(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    wait_for_file.enqueue(str(tmp_path / "gate"))
+    workers = start_workers(pool={**ALIVE_FOR_LONG, "grace_seconds": 600})
+    begun(1, workers)
+    workers.signal_all(signal.SIGTERM)
+    workers.wait_for_output("Draining")
+    workers.signal_all(signal.SIGTERM)
+    assert workers.exit_code() == EXIT_HANDED_BACK
+    assert Job.objects.get().status == "QUEUED"
+
+
 def test_a_blocked_pop_does_not_delay_sigterm(start_workers: StartWorkers) -> None:
     workers = start_workers(pool=ALIVE_FOR_LONG)
     workers.wait_for_output("worker started")

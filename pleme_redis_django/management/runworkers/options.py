@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import signal
 from typing import Any, Self
 
 from pleme_redis_django.jobs.worker_pool_config import PRESETS
+
+# What the supervisor sends to a worker process that shall hand back what still runs.
+END_GRACE_SIGNAL = signal.SIGQUIT
 
 EXIT_OK = 0
 EXIT_CANNOT_START = 1

@@ -18,7 +18,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from pleme_redis_django.management.runworkers.options import EXIT_CANNOT_START, EXIT_HANDED_BACK, EXIT_OK
+from pleme_redis_django.management.runworkers.options import (
+    END_GRACE_SIGNAL,
+    EXIT_CANNOT_START,
+    EXIT_HANDED_BACK,
+    EXIT_OK,
+)
 from pleme_redis_django.management.runworkers.progress import BurstProgress
 
 # A child that dies younger than this has not started properly; the next one waits, longer each time.
@@ -154,8 +159,8 @@ class Supervisor:
                 self._note_exit(place, code)
 
     def _note_exit(self, place: Place, code: int) -> None:
-        if code == -signal.SIGTERM:
-            # A child handles SIGTERM from before its first claim on: this one had nothing to hand back.
+        if code in (-signal.SIGTERM, -END_GRACE_SIGNAL):
+            # A child handles both from before its first claim on: this one had nothing to hand back.
             code = EXIT_OK
         if code in _GOOD_EXITS and (self._stopping or self._burst):
             place.exit_code = code
@@ -189,7 +194,7 @@ class Supervisor:
 
     def _drain_children(self) -> None:
         # Not by SIGTERM: a service manager may have sent one to the whole group, and a child takes a
-        # second one for the end of its grace.
+        # second one for the end of its grace. That has a signal of its own from here.
         for place in self._places:
             if place.process is not None and place.process.stdin is not None:
                 place.process.stdin.close()
@@ -197,7 +202,7 @@ class Supervisor:
     def _end_grace(self) -> None:
         for place in self._places:
             if place.process is not None:
-                place.process.send_signal(signal.SIGTERM)
+                place.process.send_signal(END_GRACE_SIGNAL)
 
     def _reload_if_changed(self) -> None:
         if self._changed_file is not None and not self._stopping and (path := self._changed_file()):

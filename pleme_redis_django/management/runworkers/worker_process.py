@@ -12,7 +12,12 @@ from types import FrameType
 
 from pleme_redis_django.jobs.events import Event, EventSink, JobEnded, WorkerStopped
 from pleme_redis_django.management.runworkers.database import bound_database_waits
-from pleme_redis_django.management.runworkers.options import EXIT_HANDED_BACK, EXIT_OK, RunOptions
+from pleme_redis_django.management.runworkers.options import (
+    END_GRACE_SIGNAL,
+    EXIT_HANDED_BACK,
+    EXIT_OK,
+    RunOptions,
+)
 from pleme_redis_django.wiring import PoolParts, build_pool
 
 # Threads that run handlers and the thread that claims take turns more often than Python's 5 ms,
@@ -47,6 +52,7 @@ class WorkerProcessRun:
         self._burst = options.burst
         self._replaces = replaces
         self._stop_requested = threading.Event()
+        self._sigterm_seen = False
 
     def run(self) -> int:
         """Run until stopped; return the exit code."""
@@ -68,11 +74,15 @@ class WorkerProcessRun:
     def _listen_to_signals(self) -> None:
         # Ctrl-C reaches the whole process group; the supervisor alone decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._on_sigterm)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(END_GRACE_SIGNAL, self._on_signal)
 
-    def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._stop_requested.is_set():
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        # A first SIGTERM never ends the grace, even when it arrives after the supervisor's word to
+        # drain: a service manager sends one to the whole group, and signals come late on a busy machine.
+        if number == END_GRACE_SIGNAL or self._sigterm_seen:
             self._pool.end_grace()
+        self._sigterm_seen = self._sigterm_seen or number == signal.SIGTERM
         self._stop_requested.set()
 
     def _watch_lifeline(self) -> None:
