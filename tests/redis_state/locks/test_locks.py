@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import threading
 from typing import Any
 
 import pytest
 import redis
+import time_machine
 
 from pleme_redis_django import LockBusy, LockLost, LockManager, RedisUnavailable
 from pleme_redis_django.exceptions import InvalidName, InvalidNumber, InvalidProduct, RedisNotConfigured
@@ -396,3 +398,16 @@ def test_one_description_may_be_entered_by_several_threads() -> None:
     for each in threads:
         each.join(30)
     assert counted == [1] * 8
+
+
+async def test_a_worker_whose_clock_jumps_neither_loses_nor_keeps_a_lock(call_twin: CallTwin) -> None:
+    locks = LockManager("acme")
+    guard = await call_twin(locks.try_lock, "x", 60)
+    for hours in (1, -2):
+        with time_machine.travel(datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=hours)):
+            assert not guard.lost and 55 < guard.remaining_seconds <= 60
+            assert await call_twin(locks.try_lock, "x", 60) is None
+            assert await call_twin(guard.renew)
+    assert await call_twin(guard.release)
+    later = await call_twin(locks.try_lock, "x", 60)
+    assert later.fence > guard.fence
