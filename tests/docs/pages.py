@@ -71,6 +71,8 @@ def code_blocks(page: Path) -> Iterator[CodeBlock]:
             mark = found["mark"]
         elif line.strip():
             mark = ""
+    if opened is not None:
+        raise ValueError(f"{page}: the block that begins at line {start} is not closed")
 
 
 def prose(page: Path) -> Iterator[tuple[int, str]]:
