@@ -42,6 +42,8 @@ class HeadFeed:
         self._ring_characters = 0
         self._waiting: list[BusMessage] = []
         self._is_catching_up = False
+        self._is_stale = False
+        self._run_id = ""
 
     @property
     def position(self) -> Position:
@@ -69,13 +71,16 @@ class HeadFeed:
 
         Raises RedisUnavailable; the feed is then as it was, and another call goes on.
         """
+        self._run_id = run_id or self._run_id
+        self._is_stale = True
         if self._is_catching_up:
             return
         self._is_catching_up = True
         try:
-            since = self.cursor.position if self.cursor else None
-            page = await aread_log(self.product, self.head, since, REPAIR_LIMIT if since else 0, run_id)
-            self._apply(page)
+            while self._is_stale:
+                # Whoever calls meanwhile knows of a loss that this read may have come too early for.
+                self._is_stale = False
+                await self._read_once()
         finally:
             self._is_catching_up = False
         waiting, self._waiting = self._waiting, []
@@ -83,6 +88,11 @@ class HeadFeed:
         gaps = [message for message in waiting if not self.take(message)]
         if gaps:
             await self.catch_up()
+
+    async def _read_once(self) -> None:
+        since = self.cursor.position if self.cursor else None
+        limit = REPAIR_LIMIT if since else 0
+        self._apply(await aread_log(self.product, self.head, since, limit, self._run_id))
 
     async def recover(self, since: Position, limit: int) -> LogPage:
         """Return what followed ``since``, up to what the listeners have or will get.

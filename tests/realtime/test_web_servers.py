@@ -177,21 +177,21 @@ async def _publish_until_heard(manager: PubSubManager, client: Any) -> None:
     raise AssertionError("the subscription did not come back")
 
 
-async def test_client_that_never_reads_costs_little_and_delays_nobody(uvicorn: WebServer) -> None:
+async def test_client_that_never_reads_costs_little_and_delays_nobody(server: WebServer) -> None:
     """A socket that is not read: others are served as before, and memory stays."""
     manager = PubSubManager("acme")
     cookie = await cookie_of("eve")
-    reader, writer = await asyncio.open_connection("127.0.0.1", uvicorn.port, limit=2**12)
-    writer.write(_handshake(uvicorn, cookie))
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**12)
+    writer.write(_handshake(server, cookie))
     await reader.readuntil(b"\r\n\r\n")
     writer.write(_masked('{"id":1,"connect":{}}\n{"id":2,"sub":{"ch":"order:*"}}'))
-    async with client_of(uvicorn, "ana") as other:
+    async with client_of(server, "ana") as other:
         await other.subscribe("order:*")
-        before = uvicorn.resident_kib()
+        before = server.resident_kib()
         for n in range(2000):
             await manager.apublish("order:created", {"n": n, "x": "y" * 8000})
             assert (await other.next_push("pub"))["d"]["n"] == n
-        assert uvicorn.resident_kib() - before < 30 * 1024
+        assert server.resident_kib() - before < 30 * 1024
     writer.transport.abort()
 
 
