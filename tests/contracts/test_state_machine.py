@@ -275,17 +275,17 @@ def bounds(lives: int) -> settings:
 
 
 def test_lives_in_memory() -> None:
-    run_machine(MemoryLives, settings=bounds(100))
+    run_machine(MemoryLives, settings=bounds(60))
 
 
 @pytest.mark.django_db
 def test_lives_on_postgres() -> None:
-    run_machine(OrmLives, settings=bounds(15))
+    run_machine(OrmLives, settings=bounds(8))
 
 
 @pytest.mark.django_db(databases=["sqlite"])
 def test_lives_on_sqlite() -> None:
-    run_machine(SQLiteLives, settings=bounds(15))
+    run_machine(SQLiteLives, settings=bounds(8))
 
 
 def test_a_machine_notices_a_store_that_is_not_fenced() -> None:
