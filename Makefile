@@ -56,7 +56,7 @@ KILLS ?= 1000
 SEED ?= 1
 
 faults: $(INSTALLED)
-	@PLEME_FAULT_KILLS=$(KILLS) PLEME_FAULT_SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults tests/faults/long_*.py $(ARGS)
+	@PLEME_FAULT_KILLS=$(KILLS) PLEME_FAULT_SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults/test_*.py tests/faults/long_*.py $(ARGS)
 
 matrix:
 	@$(PYTHON) .ci/matrix.py $(ARGS)
