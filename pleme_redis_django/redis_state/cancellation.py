@@ -33,10 +33,17 @@ async def blocking(work: Awaitable[T]) -> T:
     return task.result()
 
 
-def cancellations() -> int:
-    """Return how often the current task was told to end, including what ``wait_for`` swallowed."""
-    task = asyncio.current_task()
-    return task.cancelling() if task else 0
+class CancellationWatch:
+    """Notices that the current task was cancelled since, also when ``wait_for`` swallowed it."""
+
+    __slots__ = ("_known", "_task")
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._known = self._task.cancelling() if self._task else 0
+
+    def noticed(self) -> bool:
+        return self._task is not None and self._task.cancelling() > self._known
 
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:

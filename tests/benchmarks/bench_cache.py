@@ -10,7 +10,7 @@ from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.side_by_side import amicroseconds, microseconds
 
-SLICES, PER_SLICE = 40, 100
+SLICES, PER_SLICE = 80, 50
 AT_ONCE = 50
 MISSES = 200
 VALUE = {"id": 123, "title": "Metropolis", "genres": ["drama", "sci-fi"], "price": 9.9, "plot": "x" * 300}

@@ -15,7 +15,7 @@ from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.side_by_side import amicroseconds, microseconds
 
-SLICES, PER_SLICE = 40, 100
+SLICES, PER_SLICE = 80, 50
 HAND_OVERS, HAND_OVERS_POLLED = 200, 15
 TARGET_RATIO = 1.15
 TARGET_HAND_OVER_MS = 3.0

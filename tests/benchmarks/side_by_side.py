@@ -1,8 +1,12 @@
-"""Measures several ways to do the same in turns, so that the machine's drift meets all alike."""
+"""Measures several ways to do the same in turns, so that the machine's drift meets all alike.
+
+The figure of each is the median of its slices: a slice that other work interrupts does not count.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -15,11 +19,11 @@ def microseconds(
     """Return how long one call of each action takes, in microseconds."""
     for action in actions.values():
         _seconds(action, WARM_UP)
-    spent = dict.fromkeys(actions, 0.0)
+    spent: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(slices):
         for name, action in actions.items():
-            spent[name] += _seconds(action, per_slice)
-    return {name: 1e6 * seconds / (slices * per_slice) for name, seconds in spent.items()}
+            spent[name].append(_seconds(action, per_slice))
+    return {name: 1e6 * statistics.median(seconds) / per_slice for name, seconds in spent.items()}
 
 
 async def amicroseconds(
@@ -28,11 +32,11 @@ async def amicroseconds(
     """Do what ``microseconds`` does with ``at_once`` calls under way together."""
     for action in actions.values():
         await _aseconds(action, 2, at_once)
-    spent = dict.fromkeys(actions, 0.0)
+    spent: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(slices):
         for name, action in actions.items():
-            spent[name] += await _aseconds(action, per_slice, at_once)
-    return {name: 1e6 * seconds / (slices * per_slice * at_once) for name, seconds in spent.items()}
+            spent[name].append(await _aseconds(action, per_slice, at_once))
+    return {name: 1e6 * statistics.median(seconds) / (per_slice * at_once) for name, seconds in spent.items()}
 
 
 def _seconds(action: Callable[[], object], count: int) -> float:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from pleme_redis_django.exceptions import LockBusy, RedisUnavailable
-from pleme_redis_django.redis_state.cancellation import blocking, cancellations, to_its_end
+from pleme_redis_django.redis_state.cancellation import CancellationWatch, blocking, to_its_end
 from pleme_redis_django.redis_state.connections import WAITS, async_redis_client, redis_client
 from pleme_redis_django.redis_state.locks.claims import Busy, Claim
 from pleme_redis_django.redis_state.locks.clock import Clock
@@ -143,12 +143,12 @@ class Acquisition(Generic[G]):
         return outcome
 
     async def _atry(self, claim: Claim, *, will_wait: bool) -> G | Busy:
-        known_cancellations = cancellations()
+        watch = CancellationWatch()
         try:
             outcome = self._read(
                 claim, await asend(claim.acquire(self.ttl_ms, will_wait=will_wait), self.clock)
             )
-            if cancellations() > known_cancellations:
+            if watch.noticed():
                 raise asyncio.CancelledError
         except asyncio.CancelledError:
             await to_its_end(_undo(claim, self.clock))
