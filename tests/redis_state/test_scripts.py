@@ -1,16 +1,30 @@
 from __future__ import annotations
 
+import datetime
 from importlib import resources
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
 from redis.crc import key_slot
 
-from pleme_redis_django import LockManager
+from pleme_redis_django import (
+    CacheManager,
+    JobQueue,
+    LockManager,
+    PresenceManager,
+    PubSubManager,
+    QueuedJob,
+    TypingManager,
+)
 from pleme_redis_django.redis_state.connections import close_sync_clients
+from pleme_redis_django.redis_state.keyspace import presence_due, presence_keys
 from pleme_redis_django.redis_state.locks.claims import LockClaim, PermitClaim
-from pleme_redis_django.redis_state.scripts import script
+from pleme_redis_django.redis_state.locks.clock import elapsed_seconds
+from pleme_redis_django.redis_state.locks.sending import send
+from pleme_redis_django.redis_state.scripts import Script, script
+from pleme_redis_django.redis_state.unique_places import take_place
 from pleme_redis_django.testing.servers import RedisServer
 from tests.redis_state.conftest import CallTwin
 from tests.waiting import await_until
@@ -62,3 +76,60 @@ async def test_locks_work_on_a_cluster_node(call_twin: CallTwin, settings: Any) 
         [held] = await call_twin(locks.held_locks)
         assert (await call_twin(locks.force_release, held, by="ops", reason="")).fence == held.fence
         close_sync_clients()
+
+
+# Run by realtime/presence_keeper.py, over the presence of one product.
+OF_THE_PRESENCE_KEEPER = {"heartbeat_presence", "presence_due"}
+
+
+def use_every_script(product: str, name: str) -> None:
+    """Call what runs each script; the names are of the kind that moves a key to another slot."""
+    locks, cache = LockManager(product), CacheManager(product)
+    guard = locks.lock(name, 60).acquire()
+    guard.renew()
+    guard.release()
+    locks.holder(name)
+    locks.force_release(name, by="test", reason="")
+    with locks.semaphore(name, 2, 60).acquire() as permit:
+        permit.renew()
+    send(LockClaim(product, name).void(), elapsed_seconds)
+    cache.set(name, 1, 60)
+    cache.incr(name)
+    cache.set_many({name: 1, "other": 2}, 60, tags=[name, "tag"])
+    cache.get_or_set(f"{name} built", lambda: 1, 60, tags=[name, "tag"])
+    take_place(product, name, uuid4())
+    presence = PresenceManager(product)
+    presence.set_online("user", "connection")
+    presence.is_online("user")
+    presence.get_online_users()
+    presence.last_seen("user")
+    presence.snapshot()
+    pubsub = PubSubManager(product)
+    pubsub.publish("order:created", {})
+    pubsub.history("order:created")
+    typing = TypingManager(product)
+    typing.set_typing("conversation", "user")
+    typing.get_typing_users("conversation")
+    now = datetime.datetime.now(datetime.UTC)
+    hint = QueuedJob(
+        job_id=uuid4(), product=product, job_type=name, retry_count=0, max_retries=0, enqueued_at=now
+    )
+    JobQueue("default").enqueue(hint)
+
+
+@pytest.mark.parametrize("name", ["x", "{x}", "}{", "a}:{b"])
+def test_the_keys_of_every_script_share_a_cluster_slot(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    ran: dict[str, set[int]] = {}
+    run = Script.run
+
+    def recorded(self: Script, client: Any, keys: Any, arguments: Any = ()) -> Any:
+        slots = {key_slot(str(key).encode()) for key in keys}
+        assert len(slots) == 1, f"{self.name}: {keys}"
+        ran.setdefault(self.name, set()).update(slots)
+        return run(self, client, keys, arguments)
+
+    monkeypatch.setattr(Script, "run", recorded)
+    use_every_script("acme", name)
+    assert set(SCRIPTS) - ran.keys() == OF_THE_PRESENCE_KEEPER
+    presence = (*presence_keys("acme", name), *presence_keys("acme", ""), presence_due("acme"))
+    assert len({key_slot(key.encode()) for key in presence}) == 1

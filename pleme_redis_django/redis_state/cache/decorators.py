@@ -40,7 +40,8 @@ def cached(
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        manager = functools.cache(lambda: CacheManager(product, alias=alias))
+        # Made for each call: cheap, and right after the settings changed, as they do in tests.
+        manager = functools.partial(CacheManager, product, alias=alias)
         if inspect.iscoroutinefunction(function):
             return cast("Callable[P, R]", _async_cached(function, key, timeout, manager, options))
         return _sync_cached(function, key, timeout, manager, options)

@@ -6,7 +6,8 @@
 - ``claims.py``: which script, keys and arguments; the meaning of the replies
 - ``fenced_writes.py``: ORM writes that refuse a stale holder
 - ``held.py``: who holds what; an operator's force-release
-- ``renewal.py``, ``owner.py``, ``clock.py``
+- ``sending.py``: one retry after a lost reply
+- ``renewal.py``, ``owner.py``, ``clock.py``, ``durations.py``
 
 A Redis lock is efficiency: a failover or a paused holder can break it. Correctness is the fence,
 checked by the resource that is written (``guard.update``).
