@@ -169,14 +169,12 @@ class PresenceManager:
     def is_online(self, user_id: object) -> bool:
         """Tell whether a user has a live connection. O(1)."""
         user = validate_user_id(user_id)
-        return bool(script("online_flags").run(redis_client(), [self.keys.expiries], [user])[0])
+        return bool(script("is_online").run(redis_client(), [self.keys.expiries], [user]))
 
     async def ais_online(self, user_id: object) -> bool:
         """Do what ``is_online`` does, on the running event loop."""
         user = validate_user_id(user_id)
-        return bool(
-            (await script("online_flags").arun(async_redis_client(), [self.keys.expiries], [user]))[0]
-        )
+        return bool(await script("is_online").arun(async_redis_client(), [self.keys.expiries], [user]))
 
     def are_online(self, user_ids: Iterable[UserId]) -> dict[UserId, bool]:
         """Tell which of the users are online, keyed by the ids as given; one call per thousand."""

@@ -117,7 +117,7 @@ async def test_two_people_chat(chromium: Browser, shop: WebServer) -> None:
 async def test_chat_fits_a_phone_and_the_keyboard_reaches_it(chromium: Browser, shop: WebServer) -> None:
     async with signed_in(chromium, shop, "ada", viewport=PHONE) as page:
         assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-        await page.focus("#log")
+        await page.focus("#scroll")
         await page.keyboard.press("Tab")
         await page.keyboard.type("from a phone")
         await page.keyboard.press("Tab")

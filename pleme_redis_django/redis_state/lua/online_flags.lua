@@ -5,10 +5,6 @@
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if #ARGV == 1 then
-  local expiry = redis.call('ZSCORE', KEYS[1], ARGV[1])
-  return {expiry and tonumber(expiry) > now and 1 or 0}
-end
 local flags = redis.call('ZMSCORE', KEYS[1], unpack(ARGV))
 for i = 1, #ARGV do
   flags[i] = flags[i] and tonumber(flags[i]) > now and 1 or 0

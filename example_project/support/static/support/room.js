@@ -27,7 +27,7 @@ function add(message) {
   body.textContent = message.text;
   item.append(head, body);
   log.append(item);
-  log.scrollTop = log.scrollHeight;
+  log.parentElement.scrollTop = log.parentElement.scrollHeight;
 }
 
 async function reload() {
