@@ -105,7 +105,7 @@ async def test_two_people_chat(chromium: Browser, shop: WebServer) -> None:
         await ben.keyboard.press("Enter")
         await ada.wait_for_selector("#log li >> text=<b>On my way</b>")
         await ada.wait_for_function("document.querySelector('#typing').textContent === ''")
-        await sync_to_async(place_order)("N001-00002", ["00A"], "Ada Earhart", "a@customers.example")
+        await sync_to_async(place_order)("N001-00002", ["00AK"], "Ada Earhart", "a@customers.example")
         await ben.wait_for_selector("#orders >> text=N001-00002")
         await take_picture(ben, "support-chat-dark")
         await ben.click("button.quiet")
