@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class CancellationWatch:
         return self._task is not None and self._task.cancelling() > self._known
 
 
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+async def to_its_end(work: Awaitable[T]) -> T:
     """Await ``work`` however often the caller is cancelled meanwhile: the last thing that it does."""
     task = asyncio.ensure_future(work)
     while not task.done():

@@ -4,7 +4,8 @@
 - ``operations.py``: what each operation does, for sync and async alike; ``driving.py`` runs it
 - ``codec.py``, ``envelope.py``: typed JSON, and the generations and ages around it
 - ``stores.py`` chooses between ``native_store.py`` (Redis) and ``django_store.py`` (any Django cache)
-- ``read_batch.py``, ``counters.py``, ``limits.py``, ``building.py``
+- ``read_batch.py``, ``shared_flights.py``: what many tasks ask at once, asked once
+- ``counters.py``, ``limits.py``, ``building.py``
 """
 
 from __future__ import annotations

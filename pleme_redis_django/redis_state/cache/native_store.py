@@ -21,7 +21,8 @@ from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.cache.building import EntryKeys, Opening, Todo
 from pleme_redis_django.redis_state.cache.envelope import GENERATION_BYTES
 from pleme_redis_django.redis_state.cache.read_batch import ReadBatch
-from pleme_redis_django.redis_state.cancellation import blocking
+from pleme_redis_django.redis_state.cache.shared_flights import SharedFlights
+from pleme_redis_django.redis_state.cancellation import blocking, to_its_end
 from pleme_redis_django.redis_state.connections import (
     CACHE,
     PUBLISHING,
@@ -46,6 +47,8 @@ class NativeStore:
         self._url = url
         self._key = make_key
         self._paused_until = 0.0
+        self._openings: SharedFlights[Opening] = SharedFlights()
+        self._waits: SharedFlights[None] = SharedFlights()
         self._batches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, ReadBatch] = (
             weakref.WeakKeyDictionary()
         )
@@ -182,6 +185,21 @@ class NativeStore:
             return _read_opening(script("cache_open").run(self._client(), *call))
 
     async def aopen(self, keys: EntryKeys, token: str, lease_ms: int, earliness: float) -> Opening:
+        """Join the opening of the same entry that is under way, unless it makes somebody else build."""
+        while (flight := self._openings.join(keys)) is not None:
+            opening = await asyncio.shield(flight)
+            if opening.todo is not Todo.BUILD:
+                return opening
+        flight = self._openings.start(keys, lambda: self._aopen_now(keys, token, lease_ms, earliness))
+        try:
+            return await asyncio.shield(flight)
+        except asyncio.CancelledError:
+            with contextlib.suppress(RedisUnavailable):
+                if (await to_its_end(flight)).todo is Todo.BUILD:
+                    await to_its_end(self.aclose(keys, token, b"", 0))
+            raise
+
+    async def _aopen_now(self, keys: EntryKeys, token: str, lease_ms: int, earliness: float) -> Opening:
         with self._outage_pauses():
             call = self._open_call(keys, token, lease_ms, earliness)
             return _read_opening(await script("cache_open").arun(self._aclient(), *call))
@@ -218,9 +236,14 @@ class NativeStore:
             redis_client(WAITS, self._url).blpop([self._key(keys.builds.wake)], timeout=seconds)
 
     async def await_for_build(self, keys: EntryKeys, seconds: float) -> None:
-        with outages_as_unavailable():
-            client = async_redis_client(WAITS, self._url)
-            await blocking(client.blpop([self._key(keys.builds.wake)], timeout=seconds))
+        """Join the wait for the same build, if another task waits for it."""
+        wake = self._key(keys.builds.wake)
+        wait = self._waits.join(wake) or self._waits.start(wake, lambda: self._ablock(wake, seconds))
+        await asyncio.wait({wait}, timeout=seconds)
+
+    async def _ablock(self, wake: str, seconds: float) -> None:
+        with contextlib.suppress(*OUTAGES):  # asking again will tell
+            await blocking(async_redis_client(WAITS, self._url).blpop([wake], timeout=seconds))
 
     # Counters
 

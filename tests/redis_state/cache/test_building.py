@@ -14,6 +14,7 @@ from pleme_redis_django.exceptions import InvalidNumber
 from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.cache import envelope
 from pleme_redis_django.redis_state.cache.building import EntryKeys
+from pleme_redis_django.redis_state.connections import close_async_clients
 from tests.redis_state.conftest import CallTwin
 from tests.redis_state.lossy_proxy import LossyProxy
 from tests.waiting import await_until
@@ -50,7 +51,8 @@ async def test_a_value_is_built_once_and_kept(call_twin: CallTwin, alias: str) -
     assert await call_twin(cache.get, "x") == {"rows": (1, 2)}
 
 
-async def test_200_misses_at_once_build_once(loop_clients: None) -> None:
+@pytest.mark.parametrize("tasks", [200, 2500])  # more than there are connections
+async def test_many_misses_at_once_build_once(loop_clients: None, tasks: int) -> None:
     cache, builds = CacheManager("acme"), 0
 
     async def build() -> str:
@@ -59,9 +61,22 @@ async def test_200_misses_at_once_build_once(loop_clients: None) -> None:
         await asyncio.sleep(0.05)
         return "built"
 
-    results = await asyncio.gather(*(cache.aget_or_set("x", build, 300) for _ in range(200)))
-    assert results == ["built"] * 200
+    results = await asyncio.gather(*(cache.aget_or_set("x", build, 300) for _ in range(tasks)))
+    assert results == ["built"] * tasks
     assert builds == 1
+
+
+async def test_a_cancelled_opening_leaves_no_lease(loop_clients: None) -> None:
+    cache = CacheManager("acme")
+    for ticks in range(25):
+        await close_async_clients()  # connecting has the most moments
+        task = asyncio.ensure_future(cache.aget_or_set(f"x{ticks}", lambda: 1, 300))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert await cache.aget_or_set(f"x{ticks}", lambda: 2, 300, wait_seconds=0) in (1, 2)
+        assert await cache.aget(f"x{ticks}") in (1, 2)
 
 
 def test_200_threads_build_once() -> None:

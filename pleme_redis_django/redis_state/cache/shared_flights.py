@@ -1,0 +1,34 @@
+"""What tasks of one event loop ask at the same time, asked once: a herd of them needs one connection."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class SharedFlights(Generic[T]):
+    """The requests under way, by what they ask for; one set for each event loop."""
+
+    def __init__(self) -> None:
+        self._by_loop: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop, dict[Hashable, asyncio.Task[T]]
+        ] = weakref.WeakKeyDictionary()
+
+    def join(self, what: Hashable) -> asyncio.Task[T] | None:
+        """Return the request for ``what`` that is under way; shield it, it is not yours alone."""
+        return self._here().get(what)
+
+    def start(self, what: Hashable, request: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        """Start a request that others may join until it ends."""
+        flights = self._here()
+        flight = flights[what] = asyncio.get_running_loop().create_task(request())
+        # Runs before those who joined go on, so that none of them joins it again.
+        flight.add_done_callback(lambda _flight: flights.pop(what, None))
+        return flight
+
+    def _here(self) -> dict[Hashable, asyncio.Task[T]]:
+        return self._by_loop.setdefault(asyncio.get_running_loop(), {})
