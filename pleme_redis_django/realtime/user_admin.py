@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.presence import PresenceManager
+
+logger = logging.getLogger("pleme_redis_django.user_admin")
 
 MOST_FILTERED = 10_000
 """The filter takes this many ids into its query; who is beyond it is not shown."""
@@ -21,15 +25,23 @@ def online_user_ids(product: str | None = None, limit: int | None = None) -> lis
     return PresenceManager(product).get_online_users(limit)
 
 
+def _online_or_unknown(user_ids: list[Any]) -> dict[Any, bool]:
+    try:
+        return PresenceManager().are_online(user_ids)
+    except RedisUnavailable as error:
+        logger.warning("The user admin does not know who is online: %s", error)
+        return {}
+
+
 class OnlineChangeList(ChangeList):
     """Asks once who of the page is online, and notes it on each object."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         users = list(self.result_list)
-        online = PresenceManager().are_online(user.pk for user in users)
+        online = _online_or_unknown([user.pk for user in users])
         for user in users:
-            user.pleme_is_online = online[user.pk]
+            user.pleme_is_online = online.get(user.pk)
         self.result_list = users  # a list keeps what was noted
 
 
@@ -41,9 +53,9 @@ class OnlineUserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # mixed into
         return OnlineChangeList
 
     @admin.display(boolean=True, description=_("online"))
-    def is_online(self, user: Any) -> bool:
-        """Return what the page's one call said."""
-        return bool(getattr(user, "pleme_is_online", False))
+    def is_online(self, user: Any) -> bool | None:
+        """Return what the page's one call said; None (shown as unknown) when Redis is away."""
+        return getattr(user, "pleme_is_online", None)
 
 
 class OnlineFilter(admin.SimpleListFilter):
@@ -60,5 +72,9 @@ class OnlineFilter(admin.SimpleListFilter):
         """Filter by what Redis says now."""
         if self.value() is None:
             return queryset
-        ids = online_user_ids(limit=MOST_FILTERED)
+        try:
+            ids = online_user_ids(limit=MOST_FILTERED)
+        except RedisUnavailable:
+            messages.warning(request, _("Redis is away: who is online is not known."))
+            return queryset
         return queryset.filter(pk__in=ids) if self.value() == "yes" else queryset.exclude(pk__in=ids)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
+from django.contrib.messages.storage.fallback import FallbackStorage
 from django.test import RequestFactory
 
 from pleme_redis_django.realtime.user_admin import OnlineFilter, OnlineUserAdmin, online_user_ids
@@ -26,9 +29,11 @@ def people() -> list[User]:
     return users
 
 
-def page(people: list[User], query: str = "") -> dict[str, bool]:
+def page(people: list[User], query: str = "") -> dict[str, bool | None]:
     request = RequestFactory().get(f"/{query}")
     request.user = people[0]
+    request.session = {}
+    request._messages = FallbackStorage(request)
     people_admin = PeopleAdmin(User, admin.site)
     changes = people_admin.get_changelist_instance(request)
     return {user.username: people_admin.is_online(user) for user in changes.result_list}
@@ -45,6 +50,12 @@ def test_column_tells_who_is_online_with_one_call(people: list[User]) -> None:
 @pytest.mark.parametrize(("choice", "count"), [("yes", 3), ("no", 17)])
 def test_filter(people: list[User], choice: str, count: int) -> None:
     assert len(page(people, f"?online={choice}")) == count
+
+
+@pytest.mark.parametrize("query", ["", "?online=yes"])
+def test_page_works_without_redis(people: list[User], configure: Callable[..., None], query: str) -> None:
+    configure(URL="redis://127.0.0.1:1/0")
+    assert set(page(people, query).values()) == {None}
 
 
 def test_ids_for_a_queryset(people: list[User]) -> None:
