@@ -176,6 +176,9 @@ class Hub:
         """Return when what runs beside the sockets is done."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            # From Python 3.12 on, gathering finished tasks does not yield, and the callbacks that take
+            # them off the set never had their turn.
+            await asyncio.sleep(0)
 
     async def next_tick(self) -> None:
         """Return within half a second."""
