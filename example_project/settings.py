@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django
+
 from pleme_redis_django.testing.servers import database_settings
 from pleme_redis_django.testing.servers.backing_services import redis_url_with_database
 
@@ -72,8 +74,9 @@ CACHES: dict[str, dict[str, Any]] = {
     }
 }
 
-EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-EMAIL_TIMEOUT = 10
+SMTP_HOST, SMTP_PORT = "127.0.0.1", 25
+SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+SMTP_TIMEOUT_SECONDS = 10
 DEFAULT_FROM_EMAIL = "novaskyn <orders@novaskyn.example>"
 
 # Scaled down, so that retries and the rescue of a killed worker's jobs can be watched. The
@@ -114,17 +117,23 @@ PLEME_REDIS: dict[str, Any] = {
 
 def use_servers(*, database_url: str, redis_url: str, smtp_address: str) -> None:
     """Point the settings at these servers, in place, so that it also works after Django has read them."""
-    global EMAIL_HOST, EMAIL_PORT
+    global SMTP_HOST, SMTP_PORT
     DATABASES["default"].update(database_settings(database_url))
     CACHES["default"]["LOCATION"] = redis_url_with_database(redis_url, 1)
     PLEME_REDIS["URL"] = redis_url
     smtp = urlsplit(f"//{smtp_address}")
-    EMAIL_HOST, EMAIL_PORT = smtp.hostname or "127.0.0.1", smtp.port or 25
+    SMTP_HOST, SMTP_PORT = smtp.hostname or "127.0.0.1", smtp.port or 25
 
 
-EMAIL_HOST, EMAIL_PORT = "127.0.0.1", 25
 use_servers(
     database_url=os.environ.get("DATABASE_URL") or "postgresql:///novaskyn",
     redis_url=os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
     smtp_address=os.environ.get("DEMO_SMTP_ADDRESS") or "127.0.0.1:25",
 )
+
+if django.VERSION >= (6, 1):
+    _smtp = {"host": SMTP_HOST, "port": SMTP_PORT, "timeout": SMTP_TIMEOUT_SECONDS}
+    MAILERS = {"default": {"BACKEND": SMTP_BACKEND, "OPTIONS": _smtp}}
+else:
+    EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = SMTP_BACKEND, SMTP_HOST, SMTP_PORT
+    EMAIL_TIMEOUT = SMTP_TIMEOUT_SECONDS

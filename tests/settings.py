@@ -18,6 +18,8 @@ CACHE_REDIS_DATABASE = 1
 
 SECRET_KEY = "only-for-tests"
 USE_TZ = True
+SMTP_HOST: str = "127.0.0.1"  # of the example project
+SMTP_PORT: int = 25
 ROOT_URLCONF = "tests.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"

@@ -13,6 +13,7 @@ from example_project.shop.models import CatalogItem, EmailJob
 from example_project.shop.orders import place_order
 from pleme_redis_django import InvalidParameters, ProviderError
 from pleme_redis_django.testing.servers.managed_server import free_port
+from tests.example_project.conftest import send_mail_to
 
 GREYLISTED = next(f"c{n}@customers.example" for n in range(99) if is_greylisted(f"c{n}@customers.example"))
 WELCOME = next(f"c{n}@customers.example" for n in range(99) if not is_greylisted(f"c{n}@customers.example"))
@@ -53,8 +54,7 @@ def test_mail_that_is_sent_again_is_recognised(mail_server: MailServer, catalog:
 def test_unreachable_mail_server_is_worth_a_retry(
     settings: pytest.FixtureRequest, catalog: list[CatalogItem]
 ) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    send_mail_to(settings, "127.0.0.1", free_port())
     with pytest.raises(ProviderError) as refused:
         EmailExecutor().execute(confirmation(catalog, WELCOME))
     assert refused.value.error_code == "smtp_unreachable"
