@@ -75,8 +75,7 @@ async def count_by_country(country: str) -> dict[str, Any]:
 @job(base_retry_delay=1)
 async def check_mail_server() -> dict[str, Any]:
     """Greet the mail server over asyncio streams, and note how it introduces itself."""
-    # django-stubs knows the settings of the test suite only.
-    opening = asyncio.open_connection(settings.SMTP_HOST, settings.SMTP_PORT)  # type: ignore[misc]
+    opening = asyncio.open_connection(settings.SMTP_HOST, settings.SMTP_PORT)
     reader, writer = await asyncio.wait_for(opening, CONNECT_TIMEOUT_SECONDS)
     try:
         banner = await reader.readline()
