@@ -6,7 +6,7 @@ update that it stands in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,10 +25,14 @@ class AnyOf(Lookup):
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         column, parameters = self.process_lhs(compiler, connection)
-        ids = ",".join(item.hex for item in self.rhs)
-        return f"{column} = ANY(%s::uuid[])", [*parameters, f"{{{ids}}}"]
+        return f"{column} = ANY(%s::uuid[])", [*parameters, uuid_array(self.rhs)]
 
 
 def any_of(field: str, ids: Sequence[UUID]) -> AnyOf:
     """Return the condition that ``field`` is one of ``ids``."""
     return AnyOf(F(field), ids)
+
+
+def uuid_array(ids: Iterable[UUID]) -> str:
+    """Return PostgreSQL's array literal of ids: one parameter, however many they are."""
+    return "{" + ",".join(item.hex for item in ids) + "}"
