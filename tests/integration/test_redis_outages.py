@@ -62,7 +62,7 @@ def test_workers_start_while_redis_is_stopped(start_workers: StartWorkers, own_r
     workers = start_workers(environment={"REDIS_URL": own_redis.url()})
     noop.enqueue()
     all_complete(1, workers)
-    assert "Redis does not answer" in workers.output()
+    workers.wait_for_output("Redis does not answer")
 
 
 def test_hints_work_again_after_redis_was_emptied(

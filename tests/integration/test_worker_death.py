@@ -142,4 +142,4 @@ def test_a_suspect_whose_start_could_not_be_recorded_runs_after_all(
     )
     wait_for(lambda: status_of(job) == "COMPLETED", "it ends", details=workers.output)
     assert transitions_of(job.id)[1] == ("RUNNING", "QUEUED")
-    assert "gave back claims whose commit had no reply jobs=1" in workers.output()
+    workers.wait_for_output("gave back claims whose commit had no reply jobs=1")
