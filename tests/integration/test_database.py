@@ -38,7 +38,7 @@ def completed() -> int:
 
 @pytest.mark.parametrize(
     "marker",
-    [b'"claimed_at" = ', b"ending.run_seconds"],
+    [b"claimed_at = statement_timestamp()", b"ending.run_seconds"],
     ids=["of a claim", "of an ending"],
 )
 def test_a_lost_commit_reply_costs_no_job_and_no_second_ending(

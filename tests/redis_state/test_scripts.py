@@ -101,6 +101,7 @@ def use_every_script(product: str, name: str) -> None:
     presence = PresenceManager(product)
     presence.set_online("user", "connection")
     presence.is_online("user")
+    presence.are_online(["user"])
     presence.get_online_users()
     presence.last_seen("user")
     presence.snapshot()
