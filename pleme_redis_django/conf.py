@@ -93,6 +93,12 @@ class Settings:
     max_results_bytes: int = 1024 * KIB
     """Size limit of one job's result as UTF-8 JSON, in bytes (1 to 64 MiB)."""
 
+    dashboard_products: str | None = None
+    """Dotted path of ``f(user) -> collection of products``, or of None for all; None: everyone sees all."""
+
+    dashboard_max_wait: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"*": 300})
+    """Queue name -> how long its ready jobs may wait, in seconds; ``"*"``: the queues that are not named."""
+
 
 # Each check returns what is accepted when the value is not, and None when it is.
 _Check = Callable[[Any], str | None]
@@ -150,6 +156,15 @@ def _named_mappings(value: object) -> str | None:
     return "a dict of dicts, keyed by name"
 
 
+def _waits(value: object) -> str | None:
+    if isinstance(value, Mapping) and all(
+        isinstance(name, str) and type(seconds) in (int, float) and 0 < seconds < float("inf")
+        for name, seconds in value.items()
+    ):
+        return None
+    return 'a dict of queue name (or "*") to seconds, more than 0'
+
+
 def _mapping(value: object) -> str | None:
     return None if isinstance(value, Mapping) else "a dict"
 
@@ -177,6 +192,8 @@ _CHECKS: dict[str, _Check] = {
     "max_event_bytes": _whole_number(1, KIB * KIB),
     "max_parameters_bytes": _whole_number(1, 64 * KIB * KIB),
     "max_results_bytes": _whole_number(1, 64 * KIB * KIB),
+    "dashboard_products": _optional_text,
+    "dashboard_max_wait": _waits,
 }
 
 

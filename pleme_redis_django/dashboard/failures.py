@@ -1,0 +1,100 @@
+"""FAILED jobs grouped by cause over a span of time, without a look at the finished history.
+
+Read are the newest rows of the index of failed and cancelled jobs, by id, up to a limit: the answer
+says when it was reached. A job that is retried or deleted leaves its group.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, F, Max, Min, QuerySet, TextField
+from django.db.models.functions import Cast, Left, Now
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.figures import FailureGroup
+from pleme_redis_django.dashboard.scope import EVERY_PRODUCT, ProductScope
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.models import AbstractJob, Job
+
+FAILURE_SPANS = {
+    "1h": timedelta(hours=1),
+    "3h": timedelta(hours=3),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+}
+READ_LIMIT = 20_000
+GROUPS_LIMIT = 100
+MESSAGE_CHARACTERS = 200
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroups:
+    """The most frequent causes first."""
+
+    groups: tuple[FailureGroup, ...]
+    is_capped: bool
+    """Whether there were more rows than ``read_limit``: older failures are not counted."""
+
+
+def failure_groups(
+    scope: ProductScope = EVERY_PRODUCT,
+    span: str = "24h",
+    *,
+    model: type[AbstractJob] = Job,
+    using: str | None = None,
+    limit: int = GROUPS_LIMIT,
+    read_limit: int = READ_LIMIT,
+) -> FailureGroups:
+    """Return the causes of what failed within a span of ``FAILURE_SPANS``; three queries at most."""
+    rows = model._base_manager.using(using or get_settings().database)
+    newest = rows.filter(status__in=[JobStatus.FAILED, JobStatus.CANCELLED]).order_by("-id")
+    read = newest.values("id")[:read_limit]
+    failed = failed_within(scope.narrow(rows.filter(id__in=read)), span)
+    counted = list(
+        failed.order_by()
+        .values_list("error_fingerprint", "job_type")
+        .annotate(
+            jobs=Count("*"),
+            last=Max("failed_at"),
+            first=Min("failed_at"),
+            # PostgreSQL knows no greatest UUID; as text they sort alike.
+            newest=Max(Cast("id", TextField())),
+        )
+        .order_by("-jobs", "-last")[:limit]
+    )
+    samples = _samples(rows, [UUID(newest_id) for *_rest, newest_id in counted])
+    return FailureGroups(
+        groups=tuple(
+            FailureGroup(
+                fingerprint=fingerprint,
+                job_type=job_type,
+                count=jobs,
+                last_at=last,
+                first_at=first,
+                **samples[UUID(newest_id)],
+            )
+            for fingerprint, job_type, jobs, last, first, newest_id in counted
+            if UUID(newest_id) in samples
+        ),
+        is_capped=bool(newest[read_limit : read_limit + 1].values("id")),
+    )
+
+
+def failed_within(rows: QuerySet[Any], span: str) -> QuerySet[Any]:
+    """Return those of the jobs that are FAILED, and failed within the span. Raises KeyError for another."""
+    return rows.filter(status=JobStatus.FAILED, deleted_at=None, failed_at__gte=Now() - FAILURE_SPANS[span])
+
+
+def _samples(rows: QuerySet[Any], ids: list[UUID]) -> dict[UUID, dict[str, str]]:
+    """Return the error of each of these jobs; one that was pruned meanwhile has none."""
+    found = rows.filter(id__in=ids).values_list(
+        "id", "error_details", Left(F("error_message"), MESSAGE_CHARACTERS)
+    )
+    return {
+        job_id: {"error_class": (details or {}).get("exception_class", ""), "message": message}
+        for job_id, details, message in found
+    }

@@ -1,0 +1,180 @@
+"""The figures of the dashboard as values, and as the one JSON payload of page, polling and websocket."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+Level = Literal["ok", "warning", "critical", "unknown"]
+WorkerState = Literal["alive", "draining", "dead"]
+Span = Literal["1h", "6h", "24h", "7d"]
+
+SPARK_POINTS = 30
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One thing that is wrong, and the name of the admin page that shows it."""
+
+    level: Level
+    text: str
+    url_name: str | None = None
+    """Name of an admin URL without its namespace; None where no page shows more."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """The judgement in one sentence, with all its reasons."""
+
+    level: Level
+    sentence: str
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Cards:
+    """The totals of the scope; None: never measured."""
+
+    ready: int | None
+    running: int | None
+    pending: int | None
+    failed_last_hour: int | None
+    """Jobs that ended FAILED in the last hour, as workers have counted them."""
+    oldest_ready_seconds: float | None
+    """Since the ready job that waits longest was due; None also when none is ready."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PauseNote:
+    """Who paused a queue, why, and when."""
+
+    by: str
+    reason: str
+    at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFigures:
+    """One queue of one product."""
+
+    product: str
+    queue: str
+    ready: int
+    pending: int
+    running: int
+    oldest_ready_seconds: float | None
+    done_per_minute: float | None
+    """Jobs that came to an end (completed, failed, cancelled) a minute, over the last ten; None: not counted."""
+    failed_last_hour: int | None
+    wait_p95: float | None
+    """Seconds from due to claimed, 95th percentile of the last ten minutes; None: nothing was claimed."""
+    drain_seconds: float | None
+    """How long the ready jobs take at that pace; None: nothing is ready, or nothing gets done."""
+    paused: PauseNote | None
+    spark: tuple[int | None, ...]
+    """Ready jobs once a minute, oldest first, ``SPARK_POINTS`` of them; None: not measured."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFigures:
+    """One worker process."""
+
+    id: UUID
+    pool: str
+    host: str
+    pid: int
+    release: str
+    slots: int
+    running: int
+    """Jobs held at the last heartbeat."""
+    state: WorkerState
+    silent_seconds: float
+    """Since the last heartbeat."""
+    queues: tuple[str, ...]
+    product: str
+    """Empty: every product."""
+    started_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """FAILED jobs of one cause."""
+
+    fingerprint: str
+    """Empty: endings that carry none, such as those of a store of the project's own."""
+    error_class: str
+    message: str
+    """The beginning of the newest one's message."""
+    job_type: str
+    count: int
+    last_at: datetime
+    first_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything that the overview shows at one moment."""
+
+    at: datetime
+    sampled_at: datetime | None
+    """When the depths of the queues were measured; None: no worker process has done it yet."""
+    health: Health
+    cards: Cards
+    queues: tuple[QueueFigures, ...]
+    """The first of them, those in trouble before the others."""
+    queue_count: int
+    """How many there are in all."""
+    workers: tuple[WorkerFigures, ...]
+    worker_count: int
+    failures: tuple[FailureGroup, ...]
+    """The most frequent causes of the last 24 hours."""
+    failures_are_capped: bool
+    """Whether there were more failures than are looked at: the counts are of the newest ones."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the payload: nested dicts and lists of what JSON knows, times as ISO 8601 in UTC."""
+        payload: dict[str, Any] = _plain(self)
+        return payload
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """What the charts draw: one value for each of ``times``, None where nothing was measured."""
+
+    span: Span
+    step_seconds: int
+    times: tuple[int, ...]
+    """The beginning of each step, in Unix seconds."""
+    ok: tuple[int | None, ...]
+    """Jobs that ended COMPLETED in the step; ``retried`` and ``failed`` alike."""
+    retried: tuple[int | None, ...]
+    failed: tuple[int | None, ...]
+    wait_p50: tuple[float | None, ...]
+    """Seconds from due to claimed of the jobs that ended in the step."""
+    wait_p95: tuple[float | None, ...]
+    run_p50: tuple[float | None, ...]
+    """Seconds that their handlers ran."""
+    run_p95: tuple[float | None, ...]
+    ready: tuple[int | None, ...]
+    """The most ready jobs that a measurement in the step found; ``running`` alike."""
+    running: tuple[int | None, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the payload: lists and numbers."""
+        payload: dict[str, Any] = _plain(self)
+        return payload
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON knows for a figure; ``dataclasses.asdict`` would copy each number deeply."""
+    if value is None or isinstance(value, int | float | str):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}

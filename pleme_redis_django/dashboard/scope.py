@@ -1,0 +1,70 @@
+"""Which products a user sees and acts on in the dashboard, asked of the project's own hook.
+
+``PLEME_REDIS["DASHBOARD_PRODUCTS"]`` names ``f(user) -> collection of product names, or None for all``.
+Without it everyone sees every product. A hook that raises, or returns what is no collection of product
+names, shows nothing: its error goes up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any, TypeVar
+
+from django.db.models import QuerySet
+from django.utils.module_loading import import_string
+
+from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
+from pleme_redis_django.products import validate_product
+
+M = TypeVar("M", bound=QuerySet[Any])
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProductScope:
+    """The products of one user. Equal scopes see the same, so that what is computed for one serves all."""
+
+    products: frozenset[str] | None = None
+    """None: every product, those to come included."""
+
+    def allows(self, product: str) -> bool:
+        """Whether the user may see this product."""
+        return self.products is None or product in self.products
+
+    def narrow(self, rows: M, field: str = "product") -> M:
+        """Return those of the rows whose ``field`` is a product of the scope."""
+        return rows if self.products is None else rows.filter(**{f"{field}__in": sorted(self.products)})
+
+
+EVERY_PRODUCT = ProductScope()
+
+
+def scope_of(user: Any) -> ProductScope:
+    """Return what a user may see. Raises InvalidSettings for a hook that is broken or misunderstood."""
+    path = get_settings().dashboard_products
+    if path is None:
+        return EVERY_PRODUCT
+    try:
+        hook = import_string(path)
+    except ImportError as error:
+        raise InvalidSettings(
+            f'{SETTING_NAME}["DASHBOARD_PRODUCTS"] is {path!r}, which cannot be imported: {error}. '
+            "Accepted: the dotted path of f(user)."
+        ) from error
+    return ProductScope(products=_validated(path, hook(user)))
+
+
+def _validated(path: str, products: object) -> frozenset[str] | None:
+    if products is None:
+        return None
+    # A text is a collection too, of its letters.
+    if isinstance(products, str) or not isinstance(products, Collection):
+        raise InvalidSettings(
+            f"{path}(user) returned {products!r:.80}. Accepted: a collection of product names, "
+            "or None for every product."
+        )
+    try:
+        return frozenset(validate_product(product) for product in products)
+    except InvalidProduct as error:
+        raise InvalidSettings(f"{path}(user) returned a name that is no product. {error}") from error
