@@ -194,7 +194,7 @@ class ServerUnavailable(PlemeError):
 
 
 class InvalidEvent(PlemeError, ValueError):
-    """An event, or a connection's metadata, is no JSON, or is larger than the limit."""
+    """An event, or a connection's metadata, is no JSON, is nested past 100 levels, or is larger than the limit."""
 
 
 class PresenceRefused(PlemeError):

@@ -1,7 +1,7 @@
 """JSON as PostgreSQL's jsonb keeps it: refuses whatever would fail there or come back changed.
 
 Refused: what JSON has no form for, tuples and sets, keys that are no strings, NaN and infinities,
-NUL characters, lone surrogates, nesting past what the parser takes, and texts over a size limit.
+NUL characters, lone surrogates, nesting past 100 levels, and texts over a size limit.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -16,6 +17,12 @@ _encode_canonically = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
 ).encode
 _decode = json.loads
+
+MAX_NESTING_LEVELS = 100
+"""RFC 8259 lets a parser set a limit. Python's own is another in each version, PostgreSQL and SQLite have
+theirs, and what one process could write, each other one has to be able to read."""
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+_BRACKET = re.compile(r"[\[\]{}]")
 
 # PostgreSQL can store neither in a text or a jsonb value.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -34,14 +41,27 @@ def to_json(value: Any, *, max_bytes: int) -> str:
     try:
         text = _encode(value)
         size = len(text) if text.isascii() else len(text.encode())
-        unchanged = _ESCAPED_NUL not in text and _decode(text) == value
+        is_deep = is_nested_too_deeply(text)
+        unchanged = not is_deep and _ESCAPED_NUL not in text and _decode(text) == value
     except (TypeError, ValueError, RecursionError) as error:
         raise NotJson(_fault_of(value) or f"it is no JSON: {error}") from None
+    if is_deep:
+        raise NotJson(f"it is nested too deeply: more than {MAX_NESTING_LEVELS} levels")
     if not unchanged and (fault := _fault_of(value)):
         raise NotJson(fault)
     if size > max_bytes:
         raise NotJson(f"it is {size:,} bytes as JSON, and the limit is {max_bytes:,}")
     return text
+
+
+def is_nested_too_deeply(text: str) -> bool:
+    """Tell whether a JSON text has lists and objects inside each other past ``MAX_NESTING_LEVELS``."""
+    if text.count("[") + text.count("{") <= MAX_NESTING_LEVELS:
+        return False
+    brackets = _BRACKET.findall(_STRING.sub("", text))
+    return (
+        max(accumulate(1 if bracket in "[{" else -1 for bracket in brackets), default=0) > MAX_NESTING_LEVELS
+    )
 
 
 def canonical_json(value: Any) -> str:

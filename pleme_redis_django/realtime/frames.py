@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pleme_redis_django.jobs.json_text import MAX_NESTING_LEVELS, is_nested_too_deeply
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.redis_state.messages import Position
 
@@ -112,6 +113,8 @@ def parse_line(line: str, *, strict: bool = False) -> Command | None:
 
     Raises CommandRefused; its ``command_id`` is the id to answer with, when one could be read.
     """
+    if is_nested_too_deeply(line):
+        raise _bad(None, f"the frame is nested too deeply; accepted are {MAX_NESTING_LEVELS} levels")
     try:
         value = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from django.core.serializers.json import DjangoJSONEncoder
 
 from pleme_redis_django.exceptions import InvalidEvent
+from pleme_redis_django.jobs.json_text import MAX_NESTING_LEVELS, is_nested_too_deeply
 
 
 class Position(NamedTuple):
@@ -91,7 +92,7 @@ def to_message(message: BusMessage) -> Message:
 def encode_event(event: Any, max_bytes: int, what: str = "event", *, sort_keys: bool = False) -> str:
     """Return ``event`` as compact JSON text (dates, Decimal and UUID as Django writes them).
 
-    Raises InvalidEvent when it is no JSON, or larger than ``max_bytes`` as UTF-8.
+    Raises InvalidEvent when it is no JSON, nested past 100 levels, or larger than ``max_bytes`` as UTF-8.
     """
     try:
         text = json.dumps(
@@ -105,6 +106,11 @@ def encode_event(event: Any, max_bytes: int, what: str = "event", *, sort_keys: 
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidEvent(f"The {what} cannot be written as JSON: {str(error)[:200]}.") from error
+    if is_nested_too_deeply(text):
+        raise InvalidEvent(
+            f"The {what} is nested too deeply. Accepted: up to {MAX_NESTING_LEVELS} lists and objects inside "
+            "each other. Send an id, and let its reader fetch the rest."
+        )
     if size > max_bytes:
         raise InvalidEvent(
             f"The {what} is {size:,} bytes of JSON. Accepted: up to {max_bytes:,}. "

@@ -77,6 +77,17 @@ def test_what_json_would_change_or_refuse_is_refused_with_its_place(value: Any, 
         to_json(value, max_bytes=LIMIT)
 
 
+def test_the_same_nesting_is_refused_on_every_python() -> None:
+    assert from_json(to_json(nested(99), max_bytes=LIMIT)) == nested(99)
+    with pytest.raises(NotJson, match="more than 100 levels"):
+        to_json(nested(100), max_bytes=LIMIT)
+
+
+def test_only_what_lies_inside_each_other_is_nesting() -> None:
+    wide = [[{"brackets": '[{"\\' * 200}] for _ in range(200)]
+    assert from_json(to_json(wide, max_bytes=LIMIT)) == wide
+
+
 def test_a_list_that_holds_itself_is_refused() -> None:
     loop: list[Any] = []
     loop.append(loop)
