@@ -1,4 +1,4 @@
-"""The tables of the durable side: jobs, their failed attempts, worker processes, elections."""
+"""The tables of the durable side: jobs, failed attempts, paused queues, worker processes, elections."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ __all__ = [
     "Job",
     "JobAttempt",
     "JobStatus",
+    "QueuePause",
     "WorkerProcess",
     "job_constraints",
     "job_indexes",
@@ -153,8 +154,18 @@ class AbstractJob(models.Model):
 
     class Meta:
         abstract = True
-        # "Can retry" becomes a permission of every job model, one of the project's own too.
-        default_permissions = ("add", "change", "delete", "view", "retry")
+        # Permissions of every job model, one of the project's own too; "reschedule" is also run now,
+        # and a change of priority or queue.
+        default_permissions = (
+            "add",
+            "change",
+            "delete",
+            "view",
+            "retry",
+            "cancel",
+            "reschedule",
+            "pause",
+        )
         indexes = job_indexes()
         constraints = job_constraints()
 
@@ -237,6 +248,29 @@ class JobAttempt(models.Model):
         return f"attempt {self.attempt} of {self.job_id}"
 
 
+class QueuePause(models.Model):
+    """A queue of one job model whose jobs no worker claims for now."""
+
+    job_model = models.CharField(max_length=200, help_text="app_label.ModelName in lower case.")
+    product = models.CharField(max_length=50, blank=True, default="", help_text="Empty: every product.")
+    queue_name = models.CharField(max_length=64)
+    reason = models.TextField(blank=True)
+    paused_by = models.CharField(max_length=150, blank=True, help_text="A user's name.")
+    paused_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "queue pause"
+        verbose_name_plural = "queue pauses"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job_model", "product", "queue_name"], name="pleme_queue_pause_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.queue_name} of {self.product or 'every product'}"
+
+
 class WorkerProcess(models.Model):
     """A process that claims jobs; its id is the ``worker_id`` of their rows."""
 
@@ -252,9 +286,13 @@ class WorkerProcess(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
     lease_until = models.DateTimeField(help_text="Silent past this time, the process is dead.")
+    drain_requested_at = models.DateTimeField(
+        null=True, blank=True, help_text="It claims no more, and ends when its running jobs have."
+    )
     died_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        default_permissions = ("add", "change", "delete", "view", "drain")
         verbose_name = "worker process"
         verbose_name_plural = "worker processes"
         indexes = [models.Index(fields=["lease_until"], name="pleme_worker_lease")]

@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'job',
                 'verbose_name_plural': 'jobs',
                 'abstract': False,
-                'default_permissions': ('add', 'change', 'delete', 'view', 'retry'),
+                'default_permissions': ('add', 'change', 'delete', 'view', 'retry', 'cancel', 'reschedule', 'pause'),
                 'indexes': [models.Index(models.OrderBy(models.F('priority'), descending=True), models.F('run_after'), models.F('id'), condition=models.Q(('crash_count', 0), ('deleted_at', None), ('status', 'QUEUED')), name='pleme_redis_django_job_ready'), models.Index(models.F('queue_name'), models.OrderBy(models.F('priority'), descending=True), models.F('run_after'), models.F('id'), condition=models.Q(('crash_count', 0), ('deleted_at', None), ('status', 'QUEUED')), name='pleme_redis_django_job_queue'), models.Index(condition=models.Q(('crash_count__gt', 0), ('deleted_at', None), ('status', 'QUEUED')), fields=['run_after'], name='pleme_redis_django_job_solo'), models.Index(condition=models.Q(('deleted_at', None), ('status', 'PENDING')), fields=['run_after'], name='pleme_redis_django_job_due'), models.Index(condition=models.Q(('status', 'RUNNING')), fields=['worker_id'], name='pleme_redis_django_job_run'), models.Index(condition=models.Q(('status__in', ['FAILED', 'CANCELLED'])), fields=['id'], name='pleme_redis_django_job_fail')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('unique_slot__isnull', False)), fields=('product', 'unique_slot'), name='pleme_redis_django_job_slot')],
             },
@@ -95,6 +95,23 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='QueuePause',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('job_model', models.CharField(help_text='app_label.ModelName in lower case.', max_length=200)),
+                ('product', models.CharField(blank=True, default='', help_text='Empty: every product.', max_length=50)),
+                ('queue_name', models.CharField(max_length=64)),
+                ('reason', models.TextField(blank=True)),
+                ('paused_by', models.CharField(blank=True, help_text="A user's name.", max_length=150)),
+                ('paused_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                'verbose_name': 'queue pause',
+                'verbose_name_plural': 'queue pauses',
+                'constraints': [models.UniqueConstraint(fields=('job_model', 'product', 'queue_name'), name='pleme_queue_pause_once')],
+            },
+        ),
+        migrations.CreateModel(
             name='WorkerProcess',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -109,11 +126,13 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('heartbeat_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('lease_until', models.DateTimeField(help_text='Silent past this time, the process is dead.')),
+                ('drain_requested_at', models.DateTimeField(blank=True, help_text='It claims no more, and ends when its running jobs have.', null=True)),
                 ('died_at', models.DateTimeField(blank=True, null=True)),
             ],
             options={
                 'verbose_name': 'worker process',
                 'verbose_name_plural': 'worker processes',
+                'default_permissions': ('add', 'change', 'delete', 'view', 'drain'),
                 'indexes': [models.Index(fields=['lease_until'], name='pleme_worker_lease')],
             },
         ),

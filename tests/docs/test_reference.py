@@ -239,7 +239,7 @@ def test_executor_errors(row: Row) -> None:
 # Models
 
 
-@pytest.mark.parametrize("model", ["Job", "JobAttempt", "WorkerProcess", "Election"])
+@pytest.mark.parametrize("model", ["Job", "JobAttempt", "QueuePause", "WorkerProcess", "Election"])
 def test_fields_of_a_model(model: str) -> None:
     documented = {code(row["Field"]): row["Type"] for row in _model_rows(model)}
     fields = {field.name: field for field in getattr(models, model)._meta.concrete_fields}
@@ -257,7 +257,7 @@ def _model_rows(model: str) -> list[Row]:
         if code(row["Field"]) in {"id", "role"}:
             tables.append([])
         tables[-1].append(row)
-    return tables[["Job", "JobAttempt", "WorkerProcess", "Election"].index(model)]
+    return tables[["Job", "JobAttempt", "QueuePause", "WorkerProcess", "Election"].index(model)]
 
 
 def test_indexes_of_a_job_table() -> None:

@@ -12,7 +12,7 @@ from pleme_redis_django.jobs.job import validate_queue_name
 
 NEXT = {
     "PENDING": {"QUEUED", "CANCELLED"},
-    "QUEUED": {"RUNNING", "CANCELLED"},
+    "QUEUED": {"RUNNING", "CANCELLED", "PENDING"},
     "RUNNING": {"COMPLETED", "PENDING", "QUEUED", "FAILED", "CANCELLED"},
     "COMPLETED": set(),
     "FAILED": {"QUEUED"},

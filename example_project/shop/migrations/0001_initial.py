@@ -95,7 +95,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'e-mail job',
                 'abstract': False,
-                'default_permissions': ('add', 'change', 'delete', 'view', 'retry'),
+                'default_permissions': ('add', 'change', 'delete', 'view', 'retry', 'cancel', 'reschedule', 'pause'),
                 'indexes': [models.Index(models.OrderBy(models.F('priority'), descending=True), models.F('run_after'), models.F('id'), condition=models.Q(('crash_count', 0), ('deleted_at', None), ('status', 'QUEUED')), name='shop_emailjob_ready'), models.Index(models.F('queue_name'), models.OrderBy(models.F('priority'), descending=True), models.F('run_after'), models.F('id'), condition=models.Q(('crash_count', 0), ('deleted_at', None), ('status', 'QUEUED')), name='shop_emailjob_queue'), models.Index(condition=models.Q(('crash_count__gt', 0), ('deleted_at', None), ('status', 'QUEUED')), fields=['run_after'], name='shop_emailjob_solo'), models.Index(condition=models.Q(('deleted_at', None), ('status', 'PENDING')), fields=['run_after'], name='shop_emailjob_due'), models.Index(condition=models.Q(('status', 'RUNNING')), fields=['worker_id'], name='shop_emailjob_run'), models.Index(condition=models.Q(('status__in', ['FAILED', 'CANCELLED'])), fields=['id'], name='shop_emailjob_fail')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('unique_slot__isnull', False)), fields=('product', 'unique_slot'), name='shop_emailjob_slot')],
             },

@@ -1,4 +1,4 @@
-"""Retry and delete: what they change, what they leave alone, and whom they wake."""
+"""Cancel, retry and delete: what they change, what they leave alone, and whom they wake."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from django.test.utils import CaptureQueriesContext
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import (
+    WAITING_STATUSES,
+    Cancelled,
+    acancel_jobs,
     adelete_jobs,
     aretry_jobs,
+    cancel_jobs,
+    cancellable_jobs,
     delete_jobs,
     retry_jobs,
 )
@@ -148,6 +153,8 @@ async def test_async_twins_do_the_same(using: str) -> None:
         product="default", job_type="tests.noop", status=JobStatus.FAILED
     )
     assert await aretry_jobs(jobs(using)) == 1
+    assert await acancel_jobs(jobs(using)) == Cancelled(ended=1, requested=0)
+    assert await aretry_jobs(jobs(using)) == 1
     assert await adelete_jobs(jobs(using)) == 1
     await job.arefresh_from_db()
     assert (job.status, job.deleted_at is None) == (JobStatus.QUEUED, False)
@@ -169,3 +176,64 @@ def test_a_deleted_job_makes_room_for_a_new_one_with_its_unique_key(using: str) 
         assert unique.enqueue().id == first.id
         assert delete_jobs(jobs(using).filter(pk=first.id)) == 1
         assert unique.enqueue().id != first.id
+
+
+@pytest.mark.parametrize("status", WAITING_STATUSES)
+def test_a_waiting_job_is_cancelled_at_once_and_frees_its_slot(using: str, status: JobStatus) -> None:
+    job = make_job(using, status=status, unique_slot="p:0123")
+    assert cancel_jobs(jobs(using)) == Cancelled(ended=1, requested=0)
+    job.refresh_from_db()
+    assert (job.status, job.unique_slot) == (JobStatus.CANCELLED, None)
+    assert job.failed_at is not None and job.cancel_requested_at is not None
+    assert retry_jobs(jobs(using)) == 1, "a cancelled job may be retried"
+
+
+def test_a_running_job_is_asked_to_end_once(using: str) -> None:
+    job = make_job(using, status=JobStatus.RUNNING, unique_slot="r:0123")
+    assert cancel_jobs(jobs(using)) == Cancelled(ended=0, requested=1)
+    job.refresh_from_db()
+    asked_at = job.cancel_requested_at
+    assert (job.status, job.unique_slot) == (JobStatus.RUNNING, "r:0123")
+    assert asked_at is not None
+    assert cancel_jobs(jobs(using)).total == 0
+    job.refresh_from_db()
+    assert job.cancel_requested_at == asked_at
+
+
+@pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED])
+def test_a_job_that_has_ended_is_not_cancelled(using: str, status: JobStatus) -> None:
+    make_job(using, status=status)
+    assert cancellable_jobs(jobs(using)).count() == 0
+    assert cancel_jobs(jobs(using)).total == 0
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_a_deleted_job_is_not_cancelled(using: str, status: JobStatus) -> None:
+    make_job(using, status=status, deleted_at=ago(5))
+    assert cancel_jobs(jobs(using)).total == 0
+
+
+def test_cancel_counts_what_it_ended_and_what_it_asked(using: str) -> None:
+    for status in [*WAITING_STATUSES, JobStatus.RUNNING, JobStatus.FAILED]:
+        make_job(using, status=status, product="ours")
+    make_job(using, product="theirs")
+    ours = jobs(using).filter(product="ours")
+    assert cancellable_jobs(ours).count() == 3
+    assert cancel_jobs(ours) == Cancelled(ended=2, requested=1)
+    assert jobs(using).get(product="theirs").status == JobStatus.QUEUED
+
+
+def test_a_cancelled_job_makes_room_for_a_new_one_with_its_unique_key(using: str) -> None:
+    with override_settings(PLEME_REDIS=django_settings.PLEME_REDIS | {"DATABASE": using}):
+        unique = noop.using(unique_key="once")
+        first = unique.enqueue()
+        assert cancel_jobs(jobs(using).filter(pk=first.id)).ended == 1
+        assert unique.enqueue().id != first.id
+
+
+def test_no_worker_claims_a_cancelled_job(using: str) -> None:
+    from pleme_redis_django.orm_store import OrmJobStore
+
+    make_job(using)
+    cancel_jobs(jobs(using))
+    assert OrmJobStore(Job, using=using).claim_next_job(str(uuid4())) is None

@@ -1,0 +1,76 @@
+"""What an operator does to stored jobs, queues and workers, as fenced updates.
+
+Which rows, and so which product, is the queryset's to say; an operation adds what may change and
+never widens it. It writes to the queryset's database (``.using()``), else to that of the settings.
+Whoever else changes a row at the same moment, the status is asked for by the UPDATE itself. Every
+operation has an async twin with the prefix ``a``; workers are woken after the commit.
+"""
+
+from pleme_redis_django.operations.endings import (
+    RETRYABLE_STATUSES,
+    Cancelled,
+    acancel_jobs,
+    adelete_jobs,
+    aretry_jobs,
+    cancel_jobs,
+    cancellable_jobs,
+    deletable_jobs,
+    delete_jobs,
+    retry_jobs,
+    retryable_jobs,
+)
+from pleme_redis_django.operations.pauses import (
+    apause_queue,
+    apaused_queues,
+    aresume_queue,
+    pause_queue,
+    paused_queues,
+    resume_queue,
+)
+from pleme_redis_django.operations.waiting_jobs import (
+    WAITING_STATUSES,
+    achange_priority,
+    achange_queue,
+    areschedule_jobs,
+    arun_jobs_now,
+    change_priority,
+    change_queue,
+    reschedulable_jobs,
+    reschedule_jobs,
+    run_jobs_now,
+    runnable_jobs,
+)
+from pleme_redis_django.operations.workers import adrain_worker, drain_worker
+
+__all__ = [
+    "RETRYABLE_STATUSES",
+    "WAITING_STATUSES",
+    "Cancelled",
+    "acancel_jobs",
+    "achange_priority",
+    "achange_queue",
+    "adelete_jobs",
+    "adrain_worker",
+    "apause_queue",
+    "apaused_queues",
+    "areschedule_jobs",
+    "aresume_queue",
+    "aretry_jobs",
+    "arun_jobs_now",
+    "cancel_jobs",
+    "cancellable_jobs",
+    "change_priority",
+    "change_queue",
+    "deletable_jobs",
+    "delete_jobs",
+    "drain_worker",
+    "pause_queue",
+    "paused_queues",
+    "reschedulable_jobs",
+    "reschedule_jobs",
+    "resume_queue",
+    "retry_jobs",
+    "retryable_jobs",
+    "run_jobs_now",
+    "runnable_jobs",
+]

@@ -1,0 +1,119 @@
+"""Operations that end jobs, or begin them anew: cancel, delete and retry."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.operations.stored_jobs import (
+    M,
+    hint_after_commit,
+    on_job_database,
+    queue_names_of,
+)
+from pleme_redis_django.operations.waiting_jobs import WAITING_STATUSES
+
+RETRYABLE_STATUSES = (JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """What ``cancel_jobs`` did."""
+
+    ended: int
+    """How many waiting jobs are CANCELLED now."""
+    requested: int
+    """How many running jobs were asked to end."""
+
+    @property
+    def total(self) -> int:
+        """How many jobs were changed."""
+        return self.ended + self.requested
+
+
+def cancellable_jobs(jobs: QuerySet[M]) -> QuerySet[M]:
+    """Return those of the jobs that ``cancel_jobs`` changes: they wait, or run and were not asked to end."""
+    return on_job_database(jobs).filter(_WAITS | _RUNS_UNASKED, deleted_at=None)
+
+
+_WAITS = Q(status__in=WAITING_STATUSES)
+_RUNS_UNASKED = Q(status=JobStatus.RUNNING, cancel_requested_at=None)
+
+
+def cancel_jobs(jobs: QuerySet[M]) -> Cancelled:
+    """End waiting jobs as CANCELLED at once, and ask running ones to end.
+
+    A waiting job frees its unique slot. A running one goes on until its handler notices: an async
+    handler is cancelled, a sync one sees ``ctx.cancel_requested``. Its ending stands if it completes
+    or fails for good; a retry, a rescue or a give-back makes it CANCELLED instead.
+    """
+    rows = on_job_database(jobs).filter(deleted_at=None).order_by()
+    with transaction.atomic(using=rows.db):
+        ended = _cancel_waiting(rows)
+        requested = rows.filter(_RUNS_UNASKED).update(cancel_requested_at=Now())
+        # A job that was given back between the two statements waits now, and would be left out.
+        ended += _cancel_waiting(rows)
+    return Cancelled(ended=ended, requested=requested)
+
+
+def _cancel_waiting(rows: QuerySet[M]) -> int:
+    return rows.filter(_WAITS).update(
+        status=JobStatus.CANCELLED,
+        cancel_requested_at=Now(),
+        failed_at=Now(),
+        updated_at=Now(),
+        unique_slot=None,
+    )
+
+
+def retryable_jobs(jobs: QuerySet[M]) -> QuerySet[M]:
+    """Return those of the jobs that ``retry_jobs`` changes: FAILED or CANCELLED, and not deleted."""
+    return on_job_database(jobs).filter(status__in=RETRYABLE_STATUSES, deleted_at=None)
+
+
+def retry_jobs(jobs: QuerySet[M]) -> int:
+    """Make the FAILED and CANCELLED ones among the jobs QUEUED, due now; return how many were.
+
+    Each starts with all its retries again (``retry_count`` 0), and its cancel request is void.
+    ``attempt`` goes on counting, and the kept attempts stay. ``crash_count`` stays too: a job that
+    killed its worker runs alone next time. The unique slot is not taken again: another job may have
+    it. The others of the queryset are left as they are.
+    """
+    rows = retryable_jobs(jobs).order_by()
+    with transaction.atomic(using=rows.db):
+        queue_names = queue_names_of(rows)
+        changed = rows.update(
+            status=JobStatus.QUEUED,
+            retry_count=0,
+            run_after=Now(),
+            cancel_requested_at=None,
+            updated_at=Now(),
+        )
+        if changed:
+            hint_after_commit(jobs.model, rows.db, queue_names)
+    return changed
+
+
+def deletable_jobs(jobs: QuerySet[M]) -> QuerySet[M]:
+    """Return those of the jobs that ``delete_jobs`` changes: the ones that are not deleted yet."""
+    return on_job_database(jobs).filter(deleted_at=None)
+
+
+def delete_jobs(jobs: QuerySet[M]) -> int:
+    """Mark the jobs as deleted and free their unique slots; return how many were marked.
+
+    The rows stay; no worker claims them. A RUNNING one is not interrupted: its handler ends, its
+    ending is recorded, and no retry follows. Since its slot is free at once, a new job with the same
+    unique key can start while it still runs.
+    """
+    return deletable_jobs(jobs).order_by().update(deleted_at=Now(), unique_slot=None, updated_at=Now())
+
+
+acancel_jobs = sync_to_async(cancel_jobs)
+aretry_jobs = sync_to_async(retry_jobs)
+adelete_jobs = sync_to_async(delete_jobs)

@@ -1,0 +1,83 @@
+"""Pause and resume of queues: from the commit on, no worker claims a job of a paused one."""
+
+from __future__ import annotations
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.db.models import QuerySet
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.jobs.job import validate_queue_name
+from pleme_redis_django.models import AbstractJob, Job, QueuePause, model_label
+from pleme_redis_django.operations.stored_jobs import hint_after_commit
+from pleme_redis_django.products import validate_product
+
+
+def pause_queue(
+    queue_name: str,
+    *,
+    product: str | None = None,
+    model: type[AbstractJob] = Job,
+    reason: str = "",
+    paused_by: str = "",
+    using: str | None = None,
+) -> bool:
+    """Have the jobs of a queue wait; return whether it was not paused yet.
+
+    ``product``: only its jobs in the queue; None: those of every product. Jobs that run go on, and
+    new ones may be enqueued. A queue that is paused already keeps its reason and who gave it.
+    ``using``: database alias, None: the one of the settings. Raises InvalidName and InvalidProduct.
+    """
+    names = _names(queue_name, product)
+    pauses = _pauses(model, using)
+    if pauses.filter(**names).exists():
+        return False
+    new = QueuePause(job_model=model_label(model), reason=reason, paused_by=paused_by[:150], **names)
+    pauses.bulk_create([new], ignore_conflicts=True)
+    return True
+
+
+def resume_queue(
+    queue_name: str,
+    *,
+    product: str | None = None,
+    model: type[AbstractJob] = Job,
+    using: str | None = None,
+) -> bool:
+    """End the pause that ``pause_queue`` with the same names began; return whether there was one."""
+    pauses = _pauses(model, using)
+    with transaction.atomic(using=pauses.db):
+        ended, _by_model = pauses.filter(**_names(queue_name, product)).delete()
+        if ended:
+            hint_after_commit(model, pauses.db, [queue_name])
+    return bool(ended)
+
+
+def paused_queues(
+    *, product: str | None = None, model: type[AbstractJob] = Job, using: str | None = None
+) -> list[QueuePause]:
+    """Return what is paused, by queue and product.
+
+    ``product``: only what keeps its jobs waiting, pauses of every product included.
+    """
+    pauses = _pauses(model, using).order_by("queue_name", "product")
+    if product is not None:
+        pauses = pauses.filter(product__in=["", validate_product(product)])
+    return list(pauses)
+
+
+def _names(queue_name: str, product: str | None) -> dict[str, str]:
+    return {
+        "queue_name": validate_queue_name(queue_name),
+        "product": "" if product is None else validate_product(product),
+    }
+
+
+def _pauses(model: type[AbstractJob], using: str | None) -> QuerySet[QueuePause]:
+    rows = QueuePause._base_manager.using(using or get_settings().database)
+    return rows.filter(job_model=model_label(model))
+
+
+apause_queue = sync_to_async(pause_queue)
+aresume_queue = sync_to_async(resume_queue)
+apaused_queues = sync_to_async(paused_queues)

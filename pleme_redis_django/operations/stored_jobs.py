@@ -1,0 +1,41 @@
+"""The rows that operations change, on the database where they are written, and who is woken for them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import TypeVar
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
+from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.redis_state.job_queue import JobQueue
+
+M = TypeVar("M", bound=AbstractJob)
+
+
+def on_job_database(jobs: QuerySet[M]) -> QuerySet[M]:
+    """Return the jobs, unordered, on the database of the queryset or of the settings."""
+    # ``QuerySet.db`` would ask the router, which may name a replica.
+    chosen: str | None = getattr(jobs, "_db", None)
+    return jobs.using(chosen or get_settings().database)
+
+
+def queue_names_of(jobs: QuerySet[M]) -> list[str]:
+    """Return the names of the queues that the jobs are in."""
+    return list(jobs.values_list("queue_name", flat=True).distinct())
+
+
+def hint_after_commit(model: type[AbstractJob], using: str, queue_names: Iterable[str]) -> None:
+    """Wake a worker of each queue after the commit; one that finds more than it can take wakes the next."""
+    hint = functools.partial(_hint_queues, model, list(queue_names))
+    transaction.on_commit(hint, using=using, robust=True)
+
+
+def _hint_queues(model: type[AbstractJob], queue_names: list[str]) -> None:
+    if hints_enabled():
+        for name in queue_names:
+            JobQueue(name, hint_namespace(model)).nudge()

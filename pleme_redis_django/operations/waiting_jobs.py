@@ -1,0 +1,88 @@
+"""Operations on jobs that wait: run now, reschedule, change of priority or queue."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.db.models import Case, CharField, DateTimeField, QuerySet, Value, When
+from django.db.models.functions import Now
+from django.db.models.lookups import GreaterThan
+
+from pleme_redis_django.enqueueing.rows import checked_run_after
+from pleme_redis_django.exceptions import EnqueueError, InvalidNumber
+from pleme_redis_django.jobs.definition import checked_priority
+from pleme_redis_django.jobs.job import JobStatus, validate_queue_name
+from pleme_redis_django.operations.stored_jobs import (
+    M,
+    hint_after_commit,
+    on_job_database,
+    queue_names_of,
+)
+
+WAITING_STATUSES = (JobStatus.PENDING, JobStatus.QUEUED)
+
+
+def runnable_jobs(jobs: QuerySet[M]) -> QuerySet[M]:
+    """Return those of the jobs that ``run_jobs_now`` changes: PENDING and not deleted."""
+    return on_job_database(jobs).filter(status=JobStatus.PENDING, deleted_at=None)
+
+
+def reschedulable_jobs(jobs: QuerySet[M]) -> QuerySet[M]:
+    """Return those of the jobs whose due time, priority and queue may change: they wait, and are not deleted."""
+    return on_job_database(jobs).filter(status__in=WAITING_STATUSES, deleted_at=None)
+
+
+def run_jobs_now(jobs: QuerySet[M]) -> int:
+    """Make the PENDING ones among the jobs QUEUED, due now; return how many were."""
+    return _change(runnable_jobs(jobs), status=JobStatus.QUEUED, run_after=Now())
+
+
+def reschedule_jobs(jobs: QuerySet[M], run_after: datetime) -> int:
+    """Make waiting jobs due at ``run_after``; return how many were changed.
+
+    By the database's clock: a time that is past makes them QUEUED, one to come PENDING. Raises
+    EnqueueError for what is no datetime, or has no time zone while USE_TZ is on.
+    """
+    if checked_run_after(run_after) is None:
+        raise EnqueueError("run_after is None. Accepted: a datetime; run_jobs_now() makes jobs due now.")
+    due = Value(run_after, DateTimeField())
+    status = Case(
+        When(GreaterThan(due, Now()), then=Value(JobStatus.PENDING.value)),
+        default=Value(JobStatus.QUEUED.value),
+        output_field=CharField(),
+    )
+    return _change(reschedulable_jobs(jobs), status=status, run_after=due)
+
+
+def change_priority(jobs: QuerySet[M], priority: int) -> int:
+    """Give waiting jobs another priority, -100 to 100; return how many were changed. Raises InvalidNumber."""
+    return (
+        reschedulable_jobs(jobs)
+        .order_by()
+        .update(priority=checked_priority(priority, InvalidNumber), updated_at=Now())
+    )
+
+
+def change_queue(jobs: QuerySet[M], queue_name: str) -> int:
+    """Move waiting jobs into another queue; return how many were changed. Raises InvalidName."""
+    return _change(reschedulable_jobs(jobs), queue_name=validate_queue_name(queue_name))
+
+
+def _change(rows: QuerySet[M], **changes: Any) -> int:
+    """Update the rows, and wake the workers of the queues that they are in afterwards."""
+    rows = rows.order_by()
+    with transaction.atomic(using=rows.db):
+        queue_names = [changes["queue_name"]] if "queue_name" in changes else queue_names_of(rows)
+        changed = rows.update(**changes, updated_at=Now())
+        if changed:
+            hint_after_commit(rows.model, rows.db, queue_names)
+    return changed
+
+
+arun_jobs_now = sync_to_async(run_jobs_now)
+areschedule_jobs = sync_to_async(reschedule_jobs)
+achange_priority = sync_to_async(change_priority)
+achange_queue = sync_to_async(change_queue)

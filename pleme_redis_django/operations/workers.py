@@ -1,0 +1,25 @@
+"""Operations on worker processes: asking one to drain."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.db.models.functions import Now
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.models import WorkerProcess
+
+
+def drain_worker(worker_id: UUID | str, *, using: str | None = None) -> bool:
+    """Ask a worker process to end: it claims no more, and its running jobs go on to their end.
+
+    Return whether the process lived, as far as is known, and had not been asked yet. There is no
+    way back; its supervisor does not start another one in its place.
+    """
+    workers = WorkerProcess._base_manager.using(using or get_settings().database)
+    asked = workers.filter(id=worker_id, died_at=None, drain_requested_at=None)
+    return bool(asked.update(drain_requested_at=Now()))
+
+
+adrain_worker = sync_to_async(drain_worker)
