@@ -1,4 +1,4 @@
-"""DatabaseProxy: a TCP proxy in front of PostgreSQL that stalls, and loses the reply to a chosen COMMIT."""
+"""DatabaseProxy: a TCP proxy in front of PostgreSQL that stalls, and loses the reply to a chosen commit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import threading
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-_COMMIT = b"COMMIT\x00"
+# ReadyForQuery outside a transaction: what was sent is committed, whether by COMMIT or by itself.
+_COMMITTED = b"Z\x00\x00\x00\x05I"
 _LONGEST_MARKER = 200
 
 
@@ -81,11 +82,7 @@ class DatabaseProxy:
             while data := connection.client.recv(65536):
                 self._open.wait()
                 sent = sent[-_LONGEST_MARKER:] + data
-                if self._marker is not None and self._marker in sent:
-                    # A COMMIT that was sent before the marker is not the one.
-                    connection.marked, sent = True, b""
-                elif connection.marked and _COMMIT in sent and self._take_marker():
-                    connection.loses_reply = True
+                connection.marked |= self._marker is not None and self._marker in sent
                 connection.server.sendall(data)
         connection.cut()
 
@@ -93,7 +90,7 @@ class DatabaseProxy:
         with contextlib.suppress(OSError):
             while data := connection.server.recv(65536):
                 self._open.wait()
-                if connection.loses_reply:
+                if connection.marked and _COMMITTED in data and self._take_marker():
                     self.replies_lost += 1
                     break
                 connection.client.sendall(data)
@@ -112,7 +109,7 @@ class _Connection:
         self.client = client
         self.server = server
         self.marked = False
-        self.loses_reply = False
+        """Whether the client has sent the marker."""
 
     def cut(self) -> None:
         _cut(self.client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Sequence
@@ -15,10 +16,10 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.jobs.store import JobSelection, Outlook
-from pleme_redis_django.jobs.uniqueness import waits_only
+from pleme_redis_django.jobs.uniqueness import WAITING_PREFIX, waits_only
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
-from pleme_redis_django.orm_store.lookups import any_of, uuid_array
+from pleme_redis_django.orm_store.lookups import any_of
 
 M = TypeVar("M", bound=AbstractJob)
 
@@ -38,6 +39,7 @@ _CLAIMED_FIELDS = frozenset(
         "attempt",
         "retry_count",
         "max_retries",
+        "run_after",
         "crash_count",
         "unique_slot",
     }
@@ -45,20 +47,67 @@ _CLAIMED_FIELDS = frozenset(
 
 
 def claim_jobs(model: type[M], using: str, worker_id: str, limit: int, selection: JobSelection) -> list[M]:
-    """Claim up to ``limit`` ready rows in claim order; four round trips however many they are."""
-    with transaction.atomic(using=using):
-        jobs = _claim_query(model, using, selection, limit).fetch()
-        if jobs:
+    """Claim up to ``limit`` ready rows; return them in claim order. One round trip on PostgreSQL."""
+    if connections[using].vendor == "postgresql":
+        # One statement is atomic by itself; inside the caller's transaction, a failure is the caller's,
+        # and how it commits is too.
+        commit_mode = None if connections[using].in_atomic_block else "off"
+        with transaction.mark_for_rollback_on_error(using=using):
+            jobs = _claim_statement(model, using, selection, limit).fetch(commit_mode, worker_id)
+        # A join keeps no order, though it mostly comes out in that of the subquery.
+        jobs.sort(key=_suspect_order if selection.suspects else _claim_order)
+    else:
+        with transaction.atomic(using=using):
+            jobs = list(ready_rows(model, using, selection).only(*claimed_fields(model))[:limit])
             _take(model, using, worker_id, jobs)
+    worker = UUID(worker_id)
+    for job in jobs:
+        _mark_taken(job, worker)
     return jobs
 
 
+def _claim_order(job: AbstractJob) -> tuple[Any, ...]:
+    return -job.priority, job.run_after, job.id
+
+
+def _suspect_order(job: AbstractJob) -> Any:
+    return job.run_after
+
+
+# The ORM writes the SELECT ... FOR UPDATE SKIP LOCKED, and has no UPDATE ... FROM. As one statement
+# they are one round trip where BEGIN, SELECT, UPDATE and COMMIT are four. MATERIALIZED: a subquery
+# that the planner may run more than once would lock more rows than its LIMIT.
+# "while_waiting" slots end where the attempt begins, and are not restored by a retry or a rescue:
+# a restored slot would collide with the job that has taken it meanwhile.
+# A claim is not waited for on disk (https://www.postgresql.org/docs/current/wal-async-commit.html): a
+# crash of the database server may make the row ready again, and the ending of the attempt that it
+# forgot is refused. Said for this statement's own transaction alone, since a session may be PgBouncer's.
+_CLAIM_SQL = """
+WITH ready AS MATERIALIZED ({ready}),
+     commit_mode AS MATERIALIZED (
+         SELECT set_config('synchronous_commit', COALESCE(%s, current_setting('synchronous_commit')), true)
+     )
+UPDATE {table} AS job
+SET status = 'RUNNING', worker_id = %s, attempt = job.attempt + 1, claimed_at = statement_timestamp(),
+    started_at = NULL, updated_at = statement_timestamp(),
+    unique_slot = CASE WHEN job.unique_slot LIKE '{waiting}%%' THEN NULL ELSE job.unique_slot END
+FROM ready, commit_mode
+WHERE job.id = ready.id
+RETURNING ready.*
+"""
+
+
 @functools.lru_cache(maxsize=1024)
-def _claim_query(model: type[M], using: str, selection: JobSelection, limit: int) -> CompiledQuery[M]:
+def _claim_statement(model: type[M], using: str, selection: JobSelection, limit: int) -> CompiledQuery[M]:
     rows = ready_rows(model, using, selection).only(*claimed_fields(model))
-    if connections[using].features.has_select_for_update_skip_locked:
-        rows = rows.select_for_update(skip_locked=True)
-    return compile_query(rows[:limit], using)
+    # The ORM compiles a query that locks rows only inside a transaction; nothing is sent in this one.
+    with transaction.atomic(using=using, savepoint=False):
+        ready = compile_query(rows.select_for_update(skip_locked=True)[:limit], using)
+    if ready.sql is None:
+        return ready
+    table = connections[using].ops.quote_name(model._meta.db_table)
+    sql = _CLAIM_SQL.format(ready=ready.sql, table=table, waiting=WAITING_PREFIX)
+    return dataclasses.replace(ready, sql=sql)
 
 
 @functools.lru_cache(maxsize=64)
@@ -135,39 +184,18 @@ def claimed_fields(model: type[AbstractJob]) -> tuple[str, ...]:
     )
 
 
-# The ORM's update() compiles this anew for each claim, which costs more than to run it.
-_TAKE_SQL = """
-UPDATE {table}
-SET status = 'RUNNING', worker_id = %s, attempt = attempt + 1, claimed_at = statement_timestamp(),
-    started_at = NULL, updated_at = statement_timestamp()
-WHERE id = ANY(%s::uuid[])
-"""
-
-
 def _take(model: type[M], using: str, worker_id: str, jobs: Sequence[M]) -> None:
     rows = model._base_manager.using(using)
-    connection = connections[using]
-    if connection.vendor == "postgresql":
-        table = connection.ops.quote_name(model._meta.db_table)
-        with connection.cursor() as cursor:
-            cursor.execute(_TAKE_SQL.format(table=table), [worker_id, uuid_array(job.id for job in jobs)])
-    else:
-        rows.filter(id__in=[job.id for job in jobs]).update(
-            status=JobStatus.RUNNING,
-            worker_id=worker_id,
-            attempt=F("attempt") + 1,
-            claimed_at=Now(),
-            started_at=Value(None),
-            updated_at=Now(),
-        )
-    # "while_waiting" ends where the attempt begins, and is not restored by a retry or a rescue:
-    # a restored slot would collide with the job that has taken it meanwhile.
+    rows.filter(any_of("id", [job.id for job in jobs])).update(
+        status=JobStatus.RUNNING,
+        worker_id=worker_id,
+        attempt=F("attempt") + 1,
+        claimed_at=Now(),
+        started_at=Value(None),
+        updated_at=Now(),
+    )
     free = [job.id for job in jobs if waits_only(job.unique_slot)]
-    if free:
-        rows.filter(any_of("id", free)).update(unique_slot=None)
-    worker = UUID(worker_id)
-    for job in jobs:
-        _mark_taken(job, worker)
+    rows.filter(any_of("id", free)).update(unique_slot=None)
 
 
 def _mark_taken(job: Any, worker_id: UUID) -> None:

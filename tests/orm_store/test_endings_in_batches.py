@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from uuid import uuid4
 
@@ -126,12 +127,21 @@ def statements(using: str, call: Any) -> int:
 def test_a_claim_costs_the_same_however_many_it_takes(store: OrmJobStore[Job], count: int) -> None:
     for _ in range(count):
         make_job(store.using)
-    # A savepoint and its release stand for BEGIN and COMMIT inside this test's transaction.
-    assert statements(store.using, lambda: store.claim_jobs(str(uuid4()), count, JobSelection())) == 4
+    claim = functools.partial(store.claim_jobs, str(uuid4()), count, JobSelection())
+    assert statements(store.using, claim) == _claim_statements(store, found=True)
 
 
 def test_a_claim_that_finds_nothing_changes_nothing(store: OrmJobStore[Job]) -> None:
-    assert statements(store.using, lambda: store.claim_jobs(str(uuid4()), 10, JobSelection())) == 3
+    claim = functools.partial(store.claim_jobs, str(uuid4()), 10, JobSelection())
+    assert statements(store.using, claim) == _claim_statements(store, found=False)
+    assert list(claim()) == []
+
+
+def _claim_statements(store: OrmJobStore[Job], *, found: bool) -> int:
+    if connections[store.using].vendor == "postgresql":
+        return 1
+    # A savepoint and its release stand for BEGIN and COMMIT inside a test's transaction.
+    return 4 if found else 3
 
 
 @pytest.mark.parametrize("count", [1, 10, 60])
