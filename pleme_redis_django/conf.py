@@ -99,6 +99,9 @@ class Settings:
     dashboard_max_wait: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"*": 300})
     """Queue name -> how long its ready jobs may wait, in seconds; ``"*"``: the queues that are not named."""
 
+    redact: str | None = None
+    """Dotted path of ``f(job, field, value) -> value``: what the admin shows of a job; None: everything."""
+
 
 # Each check returns what is accepted when the value is not, and None when it is.
 _Check = Callable[[Any], str | None]
@@ -194,6 +197,7 @@ _CHECKS: dict[str, _Check] = {
     "max_results_bytes": _whole_number(1, 64 * KIB * KIB),
     "dashboard_products": _optional_text,
     "dashboard_max_wait": _waits,
+    "redact": _optional_text,
 }
 
 

@@ -21,7 +21,7 @@ from pleme_redis_django.jobs.job import JobStatus
 
 SHOWN_CHARACTERS = 8 * 1024
 
-_ICONS = {
+STATUS_ICONS = {
     JobStatus.PENDING: "◷",
     JobStatus.QUEUED: "☰",
     JobStatus.RUNNING: "▶",
@@ -36,7 +36,7 @@ _REORDERING = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
 def status_badge(status: str) -> SafeString:
     """Return a status as icon and word."""
     known = JobStatus(status)
-    return badge(_ICONS[known], known.capitalize(), known.lower())
+    return badge(STATUS_ICONS[known], known.capitalize(), known.lower())
 
 
 def badge(icon: str, word: str, kind: str) -> SafeString:
@@ -59,7 +59,8 @@ def without_reordering(text: str) -> str:
 def json_text(value: Any) -> str:
     """Return JSON as people read it: sorted keys, indented, integers exact."""
     try:
-        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+        # default: what a project's redaction returns need not be JSON.
+        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str)
     except RecursionError:
         return "(nested too deeply to be shown)"
     return without_reordering(text)

@@ -1,25 +1,38 @@
 """Filters of job lists that cost the same however many jobs there are.
 
-The choices of a column are what the newest jobs hold, not a DISTINCT over the table. Times are
-those of the ids: a UUIDv7 begins with its time of creation, and the primary key is indexed.
+The choices of a column are what the newest jobs hold, not a DISTINCT over the table. Times of
+creation are those of the ids: a UUIDv7 begins with one, and the primary key is indexed.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+
+from pleme_redis_django.admin.display import without_reordering
+from pleme_redis_django.admin.search import first_id
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.scope import scope_of
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.models import WorkerProcess
 
 RECENT_JOBS = 2_000
 CHOICES_LIMIT = 50
 _RECENT_FIELDS = ("product", "queue_name", "job_type")
 _CACHE_ATTRIBUTE = "_pleme_recent_values"
+_SPANS = {
+    "10m": ("Past 10 minutes", timedelta(minutes=10)),
+    "1h": ("Past hour", timedelta(hours=1)),
+    "24h": ("Past 24 hours", timedelta(hours=24)),
+    "7d": ("Past 7 days", timedelta(days=7)),
+}
 
 
 class RecentValueFilter(admin.SimpleListFilter):
@@ -31,7 +44,8 @@ class RecentValueFilter(admin.SimpleListFilter):
         """Return the offered values."""
         values = set(recent_values(request, model_admin)[self.field])
         chosen = request.GET.get(str(self.parameter_name))
-        return [(value, value) for value in sorted(values | ({chosen} if chosen else set()))[:CHOICES_LIMIT]]
+        offered = sorted(values | ({chosen} if chosen else set()))[:CHOICES_LIMIT]
+        return [(value, without_reordering(value)) for value in offered]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the jobs with the chosen value."""
@@ -57,48 +71,95 @@ class ProductFilter(RecentValueFilter):
 class CreatedFilter(admin.SimpleListFilter):
     """Filters by age, through the ids."""
 
-    title = "created"
-    parameter_name = "created"
-    spans = {
-        "10m": ("Past 10 minutes", timedelta(minutes=10)),
-        "1h": ("Past hour", timedelta(hours=1)),
-        "24h": ("Past 24 hours", timedelta(hours=24)),
-        "7d": ("Past 7 days", timedelta(days=7)),
-    }
+    title, parameter_name = "created", "created"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         """Return the spans."""
-        return [(key, title) for key, (title, _span) in self.spans.items()]
+        return [(key, title) for key, (title, _span) in _SPANS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the jobs of the chosen span."""
-        chosen = self.spans.get(self.value() or "")
-        return queryset if chosen is None else queryset.filter(id__gte=first_id(timezone.now() - chosen[1]))
+        return queryset.filter(created_within(self.value()))
+
+
+class FinishedFilter(admin.SimpleListFilter):
+    """Filters by how long ago a job came to its end."""
+
+    title, parameter_name = "finished", "finished"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        """Return the spans."""
+        return [(key, title) for key, (title, _span) in _SPANS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the jobs that ended in the chosen span; ``failed_at`` alone may be that of a retry."""
+        if (chosen := _SPANS.get(self.value() or "")) is None:
+            return queryset
+        since = timezone.now() - chosen[1]
+        unsuccessful = Q(status__in=[JobStatus.FAILED, JobStatus.CANCELLED], failed_at__gte=since)
+        return queryset.filter(Q(status=JobStatus.COMPLETED, completed_at__gte=since) | unsuccessful)
+
+
+class AttemptsFilter(admin.SimpleListFilter):
+    """Filters by whether a job was claimed more than once."""
+
+    title, parameter_name = "attempts", "attempts"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        """Return none, one, and more."""
+        return [("0", "Not started"), ("1", "One"), ("more", "More than one")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the jobs with so many claims."""
+        match self.value():
+            case "0" | "1" as attempts:
+                return queryset.filter(attempt=int(attempts))
+            case "more":
+                return queryset.filter(attempt__gt=1)
+        return queryset
+
+
+class WorkerFilter(admin.SimpleListFilter):
+    """Filters by the worker process of the last claim; offers those with the newest heartbeats."""
+
+    title, parameter_name = "worker", "worker"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        """Return the worker processes that the user may see."""
+        rows = WorkerProcess._base_manager.using(get_settings().database)
+        products = scope_of(request.user).products
+        if products is not None:
+            rows = rows.filter(product__in=["", *sorted(products)])
+        return [(str(row.pk), str(row)) for row in rows.order_by("-heartbeat_at", "id")[:CHOICES_LIMIT]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the jobs that this process claimed last."""
+        if not self.value():
+            return queryset
+        try:
+            return queryset.filter(worker_id=self.value())
+        except ValidationError:  # an address with what is no id
+            return queryset.none()
+
+    def has_output(self) -> bool:
+        """Whether there is anything to choose."""
+        return bool(self.lookup_choices or self.value())
+
+
+def created_within(span: str | None) -> Q:
+    """Return the condition of one of the spans of creation, an empty one for none."""
+    chosen = _SPANS.get(span or "")
+    return Q() if chosen is None else Q(id__gte=first_id(timezone.now() - chosen[1]))
 
 
 def recent_values(request: HttpRequest, model_admin: Any) -> dict[str, set[str]]:
-    """Return the products, queues and types of the newest jobs; one query a request."""
+    """Return the products, queues and types of the newest jobs that the user sees; one query a request."""
     known: dict[str, set[str]] | None = getattr(request, _CACHE_ATTRIBUTE, None)
     if known is None:
-        newest = model_admin.get_queryset(request).order_by("-id").values_list(*_RECENT_FIELDS)
-        rows = list(newest[:RECENT_JOBS])
+        visible = model_admin.get_queryset(request)
+        # The newest of all, whoever may see them: to find so many of one product could read the table.
+        newest = model_admin.model._base_manager.using(visible.db).order_by("-id").values("id")[:RECENT_JOBS]
+        rows = list(visible.filter(id__in=newest).order_by().values_list(*_RECENT_FIELDS))
         known = {field: {row[index] for row in rows} for index, field in enumerate(_RECENT_FIELDS)}
         setattr(request, _CACHE_ATTRIBUTE, known)
     return known
-
-
-def first_id(at: datetime) -> uuid.UUID:
-    """Return the lowest UUIDv7 (RFC 9562, section 5.7) of a time."""
-    milliseconds = int(at.timestamp() * 1000)
-    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | 0b10 << 62)
-
-
-def search_condition(term: str) -> Q:
-    """Return what a search means: the beginning of a type, or of an id with at least 8 digits."""
-    condition = Q(job_type__startswith=term)
-    digits = term.replace("-", "").lower()
-    if 8 <= len(digits) <= 32 and all(digit in "0123456789abcdef" for digit in digits):
-        first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
-        # Of the two, only the range of ids has an index; text that may be an id is no type.
-        condition = Q(id__range=(first, last))
-    return condition

@@ -19,6 +19,7 @@ from pleme_redis_django.admin.display import (
     status_badge,
     text_block,
 )
+from pleme_redis_django.admin.redaction import fields_of_project
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.models import AbstractJob
 
@@ -57,6 +58,7 @@ class JobFields:
     """What JobModelAdmin shows of a job; which fields, and in what groups."""
 
     opts: Any
+    model: Any
 
     status_shown = _field("status", lambda job: status_badge(job.status))
     type_shown = _field("type", lambda job: plain(job.job_type))
@@ -89,7 +91,7 @@ class JobFields:
             (None, ("status_shown", "type_shown", "queue_shown", "product_shown", "priority", "id")),
             ("Failure", ("error_message_shown", "error_details_shown") if failed else ()),
             ("Progress", ("progress_shown",) if obj and obj.progress is not None else ()),
-            (str(self.opts.verbose_name).capitalize(), self._fields_of_the_project()),
+            (str(self.opts.verbose_name).capitalize(), fields_of_project(self.model)),
             ("Data", data),
             ("Attempts", ("retries_shown", "attempt", "crash_count", "worker_id", "attempts_shown")),
             (
@@ -108,7 +110,3 @@ class JobFields:
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return [name for _title, group in self.get_fieldsets(request, obj) for name in group["fields"]]
-
-    def _fields_of_the_project(self) -> list[str]:
-        shared = {field.name for field in AbstractJob._meta.get_fields()}
-        return [field.name for field in self.opts.concrete_fields if field.name not in shared]

@@ -21,16 +21,21 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 
-from pleme_redis_django.admin.capped_list import AnyModelAdmin, CappedChangeList, CappedPaginator
+from pleme_redis_django.admin.capped_list import AnyModelAdmin, CappedPaginator
 from pleme_redis_django.admin.filters import (
+    AttemptsFilter,
     CreatedFilter,
+    FinishedFilter,
     ProductFilter,
     QueueFilter,
     TypeFilter,
-    search_condition,
+    WorkerFilter,
 )
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, JobFields, long_text
+from pleme_redis_django.admin.job_list import STATUS_PARAMETER, JobChangeList, searched
+from pleme_redis_django.admin.redaction import redact_job
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.scope import scope_of
 from pleme_redis_django.operations import RETRYABLE_STATUSES, delete_jobs, retry_jobs, retryable_jobs
 
 RETRY_BATCH = 1_000
@@ -55,7 +60,15 @@ class JobModelAdmin(JobFields, AnyModelAdmin):
         "age_shown",
     )
     list_display_links = ("type_shown",)
-    list_filter = ("status", QueueFilter, TypeFilter, ProductFilter, CreatedFilter)
+    list_filter = (
+        QueueFilter,
+        TypeFilter,
+        ProductFilter,
+        CreatedFilter,
+        FinishedFilter,
+        AttemptsFilter,
+        WorkerFilter,
+    )
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -63,8 +76,12 @@ class JobModelAdmin(JobFields, AnyModelAdmin):
     ordering = ("-id",)
     sortable_by = ()
     search_fields = ("id", "job_type")
-    search_help_text = "The beginning of a job type, or at least 8 digits of an id."
+    search_help_text = (
+        "The beginning of a type or of an id, or id: type: queue: product: status: worker: error: param.name: "
+        "before: after: with a value, such as  type:shop.* param.order_id:42 after:2h"
+    )
     actions = ("retry_selected", "delete_selected")
+    change_list_template = "pleme_redis_django/admin/job_change_list.html"
     change_form_template = "pleme_redis_django/admin/job_change_form.html"
     heavy_fields: Sequence[str] = (*LONG_FIELDS, "progress")
     """What a list does not load."""
@@ -87,18 +104,34 @@ class JobModelAdmin(JobFields, AnyModelAdmin):
     # The list
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the jobs that are not deleted; override it to narrow what a user sees and acts on."""
+        """Return the jobs that the user sees and acts on: not deleted, and of the user's products."""
         rows: QuerySet[Any] = self.model._default_manager.using(get_settings().database)
-        return rows.filter(deleted_at=None)
+        return scope_of(request.user).narrow(rows.filter(deleted_at=None))
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[CappedChangeList]:
-        return CappedChangeList
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return a job as it may be shown: redacted, and never to be saved."""
+        job = super().get_object(request, object_id, from_field)
+        if job is not None:
+            redact_job(job)
+        return job
+
+    def narrows_rows(self, request: HttpRequest) -> bool:
+        """Whether ``get_queryset`` narrows the jobs by what has no index."""
+        is_own = type(self).get_queryset is not JobModelAdmin.get_queryset
+        return is_own or scope_of(request.user).products is not None
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
+        return JobChangeList
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Whether an address may filter by this: only by what is offered, since a lookup could read all else."""
+        offered = {_filtered_name(each) for each in self.get_list_filter(request)}
+        return lookup == STATUS_PARAMETER or lookup in offered or lookup.split("__")[0] in offered
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return (queryset.filter(search_condition(term)) if term else queryset), False
+        return queryset.filter(searched(request, self, search_term).condition), False
 
     # Operations
 
@@ -211,3 +244,10 @@ class JobModelAdmin(JobFields, AnyModelAdmin):
 
     def page_url(self, page: str, *arguments: str) -> str:
         return reverse(f"admin:{self._url_name(page)}", args=arguments, current_app=self.admin_site.name)
+
+
+def _filtered_name(list_filter: Any) -> str:
+    """Return the parameter or the field of one item of ``list_filter``."""
+    if isinstance(list_filter, str):
+        return list_filter
+    return str(list_filter[0] if isinstance(list_filter, tuple | list) else list_filter.parameter_name)

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -14,10 +15,14 @@ from django.utils.safestring import SafeString
 
 from pleme_redis_django.admin.capped_list import AnyModelAdmin, CappedChangeList, CappedPaginator
 from pleme_redis_django.admin.display import age, badge, plain, text_block
+from pleme_redis_django.admin.redaction import is_redacting, redact_attempts
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.scope import scope_of
 from pleme_redis_django.durations import duration
-from pleme_redis_django.models import JobAttempt, WorkerProcess
+from pleme_redis_django.models import AbstractJob, JobAttempt, WorkerProcess, model_label
 from pleme_redis_django.monitoring import worker_report, workers_with_ages
+
+WINDOW_ATTEMPTS = 100_000
 
 
 class ReadOnlyAdmin(AnyModelAdmin):
@@ -77,6 +82,27 @@ class JobAttemptAdmin(ReadOnlyAdmin):
         except Exception:
             return queryset.none(), False
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the attempts of the jobs that the user sees; of many, the newest ``WINDOW_ATTEMPTS``."""
+        rows = super().get_queryset(request)
+        scope = scope_of(request.user)
+        if scope.products is None:
+            return rows
+        seen = Q()
+        for model in _job_models():
+            jobs = scope.narrow(model._base_manager.using(rows.db).filter(pk=OuterRef("job_id")))
+            seen |= Q(Exists(jobs), job_model=model_label(model))
+        # Whose product a job is has no index here: without a bound, a quiet product would read them all.
+        newest = rows.order_by("-id").values("id")[WINDOW_ATTEMPTS : WINDOW_ATTEMPTS + 1]
+        return rows.filter(seen, id__gt=Coalesce(Subquery(newest), 0))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return an attempt as it may be shown: redacted, as that of its job."""
+        attempt = super().get_object(request, object_id, from_field)
+        if attempt is not None and is_redacting():
+            redact_attempts(_job_of(attempt), [attempt])
+        return attempt
+
     @admin.display(description="job")
     def job_shown(self, attempt: JobAttempt) -> SafeString:
         """Return the job's id, a link where its model is in this admin."""
@@ -109,6 +135,17 @@ class JobAttemptAdmin(ReadOnlyAdmin):
     @admin.display(description="traceback")
     def traceback_shown(self, attempt: JobAttempt) -> SafeString:
         return text_block(attempt.traceback)
+
+
+def _job_models() -> list[type[AbstractJob]]:
+    return [model for model in apps.get_models() if issubclass(model, AbstractJob)]
+
+
+def _job_of(attempt: JobAttempt) -> AbstractJob | None:
+    for model in _job_models():
+        if model_label(model) == attempt.job_model:
+            return model._base_manager.using(attempt._state.db).filter(pk=attempt.job_id).first()
+    return None
 
 
 class WorkerProcessAdmin(ReadOnlyAdmin):

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 StaffLogin = Callable[..., Client]
+LIST = "/admin/pleme_redis_django/job/"
 
 
 @pytest.fixture
@@ -26,3 +27,17 @@ def staff(db: None) -> StaffLogin:
         return client
 
     return login
+
+
+def listed_ids(client: Client, query: str = "", address: str = LIST) -> set[str]:
+    """Return the ids of the jobs that a list shows."""
+    response = client.get(address + query)
+    assert response.status_code == 200, response
+    return {str(job.pk) for job in response.context["cl"].result_list}
+
+
+def found_by(client: Client, text: str) -> set[str]:
+    """Return the ids of the jobs that a search finds."""
+    response = client.get(LIST, {"q": text})
+    assert not list(response.context["messages"])
+    return {str(job.pk) for job in response.context["cl"].result_list}
