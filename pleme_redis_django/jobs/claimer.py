@@ -26,6 +26,8 @@ HOARDED_AFTER_SECONDS = 1.0
 PASS_ON_PAUSE_SECONDS = 1.0
 # Due rows that another transaction has locked are asked for again after this.
 DUE_RETRY_SECONDS = 0.2
+# While the store holds ready jobs back, it is asked so often whether it still does.
+HELD_BACK_SCAN_SECONDS = 0.5
 # While the lease is not current nothing may be claimed; this is how soon that is asked again.
 LEASE_CHECK_SECONDS = 0.25
 
@@ -299,6 +301,8 @@ class Claimer:
         self._duties.set_room(any(feed.has_free_slot() for feed in self._feeds))
         if self._burst and self._is_done():
             self.dry.set()
+        if self._store.holds_back():
+            self._next_scan = min(self._next_scan, now + HELD_BACK_SCAN_SECONDS)
         wait_seconds = min(self._next_scan, self._next_due) - now
         if any(feed.lane.waiting() for feed in self._feeds):
             wait_seconds = min(wait_seconds, HOARDED_AFTER_SECONDS)

@@ -172,6 +172,14 @@ class JobStore(Protocol[J_co]):
         for job_id, claim, progress in reports:
             self.update_progress(job_id, progress, claim=claim)
 
+    def holds_back(self) -> bool:
+        """Whether ready jobs are kept from every claim for now, such as those of a paused queue.
+
+        While it is so the store is scanned twice a second, because a lost hint must not keep such
+        jobs waiting when they are let go. It is asked often, and answers from memory.
+        """
+        return False
+
     def look_ahead(self, selection: JobSelection) -> Outlook:
         """Return what is ready and what is due next, changing nothing."""
         return Outlook(ready=self.count_claimable_jobs() > 0)

@@ -20,11 +20,15 @@ from pleme_redis_django.jobs.uniqueness import WAITING_PREFIX, waits_only
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
 from pleme_redis_django.orm_store.lookups import any_of
+from pleme_redis_django.orm_store.open_queues import first_ready
+from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses, is_closed, none_but
 
 M = TypeVar("M", bound=AbstractJob)
 
 # Jobs that nobody takes gather at the head of the queue, so that a look at its head finds them.
 UNSERVED_SAMPLE = 1_000
+# How often a claim beside paused queues looks for other jobs when those it saw were taken by others.
+MERGE_ROUNDS = 3
 
 # What the engine and a handler read of a claimed row; the rest is loaded when it is asked for.
 _CLAIMED_FIELDS = frozenset(
@@ -46,23 +50,63 @@ _CLAIMED_FIELDS = frozenset(
 )
 
 
-def claim_jobs(model: type[M], using: str, worker_id: str, limit: int, selection: JobSelection) -> list[M]:
-    """Claim up to ``limit`` ready rows; return them in claim order. One round trip on PostgreSQL."""
+def claim_jobs(
+    model: type[M], using: str, worker_id: str, limit: int, selection: JobSelection, pauses: Pauses
+) -> list[M]:
+    """Claim up to ``limit`` ready rows; return them in claim order. One round trip on PostgreSQL.
+
+    Nothing when there is a pause that ``pauses`` does not have. Beside paused queues it is one round
+    trip more, and one for each queue that has some of the first jobs.
+    """
+    if is_closed(selection, pauses):
+        return []
+    if _is_merged(using, selection, pauses):
+        jobs = _claim_by_queue(model, using, worker_id, limit, selection, pauses)
+    else:
+        jobs = _claim(model, using, worker_id, limit, selection, pauses)
+    # A join keeps no order, though it mostly comes out in that of the subquery.
+    jobs.sort(key=_suspect_order if selection.suspects else _claim_order)
+    worker = UUID(worker_id)
+    for job in jobs:
+        _mark_taken(job, worker)
+    return jobs
+
+
+def _claim(
+    model: type[M], using: str, worker_id: str, limit: int, selection: JobSelection, pauses: Pauses
+) -> list[M]:
     if connections[using].vendor == "postgresql":
         # One statement is atomic by itself; inside the caller's transaction, a failure is the caller's,
         # and how it commits is too.
         commit_mode = None if connections[using].in_atomic_block else "off"
         with transaction.mark_for_rollback_on_error(using=using):
-            jobs = _claim_statement(model, using, selection, limit).fetch(commit_mode, worker_id)
-        # A join keeps no order, though it mostly comes out in that of the subquery.
-        jobs.sort(key=_suspect_order if selection.suspects else _claim_order)
-    else:
-        with transaction.atomic(using=using):
-            jobs = list(ready_rows(model, using, selection).only(*claimed_fields(model))[:limit])
-            _take(model, using, worker_id, jobs)
-    worker = UUID(worker_id)
-    for job in jobs:
-        _mark_taken(job, worker)
+            return _claim_statement(model, using, selection, limit, pauses).fetch(commit_mode, worker_id)
+    with transaction.atomic(using=using):
+        jobs = list(_claimable_rows(model, using, selection, pauses)[:limit])
+        _take(model, using, worker_id, jobs)
+    return jobs
+
+
+def _is_merged(using: str, selection: JobSelection, pauses: Pauses) -> bool:
+    """Whether the first jobs are looked for queue by queue, past a backlog that is paused."""
+    several = selection.queue_names is None or len(selection.queue_names) > 1
+    return bool(pauses) and several and not selection.suspects and connections[using].vendor == "postgresql"
+
+
+def _claim_by_queue(
+    model: type[M], using: str, worker_id: str, limit: int, selection: JobSelection, pauses: Pauses
+) -> list[M]:
+    jobs: list[M] = []
+    for _round in range(MERGE_ROUNDS):
+        first = first_ready(model, using, selection, limit - len(jobs), pauses)
+        claimed: list[M] = []
+        for queue_name, share in Counter(first).items():
+            narrowed = dataclasses.replace(selection, queue_names=(queue_name,))
+            claimed += _claim(model, using, worker_id, share, narrowed, pauses)
+        jobs += claimed
+        # Fewer than were seen: other workers have taken them, and there may be more behind.
+        if len(claimed) == len(first):
+            break
     return jobs
 
 
@@ -98,8 +142,10 @@ RETURNING ready.*
 
 
 @functools.lru_cache(maxsize=1024)
-def _claim_statement(model: type[M], using: str, selection: JobSelection, limit: int) -> CompiledQuery[M]:
-    rows = ready_rows(model, using, selection).only(*claimed_fields(model))
+def _claim_statement(
+    model: type[M], using: str, selection: JobSelection, limit: int, pauses: Pauses
+) -> CompiledQuery[M]:
+    rows = _claimable_rows(model, using, selection, pauses)
     # The ORM compiles a query that locks rows only inside a transaction; nothing is sent in this one.
     with transaction.atomic(using=using, savepoint=False):
         ready = compile_query(rows.select_for_update(skip_locked=True)[:limit], using)
@@ -110,8 +156,15 @@ def _claim_statement(model: type[M], using: str, selection: JobSelection, limit:
     return dataclasses.replace(ready, sql=sql)
 
 
+def _claimable_rows(model: type[M], using: str, selection: JobSelection, pauses: Pauses) -> QuerySet[M]:
+    rows = ready_rows(model, using, selection, pauses).only(*claimed_fields(model))
+    return rows.filter(none_but(pauses, model, using))
+
+
 @functools.lru_cache(maxsize=64)
-def ready_rows(model: type[M], using: str, selection: JobSelection) -> QuerySet[M]:
+def ready_rows(
+    model: type[M], using: str, selection: JobSelection, pauses: Pauses = NOTHING_PAUSED
+) -> QuerySet[M]:
     """Return the ready rows of a selection, in claim order: a query to go on from, built once."""
     rows = model._base_manager.using(using).filter(status=JobStatus.QUEUED, deleted_at=None)
     rows = rows.filter(crash_count__gt=0) if selection.suspects else rows.filter(crash_count=0)
@@ -121,6 +174,8 @@ def ready_rows(model: type[M], using: str, selection: JobSelection) -> QuerySet[
         rows = rows.filter(product=selection.product)
     if selection.job_types is not None:
         rows = rows.filter(job_type__in=sorted(selection.job_types))
+    if pauses:
+        rows = rows.filter(pauses.condition(selection.product))
     if selection.suspects:
         return rows.order_by("run_after")
     return rows.order_by(F("priority").desc(), "run_after", "id")
@@ -149,27 +204,30 @@ def pending_rows(model: type[M], using: str) -> QuerySet[M]:
     return model._base_manager.using(using).filter(status=JobStatus.PENDING, deleted_at=None)
 
 
-def look_ahead(model: type[M], using: str, selection: JobSelection) -> Outlook:
-    """Return what is ready and what is due next, in one transaction."""
+def look_ahead(model: type[M], using: str, selection: JobSelection, pauses: Pauses) -> Outlook:
+    """Return what is ready and what is due next."""
     wait = ExpressionWrapper(Min("run_after") - Now(), output_field=DurationField())
-    suspects = JobSelection(
-        queue_names=selection.queue_names,
-        product=selection.product,
-        job_types=selection.job_types,
-        suspects=True,
+    suspects = dataclasses.replace(selection, suspects=True)
+    due_in: timedelta | None = pending_rows(model, using).aggregate(wait=wait)["wait"]
+    return Outlook(
+        ready=_is_ready(model, using, selection, pauses),
+        suspects=ready_rows(model, using, suspects, pauses).exists(),
+        due_in_seconds=None if due_in is None else due_in.total_seconds(),
     )
-    with transaction.atomic(using=using):
-        due_in: timedelta | None = pending_rows(model, using).aggregate(wait=wait)["wait"]
-        return Outlook(
-            ready=ready_rows(model, using, selection).exists(),
-            suspects=ready_rows(model, using, suspects).exists(),
-            due_in_seconds=None if due_in is None else due_in.total_seconds(),
-        )
 
 
-def count_unserved(model: type[M], using: str, known_types: frozenset[str]) -> dict[str, int]:
+def _is_ready(model: type[M], using: str, selection: JobSelection, pauses: Pauses) -> bool:
+    if is_closed(selection, pauses):
+        return False
+    if _is_merged(using, selection, pauses):
+        return bool(first_ready(model, using, selection, 1, pauses))
+    return ready_rows(model, using, selection, pauses).exists()
+
+
+def count_unserved(model: type[M], using: str, known_types: frozenset[str], pauses: Pauses) -> dict[str, int]:
     """Return the ready rows of unknown types by type, among the first ``UNSERVED_SAMPLE`` in claim order."""
-    types = ready_rows(model, using, JobSelection()).values_list("job_type", flat=True)[:UNSERVED_SAMPLE]
+    ready = ready_rows(model, using, JobSelection(), pauses)
+    types = ready.values_list("job_type", flat=True)[:UNSERVED_SAMPLE]
     return dict(Counter(job_type for job_type in types if job_type not in known_types))
 
 

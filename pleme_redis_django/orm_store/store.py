@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic
@@ -28,6 +29,7 @@ from pleme_redis_django.orm_store.claims import (
 )
 from pleme_redis_django.orm_store.connection import reconnecting
 from pleme_redis_django.orm_store.endings import fenced, finish_jobs
+from pleme_redis_django.orm_store.pauses import KnownPauses
 
 ORPHANS_LIMIT = 1000
 # A ready job whose hint is younger than this is not forgotten, only waiting for a slot.
@@ -43,14 +45,21 @@ class OrmJobStore(JobStore[M], Generic[M]):  # type: ignore[type-var]
     def __init__(self, model: type[M], *, using: str = "default") -> None:
         self.model = model
         self.using = using
+        self._pauses = KnownPauses(model, using)
 
     def claim_next_job(self, worker_id: str) -> M | None:
         jobs = self.claim_jobs(worker_id, 1, _EVERYTHING)
         return jobs[0] if jobs else None
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
+        claim = functools.partial(claim_jobs, self.model, self.using, worker_id, limit, selection)
         with reconnecting(self.using):
-            return claim_jobs(self.model, self.using, worker_id, limit, selection)
+            jobs = claim(self._pauses.current())
+            # Nothing: maybe because of a pause that was not known here.
+            return claim(self._pauses.last_read) if not jobs and self._pauses.read_again() else jobs
+
+    def holds_back(self) -> bool:
+        return bool(self._pauses.last_read)
 
     def load_job(self, job_id: UUID) -> M:
         with reconnecting(self.using):
@@ -115,7 +124,7 @@ class OrmJobStore(JobStore[M], Generic[M]):  # type: ignore[type-var]
     def find_orphaned_jobs(self) -> Sequence[QueuedJob]:
         waited = Now() - timedelta(seconds=ORPHANED_AFTER_SECONDS)
         with reconnecting(self.using):
-            rows = ready_rows(self.model, self.using, _EVERYTHING).filter(updated_at__lt=waited)
+            rows = self._ready(_EVERYTHING).filter(updated_at__lt=waited)
             return [_hint(*row) for row in rows.order_by("id").values_list(*_HINT_FIELDS)[:ORPHANS_LIMIT]]
 
     def find_stale_jobs(self, threshold_seconds: float) -> Sequence[M]:
@@ -143,16 +152,16 @@ class OrmJobStore(JobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def count_claimable_jobs(self) -> int:
         with reconnecting(self.using):
-            suspects = ready_rows(self.model, self.using, JobSelection(suspects=True))
-            return ready_rows(self.model, self.using, _EVERYTHING).count() + suspects.count()
+            return self._ready(_EVERYTHING).count() + self._ready(JobSelection(suspects=True)).count()
 
     def look_ahead(self, selection: JobSelection) -> Outlook:
-        with reconnecting(self.using):
-            return look_ahead(self.model, self.using, selection)
+        with reconnecting(self.using), transaction.atomic(using=self.using):
+            self._pauses.read_again()
+            return look_ahead(self.model, self.using, selection, self._pauses.last_read)
 
     def count_unserved(self, known_types: frozenset[str]) -> Mapping[str, int]:
         with reconnecting(self.using):
-            return count_unserved(self.model, self.using, known_types)
+            return count_unserved(self.model, self.using, known_types, self._pauses.last_read)
 
     def promote_due_jobs(self, limit: int) -> int:
         with reconnecting(self.using):
@@ -163,6 +172,10 @@ class OrmJobStore(JobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def _rows(self) -> QuerySet[M]:
         return self.model._base_manager.using(self.using)
+
+    def _ready(self, selection: JobSelection) -> QuerySet[M]:
+        self._pauses.read_again()
+        return ready_rows(self.model, self.using, selection, self._pauses.last_read)
 
     def _running(self) -> QuerySet[M]:
         fields = ("status", "worker_id", "started_at", *claimed_fields(self.model))

@@ -138,10 +138,12 @@ def test_a_claim_that_finds_nothing_changes_nothing(store: OrmJobStore[Job]) -> 
 
 
 def _claim_statements(store: OrmJobStore[Job], *, found: bool) -> int:
+    # A claim that comes back empty asks whether it is because of a pause.
+    asked = 0 if found else 1
     if connections[store.using].vendor == "postgresql":
-        return 1
+        return 1 + asked
     # A savepoint and its release stand for BEGIN and COMMIT inside a test's transaction.
-    return 4 if found else 3
+    return asked + (4 if found else 3)
 
 
 @pytest.mark.parametrize("count", [1, 10, 60])
@@ -152,6 +154,6 @@ def test_completions_cost_one_statement_on_postgresql(count: int) -> None:
 
 
 def test_an_idle_scan_is_a_handful_of_statements(store: OrmJobStore[Job]) -> None:
-    assert statements(store.using, lambda: store.look_ahead(JobSelection())) <= 5
+    assert statements(store.using, lambda: store.look_ahead(JobSelection())) <= 6
     assert statements(store.using, lambda: store.promote_due_jobs(100)) <= 3
     assert statements(store.using, lambda: store.held_jobs(str(uuid4()))) == 1

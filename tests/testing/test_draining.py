@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from pleme_redis_django import JobStatus, signals
 from pleme_redis_django.models import Job, JobAttempt
+from pleme_redis_django.operations import pause_queue
 from pleme_redis_django.testing import adrain_jobs, drain_jobs
 from pleme_redis_django.testing import draining as draining_module
 from tests.testing import jobs
@@ -31,6 +32,13 @@ class InATestCase(TestCase):
         assert (job.status, job.attempt) == (JobStatus.COMPLETED, 1)
         assert job.results == Group.objects.get(name="editors").pk
         assert [done.pk for done in summary.completed] == [job.pk]
+
+    def test_a_paused_queue_is_left_alone(self) -> None:
+        pause_queue("email")
+        jobs.make_group.using(queue_name="email").enqueue(name="waits")
+        jobs.make_group.enqueue(name="editors")
+        assert len(drain_jobs()) == 1
+        assert not Group.objects.filter(name="waits").exists()
 
     def test_async_handlers_run_inside_it_too(self) -> None:
         jobs.amake_group.enqueue(name="editors")

@@ -1,0 +1,76 @@
+"""Open queues: the first ready jobs beside paused ones, however many of those there are. PostgreSQL only.
+
+The index in claim order holds the backlog of a paused queue too: with 300,000 of its jobs first, a
+claim that filters them out takes 110 ms. So the heads of the open queues are merged, each from the
+index of queues, which takes 1 ms; the rows are then locked queue by queue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+
+from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.models import AbstractJob, QueuePause, model_label
+from pleme_redis_django.orm_store.pauses import Pauses
+
+_READY = "status = 'QUEUED' AND deleted_at IS NULL AND crash_count = 0"
+
+# Each step jumps to the next name in the index of queues (a "loose index scan"; PostgreSQL has none).
+_EVERY_QUEUE = """
+  (SELECT queue_name FROM {table} WHERE {ready} ORDER BY queue_name LIMIT 1)
+  UNION ALL
+  SELECT (SELECT next.queue_name FROM {table} AS next
+          WHERE {ready} AND next.queue_name > names.queue_name ORDER BY next.queue_name LIMIT 1)
+  FROM names WHERE names.queue_name IS NOT NULL
+"""
+_THESE_QUEUES = "SELECT unnest(%(queue_names)s::text[])"
+
+# No row is locked here: a lock on the first rows of each queue would hide them from other workers.
+_FIRST_READY = """
+WITH RECURSIVE names (queue_name) AS ({names})
+SELECT head.queue_name
+FROM names CROSS JOIN LATERAL (
+  SELECT id, queue_name, priority, run_after FROM {table} AS job
+  WHERE job.queue_name = names.queue_name AND {ready} {conditions}
+  ORDER BY priority DESC, run_after, id LIMIT %(limit)s
+) AS head
+WHERE names.queue_name <> ALL(%(closed)s::text[])
+ORDER BY head.priority DESC, head.run_after, head.id LIMIT %(limit)s
+"""
+_NOT_PAUSED_FOR_ITS_PRODUCT = """
+  AND NOT EXISTS (SELECT 1 FROM {pauses} AS pause WHERE pause.job_model = %(job_model)s
+                  AND pause.product = job.product AND pause.queue_name = job.queue_name)
+"""
+
+
+def first_ready(
+    model: type[AbstractJob], using: str, selection: JobSelection, limit: int, pauses: Pauses
+) -> list[str]:
+    """Return the queue name of each of the first ready jobs, paused ones left out; one query."""
+    connection = connections[using]
+    quote = connection.ops.quote_name
+    conditions = ""
+    if selection.product is not None:
+        conditions += " AND job.product = %(product)s"
+    elif pauses.of_products:
+        conditions += _NOT_PAUSED_FOR_ITS_PRODUCT.format(pauses=quote(QueuePause._meta.db_table))
+    if selection.job_types is not None:
+        conditions += " AND job.job_type = ANY(%(job_types)s::text[])"
+    names = _EVERY_QUEUE if selection.queue_names is None else _THESE_QUEUES
+    table = quote(model._meta.db_table)
+    sql = _FIRST_READY.format(
+        names=names.format(table=table, ready=_READY), table=table, ready=_READY, conditions=conditions
+    )
+    parameters: dict[str, Any] = {
+        "queue_names": list(selection.queue_names or ()),
+        "closed": sorted(pauses.closed_queues(selection.product)),
+        "product": selection.product,
+        "job_types": sorted(selection.job_types or ()),
+        "job_model": model_label(model),
+        "limit": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [queue_name for (queue_name,) in cursor.fetchall()]
