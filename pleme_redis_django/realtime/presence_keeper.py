@@ -11,7 +11,7 @@ import itertools
 import random
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import PresenceRefused
@@ -19,18 +19,20 @@ from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.channel_names import PRODUCT_PRESENCE
 from pleme_redis_django.redis_state.connections import async_redis_client
 from pleme_redis_django.redis_state.outages import outages_as_unavailable
-from pleme_redis_django.redis_state.presence import KEY_TTL_MS, SWEEP_BATCH, PresenceManager
+from pleme_redis_django.redis_state.presence import KEY_TTL_MS, PresenceManager
 from pleme_redis_django.redis_state.presence_changes import PresenceResult
+from pleme_redis_django.redis_state.presence_sweep import (
+    PRODUCTS_SECONDS,
+    SWEEP_SECONDS,
+    alist_products,
+    asweep_product,
+)
 from pleme_redis_django.redis_state.scripts import Argument, script
 
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.connection import Connection
     from pleme_redis_django.realtime.hub import Hub
 
-SWEEP_SECONDS = 1.0
-# How often a process looks for products in which it has no connection itself.
-PRODUCTS_SECONDS = 30.0
-FORGET_PRODUCT_SECONDS = 24 * 3600
 # A script holds Redis up for about 2 ms per thousand pairs.
 PAIRS_PER_CALL = 5000
 
@@ -167,7 +169,7 @@ class PresenceKeeper:
             await self._list_products()
             own = {each.product for each in self._hub.connections.values()}
             for product in own | self._other_products:
-                await sweep_product(product)
+                await asweep_product(product)
         finally:
             self._is_sweeping = False
 
@@ -175,24 +177,4 @@ class PresenceKeeper:
         now = asyncio.get_running_loop().time()
         if now - self._listed_at > PRODUCTS_SECONDS:
             self._listed_at = now
-            client = async_redis_client()
-            with outages_as_unavailable():
-                await client.zremrangebyscore(
-                    keyspace.presence_products(), "-inf", time.time() - FORGET_PRODUCT_SECONDS
-                )
-                names: list[Any] = await client.zrange(keyspace.presence_products(), 0, -1)
-            self._other_products = {name.decode() for name in names}
-
-
-async def sweep_product(product: str) -> int:
-    """Remove whoever expired in a product and its rooms; return how many users became visible as gone."""
-    scopes = await script("presence_due").arun(async_redis_client(), [keyspace.presence_due(product)])
-    left = 0
-    for scope in scopes:
-        manager = PresenceManager(product, scope.decode() or None)
-        while True:
-            result = await manager.asweep()
-            left += sum(change.kind == "offline" for change in result.changes)
-            if len(result.changes) < SWEEP_BATCH:
-                break
-    return left
+            self._other_products = set(await alist_products())

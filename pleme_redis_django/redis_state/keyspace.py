@@ -116,8 +116,13 @@ def presence_due(product: str) -> str:
 
 
 def presence_products() -> str:
-    """ZSET product -> last join or heartbeat (ms): which products a sweeper looks at."""
+    """ZSET product -> last join or heartbeat (seconds): which products a sweeper looks at."""
     return f"{PREFIX}:presence:products"
+
+
+def presence_turn() -> str:
+    """STRING id of the worker that sweeps presence; TTL 5 s."""
+    return f"{PREFIX}:presence:turn"
 
 
 # Locks. One hash tag for each lock: all keys of one script call share a slot, and the locks of one

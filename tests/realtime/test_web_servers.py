@@ -3,7 +3,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +14,15 @@ import websockets
 from channels_redis.core import RedisChannelLayer
 
 from pleme_redis_django.realtime.channel_layer import channel_layer_entry
+from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.connections import redis_client
+from pleme_redis_django.redis_state.presence import PresenceManager
 from pleme_redis_django.redis_state.pubsub import PubSubManager
 from pleme_redis_django.testing.servers.redis_server import RedisServer
 from tests.processes import process_environment
 from tests.realtime.web_servers import WebServer, client_of, cookie_of, raw_socket, web_server
+from tests.waiting import await_until
+from tests.worker_processes import WorkerProcesses
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.process]
 
@@ -144,6 +152,46 @@ async def test_killed_process_leaves_once(process_environment: dict[str, str], u
             assert not [push for push in watcher.pushes if push.get("pres", {}).get("leave")]
             for context in sockets:
                 await context.__aexit__(None, None, None)
+
+
+async def test_workers_announce_who_left_with_the_last_web_process(
+    process_environment: dict[str, str], tmp_path: Path
+) -> None:
+    settings_module = {"DJANGO_SETTINGS_MODULE": "tests.realtime.server_settings"}
+    workers = WorkerProcesses(("--processes", "2"), process_environment | settings_module, tmp_path / "log")
+    users = {f"user{n}" for n in range(5)}
+    try:
+        with web_server("uvicorn", process_environment, TEST_PRESENCE_TTL_SECONDS="3") as only:
+            async with AsyncExitStack() as stack:
+                for user in sorted(users):
+                    opened = await stack.enter_async_context(raw_socket(only, await cookie_of(user)))
+                    await opened.send('{"id":1,"connect":{}}\n{"id":2,"pres":{"ch":"room:1"}}')
+                    await opened.recv()
+                await await_until(lambda: PresenceManager("acme", "room:1").count_online() == 5)
+                with redis_client().pubsub(ignore_subscribe_messages=True) as heard:
+                    heard.subscribe(*(keyspace.channel_bus("acme", head) for head in ("@online", "room")))
+                    only.kill()
+                    left = await asyncio.to_thread(_leaves, heard, 10)
+                    # Whatever was announced twice would stand on the bus before this.
+                    assert not PresenceManager("acme").sweep()
+                    assert not PresenceManager("acme", "room:1").sweep()
+                    assert not await asyncio.to_thread(_leaves, heard, 1, 0.2)
+        assert {channel: len(users) for channel, users in left.items()} == {"@online": 5, "room:1": 5}
+        assert len(set(left["@online"])) == 5
+        assert PresenceManager("acme").count_online() == 0
+    finally:
+        workers.end()
+
+
+def _leaves(heard: Any, count: int, seconds: float = 20.0) -> dict[str, list[str]]:
+    """Return who left which room, once so many leaves were announced, or when the time is over."""
+    left: dict[str, list[str]] = defaultdict(list)
+    deadline = time.monotonic() + seconds
+    while sum(map(len, left.values())) < count and time.monotonic() < deadline:
+        if message := heard.get_message(timeout=0.1):
+            pushed = json.loads(message["data"].partition(b"\n")[2])["pres"]
+            left[pushed["ch"]] += pushed["leave"]
+    return left
 
 
 async def test_redis_killed_and_restarted_is_never_silent(settings: Any) -> None:

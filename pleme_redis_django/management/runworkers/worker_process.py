@@ -10,6 +10,7 @@ import threading
 import time
 from types import FrameType
 
+from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.events import Event, EventSink, JobEnded, WorkerStopped
 from pleme_redis_django.management.runworkers.database import bound_database_waits
 from pleme_redis_django.management.runworkers.options import (
@@ -18,6 +19,7 @@ from pleme_redis_django.management.runworkers.options import (
     EXIT_OK,
     RunOptions,
 )
+from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch
 from pleme_redis_django.wiring import PoolParts, build_pool
 
 # Threads that run handlers and the thread that claims take turns more often than Python's 5 ms,
@@ -49,6 +51,8 @@ class WorkerProcessRun:
             release=options.release,
         )
         self._store = parts.store
+        has_presence = get_settings().url is not None and not options.burst
+        self._presence = PresenceWatch(worker_id) if has_presence else None
         self._burst = options.burst
         self._replaces = replaces
         self._stop_requested = threading.Event()
@@ -63,10 +67,14 @@ class WorkerProcessRun:
         if self._burst:
             self._reporter.report(total=self._store.count_claimable_jobs())
         self._pool.launch()
+        if self._presence is not None:
+            self._presence.start()
         if self._replaces:
             self._pool.rescue_jobs_of(self._replaces)
         while not self._stop_requested.is_set() and not self._pool.has_run_dry():
             self._stop_requested.wait(0.05 if self._burst else None)
+        if self._presence is not None:
+            self._presence.stop()
         self._pool.stop()
         self._reporter.report()
         return EXIT_HANDED_BACK if self._reporter.handed_back_running else EXIT_OK

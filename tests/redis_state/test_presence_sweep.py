@@ -1,0 +1,100 @@
+"""Sweeping: whose turn it is, what is swept, and that nobody leaves twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.connections import redis_client
+from pleme_redis_django.redis_state.presence import PresenceManager
+from pleme_redis_django.redis_state.presence_sweep import (
+    SWEEP_SECONDS,
+    TURN_SECONDS,
+    PresenceSweeper,
+    alist_products,
+    asweep_product,
+    list_products,
+    sweep_product,
+)
+from pleme_redis_django.signals import user_offline
+
+
+def expire(product: str, room: str = "") -> None:
+    """Let the time of everyone in a scope be over."""
+    keys = keyspace.presence_keys(product, room)
+    for key in (keys.connections, keys.expiries):
+        members: Any = redis_client().zrange(key, 0, -1)
+        redis_client().zadd(key, dict.fromkeys(members, 1))
+    redis_client().zadd(keyspace.presence_due(product), {room: 1})
+
+
+@pytest.fixture
+def left() -> Any:
+    seen: list[tuple[str, str]] = []
+
+    def note(sender: Any, product: str, user_id: str, **_more: Any) -> None:
+        seen.append((product, user_id))
+
+    user_offline.connect(note)
+    yield seen
+    user_offline.disconnect(note)
+
+
+def come_and_expire(product: str) -> None:
+    PresenceManager(product).set_online(1, "c1")
+    PresenceManager(product, "room:1").set_online(1, "c1")
+    redis_client().zadd(keyspace.presence_products(), {product: 2e9})
+    expire(product)
+    expire(product, "room:1")
+
+
+def test_one_worker_sweeps_every_product(left: list[Any]) -> None:
+    for product in ("acme", "other"):
+        come_and_expire(product)
+    first, second = PresenceSweeper("first"), PresenceSweeper("second")
+    assert first.step() < 2 * SWEEP_SECONDS
+    assert sorted(left) == [("acme", "1"), ("other", "1")]
+    assert second.step() > SWEEP_SECONDS
+    come_and_expire("acme")
+    second.step()
+    assert len(left) == 2
+    first.step()
+    assert len(left) == 3
+    assert not PresenceManager("acme", "room:1").sweep()
+
+
+def test_a_turn_ends_with_its_silent_holder(left: list[Any]) -> None:
+    PresenceSweeper("dead").step()
+    assert 0 < redis_client().pttl(keyspace.presence_turn()) <= TURN_SECONDS * 1000
+    come_and_expire("acme")
+    redis_client().delete(keyspace.presence_turn())  # what expiry does
+    PresenceSweeper("next").step()
+    assert left == [("acme", "1")]
+
+
+def test_an_idle_sweep_is_one_call_for_the_turn_and_one_a_product() -> None:
+    for product in ("acme", "other"):
+        PresenceManager(product).set_online(1, "c1")
+        redis_client().zadd(keyspace.presence_products(), {product: 2e9})
+    sweeper = PresenceSweeper("only")
+    sweeper.step()
+    redis_client().config_resetstat()
+    sweeper.step()
+    assert redis_client().info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+
+
+async def test_twins_agree(left: list[Any]) -> None:
+    come_and_expire("acme")
+    assert list_products() == await alist_products() == ["acme"]
+    assert await asweep_product("acme") == 2
+    come_and_expire("acme")
+    assert sweep_product("acme") == 2
+    assert left == [("acme", "1")] * 2
+
+
+def test_a_product_without_presence_for_a_day_is_forgotten() -> None:
+    redis_client().zadd(keyspace.presence_products(), {"old": 1, "acme": 2e9})
+    assert list_products() == ["acme"]
+    assert redis_client().zcard(keyspace.presence_products()) == 1
