@@ -28,6 +28,10 @@ from pleme_redis_django.exceptions import RedisNotConfigured
 # locks, may need more.
 MAX_CONNECTIONS = 1000
 
+SHORTEST_BLOCK_SECONDS = 0.01
+"""The least that a blocking pop may ask for. 0 means for ever, and Redis 6.2 makes 0 of a millisecond:
+it multiplies 0.001 by 1000 as a long double, and cuts off the fraction."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:

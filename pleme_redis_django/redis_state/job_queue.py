@@ -19,7 +19,13 @@ import redis
 
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
 from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, QueuedJob
-from pleme_redis_django.redis_state.connections import COMMANDS, HINTS, POPS, redis_client
+from pleme_redis_django.redis_state.connections import (
+    COMMANDS,
+    HINTS,
+    POPS,
+    SHORTEST_BLOCK_SECONDS,
+    redis_client,
+)
 from pleme_redis_django.redis_state.hint_breaker import hint_breaker
 from pleme_redis_django.redis_state.keyspace import (
     hint_counters,
@@ -144,7 +150,9 @@ class JobQueue:
         return [*(hint_list(self.queue_key, name) for name in names), self._wake_key]
 
     def _pop(self, timeout_seconds: float) -> bytes | None:
-        found: Any = redis_client(POPS).brpop(self._known_keys, timeout=timeout_seconds)
+        found: Any = redis_client(POPS).brpop(
+            self._known_keys, timeout=max(timeout_seconds, SHORTEST_BLOCK_SECONDS)
+        )
         if found is None:
             return None
         self._popped[_queue_name(found[0].decode())] += 1

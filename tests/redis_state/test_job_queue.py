@@ -49,6 +49,11 @@ def test_first_in_first_out() -> None:
     assert [queue.dequeue(0) for _ in range(4)] == [*hints, None]
 
 
+@pytest.mark.parametrize("seconds", [1e-9, 0.0009, 0.001])
+def test_a_wait_of_a_moment_ends(seconds: float) -> None:
+    assert JobQueue("email").dequeue(seconds) is None
+
+
 def test_many_at_once_keep_their_order() -> None:
     queue, hints = JobQueue("email"), [hint() for _ in range(2_500)]
     assert queue.push("email", hints) is True

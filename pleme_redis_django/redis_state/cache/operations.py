@@ -23,6 +23,7 @@ from pleme_redis_django.redis_state.cache import envelope
 from pleme_redis_django.redis_state.cache.building import EntryKeys, Opening, Todo
 from pleme_redis_django.redis_state.cache.counters import Counts
 from pleme_redis_django.redis_state.cache.limits import Recipe, Uncached, packed, validate_key
+from pleme_redis_django.redis_state.connections import SHORTEST_BLOCK_SECONDS
 
 T = TypeVar("T")
 Steps = Generator[tuple[Any, ...], Any, T]
@@ -167,7 +168,7 @@ class Operations:
             left = give_up_at - time.monotonic()
             if left <= 0:
                 return _plain((yield ("build", builder)))
-            seconds = max(min(opening.wait_seconds, left, WAIT_SLICE_SECONDS), 0.001)
+            seconds = max(min(opening.wait_seconds, left, WAIT_SLICE_SECONDS), SHORTEST_BLOCK_SECONDS)
             with contextlib.suppress(RedisUnavailable):
                 yield ("wait_for_build", keys, seconds)
 

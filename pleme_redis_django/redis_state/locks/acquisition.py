@@ -18,7 +18,12 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from pleme_redis_django.exceptions import LockBusy, RedisUnavailable
 from pleme_redis_django.redis_state.cancellation import CancellationWatch, blocking, to_its_end
-from pleme_redis_django.redis_state.connections import WAITS, async_redis_client, redis_client
+from pleme_redis_django.redis_state.connections import (
+    SHORTEST_BLOCK_SECONDS,
+    WAITS,
+    async_redis_client,
+    redis_client,
+)
 from pleme_redis_django.redis_state.locks.claims import Busy, Claim
 from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.guard import Guard
@@ -31,8 +36,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 WAIT_SLICE_SECONDS = 2.0
-# BLPOP takes 0 for "for ever"; its resolution is a millisecond.
-SHORTEST_BLOCK_SECONDS = 0.001
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
