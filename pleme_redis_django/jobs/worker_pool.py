@@ -61,7 +61,8 @@ class WorkerPool(Generic[J_co]):
         self._holdings = Holdings()
         self._burst = burst
         self._draining = False
-        self._grace_over = threading.Event()
+        # No Event: end_grace() runs in signal handlers, which interrupt each other, and set() takes a lock.
+        self._is_grace_over = False
         self._stopped = threading.Event()
         self._stop_lock = threading.Lock()
         self._job_queue = job_queue
@@ -146,8 +147,8 @@ class WorkerPool(Generic[J_co]):
         self.maintenance.note_death(worker_id)
 
     def end_grace(self) -> None:
-        """Hand back at once what still runs, when the pool is draining."""
-        self._grace_over.set()
+        """Hand back at once what still runs, when the pool is draining. Safe in a signal handler."""
+        self._is_grace_over = True
 
     def _drain(self, grace_seconds: float) -> int:
         self._draining = True
@@ -177,7 +178,7 @@ class WorkerPool(Generic[J_co]):
 
     def _wait_for_running(self, grace_seconds: float) -> None:
         deadline = time.monotonic() + grace_seconds
-        while not self._grace_over.is_set() and time.monotonic() < deadline:
+        while not self._is_grace_over and time.monotonic() < deadline:
             if self._holdings.wait_until_empty(min(0.1, grace_seconds)):
                 return
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import queue
 import signal
 import sys
 import threading
@@ -26,6 +28,7 @@ from pleme_redis_django.wiring import PoolParts, build_pool
 # so that a claim does not wait while a handler computes.
 SWITCH_INTERVAL_SECONDS = 0.002
 REPORT_INTERVAL_SECONDS = 0.1
+BURST_LOOK_SECONDS = 0.05
 
 
 class WorkerProcessRun:
@@ -55,7 +58,9 @@ class WorkerProcessRun:
         self._presence = PresenceWatch(worker_id) if has_presence else None
         self._burst = options.burst
         self._replaces = replaces
-        self._stop_requested = threading.Event()
+        self._is_stop_requested = False
+        # A handler may interrupt another one, and the wait itself: put() is reentrant, Event.set() is not.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._sigterm_seen = False
 
     def run(self) -> int:
@@ -71,8 +76,9 @@ class WorkerProcessRun:
             self._presence.start()
         if self._replaces:
             self._pool.rescue_jobs_of(self._replaces)
-        while not self._stop_requested.is_set() and not self._pool.has_run_dry():
-            self._stop_requested.wait(0.05 if self._burst else None)
+        while not self._is_stop_requested and not self._pool.has_run_dry():
+            with contextlib.suppress(queue.Empty):
+                self._wake.get(timeout=BURST_LOOK_SECONDS if self._burst else None)
         if self._presence is not None:
             self._presence.stop()
         self._pool.stop()
@@ -91,13 +97,17 @@ class WorkerProcessRun:
         if number == END_GRACE_SIGNAL or self._sigterm_seen:
             self._pool.end_grace()
         self._sigterm_seen = self._sigterm_seen or number == signal.SIGTERM
-        self._stop_requested.set()
+        self._request_stop()
 
     def _watch_lifeline(self) -> None:
         """Drain when standard input ends: the supervisor is gone, however it went."""
         while os.read(0, 1024):
             pass
-        self._stop_requested.set()
+        self._request_stop()
+
+    def _request_stop(self) -> None:
+        self._is_stop_requested = True
+        self._wake.put(None)
 
 
 class Reporter:

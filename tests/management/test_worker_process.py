@@ -1,0 +1,46 @@
+"""A worker process: what its signal handlers may do."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from pleme_redis_django.management.runworkers.options import END_GRACE_SIGNAL, RunOptions
+from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun
+from pleme_redis_django.wiring import pool_parts
+
+OPTIONS = RunOptions(
+    pools=(), processes=1, overrides={}, burst=False, reload=False, log_format="text", release=""
+)
+
+
+def test_a_signal_may_interrupt_the_handler_of_another_anywhere() -> None:
+    """SIGTERM to the whole group, and the supervisor's own signal with it: on a busy machine they come at once."""
+    run = WorkerProcessRun(
+        pool_parts("default", {"async_count": 0}), OPTIONS, worker_id="w", replaces=None, report_fd=None
+    )
+    nested = 0
+
+    def interrupt(frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal nested
+        if event == "line":
+            nested += 1
+            sys.settrace(None)
+            run._on_signal(END_GRACE_SIGNAL, None)
+            sys.settrace(interrupt)
+        return interrupt
+
+    def handle_two_signals() -> None:
+        sys.settrace(interrupt)
+        run._on_signal(signal.SIGTERM, None)
+        run._on_signal(signal.SIGTERM, None)
+        sys.settrace(None)
+
+    thread = threading.Thread(target=handle_two_signals, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive(), "a handler waits for a lock that the handler below it holds"
+    assert nested > 5
