@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic
@@ -18,18 +19,13 @@ from pleme_redis_django.jobs.job import JobClaim, JobStatus, QueuedJob
 from pleme_redis_django.jobs.json_text import to_json
 from pleme_redis_django.jobs.store import HeldJob, JobSelection, JobStore, Outlook
 from pleme_redis_django.models import model_label
-from pleme_redis_django.orm_store.claims import (
-    M,
-    claim_jobs,
-    claimed_fields,
-    count_unserved,
-    look_ahead,
-    promote_due_jobs,
-    ready_rows,
-)
+from pleme_redis_django.orm_store.claim_position import ClaimPosition
+from pleme_redis_django.orm_store.claims import claim_jobs
 from pleme_redis_django.orm_store.connection import reconnecting
 from pleme_redis_django.orm_store.endings import fenced, finish_jobs
+from pleme_redis_django.orm_store.outlook import count_unserved, look_ahead, promote_due_jobs
 from pleme_redis_django.orm_store.pauses import KnownPauses
+from pleme_redis_django.orm_store.ready_rows import M, claimed_fields, ready_rows
 
 ORPHANS_LIMIT = 1000
 # A ready job whose hint is younger than this is not forgotten, only waiting for a slot.
@@ -46,17 +42,26 @@ class OrmJobStore(JobStore[M], Generic[M]):  # type: ignore[type-var]
         self.model = model
         self.using = using
         self._pauses = KnownPauses(model, using)
+        self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(ClaimPosition)
 
     def claim_next_job(self, worker_id: str) -> M | None:
         jobs = self.claim_jobs(worker_id, 1, _EVERYTHING)
         return jobs[0] if jobs else None
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
-        claim = functools.partial(claim_jobs, self.model, self.using, worker_id, limit, selection)
+        claim = functools.partial(
+            claim_jobs,
+            self.model,
+            self.using,
+            worker_id,
+            limit,
+            selection,
+            position=self._positions[selection],
+        )
         with reconnecting(self.using):
-            jobs = claim(self._pauses.current())
+            jobs = claim(pauses=self._pauses.current())
             # Nothing: maybe because of a pause that was not known here.
-            return claim(self._pauses.last_read) if not jobs and self._pauses.read_again() else jobs
+            return claim(pauses=self._pauses.last_read) if not jobs and self._pauses.read_again() else jobs
 
     def holds_back(self) -> bool:
         return bool(self._pauses.last_read)

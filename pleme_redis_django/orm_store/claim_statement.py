@@ -1,0 +1,67 @@
+"""The one statement that claims on PostgreSQL: the ORM's SELECT ... FOR UPDATE inside an UPDATE."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+from django.db import connections, transaction
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
+
+from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.uniqueness import WAITING_PREFIX
+from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
+from pleme_redis_django.orm_store.pauses import Pauses
+from pleme_redis_django.orm_store.ready_rows import M, claimable_rows
+
+# The ORM writes the SELECT ... FOR UPDATE SKIP LOCKED, and has no UPDATE ... FROM. As one statement
+# they are one round trip where BEGIN, SELECT, UPDATE and COMMIT are four. MATERIALIZED: a subquery
+# that the planner may run more than once would lock more rows than its LIMIT.
+# "while_waiting" slots end where the attempt begins, and are not restored by a retry or a rescue:
+# a restored slot would collide with the job that has taken it meanwhile.
+# A claim is not waited for on disk (https://www.postgresql.org/docs/current/wal-async-commit.html): a
+# crash of the database server may make the row ready again, and the ending of the attempt that it
+# forgot is refused. Said for this statement's own transaction alone, since a session may be PgBouncer's.
+_CLAIM_SQL = """
+WITH ready AS MATERIALIZED ({ready}),
+     commit_mode AS MATERIALIZED (
+         SELECT set_config('synchronous_commit', COALESCE(%s, current_setting('synchronous_commit')), true)
+     )
+UPDATE {table} AS job
+SET status = 'RUNNING', worker_id = %s, attempt = job.attempt + 1, claimed_at = statement_timestamp(),
+    started_at = NULL, updated_at = statement_timestamp(),
+    unique_slot = CASE WHEN job.unique_slot LIKE '{waiting}%%' THEN NULL ELSE job.unique_slot END
+FROM ready, commit_mode
+WHERE job.id = ready.id
+RETURNING ready.*
+"""
+
+# The ORM compares no rows. Only so does the index find the place itself: those before it are not read.
+_BEHIND_SQL = "priority = %s AND (run_after, id) > (%s, %s)"
+_PLACE = (None, None, None)
+
+
+@functools.lru_cache(maxsize=1024)
+def claim_statement(
+    model: type[M], using: str, selection: JobSelection, limit: int, pauses: Pauses, *, behind: bool
+) -> CompiledQuery[M]:
+    """Return the statement, compiled once; its parameters are those of ``fetch``.
+
+    They are, when ``behind``, the priority, due time and id of the place to start behind; then the
+    ``synchronous_commit`` of the transaction (None: as it is) and the worker's id.
+    """
+    rows = claimable_rows(model, using, selection, pauses)
+    if behind:
+        place = RawSQL(_BEHIND_SQL, _PLACE, output_field=BooleanField())  # noqa: S611 - a constant
+        rows = rows.filter(place)
+    # The ORM compiles a query that locks rows only inside a transaction; nothing is sent in this one.
+    with transaction.atomic(using=using, savepoint=False):
+        ready = compile_query(rows.select_for_update(skip_locked=True)[:limit], using)
+    if ready.sql is None:
+        return ready
+    table = connections[using].ops.quote_name(model._meta.db_table)
+    sql = _CLAIM_SQL.format(ready=ready.sql, table=table, waiting=WAITING_PREFIX)
+    # The place stands last in the query, and is another one at each claim.
+    parameters = ready.parameters[: -len(_PLACE)] if behind else ready.parameters
+    return dataclasses.replace(ready, sql=sql, parameters=parameters)

@@ -1,0 +1,159 @@
+"""ClaimPosition: when claims start behind what was claimed before, and when they look from the head again."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.models import Job, new_job_id
+from pleme_redis_django.orm_store import OrmJobStore, claim_position
+from pleme_redis_django.orm_store.claim_position import SLOW_CLAIMS, ClaimPosition, Place
+from tests.rows import make_job
+
+SLOW_SECONDS = 0.1
+QUICK_SECONDS = 0.001
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def job(priority: int = 0) -> Job:
+    return Job(id=new_job_id(), priority=priority, run_after=datetime(2030, 1, 1, tzinfo=UTC))
+
+
+def slow_claims(position: ClaimPosition, count: int = SLOW_CLAIMS) -> Job:
+    for _ in range(count):
+        last = job()
+        position.claimed_from_head([job(), last], SLOW_SECONDS)
+    return last
+
+
+def test_the_first_claim_starts_at_the_head(clock: Clock) -> None:
+    assert ClaimPosition(clock).place() is None
+
+
+def test_quick_claims_start_at_the_head(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    for _ in range(10):
+        position.claimed_from_head([job()], QUICK_SECONDS)
+        assert position.place() is None
+
+
+def test_a_busy_machine_alone_changes_nothing(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    for _ in range(10):
+        slow_claims(position, SLOW_CLAIMS - 1)
+        position.claimed_from_head([job()], QUICK_SECONDS)
+    assert position.place() is None
+
+
+def test_after_slow_claims_the_next_starts_behind_the_last(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    last = slow_claims(position)
+    assert position.place() == Place(last.priority, last.run_after, last.id)
+    further = job(priority=-5)
+    position.claimed_from_place([further])
+    assert position.place() == Place(-5, further.run_after, further.id)
+
+
+def test_a_large_claim_may_take_its_time(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    for _ in range(10):
+        position.claimed_from_head([job()] * 500, 0.015)
+    assert position.place() is None
+
+
+def test_the_head_is_looked_at_again_after_twenty_times_what_it_cost(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    slow_claims(position)
+    clock.now += 19 * SLOW_SECONDS
+    assert position.place() is not None
+    clock.now += 2 * SLOW_SECONDS
+    assert position.place() is None
+
+
+def test_the_head_never_waits_longer_than_its_limit(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    for _ in range(SLOW_CLAIMS):
+        position.claimed_from_head([job()], 60.0)
+    clock.now += claim_position.MAX_SECONDS_WITHOUT_HEAD
+    assert position.place() is None
+
+
+def test_a_head_that_is_still_slow_is_left_again_at_once(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    slow_claims(position)
+    clock.now += 100
+    slow_claims(position, 1)
+    assert position.place() is not None
+
+
+def test_a_head_that_is_quick_again_ends_it(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    slow_claims(position)
+    clock.now += 100
+    position.claimed_from_head([job()], QUICK_SECONDS)
+    assert position.place() is None
+
+
+@pytest.fixture
+def every_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS", -1.0)
+    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS_PER_JOB", 0.0)
+    monkeypatch.setattr(claim_position, "HEAD_SHARE", 1e-9)
+    yield
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
+def test_claims_that_start_behind_the_last_miss_no_job() -> None:
+    store = OrmJobStore(Job)
+    jobs = [make_job("default", priority=priority) for priority in (5, 5, 5, 5, 5, 0, 0)]
+    assert claims_of(store, 4) == [job.id for job in jobs[:4]]
+    # Before the place in claim order: the next claims find it only once nothing is left behind it.
+    urgent = make_job("default", priority=50)
+    assert claims_of(store, 1) == [jobs[4].id]
+    assert claims_of(store, 3) == [urgent.id, jobs[5].id, jobs[6].id]
+    assert claims_of(store, 1) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
+def test_jobs_that_are_due_at_the_same_moment_are_told_apart_by_id() -> None:
+    store = OrmJobStore(Job)
+    due = datetime(2026, 1, 1, tzinfo=UTC)
+    jobs = [make_job("default", run_after=due) for _ in range(8)]
+    assert claims_of(store, 8) == [job.id for job in jobs]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
+def test_each_selection_has_a_position_of_its_own() -> None:
+    store = OrmJobStore(Job)
+    emails, reports = (
+        [make_job("default", queue_name=name) for _ in range(5)] for name in ("email", "report")
+    )
+    email, report = (JobSelection(queue_names=(name,)) for name in ("email", "report"))
+    for place in range(5):
+        assert claims_of(store, 1, email) == [emails[place].id]
+        assert claims_of(store, 1, report) == [reports[place].id]
+
+
+def claims_of(store: OrmJobStore[Job], count: int, selection: JobSelection | None = None) -> list[object]:
+    """Claim one job at a time; return the ids of what was claimed."""
+    claimed = (store.claim_jobs(str(uuid4()), 1, selection or JobSelection()) for _ in range(count))
+    return [job.id for job in itertools.chain.from_iterable(claimed)]
