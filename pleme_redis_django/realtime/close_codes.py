@@ -1,6 +1,7 @@
 """Why the server closed a socket: each code's range tells the client whether to come back.
 
-4000-4099: never; 4100-4199: after a growing, jittered delay; 4200-4299: at once.
+4000-4099: never; 4100-4199: after a growing, jittered delay; 4200-4299: soon. A web server that stops
+closes its sockets itself, before it asks any application: uvicorn with 1012.
 """
 
 from __future__ import annotations
@@ -16,12 +17,9 @@ class CloseCode(enum.IntEnum):
     DENIED = 4003
     OVER_QUOTA = 4004
     REVOKED = 4005
-    OVERLOAD = 4100
     SLOW = 4108
     EXPIRED = 4109
-    SHUTDOWN = 4200
     NO_PONG = 4201
-    INSUFFICIENT_STATE = 4210
 
     @property
     def retry_milliseconds(self) -> tuple[int, int] | None:

@@ -40,6 +40,7 @@ class Connection:
         "close_code",
         "heard_at",
         "id",
+        "is_gone",
         "is_idle",
         "is_registered",
         "limits",
@@ -80,6 +81,7 @@ class Connection:
         self.blocked_since: float | None = None
         self.unheard = 0
         self.close_code: CloseCode | None = None
+        self.is_gone = False
         self._hub = hub
         self._send = send
         self._queue: list[str] = []
@@ -90,7 +92,7 @@ class Connection:
     @property
     def is_closing(self) -> bool:
         """Tell whether nothing more is sent."""
-        return self.close_code is not None
+        return self.is_gone or self.close_code is not None
 
     def push(self, text: str) -> None:
         """Queue a push; past the limits it is dropped, and the client will be told to resync."""
@@ -125,7 +127,7 @@ class Connection:
 
     def close(self, code: CloseCode, why: str) -> None:
         """Say goodbye and close; what waits is dropped. The consumer hears of it as of any disconnect."""
-        if self.close_code is None:
+        if not self.is_closing:
             self.close_code = code
             self._queue.clear()
             self._hub.start(self._say_goodbye(code, why))

@@ -25,11 +25,9 @@ class ErrorCode(enum.IntEnum):
 
     INTERNAL = 100
     UNAUTHORIZED = 101
-    UNKNOWN_CHANNEL = 102
     DENIED = 103
     LIMIT = 106
     BAD_REQUEST = 107
-    EXPIRED = 109
     RATE = 111
     UNRECOVERABLE = 112
 

@@ -74,7 +74,7 @@ class Hub:
 
     def gone(self, connection: Connection) -> None:
         """Note that nothing can be sent any more; the consumer will hear of it from the server."""
-        connection.close_code = connection.close_code or CloseCode.INSUFFICIENT_STATE
+        connection.is_gone = True
 
     def of_user(self, user_id: str) -> list[Connection]:
         """Return the sockets of a user in this process, in every product."""

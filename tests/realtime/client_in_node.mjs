@@ -19,7 +19,7 @@ for (const [pattern, channel, expected] of JSON.parse((await lines.next()).value
 }
 const pleme = new Pleme({ url, WebSocket: SocketWithSession });
 pleme.on("online", (session) => tell("online", session.user));
-pleme.on("offline", ({ code }) => tell("offline", code));
+pleme.on("offline", ({ code, retryInMs }) => tell("offline", [code, retryInMs]));
 pleme.on("closed", ({ code }) => tell("closed", code));
 pleme.on("error", (error) => tell("error", [error.code, error.channel]));
 pleme.subscribe("order:*", (event) => tell("event", event.data), { onResync: (why) => tell("resync", why) });
@@ -35,5 +35,6 @@ for await (const line of lines) {
   if (line === "publish") tell("published", (await pleme.publish("room:1", { from: "node" })).length);
   else if (line === "type") conversation.keystroke();
   else if (line === "history") tell("history", (await pleme.history("order:*")).events.map((event) => event.data));
+  else if (line === "random 0.75") Math.random = () => 0.75;
   else if (line === "close") pleme.close();
 }

@@ -122,6 +122,21 @@ async def test_client_in_node(node: str, process_environment: dict[str, str]) ->
                 assert await client.hear("closed") == 1000
 
 
+async def test_clients_of_a_server_that_is_deployed_come_back_spread(
+    node: str, process_environment: dict[str, str]
+) -> None:
+    with web_server("uvicorn", process_environment) as server:
+        async with node_client(node, server, "ana") as client:
+            await client.hear("online")
+            await client.say("random 0.75")
+            await client.say("publish")
+            await client.hear("published")
+            await asyncio.to_thread(server.stop)
+            assert await client.hear("offline") == [1012, 3000]
+            with _again(process_environment, server.port):
+                await client.hear("online")
+
+
 async def test_client_does_not_come_back_when_told_so(node: str, process_environment: dict[str, str]) -> None:
     with web_server("uvicorn", process_environment) as server:
         async with node_client(node, server, "ana") as client:

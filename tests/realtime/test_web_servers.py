@@ -24,6 +24,8 @@ from tests.realtime.web_servers import WebServer, client_of, cookie_of, raw_sock
 from tests.waiting import await_until
 from tests.worker_processes import WorkerProcesses
 
+CLOSE_CODES_OF_SERVERS = {"uvicorn": 1012, "daphne": 1006}
+
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.process]
 
 
@@ -101,6 +103,17 @@ async def test_hostile_frames_end_only_their_own_socket(
             assert (opened.close_code or 1006) in codes
         await other.subscribe("order:*")
     assert uvicorn.resident_kib() < 300 * 1024
+
+
+async def test_a_server_that_stops_says_so(server: WebServer) -> None:
+    """As a deploy does it, with SIGTERM. The server closes before any hook of an application is asked."""
+    async with raw_socket(server, await cookie_of("ana")) as opened:
+        await opened.send('{"id":1,"connect":{}}')
+        await opened.recv()
+        await asyncio.to_thread(server.stop)
+        with pytest.raises(websockets.ConnectionClosed):
+            await opened.recv()
+        assert opened.close_code == CLOSE_CODES_OF_SERVERS[server.kind]
 
 
 async def test_invalid_utf8_closes_with_1007(uvicorn: WebServer) -> None:

@@ -31,6 +31,7 @@ class WebServer:
     def __init__(
         self, kind: str, environment: dict[str, str], port: int | None, application: str, settings_module: str
     ) -> None:
+        self.kind = kind
         self.port = port or free_port()
         self.url = f"ws://127.0.0.1:{self.port}/ws/pleme/"
         self.origin = f"http://127.0.0.1:{self.port}"

@@ -12,6 +12,10 @@ const SUBPROTOCOL = "pleme.v1";
 const PING = "{}";
 const FIRST_DELAY_MS = 500;
 const LAST_DELAY_MS = 20_000;
+// A server that is deployed anew closes all its sockets at once (1012, IANA's registry of close codes):
+// its clients come back spread over this time, shorter than the 5 s after which presence sees them leave.
+const SERVICE_RESTART = 1012;
+const RESTART_SPREAD_MS = 4000;
 const COMMAND_TIMEOUT_MS = 10_000;
 const PUBLISH_DEADLINE_MS = 60_000;
 const IDLE_AFTER_MS = 60_000;
@@ -260,6 +264,7 @@ export class Pleme extends Emitter {
       const [low, high] = this.#bye?.retry_ms ?? [0, 1000];
       return low + Math.random() * (high - low);
     }
+    if (code === SERVICE_RESTART) return Math.random() * RESTART_SPREAD_MS;
     const most = Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#attempts);
     this.#attempts += 1;
     return Math.random() * most;
