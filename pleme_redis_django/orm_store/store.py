@@ -14,10 +14,10 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from pleme_redis_django.exceptions import JobNotFound
-from pleme_redis_django.jobs.endings import Completed, Ending, Failed, Failure, Retried
+from pleme_redis_django.jobs.batch_store import BatchJobStore
+from pleme_redis_django.jobs.endings import Ending
 from pleme_redis_django.jobs.job import JobClaim, JobStatus, QueuedJob
-from pleme_redis_django.jobs.json_text import to_json
-from pleme_redis_django.jobs.store import HeldJob, JobSelection, JobStore, Outlook
+from pleme_redis_django.jobs.store import HeldJob, JobSelection, Outlook
 from pleme_redis_django.models import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claims import claim_jobs
@@ -30,12 +30,11 @@ from pleme_redis_django.orm_store.ready_rows import M, claimed_fields, ready_row
 ORPHANS_LIMIT = 1000
 # A ready job whose hint is younger than this is not forgotten, only waiting for a slot.
 ORPHANED_AFTER_SECONDS = 30
-_NO_LIMIT = 2**31 - 1
 _EVERYTHING = JobSelection()
 
 
 # The Django plugin gives the model its fields only after mypy has compared it with the protocol.
-class OrmJobStore(JobStore[M], Generic[M]):  # type: ignore[type-var]
+class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     """Jobs as rows of ``model``, on the database alias ``using``; every method from any thread."""
 
     def __init__(self, model: type[M], *, using: str = "default") -> None:
@@ -43,10 +42,6 @@ class OrmJobStore(JobStore[M], Generic[M]):  # type: ignore[type-var]
         self.using = using
         self._pauses = KnownPauses(model, using)
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(ClaimPosition)
-
-    def claim_next_job(self, worker_id: str) -> M | None:
-        jobs = self.claim_jobs(worker_id, 1, _EVERYTHING)
-        return jobs[0] if jobs else None
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
         claim = functools.partial(
@@ -83,35 +78,6 @@ class OrmJobStore(JobStore[M], Generic[M]):  # type: ignore[type-var]
             return (
                 bool(row.filter(started_at=None).update(started_at=Now(), updated_at=Now())) or row.exists()
             )
-
-    def mark_job_completed(self, job_id: UUID, results: Any, *, claim: JobClaim) -> bool:
-        text = to_json(results, max_bytes=_NO_LIMIT)
-        return self.finish_jobs([Completed(job_id=job_id, claim=claim, results_json=text)])[0]
-
-    def mark_job_failed(
-        self, job_id: UUID, error: str, details: Mapping[str, Any], *, claim: JobClaim
-    ) -> bool:
-        failure = _failure(error, details)
-        return self.finish_jobs([Failed(job_id=job_id, claim=claim, failure=failure)])[0]
-
-    def schedule_retry(
-        self,
-        job_id: UUID,
-        retry_count: int,
-        delay_seconds: float,
-        error: str,
-        details: Mapping[str, Any],
-        *,
-        claim: JobClaim,
-    ) -> bool:
-        ending = Retried(
-            job_id=job_id,
-            claim=claim,
-            failure=_failure(error, details),
-            retry_count=retry_count,
-            delay_seconds=delay_seconds,
-        )
-        return self.finish_jobs([ending])[0]
 
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
         with reconnecting(self.using):
@@ -198,14 +164,4 @@ def _hint(job_id: UUID, product: str, job_type: str, retries: int, max_retries: 
         retry_count=retries,
         max_retries=max_retries,
         enqueued_at=at,
-    )
-
-
-def _failure(error: str, details: Mapping[str, Any]) -> Failure:
-    return Failure(
-        message=error,
-        error_code=str(details.get("error_code", "")),
-        exception_class=str(details.get("exception_class", "")),
-        traceback=str(details.get("traceback", "")),
-        fingerprint=str(details.get("fingerprint", "")),
     )

@@ -15,18 +15,18 @@ from typing import Any
 from uuid import UUID
 
 from pleme_redis_django.exceptions import JobNotFound
-from pleme_redis_django.jobs.endings import Completed, Ending, Failed, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.batch_store import BatchJobStore
+from pleme_redis_django.jobs.endings import Completed, Ending, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.job import JobClaim, JobStatus, QueuedJob
-from pleme_redis_django.jobs.json_text import from_json, to_json
-from pleme_redis_django.jobs.store import HeldJob, JobSelection, JobStore, Outlook
+from pleme_redis_django.jobs.json_text import from_json
+from pleme_redis_django.jobs.store import HeldJob, JobSelection, Outlook
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
 
 ORPHANED_AFTER_SECONDS = 30.0
 ORPHANS_LIMIT = 1000
-_NO_LIMIT = 2**31 - 1
 
 
-class MemoryJobStore(JobStore[MemoryJob]):
+class MemoryJobStore(BatchJobStore[MemoryJob]):
     """Jobs in a dict under a lock. What it returns are copies: changing one changes nothing here.
 
     ``clock`` returns seconds; give a ``ManualClock`` to let hours pass in no time.
@@ -68,10 +68,6 @@ class MemoryJobStore(JobStore[MemoryJob]):
 
     # The eleven
 
-    def claim_next_job(self, worker_id: str) -> MemoryJob | None:
-        jobs = self.claim_jobs(worker_id, 1, JobSelection())
-        return jobs[0] if jobs else None
-
     def load_job(self, job_id: UUID) -> MemoryJob:
         with self._lock:
             return copy.deepcopy(self._existing(job_id))
@@ -87,35 +83,6 @@ class MemoryJobStore(JobStore[MemoryJob]):
             if job is not None and job.started_at is None:
                 job.started_at = job.updated_at = self._clock()
             return job is not None
-
-    def mark_job_completed(self, job_id: UUID, results: Any, *, claim: JobClaim) -> bool:
-        text = to_json(results, max_bytes=_NO_LIMIT)
-        return self.finish_jobs([Completed(job_id=job_id, claim=claim, results_json=text)])[0]
-
-    def mark_job_failed(
-        self, job_id: UUID, error: str, details: Mapping[str, Any], *, claim: JobClaim
-    ) -> bool:
-        ending = Failed(job_id=job_id, claim=claim, failure=_failure(error, details))
-        return self.finish_jobs([ending])[0]
-
-    def schedule_retry(
-        self,
-        job_id: UUID,
-        retry_count: int,
-        delay_seconds: float,
-        error: str,
-        details: Mapping[str, Any],
-        *,
-        claim: JobClaim,
-    ) -> bool:
-        ending = Retried(
-            job_id=job_id,
-            claim=claim,
-            failure=_failure(error, details),
-            retry_count=retry_count,
-            delay_seconds=delay_seconds,
-        )
-        return self.finish_jobs([ending])[0]
 
     def find_orphaned_jobs(self) -> Sequence[QueuedJob]:
         with self._lock:
@@ -240,13 +207,3 @@ class MemoryJobStore(JobStore[MemoryJob]):
             and job.attempt == ending.claim.attempt
             and job.last_ending == (ending.claim, type(ending))
         )
-
-
-def _failure(error: str, details: Mapping[str, Any]) -> Failure:
-    return Failure(
-        message=error,
-        error_code=str(details.get("error_code", "")),
-        exception_class=str(details.get("exception_class", "")),
-        traceback=str(details.get("traceback", "")),
-        fingerprint=str(details.get("fingerprint", "")),
-    )
