@@ -24,6 +24,7 @@ else:
 
 __all__ = [
     "AbstractJob",
+    "Dashboard",
     "Election",
     "Job",
     "JobAttempt",
@@ -317,6 +318,20 @@ class Election(models.Model):
 
     def __str__(self) -> str:
         return self.role
+
+
+class Dashboard(models.Model):
+    """No table: the entry of the admin behind which the dashboard's pages are, and the permission of one."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        permissions = [("release_lock", "Can take a lock away from its holder")]
+        verbose_name = "dashboard"
+        verbose_name_plural = "dashboard"
+
+    def __str__(self) -> str:
+        return "dashboard"
 
 
 def model_label(model: type[models.Model] | models.Model) -> str:

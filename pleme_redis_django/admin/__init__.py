@@ -1,4 +1,4 @@
-"""The admin of jobs, their failed attempts and worker processes: rows are read, never edited.
+"""The admin: the jobs dashboard, jobs, failed attempts and worker processes. Rows are read, never edited.
 
 A project registers a job model of its own with ``JobModelAdmin``.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from pleme_redis_django.admin.dashboard_admin import DashboardAdmin
 from pleme_redis_django.admin.job_model_admin import JobModelAdmin
 from pleme_redis_django.admin.record_admins import JobAttemptAdmin, WorkerProcessAdmin
-from pleme_redis_django.models import Job, JobAttempt, WorkerProcess
+from pleme_redis_django.models import Dashboard, Job, JobAttempt, WorkerProcess
 
-__all__ = ["JobAttemptAdmin", "JobModelAdmin", "WorkerProcessAdmin"]
+__all__ = ["DashboardAdmin", "JobAttemptAdmin", "JobModelAdmin", "WorkerProcessAdmin"]
 
+admin.site.register(Dashboard, DashboardAdmin)
 admin.site.register(Job, JobModelAdmin)
 admin.site.register(JobAttempt, JobAttemptAdmin)
 admin.site.register(WorkerProcess, WorkerProcessAdmin)

@@ -16,7 +16,7 @@ STALE_AFTER = timedelta(seconds=60)
 RECENT_DEATH_SECONDS = 600.0
 DEFAULT_MAX_WAIT_SECONDS = 300.0
 
-QUEUES_URL, WORKERS_URL = "pleme_redis_django_queues", "pleme_redis_django_workerprocess_changelist"
+QUEUES_URL, WORKERS_URL = "pleme_redis_django_queues", "pleme_redis_django_workers"
 
 
 def judge(

@@ -1,0 +1,257 @@
+"""What a user does on the dashboard: pause, resume, drain, retry a group of failures, take a lock away.
+
+POST only, each behind its permission and within the user's products; each leaves a LogEntry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db import models, transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+
+from pleme_redis_django.admin.dashboard_frame import DashboardFrame
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failed_within
+from pleme_redis_django.dashboard.scope import scope_of
+from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
+from pleme_redis_django.jobs.job import validate_queue_name
+from pleme_redis_django.models import Dashboard, WorkerProcess
+from pleme_redis_django.operations import (
+    drain_worker,
+    pause_queue,
+    paused_queues,
+    resume_queue,
+    retry_jobs,
+    retryable_jobs,
+)
+from pleme_redis_django.products import validate_product
+from pleme_redis_django.redis_state.locks.held import HeldLock, force_release
+
+RETRY_BATCH = 1_000
+_DIGEST = re.compile(r"[0-9a-f]{8,64}")
+REASON_CHARACTERS = 500
+GROUP_FIELDS = ("fingerprint", "job_type", "span", "product")
+
+V = TypeVar("V", bound=Callable[..., HttpResponse])
+
+
+def action_view(permission: str) -> Callable[[V], V]:
+    """Make a method a view that takes a POST of a user with ``permission`` and nothing else."""
+
+    def decorate(view: V) -> V:
+        @wraps(view)
+        def guarded(self: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method != "POST":
+                return HttpResponseNotAllowed(["POST"])
+            if not self.may(request, permission):
+                raise PermissionDenied
+            return view(self, request, *args, **kwargs)
+
+        return guarded  # type: ignore[return-value]  # the same signature
+
+    return decorate
+
+
+class DashboardActions(DashboardFrame):
+    """The POST views of the dashboard."""
+
+    def may(self, request: HttpRequest, action: str) -> bool:
+        """Whether the user has the permission of an action: pause, retry, drain, release."""
+        jobs = self.job_model._meta
+        permissions = {
+            "pause": f"{jobs.app_label}.pause_{jobs.model_name}",
+            "retry": f"{jobs.app_label}.retry_{jobs.model_name}",
+            "drain": "pleme_redis_django.drain_workerprocess",
+            "release": "pleme_redis_django.release_lock",
+        }
+        return self.has_view_permission(request) and request.user.has_perm(permissions[action])
+
+    # Queues
+
+    @action_view("pause")
+    def pause_view(self, request: HttpRequest) -> HttpResponse:
+        """Pause a queue of one product, or of every product, with a reason."""
+        product, queue = self._posted_queue(request)
+        reason = _posted_reason(request)
+        user = request.user.get_username()
+        if pause_queue(queue, product=product or None, model=self.job_model, reason=reason, paused_by=user):
+            _log(request, self._pause_row(product, queue), f"Paused: {reason}")
+            self.message_user(request, f"{_queue_title(product, queue)} is paused.", messages.SUCCESS)
+        else:
+            self.message_user(
+                request, f"{_queue_title(product, queue)} was paused already.", messages.WARNING
+            )
+        return self._to_queue(request, queue)
+
+    @action_view("pause")
+    def resume_view(self, request: HttpRequest) -> HttpResponse:
+        """End the pause of a queue."""
+        product, queue = self._posted_queue(request)
+        pause = self._pause_row(product, queue)
+        if resume_queue(queue, product=product or None, model=self.job_model):
+            _log(request, pause, "Resumed.")
+            self.message_user(request, f"{_queue_title(product, queue)} goes on.", messages.SUCCESS)
+        else:
+            self.message_user(request, f"{_queue_title(product, queue)} was not paused.", messages.WARNING)
+        return self._to_queue(request, queue)
+
+    def _posted_queue(self, request: HttpRequest) -> tuple[str, str]:
+        """Return product ("" for every one) and queue of the form, if they are the user's to touch."""
+        product, queue = request.POST.get("product", ""), request.POST.get("queue", "")
+        try:
+            validate_queue_name(queue)
+            if product:
+                validate_product(product)
+        except InvalidName as error:
+            raise Http404(str(error)) from error
+        scope = scope_of(request.user)
+        if not (scope.allows(product) if product else scope.products is None):
+            raise PermissionDenied
+        return product, queue
+
+    def _pause_row(self, product: str, queue: str) -> Any:
+        pauses = paused_queues(model=self.job_model)
+        return next((each for each in pauses if (each.product, each.queue_name) == (product, queue)), None)
+
+    def _to_queue(self, request: HttpRequest, queue: str) -> HttpResponse:
+        # The page of the product from which it was done: the pause itself may be of every product.
+        shown = request.POST.get("shown") or request.POST.get("product", "")
+        try:
+            return redirect(self.page_url("queue", validate_product(shown), queue))
+        except InvalidName:
+            return redirect(self.page_url("queues"))
+
+    def may_pause_everywhere(self, request: HttpRequest) -> bool:
+        """Whether the user may pause a queue for every product: only who may see them all."""
+        return self.may(request, "pause") and scope_of(request.user).products is None
+
+    # Workers
+
+    @action_view("drain")
+    def drain_view(self, request: HttpRequest, worker_id: UUID) -> HttpResponse:
+        """Ask a worker process to drain."""
+        workers = WorkerProcess._base_manager.using(get_settings().database)
+        worker = workers.filter(pk=worker_id).first()
+        if worker is None:
+            raise Http404
+        if not self.may_drain(request, worker.product):
+            raise PermissionDenied
+        if drain_worker(worker.pk):
+            _log(request, worker, "Asked to drain.")
+            self.message_user(
+                request,
+                f"{worker} claims no more jobs and ends when its running ones have.",
+                messages.SUCCESS,
+            )
+        else:
+            self.message_user(request, f"{worker} is dead, or drains already.", messages.WARNING)
+        return redirect(self.page_url("workers"))
+
+    def may_drain(self, request: HttpRequest, product: str) -> bool:
+        """Whether the user may drain a worker of ``product``; one of every product serves others too."""
+        products = scope_of(request.user).products
+        return self.may(request, "drain") and (products is None or product in products)
+
+    # Failures
+
+    @action_view("retry")
+    def retry_group_view(self, request: HttpRequest) -> HttpResponse:
+        """Show how many jobs of a group would be retried; with ``confirmed``, retry them."""
+        span = request.POST.get("span", "")
+        if span not in FAILURE_SPANS or any(name not in request.POST for name in GROUP_FIELDS):
+            raise Http404
+        rows = retryable_jobs(self._group(request, span))
+        if not request.POST.get("confirmed"):
+            return self.confirm_retry(request, rows)
+        retried = _retry(request, rows)
+        level = messages.SUCCESS if retried else messages.WARNING
+        self.message_user(request, f"Retried: {retried:,}.", level)
+        return redirect(f"{self.page_url('errors')}?span={span}")
+
+    def _group(self, request: HttpRequest, span: str) -> QuerySet[Any]:
+        every_job = self.job_model._base_manager.using(get_settings().database)
+        scope = self.chosen_scope(request, request.POST.get("product"))
+        return failed_within(scope.narrow(every_job.all()), span).filter(
+            error_fingerprint=request.POST.get("fingerprint", ""), job_type=request.POST.get("job_type", "")
+        )
+
+    def confirm_retry(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        """Ask before the jobs are retried."""
+        raise NotImplementedError
+
+    # Locks
+
+    @action_view("release")
+    def release_view(self, request: HttpRequest) -> HttpResponse:
+        """Take a lock away from the holder that the page showed, and from no later one."""
+        product, digest = request.POST.get("product", ""), request.POST.get("digest", "")
+        if not scope_of(request.user).allows(product):
+            raise PermissionDenied
+        # The digest becomes a part of a key: nothing else than one may come through.
+        if not _DIGEST.fullmatch(digest) or not request.POST.get("fence", "").isdecimal():
+            raise Http404
+        reason, fence = _posted_reason(request), int(request.POST["fence"])
+        try:
+            taken = force_release(
+                validate_product(product), digest, by=request.user.get_username(), reason=reason, fence=fence
+            )
+        except InvalidName as error:
+            raise Http404(str(error)) from error
+        except RedisUnavailable as outage:
+            self.message_user(request, f"Nothing was released: {outage}", messages.ERROR)
+        else:
+            self._report_release(request, taken, reason)
+        return redirect(f"{self.page_url('realtime')}?product={product}")
+
+    def _report_release(self, request: HttpRequest, taken: HeldLock | None, reason: str) -> None:
+        if taken is None:
+            self.message_user(request, "That holder does not have the lock any more.", messages.WARNING)
+            return
+        LogEntry.objects.create(
+            user_id=request.user.pk,  # type: ignore[misc]  # a page of the admin has a user
+            content_type=ContentType.objects.get_for_model(Dashboard),
+            object_id=taken.digest,
+            object_repr=f"lock {taken.name} of {taken.product}"[:200],
+            action_flag=CHANGE,
+            change_message=f"Taken from {taken.owner or 'its holder'}: {reason}",
+        )
+        self.message_user(request, f"The lock {taken.name} is free.", messages.SUCCESS)
+
+
+def _retry(request: HttpRequest, rows: QuerySet[Any]) -> int:
+    """Retry the jobs in batches, in the order of ids; one that fails again at once is not met twice."""
+    able = rows.order_by("id").only("id", "job_type")
+    total, last = 0, None
+    while True:
+        with transaction.atomic(using=able.db):
+            after = able if last is None else able.filter(id__gt=last)
+            batch = list(after.select_for_update(skip_locked=True)[:RETRY_BATCH])
+            if not batch:
+                return total
+            same = rows.model._base_manager.using(able.db).filter(pk__in=[job.pk for job in batch])
+            total += retry_jobs(same)
+        LogEntry.objects.log_actions(request.user.pk, batch, CHANGE, "Retried with its group of failures.")  # type: ignore[arg-type]  # a list of rows does
+        last = batch[-1].pk
+
+
+def _posted_reason(request: HttpRequest) -> str:
+    return request.POST.get("reason", "").strip()[:REASON_CHARACTERS]
+
+
+def _queue_title(product: str, queue: str) -> str:
+    return f"Queue {queue} of {product or 'every product'}"
+
+
+def _log(request: HttpRequest, subject: models.Model, message: str) -> None:
+    LogEntry.objects.log_actions(request.user.pk, [subject], CHANGE, message)  # type: ignore[arg-type]  # a list of rows does

@@ -1,0 +1,176 @@
+"""DashboardAdmin: where the pages of the jobs dashboard are, and what each of them shows.
+
+Its URLs are those of a ModelAdmin, so the dashboard is on every AdminSite that registers ``Dashboard``
+with it, without a change of ``urls.py``. A page makes the same number of queries however many jobs,
+queues and viewers there are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+
+from pleme_redis_django.admin.dashboard_actions import GROUP_FIELDS, DashboardActions
+from pleme_redis_django.admin.dashboard_charts import chart_context, chosen_span, series_of, span_options
+from pleme_redis_django.admin.dashboard_frame import View, page_view
+from pleme_redis_django.admin.dashboard_json import conditional_json
+from pleme_redis_django.admin.dashboard_realtime import realtime_state
+from pleme_redis_django.admin.dashboard_workers import worker_rows
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failure_groups
+from pleme_redis_django.dashboard.health import promised_wait
+from pleme_redis_django.dashboard.scope import ProductScope, scope_of
+from pleme_redis_django.dashboard.snapshot import snapshot
+from pleme_redis_django.durations import duration
+from pleme_redis_django.exceptions import InvalidName
+from pleme_redis_django.jobs.job import validate_queue_name
+from pleme_redis_django.operations import paused_queues
+from pleme_redis_django.products import validate_product
+
+QUEUES_PER_PAGE = 100
+SAMPLE_JOBS = 10
+COUNT_CAP = 100_000
+
+
+class DashboardAdmin(DashboardActions):
+    """The jobs dashboard. On an AdminSite of your own: ``site.register(Dashboard, DashboardAdmin)``.
+
+    To see it takes the permission ``view_job``; its actions take ``pause_job``, ``retry_job``,
+    ``drain_workerprocess`` and ``release_lock``.
+    """
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        pages: list[tuple[str, View, str]] = [
+            ("", self.overview_page, "dashboard_changelist"),
+            ("queue/", self.queues_page, "queues"),
+            ("queue/pause/", self.pause_view, "queue_pause"),
+            ("queue/resume/", self.resume_view, "queue_resume"),
+            ("queue/<str:product>/<str:queue>/", self.queue_page, "queue"),
+            ("worker/", self.workers_page, "workers"),
+            ("worker/<uuid:worker_id>/drain/", self.drain_view, "worker_drain"),
+            ("error/", self.errors_page, "errors"),
+            ("error/retry/", self.retry_group_view, "error_retry"),
+            ("realtime/", self.realtime_page, "realtime"),
+            ("realtime/release/", self.release_view, "lock_release"),
+            ("data.json", self.data_view, "dashboard_data"),
+            ("series.json", self.series_view, "dashboard_series"),
+        ]
+        return [path(route, view(page), name=f"pleme_redis_django_{name}") for route, page, name in pages]
+
+    # Pages
+
+    @page_view
+    def overview_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
+        """Show the overview: the entry of the sidebar."""
+        shown = snapshot(scope, model=self.job_model)
+        context = {
+            "snapshot": shown,
+            "reasons": self.reasons(shown.health),
+            **chart_context(request, scope, self.job_model),
+        }
+        return self.render(request, "dashboard_changelist", context, template="overview", is_live=True)
+
+    @page_view
+    def queues_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
+        """Show every queue, a hundred a page."""
+        queues = snapshot(scope, model=self.job_model).queues
+        page = Paginator(queues, QUEUES_PER_PAGE).get_page(request.GET.get("page"))
+        context = {"queues": page.object_list, "queue_count": len(queues), "page": page}
+        return self.render(request, "queues", context, template="queues", is_live=True)
+
+    @page_view
+    def queue_page(self, request: HttpRequest, scope: ProductScope, product: str, queue: str) -> HttpResponse:
+        """Show one queue of one product: its figures, its pause, its charts."""
+        try:
+            validate_product(product)
+            validate_queue_name(queue)
+        except InvalidName as error:
+            raise Http404(str(error)) from error
+        if not scope.allows(product):
+            raise PermissionDenied
+        only = ProductScope(products=frozenset([product]))
+        promise = promised_wait(queue, get_settings().dashboard_max_wait)
+        context = {
+            "product_name": product,
+            "queue_name": queue,
+            "queues": [each for each in snapshot(only, model=self.job_model).queues if each.queue == queue],
+            "pauses": [
+                each
+                for each in paused_queues(product=product, model=self.job_model)
+                if each.queue_name == queue
+            ],
+            "promise": f"its jobs shall not wait longer than {duration(promise)}",
+            "may_pause": self.may(request, "pause"),
+            "may_pause_everywhere": self.may_pause_everywhere(request),
+            **chart_context(request, only, self.job_model, queue=queue),
+        }
+        return self.render(
+            request, "queues", context, template="queue", title=f"{queue} of {product}", is_live=True
+        )
+
+    @page_view
+    def workers_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
+        """Show every worker process, and what it runs."""
+        rows = worker_rows(
+            scope,
+            self.job_model,
+            job_url=self.job_url,
+            may_drain=lambda worker: self.may_drain(request, worker.product),
+        )
+        return self.render(request, "workers", {"rows": rows}, template="workers", is_live=True)
+
+    @page_view
+    def errors_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
+        """Show what failed, by cause."""
+        spans = tuple(FAILURE_SPANS)
+        span = chosen_span(request, spans, default="24h")
+        found = failure_groups(scope, span, model=self.job_model)
+        context = {
+            "failures": found.groups,
+            "is_capped": found.is_capped,
+            "chosen_span": span,
+            "spans": span_options(request, spans),
+            "may_retry": self.may(request, "retry"),
+        }
+        return self.render(request, "errors", context, template="errors")
+
+    @page_view
+    def realtime_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
+        """Show presence and cache by product, and the locks of one of them."""
+        chosen = request.GET.get("product") or None
+        state = realtime_state(scope_of(request.user), chosen)
+        context = {"state": state, "locks_of": state.locks_of, "may_release": self.may(request, "release")}
+        return self.render(request, "realtime", context, template="realtime")
+
+    def confirm_retry(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        """Show how many jobs of a group would be retried, and some of them."""
+        sample = rows.order_by("-id").only("id", "failed_at")[:SAMPLE_JOBS]
+        context = {
+            "able": rows.order_by()[:COUNT_CAP].count(),
+            "sample": [
+                {"id": job.pk, "failed_at": job.failed_at, "url": self.job_url(job.pk)} for job in sample
+            ],
+            "job_type": request.POST["job_type"],
+            "posted": {name: request.POST.get(name, "") for name in GROUP_FIELDS},
+        }
+        return self.render(request, "errors", context, template="retry_group", title="Retry a group")
+
+    # Data
+
+    @page_view
+    def data_view(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
+        """Return the snapshot as JSON, or 304 when the browser has this one."""
+        return conditional_json(request, snapshot(scope, model=self.job_model).as_json())
+
+    @page_view
+    def series_view(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
+        """Return what the charts draw as JSON, or 304."""
+        return conditional_json(
+            request, series_of(request, scope, self.job_model, queue=request.GET.get("queue"))
+        )

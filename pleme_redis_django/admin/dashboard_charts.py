@@ -1,0 +1,120 @@
+"""The charts of the dashboard as values: what each draws, and over which span of time."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from django.http import HttpRequest
+
+from pleme_redis_django.dashboard.figures import Series
+from pleme_redis_django.dashboard.scope import ProductScope
+from pleme_redis_django.models import AbstractJob
+
+SPANS = ("1h", "6h", "24h", "7d")
+DEFAULT_SPAN = "1h"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a chart: a field of ``dashboard.figures.Series``, and the class of its colour."""
+
+    field: str
+    title: str
+    style: str
+    is_filled: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """One chart, with the format of its figures as ``dashboard.js`` names it."""
+
+    name: str
+    title: str
+    unit: str
+    format: str
+    lines: tuple[Line, ...]
+    is_stacked: bool = False
+
+
+CHARTS = (
+    Chart(
+        name="throughput",
+        title="Throughput",
+        unit="attempts a minute",
+        format="pace",
+        is_stacked=True,
+        lines=(
+            Line(field="ok", title="completed", style="ok"),
+            Line(field="retried", title="to retry", style="retried"),
+            Line(field="failed", title="failed", style="failed"),
+        ),
+    ),
+    Chart(
+        name="depth",
+        title="Depth",
+        unit="jobs",
+        format="count",
+        lines=(
+            Line(field="ready", title="ready", style="ready", is_filled=True),
+            Line(field="running", title="running", style="running"),
+        ),
+    ),
+    Chart(
+        name="wait",
+        title="Wait",
+        unit="from due to claimed",
+        format="span",
+        lines=(
+            Line(field="wait_p50", title="p50", style="p50"),
+            Line(field="wait_p95", title="p95", style="p95"),
+        ),
+    ),
+    Chart(
+        name="run",
+        title="Run time",
+        unit="of an attempt",
+        format="span",
+        lines=(
+            Line(field="run_p50", title="p50", style="p50"),
+            Line(field="run_p95", title="p95", style="p95"),
+        ),
+    ),
+)
+
+
+def chosen_span(request: HttpRequest, spans: tuple[str, ...] = SPANS, default: str = DEFAULT_SPAN) -> str:
+    """Return the span in the address; an unknown one is the default."""
+    chosen = request.GET.get("span", "")
+    return chosen if chosen in spans else default
+
+
+def span_options(request: HttpRequest, spans: tuple[str, ...] = SPANS) -> list[dict[str, Any]]:
+    """Return the spans, each with the address of this page over it."""
+    options = []
+    for value in spans:
+        query = request.GET.copy()
+        query["span"] = value
+        options.append({"value": value, "url": f"?{query.urlencode()}"})
+    return options
+
+
+def chart_context(
+    request: HttpRequest, scope: ProductScope, model: type[AbstractJob], *, queue: str | None = None
+) -> dict[str, Any]:
+    """Return what the templates of the charts need."""
+    return {
+        "charts": CHARTS,
+        "chosen_span": chosen_span(request),
+        "spans": span_options(request),
+        "series": series_of(request, scope, model, queue=queue),
+    }
+
+
+def series_of(
+    request: HttpRequest, scope: ProductScope, model: type[AbstractJob], *, queue: str | None
+) -> dict[str, Any]:
+    """Return the figures of the charts over the span in the address, of one queue or of all in scope."""
+    # No worker process measures yet.
+    nothing: dict[str, Any] = {field.name: () for field in dataclasses.fields(Series)}
+    return Series(**nothing | {"span": chosen_span(request), "step_seconds": 10}).as_json()

@@ -1,0 +1,184 @@
+"""What all pages of the dashboard have around them: permission, products, tabs, breadcrumbs, live settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+import django
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, get_script_prefix, reverse
+
+from pleme_redis_django.admin.capped_list import AnyModelAdmin
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.figures import Health
+from pleme_redis_django.dashboard.scope import ProductScope, scope_of
+from pleme_redis_django.exceptions import InvalidProduct
+from pleme_redis_django.models import AbstractJob, Job
+from pleme_redis_django.products import validate_product
+from pleme_redis_django.templatetags.pleme_dashboard import JOB_LIST_QUERIES
+
+TABS = {
+    "dashboard_changelist": "Overview",
+    "queues": "Queues",
+    "workers": "Workers",
+    "errors": "Errors",
+    "realtime": "Realtime",
+}
+POLL_SECONDS = 5
+WEBSOCKET_PATH = "ws/pleme/dashboard/"
+# Django 6.1 made its breadcrumbs a list.
+_BREADCRUMBS_ARE_A_LIST = django.VERSION >= (6, 1)
+
+View = Callable[..., HttpResponse]
+
+
+def page_view(view: View) -> View:
+    """Make a method a page for those who may see the dashboard; it gets the products that they look at."""
+
+    @wraps(view)
+    def guarded(self: DashboardFrame, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        scope = self.chosen_scope(request, request.GET.get("product"))
+        return view(self, request, scope, *args, **kwargs)
+
+    return guarded
+
+
+class DashboardFrame(AnyModelAdmin):
+    """A ModelAdmin without rows, whose pages share a frame."""
+
+    job_model: type[AbstractJob] = Job
+    """Whose jobs the dashboard shows and its actions change."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether the user may see the jobs, and so their figures."""
+        jobs = self.job_model._meta
+        return request.user.has_perm(f"{jobs.app_label}.view_{jobs.model_name}")
+
+    def chosen_scope(self, request: HttpRequest, chosen: str | None) -> ProductScope:
+        """Return the products that the user looks at: the chosen one, or all that he may see."""
+        scope = scope_of(request.user)
+        if not chosen:
+            return scope
+        if not scope.allows(validate_chosen(chosen)):
+            raise PermissionDenied
+        return ProductScope(products=frozenset([chosen]))
+
+    def page_url(self, page: str, *arguments: str) -> str:
+        """Return the address of a page of the dashboard on this AdminSite."""
+        return reverse(f"admin:pleme_redis_django_{page}", args=arguments, current_app=self.admin_site.name)
+
+    def render(
+        self,
+        request: HttpRequest,
+        page: str,
+        context: Mapping[str, Any],
+        *,
+        template: str,
+        title: str | None = None,
+        is_live: bool = False,
+    ) -> HttpResponse:
+        """Return a page of the tab ``page``; ``title`` is that of a page below it."""
+        request.current_app = self.admin_site.name
+        return TemplateResponse(
+            request,
+            f"pleme_redis_django/dashboard/{template}.html",
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": title or ("Jobs dashboard" if page == "dashboard_changelist" else TABS[page]),
+                "crumbs": self._crumbs(page, is_below=title is not None),
+                "breadcrumbs_are_a_list": _BREADCRUMBS_ARE_A_LIST,
+                "csp_nonce": _csp_nonce(request),
+                "tabs": self._tabs(page),
+                "jobs_url": self._url_of_jobs("changelist"),
+                "product": request.GET.get("product", ""),
+                "live": self._live_settings(request) if is_live else None,
+                **context,
+            },
+        )
+
+    def job_url(self, job_id: Any) -> str:
+        """Return the address of a job's page, "" where this AdminSite has none."""
+        return self._url_of_jobs("change", job_id)
+
+    def reasons(self, health: Health) -> list[dict[str, str]]:
+        """Return the reasons of a judgement, each with the address of the page that shows more."""
+        urls = self._reason_urls()
+        return [
+            {"level": each.level, "text": each.text, "url": urls.get(each.url_name or "", "")}
+            for each in health.reasons
+        ]
+
+    def _tabs(self, current: str) -> list[dict[str, Any]]:
+        return [
+            {"title": title, "url": self.page_url(page), "is_current": page == current}
+            for page, title in TABS.items()
+        ]
+
+    def _crumbs(self, page: str, *, is_below: bool) -> list[dict[str, str]]:
+        site = self.admin_site.name
+        crumbs = [
+            {"title": "Home", "url": reverse("admin:index", current_app=site)},
+            {
+                "title": str(self.opts.app_config.verbose_name),
+                "url": reverse("admin:app_list", args=[self.opts.app_label], current_app=site),
+            },
+        ]
+        pages = [] if page == "dashboard_changelist" else ["dashboard_changelist"]
+        names = {**TABS, "dashboard_changelist": "Jobs dashboard"}
+        pages += [page] if is_below else []
+        return [*crumbs, *({"title": names[each], "url": self.page_url(each)} for each in pages)]
+
+    def _url_of_jobs(self, page: str, *arguments: Any) -> str:
+        jobs = self.job_model._meta
+        name = f"admin:{jobs.app_label}_{jobs.model_name}_{page}"
+        try:
+            return reverse(name, args=arguments, current_app=self.admin_site.name)
+        except NoReverseMatch:
+            return ""
+
+    def _reason_urls(self) -> dict[str, str]:
+        return {f"pleme_redis_django_{page}": self.page_url(page) for page in TABS}
+
+    def _live_settings(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the script in the browser has to know."""
+        return {
+            "dataUrl": self.page_url("dashboard_data"),
+            "seriesUrl": self.page_url("dashboard_series"),
+            "websocketPath": get_script_prefix() + WEBSOCKET_PATH,
+            "pollSeconds": POLL_SECONDS,
+            "product": request.GET.get("product", ""),
+            "jobsUrl": self._url_of_jobs("changelist"),
+            "jobQueries": JOB_LIST_QUERIES,
+            "queueUrl": self.page_url("queue", "PRODUCT", "QUEUE"),
+            "reasonUrls": self._reason_urls(),
+            "maxWait": dict(get_settings().dashboard_max_wait),
+        }
+
+
+def validate_chosen(product: str) -> str:
+    """Return a product of the address or a form; one that cannot be is not found."""
+    try:
+        return validate_product(product)
+    except InvalidProduct as error:
+        raise Http404(str(error)) from error
+
+
+def _csp_nonce(request: HttpRequest) -> Any:
+    """Return the nonce of Django's own middleware (6.0 and later) or of django-csp, "" without either."""
+    return getattr(request, "_csp_nonce", None) or getattr(request, "csp_nonce", "")

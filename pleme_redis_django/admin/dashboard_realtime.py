@@ -1,0 +1,59 @@
+"""What the realtime page shows: presence and cache of the products, and the held locks of one of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.scope import ProductScope
+from pleme_redis_django.exceptions import RedisUnavailable
+from pleme_redis_django.redis_state.locks import HeldLock, LockManager
+from pleme_redis_django.redis_state.product_figures import (
+    ProductFigures,
+    product_figures,
+    products_with_presence,
+)
+
+PRODUCTS_SHOWN = 100
+LOCKS_SHOWN = 100
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RealtimeState:
+    """What Redis knows at one moment."""
+
+    products: tuple[ProductFigures, ...] = ()
+    product_count: int = 0
+    locks_of: str = ""
+    """The product whose locks these are; empty when there is none to look at."""
+    locks: tuple[HeldLock, ...] = ()
+    locks_are_capped: bool = False
+    outage: str = ""
+    """Why Redis could not be asked; empty when it could."""
+
+
+def realtime_state(scope: ProductScope, product: str | None) -> RealtimeState:
+    """Return the state of the products in scope, and the locks of ``product`` (None: of the first one)."""
+    try:
+        return _read(scope, product)
+    except RedisUnavailable as outage:
+        return RealtimeState(outage=str(outage))
+
+
+def _read(scope: ProductScope, product: str | None) -> RealtimeState:
+    names = _visible_products(scope, product)
+    locks_of = product or next(iter(names), "")
+    # One more than is shown tells whether there are more.
+    locks = LockManager(locks_of).held_locks(limit=LOCKS_SHOWN + 1) if locks_of else []
+    return RealtimeState(
+        products=tuple(product_figures(names[:PRODUCTS_SHOWN])),
+        product_count=len(names),
+        locks_of=locks_of,
+        locks=tuple(locks[:LOCKS_SHOWN]),
+        locks_are_capped=len(locks) > LOCKS_SHOWN,
+    )
+
+
+def _visible_products(scope: ProductScope, chosen: str | None) -> list[str]:
+    known = {*products_with_presence(), *(scope.products or ()), chosen, get_settings().product}
+    return sorted(name for name in known if name and scope.allows(name))

@@ -1,0 +1,112 @@
+"""How the dashboard's figures look in a template; ``dashboard.js`` writes the same ones the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeGuard
+
+from django import template
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+
+from pleme_redis_django import durations
+from pleme_redis_django.dashboard.figures import FailureGroup
+
+NOTHING = "–"  # noqa: RUF001 - an en dash, as wide as a digit
+SPARK_WIDTH, SPARK_HEIGHT = 96, 24
+# What the job list is asked for, behind each of the dashboard's figures.
+JOB_LIST_QUERIES: dict[str, dict[str, str]] = {
+    "all": {},
+    "ready": {"status__exact": "QUEUED"},
+    "running": {"status__exact": "RUNNING"},
+    "pending": {"status__exact": "PENDING"},
+    "failed": {"status__exact": "FAILED"},
+}
+
+register = template.Library()
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    # The row that the script copies has no values: its fields are empty texts here.
+    return isinstance(value, int | float)
+
+
+@register.filter
+def count(number: int | None) -> str:
+    """Return a whole number with its digits grouped."""
+    return f"{number:,}" if _is_number(number) else NOTHING
+
+
+@register.filter
+def span(seconds: float | None) -> str:
+    """Return a duration in words."""
+    return durations.duration(max(seconds, 0)) if _is_number(seconds) else NOTHING
+
+
+@register.filter
+def pace(per_minute: float | None) -> str:
+    """Return a pace with a decimal where it tells anything."""
+    if not _is_number(per_minute):
+        return NOTHING
+    return f"{per_minute:,.1f}" if 0 < per_minute < 9.95 else f"{per_minute:,.0f}"
+
+
+@register.filter
+def share(fraction: float | None) -> str:
+    """Return a fraction as a percentage."""
+    return f"{100 * fraction:.1f} %" if _is_number(fraction) else NOTHING
+
+
+@register.filter
+def ago(at: datetime | None) -> SafeString | str:
+    """Return how long ago something was, with its exact time."""
+    if not isinstance(at, datetime):
+        return NOTHING
+    words = durations.duration(max((timezone.now() - at).total_seconds(), 0))
+    local = timezone.localtime(at)
+    return format_html(
+        '<time datetime="{}" title="{}">{} ago</time>', at.isoformat(), f"{local:%Y-%m-%d %H:%M:%S %Z}", words
+    )
+
+
+@register.filter
+def spark_points(depths: Sequence[int | None]) -> str:
+    """Return the points of a sparkline, the highest depth at its top; unmeasured steps are left out."""
+    highest = max((depth for depth in depths if depth is not None), default=0) or 1
+    step = SPARK_WIDTH / max(len(depths) - 1, 1)
+    return " ".join(
+        f"{index * step:.1f},{SPARK_HEIGHT - 1 - depth * (SPARK_HEIGHT - 2) / highest:.1f}"
+        for index, depth in enumerate(depths)
+        if depth is not None
+    )
+
+
+@register.simple_tag(takes_context=True)
+def job_list(context: Any, figure: str, product: str = "", queue: str = "") -> str:
+    """Return the address of the jobs behind a figure, "" where the site does not list jobs."""
+    if not context.get("jobs_url"):
+        return ""
+    query = {**JOB_LIST_QUERIES[figure], "product": product or context.get("product"), "queue": queue}
+    return f"{context['jobs_url']}?{urlencode({name: value for name, value in query.items() if value})}"
+
+
+@register.simple_tag(takes_context=True)
+def failed_jobs(context: Any, group: FailureGroup) -> str:
+    """Return the address of the jobs of a group of failures, "" where the site does not list jobs."""
+    if not context.get("jobs_url"):
+        return ""
+    search = f"error:{group.fingerprint}" if group.fingerprint else f'type:"{group.job_type}"'
+    query = {**JOB_LIST_QUERIES["failed"], "product": context.get("product"), "q": search}
+    return f"{context['jobs_url']}?{urlencode({name: value for name, value in query.items() if value})}"
+
+
+@register.simple_tag(takes_context=True)
+def dashboard_url(context: Any, page: str, *arguments: str) -> str:
+    """Return the address of a page of the dashboard, on the AdminSite that shows this one."""
+    return reverse(
+        f"admin:pleme_redis_django_{page}", args=arguments, current_app=context["request"].current_app
+    )

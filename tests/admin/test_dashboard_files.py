@@ -1,0 +1,76 @@
+"""The dashboard's files: what is vendored is what its page says, and nothing needs a loose policy."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.template.loader import get_template
+
+import pleme_redis_django
+from pleme_redis_django.templatetags import pleme_dashboard as shown
+
+PACKAGE = Path(pleme_redis_django.__file__).parent
+VENDORED = PACKAGE / "static/pleme_redis_django/vendor/uplot"
+TEMPLATES = sorted((PACKAGE / "templates/pleme_redis_django/dashboard").glob("*.html"))
+
+
+def test_vendored_files_are_those_of_the_record() -> None:
+    record = (VENDORED / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w.]+)` \| `[\w./]+` \| `([0-9a-f]{64})` \|$", record, re.MULTILINE)
+    found = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in VENDORED.iterdir()
+        if path.name != "README.md"
+    }
+    assert dict(rows) == found
+    assert "| Version | 1.6.32 |" in record
+    assert sum(path.stat().st_size for path in VENDORED.iterdir()) < 300_000
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_template_compiles_and_has_nothing_inline(path: Path) -> None:
+    get_template(f"pleme_redis_django/dashboard/{path.name}")
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"\sstyle=|\son[a-z]+=|<style", text)
+    assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", text))
+
+
+@pytest.mark.parametrize("name", ["dashboard.css", "dashboard.js", "dashboard-charts.js"])
+def test_file_names_no_colour_and_no_host_of_its_own(name: str) -> None:
+    text = (PACKAGE / "static/pleme_redis_django" / name).read_text(encoding="utf-8")
+    assert not re.search(r"#[0-9a-fA-F]{3,8}\b(?=[;, )])|rgba?\(|https?://", text)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (shown.count(1234567), "1,234,567"),
+        (shown.count(None), "–"),  # noqa: RUF001 - an en dash, as in the page
+        (shown.span(None), "–"),  # noqa: RUF001
+        (shown.span(-1), "0 ms"),
+        (shown.span(7250), "2 h"),
+        (shown.pace(0), "0"),
+        (shown.pace(9.94), "9.9"),
+        (shown.pace(1340.2), "1,340"),
+        (shown.share(0.9876), "98.8 %"),
+    ],
+)
+def test_figures(written: str, expected: str) -> None:
+    assert written == expected
+
+
+def test_sparkline_has_the_highest_depth_at_its_top_and_gaps() -> None:
+    assert shown.spark_points([0, None, 10]) == "0.0,23.0 96.0,1.0"
+    assert shown.spark_points([None, None]) == ""
+    assert shown.spark_points([0, 0]) == "0.0,23.0 96.0,23.0"
+
+
+def test_time_has_its_exact_moment() -> None:
+    moment: Any = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
+    assert 'datetime="2026-01-02T03:04:05+00:00"' in shown.ago(moment)
+    assert shown.ago(None) == "–"  # noqa: RUF001

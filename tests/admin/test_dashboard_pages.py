@@ -1,0 +1,166 @@
+"""The pages of the dashboard: who opens them, what they link to, and what another product's people see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client, override_settings
+
+from pleme_redis_django.operations import pause_queue
+from pleme_redis_django.redis_state.cache import CacheManager
+from pleme_redis_django.redis_state.locks import LockManager
+from pleme_redis_django.redis_state.presence import PresenceManager
+from tests.admin.conftest import StaffLogin
+from tests.rows import ago, make_failed_job, make_job, make_worker
+
+ROOT = "/admin/pleme_redis_django/dashboard/"
+PAGES = ["", "queue/", "queue/acme/mails/", "worker/", "error/", "realtime/"]
+DATA = ["data.json", "series.json"]
+
+
+def only_acme(_user: object) -> list[str]:
+    return ["acme"]
+
+
+@pytest.fixture
+def acme_staff(staff: StaffLogin, settings: Any) -> Client:
+    """A staff user with every permission of the dashboard, who may see one product."""
+    settings.PLEME_REDIS = settings.PLEME_REDIS | {"DASHBOARD_PRODUCTS": f"{__name__}.only_acme"}
+    return staff(
+        "view_job", "pause_job", "retry_job", "drain_workerprocess", "release_lock", "view_workerprocess"
+    )
+
+
+@pytest.fixture
+def two_products(db: None) -> Iterator[None]:
+    """Jobs, failures, a pause, a worker, presence and a lock of acme, and the same of globex."""
+    for product, queue in (("acme", "mails"), ("globex", "secret-queue")):
+        worker = make_worker(product=product, host=f"{product}-host")
+        running = {"worker_id": worker.pk, "status": "RUNNING", "claimed_at": ago(3), "started_at": ago(2)}
+        make_job(product=product, queue_name=queue, job_type=f"{product}.waiting")
+        make_job(product=product, queue_name=queue, job_type=f"{product}.running", **running)
+        make_failed_job(
+            product=product, queue_name=queue, job_type=f"{product}.broken", error_message=f"{product} away"
+        )
+        pause_queue(queue, product=product, reason=f"{product} pauses", paused_by=f"{product}-ana")
+        PresenceManager(product).set_online(1, "c1")
+        CacheManager(product).set("key", 1, 60)
+    guards = [LockManager(product).try_lock(f"{product}-lock", 60) for product in ("acme", "globex")]
+    yield
+    for guard in guards:
+        assert guard is not None
+        guard.release()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", PAGES + DATA)
+def test_page_needs_the_permission_to_see_jobs(page: str, staff: StaffLogin) -> None:
+    assert staff().get(ROOT + page).status_code == 403
+    assert staff("view_job").get(ROOT + page).status_code == 200
+    assert Client().get(ROOT + page).status_code == 302
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_is_marked_in_the_tabs(page: str, admin_client: Client) -> None:
+    text = admin_client.get(ROOT + page).content.decode()
+    tab = "queue/" if page.startswith("queue/") else page
+    assert f'<a href="{ROOT}{tab}" aria-current="page">' in text
+
+
+def test_admin_index_and_sidebar_lead_to_the_dashboard(admin_client: Client) -> None:
+    for address in ("/admin/", "/admin/pleme_redis_django/job/"):
+        assert f'href="{ROOT}"' in admin_client.get(address).content.decode()
+
+
+def test_figures_link_to_the_jobs_behind_them(admin_client: Client) -> None:
+    make_job(product="acme", queue_name="mails")
+    queues = admin_client.get(ROOT + "queue/").content.decode()
+    link = "/admin/pleme_redis_django/job/?status__exact=QUEUED&amp;product=acme&amp;queue=mails"
+    assert link in admin_client.get(ROOT + "queue/acme/mails/").content.decode() or link in queues
+    answer = admin_client.get(link.replace("&amp;", "&"))
+    assert answer.status_code == 200
+    assert answer.context["cl"].result_count == 1
+
+
+@pytest.mark.usefixtures("two_products")
+@pytest.mark.parametrize("page", PAGES + DATA)
+def test_other_products_are_not_seen(page: str, acme_staff: Client) -> None:
+    answer = acme_staff.get(ROOT + page)
+    assert answer.status_code == 200
+    text = answer.content.decode()
+    assert "globex" not in text
+    assert "secret" not in text
+
+
+@pytest.mark.usefixtures("two_products")
+@pytest.mark.parametrize("page", ["worker/", "error/", "realtime/", "queue/acme/mails/"])
+def test_own_product_is_seen(page: str, acme_staff: Client) -> None:
+    assert "acme" in acme_staff.get(ROOT + page).content.decode()
+
+
+@pytest.mark.usefixtures("two_products")
+@pytest.mark.parametrize(
+    "address",
+    [
+        "queue/globex/secret-queue/",
+        *(f"{page}?product=globex" for page in ["", "queue/", "worker/", "error/", "realtime/", *DATA]),
+    ],
+)
+def test_other_product_cannot_be_asked_for(address: str, acme_staff: Client) -> None:
+    assert acme_staff.get(ROOT + address).status_code == 403
+
+
+@pytest.mark.parametrize("address", ["?product=No%20such!", "queue/acme/a%20b/", "queue/A/b/"])
+def test_what_is_no_name_is_not_found(address: str, admin_client: Client) -> None:
+    assert admin_client.get(ROOT + address).status_code == 404
+
+
+@pytest.mark.usefixtures("two_products")
+@pytest.mark.parametrize("page", PAGES)
+def test_who_may_only_look_sees_no_button(page: str, staff: StaffLogin) -> None:
+    text = staff("view_job").get(ROOT + page).content.decode()
+    assert 'method="post" action="/admin/pleme_redis_django' not in text
+
+
+@pytest.mark.usefixtures("two_products")
+def test_product_choice_narrows_the_snapshot(admin_client: Client) -> None:
+    workers = admin_client.get(ROOT + "data.json", {"product": "acme"}).json()["workers"]
+    assert {worker["product"] for worker in workers} == {"acme"}
+
+
+@pytest.mark.parametrize("page", ["series.json"])
+def test_known_data_is_not_sent_again(page: str, admin_client: Client) -> None:
+    first = admin_client.get(ROOT + page)
+    assert "private" in first.headers["Cache-Control"]
+    again = admin_client.get(ROOT + page, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_realtime_page_says_that_redis_is_away(admin_client: Client, settings: Any) -> None:
+    with override_settings(PLEME_REDIS=settings.PLEME_REDIS | {"URL": "redis://127.0.0.1:1/0"}):
+        assert "Redis cannot be asked." in admin_client.get(ROOT + "realtime/").content.decode()
+
+
+@pytest.mark.usefixtures("two_products")
+def test_realtime_page_shows_presence_cache_and_locks(admin_client: Client) -> None:
+    state = admin_client.get(ROOT + "realtime/", {"product": "acme"}).context["state"]
+    [acme] = [row for row in state.products if row.product == "acme"]
+    assert (acme.users_online, acme.connections) == (1, 1)
+    assert [lock.name for lock in state.locks] == ["acme-lock"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", PAGES)
+def test_queries_of_a_page_do_not_grow(
+    page: str, admin_client: Client, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(30):
+        worker = make_worker(pid=number + 1)
+        make_job(
+            queue_name=f"q{number}", product="acme", status="RUNNING", worker_id=worker.pk, claimed_at=ago(1)
+        )
+        make_failed_job(product="acme", job_type=f"type{number}", error_fingerprint=f"{number:032x}")
+    with django_assert_max_num_queries(20):
+        assert admin_client.get(ROOT + page).status_code == 200
