@@ -6,6 +6,7 @@ admin's own variables.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from datetime import datetime, timedelta
@@ -107,22 +108,44 @@ def between(start: datetime | None, end: datetime | None) -> str:
     return "-" if start is None or end is None else duration(max((end - start) / timedelta(seconds=1), 0))
 
 
-def progress_bar(progress: Any) -> SafeString | str:
-    """Return a job's progress as a bar with its numbers."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressFigures:
+    """A job's progress as a bar shows it."""
+
+    percent: float
+    text: str
+    note: str
+
+
+def progress_figures(progress: Any) -> ProgressFigures | None:
+    """Return what ``ctx.progress(done, total, note)`` stored; None for what is of another form."""
     if not isinstance(progress, dict):
-        return "-"
+        return None
     done, total = _number(progress.get("done")), _number(progress.get("total"))
     if done is None or not total or total < 0:
-        return text_block(json_text(progress))
-    percent = min(max(100 * done / total, 0), 100)
+        return None
+    try:
+        percent = min(max(100 * done / total, 0), 100)
+    except OverflowError:  # integers that no float holds
+        return None
+    return ProgressFigures(
+        percent=round(percent, 1),
+        text=f"{done:,} of {total:,} ({percent:.0f} %)",
+        note=without_reordering(str(progress.get("note") or "")[:200]),
+    )
+
+
+def progress_bar(progress: Any) -> SafeString | str:
+    """Return a job's progress as a bar with its numbers, or as JSON when it is of another form."""
+    figures = progress_figures(progress)
+    if figures is None:
+        return "-" if progress is None else text_block(json_text(progress))
     return format_html(
-        '<progress class="pleme-progress" max="100" value="{}">{} %</progress> {} of {} ({} %) <bdi>{}</bdi>',
-        f"{percent:.1f}",
-        f"{percent:.0f}",
-        f"{done:,}",
-        f"{total:,}",
-        f"{percent:.0f}",
-        without_reordering(str(progress.get("note") or "")[:200]),
+        '<progress class="pleme-progress" max="100" value="{}" aria-label="Progress"></progress> '
+        '<span class="pleme-progress-text">{}</span> <bdi class="pleme-progress-note">{}</bdi>',
+        figures.percent,
+        figures.text,
+        figures.note,
     )
 
 

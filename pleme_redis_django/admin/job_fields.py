@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
 from django.http import HttpRequest
 
 from pleme_redis_django.admin.attempts import attempts_block
 from pleme_redis_django.admin.display import (
     age,
-    between,
     json_text,
-    moment,
     plain,
-    progress_bar,
     status_badge,
     text_block,
 )
@@ -26,6 +24,8 @@ from pleme_redis_django.models import AbstractJob
 _DATA_FIELDS = ("parameters", "results", "configuration", "metadata")
 LONG_FIELDS = (*_DATA_FIELDS, "error_details", "error_message")
 """What may be long: left out of lists, cut on pages, offered whole as a file."""
+ERROR_START = "_error_start"
+ERROR_CHARACTERS = 160
 
 
 def _field(description: str, show: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
@@ -65,6 +65,7 @@ class JobFields:
     queue_shown = _field("queue", lambda job: plain(job.queue_name))
     product_shown = _field("product", lambda job: plain(job.product))
     retries_shown = _field("retries", lambda job: f"{job.retry_count} of {job.max_retries}")
+    error_shown = _field("error", lambda job: plain(job.__dict__.get(ERROR_START) or ""))
     age_shown = _field("created", lambda job: age(job.created_at))
 
     parameters_shown = _long_field("parameters")
@@ -73,40 +74,19 @@ class JobFields:
     metadata_shown = _long_field("metadata")
     error_message_shown = _long_field("error_message")
     error_details_shown = _long_field("error_details")
-    progress_shown = _field("progress", lambda job: progress_bar(job.progress))
     attempts_shown = _field("failed attempts", lambda job: attempts_block(job, get_settings().database))
-
-    created_shown = _field("created", lambda job: moment(job.created_at))
-    due_shown = _field("due", lambda job: moment(job.run_after))
-    claimed_shown = _field("claimed", lambda job: moment(job.claimed_at))
-    started_shown = _field("started", lambda job: moment(job.started_at))
-    ended_shown = _field("ended", lambda job: moment(job.completed_at or job.failed_at))
-    took_shown = _field("ran for", lambda job: between(job.started_at, job.completed_at or job.failed_at))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the groups of fields in which this job has something to show."""
         data = [f"{name}_shown" for name in _DATA_FIELDS if name == "parameters" or getattr(obj, name, None)]
         failed = bool(obj and obj.error_message)
-        groups: list[tuple[str | None, Iterable[str]]] = [
-            (None, ("status_shown", "type_shown", "queue_shown", "product_shown", "priority", "id")),
+        groups: list[tuple[str, Iterable[Any]]] = [
             ("Failure", ("error_message_shown", "error_details_shown") if failed else ()),
-            ("Progress", ("progress_shown",) if obj and obj.progress is not None else ()),
-            (str(self.opts.verbose_name).capitalize(), fields_of_project(self.model)),
+            (f"Of this {self.opts.verbose_name}", fields_of_project(self.model)),
             ("Data", data),
-            ("Attempts", ("retries_shown", "attempt", "crash_count", "worker_id", "attempts_shown")),
-            (
-                "Times",
-                (
-                    "created_shown",
-                    "due_shown",
-                    "claimed_shown",
-                    "started_shown",
-                    "ended_shown",
-                    "took_shown",
-                ),
-            ),
+            ("Failed attempts", ("attempts_shown",) if obj and obj.attempt else ()),
         ]
         return [(title, {"fields": names}) for title, group in groups if (names := tuple(group))]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [name for _title, group in self.get_fieldsets(request, obj) for name in group["fields"]]
+        return flatten_fieldsets(self.get_fieldsets(request, obj))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 from django.contrib import messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import SuspiciousOperation
 from django.db.models import QuerySet
+from django.db.models.functions import Left
 from django.http import HttpRequest
 
 from pleme_redis_django.admin.capped_list import CappedChangeList
 from pleme_redis_django.admin.display import STATUS_ICONS, moment, without_reordering
 from pleme_redis_django.admin.filters import created_within
+from pleme_redis_django.admin.job_fields import ERROR_CHARACTERS, ERROR_START
 from pleme_redis_django.admin.redaction import redact_job
 from pleme_redis_django.admin.search import Search, build_search, status_condition
 from pleme_redis_django.admin.search_terms import SearchError
@@ -55,7 +60,10 @@ class JobChangeList(CappedChangeList):
             every_job = self.model._base_manager.using(rows.db)
             by_id = search.by_id & created_within(self.params.get("created"))
             self.window = newest_jobs(every_job, by_id, statuses)
-        return self.matching if self.window is None else self.matching.filter(id__gt=self.window.before_id)
+        shown = self.matching if self.window is None else self.matching.filter(id__gt=self.window.before_id)
+        if "error_shown" in self.list_display:
+            shown = shown.annotate(**{ERROR_START: Left("error_message", ERROR_CHARACTERS)})
+        return shown
 
     def get_results(self, request: HttpRequest) -> None:
         """Load the page, and redact what columns of the project may show."""
@@ -114,6 +122,29 @@ class JobChangeList(CappedChangeList):
             or (statuses is not None and not statuses <= _INDEXED_STATUSES)
             or bool(self.model_admin.narrows_rows(request))
         )
+
+
+class JobMatches(JobChangeList):
+    """What an address asks for, without a page of it."""
+
+    @classmethod
+    def of(cls, model_admin: Any, request: HttpRequest) -> Self:
+        """Return what the address of a request asks for. Raises SuspiciousOperation: nobody may ask so."""
+        filters, fields = model_admin.get_list_filter(request), model_admin.get_search_fields(request)
+        try:
+            return cls(
+                request, model_admin.model, (), (), filters, None, fields, (), 1, 1, (), model_admin, (), ""
+            )
+        except IncorrectLookupParameters as error:
+            raise SuspiciousOperation("The filters of this address are not understood.") from error
+
+    @property
+    def after(self) -> uuid.UUID:
+        """Ids above this one were looked at."""
+        return uuid.UUID(int=0) if self.window is None else self.window.before_id
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Load nothing."""
 
 
 def searched(request: HttpRequest, model_admin: Any, text: str) -> Search:

@@ -9,19 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.actions import delete_selected as stock_delete_selected
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.shortcuts import redirect
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest
+from django.urls import URLPattern
 
-from pleme_redis_django.admin.capped_list import AnyModelAdmin, CappedPaginator
+from pleme_redis_django.admin.bulk_operations import OPERATIONS
+from pleme_redis_django.admin.capped_list import CappedPaginator
 from pleme_redis_django.admin.filters import (
     AttemptsFilter,
     CreatedFilter,
@@ -31,24 +25,21 @@ from pleme_redis_django.admin.filters import (
     TypeFilter,
     WorkerFilter,
 )
-from pleme_redis_django.admin.job_fields import LONG_FIELDS, JobFields, long_text
+from pleme_redis_django.admin.job_fields import LONG_FIELDS, JobFields
 from pleme_redis_django.admin.job_list import STATUS_PARAMETER, JobChangeList, searched
-from pleme_redis_django.admin.redaction import redact_job
+from pleme_redis_django.admin.job_page import JobPage
+from pleme_redis_django.admin.redaction import is_redacting, redact_job
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.scope import scope_of
-from pleme_redis_django.operations import RETRYABLE_STATUSES, delete_jobs, retry_jobs, retryable_jobs
-
-RETRY_BATCH = 1_000
-# The confirmation page carries an input for each row, and Django accepts 1,000 inputs a request.
-DELETE_LIMIT = 500
-_DELETE_PREVIEW = 20
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.operations import delete_jobs
 
 
-class JobModelAdmin(JobFields, AnyModelAdmin):
+class JobModelAdmin(JobFields, JobPage):
     """Register your own job model with it: ``admin.site.register(EmailJob, JobModelAdmin)``.
 
-    Fields that the model adds to AbstractJob are shown on the job's page. "Retry" needs the
-    permission ``retry_<model>``, "delete" (which marks the row) ``delete_<model>``.
+    Fields that the model adds to AbstractJob are shown on the job's page. Each operation needs its
+    permission: ``retry_<model>``, ``cancel_<model>``, ``reschedule_<model>``, ``delete_<model>``.
     """
 
     list_display = (
@@ -80,9 +71,8 @@ class JobModelAdmin(JobFields, AnyModelAdmin):
         "The beginning of a type or of an id, or id: type: queue: product: status: worker: error: param.name: "
         "before: after: with a value, such as  type:shop.* param.order_id:42 after:2h"
     )
-    actions = ("retry_selected", "delete_selected")
+    actions = tuple(f"{name}_selected" for name in OPERATIONS)
     change_list_template = "pleme_redis_django/admin/job_change_list.html"
-    change_form_template = "pleme_redis_django/admin/job_change_form.html"
     heavy_fields: Sequence[str] = (*LONG_FIELDS, "progress")
     """What a list does not load."""
 
@@ -99,7 +89,18 @@ class JobModelAdmin(JobFields, AnyModelAdmin):
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         """Whether the user may retry jobs of this model."""
-        return request.user.has_perm(f"{self.opts.app_label}.retry_{self.opts.model_name}")
+        return self._has(request, "retry")
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may cancel them."""
+        return self._has(request, "cancel")
+
+    def has_reschedule_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may change their due time, priority and queue."""
+        return self._has(request, "reschedule")
+
+    def _has(self, request: HttpRequest, permission: str) -> bool:
+        return request.user.has_perm(f"{self.opts.app_label}.{permission}_{self.opts.model_name}")
 
     # The list
 
@@ -123,6 +124,12 @@ class JobModelAdmin(JobFields, AnyModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         return JobChangeList
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Return the columns; what went wrong is among them where only failed jobs are listed."""
+        columns = super().get_list_display(request)
+        wants_error = request.GET.get(STATUS_PARAMETER) == JobStatus.FAILED and not is_redacting()
+        return [*columns[:2], "error_shown", *columns[2:]] if wants_error else columns
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Whether an address may filter by this: only by what is offered, since a lookup could read all else."""
         offered = {_filtered_name(each) for each in self.get_list_filter(request)}
@@ -133,117 +140,18 @@ class JobModelAdmin(JobFields, AnyModelAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         return queryset.filter(searched(request, self, search_term).condition), False
 
-    # Operations
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.bulk_urls(), *self.page_urls(), *super().get_urls()]
 
-    @admin.action(permissions=["retry"], description="Retry selected %(verbose_name_plural)s")
-    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        retried = self._retry(request, queryset)
-        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
-        left = 0 if request.POST.get("select_across") == "1" else len(chosen) - retried
-        self._report_retry(request, retried, left)
-
-    @admin.action(permissions=["delete"], description="Delete selected %(verbose_name_plural)s")
-    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """Ask, and delete, as every admin does; refuse more than a confirmation can carry."""
-        if queryset.order_by()[: DELETE_LIMIT + 1].count() > DELETE_LIMIT:
-            self.message_user(
-                request,
-                f"These are more than {DELETE_LIMIT} {self.opts.verbose_name_plural}. Choose fewer, or call "
-                "pleme_redis_django.operations.delete_jobs(queryset).",
-                messages.ERROR,
-            )
-            return None
-        return stock_delete_selected(self, request, queryset)
+    # The stock page of deletion, where an address leads to it
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         delete_jobs(self.get_queryset(request).filter(pk=obj.pk))
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        delete_jobs(queryset)
-
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Return what the confirmation page lists: no row of another table goes with a job."""
-        shown = [str(job) for job in objs[:_DELETE_PREVIEW]]
-        more = len(objs) - len(shown)
-        lines = [*shown, f"and {more} more"] if more else shown
+        """Return what its page lists: no row of another table goes with a job."""
         lacking = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
-        return lines, {self.opts.verbose_name_plural: len(objs)}, lacking, []
-
-    def _retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> int:
-        """Retry the jobs in batches, in the order of ids; one that fails again at once is not met twice."""
-        rows = retryable_jobs(queryset).order_by("id").only("id", "job_type")
-        total, last = 0, None
-        while True:
-            with transaction.atomic(using=rows.db):
-                after = rows if last is None else rows.filter(id__gt=last)
-                batch = list(after.select_for_update()[:RETRY_BATCH])
-                if not batch:
-                    return total
-                same = self.model._base_manager.using(rows.db).filter(pk__in=[job.pk for job in batch])
-                total += retry_jobs(same)
-            LogEntry.objects.log_actions(request.user.pk, batch, CHANGE, "Retried.")  # type: ignore[arg-type]  # a list of rows does
-            last = batch[-1].pk
-
-    def _report_retry(self, request: HttpRequest, retried: int, left: int) -> None:
-        if retried:
-            self.message_user(request, f"Retried: {retried:,}. They are ready to run.", messages.SUCCESS)
-        if left > 0 or not retried:
-            skipped = f"Left as they are: {left:,}. " if left > 0 else ""
-            self.message_user(
-                request, f"{skipped}Only failed and cancelled jobs can be retried.", messages.WARNING
-            )
-
-    # Pages
-
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view
-        return [
-            path("<path:object_id>/retry/", view(self.retry_view), name=self._url_name("retry")),
-            path("<path:object_id>/part/<str:name>/", view(self.part_view), name=self._url_name("part")),
-            *super().get_urls(),
-        ]
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        retry_url = self.page_url("retry", object_id) if self.has_retry_permission(request) else ""
-        context = {"retry_url": retry_url, "retryable_statuses": RETRYABLE_STATUSES, **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, context)
-
-    def retry_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Retry one job (POST), and show it again."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        if not self.has_retry_permission(request):
-            raise PermissionDenied
-        job = self._job_or_404(request, object_id)
-        retried = self._retry(request, self.get_queryset(request).filter(pk=job.pk))
-        self._report_retry(request, retried, left=0)
-        return redirect(self.page_url("change", object_id))
-
-    def part_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-        """Return a long field of one job, whole, as a text file."""
-        if name not in LONG_FIELDS:
-            raise Http404
-        job = self._job_or_404(request, object_id)
-        response = HttpResponse(long_text(job, name), content_type="text/plain; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="{job.pk}-{name}.txt"'
-        response["X-Content-Type-Options"] = "nosniff"
-        return response
-
-    def _job_or_404(self, request: HttpRequest, object_id: str) -> Any:
-        job = self.get_object(request, unquote(object_id))
-        if not self.has_view_permission(request, job):
-            raise PermissionDenied
-        if job is None:
-            raise Http404
-        return job
-
-    def _url_name(self, page: str) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_{page}"
-
-    def page_url(self, page: str, *arguments: str) -> str:
-        return reverse(f"admin:{self._url_name(page)}", args=arguments, current_app=self.admin_site.name)
+        return [str(job) for job in objs], {self.opts.verbose_name_plural: len(objs)}, lacking, []
 
 
 def _filtered_name(list_filter: Any) -> str:

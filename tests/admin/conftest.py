@@ -10,6 +10,12 @@ from django.test import Client
 
 StaffLogin = Callable[..., Client]
 LIST = "/admin/pleme_redis_django/job/"
+OPTIONS = {
+    "reschedule": {"run_after": "2030-01-02T03:04"},
+    "change_priority": {"priority": "7"},
+    "change_queue": {"queue_name": "slow"},
+}
+"""What the forms of the operations are filled with."""
 
 
 @pytest.fixture

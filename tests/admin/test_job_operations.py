@@ -1,26 +1,47 @@
-"""Retry and delete in the admin: who may, what happens, and what is logged."""
+"""What the admin does to one job or to some: who may, what happens, what is logged and what is said."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.test import Client
+from django.utils import timezone
 
-from pleme_redis_django.admin import job_model_admin
+from pleme_redis_django.admin.bulk_operations import OPERATIONS
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job
-from tests.admin.conftest import StaffLogin
-from tests.rows import make_failed_job, make_job
+from tests.admin.conftest import LIST, OPTIONS, StaffLogin
+from tests.rows import ago, make_failed_job, make_job
 from tests.workload.models import EmailJob
 
 pytestmark = pytest.mark.django_db
-LIST = "/admin/pleme_redis_django/job/"
+
+JSON = {"accept": "application/json"}
+CHANGED_BY = {
+    "retry": {"status": JobStatus.QUEUED},
+    "run_now": {"status": JobStatus.QUEUED},
+    "reschedule": {"status": JobStatus.PENDING},
+    "change_priority": {"priority": 7},
+    "change_queue": {"queue_name": "slow"},
+    "cancel": {"status": JobStatus.CANCELLED},
+    "delete": {"unique_slot": None},
+}
+PERMISSIONS = ("retry", "cancel", "reschedule", "delete")
 
 
-def act(client: Client, action: str, *jobs: Any, **more: Any) -> Any:
-    data = {"action": action, "_selected_action": [str(job.pk) for job in jobs], **more}
+def job_for(name: str, **fields: Any) -> Any:
+    """Return a job that the operation changes."""
+    statuses = {"retry": JobStatus.FAILED, "delete": JobStatus.COMPLETED}
+    values = {"status": statuses.get(name, JobStatus.PENDING), "run_after": ago(-600), "unique_slot": "r:1"}
+    return make_job(**(values | fields))
+
+
+def act(client: Client, name: str, *jobs: Any, **more: Any) -> Any:
+    """Choose an action of the list, for these jobs."""
+    data = {"action": f"{name}_selected", "_selected_action": [str(job.pk) for job in jobs], **more}
     return client.post(LIST, data, follow=True)
 
 
@@ -30,75 +51,107 @@ def statuses(*jobs: Any) -> list[str]:
     return [job.status for job in jobs]
 
 
-def test_selected_jobs_are_retried_and_logged(staff: StaffLogin) -> None:
-    failed, cancelled, running = (
-        make_failed_job(),
-        make_job(status=JobStatus.CANCELLED),
-        make_job(status=JobStatus.RUNNING),
-    )
-    page = act(staff("view_job", "retry_job"), "retry_selected", failed, cancelled, running).content.decode()
+def row_of(job: Any) -> dict[str, Any]:
+    return dict(Job.objects.filter(pk=job.pk).values().get())
+
+
+def test_every_operation_is_an_action_of_the_list(admin_client: Client) -> None:
+    make_job()
+    page = admin_client.get(LIST).content.decode()
+    assert [name for name in OPERATIONS if f'value="{name}_selected"' not in page] == []
+    assert CHANGED_BY.keys() == OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_an_operation_changes_a_job_from_its_page(staff: StaffLogin, name: str) -> None:
+    operation = OPERATIONS[name]
+    job, client = job_for(name), staff("view_job", f"{operation.permission}_job")
+    address = f"{LIST}{job.pk}/operation/{name}/"
+    assert f'action="{address}"' in client.get(f"{LIST}{job.pk}/change/").content.decode()
+    response = client.post(address)
+    if operation.asks:
+        before = row_of(job)
+        page = response.content.decode()
+        assert f"{operation.label} 1 job?" in page
+        assert row_of(job) == before
+        data = {"_selected_action": str(job.pk), "from_page": "1", **OPTIONS.get(name, {})}
+        response = client.post(f"{LIST}bulk/{name}/", data)
+    assert response.url == f"{LIST}{job.pk}/change/"
+    job.refresh_from_db()
+    assert {field: getattr(job, field) for field in CHANGED_BY[name]} == CHANGED_BY[name]
+    assert (job.deleted_at is not None) == (name == "delete")
+    logged = LogEntry.objects.get()
+    assert (logged.object_id, logged.action_flag) == (str(job.pk), DELETION if name == "delete" else CHANGE)
+    assert logged.change_message.startswith(operation.done.partition("{")[0])
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_without_its_permission_there_is_no_button_and_no_way(staff: StaffLogin, name: str) -> None:
+    job = job_for(name)
+    others = [f"{each}_job" for each in PERMISSIONS if each != OPERATIONS[name].permission]
+    client, before = staff("view_job", "change_job", *others), row_of(job)
+    data = {"_selected_action": str(job.pk), **OPTIONS.get(name, {})}
+    assert f"{name}_selected" not in client.get(LIST).content.decode()
+    assert f"operation/{name}/" not in client.get(f"{LIST}{job.pk}/change/").content.decode()
+    act(client, name, job)
+    act(client, name, job, select_across="1")
+    assert client.post(f"{LIST}{job.pk}/operation/{name}/", data).status_code == 403
+    for across in ("0", "1"):
+        for headers in ({}, JSON):
+            posted = client.post(f"{LIST}bulk/{name}/", {**data, "select_across": across}, headers=headers)
+            assert posted.status_code == 403
+    assert row_of(job) == before
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_who_may_act_and_not_see_may_not_act(staff: StaffLogin, name: str) -> None:
+    job, client = job_for(name), staff(f"{OPERATIONS[name].permission}_job")
+    before = row_of(job)
+    data = {"_selected_action": str(job.pk), **OPTIONS.get(name, {})}
+    assert client.post(f"{LIST}bulk/{name}/", data).status_code == 403
+    assert client.post(f"{LIST}{job.pk}/operation/{name}/", data).status_code == 403
+    assert row_of(job) == before
+
+
+@pytest.mark.parametrize("path", ["bulk/retry/", "{}/operation/retry/"])
+def test_an_operation_is_a_post_with_a_token(admin_user: Any, path: str) -> None:
+    job, client = make_failed_job(), Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+    address = LIST + path.format(job.pk)
+    assert client.get(address).status_code == 405
+    assert client.post(address, {"select_across": "1"}).status_code == 403
+    assert statuses(job) == [JobStatus.FAILED]
+
+
+@pytest.mark.parametrize("path", ["bulk/explode/", "{}/operation/explode/"])
+def test_there_is_no_other_operation(admin_client: Client, path: str) -> None:
+    assert admin_client.post(LIST + path.format(make_job().pk)).status_code == 404
+
+
+@pytest.mark.parametrize("job_id", ["no-id", "00000000-0000-7000-8000-000000000000"])
+def test_pages_of_no_job_are_not_found(admin_client: Client, job_id: str) -> None:
+    assert admin_client.post(f"{LIST}{job_id}/operation/retry/").status_code == 404
+    assert admin_client.get(f"{LIST}{job_id}/part/parameters/").status_code == 404
+    assert admin_client.get(f"{LIST}{job_id}/state/").status_code == 404
+
+
+def test_selected_jobs_are_retried_at_once(staff: StaffLogin) -> None:
+    failed, cancelled = make_failed_job(), make_job(status=JobStatus.CANCELLED)
+    running = make_job(status=JobStatus.RUNNING)
+    page = act(staff("view_job", "retry_job"), "retry", failed, cancelled, running).content.decode()
     assert statuses(failed, cancelled, running) == [JobStatus.QUEUED, JobStatus.QUEUED, JobStatus.RUNNING]
-    assert "Retried: 2" in page
-    assert "Left as they are: 1" in page
+    assert "Retried: 2." in page
+    assert "Left as they are: 1. Only failed and cancelled jobs can be retried." in page
     logged = LogEntry.objects.filter(action_flag=CHANGE).values_list("object_id", "change_message")
     assert set(logged) == {(str(failed.pk), "Retried."), (str(cancelled.pk), "Retried.")}
 
 
-def test_all_matching_jobs_are_retried_in_batches(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job_model_admin, "RETRY_BATCH", 20)
-    jobs = [make_failed_job() for _ in range(55)]
-    other = make_failed_job(product="other")
-    data = {"action": "retry_selected", "_selected_action": [str(jobs[0].pk)], "select_across": "1"}
-    admin_client.post(f"{LIST}?product=default", data)
-    assert set(statuses(*jobs)) == {JobStatus.QUEUED}
-    assert statuses(other) == [JobStatus.FAILED]
-    assert LogEntry.objects.count() == 55
-
-
-@pytest.mark.parametrize(
-    "permissions", [("view_job",), ("view_job", "delete_job"), ("view_job", "change_job")]
-)
-def test_without_its_permission_there_is_no_retry(staff: StaffLogin, permissions: tuple[str, ...]) -> None:
-    job, client = make_failed_job(), staff(*permissions)
-    assert "retry_selected" not in client.get(LIST).content.decode()
-    assert f"{job.pk}/retry/" not in client.get(f"{LIST}{job.pk}/change/").content.decode()
-    act(client, "retry_selected", job)
-    assert client.post(f"{LIST}{job.pk}/retry/").status_code == 403
-    assert statuses(job) == [JobStatus.FAILED]
-    assert not LogEntry.objects.exists()
-
-
-def test_a_job_is_retried_from_its_page(staff: StaffLogin) -> None:
-    job, client = make_failed_job(), staff("view_job", "retry_job")
-    assert f'action="{LIST}{job.pk}/retry/"' in client.get(f"{LIST}{job.pk}/change/").content.decode()
-    page = client.post(f"{LIST}{job.pk}/retry/", follow=True).content.decode()
-    assert statuses(job) == [JobStatus.QUEUED]
-    assert "Retried: 1" in page
-    assert f"{job.pk}/retry/" not in page, "a ready job has no such button"
-    assert LogEntry.objects.get().object_id == str(job.pk)
-
-
 def test_a_retry_of_a_job_that_is_no_longer_failed_says_so(staff: StaffLogin) -> None:
-    job = make_job(status=JobStatus.RUNNING)
-    page = staff("view_job", "retry_job").post(f"{LIST}{job.pk}/retry/", follow=True).content.decode()
+    job, client = make_job(status=JobStatus.RUNNING), staff("view_job", "retry_job")
+    page = client.post(f"{LIST}{job.pk}/operation/retry/", follow=True).content.decode()
     assert "Only failed and cancelled jobs can be retried." in page
     assert not LogEntry.objects.exists()
-
-
-def test_a_retry_is_a_post_with_a_token(admin_user: Any) -> None:
-    job, client = make_failed_job(), Client(enforce_csrf_checks=True)
-    client.force_login(admin_user)
-    assert client.get(f"{LIST}{job.pk}/retry/").status_code == 405
-    assert client.post(f"{LIST}{job.pk}/retry/").status_code == 403
-    assert statuses(job) == [JobStatus.FAILED]
-
-
-@pytest.mark.parametrize("job_id", ["no-id", "00000000-0000-7000-8000-000000000000"])
-def test_a_retry_of_no_job_is_not_found(admin_client: Client, job_id: str) -> None:
-    assert admin_client.post(f"{LIST}{job_id}/retry/").status_code == 404
-    assert admin_client.get(f"{LIST}{job_id}/part/parameters/").status_code == 404
 
 
 def test_workers_are_woken_when_the_retry_has_committed(
@@ -108,62 +161,70 @@ def test_workers_are_woken_when_the_retry_has_committed(
 
     job = make_failed_job(queue_name="email")
     with django_capture_on_commit_callbacks(execute=True):
-        admin_client.post(f"{LIST}{job.pk}/retry/")
+        admin_client.post(f"{LIST}{job.pk}/operation/retry/")
     assert JobQueue("email").stats().length == 1
 
 
-def test_a_deletion_is_confirmed_marks_the_row_and_is_logged(staff: StaffLogin) -> None:
+def test_a_running_job_is_asked_to_end(admin_client: Client) -> None:
+    job = make_job(status=JobStatus.RUNNING, worker_id="11111111-1111-4111-8111-111111111111")
+    admin_client.post(f"{LIST}bulk/cancel/", {"_selected_action": str(job.pk)})
+    job.refresh_from_db()
+    assert (job.status, job.cancel_requested_at is not None) == (JobStatus.RUNNING, True)
+
+
+def test_a_new_due_time_is_taken_in_the_zone_of_the_admin(admin_client: Client) -> None:
+    job = make_job()
+    with timezone.override("Europe/Berlin"):
+        data = {"_selected_action": str(job.pk), "run_after": "2030-07-01T12:00"}
+        admin_client.post(f"{LIST}bulk/reschedule/", data)
+    job.refresh_from_db()
+    assert job.run_after == datetime(2030, 7, 1, 10, tzinfo=UTC)
+    assert "Made due at 2030-07-01 12:00" in LogEntry.objects.get().change_message
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("reschedule", {}, "This field is required."),
+        ("reschedule", {"run_after": "tomorrow"}, "Enter a valid date/time."),
+        ("change_priority", {"priority": "101"}, "less than or equal to 100"),
+        ("change_queue", {"queue_name": "a b"}, "is no queue name"),
+        ("change_queue", {"queue_name": "<script>"}, "is no queue name"),
+    ],
+)
+def test_a_value_that_is_not_accepted_changes_nothing(
+    admin_client: Client, name: str, data: dict[str, str], message: str
+) -> None:
+    job = make_job()
+    before, data = row_of(job), {"_selected_action": str(job.pk), **data}
+    page = admin_client.post(f"{LIST}bulk/{name}/", data)
+    assert message in page.content.decode()
+    assert "<script>'" not in page.content.decode()
+    answer = admin_client.post(f"{LIST}bulk/{name}/", data, headers=JSON)
+    assert (answer.status_code, message in answer.json()["error"]) == (400, True)
+    assert row_of(job) == before
+
+
+def test_a_deletion_marks_the_row(staff: StaffLogin) -> None:
     job, client = make_job(unique_slot="r:1"), staff("view_job", "delete_job")
-    page = act(client, "delete_selected", job).content.decode()
-    assert "Are you sure" in page
-    job.refresh_from_db()
-    assert job.deleted_at is None
-    act(client, "delete_selected", job, post="yes")
-    job.refresh_from_db()
-    assert job.deleted_at is not None
-    assert job.unique_slot is None
-    assert LogEntry.objects.get().action_flag == DELETION
+    assert "Delete 1 job?" in act(client, "delete", job).content.decode()
+    page = client.post(f"{LIST}bulk/delete/", {"_selected_action": str(job.pk)}, follow=True).content.decode()
+    assert "Deleted: 1." in page
     assert Job.objects.count() == 1, "the row stays"
-
-
-def test_a_job_is_deleted_from_its_page(staff: StaffLogin) -> None:
-    job, client = make_job(), staff("view_job", "delete_job")
-    client.post(f"{LIST}{job.pk}/delete/", {"post": "yes"})
-    job.refresh_from_db()
-    assert job.deleted_at is not None
     assert client.get(f"{LIST}{job.pk}/change/").status_code == 302, "as for any object that is gone"
 
 
-@pytest.mark.parametrize("permissions", [("view_job",), ("view_job", "retry_job")])
-def test_without_its_permission_there_is_no_delete(staff: StaffLogin, permissions: tuple[str, ...]) -> None:
-    job, client = make_job(), staff(*permissions)
-    assert "delete_selected" not in client.get(LIST).content.decode()
-    act(client, "delete_selected", job, post="yes")
-    assert client.post(f"{LIST}{job.pk}/delete/", {"post": "yes"}).status_code == 403
+def test_the_stock_page_of_deletion_marks_the_row_too(staff: StaffLogin) -> None:
+    job = make_job()
+    assert staff("view_job").post(f"{LIST}{job.pk}/delete/", {"post": "yes"}).status_code == 403
+    staff("view_job", "delete_job").post(f"{LIST}{job.pk}/delete/", {"post": "yes"})
     job.refresh_from_db()
-    assert job.deleted_at is None
-
-
-def test_more_than_a_confirmation_can_carry_is_refused(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job_model_admin, "DELETE_LIMIT", 2)
-    jobs = [make_job() for _ in range(3)]
-    page = act(admin_client, "delete_selected", *jobs, post="yes").content.decode()
-    assert "more than 2 jobs" in page
-    assert not Job.objects.exclude(deleted_at=None).exists()
-
-
-def test_the_confirmation_lists_some_and_counts_all(admin_client: Client) -> None:
-    jobs = [make_job() for _ in range(30)]
-    page = act(admin_client, "delete_selected", *jobs).content.decode()
-    assert "and 10 more" in page
-    assert "Jobs: 30" in page
+    assert job.deleted_at is not None
 
 
 def test_a_projects_own_model_has_permissions_of_its_own(staff: StaffLogin) -> None:
     job = make_failed_job(model=EmailJob)
-    address = f"/admin/workload/emailjob/{job.pk}/retry/"
+    address = f"/admin/workload/emailjob/{job.pk}/operation/retry/"
     assert staff("view_emailjob", "view_job", "retry_job").post(address).status_code == 403
     assert staff("view_emailjob", "retry_emailjob").post(address).status_code == 302
     assert statuses(job) == [JobStatus.QUEUED]

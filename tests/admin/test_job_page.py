@@ -157,7 +157,7 @@ def test_nothing_on_the_page_can_be_edited(admin_client: Client) -> None:
 def test_progress_is_a_bar_with_its_numbers(admin_client: Client) -> None:
     job = make_job(status=JobStatus.RUNNING, progress={"done": 1500, "total": 6000, "note": "rows"})
     page = page_of(admin_client, job)
-    assert '<progress class="pleme-progress" max="100" value="25.0">' in page
+    assert '<progress class="pleme-progress" max="100" value="25.0" aria-label="Progress">' in page
     assert "1,500 of 6,000 (25 %)" in page
 
 
@@ -169,8 +169,9 @@ def test_progress_of_another_form_is_no_bar(progress: Any) -> None:
 
 
 def test_a_page_of_a_job_that_ran_says_for_how_long(admin_client: Client) -> None:
-    job = make_job(status=JobStatus.COMPLETED, started_at=ago(130), completed_at=ago(5))
-    assert "2 m 5 s" in page_of(admin_client, job)
+    times = {"run_after": ago(200), "claimed_at": ago(131), "started_at": ago(130), "completed_at": ago(5)}
+    job = make_job(status=JobStatus.COMPLETED, **times)
+    assert "ran for 2 m 5 s" in page_of(admin_client, job)
 
 
 def test_no_time_is_a_dash() -> None:

@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.test.utils import override_settings
 
+from pleme_redis_django.admin.bulk_operations import OPERATIONS
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job
-from tests.admin.conftest import LIST, StaffLogin, found_by, listed_ids
+from tests.admin.conftest import LIST, OPTIONS, StaffLogin, found_by, listed_ids
 from tests.rows import make_attempt, make_failed_job, make_job, make_worker
 
 pytestmark = pytest.mark.django_db
 
-EVERYTHING = ("view_job", "retry_job", "delete_job", "view_jobattempt")
+EVERYTHING = ("view_job", "retry_job", "cancel_job", "reschedule_job", "delete_job", "view_jobattempt")
 
 
 def only_novaskyn(_user: Any) -> list[str]:
@@ -79,7 +81,7 @@ def test_no_search_finds_it(limited: Client, own: Any, other: Any, text: str) ->
     assert found <= {str(own.pk)}
 
 
-@pytest.mark.parametrize("page", ["change", "history", "delete", "part/parameters"])
+@pytest.mark.parametrize("page", ["change", "history", "delete", "part/parameters", "state"])
 def test_no_page_shows_it(limited: Client, own: Any, other: Any, page: str) -> None:
     assert limited.get(f"{LIST}{own.pk}/{page}/").status_code == 200
     response = limited.get(f"{LIST}{other.pk}/{page}/")
@@ -98,28 +100,39 @@ def test_its_attempts_are_not_shown(limited: Client, own: Any, other: Any) -> No
 
 
 @pytest.mark.parametrize("across", ["0", "1"])
-@pytest.mark.parametrize("action", ["retry_selected", "delete_selected"])
-def test_no_action_of_the_list_touches_it(
-    limited: Client, own: Any, other: Any, action: str, across: str
-) -> None:
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_no_operation_on_many_touches_it(limited: Client, name: str, across: str) -> None:
+    own, other = pair_for(name)
     before = Job.objects.filter(pk=other.pk).values().get()
     data = {
-        "action": action,
         "_selected_action": [str(own.pk), str(other.pk)],
         "select_across": across,
-        "post": "yes",
+        **OPTIONS.get(name, {}),
     }
-    limited.post(LIST, data)
+    confirmation = limited.post(LIST, {"action": f"{name}_selected", **data}, follow=True).content.decode()
+    assert "secret" not in confirmation
+    limited.post(f"{LIST}bulk/{name}/", data)
+    answer = limited.post(f"{LIST}bulk/{name}/", data, headers={"accept": "application/json"})
+    assert answer.status_code == 200
     assert Job.objects.filter(pk=other.pk).values().get() == before
-    own.refresh_from_db()
-    assert own.status == JobStatus.QUEUED or own.deleted_at is not None
+    assert LogEntry.objects.filter(object_id=str(own.pk)).exists()
+    assert not LogEntry.objects.filter(object_id=str(other.pk)).exists()
 
 
-def test_no_button_of_its_page_touches_it(limited: Client, other: Any) -> None:
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_no_button_of_its_page_touches_it(limited: Client, name: str) -> None:
+    _own, other = pair_for(name)
     before = Job.objects.filter(pk=other.pk).values().get()
-    for address in ("retry", "delete"):
-        limited.post(f"{LIST}{other.pk}/{address}/", {"post": "yes"})
+    assert limited.post(f"{LIST}{other.pk}/operation/{name}/", OPTIONS.get(name, {})).status_code == 404
+    limited.post(f"{LIST}{other.pk}/delete/", {"post": "yes"})
     assert Job.objects.filter(pk=other.pk).values().get() == before
+
+
+def pair_for(name: str) -> tuple[Any, Any]:
+    """Return a job of the user's product and one of another, both such that the operation changes them."""
+    status = next(iter(OPERATIONS[name].statuses - {JobStatus.RUNNING}))
+    fields = {"status": status, "queue_name": "q"}
+    return make_job(product="novaskyn", **fields), make_job(product="other", job_type="secret.type", **fields)
 
 
 def test_an_empty_list_of_products_shows_nothing(

@@ -73,7 +73,7 @@ async def test_a_failed_job_is_found_read_and_retried(
     assert overflow <= 0, "the page scrolls sideways"
 
     await page.get_by_role("button", name="Retry").click()
-    await page.get_by_text("Retried: 1").wait_for()
+    await page.get_by_text("Retried: 1.").wait_for()
     assert await page.title() != "run"
     assert await page.locator(".pleme-badge").first.inner_text() == "☰ Queued"
     assert complaints == []

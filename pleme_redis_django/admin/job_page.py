@@ -1,0 +1,145 @@
+"""JobPage: the page of one job, what it polls, its files, and the buttons that change the job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+from django.utils.cache import get_conditional_response
+from django.utils.text import capfirst
+
+from pleme_redis_django.admin.attempts import attempts_of
+from pleme_redis_django.admin.bulk_batches import run_batch
+from pleme_redis_django.admin.bulk_operations import OPERATIONS
+from pleme_redis_django.admin.bulk_views import BulkActions
+from pleme_redis_django.admin.display import age, plain, progress_bar, status_badge, without_reordering
+from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
+from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
+from pleme_redis_django.admin.redaction import redact_job
+from pleme_redis_django.admin.timeline import timeline
+
+# Since 6.1 the tools of an object are beside its title, outside of the block that this page replaces.
+_TOOLS_ARE_INSIDE = django.VERSION < (6, 1)
+
+
+class JobPage(BulkActions):
+    """What JobModelAdmin shows and does on the page of one job."""
+
+    change_form_template = "pleme_redis_django/admin/job_change_form.html"
+
+    def page_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path(
+                "<path:object_id>/operation/<str:name>/",
+                view(self.operation_view),
+                name=self.url_name("operation"),
+            ),
+            path("<path:object_id>/state/", view(self.state_view), name=self.url_name("state")),
+            path("<path:object_id>/part/<str:name>/", view(self.part_view), name=self.url_name("part")),
+        ]
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None:
+            context |= self._page_context(request, obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def state_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Return what the open page asks for again and again; 304 when nothing has changed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        job = self._job(request, object_id, *STATE_FIELDS)
+        redact_job(job)
+        state = job_state(job, self._wait_codes(job))
+        etag = f'"{digest(state)}"'
+        response = JsonResponse(state, headers={"ETag": etag})
+        return get_conditional_response(request, etag=etag, response=response) or response
+
+    def operation_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        """Do what a button says (POST), or ask first, and show the job again."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        operation = self.permitted(request, name)
+        job = self._job(request, object_id, "id")
+        if operation.asks:
+            return self.confirmation(request, operation, page_of=job)
+        rows = self.get_queryset(request).filter(pk=job.pk)
+        done = run_batch(operation, rows, {}, user=request.user)
+        self.report(request, operation, {}, done.changed)
+        return redirect(self.page_url("change", object_id))
+
+    def part_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        """Return a long field of one job, whole, as a text file."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        job = self.get_object(request, unquote(object_id))
+        if job is None or name not in LONG_FIELDS:
+            raise Http404
+        response = HttpResponse(long_text(job, name), content_type="text/plain; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="{job.pk}-{name}.txt"'
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    def _page_context(self, request: HttpRequest, job: Any) -> dict[str, Any]:
+        attempts = attempts_of(job, job._state.db)
+        reasons = self._wait_reasons(job)
+        return {
+            # One heading, since the second one of the stock page repeats the id below.
+            "title": f"{capfirst(self.opts.verbose_name)} {without_reordering(job.job_type)}",
+            "subtitle": None,
+            "badge": status_badge(job.status),
+            "operations": [
+                (operation, self.page_url("operation", str(job.pk), operation.name))
+                for operation in OPERATIONS.values()
+                if job.status in operation.statuses and self.may(request, operation)
+            ],
+            "wait_reasons": [(reason, age(reason.since) if reason.since else "") for reason in reasons],
+            "progress_bar": "" if job.progress is None else progress_bar(job.progress),
+            "facts": _facts(job),
+            "timeline": timeline(job, attempts),
+            "state_url": self.page_url("state", str(job.pk)),
+            "revision": job_state(job, [reason.code for reason in reasons])["revision"],
+            "poll_seconds": poll_seconds(job),
+            "tools_are_inside": _TOOLS_ARE_INSIDE,
+        }
+
+    def _job(self, request: HttpRequest, object_id: str, *fields: str) -> Any:
+        """Return some columns of a job that the user may see, or raise Http404."""
+        try:
+            key = self.opts.pk.to_python(unquote(object_id))
+            return self.get_queryset(request).only(*fields).get(pk=key)
+        except (ValidationError, self.model.DoesNotExist):
+            raise Http404 from None
+
+    def _wait_codes(self, job: Any) -> list[str]:
+        return [reason.code for reason in self._wait_reasons(job)]
+
+    def _wait_reasons(self, job: Any) -> list[Any]:
+        return []
+
+
+def _facts(job: Any) -> list[tuple[str, Any, bool]]:
+    """Return what a job is as name, value and whether the value is long."""
+    return [
+        ("Type", plain(job.job_type), False),
+        ("Queue", plain(job.queue_name), False),
+        ("Product", plain(job.product), False),
+        ("Priority", job.priority, False),
+        ("Attempts", job.attempt, False),
+        ("Retries", f"{job.retry_count} of {job.max_retries}", False),
+        ("Id", job.pk, True),
+        ("Last worker", job.worker_id or "-", True),
+    ]
