@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from pleme_redis_django.realtime.channel_layer import channel_layer_entry
@@ -23,6 +24,7 @@ PLEME_REDIS = {
     },
     "PRESENCE_TTL_SECONDS": int(os.environ.get("TEST_PRESENCE_TTL_SECONDS", "60")),
     "PRESENCE_GRACE_SECONDS": 0,
+    "REALTIME_LIMITS": json.loads(os.environ.get("TEST_REALTIME_LIMITS", "{}")),
 }
 CHANNEL_LAYERS = {"default": channel_layer_entry(str(PLEME_REDIS["URL"]))}
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,52 @@ async def test_invalid_utf8_closes_with_1007(uvicorn: WebServer) -> None:
             await opened.send(b"\xff\xfe", text=True)
             await opened.recv()
         assert opened.close_code == 1007
+
+
+async def test_ten_thousand_subscriptions_are_a_limit_and_no_load(
+    process_environment: dict[str, str],
+) -> None:
+    """One socket asks for 10,000 channels, at a rate that is allowed here; others are served meanwhile."""
+    limits = json.dumps(dict.fromkeys(("commands_per_second", "user_commands_per_second"), 100_000))
+    answers: Counter[int] = Counter()
+    with web_server("uvicorn", process_environment, TEST_REALTIME_LIMITS=limits) as server:
+        async with (
+            client_of(server, "ana") as other,
+            raw_socket(server, await cookie_of("eve")) as opened,
+        ):
+            await other.subscribe("order:*")
+            await opened.send('{"id":1,"connect":{}}')
+            await opened.recv()
+            before = server.resident_kib()
+            for start in range(0, 10_000, 500):
+                lines = (f'{{"id":{n + 2},"sub":{{"ch":"order:{n}"}}}}' for n in range(start, start + 500))
+                await opened.send("\n".join(lines))
+                await other.publish("order:other", start)
+                assert (await other.next_push("pub"))["d"] == start
+            while answers.total() < 10_000:
+                for line in (await opened.recv()).split("\n"):
+                    reply = json.loads(line)
+                    answers[reply["error"]["code"] if "error" in reply else 0] += 1
+            assert server.resident_kib() - before < 20 * 1024
+    assert answers == {0: 128, 106: 10_000 - 128}
+
+
+async def test_ten_thousand_subscriptions_at_once_end_the_socket(uvicorn: WebServer) -> None:
+    """The same under the limits of the settings: too many commands (111), then over quota (4004)."""
+    answers: Counter[int] = Counter()
+    async with client_of(uvicorn, "ana") as other, raw_socket(uvicorn, await cookie_of("eve")) as opened:
+        with suppress(websockets.ConnectionClosed):
+            await opened.send('{"id":1,"connect":{}}')
+            for start in range(0, 10_000, 500):
+                lines = (f'{{"id":{n + 2},"sub":{{"ch":"order:{n}"}}}}' for n in range(start, start + 500))
+                await opened.send("\n".join(lines))
+        with suppress(websockets.ConnectionClosed):
+            while True:
+                for line in (await opened.recv()).split("\n"):
+                    answers[json.loads(line).get("error", {}).get("code", 0)] += 1
+        assert opened.close_code == 4004
+        await other.subscribe("order:*")
+    assert answers.keys() <= {0, 111}
 
 
 async def test_groups_of_a_channel_layer_work_beside(
