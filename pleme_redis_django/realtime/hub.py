@@ -25,6 +25,7 @@ from pleme_redis_django.realtime.presence_keeper import PresenceKeeper
 from pleme_redis_django.realtime.revalidation import revalidate
 from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.bus import bus
+from pleme_redis_django.redis_state.cancellation import end
 from pleme_redis_django.redis_state.channel_names import head_of
 
 TICK_SECONDS = 0.5
@@ -225,8 +226,7 @@ class Hub:
     async def _close(self) -> None:
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
-            ticker.cancel()
-            await asyncio.gather(ticker, return_exceptions=True)
+            await end({ticker})
         await self._bus.unlisten(keyspace.control_bus(), self._on_control)
 
     # Control

@@ -21,6 +21,7 @@ from redis.asyncio.connection import AbstractConnection
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.cancellation import end
 from pleme_redis_django.redis_state.connections import LISTENING, async_redis_client
 from pleme_redis_django.redis_state.head_feed import FeedListener, HeadFeed
 from pleme_redis_django.redis_state.messages import parse_bus_message
@@ -68,7 +69,9 @@ class Bus:
             self._subscribe(name)
         feed.listeners.append(listener)
         try:
-            await asyncio.wait_for(feed.live.wait(), LIVE_TIMEOUT_SECONDS)
+            # Not wait_for(): until Python 3.12 it swallows a cancellation that meets its result.
+            async with asyncio.timeout(LIVE_TIMEOUT_SECONDS):
+                await feed.live.wait()
         except TimeoutError as error:
             await self.unfollow(feed, listener)
             raise RedisUnavailable(
@@ -109,12 +112,8 @@ class Bus:
         self._feeds.clear()
         self._handlers.clear()
         tasks, self._tasks = self._tasks, set()
-        current = asyncio.current_task()
-        for task in tasks:
-            if task is not current:
-                task.cancel()
         # Each task closes what it opened: by now a new caller may have begun to connect again.
-        await asyncio.gather(*(task for task in tasks if task is not current), return_exceptions=True)
+        await end(tasks - {asyncio.current_task()})
 
     # The connection
 

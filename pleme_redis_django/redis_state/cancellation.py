@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Iterable
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -24,13 +24,22 @@ async def blocking(work: Awaitable[T]) -> T:
     try:
         await asyncio.wait({task})
     except asyncio.CancelledError:
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=REPEAT_SECONDS)
-        if not task.cancelled():
-            task.exception()  # looked at, or asyncio logs it as never retrieved
+        await end({task})
         raise
     return task.result()
+
+
+async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel tasks until each has ended: one that loops around commands may have swallowed a cancellation."""
+    ended, pending = set(), set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        done, pending = await asyncio.wait(pending, timeout=REPEAT_SECONDS)
+        ended |= done
+    for task in ended:
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio logs it as never retrieved
 
 
 class CancellationWatch:
