@@ -132,6 +132,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     events.LostClaimsGivenBack: lambda e: _say(
         logging.WARNING, "gave back claims whose commit had no reply", jobs=e.count
     ),
+    events.DrainRequested: lambda e: _say(logging.INFO, "was asked to drain", worker=e.worker_id),
     events.LeaseLost: lambda e: _say(
         logging.ERROR, "was taken for dead, goes on as a new worker", old=e.worker_id, new=e.new_worker_id
     ),

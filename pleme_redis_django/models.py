@@ -181,6 +181,11 @@ class AbstractJob(models.Model):
         return JobClaim(worker_id=str(self.worker_id), attempt=self.attempt)
 
     @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked to cancel the job."""
+        return self.cancel_requested_at is not None
+
+    @property
     def next_retry_at(self) -> datetime | None:
         """When a job that waits for a retry is due; None in every other case."""
         return self.run_after if self.status == JobStatus.PENDING and self.retry_count else None

@@ -30,6 +30,7 @@ from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
 from pleme_redis_django.redis_state.job_queue import JobQueue
+from pleme_redis_django.redis_state.worker_calls import RedisWorkerCalls
 
 _PART_KEYS = frozenset({"model", "executor", "store", "preset"})
 
@@ -123,6 +124,7 @@ def build_pool(
         parts.executor,
         parts.store,
         registry=OrmWorkerRegistry(using=get_settings().database),
+        calls=None if get_settings().url is None else RedisWorkerCalls(),
         identity=WorkerIdentity(
             worker_id,
             pool=parts.name,

@@ -13,7 +13,7 @@ from pleme_redis_django.jobs.events import EventSink, JobsClaimed
 from pleme_redis_django.jobs.holdings import HeldJob, Holdings
 from pleme_redis_django.jobs.identity import WorkerIdentity
 from pleme_redis_django.jobs.job import Job
-from pleme_redis_django.jobs.lanes import Lane, given_back
+from pleme_redis_django.jobs.lanes import Lane, let_go
 from pleme_redis_django.jobs.pace import MAX_CLAIM, Pace
 from pleme_redis_django.jobs.patience import Patience
 from pleme_redis_django.jobs.solo import SoloTurns
@@ -279,7 +279,7 @@ class Claimer:
 
     def _give_back(self, jobs: Iterable[HeldJob]) -> None:
         for held in jobs:
-            self._duties.finish(held, given_back(held))
+            self._duties.finish(held, let_go(held))
 
     def _pass_hint_on(self) -> None:
         """Wake another process when this one is full and more is ready than it could take."""

@@ -97,6 +97,13 @@ class LostClaimsGivenBack:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """An operator asked this process to claim no more and to end when its running jobs have."""
+
+    worker_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class LeaseLost:
     """This process was silent for too long, and others may have its jobs."""
 
@@ -142,6 +149,7 @@ Event = (
     | OrphanedJobsHinted
     | UnservedJobsFound
     | LostClaimsGivenBack
+    | DrainRequested
     | LeaseLost
     | StoreUnavailable
     | StoreBack

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pleme_redis_django.jobs.events import EventSink, LeaseLost
 from pleme_redis_django.jobs.holdings import Holdings
-from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry
+from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry, WorkerStanding
 from pleme_redis_django.jobs.patience import Patience
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 
@@ -26,6 +26,7 @@ class Heartbeat:
         config: WorkerPoolConfig,
         sink: EventSink,
         *,
+        on_drain: Callable[[], None] = lambda: None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._registry = registry
@@ -34,11 +35,13 @@ class Heartbeat:
         self._sink = sink
         self._interval_seconds = config.heartbeat_seconds
         self._lease_seconds = config.lease_seconds
+        self._on_drain = on_drain
         self._clock = clock
         self._renewed_at = float("-inf")
         self._unbroken_since = float("-inf")
         self._in_good_order = True
         self._stopping = threading.Event()
+        self._wake = threading.Event()
         self._patience = Patience("heartbeat", sink, self._stopping)
         self._thread = threading.Thread(target=self._run, name="pleme-heartbeat", daemon=True)
 
@@ -50,7 +53,12 @@ class Heartbeat:
         """Stop beating, and record the end in good order unless the lease shall run out instead."""
         self._in_good_order = in_good_order
         self._stopping.set()
+        self._wake.set()
         self._thread.join(timeout_seconds)
+
+    def beat_soon(self) -> None:
+        """Beat without waiting for the interval, to learn what was asked of the process; from any thread."""
+        self._wake.set()
 
     def is_current(self) -> bool:
         """Whether nobody can have declared this process dead."""
@@ -78,7 +86,8 @@ class Heartbeat:
                 self._patience.wait_after(error)
                 continue
             self._patience.succeeded()
-            self._stopping.wait(self._interval_seconds)
+            self._wake.wait(self._interval_seconds)
+            self._wake.clear()
         self._leave(registered)
 
     def register(self) -> None:
@@ -90,7 +99,8 @@ class Heartbeat:
     def beat(self) -> None:
         """Renew the lease, or register anew when the process was declared dead."""
         sent_at = self._clock()
-        if not self._registry.heartbeat(self._identity.worker_id, len(self._holdings)):
+        standing = self._registry.heartbeat(self._identity.worker_id, len(self._holdings))
+        if standing is WorkerStanding.DEAD:
             old = self._identity.worker_id
             self._sink.emit(LeaseLost(old, self._identity.renew()))
             self.register()
@@ -98,6 +108,8 @@ class Heartbeat:
         if sent_at - self._renewed_at >= self._lease_seconds:
             self._unbroken_since = sent_at
         self._renewed_at = sent_at
+        if standing is WorkerStanding.DRAINING:
+            self._on_drain()
 
     def _leave(self, registered: bool) -> None:
         if registered and self._in_good_order and not len(self._holdings):

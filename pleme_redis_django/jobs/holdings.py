@@ -12,7 +12,7 @@ from pleme_redis_django.jobs.context import JobContext
 class HeldJob:
     """A claimed job on its way through the process."""
 
-    __slots__ = ("claimed_at", "context", "handed_back", "start_recorded", "started_at")
+    __slots__ = ("claimed_at", "context", "handed_back", "start_recorded", "started_at", "unwanted")
 
     def __init__(self, context: JobContext, claimed_at: float) -> None:
         self.context = context
@@ -23,6 +23,8 @@ class HeldJob:
         self.start_recorded = False
         self.handed_back = False
         """Whether shutdown gave the job away while its handler was still running."""
+        self.unwanted = False
+        """Whether the job was deleted meanwhile: it is not started any more."""
 
 
 class Holdings:
@@ -62,10 +64,14 @@ class Holdings:
         """Return what has started and not ended."""
         return [held for held in self.all() if held.started_at is not None]
 
+    def find(self, job_id: UUID, attempt: int) -> HeldJob | None:
+        """Return this very attempt, None when it is not held."""
+        held = self._held.get(job_id)
+        return held if held is not None and held.context.claim.attempt == attempt else None
+
     def holds(self, job_id: UUID, attempt: int) -> bool:
         """Whether this very attempt is held."""
-        held = self._held.get(job_id)
-        return held is not None and held.context.claim.attempt == attempt
+        return self.find(job_id, attempt) is not None
 
     def __len__(self) -> int:
         return len(self._held)

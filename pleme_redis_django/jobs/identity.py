@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import os
 import socket
 import uuid
@@ -70,6 +71,16 @@ class WorkerIdentity:
         )
 
 
+class WorkerStanding(enum.Enum):
+    """What the registry has on a worker process."""
+
+    ALIVE = "alive"
+    DRAINING = "draining"
+    """Alive, and asked to claim no more and to end when its running jobs have."""
+    DEAD = "dead"
+    """Declared dead: it has to register anew."""
+
+
 class WorkerRegistry(Protocol):
     """Which worker processes live, by the store's clock. Methods may be called from any thread."""
 
@@ -77,8 +88,8 @@ class WorkerRegistry(Protocol):
         """Record a process that is about to claim."""
         ...
 
-    def heartbeat(self, worker_id: str, running: int) -> bool:
-        """Prove that the process lives; False when it was declared dead, and has to register anew."""
+    def heartbeat(self, worker_id: str, running: int) -> WorkerStanding:
+        """Prove that the process lives; return what was decided about it."""
         ...
 
     def deregister(self, worker_id: str) -> None:

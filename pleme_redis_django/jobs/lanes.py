@@ -16,8 +16,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from pleme_redis_django.jobs.endings import Ending, GivenBack
+from pleme_redis_django.exceptions import JobCancelled
+from pleme_redis_django.jobs.endings import Cancelled, Ending, GivenBack
 from pleme_redis_django.jobs.events import EventSink, JobStarted
+from pleme_redis_django.jobs.failures import engine_failure
 from pleme_redis_django.jobs.holdings import HeldJob
 from pleme_redis_django.jobs.runner import JobRunner
 
@@ -61,9 +63,9 @@ class _CountingLane:
         self._taken = 0
 
     def _begin(self, held: HeldJob) -> bool:
-        """Start a job, or give it back when this process may not start any."""
-        if not self._duties.may_start(held):
-            self._duties.finish(held, given_back(held))
+        """Start a job, or let it go: it was cancelled or deleted, or this process may not start any."""
+        if held.context.cancel_requested or held.unwanted or not self._duties.may_start(held):
+            self._duties.finish(held, let_go(held))
             return False
         held.started_at = time.monotonic()
         self._duties.sink.emit(JobStarted(held.context.job))
@@ -209,7 +211,7 @@ class LoopLane(_CountingLane):
         held = self._tasks.pop(task)
         if task.cancelled():
             # Cancelled before its first step, so that no ending came out of it.
-            self._duties.finish(held, given_back(held))
+            self._duties.finish(held, let_go(held))
         self._ended += 1
         self._fill_slots()
         if len(self._inbox) <= self.low_water:
@@ -231,6 +233,11 @@ class LoopLane(_CountingLane):
             self._loop.stop()
 
 
-def given_back(held: HeldJob) -> GivenBack:
-    """Return the ending of a job that was claimed and shall run elsewhere or later."""
-    return GivenBack(job_id=held.context.job.id, claim=held.context.claim)
+def let_go(held: HeldJob) -> Ending:
+    """Return the ending of a job that is not finished here: cancelled when that was asked, else given back."""
+    job, claim = held.context.job, held.context.claim
+    if not held.context.cancel_requested:
+        return GivenBack(job_id=job.id, claim=claim)
+    when = "before it started" if held.started_at is None else "while it ran, and its worker stopped"
+    failure = engine_failure(JobCancelled.error_code, f"The job was cancelled {when}.", job.job_type)
+    return Cancelled(job_id=job.id, claim=claim, failure=failure)

@@ -13,11 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pleme_redis_django.jobs.endings import Ending, GivenBack
+from pleme_redis_django.jobs.endings import Ending
 from pleme_redis_django.jobs.events import (
     EventSink,
     JobEnded,
-    LostClaimsGivenBack,
     OrphanedJobsHinted,
     StaleJobsFound,
     UnservedJobsFound,
@@ -29,6 +28,7 @@ from pleme_redis_django.jobs.holdings import HeldJob, Holdings
 from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry
 from pleme_redis_django.jobs.job import Job
 from pleme_redis_django.jobs.patience import Patience
+from pleme_redis_django.jobs.reconciliation import Reconciliation
 from pleme_redis_django.jobs.rescue import ending_after_death, ending_of_stale
 from pleme_redis_django.jobs.store import JobStore
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
@@ -38,8 +38,6 @@ CARETAKER_ROLE = "caretaker"
 RESCUE_BATCH = 500
 # A job that has run for so long is worth a write of its own that says when it started.
 RECORD_START_AFTER_SECONDS = 1.0
-# A worker that has claimed nothing has nothing to reconcile; it still looks now and then.
-IDLE_RECONCILE_SECONDS = 30.0
 
 
 class Maintenance:
@@ -70,12 +68,12 @@ class Maintenance:
         self._sink = sink
         self._known_types = known_types
         self._on_rescue = on_rescue
-        self._on_cancel = on_cancel
+        self._reconciliation = Reconciliation(store, holdings, identity, sink, on_cancel=on_cancel)
         self._next_stale_check = time.monotonic() + config.stale_check_interval_seconds
-        self._next_idle_reconcile = 0.0
-        self._suspicious: set[tuple[Any, int]] = set()
         self._elected_until: dict[str, float] = {}
         self._seen_dying: list[str] = []
+        self._next_turn = time.monotonic() + config.lease_sweep_seconds
+        self._called = False
         self._wake = threading.Event()
         self._nothing_left = False
         self._stopping = threading.Event()
@@ -102,21 +100,34 @@ class Maintenance:
         self._seen_dying.append(worker_id)
         self._wake.set()
 
+    def note_call(self) -> None:
+        """Learn at once what was asked of held jobs; from any thread."""
+        self._called = True
+        self._wake.set()
+
     def expect_lost_claims(self) -> None:
         """Reconcile at the next two sweeps, also while nothing is held; from any thread."""
-        self._next_idle_reconcile = 0.0
+        self._reconciliation.expect_lost_claims()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._wake.wait(self._config.lease_sweep_seconds)
+            self._wake.wait(max(self._next_turn - time.monotonic(), 0.0))
             self._wake.clear()
             if not self._stopping.is_set():
-                self._try_turn()
+                self._do_what_is_due()
         self._nothing_left = self.give_back_lost_claims()
 
-    def _try_turn(self) -> None:
+    def _do_what_is_due(self) -> None:
+        if self._called:
+            self._called = False
+            self._try(self._reconciliation.learn_of_requests)
+        if self._seen_dying or time.monotonic() >= self._next_turn:
+            self._try(self.turn)
+            self._next_turn = time.monotonic() + self._config.lease_sweep_seconds
+
+    def _try(self, step: Callable[[], None]) -> None:
         try:
-            self.turn()
+            step()
         except Exception as error:
             self._patience.wait_after(error)
         else:
@@ -126,7 +137,8 @@ class Maintenance:
         """Do one round of everything that is due."""
         self._rescue_jobs_of_seen_dead()
         self._record_starts()
-        self._reconcile()
+        if self._reconciliation.sweep():
+            self._announce()
         if self._may_sweep() and self._is_elected(SWEEPER_ROLE, self._config.lease_sweep_seconds):
             self.rescue_jobs_of_the_dead()
         now = time.monotonic()
@@ -192,50 +204,14 @@ class Maintenance:
                 held.start_recorded = True
                 self._store.mark_job_running(held.context.job.id, claim=held.context.claim)
 
-    def _reconcile(self) -> None:
-        """Give back claims whose COMMIT reply was lost: rows that this worker does not know it has."""
-        now = time.monotonic()
-        if not len(self._holdings) and not self._suspicious and now < self._next_idle_reconcile:
-            return
-        self._next_idle_reconcile = now + IDLE_RECONCILE_SECONDS
-        worker_id = self._identity.worker_id
-        unknown = set()
-        for row in self._store.held_jobs(worker_id):
-            if row.cancel_requested:
-                self._request_cancel(row.job_id)
-            if not self._holdings.holds(row.job_id, row.claim.attempt):
-                unknown.add((row.job_id, row.claim.attempt))
-        # A row that is unknown once may be a claim or an ending under way; twice it is lost.
-        lost = [
-            GivenBack(job_id=row.job_id, claim=row.claim)
-            for row in (self._store.held_jobs(worker_id) if unknown & self._suspicious else ())
-            if (row.job_id, row.claim.attempt) in unknown & self._suspicious
-            and not self._holdings.holds(row.job_id, row.claim.attempt)
-        ]
-        self._suspicious = unknown
-        if lost:
-            self._store.finish_jobs(lost)
-            self._sink.emit(LostClaimsGivenBack(len(lost)))
-            self._announce()
-
     def give_back_lost_claims(self) -> bool:
         """Give back, once nothing claims any more, what is not held; False when the store did not answer."""
         try:
-            rows = self._store.held_jobs(self._identity.worker_id)
-            lost = [row for row in rows if not self._holdings.holds(row.job_id, row.claim.attempt)]
-            if lost:
-                self._store.finish_jobs([GivenBack(job_id=row.job_id, claim=row.claim) for row in lost])
-                self._sink.emit(LostClaimsGivenBack(len(lost)))
+            self._reconciliation.give_back_everything_unknown()
         except Exception as error:
             self._patience.report(error)
             return False
         return True
-
-    def _request_cancel(self, job_id: Any) -> None:
-        for held in self._holdings.running():
-            if held.context.job.id == job_id and not held.context.cancel_requested:
-                held.context.request_cancel()
-                self._on_cancel(held)
 
     def _apply(self, jobs: Sequence[Job], decide: Callable[..., Ending]) -> int:
         applied = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pleme_redis_django.jobs.endings import Ending, Failed, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.endings import Cancelled, Ending, Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.failures import engine_failure
 from pleme_redis_django.jobs.job import Job, JobClaim
 from pleme_redis_django.jobs.retry import jittered
@@ -23,6 +23,8 @@ def ending_after_death(job: Job, claim: JobClaim, config: WorkerPoolConfig) -> E
     """
     crash_count: int | None = getattr(job, "crash_count", None)
     failure = engine_failure(WORKER_DIED, _death_notice(job, claim, crash_count), job.job_type)
+    if _cancel_requested(job):
+        return Cancelled(job_id=job.id, claim=claim, failure=failure)
     if crash_count == 0:
         return GivenBack(job_id=job.id, claim=claim, crashed=True, failure=failure)
     if crash_count and getattr(job, "started_at", None) is None:
@@ -30,7 +32,17 @@ def ending_after_death(job: Job, claim: JobClaim, config: WorkerPoolConfig) -> E
     return _retried_or_failed(job, claim, config, failure, crashed=True)
 
 
+def _cancel_requested(job: Job) -> bool:
+    # A store of only the eleven methods knows of no requests.
+    return getattr(job, "cancel_requested", False)
+
+
 def _death_notice(job: Job, claim: JobClaim, crash_count: int | None) -> str:
+    if _cancel_requested(job):
+        return (
+            f"The worker process {claim.worker_id} died while it held this job (attempt {claim.attempt}). The job had "
+            "been asked to end, and does not run again."
+        )
     if crash_count == 0:
         return (
             f"The worker process {claim.worker_id} died while it held this job and maybe others (attempt "
@@ -57,6 +69,8 @@ def _retried_or_failed(
     job: Job, claim: JobClaim, config: WorkerPoolConfig, failure: Failure, *, crashed: bool
 ) -> Ending:
     shared: dict[str, Any] = {"job_id": job.id, "claim": claim, "failure": failure}
+    if _cancel_requested(job):
+        return Cancelled(**shared)
     if not job.can_retry():
         return Failed(**shared)
     delay = jittered(retry_delay(job, config))

@@ -143,6 +143,8 @@ class JobRunner:
         # The job model and the executor's rules are the project's, and may be broken themselves.
         with suppress(Exception):
             if job.can_retry() and self._worth_a_retry(error, job.job_type):
+                if context.cancel_requested:
+                    return Cancelled(**shared)
                 delay = retry_delay(job, self._config)
                 return Retried(**shared, retry_count=job.retry_count + 1, delay_seconds=jittered(delay))
         return Failed(**shared)

@@ -67,6 +67,8 @@ class HeldJob:
     job_id: UUID
     claim: JobClaim
     cancel_requested: bool = False
+    deleted: bool = False
+    """Whether it was deleted since: what has not started shall not."""
 
 
 class JobStore(Protocol[J_co]):

@@ -7,15 +7,22 @@ import time
 from collections.abc import Sequence
 from typing import Any, Generic
 
+from pleme_redis_django.jobs.calls import CallListener, WorkerCalls
 from pleme_redis_django.jobs.claimer import Claimer, ClaimerDuties
-from pleme_redis_django.jobs.events import EventSink, NullSink, WorkerStarted, WorkerStopped
+from pleme_redis_django.jobs.events import (
+    DrainRequested,
+    EventSink,
+    NullSink,
+    WorkerStarted,
+    WorkerStopped,
+)
 from pleme_redis_django.jobs.executor import DispatchingExecutor, JobExecutor, is_async_executor
 from pleme_redis_django.jobs.finisher import Finisher
 from pleme_redis_django.jobs.heartbeat import Heartbeat
 from pleme_redis_django.jobs.hints import HintListener, HintQueue
 from pleme_redis_django.jobs.holdings import HeldJob, Holdings
 from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry
-from pleme_redis_django.jobs.lanes import Lane, LaneDuties, LoopLane, ThreadLane, given_back
+from pleme_redis_django.jobs.lanes import Lane, LaneDuties, LoopLane, ThreadLane, let_go
 from pleme_redis_django.jobs.maintenance import Maintenance
 from pleme_redis_django.jobs.runner import DEFAULT_MAX_RESULTS_BYTES, JobRunner, JobScope
 from pleme_redis_django.jobs.store import J_co, JobSelection, JobStore
@@ -26,6 +33,8 @@ from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 SCAN_SECONDS_WITHOUT_HINTS = 2.5
 # What shutdown grants the last writes, beyond the grace of the jobs themselves.
 FLUSH_SECONDS = 10.0
+# What is given back when a process drains is written by then, and others are woken for it.
+GIVE_BACK_SECONDS = 0.2
 
 
 class WorkerPool(Generic[J_co]):
@@ -33,7 +42,8 @@ class WorkerPool(Generic[J_co]):
 
     ``registry`` makes the death of this process known within ``lease_seconds``; without one, only
     ``stale_job_threshold_seconds`` brings its jobs back. ``job_queue`` makes jobs start at once;
-    without one, the store is scanned every 2.5 seconds.
+    without one, the store is scanned every 2.5 seconds. ``calls`` lets a cancel or a drain be noticed
+    at once; without them, within ``lease_sweep_seconds`` or ``heartbeat_seconds``.
     """
 
     def __init__(
@@ -44,6 +54,7 @@ class WorkerPool(Generic[J_co]):
         store: JobStore[J_co],
         *,
         registry: WorkerRegistry | None = None,
+        calls: WorkerCalls | None = None,
         identity: WorkerIdentity | None = None,
         sink: EventSink | None = None,
         scope: JobScope | None = None,
@@ -61,6 +72,8 @@ class WorkerPool(Generic[J_co]):
         self._holdings = Holdings()
         self._burst = burst
         self._draining = False
+        self._drain_requested = False
+        self._returned = 0
         # No Event: end_grace() runs in signal handlers, which interrupt each other, and set() takes a lock.
         self._is_grace_over = False
         self._stopped = threading.Event()
@@ -79,8 +92,13 @@ class WorkerPool(Generic[J_co]):
         )
         self._lanes = build_lanes(executor, config, duties)
         self._heartbeat = (
-            Heartbeat(registry, self.identity, self._holdings, config, self._sink) if registry else None
+            Heartbeat(
+                registry, self.identity, self._holdings, config, self._sink, on_drain=self._note_drain_request
+            )
+            if registry
+            else None
         )
+        self._call_listener = CallListener(calls, self.identity, on_call=self._on_call) if calls else None
         self._listener = (
             HintListener(job_queue, self._sink, on_hint=self._on_hint, timeout_seconds=config.poll_timeout)
             if job_queue and not burst
@@ -102,7 +120,8 @@ class WorkerPool(Generic[J_co]):
         )
 
     def start(self) -> None:
-        """Run until ``stop()`` is called from another thread, or, in burst mode, nothing is ready."""
+        """Run until ``stop()`` is called from another thread, the process was asked to drain and has, or,
+        in burst mode, nothing is ready."""
         self.launch()
         if self._burst:
             while not self._stopped.is_set() and not self._claimer.dry.wait(0.1):
@@ -121,6 +140,8 @@ class WorkerPool(Generic[J_co]):
         self._claimer.start()
         if self._listener is not None:
             self._listener.start()
+        if self._call_listener is not None:
+            self._call_listener.start()
         self.maintenance.start()
 
     def stop(self, grace_seconds: float | None = None) -> int:
@@ -150,13 +171,33 @@ class WorkerPool(Generic[J_co]):
         """Hand back at once what still runs, when the pool is draining. Safe in a signal handler."""
         self._is_grace_over = True
 
-    def _drain(self, grace_seconds: float) -> int:
+    def _note_drain_request(self) -> None:
+        if not self._drain_requested:
+            self._drain_requested = True
+            self._sink.emit(DrainRequested(self.identity.worker_id))
+            # In a thread of its own: the heartbeat, which learned of it, has to go on.
+            threading.Thread(target=self._drain_patiently, name="pleme-drain", daemon=True).start()
+
+    def _drain_patiently(self) -> None:
+        """Claim no more, and stop once what runs has ended: nobody hurries, so no grace period ends."""
+        self._stop_claiming()
+        self._holdings.wait_until_empty(GIVE_BACK_SECONDS)
+        self._announce_returned()
+        while not self._stopped.is_set() and not self._holdings.wait_until_empty(1.0):
+            pass
+        self.stop()
+
+    def _stop_claiming(self) -> bool:
+        """Claim no more, and give back what has not started; return whether every claim is known."""
         self._draining = True
         if self._listener is not None:
             self._listener.stop()
         claims_known = self._claimer.stop(FLUSH_SECONDS)
-        waiting = [held for lane in self._lanes for held in lane.take_waiting()]
-        self._hand_back(waiting)
+        self._hand_back([held for lane in self._lanes for held in lane.take_waiting()])
+        return claims_known
+
+    def _drain(self, grace_seconds: float) -> int:
+        claims_known = self._stop_claiming()
         for lane in self._lanes:
             lane.stop()
         self._wait_for_running(grace_seconds)
@@ -170,11 +211,15 @@ class WorkerPool(Generic[J_co]):
         nothing_left = self.maintenance.stop(max(flush_until - time.monotonic(), 0)) and claims_known
         if self._heartbeat is not None:
             self._heartbeat.stop(max(flush_until - time.monotonic(), 0), in_good_order=nothing_left)
-        returned = len(waiting) + len(running)
-        if returned and self._job_queue is not None:
+        if self._call_listener is not None:
+            self._call_listener.stop()
+        self._announce_returned()
+        self._sink.emit(WorkerStopped(self.identity.worker_id, self._returned, len(running)))
+        return self._returned
+
+    def _announce_returned(self) -> None:
+        if self._returned and self._job_queue is not None:
             self._job_queue.nudge()
-        self._sink.emit(WorkerStopped(self.identity.worker_id, returned, len(running)))
-        return returned
 
     def _wait_for_running(self, grace_seconds: float) -> None:
         deadline = time.monotonic() + grace_seconds
@@ -183,8 +228,9 @@ class WorkerPool(Generic[J_co]):
                 return
 
     def _hand_back(self, jobs: Sequence[HeldJob]) -> None:
+        self._returned += len(jobs)
         for held in jobs:
-            self._finisher.add(held, given_back(held))
+            self._finisher.add(held, let_go(held))
 
     def _build_claimer(self, store: JobStore[J_co]) -> Claimer:
         config = self.config
@@ -230,6 +276,11 @@ class WorkerPool(Generic[J_co]):
 
     def _wake_claimer(self) -> None:
         self._claimer.wake()
+
+    def _on_call(self) -> None:
+        self.maintenance.note_call()
+        if self._heartbeat is not None:
+            self._heartbeat.beat_soon()
 
     def _on_hint(self) -> None:
         self._claimer.hint()

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.operations.stored_jobs import (
     M,
+    call_after_commit,
     hint_after_commit,
     on_job_database,
     queue_names_of,
@@ -55,7 +56,11 @@ def cancel_jobs(jobs: QuerySet[M]) -> Cancelled:
     rows = on_job_database(jobs).filter(deleted_at=None).order_by()
     with transaction.atomic(using=rows.db):
         ended = _cancel_waiting(rows)
-        requested = rows.filter(_RUNS_UNASKED).update(cancel_requested_at=Now())
+        running = rows.filter(_RUNS_UNASKED)
+        worker_ids = list(running.values_list("worker_id", flat=True).distinct())
+        requested = running.update(cancel_requested_at=Now())
+        if requested:
+            call_after_commit(rows.db, worker_ids)
         # A job that was given back between the two statements waits now, and would be left out.
         ended += _cancel_waiting(rows)
     return Cancelled(ended=ended, requested=requested)

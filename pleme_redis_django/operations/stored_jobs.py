@@ -13,6 +13,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.redis_state.job_queue import JobQueue
+from pleme_redis_django.redis_state.worker_calls import call_workers
 
 M = TypeVar("M", bound=AbstractJob)
 
@@ -33,6 +34,17 @@ def hint_after_commit(model: type[AbstractJob], using: str, queue_names: Iterabl
     """Wake a worker of each queue after the commit; one that finds more than it can take wakes the next."""
     hint = functools.partial(_hint_queues, model, list(queue_names))
     transaction.on_commit(hint, using=using, robust=True)
+
+
+def call_after_commit(using: str, worker_ids: Iterable[object]) -> None:
+    """Have worker processes look at their rows after the commit, instead of at their next sweep."""
+    call = functools.partial(_call_workers, [str(worker_id) for worker_id in worker_ids if worker_id])
+    transaction.on_commit(call, using=using, robust=True)
+
+
+def _call_workers(worker_ids: list[str]) -> None:
+    if hints_enabled():
+        call_workers(worker_ids)
 
 
 def _hint_queues(model: type[AbstractJob], queue_names: list[str]) -> None:

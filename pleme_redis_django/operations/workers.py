@@ -5,10 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.db import transaction
 from django.db.models.functions import Now
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.models import WorkerProcess
+from pleme_redis_django.operations.stored_jobs import call_after_commit
 
 
 def drain_worker(worker_id: UUID | str, *, using: str | None = None) -> bool:
@@ -19,7 +21,11 @@ def drain_worker(worker_id: UUID | str, *, using: str | None = None) -> bool:
     """
     workers = WorkerProcess._base_manager.using(using or get_settings().database)
     asked = workers.filter(id=worker_id, died_at=None, drain_requested_at=None)
-    return bool(asked.update(drain_requested_at=Now()))
+    with transaction.atomic(using=workers.db):
+        changed = asked.update(drain_requested_at=Now())
+        if changed:
+            call_after_commit(workers.db, [worker_id])
+    return bool(changed)
 
 
 adrain_worker = sync_to_async(drain_worker)

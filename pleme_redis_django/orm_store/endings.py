@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DataError, connections, transaction
-from django.db.models import Case, CharField, F, QuerySet, Value, When
+from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, Now
 
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
@@ -128,13 +128,15 @@ def _changes(ending: Ending) -> dict[str, Any]:
         case Failed() | Cancelled():
             changes |= _started(ending) | {"failed_at": Now()} | _error(ending.failure)
         case Retried():
-            changes |= _started(ending) | {"failed_at": Now()} | _error(ending.failure)
+            changes |= (
+                _waits(ending.status) | _started(ending) | {"failed_at": Now()} | _error(ending.failure)
+            )
             changes |= {"retry_count": ending.retry_count} | _due(ending.delay_seconds, ending.crashed)
         case GivenBack():
             # The worker stays, so that a repeated give-back is recognised as its own.
             changes |= {"claimed_at": None, "started_at": None}
             changes |= _due(ending.delay_seconds, ending.crashed)
-            changes["status"] = JobStatus.PENDING if ending.delay_seconds else JobStatus.QUEUED
+            changes |= _waits(JobStatus.PENDING if ending.delay_seconds else JobStatus.QUEUED)
     return changes
 
 
@@ -146,7 +148,25 @@ _SLOT_AFTER_THE_END = Case(
 )
 
 
+_ASKED_TO_END = Q(cancel_requested_at__isnull=False)
+
+
+def _waits(status: JobStatus) -> dict[str, Any]:
+    """Return what makes a row wait for another attempt, or CANCELLED when it was asked to end."""
+    return {
+        "status": Case(
+            When(_ASKED_TO_END, then=Value(JobStatus.CANCELLED.value)),
+            default=Value(status.value),
+            output_field=CharField(),
+        ),
+        "failed_at": Case(When(_ASKED_TO_END, then=Now()), default=F("failed_at")),
+        "unique_slot": Case(When(_ASKED_TO_END, then=_SLOT_AFTER_THE_END), default=F("unique_slot")),
+    }
+
+
 def _started(ending: Ending) -> dict[str, Any]:
+    if isinstance(ending, Cancelled) and not ending.run_seconds:
+        return {}  # It may never have started.
     return {"started_at": Coalesce(F("started_at"), Now() - timedelta(seconds=ending.run_seconds))}
 
 
@@ -205,7 +225,8 @@ def _ended_before(model: type[AbstractJob], using: str, endings: Sequence[Ending
 
 
 _TRACES = ("id", "worker_id", "attempt", "status", "retry_count", "claimed_at")
-_WAITING = (JobStatus.PENDING.value, JobStatus.QUEUED.value)
+# CANCELLED: the job was asked to end before it could wait.
+_WAITING = (JobStatus.PENDING.value, JobStatus.QUEUED.value, JobStatus.CANCELLED.value)
 
 
 def _is_trace_of(ending: Ending, *, worker_id: UUID | None, attempt: int, status: str, **row: Any) -> bool:

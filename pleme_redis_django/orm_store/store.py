@@ -117,8 +117,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
                     job_id=job_id,
                     claim=JobClaim(worker_id=worker_id, attempt=attempt),
                     cancel_requested=requested_at is not None,
+                    deleted=deleted_at is not None,
                 )
-                for job_id, attempt, requested_at in rows.values_list("id", "attempt", "cancel_requested_at")
+                for job_id, attempt, requested_at, deleted_at in rows.values_list(*_HELD_FIELDS)
             ]
 
     def count_claimable_jobs(self) -> int:
@@ -149,10 +150,11 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         return ready_rows(self.model, self.using, selection, self._pauses.last_read)
 
     def _running(self) -> QuerySet[M]:
-        fields = ("status", "worker_id", "started_at", *claimed_fields(self.model))
+        fields = ("status", "worker_id", "started_at", "cancel_requested_at", *claimed_fields(self.model))
         return self._rows().filter(status=JobStatus.RUNNING).only(*fields).order_by("id")
 
 
+_HELD_FIELDS = ("id", "attempt", "cancel_requested_at", "deleted_at")
 _HINT_FIELDS = ("id", "product", "job_type", "retry_count", "max_retries", "created_at")
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.identity import DEFAULT_LEASE_SECONDS, WorkerDescription
+from pleme_redis_django.jobs.identity import DEFAULT_LEASE_SECONDS, WorkerDescription, WorkerStanding
 from pleme_redis_django.models import Election, WorkerProcess
 from pleme_redis_django.orm_store.connection import reconnecting
 
@@ -30,10 +30,14 @@ class OrmWorkerRegistry:
         with reconnecting(self.using):
             self._insert(worker)
 
-    def heartbeat(self, worker_id: str, running: int) -> bool:
+    def heartbeat(self, worker_id: str, running: int) -> WorkerStanding:
+        beat = {"heartbeat_at": Now(), "lease_until": Now() + self._lease, "running": running}
         with reconnecting(self.using):
             alive = self._workers().filter(id=worker_id, died_at=None)
-            return bool(alive.update(heartbeat_at=Now(), lease_until=Now() + self._lease, running=running))
+            # Two updates only for one that drains: every other heartbeat is one statement.
+            if alive.filter(drain_requested_at=None).update(**beat):
+                return WorkerStanding.ALIVE
+            return WorkerStanding.DRAINING if alive.update(**beat) else WorkerStanding.DEAD
 
     def deregister(self, worker_id: str) -> None:
         with reconnecting(self.using):

@@ -44,6 +44,11 @@ def hint_counters(queue_key: str) -> str:
     return f"{PREFIX}:{{{validate_queue_name(queue_key)}}}:counters"
 
 
+def worker_calls(worker_id: str) -> str:
+    """LIST on which one worker process is called to look at its rows now; one element, TTL one minute."""
+    return f"{PREFIX}:{{{digest(worker_id)}}}:calls"
+
+
 # Pub/sub and typing: a tag per product and head (the channel's first segment), so that one script
 # numbers, keeps and sends a message, and a busy head is not in every other head's slot. A product has
 # no colon in it, so product and head cannot be read in two ways.

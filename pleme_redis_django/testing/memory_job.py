@@ -67,6 +67,11 @@ class MemoryJob:
         """Whether a worker may claim the job now."""
         return self.status is JobStatus.QUEUED and not self.deleted
 
+    def ends_instead(self, status: JobStatus) -> JobStatus:
+        """Return CANCELLED instead of ``status`` for a job that was asked to end and would wait again."""
+        waits = status in (JobStatus.PENDING, JobStatus.QUEUED)
+        return JobStatus.CANCELLED if waits and self.cancel_requested else status
+
     def is_in(self, selection: JobSelection) -> bool:
         """Whether a claim of this selection may take the job."""
         return (

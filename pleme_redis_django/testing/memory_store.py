@@ -35,6 +35,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._jobs: dict[UUID, MemoryJob] = {}
+        self._paused: set[tuple[str, str | None]] = set()
         self._lock = threading.RLock()
 
     # What a test does to the store
@@ -57,9 +58,21 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             self._existing(job_id).deleted = True
 
     def request_cancel(self, job_id: UUID) -> None:
-        """Ask for the end of a running job. Raises JobNotFound."""
+        """End a waiting job as CANCELLED, and ask for the end of a running one. Raises JobNotFound."""
         with self._lock:
-            self._existing(job_id).cancel_requested = True
+            job = self._existing(job_id)
+            job.cancel_requested = True
+            job.status = job.ends_instead(job.status)
+
+    def pause(self, queue_name: str, product: str | None = None) -> None:
+        """Have the jobs of a queue wait; ``product``: only its jobs."""
+        with self._lock:
+            self._paused.add((queue_name, product))
+
+    def resume(self, queue_name: str, product: str | None = None) -> None:
+        """End the pause that ``pause`` with the same names began."""
+        with self._lock:
+            self._paused.discard((queue_name, product))
 
     def all(self) -> list[MemoryJob]:
         """Return copies of all jobs, oldest first, deleted ones included."""
@@ -122,6 +135,9 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         with self._lock:
             return [self._end(ending) for ending in endings]
 
+    def holds_back(self) -> bool:
+        return bool(self._paused)
+
     def look_ahead(self, selection: JobSelection) -> Outlook:
         suspects = dataclasses.replace(selection, suspects=True)
         with self._lock:
@@ -143,7 +159,12 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
     def held_jobs(self, worker_id: str) -> Sequence[HeldJob]:
         with self._lock:
             return [
-                HeldJob(job_id=job.id, claim=job.claim, cancel_requested=job.cancel_requested)
+                HeldJob(
+                    job_id=job.id,
+                    claim=job.claim,
+                    cancel_requested=job.cancel_requested,
+                    deleted=job.deleted,
+                )
                 for job in self._running()
                 if job.claim is not None and job.worker_id == worker_id
             ]
@@ -159,7 +180,14 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         return job if job is not None and job.claim == claim else None
 
     def _ready(self, selection: JobSelection) -> list[MemoryJob]:
-        return [job for job in self._jobs.values() if job.is_ready() and job.is_in(selection)]
+        return [
+            job
+            for job in self._jobs.values()
+            if job.is_ready() and job.is_in(selection) and not self._is_paused(job)
+        ]
+
+    def _is_paused(self, job: MemoryJob) -> bool:
+        return not self._paused.isdisjoint({(job.queue_name, None), (job.queue_name, job.product)})
 
     def _pending(self) -> list[MemoryJob]:
         return [job for job in self._jobs.values() if job.status is JobStatus.PENDING and not job.deleted]
@@ -178,8 +206,6 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         job.status, job.updated_at = ending.status, self._clock()
         if ending.progress is not None:
             job.progress = dict(ending.progress)
-        if ending.status.is_terminal:
-            job.ended_at = job.updated_at
         match ending:
             case Completed():
                 job.results, job.error_message, job.error_details = from_json(ending.results_json), "", None
@@ -189,6 +215,9 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             case Retried():
                 job.retry_count = ending.retry_count
                 self._delay(job, ending.delay_seconds, ending.crashed)
+        job.status = job.ends_instead(job.status)
+        if job.status.is_terminal:
+            job.ended_at = job.updated_at
         failure: Failure | None = getattr(ending, "failure", None)
         if failure is not None:
             job.error_message, job.error_details = failure.message, failure.details()

@@ -1,6 +1,6 @@
 """Random lives of jobs, on every store, against a model that is a dict.
 
-Two workers claim, work, die and wake up too late; time passes; somebody cancels and deletes. After
+Two workers claim, work, die and wake up too late; time passes; somebody cancels, deletes and pauses. After
 every step the store has to answer as the model does.
 """
 
@@ -28,6 +28,7 @@ from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed
 from pleme_redis_django.jobs.failures import engine_failure
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.models import Job
+from pleme_redis_django.operations import cancel_jobs, pause_queue, resume_queue
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.testing import ManualClock, MemoryJobStore
 
@@ -51,6 +52,7 @@ class Model:
     due_at: int = 0
     heard_at: int = 0
     deleted: bool = False
+    cancel_requested: bool = False
 
     @property
     def claim(self) -> JobClaim | None:
@@ -68,6 +70,7 @@ class JobLives(RuleBasedStateMachine):
         super().__init__()
         self.jobs: dict[UUID, Model] = {}
         self.now = 0
+        self.paused = False
         self.claims: list[tuple[UUID, JobClaim]] = []
         """Every claim ever made: what a zombie may still hold."""
         self.touched: set[UUID] = set()
@@ -80,6 +83,15 @@ class JobLives(RuleBasedStateMachine):
         raise NotImplementedError
 
     def delete(self, job_id: UUID) -> None:
+        raise NotImplementedError
+
+    def cancel(self, job_id: UUID) -> None:
+        raise NotImplementedError
+
+    def pause(self) -> None:
+        raise NotImplementedError
+
+    def resume(self) -> None:
         raise NotImplementedError
 
     def pass_time(self, seconds: int) -> None:
@@ -95,7 +107,7 @@ class JobLives(RuleBasedStateMachine):
     def enqueue(self) -> None:
         self.jobs[self.add()] = Model(due_at=self.now, heard_at=self.now)
 
-    @precondition(lambda self: self._ready(False) or self._ready(True))
+    @precondition(lambda self: self.paused or self._ready(False) or self._ready(True))
     @rule(
         worker=st.sampled_from(WORKERS), limit=st.integers(min_value=1, max_value=3), suspects=st.booleans()
     )
@@ -127,6 +139,8 @@ class JobLives(RuleBasedStateMachine):
             return
         assert accepted is True
         model.status, model.heard_at = ending.status, self.now
+        if model.cancel_requested and not ending.status.is_terminal:
+            model.status = JobStatus.CANCELLED
         match ending:
             case Retried():
                 model.retry_count, model.due_at = ending.retry_count, self.now + STEP_SECONDS
@@ -171,6 +185,26 @@ class JobLives(RuleBasedStateMachine):
             self.delete(job_id)
             self.jobs[job_id].deleted = True
 
+    @precondition(lambda self: len(self.jobs) > 3)
+    @rule(data=st.data())
+    def request_cancel(self, data: st.DataObject) -> None:
+        # Half of the jobs are never cancelled, so that not everything ends so.
+        job_id = data.draw(st.sampled_from(list(self.jobs)[::2]))
+        model = self.jobs[job_id]
+        self.touched.add(job_id)
+        if model.deleted or model.status.is_terminal:
+            return
+        self.cancel(job_id)
+        model.cancel_requested = True
+        if model.status is not JobStatus.RUNNING:
+            model.status = JobStatus.CANCELLED
+
+    @rule()
+    def pause_or_resume(self) -> None:
+        self.resume() if self.paused else self.pause()
+        self.paused = not self.paused
+        self.store.look_ahead(JobSelection())
+
     @invariant()
     def the_store_agrees_with_the_model(self) -> None:
         if not hasattr(self, "store"):
@@ -196,7 +230,10 @@ class JobLives(RuleBasedStateMachine):
         return [
             job_id
             for job_id, model in self.jobs.items()
-            if model.status is JobStatus.QUEUED and not model.deleted and bool(model.crash_count) is suspects
+            if model.status is JobStatus.QUEUED
+            and not model.deleted
+            and not self.paused
+            and bool(model.crash_count) is suspects
         ]
 
     def _ending(self, kind: str, job_id: UUID, claim: JobClaim, model: Model) -> Ending:
@@ -227,6 +264,15 @@ class MemoryLives(JobLives):
     def delete(self, job_id: UUID) -> None:
         self.store.delete(job_id)
 
+    def cancel(self, job_id: UUID) -> None:
+        self.store.request_cancel(job_id)
+
+    def pause(self) -> None:
+        self.store.pause("default")
+
+    def resume(self) -> None:
+        self.store.resume("default")
+
     def pass_time(self, seconds: int) -> None:
         self.clock.advance(seconds)
 
@@ -247,6 +293,15 @@ class OrmLives(JobLives):
 
     def delete(self, job_id: UUID) -> None:
         Job.objects.using(self.using).filter(pk=job_id).update(deleted_at=Now())
+
+    def cancel(self, job_id: UUID) -> None:
+        assert cancel_jobs(Job.objects.using(self.using).filter(pk=job_id)).total <= 1
+
+    def pause(self) -> None:
+        assert pause_queue("default", using=self.using)
+
+    def resume(self) -> None:
+        assert resume_queue("default", using=self.using)
 
     def pass_time(self, seconds: int) -> None:
         times = [field.name for field in Job._meta.concrete_fields if isinstance(field, DateTimeField)]

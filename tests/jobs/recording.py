@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pleme_redis_django.jobs.context import JobContext
 from pleme_redis_django.jobs.events import Event
 from pleme_redis_django.jobs.holdings import HeldJob
-from pleme_redis_django.jobs.identity import WorkerDescription
+from pleme_redis_django.jobs.identity import WorkerDescription, WorkerStanding
 from pleme_redis_django.jobs.job import Job, JobClaim
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 
@@ -76,6 +76,7 @@ class MemoryRegistry:
         self.dead: list[str] = []
         self.elections: list[tuple[str, float]] = []
         self.alive = True
+        self.standing = WorkerStanding.ALIVE
         self.elected = True
         self.error: Exception | None = None
 
@@ -83,10 +84,10 @@ class MemoryRegistry:
         self._answer()
         self.registered.append(worker.worker_id)
 
-    def heartbeat(self, worker_id: str, running: int) -> bool:
+    def heartbeat(self, worker_id: str, running: int) -> WorkerStanding:
         self._answer()
         self.beats.append((worker_id, running))
-        return self.alive
+        return self.standing if self.alive else WorkerStanding.DEAD
 
     def deregister(self, worker_id: str) -> None:
         self._answer()

@@ -14,7 +14,7 @@ from pleme_redis_django.jobs.endings import Completed, Ending, Failed
 from pleme_redis_django.jobs.events import EndingRefused, JobEnded, JobProgressed, StoreBack, StoreUnavailable
 from pleme_redis_django.jobs.finisher import UNWRITABLE, Finisher
 from pleme_redis_django.jobs.holdings import HeldJob, Holdings
-from pleme_redis_django.jobs.lanes import given_back
+from pleme_redis_django.jobs.lanes import let_go
 from pleme_redis_django.jobs.store import BadEnding
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import RecordingSink, claimed, held
@@ -158,7 +158,7 @@ def test_an_outage_loses_no_ending_and_is_told_once(bench: Bench) -> None:
 
 def test_a_late_ending_is_told_as_refused(bench: Bench) -> None:
     (one,) = bench.hold(1)
-    assert bench.store.finish_jobs([given_back(one)]) == [True]
+    assert bench.store.finish_jobs([let_go(one)]) == [True]
     bench.finisher.start()
     bench.finisher.add(one, completed(one))
     assert bench.idle.wait(10)
@@ -170,7 +170,7 @@ def test_the_late_ending_of_a_job_that_was_handed_back_is_no_news(bench: Bench) 
     (one,) = bench.hold(1)
     one.handed_back = True
     bench.finisher.start()
-    bench.finisher.add(one, given_back(one))
+    bench.finisher.add(one, let_go(one))
     assert bench.idle.wait(10)
     bench.idle.clear()
     bench.finisher.add(one, completed(one))

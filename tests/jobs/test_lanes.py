@@ -177,6 +177,24 @@ def test_a_job_that_is_cancelled_by_its_own_code_is_retried(loop_bench: Bench) -
     assert loop_bench.kinds() == [Retried]
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_job_that_was_cancelled_or_deleted_while_it_waited_is_not_started(asynchronous: bool) -> None:
+    bench = Bench(is_async=asynchronous, slots=1)
+    running, cancelled, deleted = bench.submit(3)
+    wait_until(lambda: bench.running)
+    cancelled.context.request_cancel()
+    deleted.unwanted = True
+    bench.gate.set()
+    wait_until(lambda: len(bench.finished) == 3)
+    assert len(bench.running) == 1
+    assert {held: type(ending) for held, ending in bench.finished} == {
+        running: Completed,
+        cancelled: Cancelled,
+        deleted: GivenBack,
+    }
+    bench.lane.stop()
+
+
 def test_cancelling_what_is_not_running_does_nothing(loop_bench: Bench) -> None:
     _running, waiting = loop_bench.submit(2)
     wait_until(lambda: loop_bench.running)

@@ -61,12 +61,12 @@ def test_a_job_is_held_under_its_attempt() -> None:
 
 
 def test_letting_an_old_attempt_go_keeps_the_new_one() -> None:
-    from pleme_redis_django.jobs.lanes import given_back
+    from pleme_redis_django.jobs.lanes import let_go
 
     store, holdings = MemoryJobStore(), Holdings()
     old = held(claimed(store))
     holdings.add([old])
-    assert store.finish_jobs([given_back(old)]) == [True]
+    assert store.finish_jobs([let_go(old)]) == [True]
     again = store.claim_next_job(old.context.claim.worker_id)
     assert again is not None
     new = held(again)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import JobClaim, JobStatus, WorkerPoolConfig
-from pleme_redis_django.jobs.endings import Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.endings import Cancelled, Ending, Failed, GivenBack, Retried
 from pleme_redis_django.jobs.rescue import STALE, WORKER_DIED, ending_after_death, ending_of_stale
 from pleme_redis_django.testing import MemoryJob
 from tests.jobs.recording import WORKER
@@ -69,6 +69,14 @@ class JobWithoutCrashCount:
 def test_without_a_crash_count_every_death_is_charged(can_retry: bool, kind: type[Ending]) -> None:
     job: Any = JobWithoutCrashCount(can_retry=can_retry)
     assert isinstance(ending_after_death(job, CLAIM, CONFIG), kind)
+
+
+@pytest.mark.parametrize("decide", [ending_after_death, ending_of_stale])
+@pytest.mark.parametrize("fields", [{}, {"crash_count": 1, "started_at": 1.0}, {"max_retries": 0}])
+def test_a_job_that_was_asked_to_end_is_not_run_again(decide: Any, fields: dict[str, Any]) -> None:
+    ending = decide(running(cancel_requested=True, **fields), CLAIM, CONFIG)
+    assert isinstance(ending, Cancelled)
+    assert ending.failure.message
 
 
 def test_a_silent_job_is_retried_while_it_can_be() -> None:

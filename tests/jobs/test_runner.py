@@ -13,6 +13,7 @@ from pleme_redis_django import (
     ExecutionFailed,
     InvalidParameters,
     JobCancelled,
+    ProviderError,
     WorkerPoolConfig,
     current_job_context,
 )
@@ -218,6 +219,18 @@ async def test_a_cancelled_task_of_a_job_that_was_cancelled() -> None:
     context.request_cancel()
     task.cancel()
     assert isinstance(await task, Cancelled)
+
+
+def test_a_failed_attempt_of_a_job_that_was_cancelled_is_not_retried() -> None:
+    context = context_of(claimed(MemoryJobStore(), max_retries=3))
+
+    def handler(job: Any) -> None:
+        context.request_cancel()
+        raise ProviderError("gave up half-way")
+
+    ending = JobRunner(FunctionExecutor(handler), CONFIG).run(context)
+    assert isinstance(ending, Cancelled)
+    assert ending.failure.message == "gave up half-way"
 
 
 def test_the_jobs_own_base_delay_wins_over_the_pools() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.identity import WorkerIdentity
+from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerStanding
 from pleme_redis_django.models import WorkerProcess
 from pleme_redis_django.orm_store import OrmWorkerRegistry
 from tests.rows import BACKENDS, ago, make_worker
@@ -47,7 +47,7 @@ def test_a_heartbeat_renews_the_lease_that_was_registered(using: str) -> None:
     registry = OrmWorkerRegistry(using=using)
     identity = registered(registry, lease_seconds=600)
     WorkerProcess._base_manager.using(using).update(lease_until=Now())
-    assert registry.heartbeat(identity.worker_id, 3)
+    assert registry.heartbeat(identity.worker_id, 3) is WorkerStanding.ALIVE
     row = row_of(identity, using)
     assert (row.lease_until - row.heartbeat_at).total_seconds() == pytest.approx(600, abs=1)
     assert row.running == 3
@@ -57,7 +57,7 @@ def test_a_dead_worker_cannot_beat_and_is_named_again(using: str) -> None:
     registry = OrmWorkerRegistry(using=using)
     identity = registered(registry)
     registry.declare_dead([identity.worker_id])
-    assert not registry.heartbeat(identity.worker_id, 0)
+    assert registry.heartbeat(identity.worker_id, 0) is WorkerStanding.DEAD
     assert registry.sweep() == [identity.worker_id]
     assert registry.sweep() == [identity.worker_id]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
-from pleme_redis_django import JobContext, ProviderError, job
+from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
 
 
 @job
@@ -35,6 +36,30 @@ def count(ctx: JobContext, total: int) -> dict[str, Any]:
     for done in range(1, total + 1):
         ctx.progress(done, total)
     return {"attempt": ctx.attempt}
+
+
+@job
+def run_until_cancelled(ctx: JobContext, started: str) -> None:
+    """Create the file ``started``, and run until somebody asks to cancel the job."""
+    Path(started).touch()
+    while not ctx.cancel_requested:
+        time.sleep(0.01)
+    raise JobCancelled("as asked")
+
+
+@job
+async def await_for_ever(started: str) -> None:
+    """Create the file ``started``, and wait until the task is cancelled."""
+    await asyncio.to_thread(Path(started).touch)
+    await asyncio.Event().wait()
+
+
+@job
+def wait_for_file(started: str, path: str) -> None:
+    """Create the file ``started``, and run until the file ``path`` is there, whatever is asked."""
+    Path(started).touch()
+    while not Path(path).exists():
+        time.sleep(0.01)
 
 
 @job

@@ -15,11 +15,14 @@ END_GRACE_SIGNAL = signal.SIGQUIT
 EXIT_OK = 0
 EXIT_CANNOT_START = 1
 EXIT_HANDED_BACK = 3
+# Of a worker process alone: it was asked to drain, and its supervisor starts no other in its place.
+EXIT_DRAINED = 4
 
 EPILOG = """\
 Exit codes: 0 every job that was running has ended (or, with --burst, nothing was claimable any
 more); 1 the workers could not start; 3 the grace period was over, and jobs that were still
-running were handed back. SIGTERM or Ctrl-C drains; a second one ends the grace period at once.
+running were handed back. Worker processes that an operator asked to drain are not replaced; when the
+last one has ended, so does the command, with 0. SIGTERM or Ctrl-C drains; a second one ends the grace period at once.
 """
 
 

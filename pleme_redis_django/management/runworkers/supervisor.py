@@ -21,6 +21,7 @@ from types import FrameType
 from pleme_redis_django.management.runworkers.options import (
     END_GRACE_SIGNAL,
     EXIT_CANNOT_START,
+    EXIT_DRAINED,
     EXIT_HANDED_BACK,
     EXIT_OK,
 )
@@ -162,6 +163,12 @@ class Supervisor:
         if code in (-signal.SIGTERM, -END_GRACE_SIGNAL):
             # A child handles both from before its first claim on: this one had nothing to hand back.
             code = EXIT_OK
+        if code == EXIT_DRAINED:
+            place.exit_code = EXIT_OK
+            self._say(
+                f"A worker process of pool {place.pool} was asked to drain and has ended; none replaces it."
+            )
+            return
         if code in _GOOD_EXITS and (self._stopping or self._burst):
             place.exit_code = code
             return

@@ -10,13 +10,15 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.events import Event, EventSink, JobEnded, WorkerStopped
+from pleme_redis_django.jobs.events import DrainRequested, Event, EventSink, JobEnded, WorkerStopped
 from pleme_redis_django.management.runworkers.database import bound_database_waits
 from pleme_redis_django.management.runworkers.options import (
     END_GRACE_SIGNAL,
+    EXIT_DRAINED,
     EXIT_HANDED_BACK,
     EXIT_OK,
     RunOptions,
@@ -45,7 +47,11 @@ class WorkerProcessRun:
     ) -> None:
         from pleme_redis_django.event_log import EngineEvents
 
-        self._reporter = Reporter(EngineEvents(), report_fd)
+        self._is_stop_requested = False
+        # A handler may interrupt another one, and the wait itself: put() is reentrant, Event.set() is not.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # A pool that was asked to drain stops by itself.
+        self._reporter = Reporter(EngineEvents(), report_fd, on_stopped=self._request_stop)
         self._pool = build_pool(
             parts,
             worker_id=worker_id,
@@ -58,9 +64,6 @@ class WorkerProcessRun:
         self._presence = PresenceWatch(worker_id) if has_presence else None
         self._burst = options.burst
         self._replaces = replaces
-        self._is_stop_requested = False
-        # A handler may interrupt another one, and the wait itself: put() is reentrant, Event.set() is not.
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._sigterm_seen = False
 
     def run(self) -> int:
@@ -83,7 +86,7 @@ class WorkerProcessRun:
             self._presence.stop()
         self._pool.stop()
         self._reporter.report()
-        return EXIT_HANDED_BACK if self._reporter.handed_back_running else EXIT_OK
+        return self._reporter.exit_code()
 
     def _listen_to_signals(self) -> None:
         # Ctrl-C reaches the whole process group; the supervisor alone decides what it means.
@@ -113,12 +116,16 @@ class WorkerProcessRun:
 class Reporter:
     """Passes events on, and tells the supervisor how many jobs have ended, a few times a second."""
 
-    def __init__(self, sink: EventSink, report_fd: int | None) -> None:
+    def __init__(
+        self, sink: EventSink, report_fd: int | None, *, on_stopped: Callable[[], None] = lambda: None
+    ) -> None:
         self._sink = sink
+        self._on_stopped = on_stopped
         self._fd = report_fd
         self._ended = 0
         self._next_report = 0.0
-        self.handed_back_running = 0
+        self._handed_back_running = 0
+        self._drain_requested = False
 
     def emit(self, event: Event) -> None:
         """Count the event and pass it on."""
@@ -126,9 +133,18 @@ class Reporter:
             self._ended += 1
             if self._fd is not None and time.monotonic() >= self._next_report:
                 self.report()
+        elif isinstance(event, DrainRequested):
+            self._drain_requested = True
         elif isinstance(event, WorkerStopped):
-            self.handed_back_running = event.handed_back_running
+            self._handed_back_running = event.handed_back_running
+            self._on_stopped()
         self._sink.emit(event)
+
+    def exit_code(self) -> int:
+        """Return what the process ends with, once its pool has stopped."""
+        if self._handed_back_running:
+            return EXIT_HANDED_BACK
+        return EXIT_DRAINED if self._drain_requested else EXIT_OK
 
     def report(self, total: int | None = None) -> None:
         """Write one line to the supervisor's pipe."""

@@ -1,0 +1,53 @@
+"""Calls: how one worker process among many is told to look at its rows now, and the thread that waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from pleme_redis_django.jobs.identity import WorkerIdentity
+
+CALL_TIMEOUT_SECONDS = 30.0
+PAUSE_AFTER_FAILURE_SECONDS = 5.0
+
+
+class WorkerCalls(Protocol):
+    """Where a worker process is called. A call says only *that* something is asked; the rows say what.
+
+    Losing one costs time: rows are looked at every ``lease_sweep_seconds`` without a call.
+    """
+
+    def wait_for_call(self, worker_id: str, timeout_seconds: float) -> bool:
+        """Wait until the worker is called; return whether it was. Raises when Redis is away."""
+        ...
+
+
+class CallListener:
+    """The thread that waits for calls of its own process, also while that is full."""
+
+    def __init__(self, calls: WorkerCalls, identity: WorkerIdentity, *, on_call: Callable[[], None]) -> None:
+        self._calls = calls
+        self._identity = identity
+        self._on_call = on_call
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pleme-calls", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread without waiting for it: a blocked pop must not delay a shutdown."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                called = self._calls.wait_for_call(self._identity.worker_id, CALL_TIMEOUT_SECONDS)
+            except Exception:
+                # The thread that waits for hints says that Redis is away.
+                self._stopping.wait(PAUSE_AFTER_FAILURE_SECONDS)
+                continue
+            if called and not self._stopping.is_set():
+                self._on_call()

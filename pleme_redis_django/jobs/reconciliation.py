@@ -1,0 +1,101 @@
+"""Reconciliation: what this process holds against the rows that say so, claim by claim.
+
+It finds claims whose COMMIT reply was lost, and learns what was asked of held jobs: to end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from pleme_redis_django.jobs.endings import GivenBack
+from pleme_redis_django.jobs.events import EventSink, LostClaimsGivenBack
+from pleme_redis_django.jobs.holdings import HeldJob, Holdings
+from pleme_redis_django.jobs.identity import WorkerIdentity
+from pleme_redis_django.jobs.store import HeldJob as HeldRow
+from pleme_redis_django.jobs.store import JobStore
+
+# A worker that has claimed nothing has nothing to reconcile; it still looks now and then.
+IDLE_RECONCILE_SECONDS = 30.0
+
+
+class Reconciliation:
+    """The part of maintenance that looks at the rows under this worker's id."""
+
+    def __init__(
+        self,
+        store: JobStore[Any],
+        holdings: Holdings,
+        identity: WorkerIdentity,
+        sink: EventSink,
+        *,
+        on_cancel: Callable[[HeldJob], None] = lambda held: None,
+    ) -> None:
+        self._store = store
+        self._holdings = holdings
+        self._identity = identity
+        self._sink = sink
+        self._on_cancel = on_cancel
+        self._next_idle_look = 0.0
+        self._suspicious: set[tuple[UUID, int]] = set()
+
+    def expect_lost_claims(self) -> None:
+        """Look at the next two sweeps, also while nothing is held; from any thread."""
+        self._next_idle_look = 0.0
+
+    def learn_of_requests(self) -> None:
+        """Look at once for what was asked of held jobs, and for nothing else.
+
+        Two looks that follow each other closely cannot tell a lost claim from one under way.
+        """
+        if len(self._holdings):
+            for row in self._store.held_jobs(self._identity.worker_id):
+                self._heed(row)
+
+    def sweep(self) -> int:
+        """Learn of requests, and give back lost claims; return how many."""
+        now = time.monotonic()
+        if not len(self._holdings) and not self._suspicious and now < self._next_idle_look:
+            return 0
+        self._next_idle_look = now + IDLE_RECONCILE_SECONDS
+        rows = self._store.held_jobs(self._identity.worker_id)
+        for row in rows:
+            self._heed(row)
+        # A row that is unknown once may be a claim or an ending under way; twice it is lost.
+        unknown = self._not_held(rows)
+        suspicious, self._suspicious = self._suspicious, set(unknown)
+        if not unknown.keys() & suspicious:
+            return 0
+        still_unknown = self._not_held(self._store.held_jobs(self._identity.worker_id))
+        return self._give_back(
+            [row for key, row in still_unknown.items() if key in suspicious and key in unknown]
+        )
+
+    def give_back_everything_unknown(self) -> None:
+        """Give back, once nothing claims any more, what is not held."""
+        self._give_back(list(self._not_held(self._store.held_jobs(self._identity.worker_id)).values()))
+
+    def _not_held(self, rows: Any) -> dict[tuple[UUID, int], HeldRow]:
+        return {
+            (row.job_id, row.claim.attempt): row
+            for row in rows
+            if not self._holdings.holds(row.job_id, row.claim.attempt)
+        }
+
+    def _give_back(self, lost: list[HeldRow]) -> int:
+        if lost:
+            self._store.finish_jobs([GivenBack(job_id=row.job_id, claim=row.claim) for row in lost])
+            self._sink.emit(LostClaimsGivenBack(len(lost)))
+        return len(lost)
+
+    def _heed(self, row: HeldRow) -> None:
+        held = self._holdings.find(row.job_id, row.claim.attempt)
+        if held is None:
+            return
+        if row.deleted:
+            held.unwanted = True
+        if row.cancel_requested and not held.context.cancel_requested:
+            held.context.request_cancel()
+            self._on_cancel(held)
