@@ -23,6 +23,7 @@ from pleme_redis_django.redis_state.keyspace import presence_due, presence_keys
 from pleme_redis_django.redis_state.locks.claims import LockClaim, PermitClaim
 from pleme_redis_django.redis_state.locks.clock import elapsed_seconds
 from pleme_redis_django.redis_state.locks.sending import send
+from pleme_redis_django.redis_state.presence_sweep import PresenceSweeper
 from pleme_redis_django.redis_state.scripts import Script, script
 from pleme_redis_django.redis_state.unique_places import take_place
 from pleme_redis_django.testing.servers import RedisServer
@@ -79,7 +80,7 @@ async def test_locks_work_on_a_cluster_node(call_twin: CallTwin, settings: Any) 
 
 
 # Run by realtime/presence_keeper.py, over the presence of one product.
-OF_THE_PRESENCE_KEEPER = {"heartbeat_presence", "presence_due"}
+OF_THE_PRESENCE_KEEPER = {"heartbeat_presence"}
 
 
 def use_every_script(product: str, name: str) -> None:
@@ -105,6 +106,7 @@ def use_every_script(product: str, name: str) -> None:
     presence.get_online_users()
     presence.last_seen("user")
     presence.snapshot()
+    PresenceSweeper(name).step()
     pubsub = PubSubManager(product)
     pubsub.publish("order:created", {})
     pubsub.history("order:created")
