@@ -23,7 +23,7 @@ from pleme_redis_django.redis_state.keyspace import presence_due, presence_keys
 from pleme_redis_django.redis_state.locks.claims import LockClaim, PermitClaim
 from pleme_redis_django.redis_state.locks.clock import elapsed_seconds
 from pleme_redis_django.redis_state.locks.sending import send
-from pleme_redis_django.redis_state.presence_sweep import PresenceSweeper
+from pleme_redis_django.redis_state.presence_sweep import PresenceSweeper, sweep_product
 from pleme_redis_django.redis_state.scripts import Script, script
 from pleme_redis_django.redis_state.unique_places import take_place
 from pleme_redis_django.testing.servers import RedisServer
@@ -107,6 +107,7 @@ def use_every_script(product: str, name: str) -> None:
     presence.last_seen("user")
     presence.snapshot()
     PresenceSweeper(name).step()
+    sweep_product(product)
     pubsub = PubSubManager(product)
     pubsub.publish("order:created", {})
     pubsub.history("order:created")
