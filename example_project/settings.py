@@ -100,6 +100,8 @@ PLEME_REDIS: dict[str, Any] = {
         "job:*": {"subscribe": "authenticated"},
         "viewing:*": dict.fromkeys(("subscribe", "publish", "presence"), "authenticated"),
     },
+    # Against what the dashboard judges each queue: how long its ready jobs may wait, in seconds.
+    "DASHBOARD_MAX_WAIT": {"default": 30, "images": 120, "*": 60},
     # Whose progress and endings are published, as job:<id>.
     "JOB_EVENTS": ["example_project.support.jobs.prepare_order"],
     "POOLS": {

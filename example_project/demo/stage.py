@@ -28,6 +28,7 @@ from pleme_redis_django.testing.servers.guarded_process import GuardedProcess
 from pleme_redis_django.testing.servers.managed_server import free_port
 
 WEB_PORT = 8000
+DASHBOARD = "/admin/pleme_redis_django/dashboard/"
 SUPPORT_NAMES = ("ada", "ben")
 USERNAME = PASSWORD = "admin"  # noqa: S105 - a demo on loopback
 
@@ -111,9 +112,10 @@ class Stage(AbstractContextManager["Stage"]):
                 wait_until_listening(web, port)
                 remarks.append(f"on http://127.0.0.1:{port}/")
             self._steps.say()
-            self._steps.say(f"          shop   http://127.0.0.1:{port}/")
-            self._steps.say(f"          admin  http://127.0.0.1:{port}/admin/  (admin / admin)")
-            self._steps.say(f"          chat   http://127.0.0.1:{port}/support/  (ada / ada, ben / ben)")
+            site = f"http://127.0.0.1:{port}"
+            self._steps.say(f"          dashboard  {site}{DASHBOARD}  (admin / admin)")
+            self._steps.say(f"          shop       {site}/")
+            self._steps.say(f"          chat       {site}/support/  (ada / ada, ben / ben)")
             self._steps.say()
 
 

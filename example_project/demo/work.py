@@ -19,6 +19,8 @@ from example_project.shop.jobs import (
 from example_project.shop.models import CatalogItem, Order
 from pleme_redis_django import Job
 
+# The label printer is off: so there is always something on the dashboard's page of errors.
+LABEL_CHANCE = 0.3
 COUNTRIES = ["AR", "AU", "BR", "CA", "CN", "DE", "FR", "IN", "JP", "KE", "MX", "NO", "PT", "US", "ZA"]
 
 
@@ -66,6 +68,8 @@ class Customers:
             return
         self._next = time.monotonic() + self._chance.uniform(1, 4)
         take_orders.enqueue(count=self._chance.randint(1, 5), seed=Order.objects.count() + 1)
+        if self._chance.random() < LABEL_CHANCE:
+            print_label.enqueue(order=f"label {self._chance.randint(100, 999)}")
         not_drawn = CatalogItem.objects.filter(thumbnail=None).order_by("-elevation_feet")
         for code in not_drawn.values_list("code", flat=True)[: self._chance.randint(0, 6)]:
             draw_thumbnail.enqueue(code)

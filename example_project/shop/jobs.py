@@ -89,7 +89,7 @@ async def check_mail_server() -> dict[str, Any]:
     return {"banner": banner.decode(errors="replace").strip()}
 
 
-@job(max_retries=2, base_retry_delay=1)
+@job(queue_name="labels", max_retries=2, base_retry_delay=1)
 def print_label(order: str) -> None:
     """Send an order's label to the label printer, which is switched off: fails every time."""
     try:

@@ -15,11 +15,13 @@ from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db import models, transaction
+from django.db import models
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 
+from pleme_redis_django.admin.bulk_batches import FIRST_ID, run_batch
+from pleme_redis_django.admin.bulk_operations import OPERATIONS
 from pleme_redis_django.admin.dashboard_frame import DashboardFrame
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failed_within
@@ -32,13 +34,11 @@ from pleme_redis_django.operations import (
     pause_queue,
     paused_queues,
     resume_queue,
-    retry_jobs,
     retryable_jobs,
 )
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.redis_state.locks.held import HeldLock, force_release
 
-RETRY_BATCH = 1_000
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 REASON_CHARACTERS = 500
 GROUP_FIELDS = ("fingerprint", "job_type", "span", "product")
@@ -230,19 +230,13 @@ class DashboardActions(DashboardFrame):
 
 
 def _retry(request: HttpRequest, rows: QuerySet[Any]) -> int:
-    """Retry the jobs in batches, in the order of ids; one that fails again at once is not met twice."""
-    able = rows.order_by("id").only("id", "job_type")
-    total, last = 0, None
+    """Retry the jobs batch by batch; one that fails again at once is not met twice."""
+    total, after = 0, FIRST_ID
     while True:
-        with transaction.atomic(using=able.db):
-            after = able if last is None else able.filter(id__gt=last)
-            batch = list(after.select_for_update(skip_locked=True)[:RETRY_BATCH])
-            if not batch:
-                return total
-            same = rows.model._base_manager.using(able.db).filter(pk__in=[job.pk for job in batch])
-            total += retry_jobs(same)
-        LogEntry.objects.log_actions(request.user.pk, batch, CHANGE, "Retried with its group of failures.")  # type: ignore[arg-type]  # a list of rows does
-        last = batch[-1].pk
+        batch = run_batch(OPERATIONS["retry"], rows, {}, user=request.user, after=after)
+        total, after = total + batch.changed, batch.cursor
+        if batch.is_last:
+            return total
 
 
 def _posted_reason(request: HttpRequest) -> str:

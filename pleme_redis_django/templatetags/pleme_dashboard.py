@@ -14,7 +14,9 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from pleme_redis_django import durations
-from pleme_redis_django.dashboard.figures import FailureGroup
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.figures import FailureGroup, QueueFigures
+from pleme_redis_django.dashboard.health import is_late
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, as wide as a digit
 SPARK_WIDTH, SPARK_HEIGHT = 96, 24
@@ -24,7 +26,7 @@ JOB_LIST_QUERIES: dict[str, dict[str, str]] = {
     "ready": {"status__exact": "QUEUED"},
     "running": {"status__exact": "RUNNING"},
     "pending": {"status__exact": "PENDING"},
-    "failed": {"status__exact": "FAILED"},
+    "failed": {"status__exact": "FAILED", "finished": "1h"},
 }
 
 register = template.Library()
@@ -74,6 +76,12 @@ def ago(at: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def late(queue: QueueFigures | str) -> bool:
+    """Whether the jobs of a queue wait longer than they shall."""
+    return isinstance(queue, QueueFigures) and is_late(queue, get_settings().dashboard_max_wait)
+
+
+@register.filter
 def spark_points(depths: Sequence[int | None]) -> str:
     """Return the points of a sparkline, the highest depth at its top; unmeasured steps are left out."""
     highest = max((depth for depth in depths if depth is not None), default=0) or 1
@@ -100,7 +108,7 @@ def failed_jobs(context: Any, group: FailureGroup) -> str:
     if not context.get("jobs_url"):
         return ""
     search = f"error:{group.fingerprint}" if group.fingerprint else f'type:"{group.job_type}"'
-    query = {**JOB_LIST_QUERIES["failed"], "product": context.get("product"), "q": search}
+    query = {"status__exact": "FAILED", "product": context.get("product"), "q": search}
     return f"{context['jobs_url']}?{urlencode({name: value for name, value in query.items() if value})}"
 
 

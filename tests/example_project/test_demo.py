@@ -78,8 +78,10 @@ def test_interrupted_demo_leaves_nothing_running(demo: subprocess.Popen[str], si
     text = "".join(lines)
     found = re.search(r"shop +(http://127\.0\.0\.1:\d+/)", text)
     assert found, text
-    page = urllib.request.urlopen(f"{found[1]}admin/login/", timeout=DEADLINE_SECONDS).read().decode()
-    assert "csrfmiddlewaretoken" in page
+    dashboard = re.search(r"dashboard +(http://127\.0\.0\.1:\d+/admin/pleme_redis_django/dashboard/)", text)
+    assert dashboard, text
+    page = urllib.request.urlopen(dashboard[1], timeout=DEADLINE_SECONDS).read().decode()
+    assert "csrfmiddlewaretoken" in page  # of the log-in, which leads back to the dashboard
     assert "novaskyn" in urllib.request.urlopen(found[1], timeout=DEADLINE_SECONDS).read().decode()
 
     children = psutil.Process(demo.pid).children(recursive=True)

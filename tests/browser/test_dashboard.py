@@ -1,0 +1,226 @@
+"""The dashboard in Chromium, under the strictest policy: how it looks, what it does, how it stays live."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import Client
+
+from pleme_redis_django import JobStatus
+from pleme_redis_django.models import Job
+from pleme_redis_django.operations import pause_queue, paused_queues
+from pleme_redis_django.redis_state.locks import LockManager
+from tests.browser.test_job_admin import complaints_of
+from tests.rows import ago, make_failed_job, make_job, make_worker
+from tests.strict_policy import POLICY
+from tests.waiting import await_until
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+ROOT = "/admin/pleme_redis_django/dashboard/"
+PAGES = ["", "queue/", "queue/acme/mails/", "worker/", "error/", "realtime/?product=acme"]
+SCREENSHOTS = os.environ.get("PLEME_SCREENSHOTS")
+"""A folder: pictures for the documentation are put there."""
+TIMEOUT_MS = 20_000
+HOSTILE = "<script>document.title = 'run'</script>"
+
+
+@pytest.fixture
+def session_cookie(admin_client: Client, live_server: Any) -> dict[str, str]:
+    """The cookie of a logged in administrator."""
+    cookie = admin_client.cookies["sessionid"].value
+    return {"name": "sessionid", "value": cookie, "url": str(live_server.url)}
+
+
+@pytest.fixture
+def busy(db: None) -> None:
+    """Queues, workers, failures, a pause and a lock, some of them full of markup."""
+    worker = make_worker(host="web-1.internal", release="2f9c41a", running=2)
+    make_worker(host="web-2.internal", pid=17, died_at=ago(40), lease_until=ago(30), heartbeat_at=ago(40))
+    for number in range(12):
+        make_job(product="acme", queue_name="mails", run_after=ago(40 * number))
+    for job_type in ("shop.jobs.send_receipt", HOSTILE):
+        running = {"status": "RUNNING", "worker_id": worker.pk, "claimed_at": ago(9), "started_at": ago(9)}
+        make_job(product="acme", queue_name="mails", job_type=job_type, **running)
+        for _ in range(3):
+            make_failed_job(
+                product="acme",
+                job_type=job_type,
+                error_message=HOSTILE,
+                error_fingerprint=f"{len(job_type):032x}",
+            )
+    make_job(
+        product="globex", queue_name="a-rather-long-name-of-a-queue-that-somebody-chose", run_after=ago(2)
+    )
+    pause_queue("reports", product="globex", reason=HOSTILE, paused_by="ana")
+    make_job(product="globex", queue_name="reports")
+    LockManager("acme").try_lock("stock:" + "0123456789" * 6, 300)
+
+
+@asynccontextmanager
+async def page_of(
+    browser: Browser, cookie: Any, *, blocks_sockets: bool = True, **options: Any
+) -> AsyncIterator[Page]:
+    """Yield a page of the administrator; it must not break the policy, raise, or ask for what is missing."""
+    context = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+    context.set_default_timeout(TIMEOUT_MS)
+    await context.add_cookies([cookie])
+    page = await context.new_page()
+    if blocks_sockets:
+        await page.route_web_socket("**/*", lambda socket: socket.close())
+    complaints = complaints_of(page)
+    try:
+        yield page
+        assert complaints == []
+        assert await page.title() != "run"
+    finally:
+        await context.close()
+
+
+async def take_picture(page: Page, name: str) -> None:
+    if SCREENSHOTS:
+        await page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+
+
+async def faults_of(page: Page) -> list[str]:
+    """Return the accessibility faults that axe-core calls serious or worse."""
+    from axe_playwright_python.async_playwright import Axe
+
+    violations = (await Axe().run(page)).response["violations"]
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html']}"
+        for fault in violations
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 768, 1440])
+@pytest.mark.usefixtures("busy")
+async def test_pages_fit_keep_the_policy_and_have_no_serious_fault(
+    chromium: Browser, live_server: Any, session_cookie: Any, scheme: Any, width: int
+) -> None:
+    viewport = {"width": width, "height": 900}
+    async with page_of(chromium, session_cookie, viewport=viewport, color_scheme=scheme) as page:
+        for address in PAGES:
+            answer = await page.goto(live_server.url + ROOT + address)
+            assert answer is not None
+            assert (await answer.all_headers())["content-security-policy"] == POLICY
+            assert await page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, (
+                address
+            )
+            assert await faults_of(page) == [], address
+            name = address.partition("?")[0].replace("/", "-").strip("-") or "overview"
+            await take_picture(page, f"dashboard-{name}-{width}-{scheme}")
+
+
+@pytest.mark.usefixtures("busy")
+async def test_queue_is_paused_and_resumed(chromium: Browser, live_server: Any, session_cookie: Any) -> None:
+    async with page_of(chromium, session_cookie) as page:
+        await page.goto(live_server.url + ROOT)
+        await page.locator("tr", has_text="mails").get_by_role("link", name="mails").click()
+        await page.get_by_label("Why?").fill("The provider is down")
+        await page.get_by_role("button", name="Pause queue", exact=True).click()
+        await page.get_by_text("by admin").wait_for()
+        assert "The provider is down" in await page.get_by_label("Pause", exact=True).inner_text()
+        await page.get_by_role("button", name="Resume", exact=True).click()
+        await page.get_by_text("goes on").wait_for()
+    pauses = await sync_to_async(paused_queues)(product="acme")
+    assert pauses == []
+
+
+@pytest.mark.usefixtures("busy")
+async def test_group_of_failures_is_retried(chromium: Browser, live_server: Any, session_cookie: Any) -> None:
+    async with page_of(chromium, session_cookie) as page:
+        await page.goto(live_server.url + ROOT + "error/")
+        row = page.locator("tbody tr", has_text="send_receipt")
+        await row.get_by_role("button").click()
+        await page.get_by_role("button", name="Retry 3 jobs").click()
+        await page.get_by_text("Retried: 3.").wait_for()
+        assert await row.count() == 0
+    failed = await sync_to_async(Job.objects.filter(status=JobStatus.FAILED).count)()
+    assert failed == 3
+
+
+@pytest.mark.usefixtures("busy")
+async def test_lock_is_taken_away_by_keyboard(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    async with page_of(chromium, session_cookie, viewport={"width": 375, "height": 900}) as page:
+        await page.goto(live_server.url + ROOT + "realtime/?product=acme")
+        await page.locator("summary", has_text="Release").focus()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("its host is gone")
+        await page.keyboard.press("Enter")
+        await page.get_by_text("No lock of this product is held.").wait_for()
+
+
+async def test_figures_change_without_a_reload_where_sockets_are_blocked(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    await sync_to_async(make_job)(product="acme", queue_name="mails")
+    async with page_of(chromium, session_cookie) as page:
+        await page.goto(live_server.url + ROOT)
+        await page.get_by_text("Every 5 s").wait_for()
+        await page.evaluate("window.isTheSamePage = true")
+        await sync_to_async(make_job)(product="acme", queue_name="mails")
+        await sync_to_async(make_job)(product="acme", queue_name="invoices")
+        await page.locator("[data-card=ready]", has_text=re.compile("^3$")).wait_for()
+        cells = page.locator("tr[data-key='acme/invoices']")
+        assert (
+            await cells.get_by_role("link", name="invoices").get_attribute("href")
+            == ROOT + "queue/acme/invoices/"
+        )
+        assert await page.evaluate("window.isTheSamePage")
+
+
+async def test_paused_page_asks_for_nothing(chromium: Browser, live_server: Any, session_cookie: Any) -> None:
+    async with page_of(chromium, session_cookie) as page:
+        await page.goto(live_server.url + ROOT)
+        await page.get_by_text("Every 5 s").wait_for()
+        await page.get_by_role("button", name="Pause updates").click()
+        await page.get_by_text("Paused at").wait_for()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.clock.install()
+        await page.clock.run_for(30_000)
+        assert asked == []
+        await page.get_by_role("button", name="Resume updates").click()
+        await await_until(lambda: any("data.json" in url for url in asked), "the page's next look")
+
+
+@pytest.mark.usefixtures("busy")
+async def test_patched_page_is_the_page_that_the_server_renders(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    """The script and the templates render a row each: the same snapshot must look the same."""
+    read_rows = "[...document.querySelectorAll('[data-rows] > *')].map((row) => row.outerHTML)"
+    async with page_of(chromium, session_cookie) as page:
+        await page.goto(live_server.url + ROOT)
+        payload = await page.evaluate("fetch('data.json').then((answer) => answer.json())")
+        answered = {"status": 200, "json": payload}
+        await page.route("**/data.json", lambda route: route.fulfill(**answered))
+        rendered = await page.evaluate(read_rows)
+        await page.evaluate(
+            "document.querySelectorAll('[data-rows]').forEach((list) => list.replaceChildren())"
+        )
+        await page.locator("[data-rows] > *").nth(len(rendered) - 1).wait_for(state="attached")
+        assert [_without_ages(row) for row in await page.evaluate(read_rows)] == [
+            _without_ages(row) for row in rendered
+        ]
+
+
+def _without_ages(html: str) -> str:
+    plain = re.sub(r"</?time[^>]*>", "", " ".join(html.split()))
+    return re.sub(r"[\d.]+ (ms|s|m|h)( \d+ (s|m))?", "AGE", plain)
