@@ -22,6 +22,7 @@ from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
 from pleme_redis_django.admin.redaction import redact_job
 from pleme_redis_django.admin.timeline import timeline
+from pleme_redis_django.dashboard.why_waiting import WaitReason, why_waiting
 
 # Since 6.1 the tools of an object are beside its title, outside of the block that this page replaces.
 _TOOLS_ARE_INSIDE = django.VERSION < (6, 1)
@@ -127,8 +128,8 @@ class JobPage(BulkActions):
     def _wait_codes(self, job: Any) -> list[str]:
         return [reason.code for reason in self._wait_reasons(job)]
 
-    def _wait_reasons(self, job: Any) -> list[Any]:
-        return []
+    def _wait_reasons(self, job: Any) -> list[WaitReason]:
+        return why_waiting(job)
 
 
 def _facts(job: Any) -> list[tuple[str, Any, bool]]:
