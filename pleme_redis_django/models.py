@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, JobClaim
 from pleme_redis_django.jobs.job import JobStatus as JobStatus
 from pleme_redis_django.jobs.retry import DEFAULT_MAX_RETRIES, backoff_delay
+from pleme_redis_django.statistics_models import QueueRollup, QueueSample, WorkerTally
 
 if sys.version_info >= (3, 14):
     from uuid import uuid7
@@ -30,7 +31,10 @@ __all__ = [
     "JobAttempt",
     "JobStatus",
     "QueuePause",
+    "QueueRollup",
+    "QueueSample",
     "WorkerProcess",
+    "WorkerTally",
     "job_constraints",
     "job_indexes",
     "new_job_id",
@@ -152,6 +156,9 @@ class AbstractJob(models.Model):
     batch_id = models.UUIDField(null=True, blank=True)
     timeout_seconds = models.FloatField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+
+    waited_seconds: float | None = None
+    """How long the job had been due when it was claimed; None in a row that no claim has returned."""
 
     class Meta:
         abstract = True

@@ -16,8 +16,8 @@ from pleme_redis_django.models import model_label
 from pleme_redis_django.monitoring import JobScope, UnservedType, unserved_types, worker_reports
 from pleme_redis_django.wiring import PoolParts, known_types_of_models, valid_pools
 
-# The claimer, the finisher, the heartbeat and maintenance have a connection each.
-ENGINE_CONNECTIONS = 4
+# The claimer, the finisher, the heartbeat, maintenance and the statistics have a connection each.
+ENGINE_CONNECTIONS = 5
 _NAMED_TYPES = 5
 
 

@@ -50,6 +50,8 @@ class Cards:
 class PauseNote:
     """Who paused a queue, why, and when."""
 
+    product: str
+    """Empty: the pause is one of every product."""
     by: str
     reason: str
     at: datetime
@@ -65,9 +67,9 @@ class QueueFigures:
     pending: int
     running: int
     oldest_ready_seconds: float | None
-    done_per_minute: float | None
-    """Jobs that came to an end (completed, failed, cancelled) a minute, over the last ten; None: not counted."""
-    failed_last_hour: int | None
+    done_per_minute: float
+    """Jobs that came to an end (completed, failed, cancelled) a minute, over the last ten."""
+    failed_last_hour: int
     wait_p95: float | None
     """Seconds from due to claimed, 95th percentile of the last ten minutes; None: nothing was claimed."""
     drain_seconds: float | None

@@ -29,6 +29,8 @@ class CompiledQuery(Generic[M]):
     """None: no row can match, and the database is not asked."""
     parameters: tuple[Any, ...] = ()
     field_names: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ()
+    """Their values become attributes of the instance, as in a queryset."""
     converters: Converters = dataclasses.field(default_factory=dict)
 
     def fetch(self, *more_parameters: Any) -> list[M]:
@@ -48,7 +50,11 @@ class CompiledQuery(Generic[M]):
         for position, (convert_each, expression) in self.converters.items():
             for convert in convert_each:
                 values[position] = convert(values[position], expression, connection)
-        return self.model.from_db(self.using, self.field_names, values)
+        fields = len(self.field_names)
+        instance = self.model.from_db(self.using, self.field_names, values[:fields])
+        for name, value in zip(self.annotations, values[fields:], strict=True):
+            setattr(instance, name, value)
+        return instance
 
 
 def compile_query(rows: QuerySet[M], using: str) -> CompiledQuery[M]:
@@ -59,11 +65,14 @@ def compile_query(rows: QuerySet[M], using: str) -> CompiledQuery[M]:
     except EmptyResultSet:
         return CompiledQuery(model=rows.model, using=using, sql=None)
     columns = [column for column, _sql, _alias in compiler.select]
+    # The compiler puts annotations behind the model's own columns.
+    annotations = tuple(rows.query.annotation_select)
     return CompiledQuery(
         model=rows.model,
         using=using,
         sql=sql,
         parameters=tuple(parameters),
-        field_names=tuple(column.target.attname for column in columns),
+        field_names=tuple(column.target.attname for column in columns[: len(columns) - len(annotations)]),
+        annotations=annotations,
         converters=compiler.get_converters(columns),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connections
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, FloatField, Func, Q, QuerySet
 
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.jobs.store import JobSelection
@@ -63,7 +63,26 @@ def _queue_condition(queue_names: tuple[str, ...]) -> Q:
 def claimable_rows(model: type[M], using: str, selection: JobSelection, pauses: Pauses) -> QuerySet[M]:
     """Return the ready rows as a claim loads them; none while there is a pause that ``pauses`` does not have."""
     rows = ready_rows(model, using, selection, pauses).only(*claimed_fields(model))
-    return rows.filter(none_but(pauses, model, using))
+    loaded: QuerySet[M] = rows.annotate(waited_seconds=SecondsSince("run_after"))
+    return loaded.filter(none_but(pauses, model, using))
+
+
+class SecondsSince(Func):
+    """How long ago a time was, in seconds by the database's clock; NULL where its SQL is not known here.
+
+    Not as an interval: reading one costs a claim of many jobs three times as much as a number does.
+    """
+
+    output_field = FloatField()
+    template = "NULL"
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+        template = "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - %(expressions)s)::float8"
+        return self.as_sql(compiler, connection, template=template)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        template = "((JULIANDAY('now') - JULIANDAY(%(expressions)s)) * 86400.0)"
+        return self.as_sql(compiler, connection, template=template)
 
 
 def pending_rows(model: type[M], using: str) -> QuerySet[M]:

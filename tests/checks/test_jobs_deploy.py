@@ -39,7 +39,7 @@ def test_a_small_pool_and_an_empty_table_pass(using: str) -> None:
 def test_more_connections_than_the_server_grants_are_a_warning() -> None:
     (message,) = check(POOLS=small_pool(worker_count=1000))
     assert ids([message]) == ["W027"]
-    assert "default: 1 x 1005" in message.msg
+    assert "default: 1 x 1006" in message.msg
 
 
 def test_every_live_process_is_counted() -> None:

@@ -90,7 +90,7 @@ def test_without_a_star_the_default_promise_counts() -> None:
 
 
 def test_a_paused_queue_makes_no_promise() -> None:
-    paused = PauseNote(by="ana", reason="", at=NOW)
+    paused = PauseNote(product="", by="ana", reason="", at=NOW)
     assert judged(queue(waits=9_000, paused=paused)).level == "ok"
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
+from pleme_redis_django.dashboard.histogram import bucket_of, middle_of
 from pleme_redis_django.dashboard.scope import ProductScope
-from pleme_redis_django.dashboard.snapshot import snapshot
+from pleme_redis_django.dashboard.snapshot import QUEUES_SHOWN, snapshot
 from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.models import Election, Job, QueueRollup, QueueSample
+from pleme_redis_django.operations import drain_worker, pause_queue
+from tests.dashboard.measuring import a_sampler, ended, store_endings
 from tests.rows import ago, make_failed_job, make_job, make_worker
 
 pytestmark = pytest.mark.django_db
@@ -29,43 +38,193 @@ def some_jobs() -> None:
         make_failed_job(product=product, error_fingerprint=product)
 
 
-def sql(statement: str) -> list[tuple[object, ...]]:
+def measure() -> None:
+    Election.objects.all().delete()
+    a_sampler().turn()
+
+
+def sql(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(statement, parameters)
         return list(cursor.fetchall())
 
 
 def test_depths_are_what_sql_counts() -> None:
     some_jobs()
+    measure()
     taken = snapshot()
     expected = sql(
         """SELECT product, queue_name, count(*) FILTER (WHERE status = 'QUEUED'),
-            count(*) FILTER (WHERE status = 'PENDING'), count(*) FILTER (WHERE status = 'RUNNING')
+            count(*) FILTER (WHERE status = 'PENDING'), count(*) FILTER (WHERE status = 'RUNNING'),
+            extract(epoch FROM now() - min(run_after) FILTER (WHERE status = 'QUEUED'))::float
         FROM pleme_redis_django_job
         WHERE deleted_at IS NULL AND status IN ('QUEUED', 'PENDING', 'RUNNING') GROUP BY 1, 2"""
     )
-    found = [(one.product, one.queue, one.ready, one.pending, one.running) for one in taken.queues]
-    assert sorted(found) == sorted(expected)
+    found = {(one.product, one.queue): one for one in taken.queues}
+    assert len(found) == len(expected)
+    for product, queue, ready, pending, running, oldest in expected:
+        one = found[product, queue]
+        assert (one.ready, one.pending, one.running) == (ready, pending, running)
+        assert one.oldest_ready_seconds == (oldest and pytest.approx(oldest, abs=5))
     assert taken.cards.oldest_ready_seconds == pytest.approx(400, abs=20)
     assert (taken.cards.ready, taken.cards.pending, taken.cards.running) == (4, 2, 2)
 
 
+def test_counts_are_what_workers_have_counted() -> None:
+    store_endings([ended(waited=seconds, ran=1) for seconds in range(1, 21)])
+    store_endings([ended("failed", waited=2), ended("cancelled", waited=2), ended("retried", waited=2)])
+    for _ in range(110):
+        make_job(product="shop", queue_name="emails")
+    measure()
+    [queue] = snapshot().queues
+    [(done, failed)] = sql(
+        "SELECT sum(completed + failed + cancelled), sum(failed) FROM pleme_redis_django_queuerollup"
+        " WHERE step_seconds = 10 AND queue_name = 'emails'"
+    )
+    # Less than a minute after the first measurement, a minute's pace is all there is.
+    assert (done, failed) == (22, 1)
+    assert (queue.done_per_minute, queue.failed_last_hour) == (22, 1)
+    assert queue.wait_p95 == pytest.approx(middle_of(bucket_of(19)), rel=1e-5)
+    assert queue.drain_seconds == pytest.approx(60 * 110 / 22, abs=0.1)
+    assert snapshot().cards.failed_last_hour == 1
+
+
+def test_failures_of_the_last_hour_are_counted_over_rollups_of_any_resolution() -> None:
+    store_endings([ended("failed")] * 3)
+    measure()
+    QueueRollup.objects.update(started_at=F("started_at") - 3_000)
+    store_endings([ended("failed")] * 2)
+    measure()
+    # Fifty minutes ago is a minute's rollup by now; a moment ago is a step of ten seconds.
+    [queue] = snapshot().queues
+    assert QueueRollup.objects.filter(step_seconds=60, queue_name="emails").count() == 1
+    assert queue.failed_last_hour == 5
+    QueueRollup.objects.filter(started_at__lt=time.time() - 1_000).update(started_at=F("started_at") - 700)
+    measure()
+    assert snapshot().queues[0].failed_last_hour == 2
+
+
 def test_a_scope_sees_its_products_alone() -> None:
     some_jobs()
+    store_endings([ended("failed", product="blog"), ended(product="blog")])
+    measure()
     make_worker(product="shop")
     make_worker(product="blog")
     make_worker()
+    pause_queue("emails", product="blog", reason="only blog may know")
     taken = snapshot(SHOP)
     assert {one.product for one in taken.queues} == {"shop"}
     assert (taken.cards.ready, taken.cards.pending, taken.cards.running) == (2, 1, 1)
+    assert taken.cards.failed_last_hour == 0
     assert {one.product for one in taken.workers} == {"shop", ""}
     assert [one.fingerprint for one in taken.failures] == ["shop"]
     assert "blog" not in json.dumps(taken.as_json())
 
 
+def test_before_any_measurement_nothing_is_said() -> None:
+    make_job()
+    taken = snapshot()
+    assert (taken.sampled_at, taken.health.level) == (None, "unknown")
+    assert (taken.cards.ready, taken.queues) == (None, ())
+
+
+def test_queues_in_trouble_come_first_and_the_list_is_capped() -> None:
+    for number in range(QUEUES_SHOWN + 5):
+        make_job(queue_name=f"q{number}", run_after=ago(number))
+    make_job(queue_name="late", run_after=ago(4_000))
+    measure()
+    taken = snapshot()
+    assert (taken.queues[0].queue, len(taken.queues), taken.queue_count) == ("late", 50, 56)
+    assert taken.health.level == "critical"
+
+
+def test_a_pause_is_shown_and_excuses_the_queue() -> None:
+    make_job(product="shop", queue_name="emails", run_after=ago(400))
+    make_worker()
+    measure()
+    assert snapshot().health.level == "warning"
+    pause_queue("emails", reason="provider is down", paused_by="ana")
+    pause_queue("empty", product="shop")
+    taken = snapshot()
+    emails, empty = taken.queues
+    assert emails.paused is not None
+    assert (emails.paused.by, emails.paused.reason, emails.paused.product) == ("ana", "provider is down", "")
+    assert (empty.queue, empty.ready, empty.paused is not None) == ("empty", 0, True)
+    assert taken.health.level == "ok"
+
+
+def test_workers_are_what_the_registry_says() -> None:
+    draining = make_worker(host="web-2")
+    drain_worker(draining.pk)
+    make_worker(host="web-1", running=3)
+    make_worker(host="web-3", heartbeat_at=ago(90), lease_until=ago(40))
+    measure()
+    workers = {one.host: one for one in snapshot().workers}
+    assert {host: one.state for host, one in workers.items()} == {
+        "web-1": "alive",
+        "web-2": "draining",
+        "web-3": "dead",
+    }
+    assert (workers["web-1"].running, workers["web-1"].slots) == (3, 5)
+    assert workers["web-3"].silent_seconds == pytest.approx(90, abs=20)
+
+
+def test_the_spark_has_a_point_a_minute_and_none_where_nothing_was_measured() -> None:
+    make_job(product="shop", queue_name="emails")
+    make_job(product="shop", queue_name="emails")
+    measure()
+    [queue] = snapshot().queues
+    assert queue.spark == (None,) * 29 + (2,)
+
+
+def test_looking_leaves_a_mark_now_and_then() -> None:
+    measure()
+    snapshot()
+    first = QueueSample.objects.get().watched_at
+    assert first is not None
+    snapshot()
+    assert QueueSample.objects.get().watched_at == first
+    QueueSample.objects.update(watched_at=first - timedelta(seconds=11))
+    snapshot()
+    last = QueueSample.objects.get().watched_at
+    assert last is not None
+    assert last >= first
+
+
+def test_the_number_of_queries_is_the_same_whatever_there_is() -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            snapshot()
+        return len(captured)
+
+    make_failed_job()
+    make_worker()
+    measure()
+    snapshot()
+    few = queries()
+    for number in range(80):
+        make_job(product=f"p{number % 20}", queue_name=f"q{number}")
+        make_failed_job(error_fingerprint=str(number))
+        make_worker()
+    measure()
+    assert queries() == few <= 7
+
+
+def test_a_viewer_reads_the_job_table_by_the_index_of_failures_alone() -> None:
+    make_failed_job()
+    make_worker()
+    measure()
+    with CaptureQueriesContext(connection) as captured:
+        snapshot()
+    of_jobs = [one["sql"] for one in captured if Job._meta.db_table in one["sql"]]
+    assert of_jobs
+    assert [text for text in of_jobs if "FAILED" not in text and " IN (" not in text] == []
+
+
 def test_the_payload_is_json_with_the_documented_keys() -> None:
     some_jobs()
     make_worker(queues=["emails"], release="1.2")
+    measure()
     payload = json.loads(json.dumps(snapshot().as_json()))
     assert payload.keys() >= {"at", "sampled_at", "health", "cards", "queues", "workers", "failures"}
     assert (

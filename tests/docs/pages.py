@@ -42,7 +42,12 @@ def pages() -> list[Path]:
 
 def rows(page: Path, *headers: str) -> list[Row]:
     """Return the rows of all tables of a page that have these headers."""
-    return [row for table in _tables(page) for row in table if set(headers) <= row.keys()]
+    return [row for table in tables(page, *headers) for row in table]
+
+
+def tables(page: Path, *headers: str) -> list[list[Row]]:
+    """Return the tables of a page that have these headers, each as its rows."""
+    return [table for table in _tables(page) if table and set(headers) <= table[0].keys()]
 
 
 def code(text: str) -> str:

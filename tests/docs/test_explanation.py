@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pleme_redis_django.dashboard.rollups import KEPT_SECONDS
+from pleme_redis_django.dashboard.series import SPANS
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 from tests.docs.pages import DOCS, ROOT, code_blocks, pages, prose, rows, sections
@@ -76,6 +78,18 @@ def test_bounds_follow_from_the_defaults() -> None:
 
 def _promises() -> list[dict[str, str]]:
     return rows(EXPLANATION / "guarantees.md", "Promise")
+
+
+def test_how_long_rollups_are_kept_and_what_they_are_drawn_over() -> None:
+    seconds = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "days": 86_400}
+
+    def of(text: str) -> int:
+        number, unit = text.split()
+        return int(number) * seconds[unit]
+
+    table = rows(EXPLANATION / "dashboard-figures.md", "step", "kept for", "drawn over")
+    assert {of(row["step"]): of(row["kept for"]) for row in table} == KEPT_SECONDS
+    assert {(of(row["drawn over"]), of(row["step"])) for row in table} == set(SPANS.values())
 
 
 def test_named_tests_of_the_contract_exist() -> None:

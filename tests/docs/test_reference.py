@@ -24,7 +24,7 @@ from pleme_redis_django.jobs.definition import EnqueueOptions, definition_of
 from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.management.runworkers import options, supervisor
 from pleme_redis_django.redis_state import keyspace
-from tests.docs.pages import DOCS, Row, anchors, code, rows
+from tests.docs.pages import DOCS, Row, anchors, code, rows, tables
 
 REFERENCE = DOCS / "reference"
 RANGE = re.compile(r"([\d.,]+) to ([\d.,]+)")
@@ -239,7 +239,19 @@ def test_executor_errors(row: Row) -> None:
 # Models
 
 
-@pytest.mark.parametrize("model", ["Job", "JobAttempt", "QueuePause", "WorkerProcess", "Election"])
+_MODELS = [
+    "Job",
+    "JobAttempt",
+    "QueuePause",
+    "WorkerProcess",
+    "Election",
+    "WorkerTally",
+    "QueueRollup",
+    "QueueSample",
+]
+
+
+@pytest.mark.parametrize("model", _MODELS)
 def test_fields_of_a_model(model: str) -> None:
     documented = {code(row["Field"]): row["Type"] for row in _model_rows(model)}
     fields = {field.name: field for field in getattr(models, model)._meta.concrete_fields}
@@ -252,12 +264,7 @@ def test_fields_of_a_model(model: str) -> None:
 
 def _model_rows(model: str) -> list[Row]:
     """Return the field table of one model: those of the page are in the order of its headings."""
-    tables: list[list[Row]] = []
-    for row in rows(REFERENCE / "models.md", "Field"):
-        if code(row["Field"]) in {"id", "role"}:
-            tables.append([])
-        tables[-1].append(row)
-    return tables[["Job", "JobAttempt", "QueuePause", "WorkerProcess", "Election"].index(model)]
+    return tables(REFERENCE / "models.md", "Field")[_MODELS.index(model)]
 
 
 def test_indexes_of_a_job_table() -> None:

@@ -31,6 +31,8 @@ from pleme_redis_django.wiring import PoolParts, build_pool
 SWITCH_INTERVAL_SECONDS = 0.002
 REPORT_INTERVAL_SECONDS = 0.1
 BURST_LOOK_SECONDS = 0.05
+# The last counts are worth a moment of the shutdown and no more.
+STATISTICS_SECONDS = 5.0
 
 
 class WorkerProcessRun:
@@ -45,13 +47,18 @@ class WorkerProcessRun:
         replaces: str | None,
         report_fd: int | None,
     ) -> None:
+        from pleme_redis_django.dashboard.recorder import statistics_of
         from pleme_redis_django.event_log import EngineEvents
 
+        events = EngineEvents()
+        self._statistics = statistics_of(
+            parts, events, worker_id=lambda: self._pool.identity.worker_id, burst=options.burst
+        )
         self._is_stop_requested = False
         # A handler may interrupt another one, and the wait itself: put() is reentrant, Event.set() is not.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         # A pool that was asked to drain stops by itself.
-        self._reporter = Reporter(EngineEvents(), report_fd, on_stopped=self._request_stop)
+        self._reporter = Reporter(self._statistics.counter, report_fd, on_stopped=self._request_stop)
         self._pool = build_pool(
             parts,
             worker_id=worker_id,
@@ -77,6 +84,7 @@ class WorkerProcessRun:
         self._pool.launch()
         if self._presence is not None:
             self._presence.start()
+        self._statistics.start()
         if self._replaces:
             self._pool.rescue_jobs_of(self._replaces)
         while not self._is_stop_requested and not self._pool.has_run_dry():
@@ -85,6 +93,7 @@ class WorkerProcessRun:
         if self._presence is not None:
             self._presence.stop()
         self._pool.stop()
+        self._statistics.stop(STATISTICS_SECONDS)
         self._reporter.report()
         return self._reporter.exit_code()
 

@@ -1,0 +1,147 @@
+"""The sampler: one process measures, takes what workers counted once, and keeps the rollups."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.db.models import F, Sum
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+
+from pleme_redis_django.dashboard.rollups import read
+from pleme_redis_django.dashboard.sampler import INTERVAL_SECONDS, WATCHED_INTERVAL_SECONDS
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.models import Election, Job, QueueRollup, QueueSample, WorkerTally
+from tests.dashboard.measuring import a_recorder, a_sampler, ended, store_endings
+from tests.rows import BACKENDS, ago, make_job
+
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "sqlite"]),
+    pytest.mark.parametrize("using", BACKENDS),
+]
+
+
+def sample(using: str) -> dict[tuple[str, str], dict[str, Any]]:
+    stored = QueueSample.objects.using(using).get().queues
+    return {(one["product"], one["queue"]): one for one in stored}
+
+
+def totals(using: str, **names: str) -> dict[str, Any]:
+    rows = QueueRollup.objects.using(using).filter(step_seconds=10, **names)
+    return rows.aggregate(**{name: Sum(name) for name in ("completed", "retried", "failed", "cancelled")})
+
+
+def test_depths_are_what_the_table_holds(using: str) -> None:
+    for product in ("shop", "blog"):
+        make_job(using, product=product, queue_name="emails", run_after=ago(400))
+        make_job(using, product=product, queue_name="emails", run_after=ago(900), crash_count=1)
+        make_job(using, product=product, queue_name="emails", run_after=ago(9_000), deleted_at=ago(1))
+        make_job(using, product=product, queue_name="images", status=JobStatus.PENDING, run_after=ago(-60))
+        make_job(using, product=product, queue_name="images", status=JobStatus.RUNNING)
+        make_job(using, product=product, queue_name="done", status=JobStatus.COMPLETED)
+    a_sampler(using).turn()
+    found = sample(using)
+    for (product, queue), one in found.items():
+        jobs = Job.objects.using(using).filter(product=product, queue_name=queue, deleted_at=None)
+        for key, status in (("ready", "QUEUED"), ("pending", "PENDING"), ("running", "RUNNING")):
+            assert one[key] == jobs.filter(status=status).count()
+        oldest = jobs.filter(status="QUEUED").order_by("run_after").first()
+        assert one["oldest_ready_at"] == (oldest and pytest.approx(oldest.run_after.timestamp(), abs=0.001))
+    assert found.keys() == {
+        (product, queue) for product in ("shop", "blog") for queue in ("emails", "images")
+    }
+
+
+def test_counts_of_workers_are_taken_once(using: str) -> None:
+    store_endings([ended(), ended("failed"), ended(queue="images")], using)
+    store_endings([ended("retried"), ended("cancelled"), ended(product="blog")], using)
+    sampler = a_sampler(using)
+    for _ in range(3):
+        sampler.turn()
+    everything = {"completed": 3, "retried": 1, "failed": 1, "cancelled": 1}
+    assert totals(using, product="", queue_name="") == everything
+    assert totals(using, product="shop", queue_name="") == everything | {"completed": 2}
+    assert totals(using, product="shop", queue_name="emails") == everything | {"completed": 1}
+    assert not WorkerTally.objects.using(using).exists()
+
+
+def test_one_process_measures_and_another_takes_over(using: str) -> None:
+    first, second = a_sampler(using), a_sampler(using)
+    make_job(using)
+    first.turn()
+    make_job(using)
+    assert second.turn() == INTERVAL_SECONDS
+    assert sample(using)["default", "default"]["ready"] == 1
+    Election.objects.using(using).update(expires_at=F("expires_at") - timedelta(minutes=1))
+    second.turn()
+    assert sample(using)["default", "default"]["ready"] == 2
+
+
+def test_a_process_that_was_replaced_writes_nothing(using: str) -> None:
+    sampler = a_sampler(using)
+    sampler.turn()
+    Election.objects.using(using).update(holder="00000000-0000-0000-0000-000000000001")
+    store_endings([ended()], using)
+    sampler.turn()
+    assert WorkerTally.objects.using(using).count() == 1
+    assert totals(using, product="", queue_name="")["completed"] == 0
+
+
+def test_it_measures_more_often_while_somebody_watches(using: str) -> None:
+    sampler = a_sampler(using)
+    assert sampler.turn() == INTERVAL_SECONDS
+    QueueSample.objects.using(using).update(watched_at=Now())
+    assert sampler.turn() == WATCHED_INTERVAL_SECONDS
+    QueueSample.objects.using(using).update(watched_at=ago(60))
+    assert sampler.turn() == INTERVAL_SECONDS
+
+
+def test_counts_that_come_late_are_not_lost(using: str) -> None:
+    sampler = a_sampler(using)
+    sampler.turn()
+    store_endings([ended()], using)
+    WorkerTally.objects.using(using).update(counted_at=ago(3_000))
+    sampler.turn()
+    rows = read(QueueRollup.objects.using(using).filter(product="shop", queue_name="emails"))
+    [(started_at, _key)] = rows
+    measured_at = QueueSample.objects.using(using).get().measured_at
+    assert measured_at is not None
+    assert measured_at.timestamp() - started_at < 90
+
+
+def test_an_idle_queue_has_no_rows(using: str) -> None:
+    make_job(using, status=JobStatus.COMPLETED)
+    make_job(using, status=JobStatus.PENDING, run_after=ago(-600), queue_name="later")
+    sampler = a_sampler(using)
+    for _ in range(3):
+        sampler.turn()
+    rows = QueueRollup.objects.using(using)
+    assert set(rows.values_list("product", "queue_name")) == {("", "")}
+
+
+def test_a_turn_makes_the_same_number_of_queries_whatever_there_is(using: str) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connections[using]) as captured:
+            a_sampler(using).turn()
+        Election.objects.using(using).all().delete()
+        return len(captured)
+
+    queries()
+    make_job(using)
+    store_endings([ended()], using)
+    few = queries()
+    for number in range(60):
+        make_job(using, product=f"p{number % 20}", queue_name=f"q{number}")
+        store_endings([ended(product=f"p{number % 20}", queue=f"q{number}")], using)
+    # SQLite takes fewer values a statement, so there the rows are written in two.
+    assert queries() - few in ({0} if using == "default" else {0, 1})
+
+
+def test_a_recorder_that_counted_nothing_writes_nothing(using: str) -> None:
+    recorder = a_recorder(using)
+    with CaptureQueriesContext(connections[using]) as captured:
+        recorder.store()
+    assert len(captured) == 0
