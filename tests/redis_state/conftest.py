@@ -49,6 +49,11 @@ async def loop_clients() -> AsyncIterator[None]:
     await close_async_clients()
 
 
+def blocked_clients(client: redis.Redis) -> int:
+    """Return how many connections to the server wait in a blocking command."""
+    return int(client.info("clients")["blocked_clients"])  # type: ignore[index]
+
+
 @pytest.fixture
 def raw_redis() -> Iterator[redis.Redis]:
     """A client beside the package's own, on the suite's first database."""

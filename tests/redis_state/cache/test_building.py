@@ -4,10 +4,10 @@ import asyncio
 import multiprocessing
 import os
 import threading
-import time
 from typing import Any
 
 import pytest
+import redis
 
 from pleme_redis_django import CacheManager, RedisUnavailable, Uncached
 from pleme_redis_django.exceptions import InvalidNumber
@@ -15,9 +15,9 @@ from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.cache import envelope
 from pleme_redis_django.redis_state.cache.building import EntryKeys
 from pleme_redis_django.redis_state.connections import close_async_clients
-from tests.redis_state.conftest import CallTwin
+from tests.redis_state.conftest import CallTwin, blocked_clients
 from tests.redis_state.lossy_proxy import LossyProxy
-from tests.waiting import await_until
+from tests.waiting import await_until, wait_until
 
 
 class Builder:
@@ -54,14 +54,19 @@ async def test_a_value_is_built_once_and_kept(call_twin: CallTwin, alias: str) -
 @pytest.mark.parametrize("tasks", [200, 2500])  # more than there are connections
 async def test_many_misses_at_once_build_once(loop_clients: None, tasks: int) -> None:
     cache, builds = CacheManager("acme"), 0
+    entered, go = asyncio.Event(), asyncio.Event()
 
     async def build() -> str:
         nonlocal builds
         builds += 1
-        await asyncio.sleep(0.05)
+        entered.set()
+        await go.wait()
         return "built"
 
-    results = await asyncio.gather(*(cache.aget_or_set("x", build, 300) for _ in range(tasks)))
+    asking = asyncio.gather(*(cache.aget_or_set("x", build, 300) for _ in range(tasks)))
+    await entered.wait()  # by now every task has asked: they were all started before the first reply
+    go.set()
+    results = await asking
     assert results == ["built"] * tasks
     assert builds == 1
 
@@ -96,7 +101,7 @@ def test_200_threads_build_once() -> None:
 
 
 def _build_in_another_process(
-    settings: dict[str, Any], caches: dict[str, Any], start: Any, built: Any
+    settings: dict[str, Any], caches: dict[str, Any], start: Any, built: Any, go: Any
 ) -> None:
     from django.conf import settings as django_settings
 
@@ -105,20 +110,22 @@ def _build_in_another_process(
 
     def build() -> int:
         built.put(os.getpid())
-        time.sleep(0.2)  # a build that takes long enough for the other processes to come by
+        assert go.wait(20)
         return 1
 
     CacheManager("acme").get_or_set("x", build, 300)
 
 
-def test_processes_build_once(settings: Any) -> None:
+def test_processes_build_once(settings: Any, cache_redis: redis.Redis) -> None:
     context = multiprocessing.get_context("fork")
-    start, built = context.Barrier(5), context.Queue()
-    arguments = (settings.PLEME_REDIS, settings.CACHES, start, built)
+    start, built, go = context.Barrier(5), context.Queue(), context.Event()
+    arguments = (settings.PLEME_REDIS, settings.CACHES, start, built, go)
     processes = [context.Process(target=_build_in_another_process, args=arguments) for _ in range(4)]
     for process in processes:
         process.start()
     start.wait(20)
+    wait_until(lambda: blocked_clients(cache_redis) == 3, "the other processes wait for the build")
+    go.set()
     for process in processes:
         process.join(30)
         assert process.exitcode == 0

@@ -14,7 +14,7 @@ from pleme_redis_django.exceptions import InvalidName, InvalidNumber, InvalidPro
 from pleme_redis_django.redis_state.connections import close_async_clients
 from pleme_redis_django.redis_state.keyspace import lock_keys
 from pleme_redis_django.testing.servers import RedisServer
-from tests.redis_state.conftest import CallTwin, CountRoundTrips
+from tests.redis_state.conftest import CallTwin, CountRoundTrips, blocked_clients
 from tests.redis_state.lossy_proxy import LossyProxy
 from tests.waiting import await_until
 
@@ -344,10 +344,6 @@ async def test_a_timeout_around_a_wait_ends_it(loop_clients: None) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await locks.lock("x", 60, 30).aacquire()
-
-
-def blocked_clients(client: redis.Redis) -> int:
-    return int(client.info("clients")["blocked_clients"])  # type: ignore[index]
 
 
 def test_decorated_functions_take_the_lock_for_each_call() -> None:
