@@ -25,7 +25,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failure_groups
 from pleme_redis_django.dashboard.health import promised_wait
 from pleme_redis_django.dashboard.scope import ProductScope, scope_of
-from pleme_redis_django.dashboard.snapshot import snapshot
+from pleme_redis_django.dashboard.snapshot import queue_figures, snapshot
 from pleme_redis_django.durations import duration
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.jobs.job import validate_queue_name
@@ -79,7 +79,7 @@ class DashboardAdmin(DashboardActions):
     @page_view
     def queues_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
         """Show every queue, a hundred a page."""
-        queues = snapshot(scope, model=self.job_model).queues
+        queues = queue_figures(scope, model=self.job_model)
         page = Paginator(queues, QUEUES_PER_PAGE).get_page(request.GET.get("page"))
         context = {"queues": page.object_list, "queue_count": len(queues), "page": page}
         return self.render(request, "queues", context, template="queues", is_live=True)
@@ -99,7 +99,7 @@ class DashboardAdmin(DashboardActions):
         context = {
             "product_name": product,
             "queue_name": queue,
-            "queues": [each for each in snapshot(only, model=self.job_model).queues if each.queue == queue],
+            "queues": [each for each in queue_figures(only, model=self.job_model) if each.queue == queue],
             "pauses": [
                 each
                 for each in paused_queues(product=product, model=self.job_model)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest
 
-from pleme_redis_django.dashboard.figures import Series
+from pleme_redis_django.dashboard.figures import Span
 from pleme_redis_django.dashboard.scope import ProductScope
+from pleme_redis_django.dashboard.series import series
 from pleme_redis_django.models import AbstractJob
 
 SPANS = ("1h", "6h", "24h", "7d")
@@ -115,6 +116,6 @@ def series_of(
     request: HttpRequest, scope: ProductScope, model: type[AbstractJob], *, queue: str | None
 ) -> dict[str, Any]:
     """Return the figures of the charts over the span in the address, of one queue or of all in scope."""
-    # No worker process measures yet.
-    nothing: dict[str, Any] = {field.name: () for field in dataclasses.fields(Series)}
-    return Series(**nothing | {"span": chosen_span(request), "step_seconds": 10}).as_json()
+    product = next(iter(scope.products)) if scope.products and len(scope.products) == 1 else None
+    span = cast(Span, chosen_span(request))
+    return series(scope, span, product=product, queue=queue or None, model=model).as_json()

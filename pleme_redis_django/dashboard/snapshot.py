@@ -21,7 +21,7 @@ from pleme_redis_django.dashboard.figures import (
     WorkerState,
 )
 from pleme_redis_django.dashboard.health import is_late, judge
-from pleme_redis_django.dashboard.samples import read_sample
+from pleme_redis_django.dashboard.samples import Sample, read_sample
 from pleme_redis_django.dashboard.scope import EVERY_PRODUCT, ProductScope
 from pleme_redis_django.models import AbstractJob, Job, QueuePause
 from pleme_redis_django.monitoring import WorkerReport, worker_reports
@@ -37,11 +37,7 @@ def snapshot(scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = 
     settings = get_settings()
     sample = read_sample(model)
     max_wait = settings.dashboard_max_wait
-    queues = with_pauses(
-        [_queue(stored, sample.now) for stored in sample.queues if scope.allows(stored["product"])],
-        [pause for pause in paused_queues(model=model) if not pause.product or scope.allows(pause.product)],
-    )
-    queues.sort(key=lambda queue: _by_trouble(queue, max_wait))
+    queues = _queues(sample, scope, model)
     workers = worker_figures(scope)
     failures = failure_groups(scope, model=model, limit=FAILURES_SHOWN, read_limit=FAILURES_READ)
     return Snapshot(
@@ -59,6 +55,22 @@ def snapshot(scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = 
 
 
 asnapshot = sync_to_async(snapshot)
+
+
+def queue_figures(
+    scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = Job
+) -> list[QueueFigures]:
+    """Return every queue of the scope, those in trouble first; two queries."""
+    return _queues(read_sample(model), scope, model)
+
+
+def _queues(sample: Sample, scope: ProductScope, model: type[AbstractJob]) -> list[QueueFigures]:
+    queues = with_pauses(
+        [_queue(stored, sample.now) for stored in sample.queues if scope.allows(stored["product"])],
+        [pause for pause in paused_queues(model=model) if not pause.product or scope.allows(pause.product)],
+    )
+    max_wait = get_settings().dashboard_max_wait
+    return sorted(queues, key=lambda queue: _by_trouble(queue, max_wait))
 
 
 def worker_figures(scope: ProductScope = EVERY_PRODUCT) -> list[WorkerFigures]:

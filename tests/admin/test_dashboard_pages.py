@@ -13,6 +13,7 @@ from pleme_redis_django.redis_state.cache import CacheManager
 from pleme_redis_django.redis_state.locks import LockManager
 from pleme_redis_django.redis_state.presence import PresenceManager
 from tests.admin.conftest import StaffLogin
+from tests.dashboard.measuring import a_sampler
 from tests.rows import ago, make_failed_job, make_job, make_worker
 
 ROOT = "/admin/pleme_redis_django/dashboard/"
@@ -47,6 +48,7 @@ def two_products(db: None) -> Iterator[None]:
         pause_queue(queue, product=product, reason=f"{product} pauses", paused_by=f"{product}-ana")
         PresenceManager(product).set_online(1, "c1")
         CacheManager(product).set("key", 1, 60)
+    a_sampler().turn()
     guards = [LockManager(product).try_lock(f"{product}-lock", 60) for product in ("acme", "globex")]
     yield
     for guard in guards:
@@ -76,6 +78,7 @@ def test_admin_index_and_sidebar_lead_to_the_dashboard(admin_client: Client) -> 
 
 def test_figures_link_to_the_jobs_behind_them(admin_client: Client) -> None:
     make_job(product="acme", queue_name="mails")
+    a_sampler().turn()
     queues = admin_client.get(ROOT + "queue/").content.decode()
     link = "/admin/pleme_redis_django/job/?status__exact=QUEUED&amp;product=acme&amp;queue=mails"
     assert link in admin_client.get(ROOT + "queue/acme/mails/").content.decode() or link in queues
@@ -130,7 +133,7 @@ def test_product_choice_narrows_the_snapshot(admin_client: Client) -> None:
     assert {worker["product"] for worker in workers} == {"acme"}
 
 
-@pytest.mark.parametrize("page", ["series.json"])
+@pytest.mark.parametrize("page", DATA)
 def test_known_data_is_not_sent_again(page: str, admin_client: Client) -> None:
     first = admin_client.get(ROOT + page)
     assert "private" in first.headers["Cache-Control"]

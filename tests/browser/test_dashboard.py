@@ -18,6 +18,7 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.operations import pause_queue, paused_queues
 from pleme_redis_django.redis_state.locks import LockManager
 from tests.browser.test_job_admin import complaints_of
+from tests.dashboard.measuring import a_sampler
 from tests.rows import ago, make_failed_job, make_job, make_worker
 from tests.strict_policy import POLICY
 from tests.waiting import await_until
@@ -65,6 +66,7 @@ def busy(db: None) -> None:
     pause_queue("reports", product="globex", reason=HOSTILE, paused_by="ana")
     make_job(product="globex", queue_name="reports")
     LockManager("acme").try_lock("stock:" + "0123456789" * 6, 300)
+    a_sampler().turn()
 
 
 @asynccontextmanager
@@ -133,6 +135,9 @@ async def test_queue_is_paused_and_resumed(chromium: Browser, live_server: Any, 
         await page.get_by_role("button", name="Pause queue", exact=True).click()
         await page.get_by_text("by admin").wait_for()
         assert "The provider is down" in await page.get_by_label("Pause", exact=True).inner_text()
+        await page.goto(live_server.url + ROOT + "queue/")
+        await page.locator("tr", has_text="mails").get_by_text("Paused").wait_for()
+        await page.locator("tr", has_text="mails").get_by_role("link", name="mails").click()
         await page.get_by_role("button", name="Resume", exact=True).click()
         await page.get_by_text("goes on").wait_for()
     pauses = await sync_to_async(paused_queues)(product="acme")
@@ -169,13 +174,16 @@ async def test_lock_is_taken_away_by_keyboard(
 async def test_figures_change_without_a_reload_where_sockets_are_blocked(
     chromium: Browser, live_server: Any, session_cookie: Any
 ) -> None:
+    measure = sync_to_async(a_sampler().turn)
     await sync_to_async(make_job)(product="acme", queue_name="mails")
+    await measure()
     async with page_of(chromium, session_cookie) as page:
         await page.goto(live_server.url + ROOT)
         await page.get_by_text("Every 5 s").wait_for()
         await page.evaluate("window.isTheSamePage = true")
         await sync_to_async(make_job)(product="acme", queue_name="mails")
         await sync_to_async(make_job)(product="acme", queue_name="invoices")
+        await measure()
         await page.locator("[data-card=ready]", has_text=re.compile("^3$")).wait_for()
         cells = page.locator("tr[data-key='acme/invoices']")
         assert (
