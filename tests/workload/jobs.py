@@ -66,3 +66,14 @@ def wait_for_file(started: str, path: str) -> None:
 def measure_delay(sent_at: float) -> float:
     """Return the seconds since ``sent_at`` (``time.time()`` of the enqueuer, on the same machine)."""
     return time.time() - sent_at
+
+
+@job(max_retries=0)
+async def fail_first(ctx: JobContext, total: int) -> str:
+    """Fail at the first attempt; later tell of the progress, slowly enough to be watched."""
+    if ctx.attempt == 1:
+        raise ProviderError("the provider is away")
+    for done in range(1, total + 1):
+        ctx.progress(done, total, "parcels")
+        await asyncio.sleep(0.1)
+    return "delivered"

@@ -1,0 +1,74 @@
+"""Pages of the admin in Chromium: signed in, watched for what must not happen, without websockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from tests.browser.test_job_admin import complaints_of
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+SCREENSHOTS = os.environ.get("PLEME_SCREENSHOTS")
+"""A folder: pictures for the documentation are put there."""
+TIMEOUT_MS = 20_000
+_complaints: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def admin_page(browser: Browser, cookie: Any, **options: Any) -> AsyncIterator[Page]:
+    """Yield a page of the administrator; it must not break the policy, raise, or ask for what is missing."""
+    context = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+    context.set_default_timeout(TIMEOUT_MS)
+    await context.add_cookies([cookie])
+    page = await context.new_page()
+    await page.route_web_socket("**/*", lambda socket: socket.close())
+    complaints = _complaints[page] = complaints_of(page)
+    try:
+        yield page
+        assert complaints == [], complaints
+        assert await page.title() != "run"
+    finally:
+        await context.close()
+
+
+async def wait_for_truth(page: Page, expression: str) -> None:
+    """Wait until JavaScript says so; playwright's own way is an eval(), which the policy forbids."""
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    while not await page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        await asyncio.sleep(0.02)
+
+
+async def overflow_of(page: Page) -> int:
+    """Return by how many pixels the page is wider than its window."""
+    return int(await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+
+
+async def faults_of(page: Page) -> list[str]:
+    """Return what axe-core calls serious or worse, in what is ours: not the stock search and filters."""
+    from axe_playwright_python.async_playwright import Axe
+
+    complaints = _complaints[page]
+    before = len(complaints)
+    ours: Any = {"include": [["#content"]], "exclude": [["#toolbar"], ["#changelist-filter"]]}
+    violations = (await Axe().run(page, ours)).response["violations"]
+    del complaints[before:]  # axe-core itself tries inline styles
+    return [
+        f"{fault['id']}: {node['html']}"
+        for fault in violations
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"][:3]
+    ]
+
+
+async def take_picture(page: Page, name: str) -> None:
+    if SCREENSHOTS:
+        await page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
