@@ -23,6 +23,7 @@ from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, 
 from pleme_redis_django.admin.redaction import redact_job
 from pleme_redis_django.admin.timeline import timeline
 from pleme_redis_django.dashboard.why_waiting import WaitReason, why_waiting
+from pleme_redis_django.operations import WAITING_STATUSES
 
 # Since 6.1 the tools of an object are beside its title, outside of the block that this page replaces.
 _TOOLS_ARE_INSIDE = django.VERSION < (6, 1)
@@ -129,7 +130,7 @@ class JobPage(BulkActions):
         return [reason.code for reason in self._wait_reasons(job)]
 
     def _wait_reasons(self, job: Any) -> list[WaitReason]:
-        return why_waiting(job)
+        return why_waiting(job) if job.status in WAITING_STATUSES else []
 
 
 def _facts(job: Any) -> list[tuple[str, Any, bool]]:

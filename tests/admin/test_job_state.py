@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job
+from pleme_redis_django.operations import pause_queue
 from tests.admin.conftest import LIST, StaffLogin
 from tests.rows import ago, make_job
 
@@ -69,6 +71,18 @@ def test_whatever_the_page_shows_else_is_another_revision(
     assert f'data-revision="{before}"' in page
     Job.objects.filter(pk=job.pk).update(**change)
     assert state_of(admin_client, job).json()["revision"] != before
+
+
+def test_why_a_job_waits_is_shown_and_watched(admin_client: Client) -> None:
+    job = make_job(queue_name="mails")
+    before = state_of(admin_client, job).json()["revision"]
+    pause_queue("mails", reason="<b>the provider is down</b>", paused_by="ana")
+    assert state_of(admin_client, job).json()["revision"] != before
+    page = unescape(admin_client.get(f"{LIST}{job.pk}/change/").content.decode())
+    assert "Why isn’t this running?" in page  # noqa: RUF001 - as the page writes it
+    assert "<b>the provider is down</b>" in page
+    assert "ana" in page
+    assert "Why isn" not in admin_client.get(f"{LIST}{running().pk}/change/").content.decode()
 
 
 def test_the_answer_reads_a_few_columns_of_one_row(admin_client: Client) -> None:
