@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from pleme_redis_django.jobs.context import JobContext
@@ -27,7 +27,7 @@ PASS_ON_PAUSE_SECONDS = 1.0
 # Due rows that another transaction has locked are asked for again after this.
 DUE_RETRY_SECONDS = 0.2
 # While the store holds ready jobs back, it is asked so often whether it still does.
-HELD_BACK_SCAN_SECONDS = 0.5
+HELD_BACK_LOOK_SECONDS = 0.5
 # While the lease is not current nothing may be claimed; this is how soon that is asked again.
 LEASE_CHECK_SECONDS = 0.25
 
@@ -98,6 +98,7 @@ class Claimer:
         self._burst = burst
         self._stopping = threading.Event()
         self._wake = threading.Event()
+        self._held_back: Hashable | None = None
         self._hinted = False
         self._hint_to_pass_on = False
         self._next_pass_on = now
@@ -301,9 +302,12 @@ class Claimer:
         self._duties.set_room(any(feed.has_free_slot() for feed in self._feeds))
         if self._burst and self._is_done():
             self.dry.set()
-        if self._store.holds_back():
-            self._next_scan = min(self._next_scan, now + HELD_BACK_SCAN_SECONDS)
+        held_back = self._store.held_back()
+        if held_back != self._held_back:
+            self._held_back, self._next_scan = held_back, 0.0
         wait_seconds = min(self._next_scan, self._next_due) - now
+        if held_back is not None:
+            wait_seconds = min(wait_seconds, HELD_BACK_LOOK_SECONDS)
         if any(feed.lane.waiting() for feed in self._feeds):
             wait_seconds = min(wait_seconds, HOARDED_AFTER_SECONDS)
         return max(wait_seconds, 0.0)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -174,13 +174,13 @@ class JobStore(Protocol[J_co]):
         for job_id, claim, progress in reports:
             self.update_progress(job_id, progress, claim=claim)
 
-    def holds_back(self) -> bool:
-        """Whether ready jobs are kept from every claim for now, such as those of a paused queue.
+    def held_back(self) -> Hashable | None:
+        """Return what keeps ready jobs from every claim for now, such as pauses; None: nothing.
 
-        While it is so the store is scanned twice a second, because a lost hint must not keep such
-        jobs waiting when they are let go. It is asked often, and answers from memory.
+        It is asked at every turn, and twice a second while it is not None; so it answers from memory
+        mostly. Another answer than before has the store looked at: no hint tells of jobs let go.
         """
-        return False
+        return None
 
     def look_ahead(self, selection: JobSelection) -> Outlook:
         """Return what is ready and what is due next, changing nothing."""

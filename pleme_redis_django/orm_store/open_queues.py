@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connections
 
 from pleme_redis_django.jobs.store import JobSelection
-from pleme_redis_django.models import AbstractJob, QueuePause, model_label
+from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.pauses import Pauses
 
 _READY = "status = 'QUEUED' AND deleted_at IS NULL AND crash_count = 0"
@@ -40,8 +40,8 @@ WHERE names.queue_name <> ALL(%(closed)s::text[])
 ORDER BY head.priority DESC, head.run_after, head.id LIMIT %(limit)s
 """
 _NOT_PAUSED_FOR_ITS_PRODUCT = """
-  AND NOT EXISTS (SELECT 1 FROM {pauses} AS pause WHERE pause.job_model = %(job_model)s
-                  AND pause.product = job.product AND pause.queue_name = job.queue_name)
+  AND (job.queue_name, job.product)
+      NOT IN (SELECT * FROM unnest(%(paused_queues)s::text[], %(paused_products)s::text[]))
 """
 
 
@@ -50,25 +50,24 @@ def first_ready(
 ) -> list[str]:
     """Return the queue name of each of the first ready jobs, paused ones left out; one query."""
     connection = connections[using]
-    quote = connection.ops.quote_name
     conditions = ""
     if selection.product is not None:
         conditions += " AND job.product = %(product)s"
     elif pauses.of_products:
-        conditions += _NOT_PAUSED_FOR_ITS_PRODUCT.format(pauses=quote(QueuePause._meta.db_table))
+        conditions += _NOT_PAUSED_FOR_ITS_PRODUCT
     if selection.job_types is not None:
         conditions += " AND job.job_type = ANY(%(job_types)s::text[])"
     names = _EVERY_QUEUE if selection.queue_names is None else _THESE_QUEUES
-    table = quote(model._meta.db_table)
-    sql = _FIRST_READY.format(
-        names=names.format(table=table, ready=_READY), table=table, ready=_READY, conditions=conditions
-    )
+    table = connection.ops.quote_name(model._meta.db_table)
+    parts = {"table": table, "ready": _READY, "conditions": conditions}
+    sql = _FIRST_READY.format(names=names.format(**parts), **parts)
     parameters: dict[str, Any] = {
         "queue_names": list(selection.queue_names or ()),
         "closed": sorted(pauses.closed_queues(selection.product)),
         "product": selection.product,
         "job_types": sorted(selection.job_types or ()),
-        "job_model": model_label(model),
+        "paused_queues": [queue_name for queue_name, _product in pauses.of_products],
+        "paused_products": [product for _queue_name, product in pauses.of_products],
         "limit": limit,
     }
     with connection.cursor() as cursor:

@@ -102,6 +102,7 @@ def claimed_fields(model: type[AbstractJob]) -> tuple[str, ...]:
 
 
 def is_merged(using: str, selection: JobSelection, pauses: Pauses) -> bool:
-    """Whether the first jobs are looked for queue by queue, past a backlog that is paused."""
+    """Whether the first jobs are looked for queue by queue, past the backlog of a paused one."""
     several = selection.queue_names is None or len(selection.queue_names) > 1
-    return bool(pauses) and several and not selection.suspects and connections[using].vendor == "postgresql"
+    closed = bool(pauses) and bool(pauses.closed_queues(selection.product))
+    return closed and several and not selection.suspects and connections[using].vendor == "postgresql"

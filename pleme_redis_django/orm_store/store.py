@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic
 from uuid import UUID
@@ -58,8 +58,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             # Nothing: maybe because of a pause that was not known here.
             return claim(pauses=self._pauses.last_read) if not jobs and self._pauses.read_again() else jobs
 
-    def holds_back(self) -> bool:
-        return bool(self._pauses.last_read)
+    def held_back(self) -> Hashable | None:
+        with reconnecting(self.using):
+            return self._pauses.current() or None
 
     def load_job(self, job_id: UUID) -> M:
         with reconnecting(self.using):

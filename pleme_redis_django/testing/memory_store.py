@@ -10,7 +10,7 @@ import copy
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -135,8 +135,8 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         with self._lock:
             return [self._end(ending) for ending in endings]
 
-    def holds_back(self) -> bool:
-        return bool(self._paused)
+    def held_back(self) -> Hashable | None:
+        return frozenset(self._paused) or None
 
     def look_ahead(self, selection: JobSelection) -> Outlook:
         suspects = dataclasses.replace(selection, suspects=True)

@@ -24,7 +24,7 @@ def start_afresh(servers: BenchmarkServers) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "TRUNCATE pleme_redis_django_job, pleme_redis_django_jobattempt,"
-            " pleme_redis_django_workerprocess, pleme_redis_django_election"
+            " pleme_redis_django_workerprocess, pleme_redis_django_election, pleme_redis_django_queuepause"
         )
     settle()
     with redis.Redis.from_url(servers.services.redis_url) as client:
@@ -38,14 +38,14 @@ def settle() -> None:
         cursor.execute("CHECKPOINT")
 
 
-def insert_ready_jobs(count: int) -> None:
+def insert_ready_jobs(count: int, queue_name: str = "default", product: str = "default") -> None:
     """Insert ready no-op jobs without hints, as they would lie there after an outage of Redis."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO pleme_redis_django_job"
             " (id, product, job_type, queue_name, priority, status, parameters, max_retries)"
-            " SELECT uuidv7(), 'default', %s, 'default', 0, 'QUEUED', '{}', 3 FROM generate_series(1, %s)",
-            [NOOP, count],
+            " SELECT uuidv7(), %s, %s, %s, 0, 'QUEUED', '{}', 3 FROM generate_series(1, %s)",
+            [product, NOOP, queue_name, count],
         )
 
 

@@ -61,12 +61,12 @@ def test_no_job_of_a_paused_queue_is_claimed(
     pause_queue("email", product=product, using=using)
     assert claimed(store, selection) == []
     assert not store.look_ahead(selection).ready
-    assert store.holds_back()
+    assert store.held_back() is not None
     job.refresh_from_db()
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
     resume_queue("email", product=product, using=using)
     assert claimed(store, selection) == [job.id]
-    assert not store.holds_back()
+    assert store.held_back() is None
 
 
 def test_a_pause_holds_from_its_commit_on_for_a_store_that_has_not_read_it(
