@@ -34,10 +34,15 @@ def worker_rows(
         {
             "worker": worker,
             "jobs": [
-                {"job_type": job_type, "since": since, "url": job_url(job_id)}
+                {
+                    "job_type": job_type,
+                    "seconds": since and (now - since).total_seconds(),
+                    "url": job_url(job_id),
+                }
                 for job_id, job_type, since in running[worker.id][:JOBS_SHOWN]
             ],
             "more_jobs": max(len(running[worker.id]) - JOBS_SHOWN, 0),
+            "serves": "every queue" if "*" in worker.queues else ", ".join(worker.queues),
             "up_seconds": None if worker.state == "dead" else (now - worker.started_at).total_seconds(),
             "may_drain": worker.state == "alive" and may_drain(worker),
         }

@@ -9,6 +9,7 @@
 const settings = JSON.parse(document.getElementById("pleme-live-settings")?.textContent ?? "null");
 
 const NOTHING = "–";
+const PING = "{}";
 const RECONNECT_SECONDS = 15;
 // A socket that says nothing for so long is as good as closed, and figures so old are stale.
 const SILENCE_SECONDS = 15;
@@ -274,12 +275,23 @@ class Feed {
         this.heardAt = -Infinity;
         socket.addEventListener("message", (event) => {
             if (this.socket !== socket) return;
-            this.heardAt = Date.now();
-            this.take(JSON.parse(event.data));
+            for (const line of event.data.split("\n")) this.hear(socket, line);
         });
         socket.addEventListener("close", () => {
             if (this.socket === socket) this.socket = null;
         });
+    }
+
+    /** Take a snapshot, answer a ping; a refusal is followed by the close. */
+    hear(socket, line) {
+        if (line === PING) {
+            socket.send(PING);
+            return;
+        }
+        const message = JSON.parse(line);
+        if (!message.health) return;
+        this.heardAt = Date.now();
+        this.take(message);
     }
 
     socketIsSilent() {
