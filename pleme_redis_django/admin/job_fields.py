@@ -17,8 +17,8 @@ from pleme_redis_django.admin.display import (
     status_badge,
     text_block,
 )
-from pleme_redis_django.admin.redaction import fields_of_project
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.redaction import fields_of_project
 from pleme_redis_django.models import AbstractJob
 
 _DATA_FIELDS = ("parameters", "results", "configuration", "metadata")

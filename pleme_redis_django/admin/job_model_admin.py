@@ -28,8 +28,8 @@ from pleme_redis_django.admin.filters import (
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, JobFields
 from pleme_redis_django.admin.job_list import STATUS_PARAMETER, JobChangeList, searched
 from pleme_redis_django.admin.job_page import JobPage
-from pleme_redis_django.admin.redaction import is_redacting, redact_job
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.redaction import is_redacting, redact_job
 from pleme_redis_django.dashboard.scope import scope_of
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.operations import delete_jobs

@@ -20,8 +20,8 @@ from pleme_redis_django.admin.bulk_views import BulkActions
 from pleme_redis_django.admin.display import age, plain, progress_bar, status_badge, without_reordering
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
-from pleme_redis_django.admin.redaction import redact_job
 from pleme_redis_django.admin.timeline import timeline
+from pleme_redis_django.dashboard.redaction import redact_job
 from pleme_redis_django.dashboard.why_waiting import WaitReason, why_waiting
 from pleme_redis_django.operations import WAITING_STATUSES
 

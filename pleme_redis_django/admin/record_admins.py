@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 
 from pleme_redis_django.admin.capped_list import AnyModelAdmin, CappedChangeList, CappedPaginator
 from pleme_redis_django.admin.display import age, badge, plain, text_block
-from pleme_redis_django.admin.redaction import is_redacting, redact_attempts
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.redaction import is_redacting, redact_attempts
 from pleme_redis_django.dashboard.scope import scope_of
 from pleme_redis_django.durations import duration
 from pleme_redis_django.models import AbstractJob, JobAttempt, WorkerProcess, model_label

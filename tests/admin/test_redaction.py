@@ -141,3 +141,11 @@ def test_redaction_changes_no_row(admin_client: Client, job: Any) -> None:
     admin_client.get(f"{LIST}{job.pk}/change/")
     job.refresh_from_db()
     assert job.parameters == {"card": SECRET, "order": 7}
+
+
+@pytest.mark.usefixtures("_hidden", "job")
+@pytest.mark.parametrize("page", ["", "error/", "data.json"])
+def test_causes_of_failures_are_redacted(admin_client: Client, page: str) -> None:
+    text = admin_client.get("/admin/pleme_redis_django/dashboard/" + page).content.decode()
+    assert "refused [hidden]" in text
+    assert SECRET not in text
