@@ -10,14 +10,19 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.urls import path
 
 from pleme_redis_django.realtime.consumers import RealtimeConsumer
+from pleme_redis_django.realtime.dashboard_consumer import DashboardConsumer
 
-websocket_urlpatterns = [path("ws/pleme/", RealtimeConsumer.as_asgi())]
+websocket_urlpatterns = [
+    path("ws/pleme/", RealtimeConsumer.as_asgi()),
+    path("ws/pleme/dashboard/", DashboardConsumer.as_asgi()),
+]
 
 
 def websocket_application(*urlpatterns: Any) -> Any:
     """Return the documented websocket application for ``ProtocolTypeRouter``.
 
     It refuses a foreign or missing Origin (HTTP 403, from ``ALLOWED_HOSTS``), loads session and user,
-    and routes ``ws/pleme/``, and whatever ``urlpatterns`` the project adds before it.
+    and routes ``ws/pleme/``, the dashboard's ``ws/pleme/dashboard/``, and whatever ``urlpatterns`` the
+    project adds before them.
     """
     return AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([*urlpatterns, *websocket_urlpatterns])))

@@ -13,7 +13,7 @@ from pleme_redis_django.redis_state.cache import CacheManager
 from pleme_redis_django.redis_state.locks import LockManager
 from pleme_redis_django.redis_state.presence import PresenceManager
 from tests.admin.conftest import StaffLogin
-from tests.dashboard.measuring import a_sampler
+from tests.dashboard.measuring import measure_now
 from tests.rows import ago, make_failed_job, make_job, make_worker
 
 ROOT = "/admin/pleme_redis_django/dashboard/"
@@ -48,7 +48,7 @@ def two_products(db: None) -> Iterator[None]:
         pause_queue(queue, product=product, reason=f"{product} pauses", paused_by=f"{product}-ana")
         PresenceManager(product).set_online(1, "c1")
         CacheManager(product).set("key", 1, 60)
-    a_sampler().turn()
+    measure_now()
     guards = [LockManager(product).try_lock(f"{product}-lock", 60) for product in ("acme", "globex")]
     yield
     for guard in guards:
@@ -78,7 +78,7 @@ def test_admin_index_and_sidebar_lead_to_the_dashboard(admin_client: Client) -> 
 
 def test_figures_link_to_the_jobs_behind_them(admin_client: Client) -> None:
     make_job(product="acme", queue_name="mails")
-    a_sampler().turn()
+    measure_now()
     queues = admin_client.get(ROOT + "queue/").content.decode()
     link = "/admin/pleme_redis_django/job/?status__exact=QUEUED&amp;product=acme&amp;queue=mails"
     assert link in admin_client.get(ROOT + "queue/acme/mails/").content.decode() or link in queues
@@ -165,5 +165,6 @@ def test_queries_of_a_page_do_not_grow(
             queue_name=f"q{number}", product="acme", status="RUNNING", worker_id=worker.pk, claimed_at=ago(1)
         )
         make_failed_job(product="acme", job_type=f"type{number}", error_fingerprint=f"{number:032x}")
+    measure_now()
     with django_assert_max_num_queries(20):
         assert admin_client.get(ROOT + page).status_code == 200

@@ -13,7 +13,7 @@ from pleme_redis_django.dashboard.sampler import Sampler
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.events import JobEnded, NullSink
 from pleme_redis_django.jobs.job import JobClaim
-from pleme_redis_django.models import Job
+from pleme_redis_django.models import Election, Job
 from pleme_redis_django.orm_store import OrmWorkerRegistry
 
 LABEL = "pleme_redis_django.job"
@@ -23,6 +23,12 @@ FAILURE = Failure(message="no", error_code="E", exception_class="E", traceback="
 def a_sampler(using: str = "default") -> Sampler:
     worker_id = str(uuid.uuid4())
     return Sampler(Job, OrmWorkerRegistry(using=using), lambda: worker_id, using=using)
+
+
+def measure_now() -> None:
+    """Have a worker process measure the queues at once, whichever did so before."""
+    Election.objects.all().delete()
+    a_sampler().turn()
 
 
 def a_recorder(using: str = "default") -> StatisticsRecorder:

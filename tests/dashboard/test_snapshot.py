@@ -16,9 +16,9 @@ from pleme_redis_django.dashboard.histogram import bucket_of, middle_of
 from pleme_redis_django.dashboard.scope import ProductScope
 from pleme_redis_django.dashboard.snapshot import QUEUES_SHOWN, snapshot
 from pleme_redis_django.jobs.job import JobStatus
-from pleme_redis_django.models import Election, Job, QueueRollup, QueueSample
+from pleme_redis_django.models import Job, QueueRollup, QueueSample
 from pleme_redis_django.operations import drain_worker, pause_queue
-from tests.dashboard.measuring import a_sampler, ended, store_endings
+from tests.dashboard.measuring import ended, measure_now, store_endings
 from tests.rows import ago, make_failed_job, make_job, make_worker
 
 pytestmark = pytest.mark.django_db
@@ -38,11 +38,6 @@ def some_jobs() -> None:
         make_failed_job(product=product, error_fingerprint=product)
 
 
-def measure() -> None:
-    Election.objects.all().delete()
-    a_sampler().turn()
-
-
 def sql(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -51,7 +46,7 @@ def sql(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 def test_depths_are_what_sql_counts() -> None:
     some_jobs()
-    measure()
+    measure_now()
     taken = snapshot()
     expected = sql(
         """SELECT product, queue_name, count(*) FILTER (WHERE status = 'QUEUED'),
@@ -75,7 +70,7 @@ def test_counts_are_what_workers_have_counted() -> None:
     store_endings([ended("failed", waited=2), ended("cancelled", waited=2), ended("retried", waited=2)])
     for _ in range(110):
         make_job(product="shop", queue_name="emails")
-    measure()
+    measure_now()
     [queue] = snapshot().queues
     [(done, failed)] = sql(
         "SELECT sum(completed + failed + cancelled), sum(failed) FROM pleme_redis_django_queuerollup"
@@ -91,23 +86,23 @@ def test_counts_are_what_workers_have_counted() -> None:
 
 def test_failures_of_the_last_hour_are_counted_over_rollups_of_any_resolution() -> None:
     store_endings([ended("failed")] * 3)
-    measure()
+    measure_now()
     QueueRollup.objects.update(started_at=F("started_at") - 3_000)
     store_endings([ended("failed")] * 2)
-    measure()
+    measure_now()
     # Fifty minutes ago is a minute's rollup by now; a moment ago is a step of ten seconds.
     [queue] = snapshot().queues
     assert QueueRollup.objects.filter(step_seconds=60, queue_name="emails").count() == 1
     assert queue.failed_last_hour == 5
     QueueRollup.objects.filter(started_at__lt=time.time() - 1_000).update(started_at=F("started_at") - 700)
-    measure()
+    measure_now()
     assert snapshot().queues[0].failed_last_hour == 2
 
 
 def test_a_scope_sees_its_products_alone() -> None:
     some_jobs()
     store_endings([ended("failed", product="blog"), ended(product="blog")])
-    measure()
+    measure_now()
     make_worker(product="shop")
     make_worker(product="blog")
     make_worker()
@@ -132,7 +127,7 @@ def test_queues_in_trouble_come_first_and_the_list_is_capped() -> None:
     for number in range(QUEUES_SHOWN + 5):
         make_job(queue_name=f"q{number}", run_after=ago(number))
     make_job(queue_name="late", run_after=ago(4_000))
-    measure()
+    measure_now()
     taken = snapshot()
     assert (taken.queues[0].queue, len(taken.queues), taken.queue_count) == ("late", 50, 56)
     assert taken.health.level == "critical"
@@ -141,7 +136,7 @@ def test_queues_in_trouble_come_first_and_the_list_is_capped() -> None:
 def test_a_pause_is_shown_and_excuses_the_queue() -> None:
     make_job(product="shop", queue_name="emails", run_after=ago(400))
     make_worker()
-    measure()
+    measure_now()
     assert snapshot().health.level == "warning"
     pause_queue("emails", reason="provider is down", paused_by="ana")
     pause_queue("empty", product="shop")
@@ -158,7 +153,7 @@ def test_workers_are_what_the_registry_says() -> None:
     drain_worker(draining.pk)
     make_worker(host="web-1", running=3)
     make_worker(host="web-3", heartbeat_at=ago(90), lease_until=ago(40))
-    measure()
+    measure_now()
     workers = {one.host: one for one in snapshot().workers}
     assert {host: one.state for host, one in workers.items()} == {
         "web-1": "alive",
@@ -172,13 +167,13 @@ def test_workers_are_what_the_registry_says() -> None:
 def test_the_spark_has_a_point_a_minute_and_none_where_nothing_was_measured() -> None:
     make_job(product="shop", queue_name="emails")
     make_job(product="shop", queue_name="emails")
-    measure()
+    measure_now()
     [queue] = snapshot().queues
     assert queue.spark == (None,) * 29 + (2,)
 
 
 def test_looking_leaves_a_mark_now_and_then() -> None:
-    measure()
+    measure_now()
     snapshot()
     first = QueueSample.objects.get().watched_at
     assert first is not None
@@ -199,21 +194,21 @@ def test_the_number_of_queries_is_the_same_whatever_there_is() -> None:
 
     make_failed_job()
     make_worker()
-    measure()
+    measure_now()
     snapshot()
     few = queries()
     for number in range(80):
         make_job(product=f"p{number % 20}", queue_name=f"q{number}")
         make_failed_job(error_fingerprint=str(number))
         make_worker()
-    measure()
+    measure_now()
     assert queries() == few <= 7
 
 
 def test_a_viewer_reads_the_job_table_by_the_index_of_failures_alone() -> None:
     make_failed_job()
     make_worker()
-    measure()
+    measure_now()
     with CaptureQueriesContext(connection) as captured:
         snapshot()
     of_jobs = [one["sql"] for one in captured if Job._meta.db_table in one["sql"]]
@@ -224,7 +219,7 @@ def test_a_viewer_reads_the_job_table_by_the_index_of_failures_alone() -> None:
 def test_the_payload_is_json_with_the_documented_keys() -> None:
     some_jobs()
     make_worker(queues=["emails"], release="1.2")
-    measure()
+    measure_now()
     payload = json.loads(json.dumps(snapshot().as_json()))
     assert payload.keys() >= {"at", "sampled_at", "health", "cards", "queues", "workers", "failures"}
     assert (

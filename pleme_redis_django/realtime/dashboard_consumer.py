@@ -1,0 +1,64 @@
+"""The websocket of the jobs dashboard: snapshots for staff who may see the jobs, and nothing else.
+
+Each message is a snapshot as JSON, the same that polling gets. A client sends nothing but answers to
+pings. User, session, permission and products are looked at again as those of other sockets are.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from channels.db import database_sync_to_async
+
+from pleme_redis_django.dashboard.scope import ProductScope
+from pleme_redis_django.models import AbstractJob, Job
+from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.consumers import RealtimeConsumer
+from pleme_redis_django.realtime.dashboard_feed import dashboard_feed, viewer_scope
+
+# It belongs to no product: what its user sees is the scope's to say.
+NO_PRODUCT = ""
+
+
+class DashboardConsumer(RealtimeConsumer):
+    """Subclass it with another ``job_model`` for a dashboard of your own job table."""
+
+    job_model: ClassVar[type[AbstractJob]] = Job
+    product_scope: ProductScope | None = None
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        """Accept, and close with a code those who may not look."""
+        await super().websocket_connect(message)
+        if self.connection is not None and self.product_scope is not None:
+            # There is no command to wait for.
+            self.connection.is_registered = True
+            dashboard_feed(self.job_model).join(self.connection, self.product_scope)
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        """Note the sign of life."""
+        if self.connection is not None and not self.connection.is_closing:
+            self.connection.heard()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.connection is not None:
+                await dashboard_feed(self.job_model).leave(self.connection)
+
+    async def _admit(self) -> tuple[CloseCode | None, str]:
+        if "user" not in self.scope:
+            return await super()._admit()
+        user = self.scope["user"]
+        scope, is_authenticated = await database_sync_to_async(self._look_at)(user)
+        if scope is None:
+            code = CloseCode.DENIED if is_authenticated else CloseCode.BAD_CREDENTIALS
+            return code, "permission denied" if is_authenticated else "log in first"
+        self.scope["product"] = NO_PRODUCT
+        self.product_scope = scope
+        return None, ""
+
+    def _look_at(self, user: Any) -> tuple[ProductScope | None, bool]:
+        """Load the lazy user and session in a thread: the first look at either may ask the database."""
+        _ = getattr(self.scope.get("session"), "session_key", None)
+        return viewer_scope(user, self.job_model), bool(user.is_authenticated)

@@ -1,0 +1,121 @@
+"""Sends snapshots to the open dashboards of an event loop: one for each scope, however many look at it.
+
+It runs while somebody looks. A viewer that has not taken the last snapshot yet gets the next one instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import weakref
+from typing import Any
+
+from channels.db import database_sync_to_async
+
+from pleme_redis_django.dashboard.sampler import WATCHED_INTERVAL_SECONDS
+from pleme_redis_django.dashboard.scope import ProductScope, scope_of
+from pleme_redis_django.dashboard.snapshot import snapshot
+from pleme_redis_django.exceptions import PlemeError
+from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.connection import Connection
+
+logger = logging.getLogger("pleme_redis_django.dashboard_feed")
+
+# No more often than the sampler measures for those who look.
+INTERVAL_SECONDS = WATCHED_INTERVAL_SECONDS
+
+
+class DashboardFeed:
+    """The viewers of one job model in one event loop; get it with ``dashboard_feed()``."""
+
+    def __init__(self, model: type[AbstractJob]) -> None:
+        self._model = model
+        self._scopes: dict[Connection, ProductScope] = {}
+        self._judged: dict[Connection, Any] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """Return how many look."""
+        return len(self._scopes)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether somebody looks."""
+        return self._task is not None
+
+    def join(self, connection: Connection, scope: ProductScope) -> None:
+        """Send snapshots of a scope to a connection from now on."""
+        self._scopes[connection] = scope
+        self._judged[connection] = connection.scope["user"]
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def leave(self, connection: Connection) -> None:
+        """Send it nothing more; with the last viewer the feed ends."""
+        self._scopes.pop(connection, None)
+        self._judged.pop(connection, None)
+        task = self._task
+        if not self._scopes and task is not None:
+            self._task = None
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.send_round()
+            except Exception:
+                # The page asks by HTTP when it hears nothing, and its viewers stay.
+                logger.exception("The snapshot of the dashboard could not be made.")
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def send_round(self) -> None:
+        """Judge the viewers whose user was looked at again, and send each scope its snapshot."""
+        for connection in [each for each in self._scopes if each.scope["user"] is not self._judged[each]]:
+            await self._judge(connection)
+        for scope in set(self._scopes.values()):
+            text = await database_sync_to_async(self._text)(scope)
+            for connection, theirs in list(self._scopes.items()):
+                if theirs == scope and not connection.is_closing and connection.blocked_since is None:
+                    connection.push(text)
+
+    async def _judge(self, connection: Connection) -> None:
+        user = connection.scope["user"]
+        scope = await database_sync_to_async(viewer_scope)(user, self._model)
+        # It may have gone meanwhile.
+        if connection not in self._scopes:
+            return
+        if scope is None:
+            connection.close(CloseCode.DENIED, "permission denied")
+        else:
+            self._scopes[connection], self._judged[connection] = scope, user
+
+    def _text(self, scope: ProductScope) -> str:
+        return json.dumps(snapshot(scope, model=self._model).as_json(), separators=(",", ":"))
+
+
+def viewer_scope(user: Any, model: type[AbstractJob]) -> ProductScope | None:
+    """Return what a user sees of the dashboard, None when he may not see it. May ask the database."""
+    label, name = model._meta.app_label, model._meta.model_name
+    if not (user.is_active and user.is_staff and user.has_perm(f"{label}.view_{name}")):
+        return None
+    try:
+        return scope_of(user)
+    except PlemeError as error:
+        logger.error("A viewer of the dashboard was refused: %s", error)
+        return None
+
+
+_feeds: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[type[AbstractJob], DashboardFeed]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def dashboard_feed(model: type[AbstractJob]) -> DashboardFeed:
+    """Return the running event loop's feed of a job model."""
+    feeds = _feeds.setdefault(asyncio.get_running_loop(), {})
+    if model not in feeds:
+        feeds[model] = DashboardFeed(model)
+    return feeds[model]
