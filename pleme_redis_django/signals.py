@@ -27,7 +27,7 @@ job_failed = Signal()
 """In the worker, once FAILED is stored. ``job``, ``failure``: message, error_code, traceback."""
 
 job_cancelled = Signal()
-"""In the worker, once CANCELLED is stored. ``job``."""
+"""In the worker, once CANCELLED is stored, or where a waiting job was cancelled, after the commit. ``job``."""
 
 # Presence of a product, not of its rooms. Sent by the one process whose change made it visible, so once
 # in the whole cluster; a process that dies between the change and the signal loses it. Sender:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Sequence
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from pleme_redis_django import signals
 from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.operations.stored_jobs import (
     M,
     call_after_commit,
@@ -18,6 +23,7 @@ from pleme_redis_django.operations.stored_jobs import (
     queue_names_of,
 )
 from pleme_redis_django.operations.waiting_jobs import WAITING_STATUSES
+from pleme_redis_django.orm_store.lookups import any_of
 
 RETRYABLE_STATUSES = (JobStatus.FAILED, JobStatus.CANCELLED)
 
@@ -67,13 +73,26 @@ def cancel_jobs(jobs: QuerySet[M]) -> Cancelled:
 
 
 def _cancel_waiting(rows: QuerySet[M]) -> int:
-    return rows.filter(_WAITS).update(
+    waiting = rows.filter(_WAITS)
+    # Few projects listen, and most cancels need no row.
+    ids = list(waiting.values_list("pk", flat=True)) if signals.job_cancelled.receivers else []
+    ended = waiting.update(
         status=JobStatus.CANCELLED,
         cancel_requested_at=Now(),
         failed_at=Now(),
         updated_at=Now(),
         unique_slot=None,
     )
+    if ids:
+        tell = functools.partial(_tell_of_cancelled, rows.model, rows.db, ids)
+        transaction.on_commit(tell, using=rows.db, robust=True)
+    return ended
+
+
+def _tell_of_cancelled(model: type[AbstractJob], using: str, ids: Sequence[UUID]) -> None:
+    cancelled = model._base_manager.using(using).filter(any_of("pk", ids), status=JobStatus.CANCELLED)
+    for job in cancelled.order_by("pk"):
+        signals.job_cancelled.send_robust(sender=model, job=job)
 
 
 def retryable_jobs(jobs: QuerySet[M]) -> QuerySet[M]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from pleme_redis_django import WorkerPoolConfig
 from pleme_redis_django.jobs.events import LeaseLost, StoreUnavailable
 from pleme_redis_django.jobs.heartbeat import Heartbeat
 from pleme_redis_django.jobs.holdings import Holdings
-from pleme_redis_django.jobs.identity import WorkerIdentity
+from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerStanding
 from pleme_redis_django.testing import ManualClock, MemoryJobStore
 from tests.jobs.recording import WORKER, MemoryRegistry, RecordingSink, claimed, held
 from tests.waiting import wait_until
@@ -141,3 +143,23 @@ def test_the_thread_goes_on_trying_to_register() -> None:
     wait_until(lambda: bench.registry.registered)
     bench.heartbeat.stop(10)
     assert bench.registry.deregistered == [WORKER]
+
+
+def test_a_process_that_is_asked_to_drain_beats_on() -> None:
+    bench, asked = Bench(FAST), threading.Event()
+    bench.heartbeat._on_drain = asked.set
+    bench.registry.standing = WorkerStanding.DRAINING
+    bench.heartbeat.start()
+    wait_until(asked.is_set)
+    wait_until(lambda: len(bench.registry.beats) >= 3)
+    assert bench.heartbeat.is_current()
+    bench.heartbeat.stop(10)
+
+
+def test_a_call_beats_without_waiting_for_the_interval(bench: Bench) -> None:
+    bench.heartbeat.start()
+    wait_until(lambda: bench.registry.registered)
+    assert bench.registry.beats == []
+    bench.heartbeat.beat_soon()
+    wait_until(lambda: bench.registry.beats)
+    bench.heartbeat.stop(10)

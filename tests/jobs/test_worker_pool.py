@@ -11,6 +11,7 @@ import pytest
 
 from pleme_redis_django import ExecutionFailed, JobStatus, WorkerPool, WorkerPoolConfig, current_job_context
 from pleme_redis_django.jobs.events import (
+    DrainRequested,
     JobEnded,
     JobsClaimed,
     JobStarted,
@@ -21,6 +22,7 @@ from pleme_redis_django.jobs.events import (
     WorkerStarted,
     WorkerStopped,
 )
+from pleme_redis_django.jobs.identity import WorkerStanding
 from pleme_redis_django.jobs.lanes import LoopLane
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.testing import MemoryJobStore
@@ -50,6 +52,7 @@ class Bench:
         self.sink = RecordingSink()
         self.hints = MemoryHints()
         self.registry = MemoryRegistry()
+        self.calls: CallsOfATest | None = None
         self.ran: list[Any] = []
         self.pools: list[WorkerPool[Any]] = []
 
@@ -61,6 +64,7 @@ class Bench:
             executor or FunctionExecutor(self.note),
             self.store,
             registry=self.registry,
+            calls=self.calls,
             sink=self.sink,
             burst=burst,
         )
@@ -362,6 +366,78 @@ def test_a_cancel_request_ends_a_running_async_handler(bench: Bench) -> None:
     wait_until(lambda: bench.ran)
     bench.store.request_cancel(bench.ran[0])
     wait_until(lambda: bench.statuses() == [JobStatus.CANCELLED])
+
+
+class CallsOfATest:
+    """WorkerCalls in memory."""
+
+    def __init__(self) -> None:
+        self._called = threading.Semaphore(0)
+
+    def call(self) -> None:
+        self._called.release()
+
+    def wait_for_call(self, worker_id: str, timeout_seconds: float) -> bool:
+        return self._called.acquire(timeout=0.5)
+
+
+def test_a_call_lets_a_cancel_be_noticed_at_once(bench: Bench) -> None:
+    async def handler(job: Any) -> None:
+        bench.ran.append(job.id)
+        await asyncio.Event().wait()
+
+    bench.calls = CallsOfATest()
+    bench.add(1)
+    bench.pool(AsyncFunctionExecutor(handler), lease_sweep_seconds=NEVER_SECONDS).launch()
+    wait_until(lambda: bench.ran)
+    bench.store.request_cancel(bench.ran[0])
+    bench.calls.call()
+    wait_until(lambda: bench.statuses() == [JobStatus.CANCELLED])
+
+
+def test_calls_in_close_succession_take_no_claim_for_a_lost_one(bench: Bench) -> None:
+    """The row is RUNNING under the worker's id, and its claim is still under way."""
+    pool = bench.pool()
+    bench.pools.clear()  # It is never launched.
+    claimed(bench.store, pool.identity.worker_id)
+    pool._holdings.add([held(claimed(bench.store, pool.identity.worker_id))])
+    for _ in range(5):
+        pool.maintenance._reconciliation.learn_of_requests()
+    assert bench.statuses().count(JobStatus.RUNNING) == 2
+
+
+def test_a_pool_that_is_asked_to_drain_ends_its_jobs_and_stops(bench: Bench) -> None:
+    gate = threading.Event()
+
+    def handler(job: Any) -> None:
+        bench.note(job)
+        assert gate.wait(DEADLINE_SECONDS)
+
+    pool = bench.pool(FunctionExecutor(handler), worker_count=1, grace_seconds=0, heartbeat_seconds=0.05)
+    runs = threading.Thread(target=pool.start)
+    bench.add(1)
+    runs.start()
+    wait_until(lambda: bench.ran)
+    bench.registry.standing = WorkerStanding.DRAINING
+    wait_until(lambda: bench.sink.of(DrainRequested))
+    bench.add(3)
+    gate.set()
+    runs.join(DEADLINE_SECONDS)
+    assert not runs.is_alive()
+    assert bench.statuses() == [JobStatus.COMPLETED] + [JobStatus.QUEUED] * 3
+    assert [event.handed_back_running for event in bench.sink.of(WorkerStopped)] == [0]
+    assert len(bench.sink.of(DrainRequested)) == 1
+
+
+def test_a_paused_queue_waits_and_a_resume_needs_no_hint(bench: Bench) -> None:
+    bench.store.pause("default")
+    bench.add(2)
+    bench.add(1, queue_name="other")
+    bench.pool().launch()
+    wait_until(lambda: JobStatus.COMPLETED in bench.statuses())
+    assert bench.statuses() == [JobStatus.QUEUED, JobStatus.QUEUED, JobStatus.COMPLETED]
+    bench.store.resume("default")
+    wait_until(lambda: set(bench.statuses()) == {JobStatus.COMPLETED})
 
 
 DEAD = "22222222-2222-4222-8222-222222222222"

@@ -10,6 +10,7 @@ from django.db import connections, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
+from pleme_redis_django import signals
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import (
@@ -23,7 +24,9 @@ from pleme_redis_django.operations import (
     delete_jobs,
     retry_jobs,
 )
+from pleme_redis_django.redis_state.connections import redis_client
 from pleme_redis_django.redis_state.job_queue import JobQueue
+from pleme_redis_django.redis_state.keyspace import worker_calls
 from tests.rows import BACKENDS, ago, make_attempt, make_failed_job, make_job
 from tests.workload.jobs import noop
 
@@ -237,3 +240,45 @@ def test_no_worker_claims_a_cancelled_job(using: str) -> None:
     make_job(using)
     cancel_jobs(jobs(using))
     assert OrmJobStore(Job, using=using).claim_next_job(str(uuid4())) is None
+
+
+def test_who_listens_is_told_of_waiting_jobs_that_were_cancelled(
+    using: str, django_capture_on_commit_callbacks
+) -> None:
+    jobs_told: list[Job] = []
+
+    def receive(sender, job, **kwargs) -> None:
+        jobs_told.append(job)
+
+    waiting, _running = make_job(using), make_job(using, status=JobStatus.RUNNING)
+    signals.job_cancelled.connect(receive)
+    try:
+        with django_capture_on_commit_callbacks(using=using, execute=True):
+            cancel_jobs(jobs(using))
+            assert jobs_told == []
+    finally:
+        signals.job_cancelled.disconnect(receive)
+    assert [(job.pk, job.status) for job in jobs_told] == [(waiting.pk, JobStatus.CANCELLED)]
+
+
+def test_where_nobody_listens_no_row_is_read(using: str, django_capture_on_commit_callbacks) -> None:
+    make_job(using)
+    with (
+        django_capture_on_commit_callbacks(using=using, execute=True) as callbacks,
+        CaptureQueriesContext(connections[using]) as queries,
+    ):
+        assert cancel_jobs(jobs(using)).ended == 1
+    assert callbacks == []
+    selects = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+    assert len(selects) == 1, "which workers run some of them"
+
+
+def test_the_workers_of_running_jobs_are_called_after_the_commit(
+    using: str, django_capture_on_commit_callbacks
+) -> None:
+    worker_id = uuid4()
+    make_job(using, status=JobStatus.RUNNING, worker_id=worker_id)
+    with django_capture_on_commit_callbacks(using=using, execute=True):
+        cancel_jobs(jobs(using))
+        assert not redis_client().exists(worker_calls(str(worker_id)))
+    assert redis_client().llen(worker_calls(str(worker_id))) == 1

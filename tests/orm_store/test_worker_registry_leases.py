@@ -66,3 +66,13 @@ def test_a_worker_that_died_long_ago_is_forgotten(using: str) -> None:
     make_worker(using, died_at=ago(90_000), lease_until=ago(90_000))
     assert OrmWorkerRegistry(using=using).sweep() == []
     assert not WorkerProcess._base_manager.using(using).exists()
+
+
+def test_a_worker_that_is_asked_to_drain_learns_it_and_keeps_its_lease(using: str) -> None:
+    registry = OrmWorkerRegistry(using=using)
+    identity = registered(registry)
+    WorkerProcess._base_manager.using(using).update(drain_requested_at=Now(), lease_until=ago(-1))
+    before = row_of(identity, using).lease_until
+    assert registry.heartbeat(identity.worker_id, 2) is WorkerStanding.DRAINING
+    row = row_of(identity, using)
+    assert row.running == 2 and row.lease_until > before
