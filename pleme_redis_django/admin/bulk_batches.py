@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
 from pleme_redis_django.admin.bulk_operations import Operation, Options
+from pleme_redis_django.admin.display import without_reordering
 from pleme_redis_django.jobs.job import JobStatus
 
 BATCH_JOBS = 500
@@ -84,6 +85,8 @@ def run_batch(
             same = rows.model._base_manager.using(rows.db).filter(pk__in=[job.pk for job in batch])
             operation.apply(same, **options)
             sentence = f"{operation.sentence(options)}."
+            for job in batch:  # whose names are in the histories
+                job.job_type = without_reordering(job.job_type)
             LogEntry.objects.log_actions(user.pk, batch, operation.action_flag, sentence)
     cursor = batch[-1].pk if batch else last_id
     return Batch(changed=len(batch), cursor=cursor, is_last=len(batch) < BATCH_JOBS)

@@ -49,6 +49,8 @@ class Operation:
     apply: Callable[..., Any]
     """Called with the jobs, and with the values of the form by name."""
     form: type[forms.Form] | None = None
+    preposition: str = ""
+    """Between the label and what it is done to."""
     is_confirmed: bool = False
     """Whether it is confirmed for one job too; one with a form always is."""
     action_flag: int = CHANGE
@@ -113,6 +115,7 @@ _ALL = (
         able=operations.reschedulable_jobs,
         apply=operations.change_priority,
         form=PriorityForm,
+        preposition="of",
     ),
     Operation(
         name="change_queue",
@@ -125,6 +128,7 @@ _ALL = (
         able=operations.reschedulable_jobs,
         apply=operations.change_queue,
         form=QueueForm,
+        preposition="of",
     ),
     Operation(
         name="cancel",

@@ -141,7 +141,7 @@ class BulkActions(AddressedAdmin):
         selection = self._selection(request, page_of)
         after = selection.after if done is None else done.cursor
         found = preview(operation, selection.rows.filter(id__gt=after))
-        button = f"{operation.label} {self._counted(found)}"
+        button = " ".join(filter(None, [operation.label, operation.preposition, self._counted(found)]))
         context = {
             **self.admin_site.each_context(request),
             "title": f"{button}?" if found.able else f"{operation.label}: nothing to do",

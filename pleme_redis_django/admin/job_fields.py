@@ -16,9 +16,10 @@ from pleme_redis_django.admin.display import (
     plain,
     status_badge,
     text_block,
+    without_reordering,
 )
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.redaction import fields_of_project
+from pleme_redis_django.dashboard.redaction import fields_of_project, redact_job
 from pleme_redis_django.models import AbstractJob
 
 _DATA_FIELDS = ("parameters", "results", "configuration", "metadata")
@@ -52,6 +53,12 @@ def long_text(job: AbstractJob, name: str) -> str:
     """Return a long field as text: JSON with sorted keys, a message as it is."""
     value = getattr(job, name)
     return value if isinstance(value, str) and name == "error_message" else json_text(value)
+
+
+def make_presentable(job: AbstractJob) -> None:
+    """Redact a job that is shown and never saved, and make the direction marks in its name visible."""
+    redact_job(job)
+    job.job_type = without_reordering(job.job_type)
 
 
 class JobFields:

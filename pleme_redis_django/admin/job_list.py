@@ -17,11 +17,10 @@ from django.http import HttpRequest
 from pleme_redis_django.admin.capped_list import CappedChangeList
 from pleme_redis_django.admin.display import STATUS_ICONS, moment, without_reordering
 from pleme_redis_django.admin.filters import created_within
-from pleme_redis_django.admin.job_fields import ERROR_CHARACTERS, ERROR_START
+from pleme_redis_django.admin.job_fields import ERROR_CHARACTERS, ERROR_START, make_presentable
 from pleme_redis_django.admin.search import Search, build_search, status_condition
 from pleme_redis_django.admin.search_terms import SearchError
 from pleme_redis_django.admin.search_window import Window, newest_jobs
-from pleme_redis_django.dashboard.redaction import redact_job
 from pleme_redis_django.jobs.job import JobStatus
 
 STATUS_PARAMETER = "status__exact"
@@ -66,10 +65,10 @@ class JobChangeList(CappedChangeList):
         return shown
 
     def get_results(self, request: HttpRequest) -> None:
-        """Load the page, and redact what columns of the project may show."""
+        """Load the page, its jobs as they may be shown."""
         super().get_results(request)
         for job in self.result_list:
-            redact_job(job)
+            make_presentable(job)
 
     @property
     def window_note(self) -> str:

@@ -25,11 +25,11 @@ from pleme_redis_django.admin.filters import (
     TypeFilter,
     WorkerFilter,
 )
-from pleme_redis_django.admin.job_fields import LONG_FIELDS, JobFields
+from pleme_redis_django.admin.job_fields import LONG_FIELDS, JobFields, make_presentable
 from pleme_redis_django.admin.job_list import STATUS_PARAMETER, JobChangeList, searched
 from pleme_redis_django.admin.job_page import JobPage
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.redaction import is_redacting, redact_job
+from pleme_redis_django.dashboard.redaction import is_redacting
 from pleme_redis_django.dashboard.scope import scope_of
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.operations import delete_jobs
@@ -110,10 +110,10 @@ class JobModelAdmin(JobFields, JobPage):
         return scope_of(request.user).narrow(rows.filter(deleted_at=None))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Return a job as it may be shown: redacted, and never to be saved."""
+        """Return a job as it may be shown, and never to be saved: redacted, with its direction marks visible."""
         job = super().get_object(request, object_id, from_field)
         if job is not None:
-            redact_job(job)
+            make_presentable(job)
         return job
 
     def narrows_rows(self, request: HttpRequest) -> bool:

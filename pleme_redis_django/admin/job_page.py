@@ -11,13 +11,16 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.cache import get_conditional_response
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from pleme_redis_django.admin.attempts import attempts_of
 from pleme_redis_django.admin.bulk_batches import run_batch
 from pleme_redis_django.admin.bulk_operations import OPERATIONS
 from pleme_redis_django.admin.bulk_views import BulkActions
-from pleme_redis_django.admin.display import age, plain, progress_bar, status_badge, without_reordering
+from pleme_redis_django.admin.display import age, plain, progress_bar, status_badge
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
 from pleme_redis_django.admin.timeline import timeline
@@ -100,7 +103,7 @@ class JobPage(BulkActions):
         reasons = self._wait_reasons(job)
         return {
             # One heading, since the second one of the stock page repeats the id below.
-            "title": f"{capfirst(self.opts.verbose_name)} {without_reordering(job.job_type)}",
+            "title": f"{capfirst(self.opts.verbose_name)} {job.job_type}",
             "subtitle": None,
             "badge": status_badge(job.status),
             "operations": [
@@ -108,14 +111,18 @@ class JobPage(BulkActions):
                 for operation in OPERATIONS.values()
                 if job.status in operation.statuses and self.may(request, operation)
             ],
-            "wait_reasons": [(reason, age(reason.since) if reason.since else "") for reason in reasons],
+            "wait_reasons": [
+                (plain(reason.text), age(reason.since) if reason.since else "", plain(reason.fix))
+                for reason in reasons
+            ],
             "progress_bar": "" if job.progress is None else progress_bar(job.progress),
-            "facts": _facts(job),
+            "facts": self._facts(job),
             "timeline": timeline(job, attempts),
             "state_url": self.page_url("state", str(job.pk)),
             "revision": job_state(job, [reason.code for reason in reasons])["revision"],
             "poll_seconds": poll_seconds(job),
             "tools_are_inside": _TOOLS_ARE_INSIDE,
+            "breadcrumbs_are_list": not _TOOLS_ARE_INSIDE,
         }
 
     def _job(self, request: HttpRequest, object_id: str, *fields: str) -> Any:
@@ -132,16 +139,20 @@ class JobPage(BulkActions):
     def _wait_reasons(self, job: Any) -> list[WaitReason]:
         return why_waiting(job) if job.status in WAITING_STATUSES else []
 
+    def _facts(self, job: Any) -> list[tuple[str, Any, bool]]:
+        """Return what a job is as name, value and whether the value is long."""
+        return [
+            ("Type", self._jobs_link("type", job.job_type), False),
+            ("Queue", self._jobs_link("queue", job.queue_name), False),
+            ("Product", self._jobs_link("product", job.product), False),
+            ("Priority", job.priority, False),
+            ("Attempts", job.attempt, False),
+            ("Retries", f"{job.retry_count} of {job.max_retries}", False),
+            ("Id", job.pk, True),
+            ("Last worker", job.worker_id or "-", True),
+        ]
 
-def _facts(job: Any) -> list[tuple[str, Any, bool]]:
-    """Return what a job is as name, value and whether the value is long."""
-    return [
-        ("Type", plain(job.job_type), False),
-        ("Queue", plain(job.queue_name), False),
-        ("Product", plain(job.product), False),
-        ("Priority", job.priority, False),
-        ("Attempts", job.attempt, False),
-        ("Retries", f"{job.retry_count} of {job.max_retries}", False),
-        ("Id", job.pk, True),
-        ("Last worker", job.worker_id or "-", True),
-    ]
+    def _jobs_link(self, parameter: str, value: str) -> SafeString:
+        """Return a value as a link to the jobs that have it too."""
+        address = f"{self.page_url('changelist')}?{urlencode({parameter: value})}"
+        return format_html('<a href="{}">{}</a>', address, plain(value))

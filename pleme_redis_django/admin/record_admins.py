@@ -182,7 +182,10 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
     ordering = ("-heartbeat_at", "id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return workers_with_ages(get_settings().database)
+        """Return the processes that could run a job of the user's products."""
+        rows = workers_with_ages(get_settings().database)
+        products = scope_of(request.user).products
+        return rows if products is None else rows.filter(product__in=["", *sorted(products)])
 
     @admin.display(description="state")
     def state_shown(self, worker: Any) -> SafeString:

@@ -155,7 +155,7 @@ def test_without_a_script_a_post_does_some_and_says_how_many_are_left(
         make_job()
     page = admin_client.post(f"{LIST}bulk/change_priority/", {**ALL, "priority": "5"})
     assert "Change priority: 20 done so far." in words(page)
-    assert "Change priority 15 jobs?" in words(page)
+    assert "Change priority of 15 jobs?" in words(page)
     carried = {name: page.context[name] for name in ("cursor", "last_id")}
     data = {**ALL, **carried, "changed": page.context["done"].changed, "priority": "5"}
     done = admin_client.post(f"{LIST}bulk/change_priority/", data, follow=True)

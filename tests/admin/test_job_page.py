@@ -75,6 +75,26 @@ def test_hostile_content_is_shown_and_never_run(admin_client: Client, fields: di
         assert InlineCode(page).found == []
 
 
+def test_a_name_that_reorders_text_is_escaped_wherever_it_is_shown(admin_client: Client) -> None:
+    job = make_failed_job(job_type="shop.\u202egnp.exe")
+    admin_client.post(f"/admin/pleme_redis_django/job/{job.pk}/operation/retry/")
+    for address in ("", f"{job.pk}/change/", f"{job.pk}/history/", f"{job.pk}/delete/"):
+        page = admin_client.get(f"/admin/pleme_redis_django/job/{address}").content.decode()
+        assert "\u202e" not in page, address
+        assert "shop.\\u202egnp.exe" in page, address
+    assert "\u202e" not in admin_client.get("/admin/").content.decode(), "among the user's recent actions"
+    job.refresh_from_db()
+    assert job.job_type == "shop.\u202egnp.exe"
+
+
+def test_an_answer_that_asks_for_an_operation_is_safe_too(admin_client: Client) -> None:
+    job = make_job(job_type=HOSTILE)
+    page = admin_client.post(f"/admin/pleme_redis_django/job/{job.pk}/operation/cancel/").content.decode()
+    assert "<script>alert" not in page
+    assert "\u202e" not in page
+    assert InlineCode(page).found == []
+
+
 def test_pages_are_clean_under_a_strict_content_security_policy(admin_client: Client) -> None:
     job = make_failed_job()
     make_attempt(job)

@@ -88,6 +88,15 @@ def test_no_page_shows_it(limited: Client, own: Any, other: Any, page: str) -> N
     assert response.status_code in (302, 404), "as for a job that does not exist"
 
 
+def test_workers_of_another_product_are_not_shown(staff: StaffLogin) -> None:
+    seen = [make_worker(host="shared"), make_worker(product="novaskyn", host="own")]
+    other = make_worker(product="other", host="secret-host")
+    client, address = staff("view_workerprocess"), "/admin/pleme_redis_django/workerprocess/"
+    rows = client.get(address).context["cl"].result_list
+    assert {row.pk for row in rows} == {worker.pk for worker in seen}
+    assert client.get(f"{address}{other.pk}/change/").status_code == 302
+
+
 def test_its_attempts_are_not_shown(limited: Client, own: Any, other: Any) -> None:
     seen = make_attempt(own)
     response = limited.get("/admin/pleme_redis_django/jobattempt/")
