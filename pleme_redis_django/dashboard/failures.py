@@ -53,9 +53,9 @@ def failure_groups(
 ) -> FailureGroups:
     """Return the causes of what failed within a span of ``FAILURE_SPANS``; three queries at most."""
     rows = model._base_manager.using(using or get_settings().database)
-    newest = rows.filter(status__in=[JobStatus.FAILED, JobStatus.CANCELLED]).order_by("-id")
-    read = newest.values("id")[:read_limit]
-    failed = failed_within(scope.narrow(rows.filter(id__in=read)), span)
+    last_unread = _last_unread(rows, read_limit)
+    read = rows if last_unread is None else rows.filter(id__gt=last_unread)
+    failed = failed_within(scope.narrow(read), span)
     counted = list(
         failed.order_by()
         .values_list("error_fingerprint", "job_type")
@@ -82,13 +82,19 @@ def failure_groups(
             for fingerprint, job_type, jobs, last, first, newest_id in counted
             if UUID(newest_id) in samples
         ),
-        is_capped=bool(newest[read_limit : read_limit + 1].values("id")),
+        is_capped=last_unread is not None,
     )
 
 
 def failed_within(rows: QuerySet[Any], span: str) -> QuerySet[Any]:
     """Return those of the jobs that are FAILED, and failed within the span. Raises KeyError for another."""
     return rows.filter(status=JobStatus.FAILED, deleted_at=None, failed_at__gte=Now() - FAILURE_SPANS[span])
+
+
+def _last_unread(rows: QuerySet[Any], read_limit: int) -> UUID | None:
+    """Return the newest job that is not read any more, None when all of them are: a look at the index alone."""
+    newest = rows.filter(status__in=[JobStatus.FAILED, JobStatus.CANCELLED]).order_by("-id")
+    return newest.values_list("id", flat=True)[read_limit : read_limit + 1].first()
 
 
 def _samples(rows: QuerySet[Any], ids: list[UUID]) -> dict[UUID, dict[str, str]]:

@@ -63,14 +63,16 @@ def read_windows(store: RollupStore, now: float) -> Windows:
             if not name:
                 minutes.add(minute)
                 continue
-            window = queues.setdefault((product, name), Window())
+            window = queues.get((product, name))
+            if window is None:
+                window = queues[product, name] = Window()
             window.failed += failed
             window.depths[minute] = max(window.depths.get(minute, 0), ready)
             if minute >= pace_since:
                 window.done += completed + failed + cancelled
         waits = store.rows(step).filter(started_at__gte=max(begin, pace_since)).exclude(queue_name="")
         for product, name, stored in waits.values_list("product", "queue_name", "waits"):
-            queues.setdefault((product, name), Window()).waits.update(histogram.from_json(stored))
+            queues[product, name].waits.update(histogram.from_json(stored))
     began = max(min(minutes, default=pace_since), pace_since)
     return Windows(queues=queues, minutes=frozenset(minutes), pace_minutes=max(now - began, MINUTE) / MINUTE)
 

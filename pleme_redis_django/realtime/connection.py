@@ -90,6 +90,11 @@ class Connection:
         self._is_lossy = False
 
     @property
+    def is_someone_online(self) -> bool:
+        """Tell whether it keeps a user online: one of a product, which a dashboard's socket has not."""
+        return self.is_registered and self.user_id is not None and self.product != ""
+
+    @property
     def is_closing(self) -> bool:
         """Tell whether nothing more is sent."""
         return self.is_gone or self.close_code is not None

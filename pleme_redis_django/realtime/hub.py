@@ -68,8 +68,7 @@ class Hub:
         rooms = dict(connection.rooms)
         for room in rooms:
             await self.unwatch(connection, room)
-        # A socket without a product, a dashboard's, brought nobody online.
-        if connection.is_registered and connection.user_id is not None and connection.product:
+        if connection.is_someone_online:
             self.start(self.presence.leave_all(connection, rooms))
         if not self.connections:
             await self._close()

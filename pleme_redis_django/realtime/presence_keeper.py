@@ -105,7 +105,7 @@ class PresenceKeeper:
         """Extend every connection of this process: one call per product."""
         for product, scopes in self._scopes().items():
             await self._beat(product, scopes)
-        products = {each.product for each in self._hub.connections.values()}
+        products = {each.product for each in self._hub.connections.values() if each.product}
         if products:
             with outages_as_unavailable():
                 await async_redis_client().zadd(
@@ -115,7 +115,7 @@ class PresenceKeeper:
     def _scopes(self) -> dict[str, dict[str, list[Connection]]]:
         products: dict[str, dict[str, list[Connection]]] = defaultdict(lambda: defaultdict(list))
         for connection in self._hub.connections.values():
-            if connection.is_registered and connection.user_id is not None:
+            if connection.is_someone_online:
                 scopes = products[connection.product]
                 scopes[PRODUCT_PRESENCE].append(connection)
                 for room, is_joined in connection.rooms.items():

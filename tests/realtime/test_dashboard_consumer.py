@@ -18,9 +18,12 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.realtime import dashboard_feed as feed_module
 from pleme_redis_django.realtime.dashboard_consumer import DashboardConsumer
 from pleme_redis_django.realtime.dashboard_feed import dashboard_feed
+from pleme_redis_django.realtime.hub import hub
+from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.connections import async_redis_client
 from pleme_redis_django.redis_state.presence import PresenceManager
 from pleme_redis_django.testing.realtime import let_time_pass
-from pleme_redis_django.testing.realtime.client import InProcessSocket, open_socket
+from pleme_redis_django.testing.realtime.client import InProcessSocket, connected_client, open_socket
 from tests.dashboard.measuring import measure_now
 from tests.rows import make_job
 from tests.waiting import await_until
@@ -221,6 +224,15 @@ async def test_looking_brings_nobody_online(log_in: LogIn) -> None:
     async with dashboard((user, client)) as socket:
         await next_snapshot(socket)
         assert not await PresenceManager("acme").ais_online(user.pk)
+
+
+async def test_the_heartbeats_of_others_go_on_beside_it(log_in: LogIn, ana: Any) -> None:
+    async with dashboard(await log_in()) as socket, connected_client(ana) as client:
+        await next_snapshot(socket)
+        await client.command("pres", ch="room:1")
+        await hub().presence.heartbeat()
+        assert await PresenceManager("acme").ais_online(ana.pk)
+        assert await async_redis_client().zrange(keyspace.presence_products(), 0, -1) == [b"acme"]
 
 
 async def test_what_a_client_sends_is_not_read(log_in: LogIn) -> None:
