@@ -193,6 +193,54 @@ async def test_figures_change_without_a_reload_where_sockets_are_blocked(
         assert await page.evaluate("window.isTheSamePage")
 
 
+@pytest.mark.usefixtures("busy")
+async def test_rows_keep_their_places_under_the_pointer(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    read_keys = "[...document.querySelectorAll('[data-rows=queues] > tr')].map((row) => row.dataset.key)"
+    async with page_of(chromium, session_cookie) as page:
+        await page.goto(live_server.url + ROOT)
+        payload = await page.evaluate("fetch('data.json').then((answer) => answer.json())")
+        payload["queues"] = payload["queues"][:0:-1]  # without the first one, the others upside down
+        before = await page.evaluate(read_keys)
+        await page.locator("[data-rows=queues] > tr").last.hover()
+        await page.route("**/data.json", lambda route: route.fulfill(json=payload))
+        await page.locator("tr.pleme-gone").wait_for()
+        assert await page.evaluate(read_keys) == before
+        await page.mouse.move(5, 5)
+        await page.locator("tr.pleme-gone").wait_for(state="detached")
+        assert await page.evaluate(read_keys) == before[:0:-1]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_charts_follow_the_theme_and_have_a_table(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    async with page_of(chromium, session_cookie, color_scheme="light") as page:
+        await page.goto(live_server.url + ROOT)
+        chart = page.locator("[data-chart=depth]")
+        light = await chart.locator("canvas").screenshot()
+        await page.emulate_media(color_scheme="dark")
+        await chart.locator("canvas").wait_for()
+        assert await chart.locator("canvas").screenshot() != light
+        await chart.locator("summary").click()
+        # 12 ready ones of one queue, and one of each of two others; two run.
+        assert await chart.locator("tbody td").all_inner_texts() == ["14", "2"]
+        label = await chart.locator("[data-plot]").get_attribute("aria-label")
+        assert label == "Depth, last hour. Latest: ready 14, running 2."
+
+
+@pytest.mark.usefixtures("busy")
+async def test_page_of_a_job_says_that_its_queue_is_paused(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    async with page_of(chromium, session_cookie) as page:
+        await page.goto(live_server.url + ROOT + "queue/")
+        await page.locator("tr", has_text="reports").locator("[data-jobs=ready]").click()
+        await page.locator("#result_list").get_by_role("link", name="tests.noop").click()
+        await page.get_by_text("paused by ana", exact=False).first.wait_for()
+
+
 async def test_paused_page_asks_for_nothing(chromium: Browser, live_server: Any, session_cookie: Any) -> None:
     async with page_of(chromium, session_cookie) as page:
         await page.goto(live_server.url + ROOT)

@@ -10,6 +10,8 @@ const { formats } = globalThis.plemeDashboard;
 const { uPlot } = globalThis;
 
 const HEIGHT = 160;
+// However little is measured yet, a sixth of the span is shown.
+const LEAST_SHARE = 6;
 const SPAN_NAMES = { "1h": "last hour", "6h": "last 6 hours", "24h": "last 24 hours", "7d": "last 7 days" };
 const cursors = uPlot.sync("pleme");
 
@@ -38,6 +40,15 @@ function faded(color, share) {
     const result = cssColor(probe);
     probe.remove();
     return result;
+}
+
+/** Return a series without the steps before the first measurement: of a new project, they are most. */
+function withoutBeginning(series) {
+    const { times, ready } = series;
+    const first = ready.findIndex((value) => value !== null);
+    const start = Math.min(Math.max(first, 0), Math.floor(times.length * (1 - 1 / LEAST_SHARE)));
+    const cut = (value) => (Array.isArray(value) ? value.slice(start) : value);
+    return Object.fromEntries(Object.entries(series).map(([name, value]) => [name, cut(value)]));
 }
 
 class Chart {
@@ -120,7 +131,8 @@ class Chart {
             stroke: color,
             width: this.isStacked ? 1 : Math.max(width, 1),
             fill: isFilled ? faded(color, 25) : undefined,
-            points: { show: false },
+            // No line goes through a point without neighbours.
+            points: { show: true, size: 4, fill: color, filter: (plot, index) => isolated(plot.data[index]) },
         };
     }
 
@@ -177,6 +189,12 @@ class Chart {
     }
 }
 
+/** Return where a figure stands alone. */
+function isolated(values) {
+    const isNothing = (index) => (values[index] ?? null) === null;
+    return [...values.keys()].filter((index) => !isNothing(index) && isNothing(index - 1) && isNothing(index + 1));
+}
+
 const latest = (values) => values.findLast((value) => value !== null) ?? null;
 
 function timeLabels(plot, ticks, _axis, _space, step) {
@@ -198,7 +216,8 @@ class History {
     show(series) {
         this.series = series;
         this.shownAt = Date.now();
-        for (const chart of this.charts) chart.show(series);
+        const shown = withoutBeginning(series);
+        for (const chart of this.charts) chart.show(shown);
     }
 
     /** Show another span without a reload; the address follows, so that it can be shared. */
