@@ -196,7 +196,8 @@ class BulkActions(AddressedAdmin):
         """Do so many batches, and return them as one."""
         selection = self._selection(request)
         last_id = _uuid(request.POST.get("last_id"), LAST_ID)
-        cursor, changed = max(_uuid(request.POST.get("cursor"), FIRST_ID), selection.after), 0
+        # The form's, even if the list would look less far back by now: that is what was previewed.
+        cursor, changed = _uuid(request.POST.get("cursor"), selection.after), 0
         for _ in range(batches):
             batch = run_batch(
                 operation, selection.rows, options, user=request.user, after=cursor, last_id=last_id

@@ -178,6 +178,21 @@ def test_only_as_far_back_as_the_list_has_looked(
     assert statuses == {old.pk: JobStatus.FAILED, new.pk: JobStatus.QUEUED}
 
 
+@pytest.mark.usefixtures("small_batches")
+def test_what_was_previewed_is_changed_though_new_jobs_arrive(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_window, "WINDOW_JOBS", 20)
+    make_job()
+    for _ in range(15):
+        make_failed_job(queue_name="a")
+    preview = ask(admin_client, "retry", "?queue=a").context
+    for _ in range(15):
+        make_job(queue_name="b")
+    run_to_the_end(admin_client, "retry", "?queue=a", cursor=str(preview["cursor"]))
+    assert not Job.objects.filter(status=JobStatus.FAILED).exists()
+
+
 def test_a_search_that_is_not_understood_changes_nothing(admin_client: Client) -> None:
     make_failed_job()
     assert "nothing to do" in words(ask(admin_client, "retry", "?q=quue:a"))
