@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from pleme_redis_django.direction_marks import without_reordering as without_reordering
 from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.job import JobStatus
 
@@ -30,8 +30,6 @@ STATUS_ICONS = {
     JobStatus.FAILED: "✖",
     JobStatus.CANCELLED: "⊘",
 }
-# Marks that reorder the text around them: shown as escapes, so that nothing poses as something else.
-_REORDERING = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
 
 
 def status_badge(status: str) -> SafeString:
@@ -50,11 +48,6 @@ def badge(icon: str, word: str, kind: str) -> SafeString:
 def plain(text: str) -> SafeString:
     """Return text that may come from anyone: escaped, isolated from the direction of what is around."""
     return format_html("<bdi>{}</bdi>", without_reordering(text))
-
-
-def without_reordering(text: str) -> str:
-    """Return ``text`` with its direction marks as visible escapes, such as \\u202e."""
-    return _REORDERING.sub(lambda mark: f"\\u{ord(mark[0]):04x}", text)
 
 
 def json_text(value: Any) -> str:

@@ -17,6 +17,7 @@ from pleme_redis_django import durations
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.figures import FailureGroup, QueueFigures
 from pleme_redis_django.dashboard.health import is_late
+from pleme_redis_django.direction_marks import without_reordering
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, as wide as a digit
 SPARK_WIDTH, SPARK_HEIGHT = 96, 24
@@ -61,6 +62,12 @@ def pace(per_minute: float | None) -> str:
 def share(fraction: float | None) -> str:
     """Return a fraction as a percentage."""
     return f"{100 * fraction:.1f} %" if _is_number(fraction) else NOTHING
+
+
+@register.filter
+def plain(text: object) -> str:
+    """Return text that may come from anyone, with its direction marks as escapes."""
+    return without_reordering(str(text))
 
 
 @register.filter

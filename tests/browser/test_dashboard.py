@@ -33,7 +33,7 @@ PAGES = ["", "queue/", "queue/acme/mails/", "worker/", "error/", "realtime/?prod
 SCREENSHOTS = os.environ.get("PLEME_SCREENSHOTS")
 """A folder: pictures for the documentation are put there."""
 TIMEOUT_MS = 20_000
-HOSTILE = "<script>document.title = 'run'</script>"
+HOSTILE = "<script>document.title = 'run'</script>\u202egnp.exe"
 
 
 @pytest.fixture
@@ -268,6 +268,7 @@ async def test_patched_page_is_the_page_that_the_server_renders(
         answered = {"status": 200, "json": payload}
         await page.route("**/data.json", lambda route: route.fulfill(**answered))
         rendered = await page.evaluate(read_rows)
+        assert any("\\u202egnp.exe" in row for row in rendered)
         await page.evaluate(
             "document.querySelectorAll('[data-rows]').forEach((list) => list.replaceChildren())"
         )

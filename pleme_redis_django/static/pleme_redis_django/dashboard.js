@@ -10,6 +10,8 @@ const settings = JSON.parse(document.getElementById("pleme-live-settings")?.text
 
 const NOTHING = "–";
 const PING = "{}";
+// Marks that reorder the text around them: shown as escapes, as on the other pages.
+const REORDERING = /[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]/g;
 const RECONNECT_SECONDS = 15;
 // A socket that says nothing for so long is as good as closed, and figures so old are stale.
 const SILENCE_SECONDS = 15;
@@ -20,13 +22,15 @@ const ANNOUNCE_SECONDS = 20;
 const grouped = (number, digits = 0) =>
     number.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
+const escaped = (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
 const formats = {
     count: (number) => (number === null ? NOTHING : grouped(number)),
     pace: (number) => (number === null ? NOTHING : grouped(number, number > 0 && number < 9.95 ? 1 : 0)),
     span: (seconds) => (seconds === null ? NOTHING : duration(Math.max(seconds, 0))),
     ago: (at) => (at === null ? NOTHING : `${duration(Math.max((Date.now() - Date.parse(at)) / 1000, 0))} ago`),
     word: (text) => text.charAt(0).toUpperCase() + text.slice(1),
-    text: (text) => String(text ?? ""),
+    text: (text) => String(text ?? "").replace(REORDERING, escaped),
 };
 
 function duration(seconds) {
@@ -164,7 +168,7 @@ function reasonItem(reason) {
     const url = settings.reasonUrls[reason.url_name];
     const text = url ? item.appendChild(document.createElement("a")) : item;
     if (url) text.href = url;
-    text.textContent = reason.text;
+    text.textContent = formats.text(reason.text);
     return item;
 }
 
