@@ -52,7 +52,9 @@ def with_totals(tallies: Mapping[QueueKey, Tally]) -> dict[QueueKey, Tally]:
     """Return the tallies of queues, and those of each product and of everything."""
     totals: dict[QueueKey, Tally] = {("", ""): Tally()}
     for (product, _queue), tally in tallies.items():
-        totals.setdefault((product, ""), Tally()).add_queue(tally)
+        # Jobs of a model without products are a part of everything alone.
+        if product:
+            totals.setdefault((product, ""), Tally()).add_queue(tally)
         totals["", ""].add_queue(tally)
     return {**tallies, **totals}
 

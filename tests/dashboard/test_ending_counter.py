@@ -8,6 +8,8 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from pleme_redis_django.dashboard import tally
 from pleme_redis_django.dashboard.ending_counter import EndingCounter
 from pleme_redis_django.dashboard.histogram import bucket_of
@@ -105,3 +107,10 @@ def test_totals_are_of_each_product_and_of_everything() -> None:
     }
     assert sum(found["", ""].waits.values()) == 3
     assert with_totals({})["", ""] == Tally()
+
+
+@pytest.mark.parametrize("queue", ["", "emails"])
+def test_jobs_without_a_product_count_once_in_everything(queue: str) -> None:
+    found = with_totals(counted(ended(product="", queue=queue), ended()))
+    assert found["", ""].completed == 2
+    assert found["shop", ""].completed == 1

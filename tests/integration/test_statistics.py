@@ -55,6 +55,15 @@ def test_what_processes_count_is_what_the_table_says(start_workers: StartWorkers
     assert {(one.product, one.queue) for one in taken.queues} == {("default", "default"), ("shop", "sums")}
 
 
+def test_a_burst_counts_and_measures_at_its_end(start_workers: StartWorkers) -> None:
+    noop.enqueue_many({} for _ in range(50))
+    workers = start_workers("--burst")
+    assert workers.exit_code() == 0
+    assert counted(product="", queue_name="")[0] == 50
+    assert not WorkerTally.objects.exists()
+    assert QueueSample.objects.get().measured_at is not None
+
+
 def test_the_last_counts_are_stored_when_a_process_ends(start_workers: StartWorkers) -> None:
     workers = start_workers()
     wait_for(lambda: QueueSample.objects.exists(), "the first measurement", details=workers.output)
