@@ -243,16 +243,32 @@ async def test_page_of_a_job_says_that_its_queue_is_paused(
 
 async def test_paused_page_asks_for_nothing(chromium: Browser, live_server: Any, session_cookie: Any) -> None:
     async with page_of(chromium, session_cookie) as page:
+        await page.clock.install()
         await page.goto(live_server.url + ROOT)
         await page.get_by_text("Every 5 s").wait_for()
         await page.get_by_role("button", name="Pause updates").click()
         await page.get_by_text("Paused at").wait_for()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        await page.clock.install()
         await page.clock.run_for(30_000)
         assert asked == []
         await page.get_by_role("button", name="Resume updates").click()
+        await await_until(lambda: any("data.json" in url for url in asked), "the page's next look")
+
+
+async def test_hidden_page_asks_for_nothing(chromium: Browser, live_server: Any, session_cookie: Any) -> None:
+    turn = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
+    tell = "document.dispatchEvent(new Event('visibilitychange'))"
+    async with page_of(chromium, session_cookie) as page:
+        await page.clock.install()
+        await page.goto(live_server.url + ROOT)
+        await page.get_by_text("Every 5 s").wait_for()
+        await page.evaluate(turn % "true" + tell)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.clock.run_for(60_000)
+        assert asked == []
+        await page.evaluate(turn % "false" + tell)
         await await_until(lambda: any("data.json" in url for url in asked), "the page's next look")
 
 
