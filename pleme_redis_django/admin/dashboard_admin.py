@@ -7,6 +7,7 @@ queues and viewers there are.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -25,7 +26,13 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failure_groups
 from pleme_redis_django.dashboard.health import promised_wait
 from pleme_redis_django.dashboard.scope import ProductScope, scope_of
-from pleme_redis_django.dashboard.snapshot import queue_figures, snapshot
+from pleme_redis_django.dashboard.snapshot import (
+    QUEUES_SHOWN,
+    WORKERS_SHOWN,
+    queue_figures,
+    snapshot,
+    worker_figures,
+)
 from pleme_redis_django.durations import duration
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.jobs.job import validate_queue_name
@@ -33,6 +40,8 @@ from pleme_redis_django.operations import paused_queues
 from pleme_redis_django.products import validate_product
 
 QUEUES_PER_PAGE = 100
+# What a page asks for that has more rows than a snapshot: it polls, since the socket sends snapshots.
+_WHOLE = {"whole": "1"}
 SAMPLE_JOBS = 10
 COUNT_CAP = 100_000
 
@@ -74,7 +83,7 @@ class DashboardAdmin(DashboardActions):
             "reasons": self.reasons(shown.health),
             **chart_context(request, scope, self.job_model),
         }
-        return self.render(request, "dashboard_changelist", context, template="overview", is_live=True)
+        return self.render(request, "dashboard_changelist", context, template="overview", live={})
 
     @page_view
     def queues_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
@@ -82,7 +91,8 @@ class DashboardAdmin(DashboardActions):
         queues = queue_figures(scope, model=self.job_model)
         page = Paginator(queues, QUEUES_PER_PAGE).get_page(request.GET.get("page"))
         context = {"queues": page.object_list, "queue_count": len(queues), "page": page}
-        return self.render(request, "queues", context, template="queues", is_live=True)
+        live = {"data": _WHOLE if len(queues) > QUEUES_SHOWN else {}}
+        return self.render(request, "queues", context, template="queues", live=live)
 
     @page_view
     def queue_page(self, request: HttpRequest, scope: ProductScope, product: str, queue: str) -> HttpResponse:
@@ -95,11 +105,12 @@ class DashboardAdmin(DashboardActions):
         if not scope.allows(product):
             raise PermissionDenied
         only = ProductScope(products=frozenset([product]))
+        every_queue = queue_figures(scope, model=self.job_model)
         promise = promised_wait(queue, get_settings().dashboard_max_wait)
         context = {
             "product_name": product,
             "queue_name": queue,
-            "queues": [each for each in queue_figures(only, model=self.job_model) if each.queue == queue],
+            "queues": [each for each in every_queue if (each.product, each.queue) == (product, queue)],
             "pauses": [
                 each
                 for each in paused_queues(product=product, model=self.job_model)
@@ -110,9 +121,12 @@ class DashboardAdmin(DashboardActions):
             "may_pause_everywhere": self.may_pause_everywhere(request),
             **chart_context(request, only, self.job_model, queue=queue),
         }
-        return self.render(
-            request, "queues", context, template="queue", title=f"{queue} of {product}", is_live=True
-        )
+        live = {
+            "data": {"product": product, **_WHOLE} if len(every_queue) > QUEUES_SHOWN else {},
+            "series": {"product": product, "queue": queue},
+        }
+        title = f"{queue} of {product}"
+        return self.render(request, "queues", context, template="queue", title=title, live=live)
 
     @page_view
     def workers_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
@@ -123,7 +137,8 @@ class DashboardAdmin(DashboardActions):
             job_url=self.job_url,
             may_drain=lambda worker: self.may_drain(request, worker.product),
         )
-        return self.render(request, "workers", {"rows": rows}, template="workers", is_live=True)
+        live = {"data": _WHOLE if len(rows) > WORKERS_SHOWN else {}}
+        return self.render(request, "workers", {"rows": rows}, template="workers", live=live)
 
     @page_view
     def errors_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
@@ -165,8 +180,12 @@ class DashboardAdmin(DashboardActions):
 
     @page_view
     def data_view(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
-        """Return the snapshot as JSON, or 304 when the browser has this one."""
-        return conditional_json(request, snapshot(scope, model=self.job_model).as_json())
+        """Return the snapshot as JSON, or 304 when the browser has this one; ``whole``: without its caps."""
+        shown = snapshot(scope, model=self.job_model)
+        if request.GET.get("whole"):
+            queues, workers = queue_figures(scope, model=self.job_model), worker_figures(scope)
+            shown = dataclasses.replace(shown, queues=tuple(queues), workers=tuple(workers))
+        return conditional_json(request, shown.as_json())
 
     @page_view
     def series_view(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:

@@ -90,9 +90,12 @@ class DashboardFrame(AnyModelAdmin):
         *,
         template: str,
         title: str | None = None,
-        is_live: bool = False,
+        live: Mapping[str, Mapping[str, str]] | None = None,
     ) -> HttpResponse:
-        """Return a page of the tab ``page``; ``title`` is that of a page below it."""
+        """Return a page of the tab ``page``; ``title`` is that of a page below it.
+
+        ``live``: what a live page asks its data (``data``) and its charts (``series``) for; None: not live.
+        """
         request.current_app = self.admin_site.name
         return TemplateResponse(
             request,
@@ -107,7 +110,7 @@ class DashboardFrame(AnyModelAdmin):
                 "tabs": self._tabs(page),
                 "jobs_url": self._url_of_jobs("changelist"),
                 "product": request.GET.get("product", ""),
-                "live": self._live_settings(request) if is_live else None,
+                "live": None if live is None else self._live_settings(request, live),
                 **context,
             },
         )
@@ -155,14 +158,19 @@ class DashboardFrame(AnyModelAdmin):
     def _reason_urls(self) -> dict[str, str]:
         return {f"pleme_redis_django_{page}": self.page_url(page) for page in TABS}
 
-    def _live_settings(self, request: HttpRequest) -> dict[str, Any]:
+    def _live_settings(
+        self, request: HttpRequest, queries: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, Any]:
         """Return what the script in the browser has to know."""
+        product = request.GET.get("product")
+        chosen = {"product": product} if product else {}
         return {
             "dataUrl": self.page_url("dashboard_data"),
             "seriesUrl": self.page_url("dashboard_series"),
             "websocketPath": get_script_prefix() + WEBSOCKET_PATH,
             "pollSeconds": POLL_SECONDS,
-            "product": request.GET.get("product", ""),
+            "dataQuery": {**chosen, **queries.get("data", {})},
+            "seriesQuery": {**chosen, **queries.get("series", {})},
             "jobsUrl": self._url_of_jobs("changelist"),
             "jobQueries": JOB_LIST_QUERIES,
             "queueUrl": self.page_url("queue", "PRODUCT", "QUEUE"),

@@ -137,6 +137,26 @@ def test_product_choice_narrows_the_snapshot(admin_client: Client) -> None:
     assert {worker["product"] for worker in workers} == {"acme"}
 
 
+def test_page_with_more_rows_than_a_snapshot_asks_for_all_of_them(admin_client: Client) -> None:
+    fill(51)
+    for page, query in {
+        "": {},
+        "queue/": {"whole": "1"},
+        "worker/": {"whole": "1"},
+        "queue/acme/q51-7/": {"product": "acme", "whole": "1"},
+    }.items():
+        assert admin_client.get(ROOT + page).context["live"]["dataQuery"] == query
+    assert len(admin_client.get(ROOT + "data.json").json()["queues"]) == 50
+    whole = admin_client.get(ROOT + "data.json", {"whole": "1"}).json()
+    assert (len(whole["queues"]), len(whole["workers"])) == (51, 51)
+
+
+def test_charts_of_a_queue_stay_those_of_the_queue(admin_client: Client) -> None:
+    live = admin_client.get(ROOT + "queue/acme/mails/").context["live"]
+    assert live["seriesQuery"] == {"product": "acme", "queue": "mails"}
+    assert live["dataQuery"] == {}
+
+
 @pytest.mark.parametrize("page", DATA)
 def test_known_data_is_not_sent_again(page: str, admin_client: Client) -> None:
     first = admin_client.get(ROOT + page)

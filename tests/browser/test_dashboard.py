@@ -231,6 +231,19 @@ async def test_charts_follow_the_theme_and_have_a_table(
 
 
 @pytest.mark.usefixtures("busy")
+async def test_charts_are_drawn_again_of_the_same_queue(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    async with page_of(chromium, session_cookie) as page:
+        await page.clock.install()
+        await page.goto(live_server.url + ROOT + "queue/acme/mails/")
+        await page.get_by_text("Every 5 s").wait_for()
+        async with page.expect_request("**/series.json*") as asked:
+            await page.clock.run_for(20_000)
+        assert (await asked.value).url.endswith("?product=acme&queue=mails&span=1h")
+
+
+@pytest.mark.usefixtures("busy")
 async def test_page_of_a_job_says_that_its_queue_is_paused(
     chromium: Browser, live_server: Any, session_cookie: Any
 ) -> None:

@@ -239,8 +239,7 @@ class History {
         this.request?.abort();
         const request = (this.request = new AbortController());
         const url = new URL(settings.seriesUrl, location.href);
-        const wanted = { span, product: settings.product, queue: settings.queue };
-        for (const [name, value] of Object.entries(wanted)) if (value) url.searchParams.set(name, value);
+        url.search = new URLSearchParams({ ...settings.seriesQuery, span });
         try {
             const response = await fetch(url, { signal: request.signal });
             if (response.ok && !response.redirected) this.show(await response.json());

@@ -266,8 +266,8 @@ class Feed {
     }
 
     connect() {
-        // The socket sends the figures of all products that the user may see.
-        if (settings.product || !settings.websocketPath) return;
+        // The socket sends the snapshot of all products that the user may see, and nothing else.
+        if (Object.keys(settings.dataQuery).length > 0) return;
         const scheme = location.protocol === "https:" ? "wss:" : "ws:";
         let socket;
         try {
@@ -306,7 +306,7 @@ class Feed {
         this.request?.abort();
         const request = (this.request = new AbortController());
         const url = new URL(settings.dataUrl, location.href);
-        if (settings.product) url.searchParams.set("product", settings.product);
+        url.search = new URLSearchParams(settings.dataQuery);
         try {
             const headers = this.etag ? { "If-None-Match": this.etag } : {};
             const response = await fetch(url, { headers, signal: request.signal, cache: "no-store" });
