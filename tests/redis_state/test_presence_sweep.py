@@ -85,7 +85,7 @@ def test_an_idle_sweep_is_one_call_for_the_turn_and_one_a_product() -> None:
     assert redis_client().info("commandstats")["cmdstat_evalsha"]["calls"] == 3
 
 
-async def test_twins_agree(left: list[Any]) -> None:
+async def test_twins_agree(left: list[Any], loop_clients: None) -> None:
     come_and_expire("acme")
     assert list_products() == await alist_products() == ["acme"]
     assert await asweep_product("acme") == 2
