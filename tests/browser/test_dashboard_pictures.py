@@ -187,7 +187,7 @@ def store_workers() -> None:
 
 @pytest.mark.usefixtures("afternoon")
 @pytest.mark.parametrize("name", PAGES)
-async def test_picture_is_small(
+async def test_picture_is_small_and_shows_the_whole_width(
     name: str,
     chromium: Browser,
     live_server: Any,
@@ -202,6 +202,7 @@ async def test_picture_is_small(
             await page.locator("[data-plot] canvas").nth(3).wait_for()
         if await page.locator("#pleme-live").count():
             await page.get_by_text("Every 5 s").wait_for()
+        assert await page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
         picture = await page.screenshot()
     if SCREENSHOTS:
         (Path(SCREENSHOTS) / f"dashboard-{name}.png").write_bytes(picture)
