@@ -175,6 +175,7 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
         "started_at",
         "heartbeat_at",
         "lease_until",
+        "drain_requested_at",
         "died_at",
     )
     readonly_fields = fields
@@ -189,8 +190,11 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state")
     def state_shown(self, worker: Any) -> SafeString:
-        alive = worker_report(worker).is_alive
-        return badge("✔", "Alive", "completed") if alive else badge("✖", "Dead", "failed")
+        if not worker_report(worker).is_alive:
+            return badge("✖", "Dead", "failed")
+        if worker.drain_requested_at is not None:
+            return badge("◷", "Draining", "pending")
+        return badge("✔", "Alive", "completed")
 
     @admin.display(description="queues")
     def queues_shown(self, worker: WorkerProcess) -> SafeString:
