@@ -41,6 +41,8 @@ from pleme_redis_django.redis_state.locks.held import HeldLock, force_release
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 REASON_CHARACTERS = 500
+SAMPLE_JOBS = 10
+COUNT_CAP = 100_000
 GROUP_FIELDS = ("fingerprint", "job_type", "span", "product")
 
 V = TypeVar("V", bound=Callable[..., HttpResponse])
@@ -173,7 +175,7 @@ class DashboardActions(DashboardFrame):
             raise Http404
         rows = retryable_jobs(self._group(request, span))
         if not request.POST.get("confirmed"):
-            return self.confirm_retry(request, rows)
+            return self._confirm_retry(request, rows)
         retried = _retry(request, rows)
         level = messages.SUCCESS if retried else messages.WARNING
         self.message_user(request, f"Retried: {retried:,}.", level)
@@ -186,9 +188,18 @@ class DashboardActions(DashboardFrame):
             error_fingerprint=request.POST.get("fingerprint", ""), job_type=request.POST.get("job_type", "")
         )
 
-    def confirm_retry(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
-        """Ask before the jobs are retried."""
-        raise NotImplementedError
+    def _confirm_retry(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        """Show how many jobs of a group would be retried, and some of them."""
+        sample = rows.order_by("-id").only("id", "failed_at")[:SAMPLE_JOBS]
+        context = {
+            "able": rows.order_by()[:COUNT_CAP].count(),
+            "sample": [
+                {"id": job.pk, "failed_at": job.failed_at, "url": self.job_url(job.pk)} for job in sample
+            ],
+            "job_type": request.POST["job_type"],
+            "posted": {name: request.POST.get(name, "") for name in GROUP_FIELDS},
+        }
+        return self.render(request, "errors", context, template="retry_group", title="Retry a group")
 
     # Locks
 

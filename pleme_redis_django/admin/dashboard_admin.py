@@ -8,15 +8,13 @@ queues and viewers there are.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
-from pleme_redis_django.admin.dashboard_actions import GROUP_FIELDS, DashboardActions
+from pleme_redis_django.admin.dashboard_actions import DashboardActions
 from pleme_redis_django.admin.dashboard_charts import chart_context, chosen_span, series_of, span_options
 from pleme_redis_django.admin.dashboard_frame import View, page_view
 from pleme_redis_django.admin.dashboard_json import conditional_json
@@ -42,8 +40,6 @@ from pleme_redis_django.products import validate_product
 QUEUES_PER_PAGE = 100
 # What a page asks for that has more rows than a snapshot: it polls, since the socket sends snapshots.
 _WHOLE = {"whole": "1"}
-SAMPLE_JOBS = 10
-COUNT_CAP = 100_000
 
 
 class DashboardAdmin(DashboardActions):
@@ -162,19 +158,6 @@ class DashboardAdmin(DashboardActions):
         state = realtime_state(scope_of(request.user), chosen)
         context = {"state": state, "locks_of": state.locks_of, "may_release": self.may(request, "release")}
         return self.render(request, "realtime", context, template="realtime")
-
-    def confirm_retry(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
-        """Show how many jobs of a group would be retried, and some of them."""
-        sample = rows.order_by("-id").only("id", "failed_at")[:SAMPLE_JOBS]
-        context = {
-            "able": rows.order_by()[:COUNT_CAP].count(),
-            "sample": [
-                {"id": job.pk, "failed_at": job.failed_at, "url": self.job_url(job.pk)} for job in sample
-            ],
-            "job_type": request.POST["job_type"],
-            "posted": {name: request.POST.get(name, "") for name in GROUP_FIELDS},
-        }
-        return self.render(request, "errors", context, template="retry_group", title="Retry a group")
 
     # Data
 
