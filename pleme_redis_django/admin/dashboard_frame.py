@@ -187,6 +187,8 @@ def validate_chosen(product: str) -> str:
         raise Http404(str(error)) from error
 
 
-def _csp_nonce(request: HttpRequest) -> Any:
+def _csp_nonce(request: HttpRequest) -> str:
     """Return the nonce of Django's own middleware (6.0 and later) or of django-csp, "" without either."""
-    return getattr(request, "_csp_nonce", None) or getattr(request, "csp_nonce", "")
+    own = getattr(request, "_csp_nonce", None)
+    # Django's is made when it is read as text, and false until then.
+    return str(getattr(request, "csp_nonce", "") if own is None else own)

@@ -220,3 +220,17 @@ def test_pages_work_on_an_admin_site_of_ones_own(client: Client, admin_user: Any
             text = client.get(f"/ops/pleme_redis_django/dashboard/{page}").content.decode()
             assert "/ops/pleme_redis_django/dashboard/queue/" in text
             assert not re.search('(href|action)="/admin/', text)
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django makes nonces from 6.0 on")
+def test_files_carry_the_nonce_of_the_policy(admin_client: Client, settings: Any) -> None:
+    from django.utils.csp import CSP
+
+    settings.MIDDLEWARE = ["django.middleware.csp.ContentSecurityPolicyMiddleware", *settings.MIDDLEWARE[1:]]
+    settings.SECURE_CSP = {"default-src": [CSP.SELF], "script-src": [CSP.NONCE]}
+    answer = admin_client.get(ROOT)
+    found = re.search("'nonce-([^']+)'", answer.headers["Content-Security-Policy"])
+    assert found
+    tags = re.findall(r"<script[^>]*src=[^>]*pleme_redis_django[^>]*>", answer.content.decode())
+    assert len(tags) == 3
+    assert all(f'nonce="{found[1]}"' in tag for tag in tags)
