@@ -1,6 +1,6 @@
 """StatisticsRecorder: the thread of a worker process that stores what it counted, and samples when elected.
 
-It writes nothing for what it did not do: an idle process asks every ten seconds whether it is the
+It writes nothing for what it did not do: an idle process asks every twenty seconds whether it is the
 sampler, and that is all. What a process has counted and not stored yet dies with it.
 """
 

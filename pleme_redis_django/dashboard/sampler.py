@@ -26,9 +26,13 @@ from pleme_redis_django.orm_store.connection import reconnecting
 SAMPLER_ROLE = "sampler"
 INTERVAL_SECONDS = 10.0
 WATCHED_INTERVAL_SECONDS = 2.0
+# Nothing to do and nobody to look: what an idle cluster asks of the database shall be next to nothing.
+IDLE_INTERVAL_SECONDS = 20.0
 # Viewers leave their mark at most every ten seconds.
 WATCHED_FOR = timedelta(seconds=25)
 TERM_SECONDS = 30.0
+# Each process that is not the sampler asks so often whether it has become it.
+CANDIDATE_INTERVAL_SECONDS = 20.0
 # However large the backlog, counting it takes at most a twentieth of the time.
 BUSY_SHARE = 0.05
 TALLIES_A_TURN = 1_000
@@ -55,6 +59,8 @@ class Sampler:
         self._windows: Windows | None = None
         self._windows_at = 0.0
         self._rolled_up_at = 0
+        self._idle_at: int | None = None
+        """The step in which nothing was found to do, when that was the last measurement."""
 
     def turn(self) -> float:
         """Do what is due if this process is the sampler; return after how many seconds to ask again."""
@@ -62,10 +68,13 @@ class Sampler:
         with reconnecting(self._using), transaction.atomic(using=self._using):
             role = f"{SAMPLER_ROLE}:{self._label}"
             if not self._registry.elect(role, self._worker_id(), TERM_SECONDS):
-                self._windows = None
-                return INTERVAL_SECONDS
+                self._windows = self._idle_at = None
+                return CANDIDATE_INTERVAL_SECONDS
             is_watched = self._measure()
-        interval = WATCHED_INTERVAL_SECONDS if is_watched else INTERVAL_SECONDS
+        if is_watched:
+            interval = WATCHED_INTERVAL_SECONDS
+        else:
+            interval = INTERVAL_SECONDS if self._idle_at is None else IDLE_INTERVAL_SECONDS
         return max(interval, (time.monotonic() - began) / BUSY_SHARE)
 
     def _measure(self) -> bool:
@@ -91,17 +100,23 @@ class Sampler:
 
     def _new_tallies(self, depths: dict[QueueKey, Depth], now: float) -> dict[StepKey, Tally]:
         """Return what workers counted since the last turn and the depths, by step, with their totals."""
-        steps: dict[int, dict[QueueKey, Tally]] = {floor(now, FINEST): {}}
+        this_step = floor(now, FINEST)
+        steps: dict[int, dict[QueueKey, Tally]] = {this_step: {}}
         # What comes later than its minute was closed counts in the first one that is open.
         first_open = floor(now - SETTLE_SECONDS, 60)
         for counted_at, tallies in self._take_tallies():
             step = steps.setdefault(max(floor(counted_at, FINEST), first_open), {})
             for key, counted in tallies.items():
                 step.setdefault(key, Tally()).add(counted)
+        was_idle_at, is_idle = self._idle_at, not depths and steps == {this_step: {}}
+        if is_idle and was_idle_at is not None:
+            # Idle before and idle now: so it was between, too, and a chart has no gap there.
+            steps |= {at: {} for at in range(max(was_idle_at, first_open), this_step, FINEST)}
+        self._idle_at = this_step if is_idle else None
         for key, depth in depths.items():
             if depth.ready or depth.running:
                 measured = Tally(ready=depth.ready, running=depth.running)
-                steps[floor(now, FINEST)].setdefault(key, Tally()).add(measured)
+                steps[this_step].setdefault(key, Tally()).add(measured)
         return {
             (started_at, key): total
             for started_at, tallies in steps.items()

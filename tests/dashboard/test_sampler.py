@@ -11,8 +11,14 @@ from django.db.models import F, Sum
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
+from pleme_redis_django.dashboard import sampler as sampler_module
 from pleme_redis_django.dashboard.rollups import read
-from pleme_redis_django.dashboard.sampler import INTERVAL_SECONDS, WATCHED_INTERVAL_SECONDS
+from pleme_redis_django.dashboard.sampler import (
+    CANDIDATE_INTERVAL_SECONDS,
+    IDLE_INTERVAL_SECONDS,
+    INTERVAL_SECONDS,
+    WATCHED_INTERVAL_SECONDS,
+)
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Election, Job, QueueRollup, QueueSample, WorkerTally
 from tests.dashboard.measuring import a_recorder, a_sampler, ended, store_endings
@@ -22,6 +28,12 @@ pytestmark = [
     pytest.mark.django_db(databases=["default", "sqlite"]),
     pytest.mark.parametrize("using", BACKENDS),
 ]
+
+
+@pytest.fixture
+def _fast_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no turn take so long that the next one is put off."""
+    monkeypatch.setattr(sampler_module, "BUSY_SHARE", 1e9)
 
 
 def sample(using: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -73,7 +85,7 @@ def test_one_process_measures_and_another_takes_over(using: str) -> None:
     make_job(using)
     first.turn()
     make_job(using)
-    assert second.turn() == INTERVAL_SECONDS
+    assert second.turn() == CANDIDATE_INTERVAL_SECONDS
     assert sample(using)["default", "default"]["ready"] == 1
     Election.objects.using(using).update(expires_at=F("expires_at") - timedelta(minutes=1))
     second.turn()
@@ -90,13 +102,41 @@ def test_a_process_that_was_replaced_writes_nothing(using: str) -> None:
     assert totals(using, product="", queue_name="")["completed"] == 0
 
 
-def test_it_measures_more_often_while_somebody_watches(using: str) -> None:
+def test_it_measures_more_often_while_somebody_watches(using: str, _fast_machine: None) -> None:
+    make_job(using)
     sampler = a_sampler(using)
     assert sampler.turn() == INTERVAL_SECONDS
     QueueSample.objects.using(using).update(watched_at=Now())
     assert sampler.turn() == WATCHED_INTERVAL_SECONDS
     QueueSample.objects.using(using).update(watched_at=ago(60))
     assert sampler.turn() == INTERVAL_SECONDS
+
+
+def test_an_idle_cluster_is_measured_less_often_and_has_no_gaps(using: str, _fast_machine: None) -> None:
+    sampler = a_sampler(using)
+    assert sampler.turn() == IDLE_INTERVAL_SECONDS
+    # As if twenty seconds had passed since: the steps between are written at the next turn.
+    assert sampler._idle_at is not None
+    last = sampler._idle_at
+    sampler._idle_at -= 20
+    rows = QueueRollup.objects.using(using)
+    rows.update(started_at=F("started_at") - 20)
+    sampler.turn()
+    assert set(rows.values_list("started_at", flat=True)) >= {last - 20, last - 10, last}
+    make_job(using)
+    assert sampler.turn() == INTERVAL_SECONDS
+
+
+def test_a_gap_is_left_where_something_was_to_do(using: str) -> None:
+    sampler = a_sampler(using)
+    sampler.turn()
+    assert sampler._idle_at is not None
+    last = sampler._idle_at
+    sampler._idle_at -= 20
+    QueueRollup.objects.using(using).update(started_at=F("started_at") - 20)
+    make_job(using)
+    sampler.turn()
+    assert last - 10 not in QueueRollup.objects.using(using).values_list("started_at", flat=True)
 
 
 def test_counts_that_come_late_are_not_lost(using: str) -> None:
