@@ -77,6 +77,7 @@ class DashboardAdmin(DashboardActions):
         context = {
             "snapshot": shown,
             "reasons": self.reasons(shown.health),
+            "products": self._products(request),
             **chart_context(request, scope, self.job_model),
         }
         return self.render(request, "dashboard_changelist", context, template="overview", live={})
@@ -86,7 +87,12 @@ class DashboardAdmin(DashboardActions):
         """Show every queue, a hundred a page."""
         queues = queue_figures(scope, model=self.job_model)
         page = Paginator(queues, QUEUES_PER_PAGE).get_page(request.GET.get("page"))
-        context = {"queues": page.object_list, "queue_count": len(queues), "page": page}
+        context = {
+            "queues": page.object_list,
+            "queue_count": len(queues),
+            "page": page,
+            "products": self._products(request),
+        }
         live = {"data": _WHOLE if len(queues) > QUEUES_SHOWN else {}}
         return self.render(request, "queues", context, template="queues", live=live)
 
@@ -148,6 +154,7 @@ class DashboardAdmin(DashboardActions):
             "chosen_span": span,
             "spans": span_options(request, spans),
             "may_retry": self.may(request, "retry"),
+            "products": self._products(request),
         }
         return self.render(request, "errors", context, template="errors")
 
@@ -158,6 +165,12 @@ class DashboardAdmin(DashboardActions):
         state = realtime_state(scope_of(request.user), chosen)
         context = {"state": state, "locks_of": state.locks_of, "may_release": self.may(request, "release")}
         return self.render(request, "realtime", context, template="realtime")
+
+    def _products(self, request: HttpRequest) -> list[str]:
+        """Return the products among which the user may choose: his, or those that were measured."""
+        scope = scope_of(request.user)
+        measured = {each.product for each in queue_figures(scope, model=self.job_model) if each.product}
+        return sorted(measured if scope.products is None else scope.products)
 
     # Data
 

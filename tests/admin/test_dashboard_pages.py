@@ -151,6 +151,16 @@ def test_page_with_more_rows_than_a_snapshot_asks_for_all_of_them(admin_client: 
     assert (len(whole["queues"]), len(whole["workers"])) == (51, 51)
 
 
+@pytest.mark.usefixtures("two_products")
+@pytest.mark.parametrize("page", ["", "queue/", "error/"])
+def test_product_is_chosen_among_those_that_were_measured(page: str, admin_client: Client) -> None:
+    text = admin_client.get(ROOT + page, {"product": "acme"}).content.decode()
+    assert '<option value="acme" selected>acme</option>' in text
+    assert '<option value="globex">globex</option>' in text
+    assert "globex.broken" not in text
+    assert "queue/globex/" not in text
+
+
 def test_charts_of_a_queue_stay_those_of_the_queue(admin_client: Client) -> None:
     live = admin_client.get(ROOT + "queue/acme/mails/").context["live"]
     assert live["seriesQuery"] == {"product": "acme", "queue": "mails"}
