@@ -25,7 +25,7 @@ IDLE_SECONDS = 20.0
 
 def run(servers: BenchmarkServers) -> list[Row]:
     start_afresh(servers)
-    with worker_processes(servers, "--processes", str(PROCESSES)):
+    with worker_processes(servers, "default", "--processes", str(PROCESSES)):
         wait_until(lambda: len(worker_pids()) == PROCESSES, "the workers register")
         time.sleep(SETTLE_SECONDS)
         pids = worker_pids()
