@@ -8,14 +8,12 @@ with everything that narrows what the user may see.
 from __future__ import annotations
 
 import dataclasses
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 import django
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import redirect
@@ -26,7 +24,6 @@ from pleme_redis_django.admin.addresses import AddressedAdmin
 from pleme_redis_django.admin.bulk_batches import (
     BATCH_JOBS,
     COUNTED_JOBS,
-    FIRST_ID,
     LAST_ID,
     Batch,
     Preview,
@@ -35,25 +32,11 @@ from pleme_redis_django.admin.bulk_batches import (
 )
 from pleme_redis_django.admin.bulk_operations import OPERATIONS, Operation
 from pleme_redis_django.admin.display import age, plain, status_badge
-from pleme_redis_django.admin.job_list import JobMatches
+from pleme_redis_django.admin.selection import SELECT_ACROSS, Selection, posted_id
 
 NO_SCRIPT_BATCHES = 4
 """How many batches a POST does that is not the script's."""
-SELECT_ACROSS = "select_across"
 FROM_PAGE = "from_page"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """The jobs that a person chose, as far as that person sees them."""
-
-    rows: QuerySet[Any]
-    ids: tuple[str, ...]
-    """The selected ones; empty: all that the address matches."""
-    after: uuid.UUID
-    """Of those that match, only ids above it: how far back the list has looked."""
-    address: str
-    """The filters, as the query of an address."""
 
 
 def list_action(name: str) -> Callable[..., Any]:
@@ -138,7 +121,7 @@ class BulkActions(AddressedAdmin):
         ``page_of``: the job from whose page it was asked for. ``done``: what it has done so far, where
         one POST was not enough.
         """
-        selection = self._selection(request, page_of)
+        selection = Selection.of(self, request, page_of)
         after = selection.after if done is None else done.cursor
         found = preview(operation, selection.rows.filter(id__gt=after))
         button = " ".join(filter(None, [operation.label, operation.preposition, self._counted(found)]))
@@ -188,16 +171,16 @@ class BulkActions(AddressedAdmin):
         done = dataclasses.replace(batch, changed=batch.changed + _number(request.POST.get("changed")))
         if not done.is_last:
             return self.confirmation(request, operation, form=_bound(operation, request), done=done)
-        selection = self._selection(request)
+        selection = Selection.of(self, request)
         self.report(request, operation, options, done.changed, of=len(selection.ids))
         return redirect(self._back_url(request, selection))
 
     def _run(self, request: HttpRequest, operation: Operation, options: Any, *, batches: int) -> Batch:
         """Do so many batches, and return them as one."""
-        selection = self._selection(request)
-        last_id = _uuid(request.POST.get("last_id"), LAST_ID)
+        selection = Selection.of(self, request)
+        last_id = posted_id(request, "last_id", LAST_ID)
         # The form's, even if the list would look less far back by now: that is what was previewed.
-        cursor, changed = _uuid(request.POST.get("cursor"), selection.after), 0
+        cursor, changed = posted_id(request, "cursor", selection.after), 0
         for _ in range(batches):
             batch = run_batch(
                 operation, selection.rows, options, user=request.user, after=cursor, last_id=last_id
@@ -206,19 +189,6 @@ class BulkActions(AddressedAdmin):
             if batch.is_last:
                 break
         return dataclasses.replace(batch, changed=changed)
-
-    def _selection(self, request: HttpRequest, page_of: Any = None) -> Selection:
-        """Return what the form and the address of a request choose."""
-        matches = JobMatches.of(self, request)
-        address = matches.get_query_string().removeprefix("?")
-        if request.POST.get(SELECT_ACROSS) == "1":
-            return Selection(rows=matches.matching, ids=(), after=matches.after, address=address)
-        ids = (str(page_of.pk),) if page_of else tuple(request.POST.getlist(ACTION_CHECKBOX_NAME))
-        try:
-            rows = matches.matching.filter(pk__in=ids)
-        except ValidationError:  # what is no id
-            rows = matches.matching.none()
-        return Selection(rows=rows, ids=ids, after=FIRST_ID, address=address)
 
     def _back_url(self, request: HttpRequest, selection: Selection, page_of: Any = None) -> str:
         if (page_of or request.POST.get(FROM_PAGE)) and len(selection.ids) == 1:
@@ -234,13 +204,6 @@ def _row(job: Any) -> dict[str, Any]:
         "product": plain(job.product),
         "created": age(job.created_at),
     }
-
-
-def _uuid(text: str | None, default: uuid.UUID) -> uuid.UUID:
-    try:
-        return uuid.UUID(text) if text else default
-    except ValueError:
-        return default
 
 
 def _number(text: str | None) -> int:

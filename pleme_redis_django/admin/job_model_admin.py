@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import URLPattern
 
 from pleme_redis_django.admin.bulk_operations import OPERATIONS
@@ -28,11 +30,17 @@ from pleme_redis_django.admin.filters import (
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, JobFields, make_presentable
 from pleme_redis_django.admin.job_list import STATUS_PARAMETER, JobChangeList, searched
 from pleme_redis_django.admin.job_page import JobPage
+from pleme_redis_django.admin.search_timeout import SEARCH_SECONDS, SearchTookTooLong, bounded_time
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.redaction import is_redacting
 from pleme_redis_django.dashboard.scope import scope_of
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.operations import delete_jobs
+
+_TOOK_TOO_LONG = (
+    "The search took longer than {:g} s, and was given up. Narrow it down by a time or a status, such as "
+    "after:1h or status:failed."
+)
 
 
 class JobModelAdmin(JobFields, JobPage):
@@ -123,6 +131,19 @@ class JobModelAdmin(JobFields, JobPage):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         return JobChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the list; of a search that takes too long, say so."""
+        if request.method != "GET" or not request.GET.get(SEARCH_VAR):
+            return super().changelist_view(request, extra_context)
+        try:
+            with bounded_time(get_settings().database):
+                return super().changelist_view(request, extra_context)
+        except SearchTookTooLong:
+            others = request.GET.copy()
+            del others[SEARCH_VAR]
+            self.message_user(request, _TOOK_TOO_LONG.format(SEARCH_SECONDS), messages.ERROR)
+            return redirect(f"{self.page_url('changelist')}?{others.urlencode()}")
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Return the columns; what went wrong is among them where only failed jobs are listed."""

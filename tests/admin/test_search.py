@@ -12,12 +12,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import timezone
 
-from pleme_redis_django.admin import search_window
+from pleme_redis_django.admin import search_timeout, search_window
 from pleme_redis_django.admin.search import build_search, first_id, id_time
 from pleme_redis_django.admin.search_terms import QUALIFIERS, SearchError, Term, parse_search
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job, new_job_id
-from tests.admin.conftest import found_by, listed_ids
+from tests.admin.conftest import LIST, found_by, listed_ids
 from tests.rows import BACKENDS, make_failed_job, make_job, make_worker
 
 pytestmark = pytest.mark.django_db(databases=["default", "sqlite"])
@@ -222,6 +222,18 @@ def test_a_window_is_found_in_one_query(admin_client: Client, small_window: int)
     with CaptureQueriesContext(connection) as captured:
         admin_client.get("/admin/pleme_redis_django/job/?q=param.a:1")
     assert sum("OFFSET 10" in query["sql"] for query in captured) == 1
+
+
+def test_a_search_that_takes_too_long_is_given_up(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_timeout, "SEARCH_SECONDS", 0.001)
+    Job.objects.bulk_create(Job(parameters={"text": "x" * 20_000}) for _ in range(300))
+    response = admin_client.get(f"{LIST}?q=param.text:y&queue=default")
+    assert (response.status_code, response.url) == (302, f"{LIST}?queue=default")
+    with connection.cursor() as cursor:  # the test's own transaction goes on
+        cursor.execute("SET LOCAL statement_timeout = 0")
+    assert "was given up. Narrow it down" in admin_client.get(response.url).content.decode()
 
 
 def test_every_qualifier_is_in_the_help(admin_client: Client) -> None:

@@ -1,0 +1,55 @@
+"""The jobs that a form and its address choose: the selected ones, or all that the filters match."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import Any, Self
+
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from pleme_redis_django.admin.bulk_batches import FIRST_ID
+from pleme_redis_django.admin.job_list import JobMatches
+
+SELECT_ACROSS = "select_across"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The jobs that a person chose, as far as that person sees them."""
+
+    rows: QuerySet[Any]
+    ids: tuple[str, ...]
+    """The selected ones; empty: all that the address matches."""
+    after: uuid.UUID
+    """Of those that match, only ids above it: how far back the list has looked."""
+    address: str
+    """The filters, as the query of an address."""
+
+    @classmethod
+    def of(cls, model_admin: Any, request: HttpRequest, page_of: Any = None) -> Self:
+        """Return what a request chooses; ``page_of``: the one job from whose page it comes.
+
+        Raises SuspiciousOperation for filters that nobody may use.
+        """
+        matches = JobMatches.of(model_admin, request)
+        address = matches.get_query_string().removeprefix("?")
+        if page_of is None and request.POST.get(SELECT_ACROSS) == "1":
+            return cls(rows=matches.matching, ids=(), after=matches.after, address=address)
+        ids = (str(page_of.pk),) if page_of else tuple(request.POST.getlist(ACTION_CHECKBOX_NAME))
+        try:
+            rows = matches.matching.filter(pk__in=ids)
+        except ValidationError:  # what is no id
+            rows = matches.matching.none()
+        return cls(rows=rows, ids=ids, after=FIRST_ID, address=address)
+
+
+def posted_id(request: HttpRequest, name: str, default: uuid.UUID) -> uuid.UUID:
+    """Return the id in a hidden field, the default for none and for what is none."""
+    try:
+        return uuid.UUID(request.POST.get(name) or str(default))
+    except ValueError:
+        return default
