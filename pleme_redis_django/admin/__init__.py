@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from pleme_redis_django.admin.dashboard_admin import DashboardAdmin
+from pleme_redis_django.admin.dashboard.dashboard_admin import DashboardAdmin
 from pleme_redis_django.admin.job_model_admin import JobModelAdmin
 from pleme_redis_django.admin.record_admins import JobAttemptAdmin, WorkerProcessAdmin
 from pleme_redis_django.models import Dashboard, Job, JobAttempt, WorkerProcess

@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from pleme_redis_django.admin.display import without_reordering
-from pleme_redis_django.admin.search import first_id
+from pleme_redis_django.admin.search.conditions import first_id
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.scope import scope_of
 from pleme_redis_django.jobs.job import JobStatus

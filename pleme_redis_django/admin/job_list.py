@@ -18,9 +18,9 @@ from pleme_redis_django.admin.capped_list import CappedChangeList
 from pleme_redis_django.admin.display import STATUS_ICONS, moment, without_reordering
 from pleme_redis_django.admin.filters import created_within
 from pleme_redis_django.admin.job_fields import ERROR_CHARACTERS, ERROR_START, make_presentable
-from pleme_redis_django.admin.search import Search, build_search, status_condition
-from pleme_redis_django.admin.search_terms import SearchError
-from pleme_redis_django.admin.search_window import Window, newest_jobs
+from pleme_redis_django.admin.search.conditions import Search, build_search, status_condition
+from pleme_redis_django.admin.search.terms import SearchError
+from pleme_redis_django.admin.search.window import Window, newest_jobs
 from pleme_redis_django.jobs.job import JobStatus
 
 STATUS_PARAMETER = "status__exact"

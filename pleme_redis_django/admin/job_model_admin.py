@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
 
-from pleme_redis_django.admin.bulk_operations import OPERATIONS
+from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.capped_list import CappedPaginator
 from pleme_redis_django.admin.filters import (
     AttemptsFilter,
@@ -30,7 +30,7 @@ from pleme_redis_django.admin.filters import (
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, JobFields, make_presentable
 from pleme_redis_django.admin.job_list import STATUS_PARAMETER, JobChangeList, searched
 from pleme_redis_django.admin.job_page import JobPage
-from pleme_redis_django.admin.search_timeout import SEARCH_SECONDS, SearchTookTooLong, bounded_time
+from pleme_redis_django.admin.search.timeout import SEARCH_SECONDS, SearchTookTooLong, bounded_time
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.redaction import is_redacting
 from pleme_redis_django.dashboard.scope import scope_of

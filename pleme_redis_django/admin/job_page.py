@@ -17,9 +17,9 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from pleme_redis_django.admin.attempts import attempts_of
-from pleme_redis_django.admin.bulk_batches import run_batch
-from pleme_redis_django.admin.bulk_operations import OPERATIONS
-from pleme_redis_django.admin.bulk_views import BulkActions
+from pleme_redis_django.admin.bulk.batches import run_batch
+from pleme_redis_django.admin.bulk.operations import OPERATIONS
+from pleme_redis_django.admin.bulk.views import BulkActions
 from pleme_redis_django.admin.display import age, plain, progress_bar, status_badge
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds

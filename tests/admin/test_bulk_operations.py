@@ -10,7 +10,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from pleme_redis_django.admin import bulk_batches, bulk_views, search_window
+from pleme_redis_django.admin.bulk import batches as bulk_batches
+from pleme_redis_django.admin.bulk import views as bulk_views
+from pleme_redis_django.admin.search import window as search_window
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job
 from tests.admin.conftest import LIST

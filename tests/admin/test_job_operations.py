@@ -11,7 +11,7 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from pleme_redis_django.admin.bulk_operations import OPERATIONS
+from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job
 from tests.admin.conftest import LIST, OPTIONS, StaffLogin

@@ -10,7 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.test.utils import override_settings
 
-from pleme_redis_django.admin.bulk_operations import OPERATIONS
+from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job
 from tests.admin.conftest import LIST, OPTIONS, StaffLogin, found_by, listed_ids
@@ -154,7 +154,7 @@ def test_an_empty_list_of_products_shows_nothing(
 def test_a_list_that_is_limited_looks_through_the_newest_jobs_only(
     limited: Client, own: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pleme_redis_django.admin import search_window
+    from pleme_redis_django.admin.search import window as search_window
 
     monkeypatch.setattr(search_window, "WINDOW_JOBS", 5)
     for _ in range(6):

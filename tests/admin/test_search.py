@@ -12,9 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import timezone
 
-from pleme_redis_django.admin import search_timeout, search_window
-from pleme_redis_django.admin.search import build_search, first_id, id_time
-from pleme_redis_django.admin.search_terms import QUALIFIERS, SearchError, Term, parse_search
+from pleme_redis_django.admin.search import timeout as search_timeout
+from pleme_redis_django.admin.search import window as search_window
+from pleme_redis_django.admin.search.conditions import build_search, first_id, id_time
+from pleme_redis_django.admin.search.terms import QUALIFIERS, SearchError, Term, parse_search
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job, new_job_id
 from tests.admin.conftest import LIST, found_by, listed_ids

@@ -15,8 +15,8 @@ from django.contrib.admin.models import CHANGE, DELETION
 from django.db.models import QuerySet
 
 from pleme_redis_django import operations
+from pleme_redis_django.admin.bulk.forms import PriorityForm, QueueForm, RescheduleForm
 from pleme_redis_django.admin.display import moment
-from pleme_redis_django.admin.operation_forms import PriorityForm, QueueForm, RescheduleForm
 from pleme_redis_django.jobs.job import JobStatus
 
 Options = Mapping[str, Any]

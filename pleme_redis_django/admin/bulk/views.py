@@ -21,7 +21,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from pleme_redis_django.admin.addresses import AddressedAdmin
-from pleme_redis_django.admin.bulk_batches import (
+from pleme_redis_django.admin.bulk.batches import (
     BATCH_JOBS,
     COUNTED_JOBS,
     LAST_ID,
@@ -30,9 +30,9 @@ from pleme_redis_django.admin.bulk_batches import (
     preview,
     run_batch,
 )
-from pleme_redis_django.admin.bulk_operations import OPERATIONS, Operation
+from pleme_redis_django.admin.bulk.operations import OPERATIONS, Operation
+from pleme_redis_django.admin.bulk.selection import SELECT_ACROSS, Selection, posted_id
 from pleme_redis_django.admin.display import age, plain, status_badge
-from pleme_redis_django.admin.selection import SELECT_ACROSS, Selection, posted_id
 
 NO_SCRIPT_BATCHES = 4
 """How many batches a POST does that is not the script's."""

@@ -21,7 +21,7 @@ from django.db.models.lookups import EndsWith, Exact
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from pleme_redis_django.admin.search_terms import SearchError, Term, parse_search, shortened
+from pleme_redis_django.admin.search.terms import SearchError, Term, parse_search, shortened
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import WorkerProcess

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from pleme_redis_django.admin.search import id_time, status_condition
+from pleme_redis_django.admin.search.conditions import id_time, status_condition
 from pleme_redis_django.jobs.job import JobStatus
 
 WINDOW_JOBS = 100_000

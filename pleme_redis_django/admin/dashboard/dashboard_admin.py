@@ -14,12 +14,12 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
-from pleme_redis_django.admin.dashboard_actions import DashboardActions
-from pleme_redis_django.admin.dashboard_charts import chart_context, chosen_span, series_of, span_options
-from pleme_redis_django.admin.dashboard_frame import View, page_view
-from pleme_redis_django.admin.dashboard_json import conditional_json
-from pleme_redis_django.admin.dashboard_realtime import realtime_state
-from pleme_redis_django.admin.dashboard_workers import worker_rows
+from pleme_redis_django.admin.dashboard.actions import DashboardActions
+from pleme_redis_django.admin.dashboard.charts import chart_context, chosen_span, series_of, span_options
+from pleme_redis_django.admin.dashboard.conditional_json import conditional_json
+from pleme_redis_django.admin.dashboard.frame import View, page_view
+from pleme_redis_django.admin.dashboard.realtime_page import realtime_state
+from pleme_redis_django.admin.dashboard.worker_page import worker_rows
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failure_groups
 from pleme_redis_django.dashboard.health import promised_wait

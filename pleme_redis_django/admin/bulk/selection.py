@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from pleme_redis_django.admin.bulk_batches import FIRST_ID
+from pleme_redis_django.admin.bulk.batches import FIRST_ID
 from pleme_redis_django.admin.job_list import JobMatches
 
 SELECT_ACROSS = "select_across"

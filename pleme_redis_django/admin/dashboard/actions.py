@@ -20,9 +20,9 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 
-from pleme_redis_django.admin.bulk_batches import FIRST_ID, run_batch
-from pleme_redis_django.admin.bulk_operations import OPERATIONS
-from pleme_redis_django.admin.dashboard_frame import DashboardFrame
+from pleme_redis_django.admin.bulk.batches import FIRST_ID, run_batch
+from pleme_redis_django.admin.bulk.operations import OPERATIONS
+from pleme_redis_django.admin.dashboard.frame import DashboardFrame
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failed_within
 from pleme_redis_django.dashboard.scope import scope_of

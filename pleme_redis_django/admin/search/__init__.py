@@ -1,0 +1,1 @@
+"""The search of job lists: from what is typed to a condition that a table of millions can bear."""
