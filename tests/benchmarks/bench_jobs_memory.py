@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.db import connection
@@ -24,14 +27,13 @@ IDLE_SECONDS = 20.0
 
 
 def run(servers: BenchmarkServers) -> list[Row]:
-    start_afresh(servers)
-    with worker_processes(servers, "default", "--processes", str(PROCESSES)):
-        wait_until(lambda: len(worker_pids()) == PROCESSES, "the workers register")
-        time.sleep(SETTLE_SECONDS)
-        pids = worker_pids()
-        idle = {kind: max(_mebibytes(pid, kind) for pid in pids) for kind in ("Rss", "Pss")}
+    plain = {**servers.environment, "DJANGO_SETTINGS_MODULE": "tests.benchmarks.plain_settings"}
+    with _idle_workers(dataclasses.replace(servers, environment=plain)) as pids:
+        idle = _memory(pids)
         idle_transactions = _idle_transactions()
         draining = _peak_while_draining(pids)
+    with _idle_workers(servers) as pids:
+        beside_others = _memory(pids)
     return [
         Row(
             name="memory idle, RSS",
@@ -39,10 +41,16 @@ def run(servers: BenchmarkServers) -> list[Row]:
             unit="MiB",
             target=70,
             at_least=False,
-            note="per worker process",
+            note="per worker process, in a project of nothing else",
         ),
         Row(
             name="memory idle, PSS", value=idle["Pss"], unit="MiB", note="shared pages counted by their share"
+        ),
+        Row(
+            name="memory idle beside the admin, RSS",
+            value=beside_others["Rss"],
+            unit="MiB",
+            note="in the suite's project: admin, example shop, Pillow",
         ),
         Row(
             name="memory draining, RSS", value=draining["Rss"], unit="MiB", note=f"peak, {JOBS:,} no-op jobs"
@@ -57,6 +65,20 @@ def run(servers: BenchmarkServers) -> list[Row]:
             note=f"per process, over {IDLE_SECONDS:.0f} s, with Redis",
         ),
     ]
+
+
+@contextmanager
+def _idle_workers(servers: BenchmarkServers) -> Iterator[list[int]]:
+    """Run worker processes that have nothing to do for the block; yield their pids."""
+    start_afresh(servers)
+    with worker_processes(servers, "default", "--processes", str(PROCESSES)):
+        wait_until(lambda: len(worker_pids()) == PROCESSES, "the workers register")
+        time.sleep(SETTLE_SECONDS)
+        yield worker_pids()
+
+
+def _memory(pids: list[int]) -> dict[str, float]:
+    return {kind: max(_mebibytes(pid, kind) for pid in pids) for kind in ("Rss", "Pss")}
 
 
 def _mebibytes(pid: int, kind: str) -> float:

@@ -13,5 +13,6 @@ INSTALLED_APPS = [
     "pleme_redis_django",
     "tests.workload",
 ]
-ROOT_URLCONF = "tests.workload"
+ROOT_URLCONF = __name__
+urlpatterns: list[object] = []
 PLEME_REDIS = {**PLEME_REDIS, "POOLS": {"default": {}}}  # noqa: F405
