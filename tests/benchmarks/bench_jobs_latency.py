@@ -21,7 +21,7 @@ def run(servers: BenchmarkServers) -> list[Row]:
     from tests.workload.jobs import measure_delay
 
     start_afresh(servers)
-    with worker_processes(servers, "--processes", str(PROCESSES)):
+    with worker_processes(servers, "default", "--processes", str(PROCESSES)):
         wait_until(lambda: len(worker_pids()) == PROCESSES, "the workers register")
         for _ in range(WARM_UP):
             measure_delay.enqueue(time.time())
