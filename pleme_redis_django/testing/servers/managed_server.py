@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ START_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.01
 
 
-class ManagedServer:
+class ManagedServer(ABC):
     """One server of our own, in a scratch folder that is removed when it stops.
 
     ``start()`` and ``stop()`` may each be called twice. A server keeps its address, and PostgreSQL
@@ -132,14 +133,16 @@ class ManagedServer:
                 )
             time.sleep(_POLL_SECONDS)
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> None:  # noqa: B027 - a hook: not every server needs it
         """Make what the server needs in its folder; called before every start."""
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """Return the program with its arguments."""
 
+    @abstractmethod
     def _answers(self) -> bool:
-        raise NotImplementedError
+        """Whether the server takes requests."""
 
 
 def free_port() -> int:

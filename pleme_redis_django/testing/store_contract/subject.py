@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
@@ -49,22 +50,22 @@ class StoreAbilities:
     """The test can let time pass for the store: ``pass_time()`` is filled in."""
 
 
-class StoreSubject(StoreAbilities):
+class StoreSubject(StoreAbilities, ABC):
     """The store under test. The first three methods are yours to fill in, the others may stay."""
 
     store: JobStore[Any]
 
+    @abstractmethod
     def make_store(self) -> JobStore[Any]:
         """Return the store under test, without jobs."""
-        raise NotImplementedError(f"{type(self).__name__}.make_store() has to return the store under test.")
 
+    @abstractmethod
     def add_job(self, new: NewJob) -> UUID:
         """Add a job that is ready to run; return its id. Called once per job, in order."""
-        raise NotImplementedError(f"{type(self).__name__}.add_job() has to add a job and return its id.")
 
+    @abstractmethod
     def delete_job(self, job_id: UUID) -> None:
         """Delete a job the way the project does."""
-        raise NotImplementedError(f"{type(self).__name__}.delete_job() has to delete the job of that id.")
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass for the store: advance its clock, or set every stored time back."""
