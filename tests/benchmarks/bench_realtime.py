@@ -24,6 +24,7 @@ from tests.benchmarks.fanout_load import Receiver, Tally, masked, message, reque
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.workers import percentile
+from tests.waiting import await_until, wait_until
 
 SOCKETS = (100, 500, 1000)
 PAYLOAD = 128
@@ -171,10 +172,8 @@ async def _connect(arm: Arm, port: int, sockets: int, tally: Tally) -> list[Any]
             make = lambda: Receiver(tally, handshake, hello, list(arm.ready_marks))  # noqa: E731
             transport, _ = await loop.create_connection(make, "127.0.0.1", port)
             transports.append(transport)
-        deadline = time.monotonic() + 30
-        while tally.ready < len(transports):
-            assert time.monotonic() < deadline, f"{tally.ready} of {len(transports)} sockets are ready"
-            await asyncio.sleep(0.02)
+        opened = len(transports)
+        await await_until(lambda opened=opened: tally.ready >= opened, f"all {opened} sockets are ready")
     return transports
 
 
@@ -293,10 +292,7 @@ def _server(servers: BenchmarkServers, arm: Arm) -> Iterator[tuple[Any, int]]:
     )  # fmt: skip
     os.sched_setaffinity(process.pid, {0})
     try:
-        deadline = time.monotonic() + 20
-        while not _accepts(port):
-            assert time.monotonic() < deadline, "the web server did not start"
-            time.sleep(0.05)
+        wait_until(lambda: _accepts(port), "the web server accepts connections")
         yield process, port
     finally:
         process.kill()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from django.db import connection
 
 from tests.benchmarks.servers import BenchmarkServers
+from tests.waiting import wait_for
 
 DEADLINE_SECONDS = 120.0
 NOOP = "tests.workload.jobs.noop"
+wait_until = functools.partial(wait_for, deadline_seconds=DEADLINE_SECONDS)
 QUIET = ("--verbosity", "0")
 
 
@@ -100,15 +102,6 @@ def completion_rate(expected: int) -> float:
     if count != expected:
         raise RuntimeError(f"{count:,} of {expected:,} jobs are COMPLETED.")
     return (count - 1) / float(seconds)
-
-
-def wait_until(condition: Callable[[], bool], what: str, deadline_seconds: float = DEADLINE_SECONDS) -> None:
-    """Return when the condition holds; raises RuntimeError at the deadline."""
-    deadline = time.monotonic() + deadline_seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{what}: not within {deadline_seconds:.0f} s.")
-        time.sleep(0.02)
 
 
 def worker_pids() -> list[int]:

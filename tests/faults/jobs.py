@@ -20,9 +20,9 @@ from django.utils import timezone
 from pleme_redis_django import JobContext, job
 from tests.faults.effects import leave
 from tests.faults.failing_stores import note_death
+from tests.waiting import wait_for
 
 LONGEST_WAIT_SECONDS = 120.0
-_LOOK_EVERY_SECONDS = 0.01
 MANY_RETRIES = 1_000
 
 
@@ -118,11 +118,7 @@ def read_clock() -> list[float]:
 
 
 def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + LONGEST_WAIT_SECONDS
-    while not path.exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{path} did not appear")
-        time.sleep(_LOOK_EVERY_SECONDS)
+    wait_for(path.exists, f"{path} appears", deadline_seconds=LONGEST_WAIT_SECONDS)
 
 
 # Modules that a test wants a worker process to have imported, such as one that it will change.

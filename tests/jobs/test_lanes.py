@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +16,7 @@ from pleme_redis_django.jobs.lanes import Lane, LaneDuties, LoopLane, ThreadLane
 from pleme_redis_django.jobs.runner import JobRunner
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import AsyncFunctionExecutor, FunctionExecutor, RecordingSink, claimed, held
-from tests.waiting import wait_until
+from tests.waiting import await_until, wait_until
 
 DEADLINE_SECONDS = 10
 
@@ -62,8 +61,7 @@ class Bench:
 
     async def _await(self, job: Any) -> None:
         self.running.append(job.id)
-        while not self.gate.is_set():
-            await asyncio.sleep(0.005)
+        await await_until(self.gate.is_set, "the gate opens")
 
 
 @pytest.fixture(params=[False, True], ids=["threads", "loop"])

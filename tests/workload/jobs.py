@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
+from tests.waiting import wait_for
+
+LONGEST_WAIT_SECONDS = 120.0
 
 
 @job
@@ -58,8 +61,7 @@ async def await_for_ever(started: str) -> None:
 def wait_for_file(started: str, path: str) -> None:
     """Create the file ``started``, and run until the file ``path`` is there, whatever is asked."""
     Path(started).touch()
-    while not Path(path).exists():
-        time.sleep(0.01)
+    wait_for(Path(path).exists, f"{path} appears", deadline_seconds=LONGEST_WAIT_SECONDS)
 
 
 @job
