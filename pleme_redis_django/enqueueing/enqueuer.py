@@ -149,12 +149,15 @@ def _hint(job: AbstractJob, now: datetime) -> QueuedJob:
 
 def _refuse_foreign_transaction(using: str) -> None:
     """Refuse an enqueue that a rollback around it would not undo."""
-    if connections[using].in_atomic_block:
-        return
-    for alias in connections:
-        if alias != using and connections[alias].in_atomic_block:
-            raise WrongTransaction(
-                f'This enqueue writes to the database "{using}" inside a transaction on "{alias}", whose rollback '
-                f"would not undo it. Enqueue after the commit: transaction.on_commit(..., using={alias!r}), or open "
-                f"a transaction on {using!r} too."
-            )
+    # A connection that this thread never asked for can have no transaction.
+    inside = [
+        connection.alias
+        for connection in connections.all(initialized_only=True)
+        if connection.in_atomic_block
+    ]
+    if inside and using not in inside:
+        raise WrongTransaction(
+            f'This enqueue writes to the database "{using}" inside a transaction on "{inside[0]}", whose rollback '
+            f"would not undo it. Enqueue after the commit: transaction.on_commit(..., using={inside[0]!r}), or open "
+            f"a transaction on {using!r} too."
+        )

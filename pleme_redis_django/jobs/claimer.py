@@ -253,9 +253,10 @@ class Claimer:
         self, limit: int, *, job_types: frozenset[str] | None = None, suspects: bool = False
     ) -> list[HeldJob]:
         """Claim jobs and hold them."""
-        selection = dataclasses.replace(
-            self._selection, job_types=job_types or self._selection.job_types, suspects=suspects
-        )
+        selection = self._selection
+        if job_types or suspects:
+            job_types = job_types or selection.job_types
+            selection = dataclasses.replace(selection, job_types=job_types, suspects=suspects)
         jobs = self._store.claim_jobs(self._identity.worker_id, limit, selection)
         held = [self._hold(job) for job in jobs]
         self._holdings.add(held)

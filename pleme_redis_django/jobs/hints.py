@@ -87,6 +87,9 @@ class HintListener:
             return
         self._away = False
         if hinted:
+            # The claimer says again whether there is room. Listening on at once would take the
+            # interpreter from it, and hints that it may leave no room for.
+            self._room.clear()
             self._on_hint()
 
     def _pause(self, error: Exception) -> None:

@@ -23,6 +23,7 @@ from pleme_redis_django.orm_store.claim_statement import claim_statement
 from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.open_queues import first_ready
 from pleme_redis_django.orm_store.pauses import Pauses, is_closed
+from pleme_redis_django.orm_store.prepared import fetch_prepared
 from pleme_redis_django.orm_store.ready_rows import M, claimable_rows, is_merged
 
 # How often a claim beside paused queues looks for other jobs when those it saw were taken by others.
@@ -82,13 +83,16 @@ def _claim(
 ) -> list[M]:
     """Claim up to ``limit`` rows in claim order, those behind ``place`` alone where one is given."""
     if connections[using].vendor == "postgresql":
-        # One statement is atomic by itself; inside the caller's transaction, a failure is the caller's,
-        # and how it commits is too.
-        commit_mode = None if connections[using].in_atomic_block else "off"
         statement = claim_statement(model, using, selection, limit, pauses, behind=place is not None)
         behind = () if place is None else (place.priority, place.run_after, place.id)
-        with transaction.mark_for_rollback_on_error(using=using):
-            jobs = statement.fetch(*behind, commit_mode, worker_id)
+        if connections[using].in_atomic_block:
+            # A failure is the caller's then, and so is how the transaction commits.
+            with transaction.mark_for_rollback_on_error(using=using):
+                jobs = statement.fetch(*behind, None, worker_id)
+        elif place is None:
+            jobs = fetch_prepared(statement, "off", worker_id)
+        else:
+            jobs = statement.fetch(*behind, "off", worker_id)
         # A join keeps no order, though it mostly comes out in that of the subquery.
         return sorted(jobs, key=_suspect_order if selection.suspects else _claim_order)
     with transaction.atomic(using=using):

@@ -7,7 +7,7 @@ running it: a claim of one job took 4.5 ms with the query compiled each time, an
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import EmptyResultSet
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=Model)
 Converters = Mapping[int, tuple[Sequence[Callable[..., Any]], Any]]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CompiledQuery(Generic[M]):
     """The statement of a queryset without joins, and how its rows become instances."""
 
@@ -40,10 +40,14 @@ class CompiledQuery(Generic[M]):
         """
         if self.sql is None:
             return []
-        connection = connections[self.using]
-        with connection.cursor() as cursor:
+        with connections[self.using].cursor() as cursor:
             cursor.execute(self.sql, (*self.parameters, *more_parameters))
             rows = cursor.fetchall()
+        return self.instances(rows)
+
+    def instances(self, rows: Iterable[Sequence[Any]]) -> list[M]:
+        """Return the rows of a run as instances of the model."""
+        connection = connections[self.using]
         return [self._instance(list(row), connection) for row in rows]
 
     def _instance(self, values: list[Any], connection: Any) -> M:

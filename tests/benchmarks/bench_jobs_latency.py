@@ -24,7 +24,7 @@ def run(servers: BenchmarkServers) -> list[Row]:
     with worker_processes(servers, "default", "--processes", str(PROCESSES)):
         wait_until(lambda: len(worker_pids()) == PROCESSES, "the workers register")
         for _ in range(WARM_UP):
-            measure_delay.enqueue(time.time())
+            measure_delay.enqueue(sent_at=time.time())
             time.sleep(INTERVAL_SECONDS)
         wait_until(lambda: _completed() == WARM_UP, "the warm-up ends")
         time.sleep(IDLE_SECONDS)
@@ -67,7 +67,7 @@ def _enqueue_on_schedule() -> dict[UUID, float]:
     for number in range(JOBS):
         time.sleep(max(begin + number * INTERVAL_SECONDS - time.perf_counter(), 0))
         sent_at = time.time()
-        job = measure_delay.enqueue(sent_at)
+        job = measure_delay.enqueue(sent_at=sent_at)
         seconds_of_call[job.id] = time.time() - sent_at
     return seconds_of_call
 

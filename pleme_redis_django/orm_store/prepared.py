@@ -1,0 +1,124 @@
+"""Prepared statements: what one connection runs again and again is planned by PostgreSQL once.
+
+A worker that is woken for one job runs on a cold processor, and so does the database: planning a claim
+takes longer there than running it. Django prepares nothing by itself, because a pooler may put another
+server connection beneath a session at any time. Here a name is a digest of its statement, so that such
+a connection may not know it, and never knows it as something else; and whoever meets that, or anything
+else that a plan can come to grief over, goes on without plans on this connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from typing import Any
+
+from django.db import DatabaseError, connections
+
+from pleme_redis_django.orm_store.compiled_query import CompiledQuery, M
+
+# Claims of a backlog differ in their limits all the time, and are not worth a plan each.
+USES_BEFORE = 5
+MAX_PREPARED = 16
+MAX_COUNTED = 256
+# A plan that was made for a small table may be a bad one for what the table has become.
+SLOW_SECONDS = 0.01
+
+# The name is unknown, or known already (both: another server connection), or the plan returns other
+# types than before (a migration).
+_UNUSABLE = frozenset({"26000", "42P05", "0A000"})
+
+
+def fetch_prepared(query: CompiledQuery[M], *parameters: Any) -> list[M]:
+    """Run ``query`` as its ``fetch(*parameters)`` does, planned before where it has been run often enough.
+
+    For statements that differ in their last parameter alone: the others become a part of the plan.
+    Not inside a transaction, which a plan that PostgreSQL refuses would break.
+    """
+    connection: Any = connections[query.using]
+    if query.sql is None or connection.features.uses_server_side_binding or connection.queries_logged:
+        return query.fetch(*parameters)
+    connection.ensure_connection()
+    return query.instances(_statements_on(connection).fetch(query, parameters))
+
+
+class PreparedStatements:
+    """What one connection has planned; for the thread that the connection belongs to."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection.connection
+        self._ops = connection.ops
+        # Opening one takes Django a third of the time that a statement takes.
+        self._cursor = connection.cursor()
+        self._uses: dict[CompiledQuery[Any], int] = {}
+        self._names: dict[CompiledQuery[Any], str] = {}
+        """In the order of their last use."""
+        self._outdated: list[str] = []
+        self._usable = True
+
+    def fetch(self, query: CompiledQuery[Any], parameters: tuple[Any, ...]) -> Any:
+        """Return the rows of ``query``, by its plan where it has one or gets one."""
+        if self._usable and (query in self._names or self._is_worth_a_plan(query)):
+            try:
+                return self._fetch_planned(query, parameters)
+            except DatabaseError as error:
+                if getattr(error.__cause__, "sqlstate", None) not in _UNUSABLE:
+                    raise
+                self._usable = False
+        self._cursor.execute(query.sql, (*query.parameters, *parameters))
+        return self._cursor.fetchall()
+
+    def _is_worth_a_plan(self, query: CompiledQuery[Any]) -> bool:
+        if len(self._uses) >= MAX_COUNTED:
+            self._uses.clear()
+        self._uses[query] = self._uses.get(query, 0) + 1
+        return self._uses[query] > USES_BEFORE
+
+    def _fetch_planned(self, query: CompiledQuery[Any], parameters: tuple[Any, ...]) -> Any:
+        started = time.monotonic()
+        if query in self._names:
+            name = self._names[query] = self._names.pop(query)
+            self._cursor.execute(f"EXECUTE {name}(%s)", parameters[-1:])
+        else:
+            self._cursor.execute(self._first_time(query, parameters))
+            while self._cursor.nextset():
+                pass
+        rows = self._cursor.fetchall()
+        if time.monotonic() - started > SLOW_SECONDS:
+            self._outdate(query)
+        return rows
+
+    def _first_time(self, query: CompiledQuery[Any], parameters: tuple[Any, ...]) -> str:
+        """Return the statements that plan ``query`` and run it; in one round trip, and one transaction."""
+        compose = self._ops.compose_sql
+        before, _, behind = str(query.sql).rpartition("%s")
+        constants = (*query.parameters, *parameters[:-1])
+        text = f"{compose(before, constants)}$1{compose(behind, ())}"
+        name = f"pleme_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+        if len(self._names) >= MAX_PREPARED:
+            self._outdate(next(iter(self._names)))
+        statements = [f"DEALLOCATE {outdated}" for outdated in self._outdated]
+        # PostgreSQL keeps and drops names at once: a failure further on takes neither back.
+        self._names[query], self._outdated = name, []
+        run = compose(f"EXECUTE {name}(%s)", parameters[-1:])
+        return "; ".join([*statements, f"PREPARE {name} AS {text}", run])
+
+    def _outdate(self, query: CompiledQuery[Any]) -> None:
+        self._outdated.append(self._names.pop(query))
+        self._uses.pop(query, None)
+
+
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.by_alias: dict[str, PreparedStatements] = {}
+
+
+_of_thread = _OfThread()
+
+
+def _statements_on(connection: Any) -> PreparedStatements:
+    statements = _of_thread.by_alias.get(connection.alias)
+    if statements is None or statements.connection is not connection.connection:
+        statements = _of_thread.by_alias[connection.alias] = PreparedStatements(connection)
+    return statements

@@ -1,0 +1,83 @@
+"""HintListener: when the thread that waits for hints listens, and when it leaves them to other processes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pleme_redis_django.jobs.hints import HintListener
+from tests.jobs.recording import RecordingSink
+from tests.waiting import wait_until
+
+
+class Hints:
+    """A queue of hints in memory; ``listening`` is set while somebody waits there."""
+
+    def __init__(self) -> None:
+        self.hints: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.listening = threading.Event()
+
+    def wait_for_hint(self, timeout_seconds: float) -> bool:
+        self.listening.set()
+        hinted = self.hints.get()
+        self.listening.clear()
+        return hinted
+
+    def enqueue_many(self, queued: object) -> None:
+        raise AssertionError("a listener pushes no hints")
+
+    def nudge(self) -> None:
+        raise AssertionError("a listener pushes no hints")
+
+    def interrupt(self) -> None:
+        self.hints.put(False)
+
+
+@pytest.fixture
+def hints() -> Hints:
+    return Hints()
+
+
+@pytest.fixture
+def hinted() -> list[bool]:
+    """Whether the listener was listening, at each hint that it told of."""
+    return []
+
+
+@pytest.fixture
+def listener(hints: Hints, hinted: list[bool]) -> Iterator[HintListener]:
+    listener = HintListener(hints, RecordingSink(), on_hint=lambda: hinted.append(True), timeout_seconds=30)
+    listener.start()
+    yield listener
+    listener.stop()
+
+
+def test_a_process_without_room_does_not_listen(hints: Hints, listener: HintListener) -> None:
+    assert not hints.listening.is_set()
+    listener.set_room(True)
+    wait_until(hints.listening.is_set, "the listener listens")
+
+
+def test_after_a_hint_nothing_is_taken_until_there_is_room_again(
+    hints: Hints, listener: HintListener, hinted: list[bool]
+) -> None:
+    listener.set_room(True)
+    hints.hints.put(True)
+    hints.hints.put(True)
+    wait_until(lambda: hinted == [True], "the hint is told")
+    assert hints.hints.qsize() == 1
+    assert not hints.listening.is_set()
+    listener.set_room(True)
+    wait_until(lambda: hinted == [True, True], "the next hint is told")
+
+
+def test_a_wait_without_a_hint_is_followed_by_another(
+    hints: Hints, listener: HintListener, hinted: list[bool]
+) -> None:
+    listener.set_room(True)
+    hints.hints.put(False)
+    hints.hints.put(True)
+    wait_until(lambda: hinted == [True], "the hint is told")
