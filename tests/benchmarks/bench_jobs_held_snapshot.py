@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,11 +10,10 @@ import psycopg
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.workers import (
-    completion_rate,
+    claim_times,
+    drain_rate,
     insert_ready_jobs,
     percentile,
-    run_burst,
-    settle,
     start_afresh,
 )
 
@@ -27,11 +24,11 @@ CLAIM_SIZE = 100
 
 def run(servers: BenchmarkServers) -> list[Row]:
     start_afresh(servers)
-    free_drain = _drain(servers)
+    free_drain = drain_rate(servers, JOBS)
     free_claim = _claim_milliseconds()
     start_afresh(servers)
     with _snapshot(servers):
-        held_drain = _drain(servers)
+        held_drain = drain_rate(servers, JOBS)
         held_claim = _claim_milliseconds()
     start_afresh(servers)
     return [
@@ -66,25 +63,7 @@ def _snapshot(servers: BenchmarkServers) -> Iterator[None]:
         yield
 
 
-def _drain(servers: BenchmarkServers) -> float:
-    insert_ready_jobs(JOBS)
-    settle()
-    run_burst(servers, "--processes", "2")
-    return completion_rate(JOBS)
-
-
 def _claim_milliseconds() -> float:
-    """Return the median time of one claim through the store, after the drain."""
-    from pleme_redis_django.jobs.store import JobSelection
-    from pleme_redis_django.models import Job
-    from pleme_redis_django.orm_store import OrmJobStore
-
+    """Return the median time of one claim through the store, among rows that are ready."""
     insert_ready_jobs(CLAIMS * CLAIM_SIZE)
-    store, worker_id, everything = OrmJobStore(Job), str(uuid.uuid4()), JobSelection()
-    times = []
-    for _ in range(CLAIMS):
-        started = time.perf_counter()
-        if len(store.claim_jobs(worker_id, CLAIM_SIZE, everything)) != CLAIM_SIZE:
-            raise RuntimeError("A claim returned fewer jobs than there are.")
-        times.append(time.perf_counter() - started)
-    return 1000 * percentile(times, 0.5)
+    return percentile(claim_times(CLAIMS, CLAIM_SIZE), 0.5)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
-import uuid
-
 from django.db import connection
 
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.workers import (
-    completion_rate,
+    claim_times,
+    drain_rate,
     insert_finished_jobs,
     insert_ready_jobs,
-    run_burst,
+    percentile,
     settle,
     start_afresh,
 )
@@ -28,11 +26,11 @@ ACCEPTED_SHARE = 85
 
 def run(servers: BenchmarkServers) -> list[Row]:
     start_afresh(servers)
-    empty_drain, empty_claim = _drain(servers), _claim_milliseconds()
+    empty_drain, empty_claim = drain_rate(servers, JOBS), _claim_milliseconds()
     start_afresh(servers)
     insert_finished_jobs(FINISHED)
     settle()
-    full_drain, full_claim = _drain(servers), _claim_milliseconds()
+    full_drain, full_claim = drain_rate(servers, JOBS), _claim_milliseconds()
     start_afresh(servers)
     return [
         Row(
@@ -57,25 +55,9 @@ def run(servers: BenchmarkServers) -> list[Row]:
     ]
 
 
-def _drain(servers: BenchmarkServers) -> float:
-    insert_ready_jobs(JOBS)
-    settle()
-    run_burst(servers, "--processes", "2")
-    return completion_rate(JOBS)
-
-
 def _claim_milliseconds() -> float:
-    """Return the mean time of one claim through the store, in a table of ready rows."""
-    from pleme_redis_django.jobs.store import JobSelection
-    from pleme_redis_django.models import Job
-    from pleme_redis_django.orm_store import OrmJobStore
-
+    """Return the median time of one claim through the store, among rows that are ready."""
     insert_ready_jobs(CLAIMS * CLAIM_SIZE)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pleme_redis_django_job")
-    store, worker_id, everything = OrmJobStore(Job), str(uuid.uuid4()), JobSelection()
-    started = time.perf_counter()
-    for _ in range(CLAIMS):
-        if len(store.claim_jobs(worker_id, CLAIM_SIZE, everything)) != CLAIM_SIZE:
-            raise RuntimeError("A claim returned fewer jobs than there are.")
-    return 1000 * (time.perf_counter() - started) / CLAIMS
+    return percentile(claim_times(CLAIMS, CLAIM_SIZE), 0.5)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Callable
 
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.workers import (
-    completion_rate,
+    claim_times,
+    drain_rate,
     insert_ready_jobs,
     percentile,
-    run_burst,
     settle,
     start_afresh,
 )
@@ -67,28 +65,8 @@ def _measure(servers: BenchmarkServers, prepare: Callable[[], None]) -> tuple[fl
     for number in range(QUEUES):
         insert_ready_jobs(CLAIMS * CLAIM_SIZE // QUEUES, f"queue-{number}")
     settle()
-    claim_milliseconds = _claim_milliseconds()
+    # The lower quartile: neighbours only ever add to a claim.
+    claim_milliseconds = percentile(claim_times(CLAIMS, CLAIM_SIZE), 0.25)
     start_afresh(servers)
     prepare()
-    insert_ready_jobs(JOBS)
-    settle()
-    run_burst(servers, "--processes", "2")
-    return claim_milliseconds, completion_rate(JOBS)
-
-
-def _claim_milliseconds() -> float:
-    """Return the lower quartile of what a claim through the store takes: neighbours only ever add to it."""
-    from pleme_redis_django.jobs.store import JobSelection
-    from pleme_redis_django.models import Job
-    from pleme_redis_django.orm_store import OrmJobStore
-
-    store, worker_id, everything = OrmJobStore(Job), str(uuid.uuid4()), JobSelection()
-    store.look_ahead(everything)
-    seconds: list[float] = []
-    for _ in range(CLAIMS):
-        started = time.perf_counter()
-        claimed = store.claim_jobs(worker_id, CLAIM_SIZE, everything)
-        seconds.append(time.perf_counter() - started)
-        if len(claimed) != CLAIM_SIZE:
-            raise RuntimeError(f"A claim returned {len(claimed)} jobs, and {CLAIM_SIZE} are there.")
-    return 1000 * percentile(seconds, 0.25)
+    return claim_milliseconds, drain_rate(servers, JOBS)

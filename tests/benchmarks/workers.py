@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -89,6 +91,32 @@ def run_burst(servers: BenchmarkServers, *arguments: str) -> None:
     with worker_processes(servers, "--burst", *arguments) as process:
         if process.wait(DEADLINE_SECONDS) != 0:
             raise RuntimeError(f"runworkers --burst ended with exit code {process.returncode}.")
+
+
+def drain_rate(servers: BenchmarkServers, jobs: int) -> float:
+    """Insert ready jobs, run two worker processes until all have ended, and return jobs a second."""
+    insert_ready_jobs(jobs)
+    settle()
+    run_burst(servers, "--processes", "2")
+    return completion_rate(jobs)
+
+
+def claim_times(claims: int, size: int) -> list[float]:
+    """Return the milliseconds of each of so many claims through the store, of ``size`` jobs that are ready."""
+    from pleme_redis_django.jobs.store import JobSelection
+    from pleme_redis_django.models import Job
+    from pleme_redis_django.orm_store import OrmJobStore
+
+    store, worker_id, everything = OrmJobStore(Job), str(uuid.uuid4()), JobSelection()
+    store.look_ahead(everything)
+    milliseconds = []
+    for _ in range(claims):
+        started = time.perf_counter()
+        claimed = store.claim_jobs(worker_id, size, everything)
+        milliseconds.append(1000 * (time.perf_counter() - started))
+        if len(claimed) != size:
+            raise RuntimeError(f"A claim returned {len(claimed)} jobs, and {size} are there.")
+    return milliseconds
 
 
 def completion_rate(expected: int) -> float:

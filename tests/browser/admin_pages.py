@@ -1,4 +1,4 @@
-"""Pages of the admin in Chromium: signed in, watched for what must not happen, without websockets."""
+"""Pages of the admin in Chromium: signed in, watched for what must not happen, and looked at."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from tests.browser.test_job_admin import complaints_of
-
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
@@ -22,14 +20,35 @@ TIMEOUT_MS = 20_000
 _complaints: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
 
 
+def complaints_of(page: Page) -> list[str]:
+    """Return a list that fills with what the policy blocks, what a script raises and what is missing."""
+    complaints: list[str] = []
+
+    def note_console(message: Any) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    def note_response(response: Any) -> None:
+        if response.status >= 400 and not response.url.endswith("/favicon.ico"):
+            complaints.append(f"{response.status} {response.url}")
+
+    page.on("console", note_console)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("response", note_response)
+    return complaints
+
+
 @asynccontextmanager
-async def admin_page(browser: Browser, cookie: Any, **options: Any) -> AsyncIterator[Page]:
+async def admin_page(
+    browser: Browser, cookie: Any, *, blocks_sockets: bool = True, **options: Any
+) -> AsyncIterator[Page]:
     """Yield a page of the administrator; it must not break the policy, raise, or ask for what is missing."""
     context = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
     context.set_default_timeout(TIMEOUT_MS)
     await context.add_cookies([cookie])
     page = await context.new_page()
-    await page.route_web_socket("**/*", lambda socket: socket.close())
+    if blocks_sockets:
+        await page.route_web_socket("**/*", lambda socket: socket.close())
     complaints = _complaints[page] = complaints_of(page)
     try:
         yield page
@@ -52,15 +71,11 @@ async def overflow_of(page: Page) -> int:
     return int(await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
 
-async def faults_of(page: Page) -> list[str]:
-    """Return what axe-core calls serious or worse, in what is ours: not the stock search and filters."""
+async def faults_of(page: Page, context: Any = None) -> list[str]:
+    """Return what axe-core calls serious or worse; ``context``: at what; None: at the whole page."""
     from axe_playwright_python.async_playwright import Axe
 
-    complaints = _complaints[page]
-    before = len(complaints)
-    ours: Any = {"include": [["#content"]], "exclude": [["#toolbar"], ["#changelist-filter"]]}
-    violations = (await Axe().run(page, ours)).response["violations"]
-    del complaints[before:]  # axe-core itself tries inline styles
+    violations = (await Axe().run(page, context)).response["violations"]
     return [
         f"{fault['id']}: {node['html']}"
         for fault in violations
@@ -69,6 +84,17 @@ async def faults_of(page: Page) -> list[str]:
     ]
 
 
+async def faults_of_job_page(page: Page) -> list[str]:
+    """Return the faults in what is ours: not those of Django's own search and filters."""
+    complaints = _complaints[page]
+    before = len(complaints)
+    ours = {"include": [["#content"]], "exclude": [["#toolbar"], ["#changelist-filter"]]}
+    faults = await faults_of(page, ours)
+    del complaints[before:]  # axe-core itself tries inline styles
+    return faults
+
+
 async def take_picture(page: Page, name: str) -> None:
+    """Put a picture for the documentation where they are wanted."""
     if SCREENSHOTS:
         await page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")

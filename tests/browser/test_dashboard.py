@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.test import Client
 
 from pleme_redis_django import JobStatus
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import pause_queue, paused_queues
 from pleme_redis_django.redis_state.locks import LockManager
-from tests.browser.test_job_admin import complaints_of
+from tests.browser.admin_pages import admin_page, faults_of, overflow_of, take_picture
 from tests.dashboard.measuring import a_sampler
 from tests.rows import ago, make_failed_job, make_job, make_worker
 from tests.strict_policy import POLICY
 from tests.waiting import await_until
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 ROOT = "/admin/pleme_redis_django/dashboard/"
 PAGES = ["", "queue/", "queue/acme/mails/", "worker/", "error/", "realtime/?product=acme"]
-SCREENSHOTS = os.environ.get("PLEME_SCREENSHOTS")
-"""A folder: pictures for the documentation are put there."""
-TIMEOUT_MS = 20_000
 HOSTILE = "<script>document.title = 'run'</script>\u202egnp.exe"
-
-
-@pytest.fixture
-def session_cookie(admin_client: Client, live_server: Any) -> dict[str, str]:
-    """The cookie of a logged in administrator."""
-    cookie = admin_client.cookies["sessionid"].value
-    return {"name": "sessionid", "value": cookie, "url": str(live_server.url)}
 
 
 @pytest.fixture
@@ -69,43 +54,6 @@ def busy(db: None) -> None:
     a_sampler().turn()
 
 
-@asynccontextmanager
-async def page_of(
-    browser: Browser, cookie: Any, *, blocks_sockets: bool = True, **options: Any
-) -> AsyncIterator[Page]:
-    """Yield a page of the administrator; it must not break the policy, raise, or ask for what is missing."""
-    context = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-    context.set_default_timeout(TIMEOUT_MS)
-    await context.add_cookies([cookie])
-    page = await context.new_page()
-    if blocks_sockets:
-        await page.route_web_socket("**/*", lambda socket: socket.close())
-    complaints = complaints_of(page)
-    try:
-        yield page
-        assert complaints == []
-        assert await page.title() != "run"
-    finally:
-        await context.close()
-
-
-async def take_picture(page: Page, name: str) -> None:
-    if SCREENSHOTS:
-        await page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
-
-
-async def faults_of(page: Page) -> list[str]:
-    """Return the accessibility faults that axe-core calls serious or worse."""
-    from axe_playwright_python.async_playwright import Axe
-
-    violations = (await Axe().run(page)).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html']}"
-        for fault in violations
-        if fault["impact"] in ("serious", "critical")
-    ]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [375, 768, 1440])
 @pytest.mark.usefixtures("busy")
@@ -113,14 +61,12 @@ async def test_pages_fit_keep_the_policy_and_have_no_serious_fault(
     chromium: Browser, live_server: Any, session_cookie: Any, scheme: Any, width: int
 ) -> None:
     viewport = {"width": width, "height": 900}
-    async with page_of(chromium, session_cookie, viewport=viewport, color_scheme=scheme) as page:
+    async with admin_page(chromium, session_cookie, viewport=viewport, color_scheme=scheme) as page:
         for address in PAGES:
             answer = await page.goto(live_server.url + ROOT + address)
             assert answer is not None
             assert (await answer.all_headers())["content-security-policy"] == POLICY
-            assert await page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, (
-                address
-            )
+            assert await overflow_of(page) <= 0, address
             assert await faults_of(page) == [], address
             name = address.partition("?")[0].replace("/", "-").strip("-") or "overview"
             await take_picture(page, f"dashboard-{name}-{width}-{scheme}")
@@ -128,7 +74,7 @@ async def test_pages_fit_keep_the_policy_and_have_no_serious_fault(
 
 @pytest.mark.usefixtures("busy")
 async def test_queue_is_paused_and_resumed(chromium: Browser, live_server: Any, session_cookie: Any) -> None:
-    async with page_of(chromium, session_cookie) as page:
+    async with admin_page(chromium, session_cookie) as page:
         await page.goto(live_server.url + ROOT)
         await page.locator("tr", has_text="mails").get_by_role("link", name="mails").click()
         await page.get_by_label("Why?").fill("The provider is down")
@@ -146,7 +92,7 @@ async def test_queue_is_paused_and_resumed(chromium: Browser, live_server: Any, 
 
 @pytest.mark.usefixtures("busy")
 async def test_group_of_failures_is_retried(chromium: Browser, live_server: Any, session_cookie: Any) -> None:
-    async with page_of(chromium, session_cookie) as page:
+    async with admin_page(chromium, session_cookie) as page:
         await page.goto(live_server.url + ROOT + "error/")
         row = page.locator("tbody tr", has_text="send_receipt")
         await row.get_by_role("button").click()
@@ -161,7 +107,7 @@ async def test_group_of_failures_is_retried(chromium: Browser, live_server: Any,
 async def test_lock_is_taken_away_by_keyboard(
     chromium: Browser, live_server: Any, session_cookie: Any
 ) -> None:
-    async with page_of(chromium, session_cookie, viewport={"width": 375, "height": 900}) as page:
+    async with admin_page(chromium, session_cookie, viewport={"width": 375, "height": 900}) as page:
         await page.goto(live_server.url + ROOT + "realtime/?product=acme")
         await page.locator("summary", has_text="Release").focus()
         await page.keyboard.press("Enter")
@@ -177,7 +123,7 @@ async def test_figures_change_without_a_reload_where_sockets_are_blocked(
     measure = sync_to_async(a_sampler().turn)
     await sync_to_async(make_job)(product="acme", queue_name="mails")
     await measure()
-    async with page_of(chromium, session_cookie) as page:
+    async with admin_page(chromium, session_cookie) as page:
         await page.goto(live_server.url + ROOT)
         await page.get_by_text("Every 5 s").wait_for()
         await page.evaluate("window.isTheSamePage = true")
@@ -198,7 +144,7 @@ async def test_rows_keep_their_places_under_the_pointer(
     chromium: Browser, live_server: Any, session_cookie: Any
 ) -> None:
     read_keys = "[...document.querySelectorAll('[data-rows=queues] > tr')].map((row) => row.dataset.key)"
-    async with page_of(chromium, session_cookie) as page:
+    async with admin_page(chromium, session_cookie) as page:
         await page.goto(live_server.url + ROOT)
         payload = await page.evaluate("fetch('data.json').then((answer) => answer.json())")
         payload["queues"] = payload["queues"][:0:-1]  # without the first one, the others upside down
@@ -216,7 +162,7 @@ async def test_rows_keep_their_places_under_the_pointer(
 async def test_charts_follow_the_theme_and_have_a_table(
     chromium: Browser, live_server: Any, session_cookie: Any
 ) -> None:
-    async with page_of(chromium, session_cookie, color_scheme="light") as page:
+    async with admin_page(chromium, session_cookie, color_scheme="light") as page:
         await page.goto(live_server.url + ROOT)
         chart = page.locator("[data-chart=depth]")
         # Asked of the page at one moment: a chart that is drawn anew has another canvas.
@@ -235,7 +181,7 @@ async def test_charts_follow_the_theme_and_have_a_table(
 async def test_charts_are_drawn_again_of_the_same_queue(
     chromium: Browser, live_server: Any, session_cookie: Any
 ) -> None:
-    async with page_of(chromium, session_cookie) as page:
+    async with admin_page(chromium, session_cookie) as page:
         await page.clock.install()
         await page.goto(live_server.url + ROOT + "queue/acme/mails/")
         await page.get_by_text("Every 5 s").wait_for()
@@ -248,7 +194,7 @@ async def test_charts_are_drawn_again_of_the_same_queue(
 async def test_page_of_a_job_says_that_its_queue_is_paused(
     chromium: Browser, live_server: Any, session_cookie: Any
 ) -> None:
-    async with page_of(chromium, session_cookie) as page:
+    async with admin_page(chromium, session_cookie) as page:
         await page.goto(live_server.url + ROOT + "queue/")
         await page.locator("tr", has_text="reports").locator("[data-jobs=ready]").click()
         await page.locator("#result_list").get_by_role("link", name="tests.noop").click()
@@ -256,7 +202,7 @@ async def test_page_of_a_job_says_that_its_queue_is_paused(
 
 
 async def test_paused_page_asks_for_nothing(chromium: Browser, live_server: Any, session_cookie: Any) -> None:
-    async with page_of(chromium, session_cookie) as page:
+    async with admin_page(chromium, session_cookie) as page:
         await page.clock.install()
         await page.goto(live_server.url + ROOT)
         await page.get_by_text("Every 5 s").wait_for()
@@ -273,7 +219,7 @@ async def test_paused_page_asks_for_nothing(chromium: Browser, live_server: Any,
 async def test_hidden_page_asks_for_nothing(chromium: Browser, live_server: Any, session_cookie: Any) -> None:
     turn = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
     tell = "document.dispatchEvent(new Event('visibilitychange'))"
-    async with page_of(chromium, session_cookie) as page:
+    async with admin_page(chromium, session_cookie) as page:
         await page.clock.install()
         await page.goto(live_server.url + ROOT)
         await page.get_by_text("Every 5 s").wait_for()
@@ -292,7 +238,7 @@ async def test_patched_page_is_the_page_that_the_server_renders(
 ) -> None:
     """The script and the templates render a row each: the same snapshot must look the same."""
     read_rows = "[...document.querySelectorAll('[data-rows] > *')].map((row) => row.outerHTML)"
-    async with page_of(chromium, session_cookie) as page:
+    async with admin_page(chromium, session_cookie) as page:
         await page.goto(live_server.url + ROOT)
         payload = await page.evaluate("fetch('data.json').then((answer) => answer.json())")
         answered = {"status": 200, "json": payload}

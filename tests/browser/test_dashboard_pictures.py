@@ -22,13 +22,13 @@ from pleme_redis_django.redis_state import presence
 from pleme_redis_django.redis_state.cache import CacheManager
 from pleme_redis_django.redis_state.locks import LockManager
 from pleme_redis_django.redis_state.presence import PresenceManager
-from tests.browser.test_dashboard import ROOT, SCREENSHOTS, page_of, session_cookie
+from tests.browser.admin_pages import SCREENSHOTS, admin_page, overflow_of
+from tests.browser.test_dashboard import ROOT
 from tests.rows import ago, make_failed_job, make_job, make_worker
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-__all__ = ["session_cookie"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -196,13 +196,13 @@ async def test_picture_is_small_and_shows_the_whole_width(
 ) -> None:
     address, viewport, scheme = PAGES[name]
     options: Any = {"viewport": viewport, "color_scheme": scheme}
-    async with page_of(chromium, session_cookie, **options) as page:
+    async with admin_page(chromium, session_cookie, **options) as page:
         await page.goto(live_server.url + ROOT + address)
         if await page.locator("[data-charts]").count():
             await page.locator("[data-plot] canvas").nth(3).wait_for()
         if await page.locator("#pleme-live").count():
             await page.get_by_text("Every 5 s").wait_for()
-        assert await page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        assert await overflow_of(page) <= 0
         picture = await page.screenshot()
     if SCREENSHOTS:
         (Path(SCREENSHOTS) / f"dashboard-{name}.png").write_bytes(picture)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
+from tests.browser.admin_pages import complaints_of, overflow_of
 from tests.rows import make_attempt, make_failed_job
 from tests.strict_policy import POLICY
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -25,31 +25,6 @@ def failed_job() -> Any:
     job = make_failed_job(job_type=HOSTILE, error_message=HOSTILE, parameters={HOSTILE: HOSTILE})
     make_attempt(job, traceback=HOSTILE, message=HOSTILE)
     return job
-
-
-@pytest.fixture
-def session_cookie(admin_client: Client, live_server: Any) -> dict[str, str]:
-    """The cookie of a logged in administrator."""
-    cookie = admin_client.cookies["sessionid"].value
-    return {"name": "sessionid", "value": cookie, "url": str(live_server.url)}
-
-
-def complaints_of(page: Page) -> list[str]:
-    """Return a list that fills with what the policy blocks, what a script raises and what is missing."""
-    complaints: list[str] = []
-
-    def note_console(message: Any) -> None:
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
-            complaints.append(message.text)
-
-    def note_response(response: Any) -> None:
-        if response.status >= 400 and not response.url.endswith("/favicon.ico"):
-            complaints.append(f"{response.status} {response.url}")
-
-    page.on("console", note_console)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("response", note_response)
-    return complaints
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -69,8 +44,7 @@ async def test_a_failed_job_is_found_read_and_retried(
     await page.get_by_role("button", name="Retry").wait_for()
     assert await page.title() != "run"
     assert await page.locator("pre", has_text="</pre><script>").count() == 4
-    overflow = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert overflow <= 0, "the page scrolls sideways"
+    assert await overflow_of(page) <= 0, "the page scrolls sideways"
 
     await page.get_by_role("button", name="Retry").click()
     await page.get_by_text("Retried: 1.").wait_for()

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import LogEntry
-from django.test import Client
 
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job
-from tests.browser.admin_pages import admin_page, faults_of, overflow_of, take_picture, wait_for_truth
+from tests.browser.admin_pages import (
+    admin_page,
+    faults_of_job_page,
+    overflow_of,
+    take_picture,
+    wait_for_truth,
+)
 from tests.rows import ago, make_attempt, make_failed_job, make_job, make_worker
 from tests.worker_processes import SHORT_LEASES, WorkerProcesses
 from tests.workload.jobs import fail_first
@@ -27,13 +32,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 LIST = "/admin/pleme_redis_django/job/"
 HOSTILE = "</pre><script>document.title = 'run'</script>\u202egnp.exe"
 LONG = "a-very-long-name-" * 12
-
-
-@pytest.fixture
-def session_cookie(admin_client: Client, live_server: Any) -> dict[str, str]:
-    """The cookie of a logged in administrator."""
-    cookie = admin_client.cookies["sessionid"].value
-    return {"name": "sessionid", "value": cookie, "url": str(live_server.url)}
 
 
 @pytest.fixture
@@ -80,7 +78,7 @@ async def test_pages_fit_keep_the_policy_and_have_no_serious_fault(
         for name, address in pages.items():
             await page.goto(live_server.url + address)
             assert await overflow_of(page) <= 0, name
-            assert await faults_of(page) == [], name
+            assert await faults_of_job_page(page) == [], name
             await take_picture(page, f"job-{name}-{width}-{scheme}")
 
 
@@ -94,7 +92,7 @@ async def test_a_form_fits_too(
             await page.get_by_role("button", name=button).click()
             await page.get_by_role("link", name="Back").wait_for()
             assert await overflow_of(page) <= 0, button
-            assert await faults_of(page) == [], button
+            assert await faults_of_job_page(page) == [], button
             await take_picture(page, f"job-form-{button[:-1].replace(' ', '-').lower()}-{width}")
 
 
@@ -218,7 +216,7 @@ async def test_5000_jobs_are_retried_with_preview_and_progress(
     async with admin_page(chromium, session_cookie) as page:
         await ask_to_retry_all(page, live_server.url)
         assert "3 completed" in await page.locator(".pleme-bulk").inner_text()
-        assert await faults_of(page) == []
+        assert await faults_of_job_page(page) == []
         await take_picture(page, "bulk-preview")
         seen: list[float] = []
         page.on("request", lambda request: seen.append(1) if "/bulk/" in request.url else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +15,7 @@ from django.contrib.auth.models import User
 
 from example_project.shop.catalog import read_catalog, save_items
 from example_project.shop.orders import place_order
+from tests.browser.admin_pages import take_picture
 from tests.realtime.web_servers import WebServer, web_server
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.process]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SCREENSHOTS = os.environ.get("PLEME_SCREENSHOTS")
-"""A folder: pictures for the documentation are put there."""
 TIMEOUT_MS = 15_000
 WIDE = {"width": 1100, "height": 640}
 PHONE = {"width": 375, "height": 720}
@@ -83,11 +81,6 @@ async def signed_in(browser: Browser, server: WebServer, name: str, **options: A
         assert problems == []
     finally:
         await context.close()
-
-
-async def take_picture(page: Page, name: str) -> None:
-    if SCREENSHOTS:
-        await page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
 
 
 async def test_two_people_chat(chromium: Browser, shop: WebServer) -> None:
