@@ -24,6 +24,7 @@ MAX_PREPARED = 16
 MAX_COUNTED = 256
 # A plan that was made for a small table may be a bad one for what the table has become.
 SLOW_SECONDS = 0.01
+SLOW_SECONDS_PER_ROW = 0.0001
 
 # The name is unknown, or known already (both: another server connection), or the plan returns other
 # types than before (a migration).
@@ -85,7 +86,7 @@ class PreparedStatements:
             while self._cursor.nextset():
                 pass
         rows = self._cursor.fetchall()
-        if time.monotonic() - started > SLOW_SECONDS:
+        if time.monotonic() - started > SLOW_SECONDS + SLOW_SECONDS_PER_ROW * len(rows):
             self._outdate(query)
         return rows
 

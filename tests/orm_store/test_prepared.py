@@ -104,6 +104,20 @@ def test_a_plan_that_turns_out_slow_is_made_anew(
     assert before != after
 
 
+def test_a_claim_of_many_jobs_may_take_its_time(
+    store: OrmJobStore[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim_until_planned(store)
+    planned = plans()
+    monkeypatch.setattr(prepared, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(prepared, "SLOW_SECONDS_PER_ROW", 60.0)
+    make_job()
+    assert len(claim(store)) == 1
+    monkeypatch.undo()
+    claims_every_job(store, 1)
+    assert plans() == planned
+
+
 def plans() -> list[object]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT prepare_time FROM pg_prepared_statements")
