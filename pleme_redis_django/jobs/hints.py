@@ -87,8 +87,8 @@ class HintListener:
             return
         self._away = False
         if hinted:
-            # The claimer says again whether there is room. Listening on at once would take the
-            # interpreter from it, and hints that it may leave no room for.
+            # Until the claimer says that there is room: listening on at once would keep the interpreter
+            # busy while it claims, and take hints from other processes that this one may be too full for.
             self._room.clear()
             self._on_hint()
 

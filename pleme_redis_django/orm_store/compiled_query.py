@@ -19,6 +19,7 @@ M = TypeVar("M", bound=Model)
 Converters = Mapping[int, tuple[Sequence[Callable[..., Any]], Any]]
 
 
+# Compared by identity: a statement is compiled once, and its converters have no hash.
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CompiledQuery(Generic[M]):
     """The statement of a queryset without joins, and how its rows become instances."""

@@ -60,7 +60,7 @@ class PreparedStatements:
 
     def fetch(self, query: CompiledQuery[Any], parameters: tuple[Any, ...]) -> Any:
         """Return the rows of ``query``, by its plan where it has one or gets one."""
-        if self._usable and (query in self._names or self._is_worth_a_plan(query)):
+        if self._usable and (query in self._names or self._count_use(query) > USES_BEFORE):
             try:
                 return self._fetch_planned(query, parameters)
             except DatabaseError as error:
@@ -70,11 +70,11 @@ class PreparedStatements:
         self._cursor.execute(query.sql, (*query.parameters, *parameters))
         return self._cursor.fetchall()
 
-    def _is_worth_a_plan(self, query: CompiledQuery[Any]) -> bool:
+    def _count_use(self, query: CompiledQuery[Any]) -> int:
         if len(self._uses) >= MAX_COUNTED:
             self._uses.clear()
         self._uses[query] = self._uses.get(query, 0) + 1
-        return self._uses[query] > USES_BEFORE
+        return self._uses[query]
 
     def _fetch_planned(self, query: CompiledQuery[Any], parameters: tuple[Any, ...]) -> Any:
         started = time.monotonic()

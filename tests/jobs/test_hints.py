@@ -20,6 +20,11 @@ class Hints:
         self.hints: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self.listening = threading.Event()
 
+    def arrive(self, *hinted: bool) -> None:
+        """End so many waits; False: without a hint."""
+        for one in hinted:
+            self.hints.put(one)
+
     def wait_for_hint(self, timeout_seconds: float) -> bool:
         self.listening.set()
         hinted = self.hints.get()
@@ -65,8 +70,7 @@ def test_after_a_hint_nothing_is_taken_until_there_is_room_again(
     hints: Hints, listener: HintListener, hinted: list[bool]
 ) -> None:
     listener.set_room(True)
-    hints.hints.put(True)
-    hints.hints.put(True)
+    hints.arrive(True, True)
     wait_until(lambda: hinted == [True], "the hint is told")
     assert hints.hints.qsize() == 1
     assert not hints.listening.is_set()
@@ -78,6 +82,5 @@ def test_a_wait_without_a_hint_is_followed_by_another(
     hints: Hints, listener: HintListener, hinted: list[bool]
 ) -> None:
     listener.set_room(True)
-    hints.hints.put(False)
-    hints.hints.put(True)
+    hints.arrive(False, True)
     wait_until(lambda: hinted == [True], "the hint is told")
