@@ -45,8 +45,7 @@ def count(ctx: JobContext, total: int) -> dict[str, Any]:
 def run_until_cancelled(ctx: JobContext, started: str) -> None:
     """Create the file ``started``, and run until somebody asks to cancel the job."""
     Path(started).touch()
-    while not ctx.cancel_requested:
-        time.sleep(0.01)
+    wait_for(lambda: ctx.cancel_requested, "a cancel is asked for", deadline_seconds=LONGEST_WAIT_SECONDS)
     raise JobCancelled("as asked")
 
 
