@@ -20,6 +20,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.workers import start_afresh
+from tests.waiting import await_until
 
 JOBS, QUEUES, PRODUCTS, WORKERS = 1_000_000, 200, 20, 50
 VIEWERS, LOOK_SECONDS = 10, 12.0
@@ -183,8 +184,9 @@ async def _cpu_share(user: object) -> float:
             await stack.enter_async_context(open_socket(user, application=application, subprotocols=[]))
             for _ in range(VIEWERS)
         ]
-        while not all(socket.client.pushes for socket in sockets):
-            await asyncio.sleep(0.01)
+        await await_until(
+            lambda: all(socket.client.pushes for socket in sockets), "every viewer has its first snapshot"
+        )
         began, used = time.perf_counter(), await _cpu_seconds()
         await asyncio.sleep(LOOK_SECONDS)
         share = (await _cpu_seconds() - used) / (time.perf_counter() - began)

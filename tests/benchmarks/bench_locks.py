@@ -14,6 +14,7 @@ import redis.asyncio
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.side_by_side import amicroseconds, microseconds
+from tests.waiting import wait_until
 
 SLICES, PER_SLICE = 80, 50
 HAND_OVERS, HAND_OVERS_POLLED = 200, 15
@@ -142,8 +143,7 @@ def _hand_over(take: Any, blocked: Any, *, settle: float = 0.0) -> float:
 
     waiter = threading.Thread(target=wait)
     waiter.start()
-    while not blocked():
-        time.sleep(0.0005)
+    wait_until(blocked, "somebody waits for the lock")
     time.sleep(settle)
     released = time.perf_counter()
     holder.release()

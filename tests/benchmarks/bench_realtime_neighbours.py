@@ -19,6 +19,7 @@ from tests.benchmarks.bench_realtime import (
 from tests.benchmarks.fanout_load import Receiver, Tally, masked, request
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
+from tests.waiting import await_until
 
 SOCKETS = 200
 RATE = 4000
@@ -73,8 +74,7 @@ async def _neighbour(port: int) -> Any:
         "127.0.0.1",
         port,
     )
-    while not tally.ready:
-        await asyncio.sleep(0.01)
+    await await_until(lambda: tally.ready, "the socket is ready")
     return transport
 
 
