@@ -48,9 +48,12 @@ def new_job_id() -> uuid.UUID:
     return uuid7()
 
 
+# One death may be a neighbour's fault: a job that was there twice is a suspect.
+SUSPECT_AFTER_CRASHES = 2
+
 # Names of the indexes and the constraint without which claims are slow and unique jobs are not.
 READY_INDEX, QUEUE_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "queue", "solo", "due", "run"
-FAILED_INDEX = "fail"
+FAILED_INDEX, FAILED_AT_INDEX = "fail", "fails"
 SLOT_CONSTRAINT = "slot"
 _NAMED = "%(app_label)s_%(class)s_"
 
@@ -67,7 +70,7 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
             F("priority").desc(),
             F("run_after"),
             F("id"),
-            condition=Q(status="QUEUED", deleted_at=None, crash_count=0),
+            condition=Q(status="QUEUED", deleted_at=None, crash_count__lt=SUSPECT_AFTER_CRASHES),
             name=prefix + READY_INDEX,
         ),
         # For a pool of one queue: without it a claim reads past the backlog of every other queue.
@@ -76,12 +79,12 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
             F("priority").desc(),
             F("run_after"),
             F("id"),
-            condition=Q(status="QUEUED", deleted_at=None, crash_count=0),
+            condition=Q(status="QUEUED", deleted_at=None, crash_count__lt=SUSPECT_AFTER_CRASHES),
             name=prefix + QUEUE_INDEX,
         ),
         models.Index(
             fields=["run_after"],
-            condition=Q(status="QUEUED", deleted_at=None, crash_count__gt=0),
+            condition=Q(status="QUEUED", deleted_at=None, crash_count__gte=SUSPECT_AFTER_CRASHES),
             name=prefix + SUSPECT_INDEX,
         ),
         models.Index(
@@ -93,6 +96,13 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
         # What people look for among millions of completed jobs; those never enter it.
         models.Index(
             fields=["id"], condition=Q(status__in=["FAILED", "CANCELLED"]), name=prefix + FAILED_INDEX
+        ),
+        # Failures by when they happened: a job that is a month old can fail now.
+        models.Index(
+            F("failed_at").desc(),
+            F("id").desc(),
+            condition=Q(status="FAILED", deleted_at=None),
+            name=prefix + FAILED_AT_INDEX,
         ),
     ]
 
@@ -241,6 +251,7 @@ class JobAttempt(models.Model):
 
     job_model = models.CharField(max_length=200, help_text="app_label.ModelName in lower case.")
     job_id = models.UUIDField()
+    product = models.CharField(max_length=50, blank=True, default="", db_default="", help_text="The job's.")
     attempt = models.PositiveIntegerField()
     worker_id = models.UUIDField()
     started_at = models.DateTimeField(null=True, help_text="NULL: the worker died, and nobody knows.")
@@ -256,6 +267,8 @@ class JobAttempt(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["job_model", "job_id", "attempt"], name="pleme_job_attempt_once")
         ]
+        # The list of those whose staff sees some products alone: newest first, without a look at the jobs.
+        indexes = [models.Index(F("product"), F("id").desc(), name="pleme_job_attempt_product")]
 
     def __str__(self) -> str:
         return f"attempt {self.attempt} of {self.job_id}"
@@ -293,14 +306,27 @@ class WorkerProcess(models.Model):
     pid = models.PositiveIntegerField()
     queues = models.JSONField(default=list)
     product = models.CharField(max_length=50, blank=True, help_text="Empty: every product.")
-    slots = models.PositiveIntegerField()
+    job_types = models.JSONField(
+        null=True, blank=True, help_text="The types that it knows; NULL: every type."
+    )
+    slots = models.PositiveIntegerField(help_text="Threads and async slots together.")
+    async_slots = models.PositiveIntegerField(default=0, db_default=0, help_text="Of the slots.")
     running = models.PositiveIntegerField(default=0, help_text="Jobs held at the last heartbeat.")
+    async_running = models.PositiveIntegerField(default=0, db_default=0, help_text="Async ones of them.")
+    is_quarantine = models.BooleanField(
+        default=False, db_default=False, help_text="It runs jobs whose worker processes died, and no others."
+    )
     release = models.CharField(max_length=100, blank=True)
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
     lease_until = models.DateTimeField(help_text="Silent past this time, the process is dead.")
     drain_requested_at = models.DateTimeField(
         null=True, blank=True, help_text="It claims no more, and ends when its running jobs have."
+    )
+    draining_since = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When it began to drain: a death after that says nothing of its jobs.",
     )
     died_at = models.DateTimeField(null=True, blank=True)
 

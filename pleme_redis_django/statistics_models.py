@@ -68,6 +68,7 @@ class QueueSample(models.Model):
         max_length=200, primary_key=True, help_text="app_label.ModelName in lower case."
     )
     measured_at = models.DateTimeField(null=True)
+    next_measure_at = models.DateTimeField(null=True, help_text="Until then no process counts again.")
     watched_at = models.DateTimeField(null=True, help_text="When somebody last looked at the dashboard.")
     queues = models.JSONField(default=list, help_text="One object for each queue of each product.")
 
