@@ -85,9 +85,11 @@ def run(name: str, interpreter: str, pins: list[str]) -> str:
     VENVS.mkdir(exist_ok=True)
     constraints.write_text("\n".join(pins) + "\n")
     install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", str(constraints)]
+    which_extras = [interpreter, str(ROOT / ".ci" / "extras.py"), "test"]
+    extras = subprocess.run(which_extras, capture_output=True, text=True, check=True).stdout.strip()
     steps = [
         ("venv", [interpreter, "-m", "venv", str(folder)]),
-        ("install", [*install, "--upgrade", "--editable", f"{ROOT}[test]"]),
+        ("install", [*install, "--upgrade", "--editable", f"{ROOT}[{extras}]"]),
         ("tests", [python, "-m", "pytest", "-q"]),
     ]
     started = time.monotonic()

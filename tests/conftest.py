@@ -22,7 +22,7 @@ from django.db import connections
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.testing.servers import BackingServices
 from pleme_redis_django.testing.servers.backing_services import redis_url_with_database
-from tests import processes
+from tests import browsers, processes
 from tests import settings as test_settings
 
 if TYPE_CHECKING:
@@ -109,19 +109,23 @@ def process_environment(backing_services: BackingServices) -> dict[str, str]:
     return processes.process_environment(redis_url_with_database(backing_services.redis_url, 0))
 
 
+def pytest_report_header() -> list[str]:
+    """Say once, not at each of fifty tests, why the browser tests are skipped."""
+    missing = browsers.missing()
+    return [f"browser tests: skipped. {missing}"] if missing else []
+
+
 @pytest.fixture(scope="session")
 def chromium_program() -> str:
-    """The path of the system's Chromium.
+    """The path of the system's Chromium, with what playwright needs to drive it.
 
-    Without one the test is skipped, or fails when ``PLEME_REQUIRE_BROWSER=1`` (as CI sets).
+    Without them the test is skipped, or fails when ``PLEME_REQUIRE_BROWSER=1`` (as CI sets).
     """
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if program := shutil.which(name):
-            return program
-    message = "No chromium on PATH; install it (Debian: apt-get install chromium) to run the browser tests."
-    if os.environ.get("PLEME_REQUIRE_BROWSER") == "1":
-        pytest.fail(message)
-    pytest.skip(message)
+    if missing := browsers.missing():
+        if os.environ.get("PLEME_REQUIRE_BROWSER") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return browsers.chromium_program()
 
 
 @pytest.fixture

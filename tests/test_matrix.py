@@ -1,4 +1,4 @@
-"""``make matrix``: which environments it runs, and what "lowest" means."""
+"""``make matrix``: which environments it runs, what "lowest" means, and which extras are installed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,49 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def matrix() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("matrix", ROOT / ".ci" / "matrix.py")
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def matrix() -> ModuleType:
+    return load("matrix")
+
+
+@pytest.mark.parametrize(
+    ("python", "on_path", "extras"),
+    [
+        ((3, 12), set(), ["demo"]),
+        ((3, 13), {"redis-server"}, ["demo"]),
+        ((3, 13), {"valkey-server"}, ["demo"]),
+        ((3, 13), {"gcc"}, ["demo", "redis-from-source"]),
+    ],
+)
+def test_redis_is_built_only_where_there_is_no_other(
+    python: tuple[int, int], on_path: set[str], extras: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = _extras_on(python, on_path, monkeypatch)
+    assert module.extras("demo") == extras
+
+
+def test_without_a_redis_and_a_compiler_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = _extras_on((3, 13), set(), monkeypatch)
+    with pytest.raises(SystemExit, match=r"apt-get install redis-server.* gcc libc6-dev"):
+        module.extras("demo")
+
+
+def _extras_on(python: tuple[int, int], on_path: set[str], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    for name in ("PLEME_REDIS_SERVER", "REDIS_URL", "CC"):
+        monkeypatch.delenv(name, raising=False)
+    module = load("extras")
+    monkeypatch.setattr(module.sys, "version_info", (*python, 0))
+    monkeypatch.setattr(module.shutil, "which", lambda name: name if name in on_path else None)
     return module
 
 

@@ -43,7 +43,10 @@ class MailServer:
         self._delivered: set[str] = set()
         self._seen_recipients: set[str] = set()
         self._duplicates = self._greylisted = 0
-        self._controller = Controller(self, hostname="127.0.0.1", port=port)
+        # Without a name of its own it asks the resolver for one, at each connection, in its event loop.
+        self._controller = Controller(
+            self, hostname="127.0.0.1", port=port, server_hostname="mail.novaskyn.example"
+        )
 
     def start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

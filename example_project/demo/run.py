@@ -24,7 +24,7 @@ def run_once(out: TextIO, amounts: Amounts, *, timeout_seconds: float, data_fold
         run = Run.begin(amounts)
         view = LiveView(out)
         deadline = time.monotonic() + timeout_seconds
-        _give_work(run, steps, view, stage, deadline)
+        _give_work(run, steps, view, stage, deadline, spread=False)
         with steps.step("all jobs ended"):
             _watch(view, stage, deadline, until=lambda: run.unfinished() == 0)
         mail = stage.mail.counts()
@@ -44,7 +44,7 @@ def run_until_interrupted(out: TextIO, amounts: Amounts, *, data_folder: Path | 
         try:
             run = Run.begin(amounts)
             view = LiveView(out)
-            _give_work(run, steps, view, stage, deadline=None)
+            _give_work(run, steps, view, stage, deadline=None, spread=True)
             steps.say("          Customers keep ordering. Ctrl-C stops everything.")
             customers = Customers()
             _watch(view, stage, None, until=lambda: False, meanwhile=customers.come_by)
@@ -55,12 +55,14 @@ def run_until_interrupted(out: TextIO, amounts: Amounts, *, data_folder: Path | 
     return 1
 
 
-def _give_work(run: Run, steps: Steps, view: LiveView, stage: Stage, deadline: float | None) -> None:
+def _give_work(
+    run: Run, steps: Steps, view: LiveView, stage: Stage, deadline: float | None, *, spread: bool
+) -> None:
     imported = enqueue_import(run.amounts)
     with steps.step("catalog imported by a job"):
         _watch(view, stage, deadline, until=lambda: _has_ended(imported))
     with steps.step("jobs enqueued:") as remarks:
-        remarks.append(str(enqueue_follow_ups(run.amounts, tag=f"{run.since:%Y%m%dT%H%M%S}")))
+        remarks.append(str(enqueue_follow_ups(run.amounts, f"{run.since:%Y%m%dT%H%M%S}", spread=spread)))
 
 
 def _has_ended(job: Job) -> bool:

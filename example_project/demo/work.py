@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.utils import timezone
 
 from example_project.shop.jobs import (
     check_mail_server,
@@ -21,6 +25,9 @@ from pleme_redis_django import Job
 
 # The label printer is off: so there is always something on the dashboard's page of errors.
 LABEL_CHANCE = 0.3
+SPREAD_PARTS = 24
+SPREAD_STEP = timedelta(seconds=5)
+CRASH_AFTER = timedelta(seconds=30)
 COUNTRIES = ["AR", "AU", "BR", "CA", "CN", "DE", "FR", "IN", "JP", "KE", "MX", "NO", "PT", "US", "ZA"]
 
 
@@ -41,18 +48,35 @@ def enqueue_import(amounts: Amounts) -> Job:
     return job
 
 
-def enqueue_follow_ups(amounts: Amounts, tag: str) -> int:
-    """Enqueue what needs the catalog; return how many jobs that is."""
+def enqueue_follow_ups(amounts: Amounts, tag: str, *, spread: bool) -> int:
+    """Enqueue what needs the catalog; return how many jobs that is.
+
+    ``spread``: over two minutes, with the crash after half of one, for people who open the dashboard
+    meanwhile. A rush of five seconds is over before they have signed in.
+    """
     codes = list(CatalogItem.objects.order_by("-elevation_feet", "code").values_list("code", flat=True))
+    crash = (
+        crash_the_worker_once.using(run_after=timezone.now() + CRASH_AFTER)
+        if spread
+        else crash_the_worker_once
+    )
     jobs = [
-        *index_item.enqueue_many({"code": code} for code in codes[: amounts.indexed_items]),
+        *_index(codes[: amounts.indexed_items], parts=SPREAD_PARTS if spread else 1),
         *draw_thumbnail.enqueue_many({"code": code} for code in codes[: amounts.thumbnails]),
         *count_by_country.enqueue_many({"country": country} for country in COUNTRIES),
         *print_label.enqueue_many({"order": f"label {number}"} for number in range(amounts.labels)),
         check_mail_server.enqueue(),
-        crash_the_worker_once.enqueue(name=f"crash {tag}"),
+        crash.enqueue(name=f"crash {tag}"),
     ]
     return len(jobs)
+
+
+def _index(codes: list[str], *, parts: int) -> Iterator[Job]:
+    """Enqueue the indexing of the items, in parts that become due one after the other."""
+    start = timezone.now()
+    for part in range(parts):
+        due = index_item.using(run_after=start + part * SPREAD_STEP) if part else index_item
+        yield from due.enqueue_many({"code": code} for code in codes[part::parts])
 
 
 class Customers:

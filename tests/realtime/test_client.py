@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from pleme_redis_django.redis_state.connections import redis_client
 from pleme_redis_django.redis_state.presence import PresenceManager
 from pleme_redis_django.redis_state.pubsub import PubSubManager
 from pleme_redis_django.redis_state.typing_indicators import TypingManager
+from tests import browsers
 from tests.realtime.web_servers import WebServer, cookie_of, web_server
 from tests.waiting import await_until
 
@@ -34,9 +34,10 @@ CHANNELS = ["a", "a:b", "a:c", "a:b:b", "a:b:c:b", "b:a", "ab:b"]
 @pytest.fixture
 def node() -> str:
     """The system's Node, or the one that playwright brings with it."""
-    from playwright._impl._driver import compute_driver_executable
-
-    return shutil.which("node") or compute_driver_executable()[0]
+    try:
+        return browsers.node_program()
+    except LookupError as error:
+        pytest.skip(str(error))
 
 
 class NodeClient:
