@@ -8,6 +8,7 @@ and each feed then reads from the log what it missed.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import math
 import random
@@ -40,12 +41,21 @@ logger = logging.getLogger("pleme_redis_django.bus")
 ControlHandler = Callable[[bytes], None]
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Handler:
+    """Who hears a channel that is no head's bus, and who learns that it is heard (again)."""
+
+    take: ControlHandler
+    on_confirmed: Callable[[], None] | None
+
+
 class Bus:
     """Feeds of one event loop, opened on first use and closed with the last. Not for other loops."""
 
     def __init__(self) -> None:
         self._feeds: dict[bytes, HeadFeed] = {}
-        self._handlers: dict[bytes, list[ControlHandler]] = {}
+        self._handlers: dict[bytes, list[_Handler]] = {}
+        self._heard_names: set[bytes] = set()
         self._connection: AbstractConnection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._run_id = ""
@@ -92,19 +102,29 @@ class Bus:
             del self._feeds[name]
             await self._unsubscribe(name)
 
-    def listen(self, name: str, handler: ControlHandler) -> None:
-        """Call ``handler`` with each raw message of a Redis channel that is no head's bus."""
+    def listen(
+        self, name: str, handler: ControlHandler, *, on_confirmed: Callable[[], None] | None = None
+    ) -> None:
+        """Call ``handler`` with each raw message of a Redis channel that is no head's bus.
+
+        Such messages have no numbers: what is published while the connection is away is lost.
+        ``on_confirmed`` is called, without arguments, each time that Redis has confirmed the channel, the
+        first time and after every reconnect: from then on messages are heard, and what was missed before
+        can be made up for. Neither may block; what they raise is logged.
+        """
         handlers = self._handlers.setdefault(name.encode(), [])
-        handlers.append(handler)
+        handlers.append(_Handler(take=handler, on_confirmed=on_confirmed))
         if len(handlers) == 1:
             self._subscribe(name.encode())
+        elif on_confirmed is not None and name.encode() in self._heard_names:
+            on_confirmed()
 
     async def unlisten(self, name: str, handler: ControlHandler) -> None:
         """Undo ``listen``."""
         handlers = self._handlers.get(name.encode(), [])
-        if handler in handlers:
-            handlers.remove(handler)
+        handlers[:] = [each for each in handlers if each.take != handler]
         if not handlers and self._handlers.pop(name.encode(), None) is not None:
+            self._heard_names.discard(name.encode())
             await self._unsubscribe(name.encode())
 
     async def aclose(self) -> None:
@@ -152,6 +172,7 @@ class Bus:
             finally:
                 if self._connection is connection:
                     self._connection = None
+                self._heard_names.clear()
                 await connection.disconnect(nowait=True)
             self._is_reconnect = True
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -186,17 +207,29 @@ class Bus:
         feed = self._feeds.get(name)
         if feed is None:
             for handler in self._handlers.get(name, ()):
-                handler(raw)
-        elif not feed.take(parse_bus_message(raw)):
+                _guarded(handler.take, raw)
+            return
+        try:
+            message = parse_bus_message(raw)
+        except Exception:
+            # One bad message must not cost every feed of the process its connection; a number that it
+            # had is missing now, and is repaired as any gap is.
+            logger.exception("A message of head %s is not readable.", feed.head)
+            return
+        if not feed.take(message):
             self._start(self._catch_up(feed))
 
     def _confirmed(self, name: bytes) -> None:
         feed = self._feeds.get(name)
         if feed is not None:
             if self._is_reconnect:
-                for listener in feed.listeners:
-                    listener.on_reconnect()
+                feed.tell_reconnect()
             self._start(self._catch_up(feed, self._run_id))
+        elif name in self._handlers:
+            self._heard_names.add(name)
+            for handler in list(self._handlers[name]):
+                if handler.on_confirmed is not None:
+                    _guarded(handler.on_confirmed)
 
     async def _catch_up(self, feed: HeadFeed, run_id: str = "") -> None:
         try:
@@ -235,6 +268,14 @@ class Bus:
             for feed in list(self._feeds.values()):
                 if feed.live.is_set():
                     await self._catch_up(feed)
+
+
+def _guarded(handler: Callable[..., None], *arguments: object) -> None:
+    """Call a handler; what it raises would otherwise tear the connection that every other one hears by."""
+    try:
+        handler(*arguments)
+    except Exception:
+        logger.exception("A handler of the realtime connection failed.")
 
 
 _buses: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, Bus]] = (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from pleme_redis_django.redis_state.cursor import HeadCursor, Step
@@ -16,8 +18,11 @@ RING_CHARACTERS = 1024 * 1024
 MOST_WAITING = 10_000
 
 
+logger = logging.getLogger("pleme_redis_django.bus")
+
+
 class FeedListener(Protocol):
-    """What a feed tells, on its event loop; none of it may block or raise."""
+    """What a feed tells, on its event loop; none of it may block; what it raises is logged."""
 
     def on_message(self, message: BusMessage) -> None:
         """Take the next message, in order; presence and typing come as they are."""
@@ -54,8 +59,7 @@ class HeadFeed:
     def take(self, message: BusMessage) -> bool:
         """Hand on a message from the bus; return False when a gap calls for ``catch_up``."""
         if not message.epoch:
-            for listener in self.listeners:
-                listener.on_message(message)
+            self._tell(lambda listener: listener.on_message(message))
             return True
         if self._is_catching_up or self.cursor is None:
             if len(self._waiting) < MOST_WAITING:
@@ -134,16 +138,26 @@ class HeadFeed:
         else:
             self.cursor.move(page.top)
             self._forget()
-            for listener in self.listeners:
-                listener.on_loss(page.top, page.status)
+            self._tell(lambda listener: listener.on_loss(page.top, page.status))
 
     def _hand_on(self, message: BusMessage) -> None:
         self._ring.append(message)
         self._ring_characters += len(message.frame)
         while len(self._ring) > RING_MESSAGES or self._ring_characters > RING_CHARACTERS:
             self._ring_characters -= len(self._ring.popleft().frame)
-        for listener in self.listeners:
-            listener.on_message(message)
+        self._tell(lambda listener: listener.on_message(message))
+
+    def tell_reconnect(self) -> None:
+        """Tell the listeners that presence and typing events may have been missed."""
+        self._tell(lambda listener: listener.on_reconnect())
+
+    def _tell(self, call: Callable[[FeedListener], None]) -> None:
+        for listener in list(self.listeners):
+            try:
+                call(listener)
+            except Exception:
+                # One listener's fault must neither hide the message from the others nor end the bus.
+                logger.exception("A listener of head %s failed.", self.head)
 
     def _forget(self) -> None:
         self._ring.clear()
