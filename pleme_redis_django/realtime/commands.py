@@ -27,7 +27,7 @@ from pleme_redis_django.redis_state.channel_names import (
 )
 from pleme_redis_django.redis_state.message_log import LogPage, aread_log, to_position
 from pleme_redis_django.redis_state.messages import BusMessage, Position
-from pleme_redis_django.redis_state.presence import PresenceManager
+from pleme_redis_django.redis_state.presence import PresenceManager, encode_metadata
 from pleme_redis_django.redis_state.pubsub import PubSubManager
 from pleme_redis_django.redis_state.typing_indicators import TypingManager
 
@@ -147,15 +147,23 @@ async def _join(hub: Hub, connection: Connection, room: str, fields: Mapping[str
     joins = fields.get("join", True) and connection.user_id is not None
     if room not in connection.rooms and len(connection.rooms) >= connection.limits.rooms:
         raise CommandRefused(ErrorCode.LIMIT, f"at most {connection.limits.rooms} rooms")
-    if "meta" in fields:
-        connection.metadata = fields["meta"]
+    metadata = fields.get("meta")
+    if metadata is not None:
+        # Refused before anything changes: a heartbeat would say it again for as long as the socket lives.
+        encode_metadata(metadata)
+    was_joined = connection.rooms.get(room)
     await hub.watch(connection, room, joins=joins)
-    if joins and (room != PRODUCT_PRESENCE or "meta" in fields):
+    if joins and (room != PRODUCT_PRESENCE or metadata is not None):
         try:
-            await hub.presence.join(connection, room)
-        except PresenceRefused as refused:
-            await hub.unwatch(connection, room)
-            raise CommandRefused(ErrorCode.LIMIT, str(refused)) from refused
+            await hub.presence.join(connection, room, metadata)
+        except BaseException as error:
+            if was_joined is None:
+                await hub.unwatch(connection, room)
+            elif room in connection.rooms:
+                connection.rooms[room] = was_joined
+            if isinstance(error, PresenceRefused):
+                raise CommandRefused(ErrorCode.LIMIT, str(error)) from error
+            raise
 
 
 async def leave(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
@@ -225,7 +233,6 @@ async def set_idle(hub: Hub, connection: Connection, _fields: Mapping[str, Any])
 
 async def _set_idle(hub: Hub, connection: Connection, idle: bool) -> None:
     if connection.is_idle is not idle and connection.user_id is not None:
-        connection.is_idle = idle
         await hub.presence.set_idle(connection, idle)
 
 

@@ -68,7 +68,8 @@ class Connection:
         user = scope["user"]
         self.user_id: str | None = str(user.pk) if user.is_authenticated else None
         self.session_key: str | None = getattr(scope.get("session"), "session_key", None)
-        self.metadata: dict[str, Any] = {}
+        self.metadata: dict[str, dict[str, Any]] = {}
+        """Room -> what the connection says of itself there."""
         self.subscriptions: dict[str, None] = {}
         self.rooms: dict[str, bool] = {}
         """Room -> whether the connection joined it, or only watches."""

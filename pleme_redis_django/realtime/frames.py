@@ -195,8 +195,13 @@ def presence_resync(room: str) -> str:
 
 
 def unsubscribed(channel: str) -> str:
-    """Return the push that tells a client that it lost a subscription, or its place in a room."""
+    """Return the push that tells a client that it lost a subscription."""
     return encode({"unsub": {"ch": channel, "code": int(ErrorCode.DENIED), "why": "permission withdrawn"}})
+
+
+def room_lost(room: str, code: ErrorCode, why: str) -> str:
+    """Return the push that tells a client that it is in a room no longer, and hears no more of it."""
+    return encode({"unsub": {"pres": room, "code": int(code), "why": why}})
 
 
 def bye(code: CloseCode, why: str) -> str:

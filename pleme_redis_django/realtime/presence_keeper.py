@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import random
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.exceptions import PresenceRefused
+from pleme_redis_django.exceptions import PlemeError, PresenceRefused
+from pleme_redis_django.realtime import frames
+from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.channel_names import PRODUCT_PRESENCE
 from pleme_redis_django.redis_state.connections import async_redis_client
@@ -33,8 +38,11 @@ if TYPE_CHECKING:
     from pleme_redis_django.realtime.connection import Connection
     from pleme_redis_django.realtime.hub import Hub
 
-# A script holds Redis up for about 2 ms per thousand pairs.
+# A script holds Redis up for about 2 ms per thousand connections and 3 ms per thousand rooms besides.
 PAIRS_PER_CALL = 5000
+SCOPES_PER_CALL = 1000
+
+logger = logging.getLogger("pleme_redis_django.presence_keeper")
 
 
 class PresenceKeeper:
@@ -44,44 +52,59 @@ class PresenceKeeper:
         self._hub = hub
         self._beaten_at = self._swept_at = self._listed_at = 0.0
         self._other_products: set[str] = set()
-        self._is_sweeping = False
+        self._is_beating = self._is_sweeping = False
 
-    async def join(self, connection: Connection, room: str) -> PresenceResult:
-        """Bring a connection online in a room, or in its product. Raises PresenceRefused, RedisUnavailable."""
-        limits = connection.limits
-        manager = PresenceManager(connection.product, room)
+    async def join(
+        self, connection: Connection, room: str, metadata: dict[str, Any] | None = None
+    ) -> PresenceResult:
+        """Bring a connection online in a room, or in its product, and say what it says of itself there.
+
+        Without ``metadata`` it says what it said there before. Raises InvalidEvent, PresenceRefused,
+        RedisUnavailable; then it says again what it said before.
+        """
+        before = connection.metadata.get(room)
+        if metadata is not None:
+            connection.metadata[room] = metadata
+        try:
+            return await self._set_online(connection, PresenceManager(connection.product, room))
+        except BaseException:
+            if metadata is not None:
+                _restore(connection, room, before)
+            raise
+
+    async def _set_online(self, connection: Connection, manager: PresenceManager) -> PresenceResult:
+        metadata = connection.metadata.get(manager.room or PRODUCT_PRESENCE)
+        limits, user, idle = connection.limits, connection.user_id, connection.is_idle
         if manager.room is None:
             return await manager.aset_online(
-                connection.user_id,
-                connection.id,
-                connection.metadata,
-                max_connections=limits.connections_per_user,
+                user, connection.id, metadata, max_connections=limits.connections_per_user, idle=idle
             )
         return await manager.aset_online(
-            connection.user_id, connection.id, connection.metadata, max_users=limits.room_members
+            user, connection.id, metadata, max_users=limits.room_members, idle=idle
         )
 
     async def leave(self, connection: Connection, room: str, *, grace_seconds: float = 0) -> None:
         """Take a connection out of a room, or of its product."""
         manager = PresenceManager(connection.product, room)
         await manager.aset_offline(connection.user_id, connection.id, grace_seconds=grace_seconds)
+        if not connection.rooms.get(room):
+            connection.metadata.pop(room, None)
 
     async def leave_all(self, connection: Connection, rooms: dict[str, bool]) -> None:
         """Take a connection out of everything, once the grace of a page reload is over."""
         grace = get_settings().presence_grace_seconds
-        joined = [room for room, is_joined in rooms.items() if is_joined and room != PRODUCT_PRESENCE]
-        for room in (PRODUCT_PRESENCE, *joined):
+        for room in (PRODUCT_PRESENCE, *_joined(rooms)):
             await self.leave(connection, room, grace_seconds=grace)
 
     async def set_idle(self, connection: Connection, idle: bool) -> None:
-        """Mark a connection idle or active in its product and its rooms."""
-        joined = [
-            room for room, is_joined in connection.rooms.items() if is_joined and room != PRODUCT_PRESENCE
-        ]
-        for room in (PRODUCT_PRESENCE, *joined):
-            await PresenceManager(connection.product, room).aset_idle(
-                connection.user_id, connection.id, idle=idle
-            )
+        """Mark a connection idle or active in its product and its rooms; said again, it is done again."""
+        for room in (PRODUCT_PRESENCE, *_joined(connection.rooms)):
+            await self._mark(connection, room, idle)
+        connection.is_idle = idle
+
+    async def _mark(self, connection: Connection, room: str, idle: bool) -> None:
+        manager = PresenceManager(connection.product, room)
+        await manager.aset_idle(connection.user_id, connection.id, idle=idle)
 
     # The clock
 
@@ -93,7 +116,7 @@ class PresenceKeeper:
 
     def tick(self, now: float) -> None:
         """Start what is due; called by the hub about twice a second."""
-        if now - self._beaten_at > get_settings().presence_ttl_seconds / 3:
+        if now - self._beaten_at > get_settings().presence_ttl_seconds / 3 and not self._is_beating:
             self._beaten_at = now
             self._hub.start(self.heartbeat())
         if now - self._swept_at > SWEEP_SECONDS * random.uniform(0.8, 1.2) and not self._is_sweeping:  # noqa: S311
@@ -102,41 +125,49 @@ class PresenceKeeper:
             self._hub.start(self.sweep())
 
     async def heartbeat(self) -> None:
-        """Extend every connection of this process: one call per product."""
-        for product, scopes in self._scopes().items():
-            await self._beat(product, scopes)
-        products = {each.product for each in self._hub.connections.values() if each.product}
-        if products:
-            with outages_as_unavailable():
-                await async_redis_client().zadd(
-                    keyspace.presence_products(), dict.fromkeys(products, time.time())
-                )
+        """Extend every connection of this process: one call per product. One that fails stops no other."""
+        self._is_beating = True
+        try:
+            scopes_of = self._scopes()
+            for product, scopes in scopes_of.items():
+                for chunk in _chunks(scopes):
+                    with _apart("The heartbeat of product %s failed.", product):
+                        await self._beat(product, chunk)
+            if scopes_of:
+                with outages_as_unavailable():
+                    await async_redis_client().zadd(
+                        keyspace.presence_products(), dict.fromkeys(scopes_of, time.time())
+                    )
+        finally:
+            self._is_beating = False
 
     def _scopes(self) -> dict[str, dict[str, list[Connection]]]:
         products: dict[str, dict[str, list[Connection]]] = defaultdict(lambda: defaultdict(list))
         for connection in self._hub.connections.values():
-            if connection.is_someone_online:
+            if connection.is_someone_online and not connection.is_closing:
                 scopes = products[connection.product]
                 scopes[PRODUCT_PRESENCE].append(connection)
-                for room, is_joined in connection.rooms.items():
-                    if is_joined and room != PRODUCT_PRESENCE:
-                        scopes[room].append(connection)
+                for room in _joined(connection.rooms):
+                    scopes[room].append(connection)
         return products
 
     async def _beat(self, product: str, scopes: dict[str, list[Connection]]) -> None:
-        pairs = [(room, each) for room, connections in scopes.items() for each in connections]
-        for start in range(0, len(pairs), PAIRS_PER_CALL):
-            chunk: dict[str, list[Connection]] = defaultdict(list)
-            for room, connection in pairs[start : start + PAIRS_PER_CALL]:
-                chunk[room].append(connection)
-            vanished = await self._beat_chunk(product, chunk)
-            for room, connection in vanished:
-                if connection.id in self._hub.connections:
+        vanished = await self._extend(product, scopes)
+        for room, connections in scopes.items():
+            for connection in connections:
+                if connection.id not in self._hub.connections:
+                    # It closed meanwhile, and the heartbeat may have come after its leave.
+                    with _apart("A connection of product %s could not leave.", product):
+                        await self._leave_late(connection, room)
+        for room, connection in vanished:
+            if self._belongs(connection, room):
+                with _apart("A connection of product %s could not come back.", product):
                     await self._come_back(connection, room)
 
-    async def _beat_chunk(
+    async def _extend(
         self, product: str, scopes: dict[str, list[Connection]]
     ) -> list[tuple[str, Connection]]:
+        """Extend some connections in one call; return those that Redis does not know there."""
         settings = get_settings()
         keys = [keyspace.presence_last_seen(product), keyspace.presence_due(product)]
         arguments: list[Argument] = [
@@ -156,12 +187,32 @@ class PresenceKeeper:
             if name.decode() in self._hub.connections
         ]
 
+    def _belongs(self, connection: Connection, room: str) -> bool:
+        """Tell whether a connection is still to be present in a room: it may leave at each wait."""
+        is_open = connection.id in self._hub.connections and not connection.is_closing
+        return is_open and (room == PRODUCT_PRESENCE or connection.rooms.get(room, False))
+
     async def _come_back(self, connection: Connection, room: str) -> None:
+        said_idle = connection.is_idle
         try:
             await self.join(connection, room)
-        except PresenceRefused:
+        except PresenceRefused as refused:
             # Others took the place while this process was away; the socket stays, unseen.
-            connection.rooms.pop(room, None)
+            if room != PRODUCT_PRESENCE:
+                await self._hub.unwatch(connection, room)
+                connection.metadata.pop(room, None)
+                connection.queue(frames.room_lost(room, ErrorCode.LIMIT, str(refused)))
+            return
+        if not self._belongs(connection, room):
+            await self._leave_late(connection, room)
+        elif connection.is_idle is not said_idle:
+            await self._mark(connection, room, connection.is_idle)
+
+    async def _leave_late(self, connection: Connection, room: str) -> None:
+        """Take out again what left while its heartbeat or its come-back was on its way."""
+        is_open = connection.id in self._hub.connections
+        grace = 0 if is_open else get_settings().presence_grace_seconds
+        await self.leave(connection, room, grace_seconds=grace)
 
     async def sweep(self) -> None:
         """Remove who expired, in every product that this process knows to have presence."""
@@ -169,7 +220,8 @@ class PresenceKeeper:
             await self._list_products()
             own = {each.product for each in self._hub.connections.values()}
             for product in own | self._other_products:
-                await asweep_product(product)
+                with _apart("The sweep of product %s failed.", product):
+                    await asweep_product(product)
         finally:
             self._is_sweeping = False
 
@@ -178,3 +230,40 @@ class PresenceKeeper:
         if now - self._listed_at > PRODUCTS_SECONDS:
             self._listed_at = now
             self._other_products = set(await alist_products())
+
+
+def _joined(rooms: dict[str, bool]) -> list[str]:
+    return [room for room, is_joined in rooms.items() if is_joined and room != PRODUCT_PRESENCE]
+
+
+def _chunks(scopes: dict[str, list[Connection]]) -> Iterator[dict[str, list[Connection]]]:
+    """Split the connections of a product's scopes into what one call extends."""
+    chunk: dict[str, list[Connection]] = {}
+    pairs = 0
+    for room, connections in scopes.items():
+        for connection in connections:
+            if pairs == PAIRS_PER_CALL or (room not in chunk and len(chunk) == SCOPES_PER_CALL):
+                yield chunk
+                chunk, pairs = {}, 0
+            chunk.setdefault(room, []).append(connection)
+            pairs += 1
+    if chunk:
+        yield chunk
+
+
+@contextmanager
+def _apart(message: str, product: str) -> Iterator[None]:
+    """Log what fails for one, so that the others get their turn."""
+    try:
+        yield
+    except PlemeError as error:
+        logger.warning(f"{message} %s", product, error)
+    except Exception:
+        logger.exception(message, product)
+
+
+def _restore(connection: Connection, room: str, metadata: dict[str, Any] | None) -> None:
+    if metadata is None:
+        connection.metadata.pop(room, None)
+    else:
+        connection.metadata[room] = metadata

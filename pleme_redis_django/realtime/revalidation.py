@@ -18,6 +18,7 @@ from django.utils.crypto import constant_time_compare
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.authorization import Action, is_allowed
 from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.frames import ErrorCode
 
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.connection import Connection
@@ -47,7 +48,7 @@ async def _ask_again(hub: Hub, connection: Connection) -> None:
     for room, is_joined in list(connection.rooms.items()):
         if not await is_allowed(connection.scope, action, room):
             await hub.unwatch(connection, room)
-            connection.queue(frames.unsubscribed(room))
+            connection.queue(frames.room_lost(room, ErrorCode.DENIED, "permission withdrawn"))
             if is_joined:
                 await hub.presence.leave(connection, room)
 

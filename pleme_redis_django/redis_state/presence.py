@@ -101,14 +101,16 @@ class PresenceManager:
         *,
         max_connections: int = MAX_CONNECTIONS_PER_USER,
         max_users: int = MAX_USERS,
+        idle: bool = False,
     ) -> PresenceResult:
         """Join, or extend and describe anew, one connection of a user for ``PRESENCE_TTL_SECONDS``.
 
         Without a ``connection_id`` it is the user's one nameless connection. ``metadata`` is a JSON
-        object of up to 1 KiB. Raises PresenceRefused when the user has ``max_connections``, when the
-        scope has ``max_users``, or when the connection belongs to another user.
+        object of up to 1 KiB; ``idle`` says that the person is away. Raises PresenceRefused when the user
+        has ``max_connections``, when the scope has ``max_users``, or when the connection belongs to
+        another user.
         """
-        arguments = self._join(user_id, connection_id, metadata, max_connections, max_users)
+        arguments = self._join(user_id, connection_id, metadata, max_connections, max_users, idle)
         self._register()
         return self._change(arguments)
 
@@ -120,9 +122,10 @@ class PresenceManager:
         *,
         max_connections: int = MAX_CONNECTIONS_PER_USER,
         max_users: int = MAX_USERS,
+        idle: bool = False,
     ) -> PresenceResult:
         """Do what ``set_online`` does, on the running event loop."""
-        arguments = self._join(user_id, connection_id, metadata, max_connections, max_users)
+        arguments = self._join(user_id, connection_id, metadata, max_connections, max_users, idle)
         await self._aregister()
         return await self._achange(arguments)
 
@@ -270,14 +273,16 @@ class PresenceManager:
         metadata: Mapping[str, Any] | None,
         max_connections: int,
         max_users: int,
+        idle: bool,
     ) -> list[Argument]:
         user = validate_user_id(user_id)
         # No name that validate_connection_id accepts holds a colon, so this one is nobody else's.
         connection = (
             f":{keyspace.digest(user)}" if connection_id is None else validate_connection_id(connection_id)
         )
-        text = encode_event(dict(metadata or {}), METADATA_MAX_BYTES, "metadata", sort_keys=True)
-        return self._arguments("join", connection, user, text, max_connections, max_users)
+        text = encode_metadata(metadata or {})
+        state = "i" if idle else "a"
+        return self._arguments("join", connection, user, text, max_connections, max_users, state)
 
     def _leave(self, user_id: object, connection_id: str | None, grace_seconds: float) -> list[Argument]:
         connection = "" if connection_id is None else validate_connection_id(connection_id)
@@ -299,6 +304,11 @@ class PresenceManager:
         if _is_registration_due(self.product):
             with outages_as_unavailable():
                 await async_redis_client().zadd(keyspace.presence_products(), {self.product: time.time()})
+
+
+def encode_metadata(metadata: Mapping[str, Any]) -> str:
+    """Return a connection's metadata as JSON text; raises InvalidEvent when it is none, or over 1 KiB."""
+    return encode_event(dict(metadata), METADATA_MAX_BYTES, "metadata", sort_keys=True)
 
 
 def _is_registration_due(product: str) -> bool:

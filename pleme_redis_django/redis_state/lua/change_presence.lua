@@ -9,6 +9,7 @@
 -- ARGV 1 'join', 'leave', 'idle', 'active' or 'sweep'   2 scope   3 bus   4 TTL ms   5 key TTL ms
 --      6 connection ('' in leave, idle and active: each of the user's; in sweep: the most to remove)   7 user
 --      8 metadata (join)   9 most connections of a user (join)   10 most users of a scope (join)
+--      11 'a' or 'i': joins as active, or as idle (join)
 --      8 grace ms (leave)
 -- Returns {status, version, kind, user, kind, user, ...}; status is 'ok', 'user limit', 'scope limit' or
 -- 'taken' (the connection belongs to another user); kind is 'online', 'offline', 'update', 'idle' or 'active'
@@ -134,7 +135,7 @@ local function join(id, user, metadata)
     redis.call('HSET', KEYS[3], user, (redis.call('HGET', KEYS[3], user) or '') .. id .. ' ')
   end
   local expiry = now + tonumber(ARGV[4])
-  redis.call('HSET', KEYS[2], id, 'a' .. user .. '\n' .. metadata)
+  redis.call('HSET', KEYS[2], id, ARGV[11] .. user .. '\n' .. metadata)
   redis.call('ZADD', KEYS[1], expiry, id)
   refresh_expiry(user)
   saw(user, now)

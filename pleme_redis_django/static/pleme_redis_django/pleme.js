@@ -398,9 +398,10 @@ export class Pleme extends Emitter {
   }
 
   #onUnsub(unsub) {
-    this.#subscriptions.delete(unsub.ch);
-    this.#rooms.delete(unsub.ch);
-    this.emit("error", Object.assign(new PlemeError(unsub.code, unsub.why, false), { channel: unsub.ch }));
+    if (unsub.pres) this.#rooms.delete(unsub.pres);
+    else this.#subscriptions.delete(unsub.ch);
+    const channel = unsub.pres ?? unsub.ch;
+    this.emit("error", Object.assign(new PlemeError(unsub.code, unsub.why, false), { channel }));
   }
 
   async #sendPublish(key) {
