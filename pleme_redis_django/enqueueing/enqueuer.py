@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -18,8 +19,9 @@ from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled, p
 from pleme_redis_django.enqueueing.rows import NewRow, new_row, prepare_instance, template_of
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.jobs.definition import JobDefinition
-from pleme_redis_django.jobs.job import QueuedJob
+from pleme_redis_django.jobs.job import JobStatus, QueuedJob
 from pleme_redis_django.jobs.registry import registry
+from pleme_redis_django.jobs.uniqueness import waits_only
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.redis_state.job_queue import JobQueue
 from pleme_redis_django.signals import jobs_enqueued
@@ -96,6 +98,8 @@ def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, A
     inserted = jobs if template.uniqueness is None else _inserted(jobs, rows)
     if inserted:
         announce(inserted, using)
+    if len(inserted) < len(jobs) and connections[using].in_atomic_block:
+        _hint_at_kept_jobs(jobs, rows, using)
     return jobs
 
 
@@ -103,6 +107,21 @@ def _inserted(jobs: Sequence[Job], rows: Sequence[NewRow]) -> list[Job]:
     """Return the jobs that are new, each once: a unique job may have been there before."""
     new_ids = {row.id for row in rows}
     return list({job.id: job for job in jobs if job.id in new_ids}.values())
+
+
+def _hint_at_kept_jobs(jobs: Sequence[Job], rows: Sequence[NewRow], using: str) -> None:
+    """Hint again, after the commit, at ready jobs that it kept waiting: a claim has passed them by."""
+    new_ids = {row.id for row in rows}
+    kept = {
+        job.id: job
+        for job in jobs
+        if job.id not in new_ids and waits_only(job.unique_slot) and job.status == JobStatus.QUEUED
+    }
+    by_queue: defaultdict[str, list[Job]] = defaultdict(list)
+    for job in kept.values():
+        by_queue[job.queue_name].append(job)
+    for of_queue in by_queue.values():
+        transaction.on_commit(functools.partial(_hint_at, of_queue), using=using, robust=True)
 
 
 def _save(job: AbstractJob) -> AbstractJob:
@@ -128,12 +147,17 @@ def announce(jobs: Sequence[AbstractJob], using: str) -> None:
 
 
 def _announce_now(jobs: Sequence[AbstractJob]) -> None:
+    _hint_at(jobs)
+    jobs_enqueued.send_robust(sender=type(jobs[0]), jobs=jobs)
+
+
+def _hint_at(jobs: Sequence[AbstractJob]) -> None:
+    """Hint at jobs of one queue."""
     if hints_enabled():
         now = datetime.now(UTC)
         queue_name = jobs[0].queue_name
         queue = JobQueue(queue_name, hint_namespace(type(jobs[0])))
         queue.push(queue_name, [_hint(job, now) for job in islice(jobs, ROWS_PER_STATEMENT)])
-    jobs_enqueued.send_robust(sender=type(jobs[0]), jobs=jobs)
 
 
 def _hint(job: AbstractJob, now: datetime) -> QueuedJob:

@@ -8,19 +8,21 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from pleme_redis_django.enqueueing.rows import NewRow, RowTemplate
-from pleme_redis_django.enqueueing.unique_jobs import holder_or_insert
+from pleme_redis_django.enqueueing.unique_jobs import holder_or_insert, kept_waiting
 from pleme_redis_django.exceptions import UniqueSlotContended
 from pleme_redis_django.jobs.json_text import to_json
-from pleme_redis_django.jobs.uniqueness import period_seconds
+from pleme_redis_django.jobs.uniqueness import period_seconds, waits_only
 from pleme_redis_django.models import Job
 
 ROWS_PER_STATEMENT = 2_000
 INSERT_TRIES = 3
+# serialization_failure and deadlock_detected: the same transaction may succeed when it is run again.
+_BEGIN_ANEW = ("40001", "40P01")
 _CONFIGURATION_MAX_BYTES = 64 * 1024
 
 
@@ -52,9 +54,24 @@ def _insert_one_unique(using: str, template: RowTemplate, row: NewRow, slot: str
 
 
 def _insert_unique(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> list[Job]:
+    if connections[using].in_atomic_block:
+        return _insert_unique_once(using, template, rows)
+    # Under REPEATABLE READ and SERIALIZABLE, whoever meets a concurrent enqueue has to begin anew.
+    for _try in range(INSERT_TRIES - 1):
+        try:
+            return _insert_unique_once(using, template, rows)
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) not in _BEGIN_ANEW:
+                raise
+    return _insert_unique_once(using, template, rows)
+
+
+def _insert_unique_once(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> list[Job]:
     """Insert in the order of slots, so that two calls with the same ones cannot deadlock."""
     winners: dict[str | None, Job] = {}
     open_rows = {row.unique_slot: row for row in reversed(rows) if row.unique_slot}
+    # Alone, the enqueue is over when it returns, and the job that it found may start at once.
+    keep_waiting = connections[using].in_atomic_block
     with transaction.atomic(using=using):
         for _try in range(INSERT_TRIES):
             ordered = [row for _slot, row in sorted(open_rows.items())]
@@ -63,17 +80,20 @@ def _insert_unique(using: str, template: RowTemplate, rows: Sequence[NewRow]) ->
                 row.unique_slot: _as_job(using, template, row) for row in ordered if row.id in inserted
             }
             losers = [slot for slot in open_rows if slot not in winners]
-            winners |= _holders(using, template, losers)
+            winners |= _holders(using, template, losers, keep_waiting=keep_waiting)
             open_rows = {slot: row for slot, row in open_rows.items() if slot not in winners}
             if not open_rows:
                 return [winners[row.unique_slot] for row in rows]
-    raise UniqueSlotContended(
-        f"{template.job_type}: the unique place of {len(open_rows)} job(s) was taken and freed again "
-        f"{INSERT_TRIES} times while this enqueue tried to take it. Enqueue again."
-    )
+        # Inside the block, whose end would otherwise keep the rows of the slots that were free.
+        raise UniqueSlotContended(
+            f"{template.job_type}: the unique place of {len(open_rows)} job(s) was taken and freed again "
+            f"{INSERT_TRIES} times while this enqueue tried to take it. Nothing was stored. Enqueue again."
+        )
 
 
-def _holders(using: str, template: RowTemplate, slots: Sequence[str]) -> dict[str | None, Job]:
+def _holders(
+    using: str, template: RowTemplate, slots: Sequence[str], *, keep_waiting: bool
+) -> dict[str | None, Job]:
     """Return the jobs that hold the slots, after freeing those of deleted jobs and of periods that are over."""
     if not slots:
         return {}
@@ -84,7 +104,8 @@ def _holders(using: str, template: RowTemplate, slots: Sequence[str]) -> dict[st
     if seconds is not None:
         over |= Q(created_at__lte=Now() - timedelta(seconds=seconds))
     held.filter(over).update(unique_slot=None)
-    return {job.unique_slot: job for job in held}
+    found = kept_waiting(held) if keep_waiting and waits_only(slots[0]) else held
+    return {job.unique_slot: job for job in found}
 
 
 # The ORM writes one VALUES tuple with 38 columns a row; these leave the others to their database

@@ -11,17 +11,19 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
+from django.db import connections
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from pleme_redis_django.enqueueing.pools import hints_enabled
-from pleme_redis_django.jobs.uniqueness import period_seconds
+from pleme_redis_django.jobs.uniqueness import period_seconds, waits_only
 from pleme_redis_django.models import Job
 from pleme_redis_django.redis_state.unique_places import note_place, take_place
 
 
 def holder_or_insert(using: str, product: str, slot: str, job_id: UUID, insert: Callable[[], Job]) -> Job:
     """Return the job that holds the slot, or what ``insert()`` stored or found."""
-    if not hints_enabled():
+    if not hints_enabled() or (waits_only(slot) and _cannot_keep_waiting(using)):
         return insert()
     remembered = take_place(product, slot, job_id)
     holder = None if remembered is None else _confirmed(using, product, slot, remembered)
@@ -41,4 +43,24 @@ def _confirmed(using: str, product: str, slot: str, job_id: UUID) -> Job | None:
     seconds = period_seconds(slot)
     if seconds is not None:
         held = held.filter(created_at__gt=Now() - timedelta(seconds=seconds))
-    return next(iter(held), None)
+    found = kept_waiting(held) if waits_only(slot) and connections[using].in_atomic_block else held
+    return next(iter(found), None)
+
+
+def kept_waiting(held: QuerySet[Job]) -> list[Job]:
+    """Return waiting jobs, none of which a worker claims before the caller's transaction has ended.
+
+    One that ran before the commit would not see the change for which it was enqueued again. The lock
+    is shared, which the ORM does not know: several transactions may have the same job wait, and claims
+    skip it. A job whose claim is under way is waited for, and left out when its slot is gone by then.
+    """
+    if not connections[held.db].features.has_select_for_update:
+        return list(held)  # Who has written has the whole database, and no claim comes between.
+    sql, parameters = held.query.get_compiler(held.db).as_sql()
+    return list(held.model._base_manager.using(held.db).raw(f"{sql} FOR SHARE", parameters))
+
+
+def _cannot_keep_waiting(using: str) -> bool:
+    """Whether only the attempt to insert keeps others from claiming: a transaction without row locks."""
+    connection = connections[using]
+    return connection.in_atomic_block and not connection.features.has_select_for_update

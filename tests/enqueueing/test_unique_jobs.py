@@ -13,7 +13,10 @@ from django.db import close_old_connections, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from pleme_redis_django import JobStatus
+from pleme_redis_django import JobQueue, JobStatus
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.enqueueing import insertion
+from pleme_redis_django.exceptions import UniqueSlotContended
 from pleme_redis_django.jobs.endings import Completed, Ending, Failed, GivenBack, Retried
 from pleme_redis_django.jobs.failures import engine_failure
 from pleme_redis_django.models import Job
@@ -240,6 +243,7 @@ class InATransaction:
 
 def _blocked_sessions() -> int:
     with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees what it saw first
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
         return int(cursor.fetchone()[0])
 
@@ -259,3 +263,87 @@ def test_a_long_transaction_makes_the_second_wait_for_its_end(mode: str, undo: b
     (found,) = second
     assert (found == first.job) is not undo
     assert [job.pk for job in Job.objects.all()] == [found]
+
+
+@pytest.fixture(params=["redis", "no redis"])
+def remembered(request: pytest.FixtureRequest, settings: Any) -> bool:
+    """Whether Redis remembers who holds a place, so that no insert is tried."""
+    if request.param == "no redis":
+        settings.PLEME_REDIS = {**settings.PLEME_REDIS, "URL": None}
+    return str(request.param) == "redis"
+
+
+def hints_at_default() -> int:
+    return JobQueue("default").stats().length if get_settings().url else 0
+
+
+@in_threads_of_postgres
+@pytest.mark.parametrize("undo", [False, True])
+def test_a_waiting_job_does_not_start_before_the_change_it_stands_for_is_committed(
+    remembered: bool, undo: bool
+) -> None:
+    waiting = jobs.unique_waiting.enqueue(1)
+    changes = [InATransaction(jobs.unique_waiting, 1) for _change in range(2)]
+    for change in changes:  # both at once: neither waits for the other
+        assert change.enqueued.wait(DEADLINE_SECONDS)
+        assert change.job == waiting.pk
+    hints = hints_at_default()
+    for change in changes:
+        assert OrmJobStore(Job).claim_next_job(str(uuid4())) is None
+        change.end(undo=undo)
+    assert hints_at_default() - hints == (2 if remembered and not undo else 0)
+    assert claim(OrmJobStore(Job)).pk == waiting.pk
+
+
+@in_threads_of_postgres
+def test_a_change_while_the_waiting_job_is_being_claimed_gets_a_job_of_its_own(remembered: bool) -> None:
+    waiting = jobs.unique_waiting.enqueue(1)
+    with transaction.atomic():
+        claim(OrmJobStore(Job))
+        change: list[Any] = []
+        enqueueing = threading.Thread(target=lambda: change.append(InATransaction(jobs.unique_waiting, 1)))
+        enqueueing.start()
+        wait_until(_blocked_sessions)
+    enqueueing.join(DEADLINE_SECONDS)
+    assert change[0].enqueued.wait(DEADLINE_SECONDS)
+    change[0].end(undo=False)
+    assert [job.pk for job in Job.objects.filter(status=JobStatus.QUEUED)] == [change[0].job]
+    assert change[0].job != waiting.pk
+
+
+@in_one_thread
+def test_a_waiting_job_is_found_from_inside_a_transaction(alias: str, remembered: bool) -> None:
+    with transaction.atomic(using=alias):
+        first = jobs.unique_waiting.enqueue(1)
+        assert jobs.unique_waiting.enqueue(1) == first
+        assert jobs.unique_waiting.enqueue_many([{"key": 1}, {"key": 2}])[0] == first
+
+
+@in_threads_of_postgres
+def test_many_unique_jobs_are_stored_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs.unique_running.enqueue(2)
+    monkeypatch.setattr(insertion, "_holders", lambda *_args, **_kwargs: {})  # taken and freed again
+    with pytest.raises(UniqueSlotContended, match="Nothing was stored"):
+        jobs.unique_running.enqueue_many([{"key": key} for key in (1, 2, 3)])
+    assert [job.parameters for job in Job.objects.all()] == [{"key": 2}]
+    assert hints_at_default() == 1
+
+
+@in_threads_of_postgres
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("mode", MODES)
+def test_under_a_stricter_isolation_an_enqueue_of_its_own_is_tried_again(mode: str, level: str) -> None:
+    def enqueue_strictly() -> Any:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
+        return MODES[mode].enqueue(1).pk
+
+    first = InATransaction(MODES[mode], 1)
+    assert first.enqueued.wait(DEADLINE_SECONDS)
+    second: list[Any] = []
+    waiting = threading.Thread(target=lambda: second.extend(in_threads([enqueue_strictly])))
+    waiting.start()
+    wait_until(_blocked_sessions)
+    first.end(undo=False)
+    waiting.join(DEADLINE_SECONDS)
+    assert second == [first.job]
