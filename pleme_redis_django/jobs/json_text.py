@@ -21,7 +21,9 @@ _decode = json.loads
 MAX_NESTING_LEVELS = 100
 """RFC 8259 lets a parser set a limit. Python's own is another in each version, PostgreSQL and SQLite have
 theirs, and what one process could write, each other one has to be able to read."""
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+# An opening quote always matches, up to the end of the text if need be, and nothing is tried twice: a text
+# from outside that never closes its string costs no more than its length.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 
 # PostgreSQL can store neither in a text or a jsonb value.

@@ -19,6 +19,8 @@ from pleme_redis_django.realtime.limits import Limits, TokenBucket
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.hub import Hub
 
+REFUSALS_FORGOTTEN_SECONDS = 600.0
+
 logger = logging.getLogger("pleme_redis_django.connection")
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -76,7 +78,7 @@ class Connection:
         self.is_registered = False
         self.is_idle = False
         self.bucket = TokenBucket(limits.commands_per_second)
-        self.refusals = 0
+        self.refusals = TokenBucket(limits.refusals / REFUSALS_FORGOTTEN_SECONDS, limits.refusals)
         self.opened_at = self.heard_at = now
         self.pinged_at: float | None = None
         self.blocked_since: float | None = None
@@ -165,13 +167,14 @@ class Connection:
             if self.pinged_at is None:
                 self._ping_past_the_queue()
             return
+        if self.unheard + self._characters > self.limits.unheard_characters // 2 and self.pinged_at is None:
+            # With what it follows: queued behind, it could be held with what waits for its answer.
+            self.ping()
         text = self._queue[0] if len(self._queue) == 1 else "\n".join(self._queue)
         self._queue.clear()
         self._characters = 0
         self._is_dirty = False
         self.unheard += len(text)
-        if self.unheard > self.limits.unheard_characters // 2 and self.pinged_at is None:
-            self.ping()
         self._step(self._send({"type": "websocket.send", "text": text}))
         if self._is_lossy and self.blocked_since is None:
             self._is_lossy = False

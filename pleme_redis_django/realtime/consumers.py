@@ -15,13 +15,14 @@ from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.exceptions import InvalidEvent, InvalidName, InvalidProduct, RedisUnavailable
+from pleme_redis_django.exceptions import InvalidProduct
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.authorization import resolve_scope_product
 from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.command_runner import CommandRunner
 from pleme_redis_django.realtime.commands import HANDLERS
 from pleme_redis_django.realtime.connection import Connection
-from pleme_redis_django.realtime.frames import Command, CommandRefused, ErrorCode
+from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import Hub, hub
 from pleme_redis_django.realtime.limits import get_limits
 
@@ -37,6 +38,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
     """Refuse unknown fields of commands: for tests of a client."""
 
     connection: Connection | None = None
+    runner: CommandRunner
     hub: Hub
 
     async def dispatch(self, message: dict[str, Any]) -> None:
@@ -62,30 +64,30 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
         self.connection = Connection(
             self.hub, self.scope, self.base_send, get_limits(), f"c{secrets.token_hex(6)}"
         )
+        self.runner = CommandRunner(self.hub, self.connection, self.commands, strict=self.strict)
         self.hub.open(self.connection)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
-        """Handle the commands of one frame, one after the other."""
+        """Hand a frame on to be run; the reader goes on reading."""
         connection = self.connection
         if connection is None or connection.is_closing:
             return
-        connection.heard()
         text = message.get("text")
         if text is None:
             connection.close(CloseCode.BAD_PROTOCOL, "frames are text")
         elif _is_longer(text, connection.limits.frame_bytes):
-            limit = connection.limits.frame_bytes
-            self._refused(connection, None, ErrorCode.LIMIT, f"a frame is at most {limit} bytes")
+            connection.heard()
+            self.runner.refuse(
+                None, ErrorCode.LIMIT, f"a frame is at most {connection.limits.frame_bytes} bytes"
+            )
         else:
-            for line in text.split("\n"):
-                if connection.is_closing:
-                    return
-                await self._handle_line(connection, line)
+            await self.runner.take(text)
 
     async def websocket_disconnect(self, _message: dict[str, Any]) -> None:
         """Let go of everything; presence ends after its grace."""
         if self.connection is not None:
             self.hub.gone(self.connection)
+            await self.runner.finish()
             await self.hub.close(self.connection)
         raise StopConsumer
 
@@ -95,6 +97,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
         finally:
             # A server that cancels the consumer sends no disconnect.
             if self.connection is not None:
+                await self.runner.stop()
                 await self.hub.close(self.connection)
 
     async def _admit(self) -> tuple[CloseCode | None, str]:
@@ -117,57 +120,6 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
     async def _refuse(self, code: CloseCode, why: str) -> None:
         await self.send({"type": "websocket.send", "text": frames.bye(code, why)})
         await self.send({"type": "websocket.close", "code": int(code), "reason": why[:100]})
-
-    async def _handle_line(self, connection: Connection, line: str) -> None:
-        try:
-            command = frames.parse_line(line, strict=self.strict)
-        except CommandRefused as refused:
-            self._refused(connection, getattr(refused, "command_id", None), refused.code, str(refused))
-            return
-        if command is None:
-            return
-        if not self._may_run(connection):
-            self._refused(connection, command.id, ErrorCode.RATE, "too many commands")
-            return
-        try:
-            body = await self._run(connection, command)
-        except CommandRefused as refused:
-            self._answer_error(connection, command, refused.code, str(refused))
-        except (InvalidName, InvalidEvent) as error:
-            self._answer_error(connection, command, ErrorCode.BAD_REQUEST, str(error))
-        except RedisUnavailable as error:
-            logger.warning("A command failed: %s", error)
-            self._answer_error(connection, command, ErrorCode.INTERNAL, "the service is not available")
-        except Exception:
-            # A faulty hook must not end the socket, and its text is nothing for clients.
-            logger.exception("The command %r failed.", command.name)
-            self._answer_error(connection, command, ErrorCode.INTERNAL, "internal error")
-        else:
-            if command.id is not None:
-                connection.queue(frames.reply(command.id, command.name, body))
-        await connection.wait_until_drained()
-
-    async def _run(self, connection: Connection, command: Command) -> str:
-        if command.name not in self.commands:
-            raise CommandRefused(ErrorCode.BAD_REQUEST, f"this endpoint has no command {command.name!r}")
-        if not connection.is_registered and command.name != "connect":
-            raise CommandRefused(ErrorCode.UNAUTHORIZED, "the first command is connect")
-        return await HANDLERS[command.name](self.hub, connection, command.fields)
-
-    def _may_run(self, connection: Connection) -> bool:
-        by_user = self.hub.user_bucket(connection, connection.limits)
-        return connection.bucket.take() and (by_user is connection.bucket or by_user.take())
-
-    def _refused(self, connection: Connection, command_id: int | None, code: ErrorCode, message: str) -> None:
-        connection.refusals += 1
-        if connection.refusals > connection.limits.refusals:
-            connection.close(CloseCode.OVER_QUOTA, "too many refused frames")
-        else:
-            connection.queue(frames.error(command_id, code, message))
-
-    def _answer_error(self, connection: Connection, command: Command, code: ErrorCode, message: str) -> None:
-        if command.id is not None:
-            connection.queue(frames.error(command.id, code, message))
 
 
 class PresenceConsumer(RealtimeConsumer):

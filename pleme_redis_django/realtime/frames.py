@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -71,9 +72,11 @@ def _is_limit(value: Any) -> bool:
 
 
 def _is_cursor(value: Any) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isdecimal() and int(value[:21]) < 2**64
+    # Redis' cursors are 64 bit numbers; the length comes first, since int() of a long text is slow.
+    return isinstance(value, str) and bool(_CURSOR.fullmatch(value)) and int(value) < 2**64
 
 
+_CURSOR = re.compile("[0-9]{1,20}")
 _CHANNEL: _Field = (_is_text, "a channel name", True)
 _SINCE: _Field = (lambda value: value is None or isinstance(value, list), "[epoch, offset]", False)
 

@@ -185,12 +185,15 @@ class Hub:
         """Return within half a second."""
         await self._tick.wait()
 
+    def _wake_waiting(self) -> None:
+        self._tick.set()
+        self._tick = asyncio.Event()
+
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TICK_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
-            self._tick.set()
-            self._tick = asyncio.Event()
+            self._wake_waiting()
             now = loop.time()
             for connection in list(self.connections.values()):
                 self._look_at(connection, now)
@@ -227,6 +230,7 @@ class Hub:
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
             await end({ticker})
+        self._wake_waiting()  # who waits for the next tick would wait for the next socket
         await self._bus.unlisten(keyspace.control_bus(), self._on_control)
 
     # Control

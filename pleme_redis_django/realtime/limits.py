@@ -25,7 +25,8 @@ class Limits:
     user_commands_per_second: int = 100
     """Commands of one user over all connections to one process, sustained; twice as many in a burst."""
     refusals: int = 100
-    """Frames refused for their rate, size or form until the connection is closed (4004)."""
+    """Commands and frames refused for their rate, size or form until the connection is closed (4004); each is
+    forgotten in time, all of them in ten minutes."""
     subscriptions: int = 128
     """Channels and patterns of one connection."""
     rooms: int = 32
@@ -78,13 +79,13 @@ def get_limits() -> Limits:
 
 
 class TokenBucket:
-    """Lets ``rate`` things a second pass, and twice as many at once after a pause (a token bucket)."""
+    """Lets ``rate`` things a second pass, and ``burst`` (twice as many) at once after a pause (a token bucket)."""
 
     __slots__ = ("_capacity", "_rate", "_since", "_tokens")
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: float, burst: float | None = None) -> None:
         self._rate = rate
-        self._capacity = self._tokens = 2.0 * rate
+        self._capacity = self._tokens = 2.0 * rate if burst is None else burst
         self._since = time.monotonic()
 
     def take(self, cost: float = 1.0) -> bool:

@@ -56,8 +56,13 @@ def to_position(value: object) -> Position:
     Raises InvalidName for anything else.
     """
     match value:
+        # True is an int as well, and no offset.
         case [str() as epoch, int() as offset] if (
-            epoch.isalnum() and epoch.isascii() and len(epoch) <= 32 and 0 <= offset < 2**53
+            not isinstance(offset, bool)
+            and epoch.isalnum()
+            and epoch.isascii()
+            and len(epoch) <= 32
+            and 0 <= offset < 2**53
         ):
             return Position(epoch, offset)
     raise InvalidName(f"{repr(value)[:60]} is no position. Accepted: [epoch, offset], as received before.")

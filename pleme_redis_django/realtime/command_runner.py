@@ -1,0 +1,142 @@
+"""Runs the commands of one socket, one after the other, while the socket goes on being read.
+
+A command may wait: for Redis, for a rule, for a client that has not read its last reply. Were it run by the
+reader, the answer to a ping would lie behind it unread, and a client that is well would be taken for dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+from pleme_redis_django.exceptions import InvalidEvent, InvalidName, RedisUnavailable
+from pleme_redis_django.realtime import frames
+from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.commands import HANDLERS
+from pleme_redis_django.realtime.connection import Connection
+from pleme_redis_django.realtime.frames import Command, CommandRefused, ErrorCode
+from pleme_redis_django.realtime.hub import Hub
+
+LINES_PER_TURN = 16
+"""Lines that may be refused, which waits for nothing, before the other sockets have their turn."""
+FRAMES_WAITING = 4
+"""The frames of full size that may wait to be run; beyond it the client is read no further."""
+
+logger = logging.getLogger("pleme_redis_django.consumers")
+
+
+class CommandRunner:
+    """Takes frames from a consumer. Its task lives while there is something to run."""
+
+    def __init__(self, hub: Hub, connection: Connection, commands: frozenset[str], *, strict: bool) -> None:
+        self._hub = hub
+        self._connection = connection
+        self._commands = commands
+        self._strict = strict
+        self._waiting: deque[str] = deque()
+        self._characters = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def take(self, text: str) -> None:
+        """Run the commands of a frame after those of the frames before it."""
+        connection = self._connection
+        was_pinged = connection.pinged_at is not None
+        connection.heard()
+        if text == frames.PING and was_pinged:
+            return
+        self._waiting.append(text)
+        self._characters += len(text)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run_frames())
+        while self._characters > FRAMES_WAITING * connection.limits.frame_bytes and not connection.is_closing:
+            await self._hub.next_tick()
+
+    async def finish(self) -> None:
+        """Return when the command that runs is done; a closing socket runs no other."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """End at once, also in the middle of a command."""
+        if self._task is not None:
+            self._task.cancel()
+            await self.finish()
+
+    def refuse(self, command_id: int | None, code: ErrorCode, message: str) -> None:
+        """Answer what is not run; who keeps sending it is closed."""
+        connection = self._connection
+        if connection.refusals.take():
+            connection.queue(frames.error(command_id, code, message))
+        else:
+            connection.close(CloseCode.OVER_QUOTA, "too many refused frames")
+
+    async def _run_frames(self) -> None:
+        try:
+            while self._waiting:
+                text = self._waiting.popleft()
+                self._characters -= len(text)
+                await self._run_lines(text)
+        finally:
+            self._task = None
+
+    async def _run_lines(self, text: str) -> None:
+        for number, line in enumerate(text.split("\n"), start=1):
+            if self._connection.is_closing:
+                return
+            await self._run_line(line)
+            if number % LINES_PER_TURN == 0:
+                await asyncio.sleep(0)
+
+    async def _run_line(self, line: str) -> None:
+        # The token comes before the reading: what is not affordable is read only to answer it by its id,
+        # and only as often as frames may be refused.
+        is_affordable = self._take_token()
+        try:
+            command = frames.parse_line(line, strict=self._strict)
+        except CommandRefused as refused:
+            command_id = getattr(refused, "command_id", None)
+            if is_affordable:
+                self.refuse(command_id, refused.code, str(refused))
+            else:
+                self.refuse(command_id, ErrorCode.RATE, "too many commands")
+            return
+        if not is_affordable:
+            self.refuse(None if command is None else command.id, ErrorCode.RATE, "too many commands")
+        elif command is not None:
+            await self._answer(command)
+            await self._connection.wait_until_drained()
+
+    def _take_token(self) -> bool:
+        bucket = self._connection.bucket
+        by_user = self._hub.user_bucket(self._connection, self._connection.limits)
+        return bucket.take() and (by_user is bucket or by_user.take())
+
+    async def _answer(self, command: Command) -> None:
+        try:
+            body = await self._run(command)
+        except CommandRefused as refused:
+            self._answer_error(command, refused.code, str(refused))
+        except (InvalidName, InvalidEvent) as error:
+            self._answer_error(command, ErrorCode.BAD_REQUEST, str(error))
+        except RedisUnavailable as error:
+            logger.warning("A command failed: %s", error)
+            self._answer_error(command, ErrorCode.INTERNAL, "the service is not available")
+        except Exception:
+            # A fault must not end the socket, and its text is nothing for clients.
+            logger.exception("The command %r failed.", command.name)
+            self._answer_error(command, ErrorCode.INTERNAL, "internal error")
+        else:
+            if command.id is not None:
+                self._connection.queue(frames.reply(command.id, command.name, body))
+
+    async def _run(self, command: Command) -> str:
+        if command.name not in self._commands:
+            raise CommandRefused(ErrorCode.BAD_REQUEST, f"this endpoint has no command {command.name!r}")
+        if not self._connection.is_registered and command.name != "connect":
+            raise CommandRefused(ErrorCode.UNAUTHORIZED, "the first command is connect")
+        return await HANDLERS[command.name](self._hub, self._connection, command.fields)
+
+    def _answer_error(self, command: Command, code: ErrorCode, message: str) -> None:
+        if command.id is not None:
+            self._connection.queue(frames.error(command.id, code, message))
