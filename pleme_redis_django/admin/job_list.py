@@ -19,7 +19,7 @@ from pleme_redis_django.admin.display import STATUS_ICONS, moment, without_reord
 from pleme_redis_django.admin.filters import created_within
 from pleme_redis_django.admin.job_fields import ERROR_CHARACTERS, ERROR_START, make_presentable
 from pleme_redis_django.admin.search.conditions import Search, build_search, status_condition
-from pleme_redis_django.admin.search.terms import SearchError
+from pleme_redis_django.admin.search.terms import SearchError, written_terms
 from pleme_redis_django.admin.search.window import Window, newest_jobs
 from pleme_redis_django.jobs.job import JobStatus
 
@@ -101,7 +101,7 @@ class JobChangeList(CappedChangeList):
         before = (
             f"before:{(self.window.since + timedelta(milliseconds=1)).isoformat(timespec='milliseconds')}"
         )
-        words = [word for word in self.query.split() if not word.lower().startswith("before:")]
+        words = [text for key, text in written_terms(self.query) if key != "before"]
         return self.get_query_string({"q": " ".join([*words, before])}, remove=["p"])
 
     def _statuses(self, search: Search) -> frozenset[JobStatus] | None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from pleme_redis_django.admin.capped_list import AnyModelAdmin, CappedChangeList, CappedPaginator
 from pleme_redis_django.admin.display import age, badge, plain, text_block
+from pleme_redis_django.admin.search.timeout import SearchTookTooLong, bounded_page
+from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.redaction import is_redacting, redact_attempts
 from pleme_redis_django.dashboard.scope import scope_of
@@ -32,6 +35,8 @@ class ReadOnlyAdmin(AnyModelAdmin):
     show_full_result_count = False
     paginator = CappedPaginator
     sortable_by = ()
+    offered_lookups: frozenset[str] = frozenset()
+    """What an address may filter by. Any other lookup would read out what the pages redact, bit by bit."""
 
     class Media:
         css = {"all": ("pleme_redis_django/admin.css",)}
@@ -44,6 +49,20 @@ class ReadOnlyAdmin(AnyModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return lookup in self.offered_lookups
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the list; what an address asks for has the time that a search has."""
+        refuse_nul(request)
+        if not request.GET:
+            return super().changelist_view(request, extra_context)
+        try:
+            return bounded_page(super().changelist_view, request, extra_context)
+        except SearchTookTooLong as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return redirect(reverse("admin:index", current_app=self.admin_site.name))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = self.model._default_manager.using(get_settings().database)
@@ -70,6 +89,7 @@ class JobAttemptAdmin(ReadOnlyAdmin):
     )
     readonly_fields = fields
     list_display_links = ("attempt",)
+    offered_lookups = frozenset({"job_id", "job_id__exact", "job_model", "job_model__exact"})
     ordering = ("-id",)
     heavy_fields = ("message", "traceback")
     search_fields = ("job_id",)
@@ -78,7 +98,11 @@ class JobAttemptAdmin(ReadOnlyAdmin):
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         field = JobAttempt._meta.get_field("job_id")
         try:
-            return (queryset.filter(job_id=field.to_python(search_term)) if search_term else queryset), False
+            if not search_term:
+                return queryset, False
+            # The index begins with the model.
+            models = [model_label(model) for model in _job_models()]
+            return queryset.filter(job_model__in=models, job_id=field.to_python(search_term)), False
         except Exception:
             return queryset.none(), False
 
@@ -155,7 +179,7 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
         "state_shown",
         "pool",
         "host",
-        "pid",
+        "pid_shown",
         "queues_shown",
         "product",
         "used_slots",
@@ -167,7 +191,7 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
         "state_shown",
         "pool",
         "host",
-        "pid",
+        "pid_shown",
         "queues_shown",
         "product",
         "used_slots",
@@ -195,6 +219,11 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
         if worker.drain_requested_at is not None:
             return badge("◷", "Draining", "pending")
         return badge("✔", "Alive", "completed")
+
+    @admin.display(description="pid")
+    def pid_shown(self, worker: WorkerProcess) -> str:
+        # A text: a project that groups digits would show 30561 as 30,561.
+        return str(worker.pid)
 
     @admin.display(description="queues")
     def queues_shown(self, worker: WorkerProcess) -> SafeString:

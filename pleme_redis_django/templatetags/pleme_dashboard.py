@@ -76,10 +76,10 @@ def ago(at: datetime | None) -> SafeString | str:
     if not isinstance(at, datetime):
         return NOTHING
     words = durations.duration(max((timezone.now() - at).total_seconds(), 0))
-    local = timezone.localtime(at)
-    return format_html(
-        '<time datetime="{}" title="{}">{} ago</time>', at.isoformat(), f"{local:%Y-%m-%d %H:%M:%S %Z}", words
-    )
+    # Naive where the project says USE_TZ = False.
+    local = timezone.localtime(at) if timezone.is_aware(at) else at
+    title = f"{local:%Y-%m-%d %H:%M:%S %Z}".rstrip()
+    return format_html('<time datetime="{}" title="{}">{} ago</time>', at.isoformat(), title, words)
 
 
 @register.filter

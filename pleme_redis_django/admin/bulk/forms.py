@@ -16,7 +16,8 @@ _LOCAL_TIME = "%Y-%m-%dT%H:%M"
 
 
 def _in_an_hour() -> Any:
-    return timezone.localtime(timezone.now() + timedelta(hours=1))
+    at = timezone.now() + timedelta(hours=1)
+    return timezone.localtime(at) if timezone.is_aware(at) else at
 
 
 class RescheduleForm(forms.Form):

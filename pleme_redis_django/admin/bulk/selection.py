@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
+from django.core.signing import BadSignature, Signer
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -15,6 +16,7 @@ from pleme_redis_django.admin.bulk.batches import FIRST_ID
 from pleme_redis_django.admin.job_list import JobMatches
 
 SELECT_ACROSS = "select_across"
+_SALT = "pleme_redis_django.bulk"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,28 @@ class Selection:
         except ValidationError:  # what is no id
             rows = matches.matching.none()
         return cls(rows=rows, ids=ids, after=FIRST_ID, address=address)
+
+
+def sealed_cursor(request: HttpRequest, selection: Selection, cursor: uuid.UUID) -> str:
+    """Return where the next batch goes on, for a hidden field: what was previewed, and no earlier job.
+
+    Sealed for this user and these filters: an id of a person's own would lead out of the window, and
+    the filters would look at every row of the table.
+    """
+    return _signer(request, selection).sign(str(cursor))
+
+
+def posted_cursor(request: HttpRequest, selection: Selection) -> uuid.UUID:
+    """Return the id behind which a posted form goes on; that of the window for one that was not sealed so."""
+    try:
+        return uuid.UUID(_signer(request, selection).unsign(request.POST.get("cursor", "")))
+    except (BadSignature, ValueError):
+        return selection.after
+
+
+def _signer(request: HttpRequest, selection: Selection) -> Signer:
+    chosen = ",".join(selection.ids)
+    return Signer(salt=f"{_SALT}.{request.user.pk}.{selection.address}.{chosen}")
 
 
 def posted_id(request: HttpRequest, name: str, default: uuid.UUID) -> uuid.UUID:

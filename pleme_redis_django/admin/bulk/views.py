@@ -31,8 +31,17 @@ from pleme_redis_django.admin.bulk.batches import (
     run_batch,
 )
 from pleme_redis_django.admin.bulk.operations import OPERATIONS, Operation
-from pleme_redis_django.admin.bulk.selection import SELECT_ACROSS, Selection, posted_id
+from pleme_redis_django.admin.bulk.selection import (
+    SELECT_ACROSS,
+    Selection,
+    posted_cursor,
+    posted_id,
+    sealed_cursor,
+)
 from pleme_redis_django.admin.display import age, plain, status_badge
+from pleme_redis_django.admin.search.timeout import SearchTookTooLong, bounded_time
+from pleme_redis_django.admin.untrusted import refuse_nul, whole_number
+from pleme_redis_django.conf import get_settings
 
 NO_SCRIPT_BATCHES = 4
 """How many batches a POST does that is not the script's."""
@@ -93,6 +102,7 @@ class BulkActions(AddressedAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         operation = self.permitted(request, name)
+        refuse_nul(request)
         form = _bound(operation, request)
         is_script = request.headers.get("Accept") == "application/json"
         if form is not None and not form.is_valid():
@@ -101,9 +111,21 @@ class BulkActions(AddressedAdmin):
                 return JsonResponse({"error": " ".join(map(str, errors))}, status=400)
             return self.confirmation(request, operation, form=form)
         options = {} if form is None else form.cleaned_data
+        try:
+            return self._answer(request, operation, options, is_script=is_script)
+        except SearchTookTooLong as error:
+            if is_script:
+                return JsonResponse({"error": str(error)}, status=503)
+            self.message_user(request, str(error), messages.ERROR)
+            return redirect(self._back_url(request, Selection.of(self, request)))
+
+    def _answer(
+        self, request: HttpRequest, operation: Operation, options: Any, *, is_script: bool
+    ) -> HttpResponse:
         if is_script:
             batch = self._run(request, operation, options, batches=1)
-            answer = {"changed": batch.changed, "cursor": str(batch.cursor), "is_last": batch.is_last}
+            cursor = sealed_cursor(request, Selection.of(self, request), batch.cursor)
+            answer = {"changed": batch.changed, "cursor": cursor, "is_last": batch.is_last}
             return JsonResponse(answer)
         return self._run_without_script(request, operation, options)
 
@@ -121,9 +143,10 @@ class BulkActions(AddressedAdmin):
         ``page_of``: the job from whose page it was asked for. ``done``: what it has done so far, where
         one POST was not enough.
         """
-        selection = Selection.of(self, request, page_of)
-        after = selection.after if done is None else done.cursor
-        found = preview(operation, selection.rows.filter(id__gt=after))
+        with bounded_time(get_settings().database):
+            selection = Selection.of(self, request, page_of)
+            after = selection.after if done is None else done.cursor
+            found = preview(operation, selection.rows.filter(id__gt=after))
         button = " ".join(filter(None, [operation.label, operation.preposition, self._counted(found)]))
         context = {
             **self.admin_site.each_context(request),
@@ -138,7 +161,7 @@ class BulkActions(AddressedAdmin):
             "sample": [_row(job) for job in found.sample],
             "form": form or (operation.form() if operation.form else None),
             "selection": selection,
-            "cursor": after,
+            "cursor": sealed_cursor(request, selection, after),
             "last_id": request.POST.get("last_id") or found.last_id,
             "done": done,
             "done_note": f"{operation.label}: {done.changed:,} done so far." if done else "",
@@ -168,7 +191,9 @@ class BulkActions(AddressedAdmin):
 
     def _run_without_script(self, request: HttpRequest, operation: Operation, options: Any) -> HttpResponse:
         batch = self._run(request, operation, options, batches=NO_SCRIPT_BATCHES)
-        done = dataclasses.replace(batch, changed=batch.changed + _number(request.POST.get("changed")))
+        done = dataclasses.replace(
+            batch, changed=batch.changed + (whole_number(request.POST.get("changed")) or 0)
+        )
         if not done.is_last:
             return self.confirmation(request, operation, form=_bound(operation, request), done=done)
         selection = Selection.of(self, request)
@@ -177,14 +202,16 @@ class BulkActions(AddressedAdmin):
 
     def _run(self, request: HttpRequest, operation: Operation, options: Any, *, batches: int) -> Batch:
         """Do so many batches, and return them as one."""
-        selection = Selection.of(self, request)
+        with bounded_time(get_settings().database):
+            selection = Selection.of(self, request)
         last_id = posted_id(request, "last_id", LAST_ID)
         # The form's, even if the list would look less far back by now: that is what was previewed.
-        cursor, changed = posted_id(request, "cursor", selection.after), 0
+        cursor, changed = posted_cursor(request, selection), 0
         for _ in range(batches):
-            batch = run_batch(
-                operation, selection.rows, options, user=request.user, after=cursor, last_id=last_id
-            )
+            with bounded_time(get_settings().database):
+                batch = run_batch(
+                    operation, selection.rows, options, user=request.user, after=cursor, last_id=last_id
+                )
             cursor, changed = batch.cursor, changed + batch.changed
             if batch.is_last:
                 break
@@ -204,10 +231,6 @@ def _row(job: Any) -> dict[str, Any]:
         "product": plain(job.product),
         "created": age(job.created_at),
     }
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() else 0
 
 
 def _bound(operation: Operation, request: HttpRequest) -> Any:

@@ -23,6 +23,7 @@ from django.shortcuts import redirect
 from pleme_redis_django.admin.bulk.batches import FIRST_ID, run_batch
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.dashboard.frame import DashboardFrame
+from pleme_redis_django.admin.untrusted import refuse_nul, whole_number
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failed_within
 from pleme_redis_django.dashboard.scope import scope_of
@@ -58,6 +59,7 @@ def action_view(permission: str) -> Callable[[V], V]:
                 return HttpResponseNotAllowed(["POST"])
             if not self.may(request, permission):
                 raise PermissionDenied
+            refuse_nul(request)
             return view(self, request, *args, **kwargs)
 
         return guarded  # type: ignore[return-value]  # the same signature
@@ -210,9 +212,10 @@ class DashboardActions(DashboardFrame):
         if not scope_of(request.user).allows(product):
             raise PermissionDenied
         # The digest becomes a part of a key: nothing else than one may come through.
-        if not _DIGEST.fullmatch(digest) or not request.POST.get("fence", "").isdecimal():
+        fence = whole_number(request.POST.get("fence"))
+        if not _DIGEST.fullmatch(digest) or fence is None:
             raise Http404
-        reason, fence = _posted_reason(request), int(request.POST["fence"])
+        reason = _posted_reason(request)
         try:
             taken = force_release(
                 validate_product(product), digest, by=request.user.get_username(), reason=reason, fence=fence

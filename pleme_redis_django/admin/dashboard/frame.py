@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from pleme_redis_django.admin.capped_list import AnyModelAdmin
+from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.figures import Health
 from pleme_redis_django.dashboard.scope import ProductScope, scope_of
@@ -43,6 +44,7 @@ def page_view(view: View) -> View:
     def guarded(self: DashboardFrame, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
+        refuse_nul(request)
         scope = self.chosen_scope(request, request.GET.get("product"))
         return view(self, request, scope, *args, **kwargs)
 

@@ -12,7 +12,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django.db.models import JSONField, Q, Value
@@ -24,7 +24,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from pleme_redis_django.admin.search.terms import SearchError, Term, parse_search, shortened
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.job import JobStatus
-from pleme_redis_django.models import WorkerProcess
+from pleme_redis_django.models import SUSPECT_AFTER_CRASHES, WorkerProcess
 
 ID_DIGITS = 8
 """The fewest digits of an id that are looked for."""
@@ -66,8 +66,11 @@ def first_id(at: datetime) -> uuid.UUID:
 
 
 def id_time(job_id: uuid.UUID) -> datetime:
-    """Return the time at the beginning of a UUIDv7, to the millisecond."""
-    return datetime.fromtimestamp((job_id.int >> 80) / 1000, tz=timezone.get_current_timezone())
+    """Return the time at the beginning of a UUIDv7, to the millisecond; the last one for an id of another kind."""
+    try:
+        return datetime.fromtimestamp((job_id.int >> 80) / 1000, tz=timezone.get_current_timezone())
+    except (ValueError, OverflowError, OSError):  # 48 bits reach to the year 10889
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def status_condition(statuses: frozenset[JobStatus]) -> Q:
@@ -75,7 +78,7 @@ def status_condition(statuses: frozenset[JobStatus]) -> Q:
     condition = Q(status__in=sorted(statuses))
     if statuses == {JobStatus.QUEUED}:
         # Each half is the condition of an index; without them the planner reads the table.
-        condition &= Q(crash_count=0) | Q(crash_count__gt=0)
+        condition &= Q(crash_count__lt=SUSPECT_AFTER_CRASHES) | Q(crash_count__gte=SUSPECT_AFTER_CRASHES)
     return condition
 
 

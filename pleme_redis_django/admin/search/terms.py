@@ -11,6 +11,8 @@ import re
 
 QUALIFIERS = ("id", "type", "queue", "product", "status", "worker", "error", "param", "before", "after")
 _SHOWN_CHARACTERS = 60
+PATH_KEYS = 20
+"""The most keys behind ``param.``: each is a level of nesting in the statement."""
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _TERM = re.compile(
@@ -38,6 +40,11 @@ class Term:
 def parse_search(text: str) -> list[Term]:
     """Return the terms of a search. Raises SearchError."""
     return [_term(found) for found in _TERM.finditer(text)]
+
+
+def written_terms(text: str) -> list[tuple[str, str]]:
+    """Return the terms of a search as they were written, each behind its qualifier ("" for a bare word)."""
+    return [((found["key"] or "").partition(".")[0].lower(), found[0]) for found in _TERM.finditer(text)]
 
 
 def shortened(text: str) -> str:
@@ -71,6 +78,10 @@ def _check_key(key: str, path: tuple[str, ...], *, written: str) -> None:
         )
     if key == "param" and not path:
         raise SearchError('"param:" needs the name of a parameter, such as param.order_id:42.')
+    if len(path) > PATH_KEYS:
+        raise SearchError(
+            f'"param." has {len(path)} names behind it. Accepted: at most {PATH_KEYS}, one for each level of nesting.'
+        )
     if key != "param" and path:
         raise SearchError(
             f'"{key}:" takes no name behind a dot; only "param." does, such as param.order_id:42.'

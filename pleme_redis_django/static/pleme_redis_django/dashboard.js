@@ -88,7 +88,9 @@ const kinds = {
             row.querySelector("[data-worker-state]").dataset.workerState = worker.state;
             const slots = row.querySelector("[data-slots]");
             [slots.max, slots.value] = [Math.max(worker.slots, 1), worker.running];
-            row.querySelector("[data-release]").hidden = !worker.release;
+            // The overview hides it where there is none; the page of workers always has its column.
+            const release = row.querySelector("[data-release]");
+            if (release) release.hidden = !worker.release;
         },
     },
     failures: { key: (group) => `${group.fingerprint}/${group.job_type}`, patch() {} },
