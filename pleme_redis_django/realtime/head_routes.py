@@ -7,9 +7,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from pleme_redis_django.realtime import frames
-from pleme_redis_django.redis_state.channel_names import covers
+from pleme_redis_django.redis_state.channel_names import is_pattern
 from pleme_redis_django.redis_state.head_feed import HeadFeed
 from pleme_redis_django.redis_state.messages import BusMessage, Position
+from pleme_redis_django.redis_state.pattern_tree import PatternTree
 
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.connection import Connection
@@ -24,32 +25,44 @@ class HeadRoutes:
         self.feed: HeadFeed | None = None
         self.lock = asyncio.Lock()
         self.uses = 0
+        self._patterns = PatternTree()
         self._subscribers: dict[str, dict[Connection, None]] = defaultdict(dict)
         self._watchers: dict[str, dict[Connection, None]] = defaultdict(dict)
-        self._floors: dict[Connection, Position] = {}
         self._targets: dict[str, tuple[Connection, ...]] = {}
+        self._floors: dict[tuple[str, Connection], Position] = {}
+        self._highest_floor = 0
 
     def subscribe(self, pattern: str, connection: Connection, floor: Position) -> None:
-        """Send what follows ``floor`` to a connection; what the feed brings up to there is skipped."""
+        """Send what follows ``floor`` to a connection; what the feed brings up to there is not for this pattern."""
+        self._patterns.add(pattern)
         self._subscribers[pattern][connection] = None
-        self._targets.clear()
+        self._forget_targets(pattern)
+        self._floors.pop((pattern, connection), None)
         if self.feed is not None and floor.offset > self.feed.position.offset:
-            self._floors[connection] = floor
+            self._floors[pattern, connection] = floor
+            self._highest_floor = max(self._highest_floor, floor.offset)
 
     def unsubscribe(self, pattern: str, connection: Connection) -> None:
         """Undo ``subscribe``."""
         _discard(self._subscribers, pattern, connection)
-        self._targets.clear()
+        if pattern not in self._subscribers:
+            self._patterns.remove(pattern)
+        self._floors.pop((pattern, connection), None)
+        self._forget_targets(pattern)
+
+    def _forget_targets(self, pattern: str) -> None:
+        if is_pattern(pattern):
+            self._targets.clear()
+        else:
+            self._targets.pop(pattern, None)
 
     def watch(self, room: str, connection: Connection) -> None:
         """Send a room's presence and typing to a connection."""
         self._watchers[room][connection] = None
-        self._targets.clear()
 
     def unwatch(self, room: str, connection: Connection) -> None:
         """Undo ``watch``."""
         _discard(self._watchers, room, connection)
-        self._targets.clear()
 
     # What the feed tells
 
@@ -59,12 +72,12 @@ class HeadRoutes:
             if self._floors:
                 self._on_message_above_floors(message)
                 return
-            targets = self._targets.get(message.channel) or self._find_targets(message.channel)
+            targets = self._targets_of(message.channel)
         elif message.kind == "pres":
             targets = tuple(self._watchers.get(message.channel, ()))
         else:
             watching = self._watchers.get(message.channel, {})
-            targets = tuple({**dict.fromkeys(self._find_targets(message.channel)), **watching})
+            targets = tuple({**dict.fromkeys(self._targets_of(message.channel)), **watching})
         frame, skipped = message.frame, message.skipped
         if skipped == "-":
             for connection in targets:
@@ -76,6 +89,9 @@ class HeadRoutes:
 
     def on_loss(self, position: Position, reason: str) -> None:
         """Tell each subscriber that messages are lost."""
+        # They belong to what was lost: numbers of another epoch begin below them.
+        self._floors.clear()
+        self._highest_floor = 0
         for pattern, connections in self._subscribers.items():
             text = frames.resync(pattern, position)
             for connection in connections:
@@ -89,25 +105,29 @@ class HeadRoutes:
                 connection.push(text)
 
     def _on_message_above_floors(self, message: BusMessage) -> None:
-        for connection in self._find_targets(message.channel):
-            floor = self._floors.get(connection)
-            is_above = floor is None or floor.epoch != message.epoch or message.offset > floor.offset
-            if is_above and connection.id != message.skipped:
+        """Send to whom at least one of its patterns owes the message: the others had it in their replies."""
+        targets: dict[Connection, None] = {}
+        for pattern in self._patterns.covering(message.channel):
+            for connection in self._subscribers[pattern]:
+                floor = self._floors.get((pattern, connection))
+                if floor is None or floor.epoch != message.epoch or message.offset > floor.offset:
+                    targets[connection] = None
+        for connection in targets:
+            if connection.id != message.skipped:
                 connection.push(message.frame)
-        self._floors = {
-            connection: floor
-            for connection, floor in self._floors.items()
-            if floor.epoch == message.epoch and floor.offset > message.offset
-        }
+        if message.offset >= self._highest_floor:
+            self._floors.clear()
+            self._highest_floor = 0
 
-    def _find_targets(self, channel: str) -> tuple[Connection, ...]:
-        if len(self._targets) > MOST_CACHED_CHANNELS:
-            self._targets.clear()
-        found: dict[Connection, None] = {}
-        for pattern, connections in self._subscribers.items():
-            if covers(pattern, channel):
-                found.update(connections)
-        self._targets[channel] = targets = tuple(found)
+    def _targets_of(self, channel: str) -> tuple[Connection, ...]:
+        targets = self._targets.get(channel)
+        if targets is None:
+            if len(self._targets) > MOST_CACHED_CHANNELS:
+                self._targets.clear()
+            found: dict[Connection, None] = {}
+            for pattern in self._patterns.covering(channel):
+                found.update(self._subscribers[pattern])
+            self._targets[channel] = targets = tuple(found)
         return targets
 
 

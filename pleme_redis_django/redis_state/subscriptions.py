@@ -19,13 +19,14 @@ import redis
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.bus import (
+    CHECK_SECONDS,
     LIVE_TIMEOUT_SECONDS,
     RECONNECT_FIRST_SECONDS,
     RECONNECT_MOST_SECONDS,
     TAIL_CHECK_SECONDS,
     bus,
 )
-from pleme_redis_django.redis_state.channel_names import covers, head_of
+from pleme_redis_django.redis_state.channel_names import head_of
 from pleme_redis_django.redis_state.connections import BLOCKING, redis_client
 from pleme_redis_django.redis_state.cursor import HeadCursor, Step
 from pleme_redis_django.redis_state.head_feed import HeadFeed
@@ -39,6 +40,7 @@ from pleme_redis_django.redis_state.messages import (
     to_message,
 )
 from pleme_redis_django.redis_state.outages import OUTAGES, outages_as_unavailable
+from pleme_redis_django.redis_state.pattern_tree import PatternTree
 
 Event = Message | Resync
 
@@ -88,12 +90,23 @@ class AsyncSubscription:
         return self._events.popleft()
 
     def put(self, event: Event) -> None:
-        """Queue an event; when the queue is full, empty it and queue the loss instead."""
-        if len(self._events) >= self._buffer and isinstance(event, Message):
-            self._events.clear()
-            event = Resync(head=head_of(event.channel), position=event.position, reason="limit")
-        self._events.append(event)
+        """Queue an event; when the queue is full, queue the loss of all that waited instead."""
+        if len(self._events) >= self._buffer:
+            self._give_up(event)
+        else:
+            self._events.append(event)
         self._arrived.set()
+
+    def _give_up(self, newest: Event) -> None:
+        """Empty the queue, and tell each head of which something waited: one Resync for each."""
+        lost: dict[str, Resync] = {}
+        for event in (*self._events, newest):
+            if isinstance(event, Resync):
+                lost[event.head] = event
+            else:
+                head = head_of(event.channel)
+                lost[head] = Resync(head=head, position=event.position, reason="limit")
+        self._events = deque(lost.values())
 
 
 class _HeadListener:
@@ -103,7 +116,7 @@ class _HeadListener:
         self.feed: HeadFeed | None = None
         self._subscription = subscription
         self._head = head
-        self._patterns = patterns
+        self._patterns = PatternTree(patterns)
         self._held: list[BusMessage] | None = None
         self._floor = Position("", 0)
 
@@ -120,7 +133,7 @@ class _HeadListener:
         """Nothing: numbered messages are repaired by the feed."""
 
     def _covers(self, channel: str) -> bool:
-        return any(covers(pattern, channel) for pattern in self._patterns)
+        return bool(self._patterns.covering(channel))
 
     def _is_new(self, message: BusMessage) -> bool:
         return message.epoch != self._floor.epoch or message.offset > self._floor.offset
@@ -144,18 +157,23 @@ class Subscription:
 
     def __init__(self, product: str, patterns: tuple[str, ...], since: Position | None) -> None:
         self._product = product
-        self._patterns = patterns
+        self._patterns = PatternTree(patterns)
         self._heads = list(dict.fromkeys(map(head_of, patterns)))
         self._since = since
         self._cursors: dict[str, HeadCursor] = {}
         self._names = {keyspace.channel_bus(product, head).encode(): head for head in self._heads}
         self._events: deque[Event] = deque()
         self._pubsub: Any = None
-        self._checked = 0.0
+        self._checked = self._heard = 0.0
+        self._pinged: float | None = None
 
     def __enter__(self) -> Self:
         """Return when every pattern is live; raises RedisUnavailable."""
-        self._connect()
+        try:
+            self._connect()
+        except BaseException:
+            self._disconnect()
+            raise
         return self
 
     def __exit__(
@@ -192,6 +210,7 @@ class Subscription:
         with outages_as_unavailable():
             client: Any = redis_client(BLOCKING)
             self._pubsub = client.pubsub()
+            self._heard, self._pinged = time.monotonic(), None
             self._pubsub.subscribe(*self._names)
             confirmed = 0
             deadline = time.monotonic() + LIVE_TIMEOUT_SECONDS
@@ -209,7 +228,11 @@ class Subscription:
             pubsub.close()
 
     def _receive(self, seconds: float) -> None:
-        reply = self._pubsub.get_message(timeout=min(seconds, TAIL_CHECK_SECONDS))
+        reply = self._pubsub.get_message(timeout=min(seconds, CHECK_SECONDS))
+        if reply is None:
+            self._probe()
+        else:
+            self._heard, self._pinged = time.monotonic(), None
         if reply is not None and reply["type"] == "subscribe":
             # redis-py lost the connection, made it again, and says nothing else about it.
             self._catch_up(self._names[reply["channel"]], _run_id())
@@ -226,6 +249,15 @@ class Subscription:
             for head in self._heads:
                 self._catch_up(head)
 
+    def _probe(self) -> None:
+        """Ask a silent connection for a sign of life: one that is half open would never bring anything."""
+        now = time.monotonic()
+        if self._pinged is None and now - self._heard > CHECK_SECONDS:
+            self._pubsub.ping()
+            self._pinged = now
+        elif self._pinged is not None and now - self._pinged > CHECK_SECONDS:
+            raise redis.TimeoutError(f"no answer to a ping within {CHECK_SECONDS:.0f} s")
+
     def _catch_up(self, head: str, run_id: str = "") -> None:
         self._checked = time.monotonic()
         cursor = self._cursors.get(head)
@@ -239,7 +271,7 @@ class Subscription:
                 self._put(message)
 
     def _put(self, message: BusMessage) -> None:
-        if any(covers(pattern, message.channel) for pattern in self._patterns):
+        if self._patterns.covering(message.channel):
             self._events.append(to_message(message))
 
 

@@ -11,7 +11,7 @@ import pytest
 from pleme_redis_django.realtime import presence_keeper
 from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
-from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state import keyspace, scripts
 from pleme_redis_django.redis_state.connections import close_sync_clients, redis_client
 from pleme_redis_django.redis_state.presence import PresenceManager
 from pleme_redis_django.testing.realtime import CommandFailed, connected_client, let_time_pass
@@ -144,7 +144,7 @@ async def test_heartbeat_does_not_outlive_the_grace_of_who_closed(
     async with open_socket(ana) as socket:
         await socket.client.connect()
         keeper = hub().presence
-        script = presence_keeper.script("heartbeat_presence")
+        script = scripts.script("heartbeat_presence")
 
         class Late:
             """The heartbeat's request, overtaken by the leave of a connection that closes meanwhile."""

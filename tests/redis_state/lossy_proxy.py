@@ -17,6 +17,8 @@ class LossyProxy:
         self._server = urlsplit(redis_url)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
+        self._served: list[socket.socket] = []
+        self._silenced: list[socket.socket] = []
         self._lock = threading.Lock()
         self._to_lose: list[bytes] = []
         self._open = threading.Event()
@@ -40,6 +42,11 @@ class LossyProxy:
     def let_replies_go(self) -> None:
         self._open.set()
 
+    def silence_connections(self) -> None:
+        """Let the connections of this moment be half open: they stay, and bring nothing any more."""
+        self._silenced += self._served
+        self._served = []
+
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
@@ -62,11 +69,14 @@ class LossyProxy:
     def _serve(self, client: socket.socket) -> None:
         server = self._connect()
         self._sockets += [client, server]
+        self._served.append(client)
         lost = threading.Event()
         threading.Thread(target=self._requests, args=[client, server, lost], daemon=True).start()
         with contextlib.suppress(OSError):
             while reply := server.recv(65536):
                 self._open.wait()
+                if client in self._silenced:
+                    continue
                 if lost.is_set():
                     break
                 client.sendall(reply)

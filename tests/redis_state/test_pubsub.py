@@ -9,14 +9,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import redis
 from django.db import transaction
 
 from pleme_redis_django.exceptions import InvalidEvent, InvalidName
-from pleme_redis_django.redis_state.connections import redis_client
+from pleme_redis_django.redis_state import keyspace, subscriptions
+from pleme_redis_django.redis_state.connections import PUBLISHING, redis_client
 from pleme_redis_django.redis_state.message_log import read_log, to_position
 from pleme_redis_django.redis_state.messages import Message, Position, Resync
 from pleme_redis_django.redis_state.pubsub import PubSubManager
 from pleme_redis_django.redis_state.scripts import script
+from tests.redis_state.lossy_proxy import LossyProxy
 from tests.twins import Twin
 from tests.waiting import wait_until
 
@@ -304,6 +307,63 @@ async def test_slow_async_subscriber_is_told(loop_clients: None) -> None:
         assert event.reason == "limit"
 
 
+async def test_overflow_is_told_for_every_head_that_lost_something(loop_clients: None) -> None:
+    manager = PubSubManager("acme")
+    heads = ("order", "stock", "user")
+    async with (
+        manager.asubscribe(*(f"{head}:*" for head in heads), buffer=4) as events,
+        manager.asubscribe(*(f"{head}:*" for head in heads)) as fast,
+    ):
+        for number in range(3):
+            for head in heads[:2]:
+                await manager.apublish(f"{head}:created", {"n": number})
+                await anext(fast)
+        await manager.apublish("user:created", {"n": 1})
+        await anext(fast)
+        told = [await anext(events) for _ in range(2)]
+        assert [(event.head, event.position.offset) for event in told if isinstance(event, Resync)] == [
+            ("order", 3),
+            ("stock", 2),
+        ]
+        rest = [await anext(events) for _ in range(2)]
+        assert [_data(event) for event in rest] == [{"n": 2}, {"n": 1}]
+
+
+async def test_waiting_loss_is_not_dropped_by_an_overflow(loop_clients: None) -> None:
+    manager = PubSubManager("acme")
+    async with manager.asubscribe("order:*", "stock:*", buffer=2) as events:
+        events.put(Resync(head="stock", position=Position("e1", 7), reason="epoch"))
+        for number in range(3):
+            events.put(_message(f"order:{number}", number))
+        told = [await anext(events) for _ in range(2)]
+        assert [(event.head, event.position.offset) for event in told if isinstance(event, Resync)] == [
+            ("stock", 7),
+            ("order", 2),
+        ]
+
+
+def test_half_open_sync_subscription_connects_again(
+    lossy_redis: LossyProxy, raw_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "CHECK_SECONDS", 0.05, raising=False)
+    manager = PubSubManager("acme")
+    with manager.subscribe("order:*") as events:
+        lossy_redis.silence_connections()
+        redis_client().connection_pool.disconnect()
+        redis_client(PUBLISHING).connection_pool.disconnect()
+        manager.publish("order:created", {"n": 1})
+        assert _data(events.get(10)) == {"n": 1}
+
+
+def test_sync_subscription_that_cannot_begin_leaves_no_connection() -> None:
+    manager = PubSubManager("acme")
+    redis_client().set(keyspace.channel_position("acme", "order"), "not what it should be")
+    events = manager.subscribe("order:*")
+    with pytest.raises(redis.ResponseError):
+        events.__enter__()
+    wait_until(lambda: not redis_client().pubsub_channels())
+
+
 async def test_last_unsubscriber_closes_the_connection(loop_clients: None) -> None:
     manager = PubSubManager("acme")
     async with manager.asubscribe("order:*"):
@@ -321,6 +381,11 @@ async def test_subscribe_refuses_bad_arguments(loop_clients: None) -> None:
         manager.subscribe("a:*", "b:*", since=Position("x", 1))
 
 
-def _data(event: Message | Resync) -> Any:
+def _message(channel: str, offset: int) -> Message:
+    at = datetime.datetime.now(tz=datetime.UTC)
+    return Message(channel=channel, data=None, epoch="e1", offset=offset, published_at=at)
+
+
+def _data(event: Message | Resync | None) -> Any:
     assert isinstance(event, Message), event
     return event.data
