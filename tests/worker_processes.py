@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.waiting import wait_for
@@ -25,11 +25,17 @@ SHORT_LEASES = {
 class WorkerProcesses:
     """A supervisor in a session of its own, so that its end takes every child with it."""
 
-    def __init__(self, arguments: tuple[str, ...], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        log: Path,
+        program: Sequence[str] = ("-m", "django", "runworkers"),
+    ) -> None:
         self.log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "django", "runworkers", *arguments],
+                [sys.executable, *program, *arguments],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -43,14 +43,15 @@ def test_sigterm_lets_running_jobs_end_and_gives_the_others_back(
     assert set(left.values_list("status", "retry_count", "crash_count")) == {("QUEUED", 0, 0)}
 
 
-def test_sigterm_to_the_whole_group_leaves_running_jobs_their_grace(
-    start_workers: StartWorkers, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_whole_group_leaves_running_jobs_their_grace(
+    start_workers: StartWorkers, tmp_path: Path, number: signal.Signals
 ) -> None:
     gate = tmp_path / "gate"
     wait_for_file.enqueue(str(gate))
     workers = start_workers(pool={**ALIVE_FOR_LONG, "grace_seconds": 600})
     begun(1, workers)
-    workers.signal_all(signal.SIGTERM)
+    workers.signal_all(number)
     workers.wait_for_output("Draining")
     gate.touch()
     assert workers.exit_code() == 0

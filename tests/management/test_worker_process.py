@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -13,14 +14,27 @@ from pleme_redis_django.management.runworkers.worker_process import WorkerProces
 from pleme_redis_django.wiring import pool_parts
 
 OPTIONS = RunOptions(
-    pools=(), processes=1, overrides={}, burst=False, reload=False, log_format="text", release=""
+    pools=(),
+    processes=1,
+    overrides={},
+    burst=False,
+    reload=False,
+    log_format="text",
+    release="",
+    max_silence_seconds=0,
 )
 
 
 def test_a_signal_may_interrupt_the_handler_of_another_anywhere() -> None:
     """SIGTERM to the whole group, and the supervisor's own signal with it: on a busy machine they come at once."""
+    lifeline, writer = os.pipe()
     run = WorkerProcessRun(
-        pool_parts("default", {"async_count": 0}), OPTIONS, worker_id="w", replaces=None, report_fd=None
+        pool_parts("default", {"async_count": 0}),
+        OPTIONS,
+        worker_id="w",
+        replaces=None,
+        lifeline_fd=lifeline,
+        report_fd=None,
     )
     nested = 0
 
@@ -44,3 +58,5 @@ def test_a_signal_may_interrupt_the_handler_of_another_anywhere() -> None:
     thread.join(10)
     assert not thread.is_alive(), "a handler waits for a lock that the handler below it holds"
     assert nested > 5
+    os.close(lifeline)
+    os.close(writer)

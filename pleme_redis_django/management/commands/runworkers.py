@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-from typing import Any, NoReturn
+import contextlib
+import threading
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.autoreload import get_child_arguments
 
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
 from pleme_redis_django.management.runworkers.banner import banner
+from pleme_redis_django.management.runworkers.child_command import child_command, forget_being_a_child
 from pleme_redis_django.management.runworkers.log_output import log_to_stdout
-from pleme_redis_django.management.runworkers.options import EXIT_HANDED_BACK, RunOptions, add_arguments
+from pleme_redis_django.management.runworkers.options import RunOptions, add_arguments
 from pleme_redis_django.management.runworkers.reloading import file_watcher
 from pleme_redis_django.management.runworkers.supervisor import Supervisor
 from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun
@@ -23,6 +22,12 @@ from pleme_redis_django.wiring import PoolParts, pool_names, pool_parts
 class Command(BaseCommand):
     help = "Run the worker pools of PLEME_REDIS: claim jobs, run them, end them, until stopped."
 
+    _argv: list[str] | None = None
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        self._argv = argv
+        super().run_from_argv(argv)
+
     def add_arguments(self, parser: CommandParser) -> None:
         add_arguments(parser)
 
@@ -30,30 +35,35 @@ class Command(BaseCommand):
         options = RunOptions.from_arguments(arguments)
         log_to_stdout(options.log_format, arguments["verbosity"])
         if arguments["child_of_pool"]:
+            forget_being_a_child()
             raise SystemExit(self._run_child(options, arguments))
-        raise SystemExit(self._supervise(options))
+        # A program that calls the command goes on after a good end.
+        if code := self._supervise(options, arguments):
+            raise SystemExit(code)
 
     def _run_child(self, options: RunOptions, arguments: dict[str, Any]) -> int:
-        code = WorkerProcessRun(
+        return WorkerProcessRun(
             self._parts(arguments["child_of_pool"], options),
             options,
             worker_id=arguments["worker_id"],
             replaces=arguments["replaces"],
+            lifeline_fd=arguments["lifeline_fd"],
             report_fd=arguments["report_fd"],
         ).run()
-        if code == EXIT_HANDED_BACK:
-            _end_with_handlers_running(code)
-        return code
 
-    def _supervise(self, options: RunOptions) -> int:
+    def _supervise(self, options: RunOptions, arguments: dict[str, Any]) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            raise CommandError("runworkers listens to signals, which only the main thread of a program can.")
+        command = child_command(options, arguments, self._argv)
         parts = [self._parts(name, options) for name in options.pools or pool_names()]
         if options.log_format == "text":
             self._say(banner(parts, options))
         return Supervisor(
-            get_child_arguments(),
+            command,
             [one.name for one in parts],
             options.processes,
             burst=options.burst,
+            max_silence_seconds=options.max_silence_seconds,
             say=self._say,
             changed_file=file_watcher() if options.reload else None,
         ).run()
@@ -65,12 +75,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def _say(self, text: str) -> None:
-        self.stdout.write(text)
-        self.stdout.flush()
-
-
-def _end_with_handlers_running(code: int) -> NoReturn:
-    """End the process now: Python's own exit would wait for the threads of handlers that were handed back."""
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(code)
+        # The terminal may be gone, which is what a SIGHUP tells: its workers shall drain all the same.
+        with contextlib.suppress(OSError):
+            self.stdout.write(text)
+            self.stdout.flush()

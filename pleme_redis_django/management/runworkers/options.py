@@ -7,10 +7,15 @@ import dataclasses
 import signal
 from typing import Any, Self
 
+from django.core.management.base import CommandError
+
 from pleme_redis_django.jobs.worker_pool_config import PRESETS
 
 # What the supervisor sends to a worker process that shall hand back what still runs.
 END_GRACE_SIGNAL = signal.SIGQUIT
+
+# Three beats of a worker process.
+LEAST_SILENCE_SECONDS = 15.0
 
 EXIT_OK = 0
 EXIT_CANNOT_START = 1
@@ -38,23 +43,32 @@ class RunOptions:
     reload: bool
     log_format: str
     release: str
+    max_silence_seconds: float
 
     @classmethod
     def from_arguments(cls, arguments: dict[str, Any]) -> Self:
-        """Return the options of parsed arguments."""
+        """Return the options of parsed arguments, or of a ``call_command()`` that nothing has parsed."""
+        try:
+            processes = _count(str(arguments["processes"]))
+            silence = _silence(str(arguments["max_silence_seconds"]))
+        except (ValueError, argparse.ArgumentTypeError) as error:
+            raise CommandError(f"runworkers: {error}") from None
         overrides = {
             field: arguments[field]
             for field in ("worker_count", "async_count", "product", "preset", "grace_seconds", "queues")
             if arguments.get(field) is not None
         }
+        if isinstance(overrides.get("queues"), str):
+            overrides["queues"] = _names(overrides["queues"])
         return cls(
             pools=tuple(arguments["pools"]),
-            processes=arguments["processes"],
+            processes=processes,
             overrides=overrides,
             burst=arguments["burst"],
             reload=arguments["reload"],
             log_format=arguments["log_format"],
             release=arguments["release"],
+            max_silence_seconds=silence,
         )
 
 
@@ -76,10 +90,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--release", default="", help="What this code is called, such as a commit; kept per worker."
     )
+    parser.add_argument(
+        "--max-silence-seconds",
+        type=_silence,
+        default=120,
+        help="Kill and replace a worker process that hangs as a whole for so long; 0: never (120).",
+    )
     # How the supervisor starts a child; nobody types these.
     parser.add_argument("--child-of-pool", help=argparse.SUPPRESS)
     parser.add_argument("--worker-id", help=argparse.SUPPRESS)
     parser.add_argument("--replaces", help=argparse.SUPPRESS)
+    parser.add_argument("--lifeline-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
 
 
@@ -88,6 +109,15 @@ def _count(text: str) -> int:
     if not 1 <= number <= 256:
         raise argparse.ArgumentTypeError(f"{text} is not accepted: 1 to 256 processes")
     return number
+
+
+def _silence(text: str) -> float:
+    seconds = float(text)
+    if seconds and not LEAST_SILENCE_SECONDS <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not accepted: {LEAST_SILENCE_SECONDS:g} to 86,400 seconds, or 0 for never"
+        )
+    return seconds
 
 
 def _names(text: str) -> list[str]:

@@ -1,8 +1,9 @@
 """The supervisor: starts worker processes, replaces one that dies, passes signals on.
 
 It holds no thread and no connection, and starts a child by executing the command again, never by
-fork: a forked child would share its parent's connections and locks. A child drains when the pipe
-on its standard input closes, so that it never outlives its supervisor for long.
+fork: a forked child would share its parent's connections and locks. A child drains when its
+lifeline closes, a pipe that nothing is written to, so that it never outlives its supervisor for long.
+What a child reports comes by another pipe; one that is silent there for too long hangs, and is killed.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
+from pleme_redis_django.management.runworkers.child_command import ChildCommand
 from pleme_redis_django.management.runworkers.options import (
     END_GRACE_SIGNAL,
     EXIT_CANNOT_START,
@@ -33,6 +35,8 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 GIVE_UP_AFTER = 5
 TICK_SECONDS = 0.5
+# A turn that took so long means that this process did not run, as after Ctrl-Z.
+AWAY_SECONDS = 10.0
 
 _GOOD_EXITS = frozenset({EXIT_OK, EXIT_HANDED_BACK})
 
@@ -44,7 +48,9 @@ class Place:
     pool: str
     process: subprocess.Popen[bytes] | None = None
     worker_id: str = ""
+    lifeline_fd: int | None = None
     report_fd: int | None = None
+    heard_at: float = 0.0
     started_at: float = 0.0
     young_deaths: int = 0
     start_at: float = 0.0
@@ -57,17 +63,20 @@ class Supervisor:
 
     def __init__(
         self,
-        command: Sequence[str],
+        command: ChildCommand,
         pools: Sequence[str],
         processes: int,
         *,
         burst: bool,
+        max_silence_seconds: float,
         say: Callable[[str], None],
         changed_file: Callable[[], str | None] | None = None,
     ) -> None:
-        self._command = list(command)
+        self._command = command
         self._places = [Place(pool) for pool in pools for _ in range(processes)]
         self._burst = burst
+        self._max_silence_seconds = max_silence_seconds
+        self._looked_at = time.monotonic()
         self._say = say
         self._changed_file = changed_file
         self._progress = BurstProgress(len(self._places)) if burst else None
@@ -78,21 +87,38 @@ class Supervisor:
 
     def run(self) -> int:
         """Run until every child has ended in good order; return the exit code."""
-        wake_read, wake_write = os.pipe()
-        os.set_blocking(wake_write, False)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-            signal.signal(number, self._on_signal)
-        self._selector.register(wake_read, selectors.EVENT_READ, None)
-        while any(place.exit_code is None for place in self._places):
-            self._start_missing()
-            self._read_pipes(wake_read)
-            self._reap()
-            self._pass_signals_on()
-            self._reload_if_changed()
+        with self._listening_to_signals() as wake_fd:
+            while any(place.exit_code is None for place in self._places):
+                self._start_missing()
+                self._read_pipes(wake_fd)
+                self._reap()
+                self._pass_signals_on()
+                self._kill_silent()
+                self._reload_if_changed()
+        self._selector.close()
         if self._progress is not None:
             self._progress.finish()
         return max(place.exit_code or EXIT_OK for place in self._places)
+
+    @contextlib.contextmanager
+    def _listening_to_signals(self) -> Iterator[int]:
+        """Note signals, and wake the selector by the descriptor; a program that called gets its own back."""
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        wake_before = signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored by nohup, which is to stay so
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, self._on_signal) for number in numbers}
+        self._selector.register(wake_read, selectors.EVENT_READ, None)
+        try:
+            yield wake_read
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(wake_before)
+            os.close(wake_read)
+            os.close(wake_write)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number != signal.SIGCHLD:
@@ -109,22 +135,27 @@ class Supervisor:
 
     def _start(self, place: Place) -> None:
         place.worker_id, place.started_at = str(uuid.uuid4()), time.monotonic()
-        arguments = ["--child-of-pool", place.pool, "--worker-id", place.worker_id]
-        if place.replaces:
-            arguments += ["--replaces", place.replaces]
-        report_write = -1
-        if self._progress is not None:
-            place.report_fd, report_write = os.pipe()
-            os.set_blocking(place.report_fd, False)
-            self._selector.register(place.report_fd, selectors.EVENT_READ, place)
-            arguments += ["--report-fd", str(report_write)]
+        place.heard_at = place.started_at
+        lifeline_read, place.lifeline_fd = os.pipe()
+        place.report_fd, report_write = os.pipe()
+        os.set_blocking(place.report_fd, False)
+        self._selector.register(place.report_fd, selectors.EVENT_READ, place)
+        pipes = ["--lifeline-fd", str(lifeline_read), "--report-fd", str(report_write)]
+        replaces = ["--replaces", place.replaces] if place.replaces else []
         place.process = subprocess.Popen(  # noqa: S603 - our own command line
-            [*self._command, *arguments],
-            stdin=subprocess.PIPE,
-            pass_fds=[report_write] if report_write >= 0 else [],
+            [
+                *self._command.arguments,
+                *("--child-of-pool", place.pool, "--worker-id", place.worker_id),
+                *pipes,
+                *replaces,
+            ],
+            env=self._command.environment,
+            # A program that a handler starts, and that reads its standard input, finds the end of it.
+            stdin=subprocess.DEVNULL,
+            pass_fds=[lifeline_read, report_write],
         )
-        if report_write >= 0:
-            os.close(report_write)
+        os.close(lifeline_read)
+        os.close(report_write)
 
     def _read_pipes(self, wake_fd: int) -> None:
         for key, _events in self._selector.select(TICK_SECONDS):
@@ -137,6 +168,7 @@ class Supervisor:
                 self._note_report(key.data, data)
 
     def _note_report(self, place: Place, data: bytes) -> None:
+        place.heard_at = time.monotonic()
         if self._progress is not None:
             self._progress.note(place.worker_id, data)
 
@@ -150,18 +182,22 @@ class Supervisor:
             os.close(place.report_fd)
             place.report_fd = None
 
+    def _close_lifeline(self, place: Place) -> None:
+        if place.lifeline_fd is not None:
+            os.close(place.lifeline_fd)
+            place.lifeline_fd = None
+
     def _reap(self) -> None:
         for place in self._places:
             if place.process is not None and (code := place.process.poll()) is not None:
-                if place.process.stdin is not None:
-                    place.process.stdin.close()
+                self._close_lifeline(place)
                 self._close_report(place)
                 place.process = None
                 self._note_exit(place, code)
 
     def _note_exit(self, place: Place, code: int) -> None:
-        if code in (-signal.SIGTERM, -END_GRACE_SIGNAL):
-            # A child handles both from before its first claim on: this one had nothing to hand back.
+        if code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -END_GRACE_SIGNAL):
+            # A child handles these from before its first claim on: this one had nothing to hand back.
             code = EXIT_OK
         if code == EXIT_DRAINED:
             place.exit_code = EXIT_OK
@@ -172,11 +208,12 @@ class Supervisor:
         if code in _GOOD_EXITS and (self._stopping or self._burst):
             place.exit_code = code
             return
+        young = time.monotonic() - place.started_at < YOUNG_SECONDS
         if self._stopping:
-            place.exit_code = EXIT_HANDED_BACK
+            # Ended by itself before it had begun, or with jobs that others have to take over.
+            place.exit_code = EXIT_CANNOT_START if young and code > 0 else EXIT_HANDED_BACK
             return
         place.replaces = place.worker_id
-        young = time.monotonic() - place.started_at < YOUNG_SECONDS
         place.young_deaths = place.young_deaths + 1 if young and code > 0 else 0
         if place.young_deaths >= GIVE_UP_AFTER:
             self._say(
@@ -203,13 +240,30 @@ class Supervisor:
         # Not by SIGTERM: a service manager may have sent one to the whole group, and a child takes a
         # second one for the end of its grace. That has a signal of its own from here.
         for place in self._places:
-            if place.process is not None and place.process.stdin is not None:
-                place.process.stdin.close()
+            self._close_lifeline(place)
 
     def _end_grace(self) -> None:
         for place in self._places:
             if place.process is not None:
                 place.process.send_signal(END_GRACE_SIGNAL)
+
+    def _kill_silent(self) -> None:
+        """End a child that hangs as a whole: others have taken its jobs, and its slots are lost."""
+        now = time.monotonic()
+        was_away = now - self._looked_at > AWAY_SECONDS
+        self._looked_at = now
+        for place in self._places:
+            if was_away:
+                # The supervisor itself was stopped, most likely with its children: they get their time anew.
+                place.heard_at = now
+            silent = now - place.heard_at
+            if place.process is not None and 0 < self._max_silence_seconds < silent:
+                self._say(
+                    f"A worker process of pool {place.pool} (pid {place.process.pid}) hangs: no sign of life for "
+                    f"{silent:.0f} s; killing it."
+                )
+                place.heard_at = now
+                place.process.kill()
 
     def _reload_if_changed(self) -> None:
         if self._changed_file is not None and not self._stopping and (path := self._changed_file()):

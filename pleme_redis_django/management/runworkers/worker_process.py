@@ -16,6 +16,10 @@ from types import FrameType
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.events import DrainRequested, Event, EventSink, JobEnded, WorkerStopped
 from pleme_redis_django.management.runworkers.database import bound_database_waits
+from pleme_redis_django.management.runworkers.inheritance import (
+    keep_descriptors,
+    reset_signals_in_forked_children,
+)
 from pleme_redis_django.management.runworkers.options import (
     END_GRACE_SIGNAL,
     EXIT_DRAINED,
@@ -24,12 +28,15 @@ from pleme_redis_django.management.runworkers.options import (
     RunOptions,
 )
 from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch
+from pleme_redis_django.management.runworkers.process_end import BoundedEnd, end_now
 from pleme_redis_django.wiring import PoolParts, build_pool
 
 # Threads that run handlers and the thread that claims take turns more often than Python's 5 ms,
 # so that a claim does not wait while a handler computes.
 SWITCH_INTERVAL_SECONDS = 0.002
 REPORT_INTERVAL_SECONDS = 0.1
+# Much less than the shortest silence that a supervisor takes for a hang.
+BEAT_SECONDS = 5.0
 BURST_LOOK_SECONDS = 0.05
 # The last counts are worth a moment of the shutdown and no more.
 STATISTICS_SECONDS = 5.0
@@ -45,6 +52,7 @@ class WorkerProcessRun:
         *,
         worker_id: str,
         replaces: str | None,
+        lifeline_fd: int,
         report_fd: int | None,
     ) -> None:
         from pleme_redis_django.dashboard.recorder import statistics_of
@@ -58,7 +66,9 @@ class WorkerProcessRun:
         # A handler may interrupt another one, and the wait itself: put() is reentrant, Event.set() is not.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         # A pool that was asked to drain stops by itself.
-        self._reporter = Reporter(self._statistics.counter, report_fd, on_stopped=self._request_stop)
+        self._reporter = Reporter(
+            self._statistics.counter, report_fd, on_stopped=self._request_stop, counts=options.burst
+        )
         self._pool = build_pool(
             parts,
             worker_id=worker_id,
@@ -71,14 +81,26 @@ class WorkerProcessRun:
         self._presence = PresenceWatch(worker_id) if has_presence else None
         self._burst = options.burst
         self._replaces = replaces
+        self._lifeline_fd = lifeline_fd
         self._sigterm_seen = False
+        self._end = BoundedEnd()
+        keep_descriptors([lifeline_fd, report_fd])
 
     def run(self) -> int:
-        """Run until stopped; return the exit code."""
+        """Run until stopped; return the exit code, and see to it that the process ends."""
+        code = self._run_pool()
+        if code == EXIT_HANDED_BACK:
+            # The threads of handlers that were handed back still run.
+            end_now(code)
+        self._end.begin(code)
+        return code
+
+    def _run_pool(self) -> int:
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         bound_database_waits()
         self._listen_to_signals()
         threading.Thread(target=self._watch_lifeline, name="pleme-lifeline", daemon=True).start()
+        threading.Thread(target=self._reporter.beat, name="pleme-beat", daemon=True).start()
         if self._burst:
             self._reporter.report(total=self._store.count_claimable_jobs())
         self._pool.launch()
@@ -98,22 +120,26 @@ class WorkerProcessRun:
         return self._reporter.exit_code()
 
     def _listen_to_signals(self) -> None:
-        # Ctrl-C reaches the whole process group; the supervisor alone decides what it means.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C and the end of a terminal reach the whole process group; the supervisor alone decides what
+        # they mean. Not SIG_IGN: that would survive exec, and what handlers start could not be interrupted.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(END_GRACE_SIGNAL, self._on_signal)
+        reset_signals_in_forked_children([signal.SIGINT, signal.SIGHUP, signal.SIGTERM, END_GRACE_SIGNAL])
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         # A first SIGTERM never ends the grace, even when it arrives after the supervisor's word to
         # drain: a service manager sends one to the whole group, and signals come late on a busy machine.
         if number == END_GRACE_SIGNAL or self._sigterm_seen:
             self._pool.end_grace()
+            self._end.hurry()
         self._sigterm_seen = self._sigterm_seen or number == signal.SIGTERM
         self._request_stop()
 
     def _watch_lifeline(self) -> None:
-        """Drain when standard input ends: the supervisor is gone, however it went."""
-        while os.read(0, 1024):
+        """Drain when the supervisor's end of the pipe closes: it says so, or is gone, however it went."""
+        while os.read(self._lifeline_fd, 1024):
             pass
         self._request_stop()
 
@@ -123,14 +149,23 @@ class WorkerProcessRun:
 
 
 class Reporter:
-    """Passes events on, and tells the supervisor how many jobs have ended, a few times a second."""
+    """Passes events on, and tells the supervisor that this process lives and how many jobs have ended."""
 
     def __init__(
-        self, sink: EventSink, report_fd: int | None, *, on_stopped: Callable[[], None] = lambda: None
+        self,
+        sink: EventSink,
+        report_fd: int | None,
+        *,
+        counts: bool,
+        on_stopped: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink = sink
         self._on_stopped = on_stopped
         self._fd = report_fd
+        if report_fd is not None:
+            # A supervisor that does not read must not keep a thread of the engine waiting.
+            os.set_blocking(report_fd, False)
+        self._counts = counts
         self._ended = 0
         self._next_report = 0.0
         self._handed_back_running = 0
@@ -140,7 +175,7 @@ class Reporter:
         """Count the event and pass it on."""
         if isinstance(event, JobEnded):
             self._ended += 1
-            if self._fd is not None and time.monotonic() >= self._next_report:
+            if self._counts and time.monotonic() >= self._next_report:
                 self.report()
         elif isinstance(event, DrainRequested):
             self._drain_requested = True
@@ -155,6 +190,12 @@ class Reporter:
             return EXIT_HANDED_BACK
         return EXIT_DRAINED if self._drain_requested else EXIT_OK
 
+    def beat(self) -> None:
+        """Report for ever: what holds the interpreter's lock, or has stopped the process, ends this."""
+        while self._fd is not None:
+            self.report()
+            time.sleep(BEAT_SECONDS)
+
     def report(self, total: int | None = None) -> None:
         """Write one line to the supervisor's pipe."""
         if self._fd is None:
@@ -163,5 +204,7 @@ class Reporter:
         line = {"ended": self._ended} if total is None else {"ended": self._ended, "total": total}
         try:
             os.write(self._fd, json.dumps(line).encode() + b"\n")
+        except BlockingIOError:
+            pass  # The next line tells the same and more.
         except OSError:
             self._fd = None
