@@ -3,25 +3,31 @@
 ``PLEME_REDIS["AUTHORIZE"]`` names a hook that decides alone; without one, ``PLEME_REDIS["CHANNELS"]`` does:
 ``{"room:*": {"subscribe": "authenticated", "publish": "shop.rules.may_write", ...}}``. The first pattern
 that covers the channel decides. A client's pattern must be allowed by each earlier one that it overlaps too:
-``room:*`` must not open what ``room:staff`` closes.
+``room:*`` must not open what ``room:staff`` closes. A function is asked about channels only, unless it says
+with ``@takes_patterns`` that it can answer for a pattern; without that it denies one.
 """
 
 from __future__ import annotations
 
+import inspect
+import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
-from channels.db import database_sync_to_async
 from django.core.signals import setting_changed
+from django.db import InterfaceError, OperationalError
 from django.utils.module_loading import import_string
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
-from pleme_redis_django.exceptions import InvalidSettings
+from pleme_redis_django.exceptions import InvalidSettings, RedisUnavailable
+from pleme_redis_django.realtime.database_threads import call_for_handshake, call_for_socket
 from pleme_redis_django.redis_state.channel_names import (
     PRODUCT_PRESENCE,
     includes,
+    is_pattern,
     overlaps,
     validate_pattern,
 )
@@ -30,6 +36,23 @@ Action = Literal["subscribe", "publish", "presence", "typing"]
 ACTIONS: tuple[Action, ...] = ("subscribe", "publish", "presence", "typing")
 Scope = dict[str, Any]
 Rule = Callable[[Scope, str, str], bool | Awaitable[bool]]
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+OUTAGES = (OperationalError, InterfaceError, RedisUnavailable)
+"""A rule that raises one of these has not answered: the client may ask again, and an open socket is kept."""
+REPORT_SECONDS = 60.0
+"""How often the fault of one rule is logged: clients ask as often as they like."""
+
+logger = logging.getLogger("pleme_redis_django.authorization")
+
+
+def takes_patterns(rule: AnyRule) -> AnyRule:
+    """Mark a rule that is also asked about patterns, such as ``room:*``.
+
+    It may allow one only when it would allow every channel that the pattern covers.
+    """
+    rule.takes_patterns = True  # type: ignore[attr-defined]  # functools.wraps carries it on
+    return rule
 
 
 def _anyone(_scope: Scope, _action: str, _channel: str) -> bool:
@@ -57,42 +80,74 @@ NAMED_RULES: dict[str, Rule] = {
 
 
 async def is_allowed(scope: Scope, action: Action, channel: str) -> bool:
-    """Tell whether a socket may do ``action`` on a channel or pattern. A hook that raises denies, loudly."""
+    """Tell whether a socket may do ``action`` on a channel or pattern. A rule that raises denies, loudly.
+
+    Raises OperationalError, InterfaceError and RedisUnavailable of a rule: it could not be asked.
+    """
     hook = _hook()
     if hook is not None:
         return await _ask(hook, scope, action, channel)
     for pattern, rules in channel_rules().items():
-        decides = pattern == channel or (channel != PRODUCT_PRESENCE and includes(pattern, channel))
-        if decides or (channel != PRODUCT_PRESENCE and overlaps(pattern, channel)):
-            allowed = await _ask(rules.get(action, _nobody), scope, action, channel)
-            if decides or not allowed:
-                return allowed
+        rule = rules.get(action, _nobody)
+        if pattern == channel or (channel != PRODUCT_PRESENCE and includes(pattern, channel)):
+            return await _ask(rule, scope, action, channel)
+        # What an earlier rule closes is its own pattern, whatever the client's looks like.
+        is_earlier = channel != PRODUCT_PRESENCE and overlaps(pattern, channel)
+        if is_earlier and not await _ask(rule, scope, action, pattern):
+            return False
     return False
 
 
-async def resolve_scope_product(scope: Scope) -> str:
+async def resolve_scope_product(scope: Scope, *, is_handshake: bool = False) -> str:
     """Return the product of a socket, from the configured resolver, never from what the client sent.
 
     Raises InvalidProduct when the resolver returns None and the settings name none, or a bad name.
     """
     resolver = _resolver()
-    product = None if resolver is None else await _call(resolver, scope)
+    call = call_for_handshake if is_handshake else call_for_socket
+    product = None if resolver is None else await _call(resolver, scope, call=call)
     return resolve_product(cast("str | None", product))
 
 
 async def _ask(rule: Rule, scope: Scope, action: str, channel: str) -> bool:
-    return bool(await _call(rule, scope, action, channel))
+    if id(rule) in _INLINE:
+        return bool(rule(scope, action, channel))
+    if is_pattern(channel) and not getattr(rule, "takes_patterns", False):
+        _report(
+            rule, f"It is not asked about the pattern {channel!r}, which is denied; see takes_patterns()."
+        )
+        return False
+    try:
+        answer = await _call(rule, scope, action, channel)
+    except OUTAGES:
+        raise
+    except Exception as error:
+        _report(rule, f"It raised for {action} {channel!r}, which is denied.", error)
+        return False
+    if not isinstance(answer, bool):
+        _report(rule, f"It returned {answer!r:.80} for {action} {channel!r}, which is denied; return a bool.")
+        return False
+    return answer
 
 
-async def _call(function: Callable[..., Any], *args: Any) -> Any:
-    if function in _INLINE:
-        return function(*args)
-    if iscoroutinefunction(function):
+async def _call(function: Callable[..., Any], *args: Any, call: Any = call_for_socket) -> Any:
+    if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
         return await function(*args)
-    return await database_sync_to_async(function)(*args)
+    answer = await call(function, *args)
+    # A lambda or a plain decorator around an async function hands its coroutine on.
+    return await answer if inspect.isawaitable(answer) else answer
 
 
-_INLINE = frozenset(NAMED_RULES.values())
+# By identity: a rule may be any callable, also one that has no hash.
+_INLINE = frozenset(map(id, NAMED_RULES.values()))
+_reported_at: dict[int, float] = {}
+
+
+def _report(rule: Rule, fault: str, error: Exception | None = None) -> None:
+    now = time.monotonic()
+    if now - _reported_at.get(id(rule), -REPORT_SECONDS) >= REPORT_SECONDS:
+        _reported_at[id(rule)] = now
+        logger.error("A rule of the sockets, %r: %s", rule, fault, exc_info=error)
 
 
 @lru_cache(maxsize=1)
@@ -124,9 +179,12 @@ def _rule(where: str, value: object) -> Rule:
         return NAMED_RULES[value]
     if isinstance(value, str) and "." in value:
         try:
-            return cast(Rule, import_string(value))
+            rule = import_string(value)
         except ImportError as error:
             raise InvalidSettings(f"{where} names {value!r}, which cannot be imported: {error}.") from error
+        if not callable(rule):
+            raise InvalidSettings(f"{where} names {value!r}, which is {rule!r:.80}. Accepted: a function.")
+        return cast(Rule, rule)
     raise InvalidSettings(
         f"{where} has the rule {value!r}. Accepted: {', '.join(NAMED_RULES)}, a callable(scope, action, channel), "
         "or its dotted path."
@@ -149,6 +207,7 @@ def _forget_rules(*, setting: str, **_kwargs: object) -> None:
     if setting == SETTING_NAME:
         for cached in (channel_rules, _hook, _resolver):
             cached.cache_clear()
+        _reported_at.clear()
 
 
 setting_changed.connect(_forget_rules, dispatch_uid="pleme_redis_django.realtime.authorization")

@@ -11,7 +11,6 @@ import secrets
 from typing import Any, ClassVar
 
 from channels.consumer import AsyncConsumer, get_handler_name
-from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 
 from pleme_redis_django.conf import get_settings
@@ -22,6 +21,7 @@ from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.command_runner import CommandRunner
 from pleme_redis_django.realtime.commands import HANDLERS
 from pleme_redis_django.realtime.connection import Connection
+from pleme_redis_django.realtime.database_threads import call_for_handshake
 from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import Hub, hub
 from pleme_redis_django.realtime.limits import get_limits
@@ -107,11 +107,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
                 "The scope has no user. Wrap the websocket routes in AuthMiddlewareStack, "
                 "as pleme_redis_django.realtime.routing.websocket_application() does."
             )
-        is_authenticated = await database_sync_to_async(_load_user)(self.scope)
+        is_authenticated = await call_for_handshake(_load_user, self.scope)
         if not is_authenticated and not get_settings().allow_anonymous:
             return CloseCode.BAD_CREDENTIALS, "log in first"
         try:
-            self.scope["product"] = await resolve_scope_product(self.scope)
+            self.scope["product"] = await resolve_scope_product(self.scope, is_handshake=True)
         except InvalidProduct as error:
             logger.warning("A socket was refused, since it has no product: %s", error)
             return CloseCode.DENIED, "no product"

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from channels.db import database_sync_to_async
-
 from pleme_redis_django.dashboard.scope import ProductScope
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.consumers import RealtimeConsumer
 from pleme_redis_django.realtime.dashboard_feed import dashboard_feed, viewer_scope
+from pleme_redis_django.realtime.database_threads import call_for_handshake
 
 # It belongs to no product: what its user sees is the scope's to say.
 NO_PRODUCT = ""
@@ -50,7 +49,7 @@ class DashboardConsumer(RealtimeConsumer):
         if "user" not in self.scope:
             return await super()._admit()
         user = self.scope["user"]
-        scope, is_authenticated = await database_sync_to_async(self._look_at)(user)
+        scope, is_authenticated = await call_for_handshake(self._look_at, user)
         if scope is None:
             code = CloseCode.DENIED if is_authenticated else CloseCode.BAD_CREDENTIALS
             return code, "permission denied" if is_authenticated else "log in first"

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
+from pleme_redis_django.realtime.authorization import takes_patterns
 from pleme_redis_django.realtime.control import arevoke_user, revalidate_user
 from pleme_redis_django.testing.realtime import let_time_pass
 from pleme_redis_django.testing.realtime.client import InProcessSocket, open_socket
@@ -17,6 +18,7 @@ from pleme_redis_django.testing.realtime.client import InProcessSocket, open_soc
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@takes_patterns
 def may_view_groups(scope: dict[str, Any], action: str, channel: str) -> bool:
     return bool(scope["user"].has_perm("auth.view_group"))
 

@@ -1,0 +1,136 @@
+"""Who may do what: whatever is not a plain True denies."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import OperationalError
+
+from pleme_redis_django.exceptions import RedisUnavailable
+from pleme_redis_django.realtime.authorization import is_allowed, takes_patterns
+from pleme_redis_django.realtime.frames import ErrorCode
+from pleme_redis_django.testing.realtime import CommandFailed, connected_client
+from tests.realtime.conftest import Person
+
+Configure = Callable[..., None]
+SCOPE: dict[str, Any] = {"user": AnonymousUser()}
+
+
+async def async_no(scope: Any, action: str, channel: str) -> bool:
+    return False
+
+
+async def async_yes(scope: Any, action: str, channel: str) -> bool:
+    return True
+
+
+def logged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that knows nothing of async functions."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
+class CallableRule:
+    __hash__ = None  # type: ignore[assignment]  # a rule may be any callable
+
+    async def __call__(self, scope: Any, action: str, channel: str) -> bool:
+        return channel == "room:1"
+
+
+@pytest.mark.parametrize(
+    ("rule", "allowed"),
+    [
+        (lambda *args: async_no(*args), False),
+        (lambda *args: async_yes(*args), True),
+        (logged(async_no), False),
+        (logged(async_yes), True),
+        (functools.partial(async_no), False),
+        (CallableRule(), True),
+        (lambda *_: 1, False),
+        (lambda *_: "no", False),
+        (lambda *_: object(), False),
+        (lambda *_: None, False),
+        (lambda *_: True, True),
+        (lambda *_: False, False),
+    ],
+)
+async def test_only_true_allows(configure: Configure, rule: Any, allowed: bool) -> None:
+    configure(CHANNELS={"room:*": {"subscribe": rule}})
+    assert await is_allowed(SCOPE, "subscribe", "room:1") is allowed
+
+
+def raising(scope: Any, action: str, channel: str) -> bool:
+    raise ObjectDoesNotExist("the room is gone")
+
+
+async def test_raising_rule_denies_and_is_logged_once(
+    ana: Person, configure: Configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    configure(CHANNELS={"room:*": {"subscribe": raising}})
+    async with connected_client(ana) as client:
+        for _ in range(3):
+            with pytest.raises(CommandFailed) as error:
+                await client.subscribe("room:1")
+            assert (error.value.code, error.value.is_temporary) == (ErrorCode.DENIED, False)
+    faults = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert len(faults) == 1
+    assert "raising" in faults[0].getMessage()
+
+
+@pytest.mark.parametrize("outage", [OperationalError("away"), RedisUnavailable("away")])
+async def test_outage_of_what_a_rule_asks_is_temporary(
+    ana: Person, configure: Configure, outage: Exception
+) -> None:
+    def rule(*_: Any) -> bool:
+        raise outage
+
+    configure(CHANNELS={"room:*": {"subscribe": rule}})
+    async with connected_client(ana) as client:
+        with pytest.raises(CommandFailed) as error:
+            await client.subscribe("room:1")
+        assert (error.value.code, error.value.is_temporary) == (ErrorCode.INTERNAL, True)
+
+
+def all_but_staff_room(scope: Any, action: str, channel: str) -> bool:
+    return channel != "room:staff"
+
+
+async def test_pattern_does_not_open_what_an_earlier_function_closes(configure: Configure) -> None:
+    configure(CHANNELS={"room:staff": {"subscribe": all_but_staff_room}, "room:*": {"subscribe": "anyone"}})
+    assert not await is_allowed(SCOPE, "subscribe", "room:staff")
+    assert await is_allowed(SCOPE, "subscribe", "room:1")
+    assert not await is_allowed(SCOPE, "subscribe", "room:*")
+
+
+async def test_pattern_is_open_where_the_earlier_function_opens_its_own(configure: Configure) -> None:
+    configure(CHANNELS={"room:lobby": {"subscribe": all_but_staff_room}, "room:*": {"subscribe": "anyone"}})
+    assert await is_allowed(SCOPE, "subscribe", "room:*")
+
+
+@pytest.mark.parametrize("setting", ["CHANNELS", "AUTHORIZE"])
+async def test_functions_are_asked_about_channels_only(configure: Configure, setting: str) -> None:
+    hook = "tests.realtime.test_authorization.all_but_staff_room"
+    configure(**{setting: hook if setting == "AUTHORIZE" else {"room:*": {"subscribe": hook}}})
+    assert await is_allowed(SCOPE, "subscribe", "room:1")
+    assert not await is_allowed(SCOPE, "subscribe", "room:*")
+
+
+@takes_patterns
+def own_room(scope: Any, action: str, channel: str) -> bool:
+    return channel.startswith("room:mine:")
+
+
+async def test_function_that_takes_patterns_answers_for_them(configure: Configure) -> None:
+    configure(CHANNELS={"room:*": {"subscribe": logged(own_room)}})
+    assert await is_allowed(SCOPE, "subscribe", "room:mine:*")
+    assert not await is_allowed(SCOPE, "subscribe", "room:*")
