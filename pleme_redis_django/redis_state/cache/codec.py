@@ -31,13 +31,16 @@ _scan_plain = json.JSONDecoder().raw_decode
 def encode(value: Any) -> tuple[bytes, bool]:
     """Return ``value`` as UTF-8 JSON, and whether it holds tags that ``decode`` must look for.
 
-    Raises UncacheableValue, naming the place, for a type that is not listed above.
+    Raises UncacheableValue, naming the place, for a type that is not listed above, and for what has no text.
     """
     try:
         typed = value if type(value) in _NATIVE else _to_json(value, "value")
         return _encode_json(typed).encode(), typed is not value
     except RecursionError:
         raise UncacheableValue("value is nested too deeply, or contains itself.") from None
+    except ValueError as error:
+        # Whole numbers past Python's limit of digits, lone surrogates: nothing could read them back.
+        raise UncacheableValue(f"value has no text that could be read back: {error}") from error
 
 
 def decode(text: bytes, *, typed: bool) -> Any:

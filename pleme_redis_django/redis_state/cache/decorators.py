@@ -9,10 +9,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.http import HttpRequest
+from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import get_language
 
 from pleme_redis_django.exceptions import InvalidName, UncacheableValue
 from pleme_redis_django.redis_state.cache import codec, responses
 from pleme_redis_django.redis_state.cache.manager import CacheManager
+from pleme_redis_django.redis_state.cache.watched_requests import watched
 from pleme_redis_django.redis_state.keyspace import digest
 
 P = ParamSpec("P")
@@ -35,11 +38,18 @@ def cached(
     ``CacheManager.get_or_set``: tags, grace, none_timeout, beta, build_seconds, wait_seconds.
 
     A function whose first argument is a request is a view: GET responses with status 200 are kept,
-    under host and full path unless ``key`` is a function. A response that depends on the visitor
-    (cookies, session, CSRF token, ``Vary``, ``Cache-Control: private``) is never kept without one.
+    under host, full path, language and time zone unless ``key`` is a function. Without one, a response
+    that depends on the visitor is never kept (the view read ``request.user``, session, cookies or
+    headers; CSRF token, any ``Vary``, ``Cache-Control: private``), and a request with an
+    ``Authorization`` header is neither answered from the cache nor kept.
+
+    Raises InvalidName for a lambda, a closure or another function without a name of its own, unless it
+    has a ``key`` or is a view.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        if not _may_be_view(function):
+            _name_of(function, key)
         # Made for each call: cheap, and right after the settings changed, as they do in tests.
         manager = functools.partial(CacheManager, product, alias=alias)
         if inspect.iscoroutinefunction(function):
@@ -59,17 +69,22 @@ def _sync_cached(
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
         request = _request_of(args)
-        if request is not None and request.method != "GET":
+        if request is not None and not _is_cacheable(request, key):
             return function(*args, **kwargs)
 
-        def build() -> Any:
-            result: Any = function(*args, **kwargs)
-            return (
-                result if request is None else responses.to_value(result, request, shared=not callable(key))
-            )
+        def build_page() -> Any:
+            assert request is not None
+            with watched(request) as reading:
+                response = responses.rendered(cast("Any", function(*args, **kwargs)))
+            return responses.to_value(response, request, None if callable(key) else reading)
 
-        value = manager().get_or_set(_key_of(function, key, request, args, kwargs), build, timeout, **options)
-        return value if request is None else responses.to_response(value)
+        def build() -> Any:
+            return function(*args, **kwargs)
+
+        name = _key_of(function, key, request, args, kwargs)
+        if request is None:
+            return manager().get_or_set(name, build, timeout, **options)
+        return responses.to_response(manager().get_or_set(name, build_page, timeout, **options))
 
     return cast("Callable[P, R]", wrapper)
 
@@ -84,24 +99,32 @@ def _async_cached(
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         request = _request_of(args)
-        if request is not None and request.method != "GET":
+        if request is not None and not _is_cacheable(request, key):
             return await function(*args, **kwargs)
 
+        async def build_page() -> Any:
+            assert request is not None
+            with watched(request) as reading:
+                response = responses.rendered(await function(*args, **kwargs))
+            return responses.to_value(response, request, None if callable(key) else reading)
+
         async def build() -> Any:
-            result = await function(*args, **kwargs)
-            return (
-                result if request is None else responses.to_value(result, request, shared=not callable(key))
-            )
+            return await function(*args, **kwargs)
 
         name = _key_of(function, key, request, args, kwargs)
-        value = await manager().aget_or_set(name, build, timeout, **options)
-        return value if request is None else responses.to_response(value)
+        if request is None:
+            return await manager().aget_or_set(name, build, timeout, **options)
+        return responses.to_response(await manager().aget_or_set(name, build_page, timeout, **options))
 
     return wrapper
 
 
 def _request_of(args: tuple[Any, ...]) -> HttpRequest | None:
     return args[0] if args and isinstance(args[0], HttpRequest) else None
+
+
+def _is_cacheable(request: HttpRequest, key: Key) -> bool:
+    return request.method == "GET" if callable(key) else responses.may_be_shared(request)
 
 
 def _key_of(
@@ -113,9 +136,9 @@ def _key_of(
 ) -> str:
     if callable(key):
         return key(*args, **kwargs)
-    name = key or f"{function.__module__}.{function.__qualname__}"
     if request is not None:
-        return f"{name}:{digest(f'{request.scheme}://{request.get_host()}{request.get_full_path()}')}"
+        return f"{key or _path_of(function)}:{digest(_page_of(request))}"
+    name = _name_of(function, key)
     try:
         text, _ = codec.encode([list(args), sorted(kwargs.items())])
     except UncacheableValue as error:
@@ -123,3 +146,39 @@ def _key_of(
             f"The arguments of {name} make no key: {error} Give @cached a key that is a function of them."
         ) from error
     return f"{name}:{digest(text.decode())}"
+
+
+def _page_of(request: HttpRequest) -> str:
+    """Return what tells one page from another, whoever asks: Django's own cache has the same in its key."""
+    address = f"{request.scheme}://{request.get_host()}{request.get_full_path()}"
+    return f"{address} {get_language()} {get_current_timezone_name()}"
+
+
+def _path_of(function: Callable[..., Any]) -> str:
+    qualified_name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{function.__module__}.{qualified_name}"
+
+
+def _may_be_view(function: Callable[..., Any]) -> bool:
+    """Tell whether a function looks like a view, whose pages are told apart by their address."""
+    if hasattr(function, "view_class"):
+        return True
+    try:
+        first = list(inspect.signature(function).parameters)[:2]
+    except (TypeError, ValueError):  # a builtin may tell no signature
+        return False
+    return first[:1] == ["request"] or first == ["self", "request"]
+
+
+def _name_of(function: Callable[..., Any], key: Key) -> str:
+    """Return what a function's entries are named by: two closures or lambdas would share a name and answers."""
+    if key is not None:
+        return str(key)
+    qualified_name = getattr(function, "__qualname__", "<lambda>")
+    if "<locals>" in qualified_name or "<lambda>" in qualified_name:
+        raise InvalidName(
+            f"@cached names entries by their function, and {_path_of(function)} has no name of its own: another "
+            'function of the same name would get its values. Give it a key, as in @cached(300, key="prices"), '
+            "or move it to the top of its module."
+        )
+    return _path_of(function)

@@ -7,19 +7,29 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse
-from django.utils.cache import has_vary_header
 
 from pleme_redis_django.redis_state.cache.limits import Uncached
+from pleme_redis_django.redis_state.cache.watched_requests import Reading
 
 
-def to_value(response: HttpResponseBase, request: HttpRequest, *, shared: bool) -> Any:
-    """Return a response as a value for the cache, or Uncached when it may not be kept.
+def may_be_shared(request: HttpRequest) -> bool:
+    """Tell whether a page of everybody's is right for this request: not when it says by itself who asks."""
+    return request.method == "GET" and "HTTP_AUTHORIZATION" not in request.META
 
-    ``shared``: the key does not tell visitors apart, so neither may the response.
-    """
+
+def rendered(response: HttpResponseBase) -> HttpResponseBase:
+    """Return a response whose template, if it has one, has read of the request what it wants."""
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
-        response = response.render()
-    if not _may_be_kept(response) or (shared and _depends_on_visitor(response, request)):
+        return response.render()
+    return response
+
+
+def to_value(response: HttpResponseBase, request: HttpRequest, reading: Reading | None) -> Any:
+    """Return a rendered response as a value for the cache, or Uncached when it may not be kept.
+
+    ``reading``: what the view read of the request; None when the key tells visitors apart.
+    """
+    if not _may_be_kept(response) or (reading and _depends_on_visitor(response, request, reading)):
         return Uncached(response)
     assert isinstance(response, HttpResponse)
     return {"status": response.status_code, "headers": dict(response.items()), "content": response.content}
@@ -43,11 +53,13 @@ def _may_be_kept(response: HttpResponseBase) -> bool:
     )
 
 
-def _depends_on_visitor(response: HttpResponseBase, request: HttpRequest) -> bool:
-    # Middleware adds "Vary: Cookie" after the view returned, so its reasons are looked at instead.
+def _depends_on_visitor(response: HttpResponseBase, request: HttpRequest, reading: Reading) -> bool:
+    # Middleware adds its "Vary" after the view returned, so its reasons are looked at instead: the session,
+    # the CSRF token, and the language, which is in the key.
     session = getattr(request, "session", None)
     return (
-        bool(session is not None and session.accessed)
+        reading.is_personal
+        or bool(session is not None and session.accessed)
         or bool(request.META.get("CSRF_COOKIE_NEEDS_UPDATE"))
-        or any(has_vary_header(response, header) for header in ("Cookie", "Authorization", "*"))
+        or bool(response.get("Vary"))
     )

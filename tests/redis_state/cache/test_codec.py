@@ -117,3 +117,10 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 def test_foreign_text_is_no_value(text: bytes) -> None:
     with pytest.raises(ValueError):
         decode(text, typed=True)
+
+
+def test_whole_numbers_past_the_limit_of_digits_are_refused() -> None:
+    huge = 10**5000
+    for value in (huge, [huge], {"n": -huge}, {huge: 1}):
+        with pytest.raises(UncacheableValue, match="no text that could be read back"):
+            encode(value)

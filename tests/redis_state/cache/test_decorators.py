@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from pleme_redis_django.exceptions import InvalidName
 def test_a_function_is_called_once_for_equal_arguments(alias: str) -> None:
     calls = []
 
-    @cached(300, alias=alias)
+    @cached(300, key="area", alias=alias)
     def area(width: int, height: int = 1) -> tuple[int, int]:
         """Docs stay."""
         calls.append((width, height))
@@ -37,7 +38,7 @@ def test_a_function_is_called_once_for_equal_arguments(alias: str) -> None:
 async def test_a_coroutine_function_too(alias: str, loop_clients: None) -> None:
     calls = []
 
-    @cached(timeout=300, alias=alias)
+    @cached(timeout=300, key="double", alias=alias)
     async def double(number: int) -> int:
         calls.append(number)
         return number * 2
@@ -63,12 +64,33 @@ def test_keys_are_functions_of_the_arguments_or_names_beside_them() -> None:
     assert (by_name("a"), by_name("b"), by_name("a")) == ("a", "b", "a")
 
 
-def test_arguments_that_make_no_key_say_so() -> None:
-    class Shop:
-        @cached(300)
-        def name(self) -> str:
-            return "shop"
+class Shop:
+    @cached(300)
+    def name(self) -> str:
+        return "shop"
 
+
+def test_closures_and_lambdas_have_no_name_to_share(alias: str) -> None:
+    def tax_of(rate: int) -> Any:
+        def tax(net: int) -> int:
+            return net * rate
+
+        return tax
+
+    for function in (tax_of(2), lambda net: net, functools.partial(max, 1)):
+        with pytest.raises(InvalidName, match=r"no name of its own.*key="):
+            cached(300, alias=alias)(function)
+    double, triple = (cached(300, key=f"times {rate}", alias=alias)(tax_of(rate)) for rate in (2, 3))
+    assert (double(1), triple(1)) == (2, 3)
+
+
+def test_a_local_function_that_is_no_view_after_all_is_refused_when_called() -> None:
+    page = cached(300)(lambda request: request)
+    with pytest.raises(InvalidName, match="no name of its own"):
+        page("no request")
+
+
+def test_arguments_that_make_no_key_say_so() -> None:
     with pytest.raises(InvalidName, match=r"Shop\.name make no key.*function of them"):
         Shop().name()
 
