@@ -1,19 +1,20 @@
 """Keeps a process's connections online, and removes those of processes that died.
 
-One heartbeat per product and period extends every connection of this process in all its rooms. Any
-process sweeps every product that has presence, about once a second; who removes a user tells of it.
+One heartbeat per product and period extends every connection of this process in all its rooms. One process
+of all sweeps every product that has presence, about once a second.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
-import random
+import os
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pleme_redis_django.conf import get_settings
@@ -26,12 +27,7 @@ from pleme_redis_django.redis_state.connections import async_redis_client
 from pleme_redis_django.redis_state.outages import outages_as_unavailable
 from pleme_redis_django.redis_state.presence import KEY_TTL_MS, PresenceManager
 from pleme_redis_django.redis_state.presence_changes import PresenceResult
-from pleme_redis_django.redis_state.presence_sweep import (
-    PRODUCTS_SECONDS,
-    SWEEP_SECONDS,
-    alist_products,
-    asweep_product,
-)
+from pleme_redis_django.redis_state.presence_sweep import SWEEP_SECONDS, PresenceSweeper
 from pleme_redis_django.redis_state.scripts import Argument, script
 
 if TYPE_CHECKING:
@@ -50,8 +46,9 @@ class PresenceKeeper:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._beaten_at = self._swept_at = self._listed_at = 0.0
-        self._other_products: set[str] = set()
+        self._beaten_at = self._swept_at = 0.0
+        self._sweeper = PresenceSweeper(_holder())
+        self._sweep_pause = SWEEP_SECONDS
         self._is_beating = self._is_sweeping = False
 
     async def join(
@@ -112,14 +109,14 @@ class PresenceKeeper:
         """Let the timers be ``seconds`` further on."""
         self._beaten_at -= seconds
         self._swept_at -= seconds
-        self._listed_at -= seconds
+        self._sweeper.grow_older(seconds)
 
     def tick(self, now: float) -> None:
         """Start what is due; called by the hub about twice a second."""
         if now - self._beaten_at > get_settings().presence_ttl_seconds / 3 and not self._is_beating:
             self._beaten_at = now
             self._hub.start(self.heartbeat())
-        if now - self._swept_at > SWEEP_SECONDS * random.uniform(0.8, 1.2) and not self._is_sweeping:  # noqa: S311
+        if now - self._swept_at > self._sweep_pause and not self._is_sweeping:
             self._swept_at = now
             self._is_sweeping = True
             self._hub.start(self.sweep())
@@ -215,21 +212,22 @@ class PresenceKeeper:
         await self.leave(connection, room, grace_seconds=grace)
 
     async def sweep(self) -> None:
-        """Remove who expired, in every product that this process knows to have presence."""
+        """Remove who expired in every product, if it is this process's turn."""
         try:
-            await self._list_products()
-            own = {each.product for each in self._hub.connections.values()}
-            for product in own | self._other_products:
-                with _apart("The sweep of product %s failed.", product):
-                    await asweep_product(product)
+            own = {each.product for each in self._hub.connections.values() if each.product}
+            self._sweep_pause = await self._sweeper.astep(sorted(own))
         finally:
             self._is_sweeping = False
 
-    async def _list_products(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._listed_at > PRODUCTS_SECONDS:
-            self._listed_at = now
-            self._other_products = set(await alist_products())
+
+@cache
+def _token() -> str:
+    return secrets.token_hex(8)
+
+
+def _holder() -> str:
+    """Return whose turn to sweep it is when it is this process's: that of all its hubs, one after the other."""
+    return f"web-{os.getpid()}-{_token()}"
 
 
 def _joined(rooms: dict[str, bool]) -> list[str]:

@@ -99,7 +99,7 @@ class PresenceKeys(NamedTuple):
     expiries: str
     """ZSET user -> latest expiry (ms)."""
     version: str
-    """STRING number of the last event."""
+    """STRING number of the last event, which begins at the clock; TTL one minute when the scope is empty."""
 
 
 def presence_keys(product: str, room: str) -> PresenceKeys:
@@ -126,7 +126,7 @@ def presence_products() -> str:
 
 
 def presence_turn() -> str:
-    """STRING id of the worker that sweeps presence; TTL 5 s."""
+    """STRING id of the process that sweeps presence; TTL 5 s."""
     return f"{PREFIX}:presence:turn"
 
 

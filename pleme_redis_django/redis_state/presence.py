@@ -53,7 +53,8 @@ _registered: dict[tuple[str | None, str], float] = {}
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PresenceSnapshot:
-    """One page of who is there. ``version`` numbers the scope's events: a later event is news."""
+    """One page of who is there. ``version`` numbers the scope's events: the next event is news, and
+    one that is not ``version + 1`` says that some were missed."""
 
     version: int
     users_json: str
@@ -263,8 +264,9 @@ class PresenceManager:
         return result
 
     def _arguments(self, operation: str, connection: str, user: str, *more: Argument) -> list[Argument]:
-        ttl_ms = get_settings().presence_ttl_seconds * 1000
-        return [operation, self.room or "", self._bus, ttl_ms, KEY_TTL_MS, connection, user, *more]
+        settings = get_settings()
+        ttl_ms, seen_ms = settings.presence_ttl_seconds * 1000, settings.last_seen_seconds * 1000
+        return [operation, self.room or "", self._bus, ttl_ms, KEY_TTL_MS, seen_ms, connection, user, *more]
 
     def _join(
         self,

@@ -34,6 +34,8 @@ class PresenceResult:
     version: int
     """The number of the scope's last event."""
     changes: tuple[PresenceChange, ...]
+    removed: int = 0
+    """How many connections were taken out: more than changes, where a user has several."""
 
     def __bool__(self) -> bool:
         """Tell whether anything became visible."""
@@ -42,13 +44,14 @@ class PresenceResult:
 
 def parse_result(reply: list[Any]) -> PresenceResult:
     """Return the outcome that ``change_presence.lua`` replied; raises PresenceRefused when it refused."""
-    status, version, *flat = reply
+    status, version, removed, *flat = reply
     reason = status.decode()
     if reason in _REFUSALS:
         raise PresenceRefused(f"{_REFUSALS[reason]}: the connection did not join.", reason=reason)
     kinds, users = flat[0::2], flat[1::2]
     return PresenceResult(
         version=version,
+        removed=removed,
         changes=tuple(
             PresenceChange(kind=kind.decode(), user_id=user.decode())
             for kind, user in zip(kinds, users, strict=True)

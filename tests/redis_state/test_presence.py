@@ -113,7 +113,7 @@ async def test_first_connection_joins_and_last_one_leaves_once(
     assert not await presence.set_offline(42, "tab1")
     assert await presence.set_offline(42, "tab2")
     heard = events.read()
-    assert [event["v"] for event in heard] == [1, 2]
+    assert heard[1]["v"] == heard[0]["v"] + 1
     assert heard[0]["join"] == {"42": [{"c": "tab1", "m": {"name": "Ana"}}]}
     assert heard[1]["leave"] == {"42": ["tab2"]}
     assert signals == [("online", "acme", "42"), ("offline", "acme", "42")]
@@ -290,9 +290,44 @@ def test_hostile_products_are_refused(product: str) -> None:
 async def test_every_key_expires_and_lies_in_one_slot(presence: Twin) -> None:
     await presence.set_online(42, "tab1")
     await presence.set_idle(42, "tab1")
-    keys = [key for key in redis_client().keys("pl:{acme}:*") if not key.endswith(b"last-seen")]
-    assert len(keys) == 6
-    assert all(0 < redis_client().pttl(key) <= 24 * 3600 * 1000 for key in keys)
+    keys = set(redis_client().keys("pl:{acme}:*"))
+    last_seen = b"pl:{acme}:presence:last-seen"
+    assert 0 < redis_client().ttl(last_seen) <= get_settings().last_seen_seconds
+    assert len(keys) == 7
+    assert all(0 < redis_client().pttl(key) <= 24 * 3600 * 1000 for key in keys - {last_seen})
+
+
+async def test_last_seen_forgets_without_a_socket(presence: Twin) -> None:
+    redis_client().zadd("pl:{acme}:presence:last-seen", {"old": 1})
+    await presence.set_online(42, "tab1")
+    assert redis_client().zrange("pl:{acme}:presence:last-seen", 0, -1) == [b"42"]
+
+
+async def test_version_that_was_lost_is_seen_to_be_another(presence: Twin, events: Any) -> None:
+    for user in range(5):
+        await presence.set_online(user, f"tab{user}")
+    watched = (await presence.snapshot()).version
+    for lose in (lambda: redis_client().delete(PresenceManager("acme").keys.version), redis_client().flushdb):
+        lose()
+        assert await presence.set_online(42, "another")
+        assert events.read()[-1]["v"] > watched + 1
+        await presence.set_offline(42)
+
+
+async def test_emptied_room_leaves_nothing_for_long(twin: Wrap) -> None:
+    room = twin(PresenceManager("acme", "room:1"))
+    await room.set_online(42, "tab1")
+    await room.set_offline(42)
+    [version] = redis_client().keys("pl:{acme}:*")
+    assert version.endswith(b":version")
+    assert 0 < redis_client().pttl(version) <= 60_000
+    await room.set_online(42, "tab1")
+    assert redis_client().pttl(version) > 60_000
+    manager = PresenceManager("acme", "room:1")
+    expire(manager, "tab1")
+    await room.sweep()
+    assert redis_client().keys("pl:{acme}:*") == [version]
+    assert 0 < redis_client().pttl(version) <= 60_000
 
 
 async def test_a_join_is_one_round_trip(presence: Twin) -> None:

@@ -85,6 +85,47 @@ def test_an_idle_sweep_is_one_call_for_the_turn_and_one_a_product() -> None:
     assert redis_client().info("commandstats")["cmdstat_evalsha"]["calls"] == 3
 
 
+async def test_web_processes_take_turns_with_all_others(left: list[Any], loop_clients: None) -> None:
+    PresenceSweeper("a worker").step()
+    come_and_expire("acme")
+    redis_client().config_resetstat()
+    assert await PresenceSweeper("a web process").astep(["acme", "other"]) > SWEEP_SECONDS
+    assert redis_client().info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    assert left == []
+    redis_client().delete(keyspace.presence_turn())
+    assert await PresenceSweeper("a web process").astep(["acme", "other"]) < 2 * SWEEP_SECONDS
+    assert left == [("acme", "1")]
+
+
+def expired(product: str, rooms: int, users: int, tabs: int) -> None:
+    for room in range(rooms):
+        for user in range(users):
+            for tab in range(tabs):
+                PresenceManager(product, f"room:{room}").set_online(user, f"c{room}.{user}.{tab}")
+        expire(product, f"room:{room}")
+
+
+@pytest.mark.parametrize(("rooms", "users", "tabs"), [(1, 130, 2), (130, 1, 1)])
+def test_one_sweep_removes_everyone_whose_time_is_over(rooms: int, users: int, tabs: int) -> None:
+    expired("acme", rooms, users, tabs)
+    assert sweep_product("acme") == rooms * users
+    assert not redis_client().exists(keyspace.presence_due("acme"))
+
+
+async def test_one_async_sweep_removes_everyone_whose_time_is_over(loop_clients: None) -> None:
+    expired("acme", 1, 130, 2)
+    assert await asweep_product("acme") == 130
+
+
+def test_sweep_that_fails_fails_for_one_scope(left: list[Any]) -> None:
+    for product in ("acme", "other"):
+        come_and_expire(product)
+        redis_client().set(keyspace.presence_keys(product, "room:1").connections, "not what it should be")
+    PresenceSweeper("only").step()
+    assert sorted(left) == [("acme", "1"), ("other", "1")]
+    assert redis_client().zrange(keyspace.presence_due("acme"), 0, -1) == [b"room:1"]
+
+
 async def test_twins_agree(left: list[Any], loop_clients: None) -> None:
     come_and_expire("acme")
     assert list_products() == await alist_products() == ["acme"]

@@ -3,24 +3,31 @@
 --      2 records HASH: connection -> 'a' or 'i' (active, idle) .. user .. '\n' .. metadata (JSON)
 --      3 users HASH: user -> connections, each followed by a blank
 --      4 expiries ZSET: user -> latest expiry (ms) of its connections
---      5 version STRING: counts the events of this scope
+--      5 version STRING: numbers the events of this scope, and begins at the clock (microseconds)
 --      6 last-seen ZSET: user -> ms, of the product
 --      7 due ZSET: scope -> earliest expiry (ms), of the product
 -- ARGV 1 'join', 'leave', 'idle', 'active' or 'sweep'   2 scope   3 bus   4 TTL ms   5 key TTL ms
---      6 connection ('' in leave, idle and active: each of the user's; in sweep: the most to remove)   7 user
---      8 metadata (join)   9 most connections of a user (join)   10 most users of a scope (join)
---      11 'a' or 'i': joins as active, or as idle (join)
---      8 grace ms (leave)
--- Returns {status, version, kind, user, kind, user, ...}; status is 'ok', 'user limit', 'scope limit' or
+--      6 how long last-seen is kept (ms)
+--      7 connection ('' in leave, idle and active: each of the user's; in sweep: the most to remove)   8 user
+--      9 metadata (join)   10 most connections of a user (join)   11 most users of a scope (join)
+--      12 'a' or 'i': joins as active, or as idle (join)
+--      9 grace ms (leave)
+-- Returns {status, version, removed, kind, user, kind, user, ...}; removed is how many connections a sweep
+-- took out; status is 'ok', 'user limit', 'scope limit' or
 -- 'taken' (the connection belongs to another user); kind is 'online', 'offline', 'update', 'idle' or 'active'
 --
 -- Visible of a user are: being there, being idle (no connection is active), and the distinct metadata of
 -- the connections. A second tab with the same metadata changes nothing, and nothing is sent.
+--
+-- A version that was lost (a flush, an eviction, a room that was empty for a minute) begins above every
+-- number that was given out, so whoever watches sees that it is not the next one, and looks again.
 
 local op, scope = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local joined, updated, left, changes = {}, {}, {}, {}
+local joined, updated, left, changes, removed = {}, {}, {}, {}, 0
+-- Rooms come by any name that a client makes up: what an emptied one leaves may not stay for a day.
+local EMPTY_TTL = 60000
 
 local function connections_of(user)
   local ids = {}
@@ -97,7 +104,7 @@ local function saw(user, at)
 end
 
 local function remove(user, id)
-  redis.call('ZREM', KEYS[1], id)
+  removed = removed + redis.call('ZREM', KEYS[1], id)
   redis.call('HDEL', KEYS[2], id)
   local rest = {}
   for _, other in ipairs(connections_of(user)) do
@@ -126,16 +133,16 @@ local function join(id, user, metadata)
   end
   local before = look(user)
   if not record then
-    if #connections_of(user) >= tonumber(ARGV[9]) then
+    if #connections_of(user) >= tonumber(ARGV[10]) then
       return 'user limit'
     end
-    if not before and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[10]) then
+    if not before and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[11]) then
       return 'scope limit'
     end
     redis.call('HSET', KEYS[3], user, (redis.call('HGET', KEYS[3], user) or '') .. id .. ' ')
   end
   local expiry = now + tonumber(ARGV[4])
-  redis.call('HSET', KEYS[2], id, ARGV[11] .. user .. '\n' .. metadata)
+  redis.call('HSET', KEYS[2], id, ARGV[12] .. user .. '\n' .. metadata)
   redis.call('ZADD', KEYS[1], expiry, id)
   refresh_expiry(user)
   saw(user, now)
@@ -192,7 +199,7 @@ local function sweep(most)
   for _, id in ipairs(expired) do
     local user = string.match(redis.call('HGET', KEYS[2], id) or '', '^.(.-)\n')
     if not user then
-      redis.call('ZREM', KEYS[1], id)
+      removed = removed + redis.call('ZREM', KEYS[1], id)
     else
       if not gone[user] then
         order[#order + 1] = user
@@ -213,25 +220,32 @@ local function sweep(most)
   local earliest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
   if earliest[2] then
     redis.call('ZADD', KEYS[7], earliest[2], scope)
-  else
-    redis.call('ZREM', KEYS[7], scope)
   end
 end
 
 local status = 'ok'
 if op == 'join' then
-  status = join(ARGV[6], ARGV[7], ARGV[8])
+  status = join(ARGV[7], ARGV[8], ARGV[9])
 elseif op == 'leave' then
-  leave(ARGV[6], ARGV[7], tonumber(ARGV[8]))
+  leave(ARGV[7], ARGV[8], tonumber(ARGV[9]))
 elseif op == 'sweep' then
-  sweep(tonumber(ARGV[6]))
+  sweep(tonumber(ARGV[7]))
 else
-  mark(ARGV[6], ARGV[7], op == 'idle' and 'i' or 'a')
+  mark(ARGV[7], ARGV[8], op == 'idle' and 'i' or 'a')
+end
+
+local function next_version()
+  if redis.call('EXISTS', KEYS[5]) == 1 then
+    return redis.call('INCR', KEYS[5])
+  end
+  local first = time[1] * 1000000 + time[2]
+  redis.call('SET', KEYS[5], string.format('%.0f', first))
+  return first
 end
 
 local version = tonumber(redis.call('GET', KEYS[5]) or 0)
 if #joined + #updated + #left > 0 then
-  version = redis.call('INCR', KEYS[5])
+  version = next_version()
   local channel = scope == '' and '@online' or scope
   local frame = table.concat({
     '{"pres":{"ch":"', channel, '","v":', string.format('%.0f', version),
@@ -240,10 +254,17 @@ if #joined + #updated + #left > 0 then
   })
   redis.call('PUBLISH', ARGV[3], 'pres ' .. channel .. ' -\n' .. frame)
 end
-if op ~= 'sweep' then
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('PEXPIRE', KEYS[5], EMPTY_TTL)
+  redis.call('ZREM', KEYS[7], scope)
+elseif op ~= 'sweep' then
   for i = 1, 5 do
     redis.call('PEXPIRE', KEYS[i], ARGV[5])
   end
   redis.call('PEXPIRE', KEYS[7], ARGV[5])
 end
-return {status, version, unpack(changes)}
+if scope == '' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now - tonumber(ARGV[6]))
+  redis.call('PEXPIRE', KEYS[6], ARGV[6])
+end
+return {status, version, removed, unpack(changes)}

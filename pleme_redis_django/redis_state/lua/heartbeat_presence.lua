@@ -14,17 +14,21 @@ local position = 4
 for scope = 1, (#KEYS - 2) / 5 do
   local first = 3 + (scope - 1) * 5
   local count = tonumber(ARGV[position])
+  local is_anyone_there = false
   for i = position + 1, position + 2 * count, 2 do
     if redis.call('ZSCORE', KEYS[first], ARGV[i]) then
       redis.call('ZADD', KEYS[first], 'XX', 'GT', expiry, ARGV[i])
       redis.call('ZADD', KEYS[first + 3], 'GT', expiry, ARGV[i + 1])
+      is_anyone_there = true
     else
       vanished[#vanished + 1] = scope
       vanished[#vanished + 1] = ARGV[i]
     end
   end
-  for key = first, first + 4 do
-    redis.call('PEXPIRE', KEYS[key], ARGV[2])
+  if is_anyone_there then
+    for key = first, first + 4 do
+      redis.call('PEXPIRE', KEYS[key], ARGV[2])
+    end
   end
   position = position + 2 * count + 1
 end
