@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -24,8 +25,11 @@ PROMOTE_LIMIT = 1000
 # A lane whose jobs have waited for so long has slowed down: others may have free slots for them.
 HOARDED_AFTER_SECONDS = 1.0
 PASS_ON_PAUSE_SECONDS = 1.0
-# Due rows that another transaction has locked are asked for again after this.
-DUE_RETRY_SECONDS = 0.2
+# What is due or ready and was not to be had is another process's, or locked: it is looked at again after
+# one to two times this, so that many processes do not come back together.
+LOOK_AGAIN_SECONDS = 1.0
+# A burst ends only when nothing is ready, and looks so often whether something is.
+BURST_LOOK_SECONDS = 0.1
 # While the store holds ready jobs back, it is asked so often whether it still does.
 HELD_BACK_LOOK_SECONDS = 0.5
 # While the lease is not current nothing may be claimed; this is how soon that is asked again.
@@ -105,6 +109,10 @@ class Claimer:
         self._claimed = 0
         self._next_scan = now
         self._next_due = float("inf")
+        self._own_due = float("inf")
+        """When a job that this process gave back or will retry is due; written by other threads too."""
+        self._due_lock = threading.Lock()
+        self._seen_ready = False
         self._solo = SoloTurns(self, store, holdings, sink)
         self._patience = Patience("claim", sink, self._stopping)
         self._thread = threading.Thread(target=self._run, name="pleme-claimer", daemon=True)
@@ -141,8 +149,9 @@ class Claimer:
         self._wake.set()
 
     def note_due(self, delay_seconds: float) -> None:
-        """Take note that a job becomes due after a delay."""
-        self._next_due = min(self._next_due, time.monotonic() + delay_seconds)
+        """Take note that a job which this process had becomes due after a delay."""
+        with self._due_lock:
+            self._own_due = min(self._own_due, time.monotonic() + delay_seconds)
         self._wake.set()
 
     def _run(self) -> None:
@@ -163,9 +172,9 @@ class Claimer:
         if not self._duties.may_claim():
             return LEASE_CHECK_SECONDS
         hinted, claimed_before = self._hinted, self._claimed
+        self._seen_ready = False
         by_scan = self._take_hint_or_scan()
-        if time.monotonic() >= self._next_due:
-            self._promote()
+        self._take_what_is_due()
         if self._solo.pending and (wait_seconds := self._solo.turn()) is not None:
             return wait_seconds
         for feed in self._feeds:
@@ -175,9 +184,12 @@ class Claimer:
         for feed in self._feeds:
             self._feed(feed, by_scan)
         self._pass_hint_on()
-        if hinted and self._claimed == claimed_before:
-            # The hint may be of a job that is due later, or runs alone.
-            self._next_scan = 0.0
+        if self._claimed == claimed_before:
+            if hinted:
+                # The hint may be of a job that is due later, or runs alone.
+                self._next_scan = 0.0
+            elif self._seen_ready and all(feed.dry for feed in self._feeds):
+                self._look_again_soon()
         return self._rest()
 
     def _take_hint_or_scan(self) -> bool:
@@ -196,20 +208,48 @@ class Claimer:
         due_in = outlook.due_in_seconds
         self._next_due = time.monotonic() + due_in if due_in is not None else float("inf")
         self._solo.pending = self._solo.pending or outlook.suspects
+        self._seen_ready = outlook.ready
         if outlook.ready:
             self._expect_work()
         return outlook.ready
 
-    def _promote(self) -> None:
+    def _take_what_is_due(self) -> None:
+        now = time.monotonic()
+        with self._due_lock:
+            is_own = now >= self._own_due
+            if is_own:
+                self._own_due = float("inf")
+        if is_own:
+            # Given back at once, it is ready: this process may be too full for it, and others idle.
+            self._hint_to_pass_on = True
+        if is_own or (now >= self._next_due and self._has_room()):
+            self._promote(is_own=is_own)
+
+    def _promote(self, *, is_own: bool) -> None:
         promoted = self._store.promote_due_jobs(PROMOTE_LIMIT)
         if promoted:
             self._expect_work()
             self._hint_to_pass_on = True
-        # What is due after these is not known until the next look ahead.
-        self._look_ahead()
-        if not promoted:
-            # Due rows that somebody else has locked: ask again, but not in a busy loop.
-            self._next_due = max(self._next_due, time.monotonic() + DUE_RETRY_SECONDS)
+        if promoted or is_own:
+            # What is due after these is not known until the next look ahead.
+            self._look_ahead()
+        if not promoted and self._next_due <= time.monotonic():
+            # Another process has made them ready by now, or holds their rows: it looks ahead, and wakes
+            # others when it is full. Else every process would ask for every due job of every queue.
+            self._next_due = float("inf")
+            self._look_again_soon()
+
+    def _look_again_soon(self) -> None:
+        pause = LOOK_AGAIN_SECONDS * (1 + random.random())  # noqa: S311 - spreads processes
+        self._next_scan = min(self._next_scan, time.monotonic() + pause)
+
+    def _has_room(self) -> bool:
+        """Whether a claim would be made if something were ready; a full process leaves due jobs to others."""
+        if any(feed.room() for feed in self._feeds):
+            return True
+        # As soon as a slot is free, what is due is to be seen to.
+        self._expect_work()
+        return any(feed.room() for feed in self._feeds)
 
     def _expect_work(self) -> None:
         for feed in self._feeds:
@@ -258,10 +298,16 @@ class Claimer:
             job_types = job_types or selection.job_types
             selection = dataclasses.replace(selection, job_types=job_types, suspects=suspects)
         jobs = self._store.claim_jobs(self._identity.worker_id, limit, selection)
-        held = [self._hold(job) for job in jobs]
+        held = [self._hold(job) for job in jobs if not self._holds_already(job)]
         self._holdings.add(held)
-        self._claimed += len(held)
+        self._claimed += len(jobs)
+        if len(held) < len(jobs):
+            self._next_scan = 0.0  # Fewer than there was room for, though more may be ready.
         return held
+
+    def _holds_already(self, job: Job) -> bool:
+        """Whether the store forgot this very claim in a crash: its handler runs on, now with a claim again."""
+        return job.claim is not None and self._holdings.holds(job.id, job.claim.attempt)
 
     def submit_alone(self, held: HeldJob) -> None:
         """Give one job to the lane that runs its type."""
@@ -306,7 +352,8 @@ class Claimer:
         held_back = self._store.held_back()
         if held_back != self._held_back:
             self._held_back, self._next_scan = held_back, 0.0
-        wait_seconds = min(self._next_scan, self._next_due) - now
+        due = self._next_due if any(feed.room() for feed in self._feeds) else float("inf")
+        wait_seconds = min(self._next_scan, due, self._own_due) - now
         if held_back is not None:
             wait_seconds = min(wait_seconds, HELD_BACK_LOOK_SECONDS)
         if any(feed.lane.waiting() for feed in self._feeds):
@@ -314,9 +361,17 @@ class Claimer:
         return max(wait_seconds, 0.0)
 
     def _is_done(self) -> bool:
+        """Whether nothing is left to do; a lane may have run dry beside rows that were locked then."""
+        if not self._seems_done():
+            return False
+        if self._look_ahead():
+            self._next_scan = time.monotonic() + BURST_LOOK_SECONDS
+        return self._seems_done()
+
+    def _seems_done(self) -> bool:
         return (
             all(feed.dry for feed in self._feeds)
             and not len(self._holdings)
             and not self._solo.pending
-            and time.monotonic() < self._next_due
+            and time.monotonic() < min(self._next_due, self._own_due)
         )

@@ -20,6 +20,9 @@ from pleme_redis_django.models import AbstractJob
 # What a claim from the head may take before its time counts as spent on dead rows.
 EXPECTED_SECONDS = 0.002
 EXPECTED_SECONDS_PER_JOB = 0.00003
+# A far database answers nothing sooner: what takes less than so many of its round trips is not slow.
+EXPECTED_ROUND_TRIPS = 5
+MEASURE_ROUND_TRIP_SECONDS = 60.0
 # One slow claim is a busy machine; so many in a row are the index.
 SLOW_CLAIMS = 3
 # The share of time that claims from the head may cost, and how long an earlier job may wait for one.
@@ -39,8 +42,15 @@ class Place:
 class ClaimPosition:
     """The position of one worker in the claim order of one selection; for the thread that claims."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        round_trip_seconds: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._clock = clock
+        self._measure_round_trip = round_trip_seconds
+        self._round_trip_seconds = 0.0
+        self._measure_at = 0.0
         self._place: Place | None = None
         self._slow_claims = 0
         self._head_at = 0.0
@@ -53,13 +63,20 @@ class ClaimPosition:
         """Take note of what a claim from the head took, and how long."""
         expected = EXPECTED_SECONDS + EXPECTED_SECONDS_PER_JOB * len(jobs)
         self._slow_claims = self._slow_claims + 1 if seconds > expected else 0
-        if self._slow_claims >= SLOW_CLAIMS:
+        if self._slow_claims >= SLOW_CLAIMS and seconds > EXPECTED_ROUND_TRIPS * self._round_trip():
             self._head_at = self._clock() + min(seconds / HEAD_SHARE, MAX_SECONDS_WITHOUT_HEAD)
         self._remember(jobs)
 
     def claimed_from_place(self, jobs: Sequence[AbstractJob]) -> None:
         """Take note of what a claim from ``place()`` took."""
         self._remember(jobs)
+
+    def _round_trip(self) -> float:
+        """Return how long the database takes for nothing; asked once a minute, and only after slow claims."""
+        if self._clock() >= self._measure_at:
+            self._measure_at = self._clock() + MEASURE_ROUND_TRIP_SECONDS
+            self._round_trip_seconds = self._measure_round_trip()
+        return self._round_trip_seconds
 
     def _remember(self, jobs: Sequence[AbstractJob]) -> None:
         if jobs:

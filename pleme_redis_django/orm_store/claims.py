@@ -52,24 +52,29 @@ def claim_jobs(
     elif selection.suspects or connections[using].vendor != "postgresql":
         jobs = _claim(model, using, worker_id, limit, selection, pauses)
     else:
-        claim = functools.partial(_claim, model, using, worker_id, limit, selection, pauses)
-        jobs = _claim_from(position, claim)
+        claim = functools.partial(_claim, model, using, worker_id, selection=selection, pauses=pauses)
+        jobs = _claim_from(position, limit, claim)
     worker = UUID(worker_id)
     for job in jobs:
         _mark_taken(job, worker)
     return jobs
 
 
-def _claim_from(position: ClaimPosition, claim: Callable[[Place | None], list[M]]) -> list[M]:
-    """Claim behind the position where that is wise, and from the head when nothing is left there."""
-    place = position.place()
-    if place is not None and (jobs := claim(place)):
+def _claim_from(position: ClaimPosition, limit: int, claim: Callable[..., list[M]]) -> list[M]:
+    """Claim behind the position where that is wise, and from the head what is not found there.
+
+    A short claim means that nothing is ready, so that it has to have looked everywhere.
+    """
+    place, jobs = position.place(), []
+    if place is not None:
+        jobs = claim(limit=limit, place=place)
         position.claimed_from_place(jobs)
+    if len(jobs) == limit:
         return jobs
     started = time.monotonic()
-    jobs = claim(None)
-    position.claimed_from_head(jobs, time.monotonic() - started)
-    return jobs
+    first = claim(limit=limit - len(jobs))
+    position.claimed_from_head(first, time.monotonic() - started)
+    return first if not jobs else sorted(first + jobs, key=_claim_order)
 
 
 def _claim(

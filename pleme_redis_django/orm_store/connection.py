@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,3 +22,12 @@ def reconnecting(using: str) -> Iterator[None]:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
         raise
+
+
+def round_trip_seconds(using: str) -> float:
+    """Return how long the database takes to answer a query that asks nothing of it."""
+    with connections[using].cursor() as cursor:
+        started = time.monotonic()
+        cursor.execute("SELECT 1")
+        cursor.fetchone()
+        return time.monotonic() - started

@@ -21,7 +21,7 @@ from pleme_redis_django.jobs.store import HeldJob, JobSelection, Outlook
 from pleme_redis_django.models import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claims import claim_jobs
-from pleme_redis_django.orm_store.connection import reconnecting
+from pleme_redis_django.orm_store.connection import reconnecting, round_trip_seconds
 from pleme_redis_django.orm_store.endings import fenced, finish_jobs
 from pleme_redis_django.orm_store.outlook import count_unserved, look_ahead, promote_due_jobs
 from pleme_redis_django.orm_store.pauses import KnownPauses
@@ -41,7 +41,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         self.model = model
         self.using = using
         self._pauses = KnownPauses(model, using)
-        self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(ClaimPosition)
+        self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
         claim = functools.partial(
@@ -142,6 +142,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def __repr__(self) -> str:
         return f"OrmJobStore({model_label(self.model)}, using={self.using!r})"
+
+    def _new_position(self) -> ClaimPosition:
+        return ClaimPosition(round_trip_seconds=functools.partial(round_trip_seconds, self.using))
 
     def _rows(self) -> QuerySet[M]:
         return self.model._base_manager.using(self.using)

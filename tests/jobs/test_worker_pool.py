@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import ExecutionFailed, JobStatus, WorkerPool, WorkerPoolConfig, current_job_context
+from pleme_redis_django.jobs.endings import Completed
 from pleme_redis_django.jobs.events import (
     DrainRequested,
     JobEnded,
@@ -191,6 +192,117 @@ def test_a_hint_of_what_was_taken_is_not_passed_on(bench: Bench) -> None:
         pool._claimer.hint()
         pool._claimer._turn()
     assert bench.hints.nudges == 0
+
+
+def test_a_claim_that_the_store_forgot_in_a_crash_does_not_run_twice(bench: Bench) -> None:
+    """The row is ready again with the attempt before; claimed by the same process, it is the same claim."""
+    pool = unlaunched(bench, FunctionExecutor(bench.note))
+    job = bench.store.add()
+    pool._claimer._turn()
+    (lane,) = pool._lanes
+    assert lane.unfinished() == 1
+    row = bench.store._jobs[job.id]
+    row.status, row.worker_id, row.attempt = JobStatus.QUEUED, None, 0
+    pool._claimer.hint()
+    pool._claimer._turn()
+    assert lane.unfinished() == 1
+    assert bench.statuses() == [JobStatus.RUNNING]
+    (held_job,) = pool._holdings.all()
+    assert bench.store.finish_jobs([Completed(job_id=job.id, claim=held_job.context.claim)]) == [True]
+
+
+def test_a_burst_does_not_end_beside_ready_jobs_that_were_not_to_be_had(bench: Bench) -> None:
+    claim_jobs = bench.store.claim_jobs
+    asked: list[int] = []
+
+    def nothing_at_first(worker_id: str, limit: int, selection: JobSelection) -> Any:
+        asked.append(limit)
+        return [] if len(asked) <= 3 else claim_jobs(worker_id, limit, selection)
+
+    bench.add(5)
+    bench.store.claim_jobs = nothing_at_first  # type: ignore[method-assign]
+    bench.pool(burst=True).start()
+    assert bench.statuses() == [JobStatus.COMPLETED] * 5
+
+
+def test_ready_jobs_that_were_locked_are_looked_at_again_soon(bench: Bench) -> None:
+    """No hint tells of the end of a lock, and the next scan is far away."""
+    claim_jobs = bench.store.claim_jobs
+    locked = threading.Event()
+    locked.set()
+    asked = threading.Event()
+
+    def claim(worker_id: str, limit: int, selection: JobSelection) -> Any:
+        if locked.is_set():
+            asked.set()
+            return []
+        return claim_jobs(worker_id, limit, selection)
+
+    bench.store.claim_jobs = claim  # type: ignore[method-assign]
+    bench.add(1)
+    bench.pool().launch()
+    assert asked.wait(DEADLINE_SECONDS)
+    locked.clear()
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED])
+
+
+def test_what_a_full_process_gives_back_wakes_another(bench: Bench) -> None:
+    pool = unlaunched(bench, FunctionExecutor(bench.note))
+    for _ in range(3):
+        bench.store.add()
+    pool._claimer._turn()
+    assert bench.hints.nudges == 0
+    pool._claimer.note_due(0)
+    pool._claimer._turn()
+    assert bench.hints.nudges == 1
+
+
+def test_a_retry_that_is_noted_while_the_store_is_asked_is_not_forgotten(bench: Bench) -> None:
+    pool = unlaunched(bench, FunctionExecutor(bench.note))
+    look_ahead = bench.store.look_ahead
+
+    def look(selection: JobSelection) -> Any:
+        outlook = look_ahead(selection)
+        pool._claimer.note_due(0.25)  # another thread's, between the answer and what is made of it
+        return outlook
+
+    bench.store.look_ahead = look  # type: ignore[method-assign]
+    assert pool._claimer._turn() <= 0.25
+
+
+class PromotionsOfATest:
+    """Counts what a pool asks for at due times; the rows themselves are always somebody else's."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.asked = 0
+        bench.store.promote_due_jobs = self.promote  # type: ignore[method-assign]
+
+    def promote(self, limit: int) -> int:
+        self.asked += 1
+        return 0
+
+
+def test_due_jobs_that_another_process_takes_are_not_asked_for_again_at_once(bench: Bench) -> None:
+    promotions = PromotionsOfATest(bench)
+    bench.store.add(delay_seconds=-1, status=JobStatus.PENDING)
+    pool = unlaunched(bench, FunctionExecutor(bench.note))
+    waits = [pool._claimer._turn() for _turn in range(10)]
+    assert promotions.asked == 1
+    assert all(wait > 0.5 for wait in waits)
+
+
+def test_a_full_process_leaves_due_jobs_to_others(bench: Bench) -> None:
+    promotions = PromotionsOfATest(bench)
+    pool = unlaunched(bench, FunctionExecutor(bench.note))
+    for _ in range(2):
+        bench.store.add()
+    pool._claimer._turn()
+    bench.store.add(delay_seconds=-1, status=JobStatus.PENDING)
+    pool._claimer.scan_soon()
+    assert pool._claimer._turn() > 0.5
+    assert promotions.asked == 0
+    (lane,) = pool._lanes
+    assert lane.low_water >= 0  # the next free slot wakes the claimer
 
 
 def test_slow_jobs_are_not_hoarded(bench: Bench) -> None:

@@ -9,10 +9,13 @@ from uuid import uuid4
 
 import pytest
 
+from pleme_redis_django import JobStatus, WorkerPool, WorkerPoolConfig
+from pleme_redis_django.jobs.endings import Completed
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.models import Job, new_job_id
 from pleme_redis_django.orm_store import OrmJobStore, claim_position
 from pleme_redis_django.orm_store.claim_position import SLOW_CLAIMS, ClaimPosition, Place
+from tests.jobs.recording import FunctionExecutor
 from tests.rows import make_job
 
 SLOW_SECONDS = 0.1
@@ -110,10 +113,27 @@ def test_a_head_that_is_quick_again_ends_it(clock: Clock) -> None:
     assert position.place() is None
 
 
+def test_a_far_database_makes_no_claim_slow(clock: Clock) -> None:
+    measured: list[float] = []
+
+    def measure() -> float:
+        measured.append(SLOW_SECONDS / 3)
+        return measured[-1]
+
+    position = ClaimPosition(clock, measure)
+    slow_claims(position, 20)
+    assert position.place() is None
+    assert len(measured) == 1
+    for _ in range(SLOW_CLAIMS):
+        position.claimed_from_head([job()], 2 * SLOW_SECONDS)
+    assert position.place() is not None
+
+
 @pytest.fixture
 def every_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(claim_position, "EXPECTED_SECONDS", -1.0)
     monkeypatch.setattr(claim_position, "EXPECTED_SECONDS_PER_JOB", 0.0)
+    monkeypatch.setattr(claim_position, "EXPECTED_ROUND_TRIPS", 0)
     monkeypatch.setattr(claim_position, "HEAD_SHARE", 1e-9)
     yield
 
@@ -129,6 +149,37 @@ def test_claims_that_start_behind_the_last_miss_no_job() -> None:
     assert claims_of(store, 1) == [jobs[4].id]
     assert claims_of(store, 3) == [urgent.id, jobs[5].id, jobs[6].id]
     assert claims_of(store, 1) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
+def test_a_claim_across_a_boundary_of_priorities_is_not_short() -> None:
+    """A short claim says that nothing is ready: a worker then waits for a hint, and a burst ends."""
+    store = OrmJobStore(Job)
+    jobs = [make_job("default", priority=priority) for priority in (5,) * 5 + (0,) * 5]
+    assert claims_of(store, 4) == [job.id for job in jobs[:4]]
+    urgent = make_job("default", priority=50)
+    claimed = store.claim_jobs(str(uuid4()), 3, JobSelection())
+    assert [job.id for job in claimed] == [urgent.id, jobs[4].id, jobs[5].id]
+    assert len(store.claim_jobs(str(uuid4()), 10, JobSelection())) == 4
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
+def test_a_burst_ends_when_no_job_of_any_priority_is_left() -> None:
+    for priority, count in ((10, 23), (0, 300)):
+        Job.objects.bulk_create(
+            Job(product="default", job_type="tests.noop", priority=priority) for _ in range(count)
+        )
+    store = OrmJobStore(Job)
+    # Turned by hand, in this thread alone: the connections of engine threads end with their process.
+    pool = WorkerPool(WorkerPoolConfig(worker_count=4), None, FunctionExecutor(print), store, burst=True)
+    while not pool._claimer.dry.is_set():
+        pool._claimer._turn()
+        taken = [held for lane in pool._lanes for held in lane.take_waiting()]
+        store.finish_jobs([Completed(job_id=one.context.job.id, claim=one.context.claim) for one in taken])
+        pool._holdings.remove(taken)
+    assert Job.objects.exclude(status=JobStatus.COMPLETED).count() == 0
 
 
 @pytest.mark.django_db
