@@ -21,7 +21,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
-from pleme_redis_django.models import AbstractJob, Job, WorkerProcess
+from pleme_redis_django.models import AbstractJob, Job, WorkerProcess, model_label
 
 DEFAULT_STALE_SECONDS = WorkerPoolConfig().stale_job_threshold_seconds
 REASONS_LIMIT = 20
@@ -174,10 +174,14 @@ def unserved_types(known_types: Collection[str], scope: JobScope = EVERY_JOB) ->
     return [UnservedType(job_type=name, jobs=jobs, oldest_seconds=_seconds(age)) for name, jobs, age in rows]
 
 
-def worker_reports(*, using: str | None = None) -> list[WorkerReport]:
-    """Return the worker processes, by pool and start; dead ones are known for a day."""
+def worker_reports(*, model: type[AbstractJob] | None = None, using: str | None = None) -> list[WorkerReport]:
+    """Return the worker processes, by pool and start; dead ones are known for a day.
+
+    ``model``: those alone whose pool runs jobs of this model.
+    """
     workers = workers_with_ages(using).order_by("pool", "started_at", "id")
-    return [worker_report(worker) for worker in workers]
+    wanted = None if model is None else model_label(model)
+    return [worker_report(worker) for worker in workers if wanted in (None, _model_of_pool(worker.pool))]
 
 
 def workers_with_ages(using: str | None = None) -> QuerySet[Any]:
@@ -231,6 +235,11 @@ def _every_status(counts: Mapping[Any, int]) -> dict[JobStatus, int]:
 def _stale(scope: JobScope, threshold_seconds: float) -> QuerySet[Any]:
     silent_since = Now() - timedelta(seconds=threshold_seconds)
     return scope.jobs().filter(status=JobStatus.RUNNING, updated_at__lt=silent_since)
+
+
+def _model_of_pool(pool: str) -> str:
+    """Return the label of the model whose jobs a pool runs; one that has left the settings ran ``Job``."""
+    return str(get_settings().pools.get(pool, {}).get("model", model_label(Job))).lower()
 
 
 def _age(since: Combinable) -> ExpressionWrapper[CombinedExpression]:

@@ -30,6 +30,7 @@ _CACHE_ATTRIBUTE = "_pleme_recent_values"
 _SPANS = {
     "10m": ("Past 10 minutes", timedelta(minutes=10)),
     "1h": ("Past hour", timedelta(hours=1)),
+    "3h": ("Past 3 hours", timedelta(hours=3)),
     "24h": ("Past 24 hours", timedelta(hours=24)),
     "7d": ("Past 7 days", timedelta(days=7)),
 }

@@ -13,7 +13,7 @@ from django.db.models import CharField, Count, Min, QuerySet, Value
 
 from pleme_redis_django.dashboard.tally import QueueKey
 from pleme_redis_django.jobs.job import JobStatus
-from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.models import SUSPECT_AFTER_CRASHES, AbstractJob
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -25,32 +25,44 @@ class Depth:
     running: int = 0
     oldest_ready_at: datetime | None = None
     """Since when the ready job that waits longest is due."""
+    oldest_running_at: datetime | None = None
+    """When the job was claimed that is held longest."""
 
 
-def measure_depths(model: type[AbstractJob], using: str) -> dict[QueueKey, Depth]:
-    """Return the queues that hold jobs to run: one query, so that no job is met twice."""
+def measure_depths(
+    model: type[AbstractJob], using: str, *, limit: int | None = None
+) -> dict[QueueKey, Depth]:
+    """Return the queues that hold jobs to run: one query, so that no job is met twice.
+
+    ``limit``: read no more rows than that of each kind. Every number is then "at least so many".
+    """
     rows = model._base_manager.using(using).filter(deleted_at=None)
     queued = rows.filter(status=JobStatus.QUEUED)
     # Each part asks for just what a partial index holds: else the planner reads the table.
-    parts = _counted(queued.filter(crash_count=0), "ready").union(
-        _counted(queued.filter(crash_count__gt=0), "ready"),
-        _counted(rows.filter(status=JobStatus.PENDING), "pending"),
-        _counted(rows.filter(status=JobStatus.RUNNING), "running"),
-        all=True,
-    )
+    kinds = [
+        (queued.filter(crash_count__lt=SUSPECT_AFTER_CRASHES), "ready", "run_after"),
+        (queued.filter(crash_count__gte=SUSPECT_AFTER_CRASHES), "ready", "run_after"),
+        (rows.filter(status=JobStatus.PENDING), "pending", "run_after"),
+        (rows.filter(status=JobStatus.RUNNING), "running", "claimed_at"),
+    ]
+    first, *others = [_counted(part, kind, since, limit) for part, kind, since in kinds]
     depths: dict[QueueKey, Depth] = {}
-    for product, queue, kind, jobs, since in parts:
+    for product, queue, kind, jobs, since in first.union(*others, all=True):
         depth = depths.setdefault((product, queue), Depth())
         setattr(depth, kind, getattr(depth, kind) + jobs)
         if kind == "ready":
             depth.oldest_ready_at = min(depth.oldest_ready_at or since, since)
+        elif kind == "running":
+            depth.oldest_running_at = since
     return depths
 
 
-def _counted(rows: QuerySet[Any], kind: str) -> Any:
+def _counted(rows: QuerySet[Any], kind: str, since: str, limit: int | None) -> Any:
+    rows = rows.order_by()
+    if limit is not None:
+        rows = rows.model._base_manager.using(rows.db).order_by().filter(pk__in=rows.values("pk")[:limit])
     return (
-        rows.order_by()
-        .annotate(kind=Value(kind, CharField()))
+        rows.annotate(kind=Value(kind, CharField()))
         .values_list("product", "queue_name", "kind")
-        .annotate(jobs=Count("*"), since=Min("run_after"))
+        .annotate(jobs=Count("*"), since=Min(since))
     )

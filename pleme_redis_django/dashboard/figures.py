@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-Level = Literal["ok", "warning", "critical", "unknown"]
+Level = Literal["ok", "note", "warning", "critical", "unknown"]
 WorkerState = Literal["alive", "draining", "dead"]
 Span = Literal["1h", "6h", "24h", "7d"]
 
@@ -16,21 +16,27 @@ SPARK_POINTS = 30
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One thing that is wrong, and the name of the admin page that shows it."""
+    """One thing that is wrong (or a ``note`` of what is not), and the name of the admin page that shows it."""
 
     level: Level
     text: str
     url_name: str | None = None
     """Name of an admin URL without its namespace; None where no page shows more."""
+    queue: str = ""
+    """The one queue that it is about, with its ``product``; empty: none, or several."""
+    product: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The judgement in one sentence, with all its reasons."""
+    """The judgement in one sentence, with its reasons."""
 
     level: Level
     sentence: str
     reasons: tuple[Reason, ...] = ()
+    """The first of them, the worst before the others."""
+    reason_count: int = 0
+    """How many there are in all."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,8 @@ class Cards:
     """Jobs that ended FAILED in the last hour, as workers have counted them."""
     oldest_ready_seconds: float | None
     """Since the ready job that waits longest was due; None also when none is ready."""
+    is_capped: bool = False
+    """Whether the backlog was too large to be counted: ready, running and pending are at least so many."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +76,27 @@ class QueueFigures:
     running: int
     oldest_ready_seconds: float | None
     done_per_minute: float
-    """Jobs that came to an end (completed, failed, cancelled) a minute, over the last ten."""
+    """Jobs that came to an end (completed, failed, cancelled) a minute, over the last two."""
+    growth_per_minute: float | None
+    """By how many the ready jobs grow a minute, below 0: shrink; None: not measured for a minute yet."""
     failed_last_hour: int
     wait_p95: float | None
     """Seconds from due to claimed, 95th percentile of the last ten minutes; None: nothing was claimed."""
     drain_seconds: float | None
-    """How long the ready jobs take at that pace; None: nothing is ready, or nothing gets done."""
+    """When the ready jobs will be through, new ones counted in; None: nothing is ready, or never."""
     paused: PauseNote | None
     spark: tuple[int | None, ...]
     """Ready jobs once a minute, oldest first, ``SPARK_POINTS`` of them; None: not measured."""
+    ended_of_late: int = 0
+    """Jobs that came to an end in the last ten minutes."""
+    failed_of_late: int = 0
+    """Those of them that ended FAILED."""
+    run_p95: float | None = None
+    """Seconds that handlers ran, 95th percentile of the last ten minutes."""
+    oldest_running_seconds: float | None = None
+    """Since the job was claimed that is held longest; None: none runs."""
+    is_capped: bool = False
+    """Whether ready, running and pending are at least so many."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +118,20 @@ class WorkerFigures:
     product: str
     """Empty: every product."""
     started_at: datetime
+    async_slots: int = 0
+    """Those of the slots that take async jobs alone; the others take sync jobs alone."""
+    async_running: int = 0
+    is_quarantine: bool = False
+    """Whether it runs jobs whose worker processes died, and no others."""
+
+    @property
+    def claims(self) -> bool:
+        """Whether it takes new jobs as they come."""
+        return self.state == "alive" and not self.is_quarantine
+
+    def serves(self, product: str, queue: str) -> bool:
+        """Whether its pool has the queue, and it is for the product."""
+        return self.product in ("", product) and not {"*", queue}.isdisjoint(self.queues)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +156,8 @@ class Snapshot:
     at: datetime
     sampled_at: datetime | None
     """When the depths of the queues were measured; None: no worker process has done it yet."""
+    is_old: bool
+    """Whether the depths should have been measured anew by now: they tell of then, not of now."""
     health: Health
     cards: Cards
     queues: tuple[QueueFigures, ...]
@@ -132,8 +168,10 @@ class Snapshot:
     worker_count: int
     failures: tuple[FailureGroup, ...]
     """The most frequent causes of the last 24 hours."""
+    cause_count: int
+    """How many causes there are in all."""
     failures_are_capped: bool
-    """Whether there were more failures than are looked at: the counts are of the newest ones."""
+    """Whether more jobs failed in that time than are looked at: the counts are of the newest ones."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the payload: nested dicts and lists of what JSON knows, times as ISO 8601 in UTC."""

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 
 from pleme_redis_django.dashboard.figures import Health, Level, QueueFigures, Reason, WorkerFigures
+from pleme_redis_django.dashboard.measured import MeasuredAt
+from pleme_redis_django.dashboard.queue_health import (
+    WORKERS_URL,
+    failing_queues,
+    growing_queues,
+    late_queues,
+    paused_queue_notes,
+    stuck_jobs,
+)
 from pleme_redis_django.durations import duration
 
-# Past this multiple of its promise a queue is no longer late, but in trouble.
-CRITICAL_MULTIPLE = 4
-# So old figures say nothing about now.
-STALE_AFTER = timedelta(seconds=60)
 # Dead workers are known for a day; after this time one is no news.
 RECENT_DEATH_SECONDS = 600.0
-DEFAULT_MAX_WAIT_SECONDS = 300.0
+# A live process takes over the jobs of a dead one within this time of its last sign of life.
+TAKEN_OVER_SECONDS = 60.0
+REASONS_SHOWN = 20
+START_ONE = "start one: manage.py runworkers"
 
-QUEUES_URL, WORKERS_URL = "pleme_redis_django_queues", "pleme_redis_django_workers"
+_ORDER: dict[Level, int] = {"critical": 0, "warning": 1, "note": 2}
 
 
 def judge(
@@ -24,89 +31,100 @@ def judge(
     workers: Sequence[WorkerFigures],
     *,
     max_wait: Mapping[str, float],
-    sampled_at: datetime | None,
-    now: datetime,
+    measured: MeasuredAt,
 ) -> Health:
     """Return the level of the worst reason, and a sentence that names the worst ones."""
-    if sampled_at is None:
-        return Health(level="unknown", sentence="No figures yet: no worker process has measured anything.")
-    reasons = [
-        *_of_age(sampled_at, now),
-        *_of_missing_workers(queues, workers),
-        *_of_queues(queues, max_wait),
-        *_of_workers(workers),
-    ]
-    reasons.sort(key=lambda reason: reason.level != "critical")
-    if not reasons:
-        return Health(level="ok", sentence=_all_well(queues, workers))
-    level: Level = reasons[0].level
-    count = "1 problem" if len(reasons) == 1 else f"{len(reasons)} problems"
-    told = "; ".join(reason.text for reason in reasons[:2])
-    more = f"; and {len(reasons) - 2} more" if len(reasons) > 2 else ""
-    return Health(level=level, sentence=f"{count}: {told}{more}.", reasons=tuple(reasons))
+    reasons = [*_of_missing_workers(queues, workers, measured), *_of_workers(workers)]
+    if measured.at is None:
+        if not reasons:
+            return Health(
+                level="unknown", sentence="No figures yet: no worker process has measured anything."
+            )
+    else:
+        reasons += [
+            *_of_age(measured, workers),
+            *late_queues(queues, workers, max_wait),
+            *stuck_jobs(queues),
+            *paused_queue_notes(queues, measured.now),
+        ]
+        if not measured.is_stale:
+            reasons += [*growing_queues(queues, max_wait), *failing_queues(queues)]
+    reasons.sort(key=lambda reason: _ORDER[reason.level])
+    problems = [reason for reason in reasons if reason.level != "note"]
+    sentence = _problems(problems) if problems else _all_well(queues, workers, reasons)
+    return Health(
+        level=problems[0].level if problems else "ok",
+        sentence=sentence,
+        reasons=tuple(reasons[:REASONS_SHOWN]),
+        reason_count=len(reasons),
+    )
 
 
-def promised_wait(queue: str, max_wait: Mapping[str, float]) -> float:
-    """Return how long a ready job of the queue may wait, in seconds."""
-    return max_wait.get(queue, max_wait.get("*", DEFAULT_MAX_WAIT_SECONDS))
+def _problems(problems: Sequence[Reason]) -> str:
+    count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+    told = "; ".join(reason.text for reason in problems[:2])
+    more = f"; and {len(problems) - 2:,} more" if len(problems) > 2 else ""
+    return f"{count}: {told}{more}."
 
 
-def is_late(queue: QueueFigures, max_wait: Mapping[str, float]) -> bool:
-    """Whether the queue breaks its promise; a paused one makes none."""
-    waited = queue.oldest_ready_seconds
-    return queue.paused is None and waited is not None and waited > promised_wait(queue.queue, max_wait)
+def _all_well(
+    queues: Sequence[QueueFigures], workers: Sequence[WorkerFigures], notes: Sequence[Reason]
+) -> str:
+    alive = sum(worker.claims for worker in workers)
+    processes = "1 worker process is" if alive == 1 else f"{alive:,} worker processes are"
+    waiting = "every queue keeps its promise" if any(queue.ready for queue in queues) else "nothing waits"
+    more = f" {notes[0].text[0].upper()}{notes[0].text[1:]}." if notes else ""
+    more += f" And {len(notes) - 1:,} more." if len(notes) > 1 else ""
+    return f"All is well: {waiting}, {processes} alive.{more}"
 
 
-def _of_age(sampled_at: datetime, now: datetime) -> list[Reason]:
-    if now - sampled_at <= STALE_AFTER:
+def _of_missing_workers(
+    queues: Sequence[QueueFigures], workers: Sequence[WorkerFigures], measured: MeasuredAt
+) -> list[Reason]:
+    """Nothing will run without a worker, whatever was measured while there was one."""
+    if any(worker.claims for worker in workers):
         return []
-    age = duration((now - sampled_at).total_seconds())
-    text = f"the figures are {age} old, because no worker process measures"
+    drain = any(worker.state == "draining" for worker in workers)
+    text = "every worker process was asked to drain" if drain else "no worker process is running"
+    if measured.at is None:
+        text += f" and nothing was measured yet; {START_ONE}"
+    else:
+        ready = sum(queue.ready for queue in queues)
+        jobs = "1 job was" if ready == 1 else f"{ready:,} jobs were"
+        # Since then, nobody has counted what has been enqueued.
+        text += f"; {duration(measured.age_seconds)} ago {jobs} ready; {START_ONE}"
     return [Reason(level="critical", text=text, url_name=WORKERS_URL)]
 
 
-def _of_missing_workers(queues: Sequence[QueueFigures], workers: Sequence[WorkerFigures]) -> list[Reason]:
-    ready = sum(queue.ready for queue in queues)
-    if not ready or any(worker.state == "alive" for worker in workers):
+def _of_age(measured: MeasuredAt, workers: Sequence[WorkerFigures]) -> list[Reason]:
+    # Where no worker is alive, that is the reason, and it says the age.
+    if not measured.is_stale or not any(worker.claims for worker in workers):
         return []
-    jobs = "1 job is" if ready == 1 else f"{ready:,} jobs are"
-    text = f"{jobs} ready and no worker process is alive"
+    text = f"the figures are {duration(measured.age_seconds)} old, because no worker process measures"
     return [Reason(level="critical", text=text, url_name=WORKERS_URL)]
-
-
-def _of_queues(queues: Sequence[QueueFigures], max_wait: Mapping[str, float]) -> list[Reason]:
-    late = [queue for queue in queues if is_late(queue, max_wait)]
-    late.sort(key=lambda queue: -_lateness(queue, max_wait))
-    return [
-        Reason(
-            level="critical" if _lateness(queue, max_wait) >= CRITICAL_MULTIPLE else "warning",
-            text=f"queue {queue.queue} of {queue.product} waits {duration(queue.oldest_ready_seconds or 0)}, "
-            f"promise {duration(promised_wait(queue.queue, max_wait))}",
-            url_name=QUEUES_URL,
-        )
-        for queue in late
-    ]
-
-
-def _lateness(queue: QueueFigures, max_wait: Mapping[str, float]) -> float:
-    return (queue.oldest_ready_seconds or 0.0) / promised_wait(queue.queue, max_wait)
 
 
 def _of_workers(workers: Sequence[WorkerFigures]) -> list[Reason]:
+    lively = {worker.pool for worker in workers if worker.claims}
     return [
-        Reason(
-            level="warning",
-            text=f"worker {worker.host}:{worker.pid} is silent for {duration(worker.silent_seconds)}",
-            url_name=WORKERS_URL,
-        )
+        _death(worker, is_replaced=worker.pool in lively)
         for worker in workers
         if worker.state == "dead" and worker.silent_seconds <= RECENT_DEATH_SECONDS
     ]
 
 
-def _all_well(queues: Sequence[QueueFigures], workers: Sequence[WorkerFigures]) -> str:
-    alive = sum(worker.state == "alive" for worker in workers)
-    processes = "1 worker process is" if alive == 1 else f"{alive} worker processes are"
-    if any(queue.ready for queue in queues):
-        return f"All is well: every queue keeps its promise, {processes} alive."
-    return f"All is well: nothing waits, {processes} alive."
+def _death(worker: WorkerFigures, *, is_replaced: bool) -> Reason:
+    """A death is no trouble where others live, since they take over what the process held."""
+    text = f"worker {worker.host}:{worker.pid} died {duration(worker.silent_seconds)} ago"
+    if not is_replaced:
+        text += f", and no other process of the pool {worker.pool} is alive"
+    elif worker.running:
+        jobs = "its job" if worker.running == 1 else f"its {worker.running:,} jobs"
+        is_done = worker.silent_seconds > TAKEN_OVER_SECONDS
+        verb = (
+            ("was" if is_done else "is being")
+            if worker.running == 1
+            else ("were" if is_done else "are being")
+        )
+        text += f"; {jobs} {verb} taken over"
+    return Reason(level="note" if is_replaced else "warning", text=text, url_name=WORKERS_URL)

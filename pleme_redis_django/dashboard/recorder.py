@@ -98,6 +98,8 @@ class StatisticsRecorder:
                     self.store()
                     next_store = self._next(FLUSH_SECONDS)
                 if time.monotonic() >= next_turn:
+                    # Before the turn, too: one that fails is not repeated at once.
+                    next_turn = self._next(INTERVAL_SECONDS)
                     next_turn = self._next(self._sampler.turn())
             except Exception as error:
                 self._patience.wait_after(error)
@@ -115,7 +117,7 @@ class StatisticsRecorder:
             self.store()
             if self._burst:
                 # There may be no other process that takes the counts.
-                self._sampler.turn()
+                self._sampler.turn(is_last=True)
         except Exception as error:
             self._patience.report(error)
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.dashboard.measured import MeasuredAt
 from pleme_redis_django.models import AbstractJob, QueueSample, model_label
 
 # While the mark is younger, the sampler measures every two seconds; however many look, one write renews it.
@@ -21,10 +22,7 @@ MARK_EVERY = timedelta(seconds=10)
 class Sample:
     """What the sampler wrote last."""
 
-    now: datetime
-    """The database's time of reading."""
-    measured_at: datetime | None
-    """None: nothing has been measured yet."""
+    measured: MeasuredAt
     queues: list[dict[str, Any]]
 
 
@@ -33,8 +31,9 @@ def read_sample(model: type[AbstractJob]) -> Sample:
     rows = QueueSample._base_manager.using(get_settings().database).filter(job_model=model_label(model))
     row: Any = rows.annotate(now=Now()).first()
     if row is None:
-        return Sample(now=timezone.now(), measured_at=None, queues=[])
+        return Sample(measured=MeasuredAt(now=timezone.now(), at=None), queues=[])
     if row.watched_at is None or row.now - row.watched_at >= MARK_EVERY:
         # Of many that look at once, one writes.
         rows.filter(Q(watched_at=None) | Q(watched_at=row.watched_at)).update(watched_at=Now())
-    return Sample(now=row.now, measured_at=row.measured_at, queues=row.queues)
+    measured = MeasuredAt(now=row.now, at=row.measured_at, next_at=row.next_measure_at)
+    return Sample(measured=measured, queues=row.queues)

@@ -32,6 +32,11 @@ class ProductScope:
         """Whether the user may see this product."""
         return self.products is None or product in self.products
 
+    @property
+    def sees_shared(self) -> bool:
+        """Whether what serves every product is the user's to see: not where none of them is."""
+        return self.products is None or bool(self.products)
+
     def narrow(self, rows: M, field: str = "product") -> M:
         """Return those of the rows whose ``field`` is a product of the scope."""
         return rows if self.products is None else rows.filter(**{f"{field}__in": sorted(self.products)})

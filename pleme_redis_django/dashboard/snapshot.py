@@ -20,7 +20,8 @@ from pleme_redis_django.dashboard.figures import (
     WorkerFigures,
     WorkerState,
 )
-from pleme_redis_django.dashboard.health import is_late, judge
+from pleme_redis_django.dashboard.health import judge
+from pleme_redis_django.dashboard.queue_health import is_late
 from pleme_redis_django.dashboard.samples import Sample, read_sample
 from pleme_redis_django.dashboard.scope import EVERY_PRODUCT, ProductScope
 from pleme_redis_django.models import AbstractJob, Job, QueuePause
@@ -30,6 +31,7 @@ from pleme_redis_django.operations import paused_queues
 QUEUES_SHOWN = WORKERS_SHOWN = 50
 FAILURES_SHOWN = 10
 FAILURES_READ = 5_000
+SOON_SECONDS = 60.0
 
 
 def snapshot(scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = Job) -> Snapshot:
@@ -38,18 +40,21 @@ def snapshot(scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = 
     sample = read_sample(model)
     max_wait = settings.dashboard_max_wait
     queues = _queues(sample, scope, model)
-    workers = worker_figures(scope)
+    workers = worker_figures(scope, model=model)
     failures = failure_groups(scope, model=model, limit=FAILURES_SHOWN, read_limit=FAILURES_READ)
+    measured = sample.measured
     return Snapshot(
-        at=sample.now,
-        sampled_at=sample.measured_at,
-        health=judge(queues, workers, max_wait=max_wait, sampled_at=sample.measured_at, now=sample.now),
-        cards=_cards(queues, is_measured=sample.measured_at is not None),
+        at=measured.now,
+        sampled_at=measured.at,
+        is_old=measured.is_overdue,
+        health=judge(queues, workers, max_wait=max_wait, measured=measured),
+        cards=_cards(queues, is_measured=measured.at is not None),
         queues=tuple(queues[:QUEUES_SHOWN]),
         queue_count=len(queues),
         workers=tuple(workers[:WORKERS_SHOWN]),
         worker_count=len(workers),
         failures=failures.groups,
+        cause_count=failures.cause_count,
         failures_are_capped=failures.is_capped,
     )
 
@@ -66,20 +71,25 @@ def queue_figures(
 
 def _queues(sample: Sample, scope: ProductScope, model: type[AbstractJob]) -> list[QueueFigures]:
     queues = with_pauses(
-        [_queue(stored, sample.now) for stored in sample.queues if scope.allows(stored["product"])],
-        [pause for pause in paused_queues(model=model) if not pause.product or scope.allows(pause.product)],
+        [_queue(stored, sample.measured.now) for stored in sample.queues if scope.allows(stored["product"])],
+        [pause for pause in paused_queues(model=model) if _is_visible(pause.product, scope)],
     )
     max_wait = get_settings().dashboard_max_wait
     return sorted(queues, key=lambda queue: _by_trouble(queue, max_wait))
 
 
-def worker_figures(scope: ProductScope = EVERY_PRODUCT) -> list[WorkerFigures]:
-    """Return the worker processes that serve products of the scope; dead ones are known for a day."""
+def worker_figures(
+    scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = Job
+) -> list[WorkerFigures]:
+    """Return the model's worker processes that serve products of the scope; dead ones are known for a day."""
     return [
-        _worker(report)
-        for report in worker_reports()
-        if not report.worker.product or scope.allows(report.worker.product)
+        _worker(report) for report in worker_reports(model=model) if _is_visible(report.worker.product, scope)
     ]
+
+
+def _is_visible(product: str, scope: ProductScope) -> bool:
+    """Whether a pause or a worker is the scope's to see; without a product it is one of every product."""
+    return scope.allows(product) if product else scope.sees_shared
 
 
 def with_pauses(queues: Iterable[QueueFigures], pauses: Sequence[QueuePause]) -> list[QueueFigures]:
@@ -108,6 +118,7 @@ def _empty(product: str, name: str, note: PauseNote) -> QueueFigures:
         running=0,
         oldest_ready_seconds=None,
         done_per_minute=0.0,
+        growth_per_minute=None,
         failed_last_hour=0,
         wait_p95=None,
         drain_seconds=None,
@@ -131,6 +142,9 @@ def _worker(report: WorkerReport) -> WorkerFigures:
         queues=tuple(map(str, worker.queues)),
         product=worker.product,
         started_at=worker.started_at,
+        async_slots=worker.async_slots,
+        async_running=worker.async_running,
+        is_quarantine=worker.is_quarantine,
     )
 
 
@@ -141,22 +155,42 @@ def _state(report: WorkerReport) -> WorkerState:
 
 
 def _queue(stored: Mapping[str, Any], now: datetime) -> QueueFigures:
-    ready, pace = stored["ready"], stored["done_per_minute"]
-    since = stored["oldest_ready_at"]
+    ready, pace, growth = stored["ready"], stored["done_per_minute"], stored["growth_per_minute"]
     return QueueFigures(
         product=stored["product"],
         queue=stored["queue"],
         ready=ready,
         pending=stored["pending"],
         running=stored["running"],
-        oldest_ready_seconds=None if since is None else round(max(now.timestamp() - since, 0.0), 1),
+        oldest_ready_seconds=_seconds_since(stored["oldest_ready_at"], now),
         done_per_minute=pace,
+        growth_per_minute=growth,
         failed_last_hour=stored["failed_last_hour"],
         wait_p95=stored["wait_p95"],
-        drain_seconds=round(60 * ready / pace, 1) if ready and pace else None,
+        drain_seconds=_drain_seconds(ready, pace, growth),
         paused=None,
         spark=tuple(stored["spark"]),
+        ended_of_late=stored["ended_of_late"],
+        failed_of_late=stored["failed_of_late"],
+        run_p95=stored["run_p95"],
+        oldest_running_seconds=_seconds_since(stored["oldest_running_at"], now),
+        is_capped=stored["is_capped"],
     )
+
+
+def _seconds_since(at: float | None, now: datetime) -> float | None:
+    return None if at is None else round(max(now.timestamp() - at, 0.0), 1)
+
+
+def _drain_seconds(ready: int, pace: float, growth: float | None) -> float | None:
+    """Return when the ready jobs will be through; None: never, as things go."""
+    if not ready:
+        return None
+    alone = 60 * ready / pace if pace else None
+    # Before its growth is known, or where what is ready is worked off within a minute anyway.
+    if growth is None or (alone is not None and alone <= SOON_SECONDS):
+        return None if alone is None else round(alone, 1)
+    return round(60 * ready / -growth, 1) if growth < 0 else None
 
 
 def _by_trouble(queue: QueueFigures, max_wait: Mapping[str, float]) -> tuple[Any, ...]:
@@ -174,4 +208,5 @@ def _cards(queues: Sequence[QueueFigures], *, is_measured: bool) -> Cards:
         pending=sum(queue.pending for queue in queues),
         failed_last_hour=sum(queue.failed_last_hour for queue in queues),
         oldest_ready_seconds=max(ages, default=None),
+        is_capped=any(queue.is_capped for queue in queues),
     )

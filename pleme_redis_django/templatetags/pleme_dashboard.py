@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 
 from pleme_redis_django import durations
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.figures import FailureGroup, QueueFigures
-from pleme_redis_django.dashboard.health import is_late
+from pleme_redis_django.dashboard.figures import Cards, FailureGroup, QueueFigures, WorkerFigures
+from pleme_redis_django.dashboard.queue_health import is_late
 from pleme_redis_django.direction_marks import without_reordering
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, as wide as a digit
@@ -42,6 +42,35 @@ def _is_number(value: object) -> TypeGuard[float]:
 def count(number: int | None) -> str:
     """Return a whole number with its digits grouped."""
     return f"{number:,}" if _is_number(number) else NOTHING
+
+
+@register.filter
+def depth(figures: QueueFigures | Cards | str, field: str) -> str:
+    """Return how many jobs there are, with a + where there may be more than were counted."""
+    if isinstance(figures, str) or (number := getattr(figures, field)) is None:
+        return NOTHING
+    return f"{number:,}+" if figures.is_capped else f"{number:,}"
+
+
+@register.filter
+def outlook(queue: QueueFigures | str) -> str:
+    """Return when the ready jobs will be through, or that they will not as things go."""
+    if isinstance(queue, str) or queue.drain_seconds is not None:
+        return NOTHING if isinstance(queue, str) else span(queue.drain_seconds)
+    if not queue.ready or queue.growth_per_minute is None:
+        return NOTHING
+    return f"grows by {queue.growth_per_minute:,.0f}/min" if queue.growth_per_minute >= 0.5 else "steady"
+
+
+@register.filter
+def slot_kinds(worker: WorkerFigures | str) -> list[tuple[str, int, int]]:
+    """Return for sync and async jobs how many slots are in use, of how many."""
+    if isinstance(worker, str):
+        return [("sync", 0, 0), ("async", 0, 0)]
+    return [
+        ("sync", worker.running - worker.async_running, worker.slots - worker.async_slots),
+        ("async", worker.async_running, worker.async_slots),
+    ]
 
 
 @register.filter
@@ -110,12 +139,17 @@ def job_list(context: Any, figure: str, product: str = "", queue: str = "") -> s
 
 
 @register.simple_tag(takes_context=True)
-def failed_jobs(context: Any, group: FailureGroup) -> str:
-    """Return the address of the jobs of a group of failures, "" where the site does not list jobs."""
+def failed_jobs(context: Any, group: FailureGroup, span: str) -> str:
+    """Return the address of the jobs of a group that failed within the span, "" where the site lists none."""
     if not context.get("jobs_url"):
         return ""
-    search = f"error:{group.fingerprint}" if group.fingerprint else f'type:"{group.job_type}"'
-    query = {"status__exact": "FAILED", "product": context.get("product"), "q": search}
+    query = {
+        "status__exact": "FAILED",
+        "finished": span,
+        "type": group.job_type,
+        "product": context.get("product"),
+        "q": f"error:{group.fingerprint}" if group.fingerprint else "",
+    }
     return f"{context['jobs_url']}?{urlencode({name: value for name, value in query.items() if value})}"
 
 

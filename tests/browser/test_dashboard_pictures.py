@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,10 @@ def afternoon(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.PLEME_REDIS = settings.PLEME_REDIS | {"DASHBOARD_MAX_WAIT": {"emails": 60, "*": 1800}}
     store_history()
     QueueSample.objects.create(
-        job_model=LABEL, measured_at=timezone.now(), queues=list(map(measured, QUEUES))
+        job_model=LABEL,
+        measured_at=timezone.now(),
+        next_measure_at=timezone.now() + timedelta(minutes=5),
+        queues=list(map(measured, QUEUES)),
     )
     pause_queue("reports", product="arcadia", reason="The warehouse is being migrated", paused_by="ana")
     store_workers()
@@ -155,8 +159,14 @@ def measured(queue: tuple[Any, ...]) -> dict[str, Any]:
         "running": running,
         "oldest_ready_at": None if oldest is None else time.time() - oldest,
         "done_per_minute": pace,
+        "growth_per_minute": -pace / 3,
         "failed_last_hour": failed,
+        "ended_of_late": round(10 * pace),
+        "failed_of_late": failed // 6,
         "wait_p95": wait,
+        "run_p95": 0.4,
+        "oldest_running_at": time.time() - 8 if running else None,
+        "is_capped": False,
         "spark": spark,
     }
 
@@ -168,7 +178,9 @@ def store_workers() -> None:
             host=f"web-{number // 2 + 1}",
             pid=4201 + 17 * number,
             slots=8,
+            async_slots=5,
             running=[8, 6, 5, 3, 1][number],
+            async_running=[5, 4, 3, 2, 0][number],
             release="2f9c41a",
             started_at=ago(7_400 - 60 * number),
             drain_requested_at=ago(20) if number == 4 else None,

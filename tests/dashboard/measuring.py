@@ -13,7 +13,7 @@ from pleme_redis_django.dashboard.sampler import Sampler
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.events import JobEnded, NullSink
 from pleme_redis_django.jobs.job import JobClaim
-from pleme_redis_django.models import Election, Job
+from pleme_redis_django.models import Election, Job, QueueSample
 from pleme_redis_django.orm_store import OrmWorkerRegistry
 
 LABEL = "pleme_redis_django.job"
@@ -28,7 +28,13 @@ def a_sampler(using: str = "default") -> Sampler:
 def measure_now() -> None:
     """Have a worker process measure the queues at once, whichever did so before."""
     Election.objects.all().delete()
-    a_sampler().turn()
+    turn_now(a_sampler(), "default")
+
+
+def turn_now(sampler: Sampler, using: str) -> float:
+    """Take a turn in which the next measurement is due."""
+    QueueSample.objects.using(using).update(next_measure_at=None)
+    return sampler.turn()
 
 
 def a_recorder(using: str = "default") -> StatisticsRecorder:

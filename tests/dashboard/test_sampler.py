@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.models import F, Sum
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
@@ -18,10 +19,11 @@ from pleme_redis_django.dashboard.sampler import (
     IDLE_INTERVAL_SECONDS,
     INTERVAL_SECONDS,
     WATCHED_INTERVAL_SECONDS,
+    Sampler,
 )
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Election, Job, QueueRollup, QueueSample, WorkerTally
-from tests.dashboard.measuring import a_recorder, a_sampler, ended, store_endings
+from tests.dashboard.measuring import a_recorder, a_sampler, ended, store_endings, turn_now
 from tests.rows import BACKENDS, ago, make_job
 
 pytestmark = [
@@ -54,7 +56,7 @@ def test_depths_are_what_the_table_holds(using: str) -> None:
         make_job(using, product=product, queue_name="images", status=JobStatus.PENDING, run_after=ago(-60))
         make_job(using, product=product, queue_name="images", status=JobStatus.RUNNING)
         make_job(using, product=product, queue_name="done", status=JobStatus.COMPLETED)
-    a_sampler(using).turn()
+    turn_now(a_sampler(using), using)
     found = sample(using)
     for (product, queue), one in found.items():
         jobs = Job.objects.using(using).filter(product=product, queue_name=queue, deleted_at=None)
@@ -72,7 +74,7 @@ def test_counts_of_workers_are_taken_once(using: str) -> None:
     store_endings([ended("retried"), ended("cancelled"), ended(product="blog")], using)
     sampler = a_sampler(using)
     for _ in range(3):
-        sampler.turn()
+        turn_now(sampler, using)
     everything = {"completed": 3, "retried": 1, "failed": 1, "cancelled": 1}
     assert totals(using, product="", queue_name="") == everything
     assert totals(using, product="shop", queue_name="") == everything | {"completed": 2}
@@ -83,21 +85,21 @@ def test_counts_of_workers_are_taken_once(using: str) -> None:
 def test_one_process_measures_and_another_takes_over(using: str) -> None:
     first, second = a_sampler(using), a_sampler(using)
     make_job(using)
-    first.turn()
+    turn_now(first, using)
     make_job(using)
-    assert second.turn() == CANDIDATE_INTERVAL_SECONDS
+    assert turn_now(second, using) == CANDIDATE_INTERVAL_SECONDS
     assert sample(using)["default", "default"]["ready"] == 1
     Election.objects.using(using).update(expires_at=F("expires_at") - timedelta(minutes=1))
-    second.turn()
+    turn_now(second, using)
     assert sample(using)["default", "default"]["ready"] == 2
 
 
 def test_a_process_that_was_replaced_writes_nothing(using: str) -> None:
     sampler = a_sampler(using)
-    sampler.turn()
+    turn_now(sampler, using)
     Election.objects.using(using).update(holder="00000000-0000-0000-0000-000000000001")
     store_endings([ended()], using)
-    sampler.turn()
+    turn_now(sampler, using)
     assert WorkerTally.objects.using(using).count() == 1
     assert totals(using, product="", queue_name="")["completed"] == 0
 
@@ -105,46 +107,166 @@ def test_a_process_that_was_replaced_writes_nothing(using: str) -> None:
 def test_it_measures_more_often_while_somebody_watches(using: str, _fast_machine: None) -> None:
     make_job(using)
     sampler = a_sampler(using)
-    assert sampler.turn() == INTERVAL_SECONDS
+    assert turn_now(sampler, using) == INTERVAL_SECONDS
     QueueSample.objects.using(using).update(watched_at=Now())
-    assert sampler.turn() == WATCHED_INTERVAL_SECONDS
+    assert turn_now(sampler, using) == WATCHED_INTERVAL_SECONDS
     QueueSample.objects.using(using).update(watched_at=ago(60))
-    assert sampler.turn() == INTERVAL_SECONDS
+    assert turn_now(sampler, using) == INTERVAL_SECONDS
 
 
 def test_an_idle_cluster_is_measured_less_often_and_has_no_gaps(using: str, _fast_machine: None) -> None:
     sampler = a_sampler(using)
-    assert sampler.turn() == IDLE_INTERVAL_SECONDS
-    # As if twenty seconds had passed since: the steps between are written at the next turn.
-    assert sampler._idle_at is not None
-    last = sampler._idle_at
-    sampler._idle_at -= 20
-    rows = QueueRollup.objects.using(using)
-    rows.update(started_at=F("started_at") - 20)
-    sampler.turn()
-    assert set(rows.values_list("started_at", flat=True)) >= {last - 20, last - 10, last}
+    assert turn_now(sampler, using) == IDLE_INTERVAL_SECONDS
+    last = twenty_seconds_pass(sampler, using)
+    turn_now(sampler, using)
+    steps = QueueRollup.objects.using(using).values_list("started_at", flat=True)
+    assert set(steps) >= {last - 20, last - 10, last}
     make_job(using)
-    assert sampler.turn() == INTERVAL_SECONDS
+    assert turn_now(sampler, using) == INTERVAL_SECONDS
 
 
-def test_a_gap_is_left_where_something_was_to_do(using: str) -> None:
-    sampler = a_sampler(using)
-    sampler.turn()
-    assert sampler._idle_at is not None
-    last = sampler._idle_at
-    sampler._idle_at -= 20
+def twenty_seconds_pass(sampler: Sampler, using: str) -> int:
+    """Set the last turn back, as if it had been twenty seconds ago; return the step that it wrote last."""
+    assert sampler._held is not None
+    last = sampler._held.step
+    sampler._held = dataclasses.replace(sampler._held, step=last - 20)
     QueueRollup.objects.using(using).update(started_at=F("started_at") - 20)
+    return last
+
+
+def test_between_two_measurements_the_depths_are_drawn_through(using: str) -> None:
+    for _ in range(3):
+        make_job(using)
+    sampler = a_sampler(using)
+    turn_now(sampler, using)
+    last = twenty_seconds_pass(sampler, using)
+    make_job(using)
+    turn_now(sampler, using)
+    rows = QueueRollup.objects.using(using).filter(product="", queue_name="")
+    depths = dict(rows.values_list("started_at", "ready"))
+    assert depths[last - 10] == 3
+    assert max(depths.values()) == 4
+
+
+def test_a_long_silence_stays_a_gap(using: str) -> None:
+    sampler = a_sampler(using)
+    turn_now(sampler, using)
+    assert sampler._held is not None
+    sampler._held = dataclasses.replace(sampler._held, step=sampler._held.step - 70)
+    QueueRollup.objects.using(using).update(started_at=F("started_at") - 70)
+    turn_now(sampler, using)
+    assert QueueRollup.objects.using(using).filter(step_seconds=10).count() == 2
+
+
+class SlowCount:
+    """Stands before the count of depths: it takes ``seconds`` of a clock of its own, and may fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.limits: list[int | None] = []
+        self.fails = False
+        self._now, self._seconds = 0.0, seconds
+        self._count = sampler_module.measure_depths
+        monkeypatch.setattr(sampler_module, "measure_depths", self.measure)
+        monkeypatch.setattr(sampler_module, "time", self)
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def measure(self, *given: Any, limit: int | None = None) -> Any:
+        self.limits.append(limit)
+        self._now += self._seconds
+        if self.fails:
+            raise OperationalError("canceling statement due to statement timeout")
+        return self._count(*given, limit=limit)
+
+
+def test_however_many_processes_there_are_a_slow_count_is_repeated_after_twenty_times_its_length(
+    using: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = SlowCount(monkeypatch, seconds=20)
+    make_job(using)
+    a_sampler(using).turn()
+    for _ in range(4):
+        # The role is free again, as it is when its term was over during the count.
+        Election.objects.using(using).all().delete()
+        a_sampler(using).turn()
+    assert len(counted.limits) == 1
+    row = QueueSample.objects.using(using).get()
+    assert row.measured_at is not None
+    assert row.next_measure_at is not None
+    assert (row.next_measure_at - row.measured_at).total_seconds() == pytest.approx(380, abs=30)
+
+
+def test_counts_of_workers_are_taken_while_the_next_measurement_is_far(
+    using: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = SlowCount(monkeypatch, seconds=20)
+    make_job(using)
+    sampler = a_sampler(using)
+    assert sampler.turn() == INTERVAL_SECONDS
+    store_endings([ended()], using)
+    assert sampler.turn() == INTERVAL_SECONDS
+    assert not WorkerTally.objects.using(using).exists()
+    assert totals(using, product="shop", queue_name="emails")["completed"] == 1
+    assert len(counted.limits) == 1
+
+
+def test_a_count_that_fails_leaves_no_tally_and_is_capped_the_next_time(
+    using: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = SlowCount(monkeypatch, seconds=30)
+    counted.fails = True
+    make_job(using)
+    store_endings([ended()], using)
+    sampler = a_sampler(using)
+    with pytest.raises(OperationalError):
+        sampler.turn()
+    assert not WorkerTally.objects.using(using).exists()
+    # Not at once, and by no other process either.
+    sampler.turn()
+    Election.objects.using(using).all().delete()
+    a_sampler(using).turn()
+    assert counted.limits == [None]
+    counted.fails = False
+    Election.objects.using(using).all().delete()
+    turn_now(sampler, using)
+    assert counted.limits == [None, sampler_module.CAPPED_ROWS]
+    assert sample(using)["default", "default"]["is_capped"] is False
+
+
+def test_what_a_capped_count_found_is_marked_as_at_least_so_many(
+    using: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampler_module, "CAPPED_ROWS", 2)
+    counted = SlowCount(monkeypatch, seconds=1)
+    counted.fails = True
+    for _ in range(5):
+        make_job(using)
+    sampler = a_sampler(using)
+    with pytest.raises(OperationalError):
+        sampler.turn()
+    counted.fails = False
+    turn_now(sampler, using)
+    found = sample(using)["default", "default"]
+    assert (found["ready"], found["is_capped"]) == (2, True)
+
+
+def test_the_last_turn_of_a_burst_measures_although_it_is_not_due(using: str) -> None:
+    sampler = a_sampler(using)
+    turn_now(sampler, using)
     make_job(using)
     sampler.turn()
-    assert last - 10 not in QueueRollup.objects.using(using).values_list("started_at", flat=True)
+    assert sample(using) == {}
+    sampler.turn(is_last=True)
+    assert sample(using)["default", "default"]["ready"] == 1
 
 
 def test_counts_that_come_late_are_not_lost(using: str) -> None:
     sampler = a_sampler(using)
-    sampler.turn()
+    turn_now(sampler, using)
     store_endings([ended()], using)
     WorkerTally.objects.using(using).update(counted_at=ago(3_000))
-    sampler.turn()
+    turn_now(sampler, using)
     rows = read(QueueRollup.objects.using(using).filter(product="shop", queue_name="emails"))
     [(started_at, _key)] = rows
     measured_at = QueueSample.objects.using(using).get().measured_at
@@ -157,7 +279,7 @@ def test_an_idle_queue_has_no_rows(using: str) -> None:
     make_job(using, status=JobStatus.PENDING, run_after=ago(-600), queue_name="later")
     sampler = a_sampler(using)
     for _ in range(3):
-        sampler.turn()
+        turn_now(sampler, using)
     rows = QueueRollup.objects.using(using)
     assert set(rows.values_list("product", "queue_name")) == {("", "")}
 
@@ -165,7 +287,7 @@ def test_an_idle_queue_has_no_rows(using: str) -> None:
 def test_a_turn_makes_the_same_number_of_queries_whatever_there_is(using: str) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connections[using]) as captured:
-            a_sampler(using).turn()
+            turn_now(a_sampler(using), using)
         Election.objects.using(using).all().delete()
         return len(captured)
 

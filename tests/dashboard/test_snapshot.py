@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models import F
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.dashboard.histogram import bucket_of, middle_of
@@ -20,6 +21,7 @@ from pleme_redis_django.models import Job, QueueRollup, QueueSample
 from pleme_redis_django.operations import drain_worker, pause_queue
 from tests.dashboard.measuring import ended, measure_now, store_endings
 from tests.rows import ago, make_failed_job, make_job, make_worker
+from tests.workload.models import EmailJob
 
 pytestmark = pytest.mark.django_db
 
@@ -119,7 +121,9 @@ def test_a_scope_sees_its_products_alone() -> None:
 def test_before_any_measurement_nothing_is_said() -> None:
     make_job()
     taken = snapshot()
-    assert (taken.sampled_at, taken.health.level) == (None, "unknown")
+    assert (taken.sampled_at, taken.health.level) == (None, "critical")
+    make_worker()
+    assert snapshot().health.level == "unknown"
     assert (taken.cards.ready, taken.queues) == (None, ())
 
 
@@ -146,6 +150,7 @@ def test_a_pause_is_shown_and_excuses_the_queue() -> None:
     assert (emails.paused.by, emails.paused.reason, emails.paused.product) == ("ana", "provider is down", "")
     assert (empty.queue, empty.ready, empty.paused is not None) == ("empty", 0, True)
     assert taken.health.level == "ok"
+    assert "paused" in taken.health.sentence
 
 
 def test_workers_are_what_the_registry_says() -> None:
@@ -227,3 +232,89 @@ def test_the_payload_is_json_with_the_documented_keys() -> None:
         == (payload["workers"][0])
     )
     assert payload["health"]["level"] == "warning"
+
+
+def test_who_sees_no_product_sees_nothing_that_serves_all() -> None:
+    make_worker(host="shared")
+    pause_queue("emails", reason="for every product", paused_by="ana")
+    measure_now()
+    taken = snapshot(ProductScope(products=frozenset()))
+    assert (taken.workers, taken.queues, taken.worker_count) == ((), (), 0)
+    assert "for every product" not in json.dumps(taken.as_json())
+
+
+def test_workers_and_figures_are_those_of_the_model_alone() -> None:
+    pools = {"default": {}, "email": {"model": "workload.EmailJob", "queues": ["email"]}}
+    with override_settings(PLEME_REDIS={"POOLS": pools}):
+        make_worker(pool="email", host="emails")
+        make_job()
+        measure_now()
+        taken = snapshot()
+        assert (taken.workers, taken.health.level) == ((), "critical")
+        assert [one.host for one in snapshot(model=EmailJob).workers] == ["emails"]
+
+
+def test_figures_are_old_when_the_next_ones_are_overdue() -> None:
+    make_worker()
+    measure_now()
+    assert not snapshot().is_old
+    QueueSample.objects.update(measured_at=ago(60), next_measure_at=ago(40))
+    assert snapshot().is_old
+    QueueSample.objects.update(measured_at=ago(60), next_measure_at=ago(-40))
+    assert not snapshot().is_old
+
+
+def some_minutes_of(ready: list[int], *, done: int) -> None:
+    """Write what the sampler would have: the ready jobs of each step of ten seconds, the newest last."""
+    step = int(time.time() // 10) * 10
+    rows = []
+    for position, depth in enumerate(ready):
+        at = step - 10 * (len(ready) - position)
+        for product, queue in (("shop", "emails"), ("shop", ""), ("", "")):
+            rows.append(
+                QueueRollup(
+                    job_model="pleme_redis_django.job",
+                    step_seconds=10,
+                    started_at=at,
+                    product=product,
+                    queue_name=queue,
+                    completed=done,
+                    ready=depth,
+                )
+            )
+    QueueRollup.objects.bulk_create(rows)
+
+
+def make_ready(count: int) -> None:
+    Job.objects.bulk_create(
+        [Job(product="shop", queue_name="emails", job_type="tests.noop") for _ in range(count)]
+    )
+
+
+def test_a_backlog_that_grows_is_said_to_grow() -> None:
+    some_minutes_of([100 * number for number in range(13)], done=100)
+    make_ready(1_300)
+    measure_now()
+    [queue] = snapshot().queues
+    assert queue.growth_per_minute == pytest.approx(600, rel=0.15)
+    # Ten minutes ago there was nothing yet: what ended since is the pace.
+    assert queue.done_per_minute == pytest.approx(600, rel=0.15)
+    assert queue.drain_seconds is None
+
+
+def test_a_backlog_that_shrinks_is_through_at_its_net_pace() -> None:
+    some_minutes_of([1_400 - 10 * number for number in range(13)], done=100)
+    make_ready(1_270)
+    measure_now()
+    [queue] = snapshot().queues
+    # 600 a minute are done and 540 come: what counts is the difference.
+    assert queue.drain_seconds == pytest.approx(60 * 1_270 / 60, rel=0.2)
+
+
+def test_a_burst_of_a_moment_ago_is_no_growth() -> None:
+    some_minutes_of([0] * 6 + [900, 800, 700, 600, 500, 400, 300], done=100)
+    make_ready(200)
+    measure_now()
+    [queue] = snapshot().queues
+    assert queue.growth_per_minute == 0
+    assert queue.drain_seconds == pytest.approx(20, rel=0.2)

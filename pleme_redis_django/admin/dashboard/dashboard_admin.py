@@ -21,8 +21,8 @@ from pleme_redis_django.admin.dashboard.frame import View, page_view
 from pleme_redis_django.admin.dashboard.realtime_page import realtime_state
 from pleme_redis_django.admin.dashboard.worker_page import worker_rows
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failure_groups
-from pleme_redis_django.dashboard.health import promised_wait
+from pleme_redis_django.dashboard.failures import CAUSES_COUNTED, FAILURE_SPANS, failure_groups
+from pleme_redis_django.dashboard.queue_health import promised_wait
 from pleme_redis_django.dashboard.scope import ProductScope, scope_of
 from pleme_redis_django.dashboard.snapshot import (
     QUEUES_SHOWN,
@@ -38,6 +38,7 @@ from pleme_redis_django.operations import paused_queues
 from pleme_redis_django.products import validate_product
 
 QUEUES_PER_PAGE = 100
+_SPAN_TITLES = {"1h": "hour", "3h": "3 hours", "24h": "24 hours", "7d": "7 days"}
 # What a page asks for that has more rows than a snapshot: it polls, since the socket sends snapshots.
 _WHOLE = {"whole": "1"}
 
@@ -77,6 +78,7 @@ class DashboardAdmin(DashboardActions):
         context = {
             "snapshot": shown,
             "reasons": self.reasons(shown.health),
+            "causes_are_capped": shown.cause_count >= CAUSES_COUNTED,
             "products": self._products(request),
             **chart_context(request, scope, self.job_model),
         }
@@ -118,7 +120,7 @@ class DashboardAdmin(DashboardActions):
                 for each in paused_queues(product=product, model=self.job_model)
                 if each.queue_name == queue
             ],
-            "promise": f"its jobs shall not wait longer than {duration(promise)}",
+            "promise": f"promise: at most {duration(promise)} of waiting",
             "may_pause": self.may(request, "pause"),
             "may_pause_everywhere": self.may_pause_everywhere(request),
             **chart_context(request, only, self.job_model, queue=queue),
@@ -127,7 +129,7 @@ class DashboardAdmin(DashboardActions):
             "data": {"product": product, **_WHOLE} if len(every_queue) > QUEUES_SHOWN else {},
             "series": {"product": product, "queue": queue},
         }
-        title = f"{queue} of {product}"
+        title = f"Queue {queue} ({product})"
         return self.render(request, "queues", context, template="queue", title=title, live=live)
 
     @page_view
@@ -150,7 +152,10 @@ class DashboardAdmin(DashboardActions):
         found = failure_groups(scope, span, model=self.job_model)
         context = {
             "failures": found.groups,
-            "is_capped": found.is_capped,
+            "cause_count": found.cause_count,
+            "causes_are_capped": found.cause_count >= CAUSES_COUNTED,
+            "failures_are_capped": found.is_capped,
+            "span_title": _SPAN_TITLES[span],
             "chosen_span": span,
             "spans": span_options(request, spans),
             "may_retry": self.may(request, "retry"),
@@ -179,7 +184,10 @@ class DashboardAdmin(DashboardActions):
         """Return the snapshot as JSON, or 304 when the browser has this one; ``whole``: without its caps."""
         shown = snapshot(scope, model=self.job_model)
         if request.GET.get("whole"):
-            queues, workers = queue_figures(scope, model=self.job_model), worker_figures(scope)
+            queues, workers = (
+                queue_figures(scope, model=self.job_model),
+                worker_figures(scope, model=self.job_model),
+            )
             shown = dataclasses.replace(shown, queues=tuple(queues), workers=tuple(workers))
         return conditional_json(request, shown.as_json())
 

@@ -15,7 +15,7 @@ from django.urls import NoReverseMatch, get_script_prefix, reverse
 from pleme_redis_django.admin.capped_list import AnyModelAdmin
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.figures import Health
+from pleme_redis_django.dashboard.figures import Health, Reason
 from pleme_redis_django.dashboard.scope import ProductScope, scope_of
 from pleme_redis_django.exceptions import InvalidProduct
 from pleme_redis_django.models import AbstractJob, Job
@@ -56,6 +56,11 @@ class DashboardFrame(AnyModelAdmin):
 
     job_model: type[AbstractJob] = Job
     """Whose jobs the dashboard shows and its actions change."""
+    websocket_path: str | None = None
+    """Below the site's prefix, where a ``DashboardConsumer`` of this very ``job_model`` is mounted.
+
+    None: where ``websocket_application()`` has that of ``Job``; pages of another model poll.
+    """
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -123,11 +128,14 @@ class DashboardFrame(AnyModelAdmin):
 
     def reasons(self, health: Health) -> list[dict[str, str]]:
         """Return the reasons of a judgement, each with the address of the page that shows more."""
-        urls = self._reason_urls()
         return [
-            {"level": each.level, "text": each.text, "url": urls.get(each.url_name or "", "")}
-            for each in health.reasons
+            {"level": each.level, "text": each.text, "url": self._reason_url(each)} for each in health.reasons
         ]
+
+    def _reason_url(self, reason: Reason) -> str:
+        if reason.queue and reason.product:
+            return self.page_url("queue", reason.product, reason.queue)
+        return self._reason_urls().get(reason.url_name or "", "")
 
     def _tabs(self, current: str) -> list[dict[str, Any]]:
         return [
@@ -157,6 +165,13 @@ class DashboardFrame(AnyModelAdmin):
         except NoReverseMatch:
             return ""
 
+    def _websocket_address(self) -> str:
+        """Return where this model's snapshots come from, "" where there is no such socket."""
+        path = self.websocket_path
+        if path is None:
+            path = WEBSOCKET_PATH if self.job_model is Job else ""
+        return get_script_prefix() + path if path else ""
+
     def _reason_urls(self) -> dict[str, str]:
         return {f"pleme_redis_django_{page}": self.page_url(page) for page in TABS}
 
@@ -169,7 +184,7 @@ class DashboardFrame(AnyModelAdmin):
         return {
             "dataUrl": self.page_url("dashboard_data"),
             "seriesUrl": self.page_url("dashboard_series"),
-            "websocketPath": get_script_prefix() + WEBSOCKET_PATH,
+            "websocketPath": self._websocket_address(),
             "pollSeconds": POLL_SECONDS,
             "dataQuery": {**chosen, **queries.get("data", {})},
             "seriesQuery": {**chosen, **queries.get("series", {})},

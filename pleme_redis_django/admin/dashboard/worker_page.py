@@ -46,7 +46,7 @@ def worker_rows(
             "up_seconds": None if worker.state == "dead" else (now - worker.started_at).total_seconds(),
             "may_drain": worker.state == "alive" and may_drain(worker),
         }
-        for worker in worker_figures(scope)
+        for worker in worker_figures(scope, model=model)
     ]
 
 

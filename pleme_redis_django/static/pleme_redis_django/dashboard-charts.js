@@ -149,19 +149,25 @@ class Chart {
         return Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }).format(value);
     }
 
-    /** Show the figures of a step in the legend; null: of the last one that was measured. */
+    /** Show the figures of a step in the legend; null: of the last one, where it tells of now. */
     showValues(index) {
         this.lines.forEach((line, position) => {
             const values = this.values[position];
-            const value = index === null || index === undefined ? latest(values) : values[index];
+            const value = index === null || index === undefined ? this.latest(values) : values[index];
             this.figure.querySelector(`[data-value="${line}"]`).textContent = formats[this.format](value ?? null);
         });
+    }
+
+    /** Return the last value of the last minute, or of the last few steps; an older one is not of now. */
+    latest(values) {
+        const steps = Math.ceil(60 / this.series.step_seconds) + 2;
+        return values.slice(-steps).findLast((value) => value !== null) ?? null;
     }
 
     describe() {
         const figures = this.swatches.map((swatch, position) => {
             const title = swatch.parentElement.dataset.title;
-            return `${title} ${formats[this.format](latest(this.values[position]))}`;
+            return `${title} ${formats[this.format](this.latest(this.values[position]))}`;
         });
         this.plotBox.setAttribute("aria-label", `${this.figure.dataset.title}, ${SPAN_NAMES[this.series.span]}. Latest: ${figures.join(", ")}.`);
     }
@@ -194,8 +200,6 @@ function isolated(values) {
     const isNothing = (index) => (values[index] ?? null) === null;
     return [...values.keys()].filter((index) => !isNothing(index) && isNothing(index - 1) && isNothing(index + 1));
 }
-
-const latest = (values) => values.findLast((value) => value !== null) ?? null;
 
 function timeLabels(plot, ticks, _axis, _space, step) {
     const pick = step >= 86400 ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };

@@ -16,6 +16,8 @@ const RECONNECT_SECONDS = 15;
 // A socket that says nothing for so long is as good as closed, and figures so old are stale.
 const SILENCE_SECONDS = 15;
 const ANNOUNCE_SECONDS = 20;
+// From so many on, causes are not counted.
+const CAUSES_COUNTED = 1000;
 
 // Formats
 
@@ -26,12 +28,19 @@ const escaped = (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")
 
 const formats = {
     count: (number) => (number === null ? NOTHING : grouped(number)),
+    depth: (number, figures) => formats.count(number) + (number !== null && figures.is_capped ? "+" : ""),
+    outlook: (seconds, queue) => (seconds === null ? withoutEnd(queue) : formats.span(seconds)),
     pace: (number) => (number === null ? NOTHING : grouped(number, number > 0 && number < 9.95 ? 1 : 0)),
     span: (seconds) => (seconds === null ? NOTHING : duration(Math.max(seconds, 0))),
     ago: (at) => (at === null ? NOTHING : `${duration(Math.max((Date.now() - Date.parse(at)) / 1000, 0))} ago`),
     word: (text) => text.charAt(0).toUpperCase() + text.slice(1),
     text: (text) => String(text ?? "").replace(REORDERING, escaped),
 };
+
+function withoutEnd({ ready, growth_per_minute: growth }) {
+    if (!ready || growth === null) return NOTHING;
+    return growth >= 0.5 ? `grows by ${grouped(Math.round(growth))}/min` : "steady";
+}
 
 function duration(seconds) {
     if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
@@ -61,7 +70,7 @@ function setLevel(element, level) {
 function patchFields(row, figures) {
     for (const cell of row.querySelectorAll("[data-field]")) {
         const { field, format = "text" } = cell.dataset;
-        write(cell, formats[format](figures[field] ?? null) || cell.dataset.else || "");
+        write(cell, formats[format](figures[field] ?? null, figures) || cell.dataset.else || "");
         if ("alarm" in cell.dataset) setLevel(cell, figures[field] ? "critical" : null);
     }
 }
@@ -86,8 +95,8 @@ const kinds = {
         key: (worker) => worker.id,
         patch(row, worker) {
             row.querySelector("[data-worker-state]").dataset.workerState = worker.state;
-            const slots = row.querySelector("[data-slots]");
-            [slots.max, slots.value] = [Math.max(worker.slots, 1), worker.running];
+            showSlots(row, "sync", worker.running - worker.async_running, worker.slots - worker.async_slots);
+            showSlots(row, "async", worker.async_running, worker.async_slots);
             // The overview hides it where there is none; the page of workers always has its column.
             const release = row.querySelector("[data-release]");
             if (release) release.hidden = !worker.release;
@@ -95,6 +104,15 @@ const kinds = {
     },
     failures: { key: (group) => `${group.fingerprint}/${group.job_type}`, patch() {} },
 };
+
+/** Sync and async apart: a free slot of one kind takes no job of the other. */
+function showSlots(row, kind, used, all) {
+    const slots = row.querySelector(`[data-slots="${kind}"]`);
+    slots.hidden = all === 0;
+    Object.assign(slots.querySelector("progress"), { max: Math.max(all, 1), value: used });
+    write(slots.querySelector("[data-used]"), formats.count(used));
+    write(slots.querySelector("[data-all]"), formats.count(all));
+}
 
 function jobList(figure, { product, queue }) {
     const query = { ...settings.jobQueries[figure], product, queue };
@@ -152,13 +170,14 @@ function settleRows(list, current, vanished, isBusy) {
 }
 
 function patchHealth(section, snapshot) {
-    const { level, sentence, reasons } = snapshot.health;
+    const { level, sentence, reasons, reason_count: count } = snapshot.health;
     section.dataset.level = level;
     write(section.querySelector("[data-health-sentence]"), sentence);
     const list = section.querySelector("[data-health-reasons]");
     section.querySelector("[data-health-why]").hidden = reasons.length === 0;
     if (!list.matches(":hover, :focus-within")) {
         list.replaceChildren(...reasons.map(reasonItem));
+        if (count > reasons.length) list.append(Object.assign(document.createElement("li"), { textContent: `${grouped(count)} in all` }));
     }
     const measured = snapshot.sampled_at === null ? "not measured yet" : `measured ${formats.ago(snapshot.sampled_at)}`;
     write(section.querySelector("[data-sampled]"), measured);
@@ -167,26 +186,38 @@ function patchHealth(section, snapshot) {
 function reasonItem(reason) {
     const item = document.createElement("li");
     item.dataset.level = reason.level;
-    const url = settings.reasonUrls[reason.url_name];
+    const url = reason.queue && reason.product ? queuePage(reason) : settings.reasonUrls[reason.url_name];
     const text = url ? item.appendChild(document.createElement("a")) : item;
     if (url) text.href = url;
     text.textContent = formats.text(reason.text);
     return item;
 }
 
-function patchCards(cards) {
+function patchCards({ cards, is_old: isOld, sampled_at: at }) {
+    document.querySelector("[data-cards]")?.toggleAttribute("data-old", isOld);
+    for (const note of document.querySelectorAll("[data-old-note]")) {
+        note.hidden = !isOld;
+        write(note.querySelector("[data-old-at]"), formats.ago(at));
+    }
     for (const figure of document.querySelectorAll("[data-card]")) {
-        write(figure, formats[figure.dataset.format](cards[figure.dataset.card]));
+        write(figure, formats[figure.dataset.format](cards[figure.dataset.card], cards));
     }
     for (const card of document.querySelectorAll("[data-card-of]")) {
         setLevel(card, cards[card.dataset.cardOf] ? "critical" : null);
     }
 }
 
+function patchFailureNote({ failures, cause_count: causes, failures_are_capped: isCapped }) {
+    const many = `${failures.length} of ${grouped(causes)}${causes >= CAUSES_COUNTED ? "+" : ""} causes, those of the most jobs. `;
+    const capped = isCapped ? "More jobs failed than are counted: these are the ones that failed last." : "";
+    write(document.querySelector("[data-failure-note]"), (causes > failures.length ? many : "") + capped);
+}
+
 function patchPage(snapshot) {
     const health = document.querySelector("[data-health]");
     if (health) patchHealth(health, snapshot);
-    patchCards(snapshot.cards);
+    patchCards(snapshot);
+    patchFailureNote(snapshot);
     for (const list of document.querySelectorAll("[data-rows]")) patchRows(list, snapshot[list.dataset.rows]);
     announce(snapshot.health.sentence);
     document.dispatchEvent(new CustomEvent("pleme:snapshot", { detail: snapshot }));
@@ -269,7 +300,7 @@ class Feed {
 
     connect() {
         // The socket sends the snapshot of all products that the user may see, and nothing else.
-        if (Object.keys(settings.dataQuery).length > 0) return;
+        if (!settings.websocketPath || Object.keys(settings.dataQuery).length > 0) return;
         const scheme = location.protocol === "https:" ? "wss:" : "ws:";
         let socket;
         try {
