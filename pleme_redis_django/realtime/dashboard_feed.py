@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import weakref
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -20,6 +19,7 @@ from pleme_redis_django.exceptions import PlemeError
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
+from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 
 logger = logging.getLogger("pleme_redis_django.dashboard_feed")
 
@@ -108,14 +108,9 @@ def viewer_scope(user: Any, model: type[AbstractJob]) -> ProductScope | None:
         return None
 
 
-_feeds: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[type[AbstractJob], DashboardFeed]] = (
-    weakref.WeakKeyDictionary()
-)
+_feeds: LoopRegistry[type[AbstractJob], DashboardFeed] = LoopRegistry()
 
 
 def dashboard_feed(model: type[AbstractJob]) -> DashboardFeed:
     """Return the running event loop's feed of a job model."""
-    feeds = _feeds.setdefault(asyncio.get_running_loop(), {})
-    if model not in feeds:
-        feeds[model] = DashboardFeed(model)
-    return feeds[model]
+    return _feeds.get(model, lambda: DashboardFeed(model))

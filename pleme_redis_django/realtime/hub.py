@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import weakref
 from collections.abc import Coroutine
 from typing import Any
 
@@ -27,6 +26,7 @@ from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.bus import bus
 from pleme_redis_django.redis_state.cancellation import end
 from pleme_redis_django.redis_state.channel_names import head_of
+from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 
 TICK_SECONDS = 0.5
 
@@ -247,15 +247,9 @@ class Hub:
             await revalidate(self, concerned)
 
 
-_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, Hub]] = (
-    weakref.WeakKeyDictionary()
-)
+_hubs: LoopRegistry[str | None, Hub] = LoopRegistry()
 
 
 def hub() -> Hub:
     """Return the running event loop's hub for the configured Redis."""
-    hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
-    url = get_settings().url
-    if url not in hubs:
-        hubs[url] = Hub()
-    return hubs[url]
+    return _hubs.get(get_settings().url, Hub)

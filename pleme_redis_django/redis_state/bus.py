@@ -12,7 +12,6 @@ import dataclasses
 import logging
 import math
 import random
-import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -25,6 +24,7 @@ from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.cancellation import end
 from pleme_redis_django.redis_state.connections import LISTENING, async_redis_client
 from pleme_redis_django.redis_state.head_feed import FeedListener, HeadFeed
+from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 from pleme_redis_django.redis_state.messages import parse_bus_message
 from pleme_redis_django.redis_state.outages import OUTAGES, outages_as_unavailable
 
@@ -278,17 +278,14 @@ def _guarded(handler: Callable[..., None], *arguments: object) -> None:
         logger.exception("A handler of the realtime connection failed.")
 
 
-_buses: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, Bus]] = (
-    weakref.WeakKeyDictionary()
-)
+_buses: LoopRegistry[str | None, Bus] = LoopRegistry(close=Bus.aclose)
 
 
 def bus() -> Bus:
     """Return the running event loop's bus for the configured Redis."""
-    return _buses.setdefault(asyncio.get_running_loop(), {}).setdefault(get_settings().url, Bus())
+    return _buses.get(get_settings().url, Bus)
 
 
 async def close_bus() -> None:
     """Close the running loop's buses, whoever still listens."""
-    for each in _buses.pop(asyncio.get_running_loop(), {}).values():
-        await each.aclose()
+    await _buses.aclose()

@@ -8,7 +8,6 @@ profile states its own.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import weakref
 from functools import lru_cache
@@ -23,6 +22,7 @@ from redis.retry import Retry
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.exceptions import RedisNotConfigured
+from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 
 # redis-py 8 stops a pool at 100 connections; a realtime process, or a process in which many wait for
 # locks, may need more.
@@ -91,17 +91,13 @@ def async_redis_client(profile: Profile = COMMANDS, url: str | None = None) -> r
 
     Raises RedisNotConfigured when ``PLEME_REDIS["URL"]`` is None, RuntimeError outside a loop.
     """
-    clients = _async_clients.setdefault(asyncio.get_running_loop(), {})
-    key = (url or _url(), profile)
-    if key not in clients:
-        clients[key] = redis.asyncio.Redis.from_url(key[0], **_options(key[0], profile, AsyncRetry))
-    return clients[key]
+    address = url or _url()
+    return _async_clients.get((address, profile), lambda: _async_client(address, profile))
 
 
 async def close_async_clients() -> None:
-    """Close the running loop's connections; call it before a loop that used them ends."""
-    for client in _async_clients.pop(asyncio.get_running_loop(), {}).values():
-        await client.aclose()
+    """Close the running loop's connections now; a loop that ends does it by itself."""
+    await _async_clients.aclose()
 
 
 def close_sync_clients() -> None:
@@ -112,9 +108,13 @@ def close_sync_clients() -> None:
     _sync_client.cache_clear()
 
 
-_async_clients: weakref.WeakKeyDictionary[
-    asyncio.AbstractEventLoop, dict[tuple[str, Profile], redis.asyncio.Redis]
-] = weakref.WeakKeyDictionary()
+def _async_client(url: str, profile: Profile) -> redis.asyncio.Redis:
+    return redis.asyncio.Redis.from_url(url, **_options(url, profile, AsyncRetry))
+
+
+_async_clients: LoopRegistry[tuple[str, Profile], redis.asyncio.Redis] = LoopRegistry(
+    close=lambda client: client.aclose()
+)
 _sync_clients: weakref.WeakSet[redis.Redis] = weakref.WeakSet()
 
 

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import secrets
 import time
-import weakref
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
@@ -30,6 +29,7 @@ from pleme_redis_django.redis_state.connections import (
     async_redis_client,
     redis_client,
 )
+from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 from pleme_redis_django.redis_state.outages import OUTAGES, outages_as_unavailable, unavailable
 from pleme_redis_django.redis_state.scripts import script
 
@@ -49,9 +49,7 @@ class NativeStore:
         self._paused_until = 0.0
         self._openings: SharedFlights[Opening] = SharedFlights()
         self._waits: SharedFlights[None] = SharedFlights()
-        self._batches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, ReadBatch] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._batches: LoopRegistry[None, ReadBatch] = LoopRegistry()
 
     # Reads
 
@@ -69,12 +67,15 @@ class NativeStore:
 
     async def amget(self, keys: list[str]) -> list[bytes | None]:
         """Read together with what other tasks read in this turn of the event loop: one MGET for all."""
-        loop = asyncio.get_running_loop()
-        batch = self._batches.get(loop)
-        if batch is None or batch.closed:
-            batch = self._batches[loop] = ReadBatch(self._amget_now)
+        batch = self._batches.get(None, self._new_batch)
+        if batch.closed:
+            self._batches.discard(None)
+            batch = self._batches.get(None, self._new_batch)
         with self._outage_pauses():
             return await batch.read([self._key(key) for key in keys])
+
+    def _new_batch(self) -> ReadBatch:
+        return ReadBatch(self._amget_now)
 
     async def _amget_now(self, keys: list[str]) -> list[bytes | None]:
         with outages_as_unavailable():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
+
+from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 
 T = TypeVar("T")
 
@@ -14,9 +15,7 @@ class SharedFlights(Generic[T]):
     """The requests under way, by what they ask for; one set for each event loop."""
 
     def __init__(self) -> None:
-        self._by_loop: weakref.WeakKeyDictionary[
-            asyncio.AbstractEventLoop, dict[Hashable, asyncio.Task[T]]
-        ] = weakref.WeakKeyDictionary()
+        self._by_loop: LoopRegistry[None, dict[Hashable, asyncio.Task[T]]] = LoopRegistry()
 
     def join(self, what: Hashable) -> asyncio.Task[T] | None:
         """Return the request for ``what`` that is under way; shield it, it is not yours alone."""
@@ -31,4 +30,4 @@ class SharedFlights(Generic[T]):
         return flight
 
     def _here(self) -> dict[Hashable, asyncio.Task[T]]:
-        return self._by_loop.setdefault(asyncio.get_running_loop(), {})
+        return self._by_loop.get(None, dict)
