@@ -1,4 +1,4 @@
-"""How long something took, in words: one or two units, for terminals and pages."""
+"""How long something took and how many there are, in words, for terminals and pages."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def duration(seconds: float) -> str:
         if amount or words:
             words.append(f"{amount} {unit}" if amount else "")
     return " ".join(word for word in words[:2] if word)
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as "1 job", "1,200 jobs" or "2 processes"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

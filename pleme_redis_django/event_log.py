@@ -13,11 +13,31 @@ from django.dispatch import Signal
 
 from pleme_redis_django import signals
 from pleme_redis_django.jobs import events
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.job import Job
 from pleme_redis_django.jobs.json_text import from_json
 
 logger = logging.getLogger("pleme_redis_django.jobs")
+
+
+class HiddenFailure:
+    """A failure on its log record, for a formatter that was asked for it.
+
+    Message and traceback may hold anything that the handler worked with: what writes every attribute
+    of a record, as many JSON formatters do, finds none of it.
+    """
+
+    __slots__ = ("_failure",)
+
+    def __init__(self, failure: Failure) -> None:
+        self._failure = failure
+
+    def __repr__(self) -> str:
+        return "<not logged>"
+
+    def text(self) -> str:
+        """Return the traceback, or the message of a failure that is no exception."""
+        return (self._failure.traceback or self._failure.message).rstrip()
 
 
 class EngineEvents:
@@ -57,6 +77,7 @@ def _retried(job: Job, ending: Retried) -> None:
         error_code=ending.failure.error_code,
         retry=f"{ending.retry_count}/{job.max_retries}",
         retry_in_s=round(ending.delay_seconds, 1),
+        failure=ending.failure,
     )
     _send(
         signals.job_retried,
@@ -68,7 +89,13 @@ def _retried(job: Job, ending: Retried) -> None:
 
 
 def _failed(job: Job, ending: Failed) -> None:
-    _log(logging.ERROR, "failed for good", job, error_code=ending.failure.error_code)
+    _log(
+        logging.ERROR,
+        "failed for good",
+        job,
+        error_code=ending.failure.error_code,
+        failure=ending.failure,
+    )
     _send(signals.job_failed, job, failure=ending.failure)
 
 
@@ -143,6 +170,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     events.HintsUnavailable: lambda e: _say(
         logging.WARNING, "Redis does not answer, jobs are found by scanning", error=type(e.error).__name__
     ),
+    events.HintsBack: lambda e: _say(logging.INFO, "Redis answers again"),
 }
 
 
@@ -150,11 +178,14 @@ def _send(signal: Signal, job: Job, **payload: Any) -> None:
     signal.send_robust(sender=type(job), job=job, **payload)
 
 
-def _log(level: int, what: str, job: Job, **fields: Any) -> None:
-    _say(level, f"job {what}", job_id=str(job.id), job_type=job.job_type, **fields)
+def _log(level: int, what: str, job: Job, failure: Failure | None = None, **fields: Any) -> None:
+    _say(level, f"job {what}", failure, job_id=str(job.id), job_type=job.job_type, **fields)
 
 
-def _say(level: int, what: str, **fields: Any) -> None:
+def _say(level: int, what: str, failure: Failure | None = None, **fields: Any) -> None:
     """Log ``what`` with its fields: as text behind it, and as attributes for a structured formatter."""
     text = " ".join(f"{key}={value}" for key, value in fields.items())
-    logger.log(level, "%s %s", what, text, extra={"pleme_event": what, "pleme_fields": fields})
+    extra: dict[str, Any] = {"pleme_event": what, "pleme_fields": fields}
+    if failure is not None:
+        extra["pleme_failure"] = HiddenFailure(failure)
+    logger.log(level, "%s %s", what, text, extra=extra)

@@ -47,6 +47,7 @@ EVENTS: list[events.Event] = [
     events.StoreUnavailable("claim", ConnectionError(SECRET)),
     events.StoreBack("claim"),
     events.HintsUnavailable(ConnectionError(SECRET)),
+    events.HintsBack(),
     events.SoloStarted(JOB),
 ]
 SIGNALS = ["started", "progressed", "completed", "retried", "failed", "cancelled"]

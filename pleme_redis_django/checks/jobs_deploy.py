@@ -11,6 +11,7 @@ from django.db import DatabaseError, connections
 from django.utils.connection import ConnectionDoesNotExist
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.durations import counted
 from pleme_redis_django.jobs.executor import DispatchingExecutor, is_async_executor
 from pleme_redis_django.models import model_label
 from pleme_redis_django.monitoring import JobScope, UnservedType, unserved_types, worker_reports
@@ -81,9 +82,10 @@ def _unserved_jobs() -> Iterator[CheckMessage]:
     for model, known in known_types_of_models().items():
         unserved = [] if known is None else unserved_types(known, JobScope(model=model))
         if unserved:
+            jobs = counted(sum(one.jobs for one in unserved), "ready job")
             yield Warning(
-                f"{sum(one.jobs for one in unserved)} ready job(s) in {model_label(model)} have types that this "
-                f"code does not know: {_named(unserved)}. They wait until a worker knows them.",
+                f"{jobs} in {model_label(model)} with types that this code does not know: {_named(unserved)}. "
+                "They wait until a worker knows them.",
                 hint="Deploy the code that has these jobs, register the new name with @job(name=...), or delete "
                 "the jobs in the admin.",
                 id="pleme_redis_django.W028",

@@ -20,6 +20,8 @@ class Failure:
     traceback: str
     fingerprint: str
     """Equal for failures of one cause: digest of job type, exception class and raising line."""
+    exception: BaseException | None = dataclasses.field(default=None, repr=False, compare=False)
+    """What was raised, for receivers of signals in this process; not stored. None: the engine's own failure."""
 
     def details(self) -> dict[str, Any]:
         """Return the ``error_details`` of the job's row."""

@@ -130,6 +130,11 @@ class HintsUnavailable:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class HintsBack:
+    """Redis answers again, after HintsUnavailable."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class SoloStarted:
     """A job whose process died before runs alone in this one."""
 
@@ -154,6 +159,7 @@ Event = (
     | StoreUnavailable
     | StoreBack
     | HintsUnavailable
+    | HintsBack
     | SoloStarted
 )
 

@@ -32,6 +32,7 @@ def failure_of(error: BaseException, job_type: str) -> Failure:
         exception_class=storable_text(_class_path(type(error)), max_bytes=CLASS_MAX_BYTES),
         traceback=storable_text(_traceback_of(error), max_bytes=TRACEBACK_MAX_BYTES),
         fingerprint=_fingerprint(job_type, error),
+        exception=error,
     )
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pleme_redis_django.jobs.events import EventSink, HintsUnavailable
+from pleme_redis_django.jobs.events import EventSink, HintsBack, HintsUnavailable
 from pleme_redis_django.jobs.job import QueuedJob
 
 PAUSE_AFTER_FAILURE_SECONDS = 5.0
@@ -85,7 +85,9 @@ class HintListener:
             if not self._stopping.is_set():
                 self._pause(error)
             return
-        self._away = False
+        if self._away:
+            self._away = False
+            self._sink.emit(HintsBack())
         if hinted:
             # Until the claimer says that there is room: listening on at once would keep the interpreter
             # busy while it claims, and take hints from other processes that this one may be too full for.

@@ -66,7 +66,7 @@ def test_ready_jobs_of_unknown_types_are_a_warning(using: str) -> None:
     make_job(using, job_type="shop.gone", status=JobStatus.FAILED)
     (message,) = check(POOLS=small_pool(), DATABASE=using)
     assert ids([message]) == ["W028"]
-    assert "1 ready job(s)" in message.msg
+    assert "1 ready job" in message.msg
     assert "shop.gone (1)" in message.msg
 
 

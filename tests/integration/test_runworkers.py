@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from pleme_redis_django import Job, enqueue
@@ -32,7 +33,7 @@ def test_starts_with_a_banner_and_drains_on_sigterm(start_workers: StartWorkers)
     workers = start_workers()
     output = workers.wait_for_output("worker started")
     assert "pleme-redis-django" in output
-    assert "pool       default: 1 process(es) x 5 sync + 50 async slots, every queue" in output
+    assert "pool       default: 1 process x 5 sync + 50 async slots, every queue" in output
     assert "Ctrl-C or SIGTERM drains" in output
     job = add.enqueue(1, 2)
     wait_for(lambda: Job.objects.get(id=job.id).status == "COMPLETED", "the job ends", details=workers.output)
@@ -61,7 +62,7 @@ def test_burst_runs_what_is_ready_and_ends(start_workers: StartWorkers) -> None:
 def test_burst_with_nothing_to_do_ends(start_workers: StartWorkers) -> None:
     workers = start_workers("--burst")
     assert workers.exit_code() == 0
-    assert "0 jobs ended" in workers.output()
+    assert "\n0 jobs ended in " in workers.output()
 
 
 def test_burst_runs_the_retries_that_are_due_at_once(start_workers: StartWorkers) -> None:
@@ -111,10 +112,55 @@ def test_refuses_what_is_not_accepted(
     assert "Traceback" not in workers.output()
 
 
-def test_gives_up_when_the_workers_cannot_start(start_workers: StartWorkers) -> None:
-    workers = start_workers("--burst", environment={"DATABASE_URL": "postgresql:///none?host=/nowhere"})
-    assert workers.exit_code(60) == 1
-    assert "failed to start 5 times" in workers.output()
+NO_DATABASE = {"DATABASE_URL": "postgresql:///none?host=/nowhere"}
+
+
+def test_a_burst_without_its_database_ends_with_one_line(start_workers: StartWorkers) -> None:
+    workers = start_workers("--burst", environment=NO_DATABASE)
+    assert workers.exit_code() == 1
+    last = workers.output().splitlines()[-1]
+    assert last.startswith('CommandError: The database "default" cannot be used: connection is bad: ')
+    assert last.endswith(". Start it, or correct DATABASES.")
+    assert "Traceback" not in workers.output()
+    assert "worker started" not in workers.output()
+
+
+def test_workers_without_their_database_say_why_and_keep_trying(start_workers: StartWorkers) -> None:
+    workers = start_workers(environment=NO_DATABASE)
+    assert "The workers keep trying." in workers.wait_for_output("the database does not answer")
+    assert "Traceback" not in workers.output()
+    workers.signal(signal.SIGTERM)
+    assert workers.exit_code() == 0
+
+
+@pytest.mark.parametrize("arguments", [(), ("--burst",)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE {pleme_redis_django_workerprocess} RENAME TO {elsewhere}",
+        "ALTER TABLE pleme_redis_django_job RENAME COLUMN {crash_count} TO {elsewhere}",
+    ],
+    ids=["table", "column"],
+)
+def test_a_project_that_was_not_migrated_is_refused(
+    start_workers: StartWorkers, arguments: tuple[str, ...], change: str
+) -> None:
+    before, after = change.replace("{", "").replace("}", ""), _undone(change)
+    with connection.cursor() as cursor:
+        cursor.execute(before)
+    try:
+        workers = start_workers(*arguments)
+        assert workers.exit_code() == 1
+        assert "Run manage.py migrate." in workers.output()
+        assert "Traceback" not in workers.output()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(after)
+
+
+def _undone(change: str) -> str:
+    start, name, middle, elsewhere, _end = change.replace("{", "}").split("}")
+    return start + elsewhere + middle + name
 
 
 def test_json_log_lines_carry_ids_and_no_payloads(start_workers: StartWorkers) -> None:
@@ -125,6 +171,22 @@ def test_json_log_lines_carry_ids_and_no_payloads(start_workers: StartWorkers) -
     assert [line["job_id"] for line in lines if line["event"] == "job failed for good"] == [str(job.id)]
     assert all({"time", "level", "pid", "event"} <= set(line) for line in lines)
     assert "secret" not in workers.output()
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_tracebacks_are_in_the_log_where_they_are_asked_for(
+    start_workers: StartWorkers, log_format: str
+) -> None:
+    fail.using(max_retries=0).enqueue("a message with a reason")
+    asked = start_workers("--burst", "--log-format", log_format, "--tracebacks", "always")
+    assert asked.exit_code() == 0
+    assert "raise ProviderError(message)" in asked.output()
+    assert "a message with a reason" in asked.output()
+    fail.using(max_retries=0).enqueue("a message with a reason")
+    silent = start_workers("--burst", "--log-format", log_format)
+    assert silent.exit_code() == 0
+    assert "job failed for good" in silent.output()
+    assert "reason" not in silent.output(), "the output is no terminal"
 
 
 def test_sync_and_async_handlers_run_side_by_side(start_workers: StartWorkers, effects: None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pleme_redis_django.jobs.events import HintsBack, HintsUnavailable
 from pleme_redis_django.jobs.hints import HintListener
 from tests.jobs.recording import RecordingSink
 from tests.waiting import wait_until
@@ -84,3 +85,23 @@ def test_a_wait_without_a_hint_is_followed_by_another(
     listener.set_room(True)
     hints.arrive(False, True)
     wait_until(lambda: hinted == [True], "the hint is told")
+
+
+def test_the_end_of_an_outage_is_told_once() -> None:
+    class AwayTwice(Hints):
+        failures = 2
+
+        def wait_for_hint(self, timeout_seconds: float) -> bool:
+            if self.failures:
+                self.failures -= 1
+                raise ConnectionError("away")
+            return super().wait_for_hint(timeout_seconds)
+
+    hints, sink = AwayTwice(), RecordingSink()
+    listener = HintListener(hints, sink, on_hint=lambda: None, timeout_seconds=30)
+    listener.start()
+    listener.set_room(True)
+    hints.arrive(False, False)
+    wait_until(lambda: hints.hints.empty() and hints.listening.is_set(), "the listener listens again")
+    listener.stop()
+    assert [type(event) for event in sink.events] == [HintsUnavailable, HintsBack]

@@ -144,17 +144,17 @@ def test_a_pool_stands_for_its_queues_and_its_product() -> None:
 @pytest.mark.parametrize(
     ("limit", "said"),
     [
-        (["--max-stale", "0"], "1 stale job(s), accepted: at most 0"),
+        (["--max-stale", "0"], "1 stale job, accepted: at most 0"),
         (["--max-ready-age", "60"], "accepted: at most 1 m"),
-        (["--max-unserved", "0"], "1 ready job(s) of unknown types"),
-        (["--min-workers", "2"], "1 live worker process(es), accepted: at least 2"),
+        (["--max-unserved", "0"], "1 ready job of unknown types"),
+        (["--min-workers", "2"], "1 live worker process, accepted: at least 2"),
     ],
 )
 def test_a_passed_limit_is_exit_code_1(
     limit: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     some_jobs("default")
-    with pytest.raises(CommandError, match=said.replace("(", r"\(").replace(")", r"\)")) as failed:
+    with pytest.raises(CommandError, match=said) as failed:
         jobstats("--json", *limit)
     assert failed.value.returncode == 1
 

@@ -52,3 +52,13 @@ def test_a_child_that_hangs_as_a_whole_is_killed_and_replaced(tmp_path: Path) ->
     assert "was killed by SIGKILL" in said[1]
     assert marker.read_text(), "the next one rescues the jobs of the one that hung"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_gives_up_on_workers_that_cannot_start_with_the_code_for_that() -> None:
+    said: list[str] = []
+    failing = ChildCommand(
+        arguments=(sys.executable, "-c", "raise SystemExit(2)"), environment=dict(os.environ)
+    )
+    code = Supervisor(failing, ["default"], 2, burst=False, max_silence_seconds=0, say=said.append).run()
+    assert code == 1
+    assert any("failed to start 5 times" in line for line in said)

@@ -15,6 +15,7 @@ from pleme_redis_django.management.runworkers.log_output import log_to_stdout
 from pleme_redis_django.management.runworkers.options import RunOptions, add_arguments
 from pleme_redis_django.management.runworkers.reloading import file_watcher
 from pleme_redis_django.management.runworkers.supervisor import Supervisor
+from pleme_redis_django.management.runworkers.tables import look_at_tables
 from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun
 from pleme_redis_django.wiring import PoolParts, pool_names, pool_parts
 
@@ -33,9 +34,12 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **arguments: Any) -> None:
         options = RunOptions.from_arguments(arguments)
-        log_to_stdout(options.log_format, arguments["verbosity"])
         if arguments["child_of_pool"]:
             forget_being_a_child()
+            # The supervisor logs nothing, and a program that calls the command keeps its logging as it is.
+            log_to_stdout(
+                options.log_format, arguments["verbosity"], with_tracebacks=options.shows_tracebacks
+            )
             raise SystemExit(self._run_child(options, arguments))
         # A program that calls the command goes on after a good end.
         if code := self._supervise(options, arguments):
@@ -54,10 +58,11 @@ class Command(BaseCommand):
     def _supervise(self, options: RunOptions, arguments: dict[str, Any]) -> int:
         if threading.current_thread() is not threading.main_thread():
             raise CommandError("runworkers listens to signals, which only the main thread of a program can.")
-        command = child_command(options, arguments, self._argv)
         parts = [self._parts(name, options) for name in options.pools or pool_names()]
+        command = child_command(options, arguments, self._argv)
         if options.log_format == "text":
             self._say(banner(parts, options))
+        look_at_tables(parts, must_answer=options.burst, say=self._say)
         return Supervisor(
             command,
             [one.name for one in parts],

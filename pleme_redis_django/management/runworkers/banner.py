@@ -11,6 +11,7 @@ from django.db import connections
 
 import pleme_redis_django
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.durations import counted
 from pleme_redis_django.jobs.executor import known_job_types
 from pleme_redis_django.jobs.worker_pool import SCAN_SECONDS_WITHOUT_HINTS
 from pleme_redis_django.management.runworkers.options import RunOptions
@@ -45,8 +46,9 @@ def _pool_lines(parts: PoolParts, options: RunOptions) -> list[str]:
     config = parts.config
     served = ", ".join(config.queues) if config.queue_names else "every queue"
     product = f", product {config.product}" if config.product else ""
+    processes = counted(options.processes, "process", "processes")
     lines = [
-        f"  pool       {parts.name}: {options.processes} process(es) x {config.worker_count} sync + "
+        f"  pool       {parts.name}: {processes} x {config.worker_count} sync + "
         f"{config.async_count} async slots, {served}{product}, table {model_label(parts.model)}"
     ]
     types = known_job_types(parts.executor)

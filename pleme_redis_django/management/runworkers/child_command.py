@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.management.base import CommandError
 from django.utils.autoreload import get_child_arguments
 
@@ -69,7 +69,7 @@ def _python() -> list[str]:
 def _as_arguments(options: RunOptions, arguments: Mapping[str, Any]) -> list[str]:
     """Return the command line that says the same as the options of a call."""
     line = ["--log-format", options.log_format, "--release", options.release]
-    line += ["--verbosity", str(arguments["verbosity"])]
+    line += ["--tracebacks", options.tracebacks, "--verbosity", str(arguments["verbosity"])]
     for field, value in options.overrides.items():
         line += ["--" + field.replace("_", "-"), ",".join(value) if field == "queues" else str(value)]
     flags = {
@@ -83,13 +83,13 @@ def _as_arguments(options: RunOptions, arguments: Mapping[str, Any]) -> list[str
 
 
 def _environment_of_this_process() -> dict[str, str]:
-    module = getattr(settings, "SETTINGS_MODULE", None)
+    module = getattr(settings, "SETTINGS_MODULE", None) or os.environ.get(ENVIRONMENT_VARIABLE)
     if not module:
         raise CommandError(
             f"{COMMAND_NAME} starts other processes, and they cannot see what settings.configure() was given here. "
             "Put the settings into a module, and name it in DJANGO_SETTINGS_MODULE."
         )
-    return {"DJANGO_SETTINGS_MODULE": str(module), "PYTHONPATH": os.pathsep.join(_own_paths())}
+    return {ENVIRONMENT_VARIABLE: str(module), "PYTHONPATH": os.pathsep.join(_own_paths())}
 
 
 def _own_paths() -> list[str]:

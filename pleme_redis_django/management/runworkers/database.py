@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 # libpq's connection parameters (PostgreSQL documentation, 34.1.2); seconds, and milliseconds for
 # tcp_user_timeout. They concern TCP only; a Unix socket cannot lose its peer.
@@ -25,8 +26,12 @@ _LIBPQ_OPTIONS: dict[str, Any] = {
 def bound_database_waits() -> None:
     """Give every PostgreSQL alias of this process the timeouts that its settings leave out."""
     for alias in connections:
-        connection = connections[alias]
-        if connection.vendor == "postgresql":
-            options = connection.settings_dict.setdefault("OPTIONS", {})
-            for name, value in _LIBPQ_OPTIONS.items():
-                options.setdefault(name, value)
+        bound_waits_of(connections[alias])
+
+
+def bound_waits_of(connection: BaseDatabaseWrapper) -> None:
+    """Give one connection the timeouts that its settings leave out, before it connects."""
+    if connection.vendor == "postgresql":
+        options = connection.settings_dict.setdefault("OPTIONS", {})
+        for name, value in _LIBPQ_OPTIONS.items():
+            options.setdefault(name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import signal
+import sys
 from typing import Any, Self
 
 from django.core.management.base import CommandError
@@ -24,10 +25,23 @@ EXIT_HANDED_BACK = 3
 EXIT_DRAINED = 4
 
 EPILOG = """\
-Exit codes: 0 every job that was running has ended (or, with --burst, nothing was claimable any
-more); 1 the workers could not start; 3 the grace period was over, and jobs that were still
-running were handed back. Worker processes that an operator asked to drain are not replaced; when the
-last one has ended, so does the command, with 0. SIGTERM or Ctrl-C drains; a second one ends the grace period at once.
+Examples:
+  manage.py runworkers                            every pool, one process each
+  manage.py runworkers mail --processes 4         four processes of one pool
+  manage.py runworkers --burst                    run what is ready, and end
+  manage.py runworkers --log-format json --release 1a2b3c
+
+Exit codes:
+  0  every job that was running has ended (or, with --burst, nothing was claimable any more); also when
+     the last worker process has ended because an operator asked it to drain
+  1  the workers could not start: settings, tables or the database
+  2  the command line was not understood
+  3  the grace period was over, and jobs that were still running were handed back
+  4  of a worker process alone: it was asked to drain, and its supervisor starts no other in its place
+
+SIGTERM, SIGHUP or Ctrl-C drains; a second one ends the grace period at once. One of the processes measures the
+queues for the dashboard, and sweeps up after others that died. manage.py jobstats shows what waits and what
+fails. How to run workers in production: docs/guides/running-workers.md.
 """
 
 
@@ -44,6 +58,12 @@ class RunOptions:
     log_format: str
     release: str
     max_silence_seconds: float
+    tracebacks: str = "terminal"
+
+    @property
+    def shows_tracebacks(self) -> bool:
+        """Whether the log holds what handlers raise, which may quote the data that they worked with."""
+        return self.tracebacks == "always" or (self.tracebacks == "terminal" and sys.stdout.isatty())
 
     @classmethod
     def from_arguments(cls, arguments: dict[str, Any]) -> Self:
@@ -69,6 +89,7 @@ class RunOptions:
             log_format=arguments["log_format"],
             release=arguments["release"],
             max_silence_seconds=silence,
+            tracebacks=arguments["tracebacks"],
         )
 
 
@@ -86,7 +107,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grace-seconds", type=float, help="How long running jobs may go on after SIGTERM.")
     parser.add_argument("--burst", action="store_true", help="Exit when nothing is claimable any more.")
     parser.add_argument("--reload", action="store_true", help="Restart the workers when code changes.")
-    parser.add_argument("--log-format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="text: a readable line for each event; json: one object a line, for log collectors (text).",
+    )
+    parser.add_argument(
+        "--tracebacks",
+        choices=("terminal", "always", "never"),
+        default="terminal",
+        help="Whether the log shows messages and tracebacks of failed jobs: on a terminal only (the default).",
+    )
     parser.add_argument(
         "--release", default="", help="What this code is called, such as a commit; kept per worker."
     )

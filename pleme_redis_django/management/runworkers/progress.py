@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TextIO
 
+from pleme_redis_django.durations import counted
+
 BAR_WIDTH = 32
 
 
@@ -36,10 +38,11 @@ class BurstProgress:
     def finish(self) -> None:
         """Say how many jobs have ended, and how fast."""
         done = sum(self._ended.values())
-        seconds = time.monotonic() - (self._started_at or time.monotonic())
+        now = time.monotonic()
+        seconds = now - (self._started_at or now)
         rate = f", {done / seconds:,.0f}/s" if seconds > 0.05 and done else ""
         end = "\r\033[K" if self._stream.isatty() else ""
-        self._stream.write(f"{end}{done:,} jobs ended in {seconds:,.1f} s{rate}\n")
+        self._stream.write(f"{end}{counted(done, 'job')} ended in {seconds:,.1f} s{rate}\n")
         self._stream.flush()
 
     def _draw(self) -> None:

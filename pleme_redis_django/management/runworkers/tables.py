@@ -1,0 +1,79 @@
+"""The look at the tables before any worker process starts: a project that was not migrated is refused.
+
+Its own connection, closed at once: neither the supervisor nor a program that calls the command
+keeps one, and an open transaction of that program is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from django.apps import apps
+from django.core.management.base import CommandError
+from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.management.runworkers.database import bound_waits_of
+from pleme_redis_django.models import model_label
+from pleme_redis_django.wiring import PoolParts
+
+# PostgreSQL's undefined_table and undefined_column (documentation, appendix A).
+_MISSING_STATES = frozenset({"42P01", "42703"})
+
+
+def look_at_tables(parts: Sequence[PoolParts], *, must_answer: bool, say: Callable[[str], None]) -> None:
+    """Raise CommandError when a table or column is missing, and when a database that must answer does not."""
+    alias = get_settings().database
+    connection = connections[alias].copy()
+    bound_waits_of(connection)
+    try:
+        connection.ensure_connection()
+        missing = next(_missing(connection, _models(parts)), None)
+    except DatabaseError as error:
+        text = f'The database "{alias}" cannot be used: {first_line(error)}.'
+        if must_answer:
+            raise CommandError(f"{text} Start it, or correct DATABASES.") from None
+        say(f"{text} The workers keep trying.")
+        return
+    finally:
+        connection.close()
+    if missing is not None:
+        model, reason = missing
+        raise CommandError(
+            f'The database "{alias}" has not all of {model_label(model)} (table {model._meta.db_table}): '
+            f"{first_line(reason)}. Run manage.py migrate."
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what the database said, without its full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _models(parts: Iterable[PoolParts]) -> list[type[Model]]:
+    ours = apps.get_app_config("pleme_redis_django").get_models()
+    return list(dict.fromkeys([*(one.model for one in parts), *(one for one in ours if one._meta.managed)]))
+
+
+def _missing(
+    connection: BaseDatabaseWrapper, models: Iterable[type[Model]]
+) -> Iterator[tuple[type[Model], DatabaseError]]:
+    quoted = connection.ops.quote_name
+    for model in models:
+        # By hand, because the ORM leaves out a query that can have no rows.
+        columns = ", ".join(quoted(field.column) for field in model._meta.concrete_fields if field.column)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT {columns} FROM {quoted(model._meta.db_table)} WHERE 1 = 0")  # noqa: S608
+        except DatabaseError as error:
+            if not _is_missing(error):
+                raise
+            yield model, error
+
+
+def _is_missing(error: DatabaseError) -> bool:
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state in _MISSING_STATES or str(error).startswith(("no such table", "no such column"))
