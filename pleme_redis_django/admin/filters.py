@@ -6,7 +6,7 @@ creation are those of the ids: a UUIDv7 begins with one, and the primary key is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,12 +19,13 @@ from django.utils import timezone
 from pleme_redis_django.admin.display import without_reordering
 from pleme_redis_django.admin.search.conditions import first_id
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.scope import scope_of
+from pleme_redis_django.dashboard.scope import scope_of_request
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import WorkerProcess
 
 RECENT_JOBS = 2_000
 CHOICES_LIMIT = 50
+ORDER_PARAMETER, OLDEST_FIRST = "order", "oldest"
 _RECENT_FIELDS = ("product", "queue_name", "job_type")
 _CACHE_ATTRIBUTE = "_pleme_recent_values"
 _SPANS = {
@@ -45,7 +46,8 @@ class RecentValueFilter(admin.SimpleListFilter):
         """Return the offered values."""
         values = set(recent_values(request, model_admin)[self.field])
         chosen = request.GET.get(str(self.parameter_name))
-        offered = sorted(values | ({chosen} if chosen else set()))[:CHOICES_LIMIT]
+        # The chosen one first: behind the cut, nothing would look chosen.
+        offered = [*([chosen] if chosen else []), *sorted(values - {chosen})][:CHOICES_LIMIT]
         return [(value, without_reordering(value)) for value in offered]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -128,7 +130,7 @@ class WorkerFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         """Return the worker processes that the user may see."""
         rows = WorkerProcess._base_manager.using(get_settings().database)
-        products = scope_of(request.user).products
+        products = scope_of_request(request).products
         if products is not None:
             rows = rows.filter(product__in=["", *sorted(products)])
         return [(str(row.pk), str(row)) for row in rows.order_by("-heartbeat_at", "id")[:CHOICES_LIMIT]]
@@ -145,6 +147,26 @@ class WorkerFilter(admin.SimpleListFilter):
     def has_output(self) -> bool:
         """Whether there is anything to choose."""
         return bool(self.lookup_choices or self.value())
+
+
+class OrderFilter(admin.SimpleListFilter):
+    """Chooses what comes first; the newest does, unless the address says otherwise."""
+
+    title, parameter_name = "order", ORDER_PARAMETER
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        """Return the one order beside the usual one."""
+        return [(OLDEST_FIRST, "Longest wait or run first")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Name the usual order for what it is."""
+        usual, *others = super().choices(changelist)
+        yield {**usual, "display": "Newest first"}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the jobs as they are: the list itself puts them in order."""
+        return queryset
 
 
 def created_within(span: str | None) -> Q:

@@ -8,10 +8,12 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.http import HttpRequest
+from django.utils import timezone
 
 from pleme_redis_django.admin.attempts import attempts_block
 from pleme_redis_django.admin.display import (
     age,
+    between,
     json_text,
     plain,
     status_badge,
@@ -74,6 +76,11 @@ class JobFields:
     retries_shown = _field("retries", lambda job: f"{job.retry_count} of {job.max_retries}")
     error_shown = _field("error", lambda job: plain(job.__dict__.get(ERROR_START) or ""))
     age_shown = _field("created", lambda job: age(job.created_at))
+    due_shown = _field("due", lambda job: age(job.run_after))
+    failed_shown = _field("failed", lambda job: age(job.failed_at))
+    running_shown = _field(
+        "running for", lambda job: between(job.started_at or job.claimed_at, timezone.now())
+    )
 
     parameters_shown = _long_field("parameters")
     results_shown = _long_field("results")

@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from pleme_redis_django.admin.capped_list import CappedChangeList
 from pleme_redis_django.admin.display import STATUS_ICONS, moment, without_reordering
-from pleme_redis_django.admin.filters import created_within
+from pleme_redis_django.admin.filters import OLDEST_FIRST, ORDER_PARAMETER, created_within
 from pleme_redis_django.admin.job_fields import ERROR_CHARACTERS, ERROR_START, make_presentable
 from pleme_redis_django.admin.search.conditions import Search, build_search, status_condition
 from pleme_redis_django.admin.search.terms import SearchError, written_terms
@@ -25,7 +25,9 @@ from pleme_redis_django.jobs.job import JobStatus
 
 STATUS_PARAMETER = "status__exact"
 # What the primary key and the indexes of statuses answer among millions.
-_INDEXED_PARAMETERS = {STATUS_PARAMETER, "created"}
+_INDEXED_PARAMETERS = {STATUS_PARAMETER, "created", ORDER_PARAMETER}
+# The partial indexes of these hold nothing that has ended.
+_OLDEST_BY = {JobStatus.QUEUED: "run_after", JobStatus.PENDING: "run_after", JobStatus.RUNNING: "claimed_at"}
 _INDEXED_STATUSES = frozenset(JobStatus) - {JobStatus.COMPLETED}
 _SEARCHED = "_pleme_search"
 
@@ -55,7 +57,8 @@ class JobChangeList(CappedChangeList):
         statuses = self._statuses(search)
         self.matching = rows if statuses is None else rows.filter(status_condition(statuses))
         self.window = None
-        if statuses != frozenset() and self._looks_at_rows(request, search, statuses):
+        looks_at_rows = statuses != frozenset() and self._looks_at_rows(request, search, statuses)
+        if looks_at_rows and not self._is_oldest_first(statuses):
             every_job = self.model._base_manager.using(rows.db)
             by_id = search.by_id & created_within(self.params.get("created"))
             self.window = newest_jobs(every_job, by_id, statuses)
@@ -63,6 +66,19 @@ class JobChangeList(CappedChangeList):
         if "error_shown" in self.list_display:
             shown = shown.annotate(**{ERROR_START: Left("error_message", ERROR_CHARACTERS)})
         return shown
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Return what comes first: the newest, or of jobs of one live status those that wait or run longest."""
+        chosen = self.params.get(STATUS_PARAMETER)
+        status = JobStatus(chosen) if chosen in set(_OLDEST_BY) else None
+        if status is not None and self._is_oldest_first(frozenset({status})):
+            return [_OLDEST_BY[status], "id"]
+        return super().get_ordering(request, queryset)
+
+    def _is_oldest_first(self, statuses: frozenset[JobStatus] | None) -> bool:
+        """Whether the list begins with what waits or runs longest, which no window of the newest holds."""
+        is_asked = self.params.get(ORDER_PARAMETER) == OLDEST_FIRST
+        return is_asked and statuses is not None and len(statuses) == 1 and statuses <= set(_OLDEST_BY)
 
     def get_results(self, request: HttpRequest) -> None:
         """Load the page, its jobs as they may be shown."""
@@ -80,6 +96,16 @@ class JobChangeList(CappedChangeList):
     def is_narrowed(self) -> bool:
         """Whether the address asks for some jobs only."""
         return bool(self.query or self.get_filters_params())
+
+    @property
+    def bare_words_note(self) -> str:
+        """What to write instead, for words without a qualifier: they are looked for in types and ids alone."""
+        if all(key for key, _text in written_terms(self.query)):
+            return ""
+        return (
+            "A word alone is the beginning of a type or of an id. To look elsewhere, write error:, queue:, product:, "
+            "worker: or param.name: before it."
+        )
 
     @property
     def tabs(self) -> list[Tab]:

@@ -22,6 +22,7 @@ from pleme_redis_django.admin.filters import (
     AttemptsFilter,
     CreatedFilter,
     FinishedFilter,
+    OrderFilter,
     ProductFilter,
     QueueFilter,
     TypeFilter,
@@ -34,10 +35,16 @@ from pleme_redis_django.admin.search.timeout import SEARCH_SECONDS, SearchTookTo
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.redaction import is_redacting
-from pleme_redis_django.dashboard.scope import scope_of
+from pleme_redis_django.dashboard.scope import scope_of_request
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.operations import delete_jobs
 
+_COLUMNS_OF_STATUS: dict[str, tuple[str, ...]] = {
+    JobStatus.PENDING: ("due_shown",),
+    JobStatus.QUEUED: ("due_shown",),
+    JobStatus.RUNNING: ("running_shown",),
+    JobStatus.FAILED: ("failed_shown", "error_shown"),
+}
 _LINKED_LOOKUPS = frozenset({"exact", "isnull", "in", "gte", "gt", "lte", "lt", "id__exact"})
 _TOOK_TOO_LONG = (
     "The search took longer than {:g} s, and was given up. Narrow it down by a time or a status, such as "
@@ -69,6 +76,7 @@ class JobModelAdmin(JobFields, JobPage):
         FinishedFilter,
         AttemptsFilter,
         WorkerFilter,
+        OrderFilter,
     )
     list_per_page = 50
     show_full_result_count = False
@@ -117,7 +125,7 @@ class JobModelAdmin(JobFields, JobPage):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the jobs that the user sees and acts on: not deleted, and of the user's products."""
         rows: QuerySet[Any] = self.model._default_manager.using(get_settings().database)
-        return scope_of(request.user).narrow(rows.filter(deleted_at=None))
+        return scope_of_request(request).narrow(rows.filter(deleted_at=None))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return a job as it may be shown, and never to be saved: redacted, with its direction marks visible."""
@@ -129,7 +137,7 @@ class JobModelAdmin(JobFields, JobPage):
     def narrows_rows(self, request: HttpRequest) -> bool:
         """Whether ``get_queryset`` narrows the jobs by what has no index."""
         is_own = type(self).get_queryset is not JobModelAdmin.get_queryset
-        return is_own or scope_of(request.user).products is not None
+        return is_own or scope_of_request(request).products is not None
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         return JobChangeList
@@ -137,6 +145,12 @@ class JobModelAdmin(JobFields, JobPage):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the list; of a search that takes too long, say so."""
         refuse_nul(request)
+        if (status := request.GET.get("status")) is not None:
+            # What a person types; Django's own word for it is the one in its links.
+            query = request.GET.copy()
+            del query["status"]
+            query[STATUS_PARAMETER] = status.upper()
+            return redirect(f"{request.path}?{query.urlencode()}")
         if not request.GET.get(SEARCH_VAR):
             return super().changelist_view(request, extra_context)
         try:
@@ -149,10 +163,14 @@ class JobModelAdmin(JobFields, JobPage):
             return redirect(f"{self.page_url('changelist')}?{others.urlencode()}")
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Return the columns; what went wrong is among them where only failed jobs are listed."""
+        """Return the columns, with what is asked first about jobs of the one status that is listed."""
         columns = super().get_list_display(request)
-        wants_error = request.GET.get(STATUS_PARAMETER) == JobStatus.FAILED and not is_redacting()
-        return [*columns[:2], "error_shown", *columns[2:]] if wants_error else columns
+        added = [
+            name
+            for name in _COLUMNS_OF_STATUS.get(request.GET.get(STATUS_PARAMETER, ""), ())
+            if not (name == "error_shown" and is_redacting())
+        ]
+        return [*columns[:2], *added, *columns[2:]]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Whether an address may filter by this: only by what is offered, since a lookup could read all else."""

@@ -9,7 +9,7 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.cache import get_conditional_response
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -20,12 +20,14 @@ from pleme_redis_django.admin.attempts import attempts_of
 from pleme_redis_django.admin.bulk.batches import run_batch
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.bulk.views import BulkActions
-from pleme_redis_django.admin.display import age, plain, progress_bar, status_badge
+from pleme_redis_django.admin.display import age, badge, plain, progress_bar, status_badge
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
 from pleme_redis_django.admin.timeline import timeline
 from pleme_redis_django.dashboard.redaction import redact_job
 from pleme_redis_django.dashboard.why_waiting import WaitReason, why_waiting
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.models import WorkerProcess
 from pleme_redis_django.operations import WAITING_STATUSES
 
 # Since 6.1 the tools of an object are beside its title, outside of the block that this page replaces.
@@ -83,7 +85,7 @@ class JobPage(BulkActions):
             return self.confirmation(request, operation, page_of=job)
         rows = self.get_queryset(request).filter(pk=job.pk)
         done = run_batch(operation, rows, {}, user=request.user)
-        self.report(request, operation, {}, done.changed)
+        self.report(request, operation, {}, done)
         return redirect(self.page_url("change", object_id))
 
     def part_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
@@ -105,11 +107,13 @@ class JobPage(BulkActions):
             # One heading, since the second one of the stock page repeats the id below.
             "title": f"{capfirst(self.opts.verbose_name)} {job.job_type}",
             "subtitle": None,
-            "badge": status_badge(job.status),
+            "badge": job_badge(job),
             "operations": [
                 (operation, self.page_url("operation", str(job.pk), operation.name))
                 for operation in OPERATIONS.values()
-                if job.status in operation.statuses and self.may(request, operation)
+                if job.status in operation.statuses
+                and not (operation.asked and _is_asked(job))
+                and self.may(request, operation)
             ],
             "wait_reasons": [
                 (plain(reason.text), age(reason.since) if reason.since else "", plain(reason.fix))
@@ -149,10 +153,27 @@ class JobPage(BulkActions):
             ("Attempts", job.attempt, False),
             ("Retries", f"{job.retry_count} of {job.max_retries}", False),
             ("Id", job.pk, True),
-            ("Last worker", job.worker_id or "-", True),
+            ("Last worker", self._worker_link(job.worker_id), True),
         ]
+
+    def _worker_link(self, worker_id: Any) -> SafeString | str:
+        """Return the process of the last claim as a link to its record, which is kept for a day."""
+        if worker_id is None or not self.admin_site.is_registered(WorkerProcess):
+            return worker_id or "-"
+        name = "admin:pleme_redis_django_workerprocess_change"
+        address = reverse(name, args=[worker_id], current_app=self.admin_site.name)
+        return format_html('<a href="{}">{}</a>', address, worker_id)
 
     def _jobs_link(self, parameter: str, value: str) -> SafeString:
         """Return a value as a link to the jobs that have it too."""
         address = f"{self.page_url('changelist')}?{urlencode({parameter: value})}"
         return format_html('<a href="{}">{}</a>', address, plain(value))
+
+
+def job_badge(job: Any) -> SafeString:
+    """Return the status of a job; of a running one also that it was asked to end."""
+    return badge("▶", "Running, asked to end", "running") if _is_asked(job) else status_badge(job.status)
+
+
+def _is_asked(job: Any) -> bool:
+    return bool(job.status == JobStatus.RUNNING and job.cancel_requested_at is not None)

@@ -20,7 +20,7 @@ from pleme_redis_django.admin.search.timeout import SearchTookTooLong, bounded_p
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.redaction import is_redacting, redact_attempts
-from pleme_redis_django.dashboard.scope import scope_of
+from pleme_redis_django.dashboard.scope import scope_of_request
 from pleme_redis_django.durations import duration
 from pleme_redis_django.models import AbstractJob, JobAttempt, WorkerProcess, model_label
 from pleme_redis_django.monitoring import worker_report, workers_with_ages
@@ -109,7 +109,7 @@ class JobAttemptAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the attempts of the jobs that the user sees; of many, the newest ``WINDOW_ATTEMPTS``."""
         rows = super().get_queryset(request)
-        scope = scope_of(request.user)
+        scope = scope_of_request(request)
         if scope.products is None:
             return rows
         seen = Q()
@@ -209,7 +209,7 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the processes that could run a job of the user's products."""
         rows = workers_with_ages(get_settings().database)
-        products = scope_of(request.user).products
+        products = scope_of_request(request).products
         return rows if products is None else rows.filter(product__in=["", *sorted(products)])
 
     @admin.display(description="state")

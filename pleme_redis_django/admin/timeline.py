@@ -29,6 +29,8 @@ class Step:
     wait: str = ""
     """What the time before it was spent on, with ``{}`` for how long; empty: nothing worth saying."""
     kind: Literal["past", "now", "future"] = "past"
+    since: datetime | None = None
+    """What the time before it is counted from; None: from the step before."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,9 @@ def _run(job: AbstractJob) -> Iterator[Step]:
     if job.cancel_requested_at is not None:
         yield Step(name="Cancel requested", at=job.cancel_requested_at, wait="after {}")
     if job.status == JobStatus.RUNNING:
-        yield Step(name="Running", at=None, wait="{} so far", kind="now")
+        # Since it started, not since somebody asked it to end.
+        since = (job.started_at or job.claimed_at) if was_claimed else None
+        yield Step(name="Running", at=None, wait="{} so far", kind="now", since=since)
         return
     ended = job.completed_at if job.status == JobStatus.COMPLETED else job.failed_at
     yield Step(name=job.status.capitalize(), at=ended, wait="ran for {}" if was_claimed else "after {}")
@@ -95,6 +99,7 @@ def _failed_before(job: AbstractJob, attempts: Sequence[Any]) -> list[Any]:
 
 def _in_words(step: Step, before: datetime | None, now: datetime) -> ShownStep:
     at = step.at or now
+    before = step.since or before
     waited = max(at - before, timedelta()) if before is not None else timedelta()
     says = step.wait if waited > _AT_ONCE or step.at is None else ""
     return ShownStep(

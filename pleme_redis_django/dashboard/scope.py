@@ -12,6 +12,7 @@ from collections.abc import Collection
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
@@ -19,6 +20,7 @@ from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
 from pleme_redis_django.products import validate_product
 
 M = TypeVar("M", bound=QuerySet[Any])
+_SCOPE_ATTRIBUTE = "_pleme_scope"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,15 @@ def scope_of(user: Any) -> ProductScope:
             "Accepted: the dotted path of f(user)."
         ) from error
     return ProductScope(products=_validated(path, hook(user)))
+
+
+def scope_of_request(request: HttpRequest) -> ProductScope:
+    """Return what the user of a request may see; the hook is asked once a request, not once a row."""
+    known: ProductScope | None = getattr(request, _SCOPE_ATTRIBUTE, None)
+    if known is None:
+        known = scope_of(request.user)
+        setattr(request, _SCOPE_ATTRIBUTE, known)
+    return known
 
 
 def _validated(path: str, products: object) -> frozenset[str] | None:

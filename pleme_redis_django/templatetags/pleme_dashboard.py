@@ -25,10 +25,13 @@ SPARK_WIDTH, SPARK_HEIGHT = 96, 24
 JOB_LIST_QUERIES: dict[str, dict[str, str]] = {
     "all": {},
     "ready": {"status__exact": "QUEUED"},
+    "oldest": {"status__exact": "QUEUED", "order": "oldest"},
     "running": {"status__exact": "RUNNING"},
     "pending": {"status__exact": "PENDING"},
     "failed": {"status__exact": "FAILED", "finished": "1h"},
 }
+
+PAGES_OF_PRODUCTS = frozenset({"dashboard_changelist", "queues", "workers", "errors", "realtime"})
 
 register = template.Library()
 
@@ -155,7 +158,16 @@ def failed_jobs(context: Any, group: FailureGroup, span: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def dashboard_url(context: Any, page: str, *arguments: str) -> str:
-    """Return the address of a page of the dashboard, on the AdminSite that shows this one."""
-    return reverse(
+    """Return the address of a page of the dashboard, on the AdminSite that shows this one.
+
+    Pages of several products keep the chosen one.
+    """
+    address = reverse(
         f"admin:pleme_redis_django_{page}", args=arguments, current_app=context["request"].current_app
     )
+    return with_product(address, context.get("product", "")) if page in PAGES_OF_PRODUCTS else address
+
+
+def with_product(address: str, product: str) -> str:
+    """Return the address of a page with the chosen product, if one is."""
+    return f"{address}?{urlencode({'product': product})}" if product else address

@@ -128,7 +128,8 @@ def test_group_of_failures_is_shown_and_retried(operator: Client) -> None:
     assert not Job.objects.filter(status=JobStatus.QUEUED).exists()
 
     answer = operator.post(ROOT + "error/retry/", GROUP | {"confirmed": "1"}, follow=True)
-    assert "Retried: 3." in answer.content.decode()
+    assert "3 jobs are ready to run again" in answer.content.decode()
+    assert "?type=acme.broken" in answer.content.decode()
     assert set(Job.objects.filter(status=JobStatus.QUEUED)) == set(jobs)
     assert set(Job.objects.filter(status=JobStatus.FAILED)) == {other, old}
     assert {entry.object_id for entry in LogEntry.objects.all()} == {str(job.pk) for job in jobs}

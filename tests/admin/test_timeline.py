@@ -68,7 +68,7 @@ def test_a_running_job() -> None:
     job = job_of(JobStatus.RUNNING, attempt=1, claimed_at=590, started_at=590, cancel_requested_at=595)
     assert steps(job)[-2:] == [
         ("Cancel requested", "after 5.0 s", "past"),
-        ("Running", "5.0 s so far", "now"),
+        ("Running", "10 s so far", "now"),
     ]
 
 

@@ -12,7 +12,7 @@ from pleme_redis_django import JobStatus
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import pause_queue, paused_queues
 from pleme_redis_django.redis_state.locks import LockManager
-from tests.browser.admin_pages import admin_page, faults_of, overflow_of, take_picture
+from tests.browser.admin_pages import admin_page, faults_of, overflow_of, take_picture, wait_for_truth
 from tests.dashboard.measuring import a_sampler
 from tests.rows import ago, make_failed_job, make_job, make_worker
 from tests.strict_policy import POLICY
@@ -97,7 +97,7 @@ async def test_group_of_failures_is_retried(chromium: Browser, live_server: Any,
         row = page.locator("tbody tr", has_text="send_receipt")
         await row.get_by_role("button").click()
         await page.get_by_role("button", name="Retry 3 jobs").click()
-        await page.get_by_text("Retried: 3.").wait_for()
+        await page.get_by_text("3 jobs are ready to run again").wait_for()
         assert await row.count() == 0
     failed = await sync_to_async(Job.objects.filter(status=JobStatus.FAILED).count)()
     assert failed == 3
@@ -257,3 +257,22 @@ async def test_patched_page_is_the_page_that_the_server_renders(
 def _without_ages(html: str) -> str:
     plain = re.sub(r"</?time[^>]*>", "", " ".join(html.split()))
     return re.sub(r"[\d.]+ (ms|s|m|h)( \d+ (s|m))?", "AGE", plain)
+
+
+@pytest.mark.usefixtures("busy")
+async def test_page_of_workers_stays_live_for_every_process(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    """A row that the script cannot patch would leave all rows after it as they were loaded."""
+    async with admin_page(chromium, session_cookie) as page:
+        await page.goto(f"{live_server.url}{ROOT}worker/")
+        payload = await page.evaluate("fetch('../data.json').then((answer) => answer.json())")
+        for worker in payload["workers"]:
+            worker["silent_seconds"] = 77
+        await page.route("**/data.json*", lambda route: route.fulfill(status=200, json=payload))
+        shown = (
+            "[...document.querySelectorAll('[data-field=silent_seconds]')].map((cell) => cell.textContent)"
+        )
+        count = len(payload["workers"])
+        assert count > 1
+        await wait_for_truth(page, f"{shown}.filter((text) => text === '1 m 17 s').length === {count}")

@@ -46,6 +46,8 @@ class Batch:
     """What one batch has done."""
 
     changed: int
+    asked: int = 0
+    """How many of them run, and were asked to end."""
     cursor: uuid.UUID
     """Where the next one goes on."""
     is_last: bool
@@ -80,16 +82,20 @@ def run_batch(
     """Change the next jobs, those with ids above ``after`` and not above ``last_id``."""
     with transaction.atomic(using=rows.db):
         able = operation.able(rows.filter(id__gt=after, id__lte=last_id)).order_by("id")
-        batch = list(able.select_for_update(skip_locked=True).only("id", "job_type")[:BATCH_JOBS])
+        asked: list[Any] = []
+        batch = list(able.select_for_update(skip_locked=True).only("id", "job_type", "status")[:BATCH_JOBS])
         if batch:
             same = rows.model._base_manager.using(rows.db).filter(pk__in=[job.pk for job in batch])
             operation.apply(same, **options)
-            sentence = f"{operation.sentence(options)}."
             for job in batch:  # whose names are in the histories
                 job.job_type = without_reordering(job.job_type)
-            LogEntry.objects.log_actions(user.pk, batch, operation.action_flag, sentence)
+            asked = [job for job in batch if operation.asked and job.status == JobStatus.RUNNING]
+            done = [job for job in batch if job not in asked] if asked else batch
+            for jobs, sentence in ((done, operation.sentence(options)), (asked, operation.asked)):
+                if jobs:
+                    LogEntry.objects.log_actions(user.pk, jobs, operation.action_flag, f"{sentence}.")
     cursor = batch[-1].pk if batch else last_id
-    return Batch(changed=len(batch), cursor=cursor, is_last=len(batch) < BATCH_JOBS)
+    return Batch(changed=len(batch), asked=len(asked), cursor=cursor, is_last=len(batch) < BATCH_JOBS)
 
 
 def _by_status(rows: QuerySet[Any]) -> dict[JobStatus, int]:

@@ -42,6 +42,8 @@ class Operation:
     """What it does, on the page of confirmation."""
     skips: str
     """Which jobs it leaves as they are."""
+    asked: str = ""
+    """What was done to a running job, where that is less: only its worker can end it."""
     statuses: frozenset[JobStatus]
     """Of the jobs whose page offers it."""
     able: Callable[[QuerySet[Any]], QuerySet[Any]]
@@ -135,6 +137,7 @@ _ALL = (
         permission="cancel",
         label="Cancel",
         done="Cancelled",
+        asked="Asked to end",
         effect="Pending and queued jobs end at once. Running ones are asked to end: an async handler is "
         "cancelled, another one goes on until it looks.",
         skips="Only pending, queued and running jobs can be cancelled, and running ones are asked once.",
@@ -148,7 +151,7 @@ _ALL = (
         permission="delete",
         label="Delete",
         done="Deleted",
-        effect="No list shows them and no worker takes them; the rows stay, marked. Running jobs are not "
+        effect="They are hidden and never run; the rows are kept. Running jobs are not "
         "interrupted, and not retried.",
         skips="They are deleted already.",
         statuses=frozenset(JobStatus),

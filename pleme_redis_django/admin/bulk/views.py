@@ -175,12 +175,15 @@ class BulkActions(AddressedAdmin):
         return TemplateResponse(request, "pleme_redis_django/admin/bulk_confirmation.html", context)
 
     def report(
-        self, request: HttpRequest, operation: Operation, options: Any, changed: int, *, of: int = 0
+        self, request: HttpRequest, operation: Operation, options: Any, done: Batch, *, of: int = 0
     ) -> None:
         """Say what was done, and what was left: some of ``of`` selected jobs."""
-        if changed:
-            self.message_user(request, f"{operation.sentence(options)}: {changed:,}.", messages.SUCCESS)
-        if (left := of - changed) > 0 or not changed:
+        if ended := done.changed - done.asked:
+            self.message_user(request, f"{operation.sentence(options)}: {ended:,}.", messages.SUCCESS)
+        if done.asked:
+            note = f"{operation.asked}: {done.asked:,}. A handler that does not look goes on to its end."
+            self.message_user(request, note, messages.SUCCESS)
+        if (left := of - done.changed) > 0 or not done.changed:
             skipped = f"Left as they are: {left:,}. " if left > 0 else ""
             self.message_user(request, f"{skipped}{operation.skips}", messages.WARNING)
 
@@ -197,7 +200,7 @@ class BulkActions(AddressedAdmin):
         if not done.is_last:
             return self.confirmation(request, operation, form=_bound(operation, request), done=done)
         selection = Selection.of(self, request)
-        self.report(request, operation, options, done.changed, of=len(selection.ids))
+        self.report(request, operation, options, done, of=len(selection.ids))
         return redirect(self._back_url(request, selection))
 
     def _run(self, request: HttpRequest, operation: Operation, options: Any, *, batches: int) -> Batch:
@@ -207,15 +210,16 @@ class BulkActions(AddressedAdmin):
         last_id = posted_id(request, "last_id", LAST_ID)
         # The form's, even if the list would look less far back by now: that is what was previewed.
         cursor, changed = posted_cursor(request, selection), 0
+        asked = 0
         for _ in range(batches):
             with bounded_time(get_settings().database):
                 batch = run_batch(
                     operation, selection.rows, options, user=request.user, after=cursor, last_id=last_id
                 )
-            cursor, changed = batch.cursor, changed + batch.changed
+            cursor, changed, asked = batch.cursor, changed + batch.changed, asked + batch.asked
             if batch.is_last:
                 break
-        return dataclasses.replace(batch, changed=changed)
+        return dataclasses.replace(batch, changed=changed, asked=asked)
 
     def _back_url(self, request: HttpRequest, selection: Selection, page_of: Any = None) -> str:
         if (page_of or request.POST.get(FROM_PAGE)) and len(selection.ids) == 1:

@@ -5,6 +5,7 @@ POST only, each behind its permission and within the user's products; each leave
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from functools import wraps
@@ -19,14 +20,17 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
+from django.utils.html import format_html
+from django.utils.http import urlencode
 
-from pleme_redis_django.admin.bulk.batches import FIRST_ID, run_batch
+from pleme_redis_django.admin.bulk.batches import FIRST_ID, Batch, run_batch
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.dashboard.frame import DashboardFrame
+from pleme_redis_django.admin.search.timeout import bounded_time
 from pleme_redis_django.admin.untrusted import refuse_nul, whole_number
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failed_within
-from pleme_redis_django.dashboard.scope import scope_of
+from pleme_redis_django.dashboard.scope import scope_of_request
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
 from pleme_redis_django.jobs.job import validate_queue_name
 from pleme_redis_django.models import Dashboard, WorkerProcess
@@ -43,6 +47,8 @@ from pleme_redis_django.redis_state.locks.held import HeldLock, force_release
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 REASON_CHARACTERS = 500
 SAMPLE_JOBS = 10
+# 5,000 jobs a request: a larger group takes another click, not a request without an end.
+RETRIED_BATCHES = 10
 COUNT_CAP = 100_000
 GROUP_FIELDS = ("fingerprint", "job_type", "span", "product")
 
@@ -119,7 +125,7 @@ class DashboardActions(DashboardFrame):
                 validate_product(product)
         except InvalidName as error:
             raise Http404(str(error)) from error
-        scope = scope_of(request.user)
+        scope = scope_of_request(request)
         if not (scope.allows(product) if product else scope.products is None):
             raise PermissionDenied
         return product, queue
@@ -138,7 +144,7 @@ class DashboardActions(DashboardFrame):
 
     def may_pause_everywhere(self, request: HttpRequest) -> bool:
         """Whether the user may pause a queue for every product: only who may see them all."""
-        return self.may(request, "pause") and scope_of(request.user).products is None
+        return self.may(request, "pause") and scope_of_request(request).products is None
 
     # Workers
 
@@ -164,7 +170,7 @@ class DashboardActions(DashboardFrame):
 
     def may_drain(self, request: HttpRequest, product: str) -> bool:
         """Whether the user may drain a worker of ``product``; one of every product serves others too."""
-        products = scope_of(request.user).products
+        products = scope_of_request(request).products
         return self.may(request, "drain") and (products is None or product in products)
 
     # Failures
@@ -178,10 +184,33 @@ class DashboardActions(DashboardFrame):
         rows = retryable_jobs(self._group(request, span))
         if not request.POST.get("confirmed"):
             return self._confirm_retry(request, rows)
-        retried = _retry(request, rows)
-        level = messages.SUCCESS if retried else messages.WARNING
-        self.message_user(request, f"Retried: {retried:,}.", level)
-        return redirect(f"{self.page_url('errors')}?span={span}")
+        with bounded_time(get_settings().database):
+            batch = _retry_some(request, rows)
+        if not batch.is_last:
+            self.message_user(request, f"{batch.changed:,} are ready to run again. Go on for the rest.")
+            return self._confirm_retry(request, rows)
+        self._report_retry(request, batch.changed)
+        return redirect(self._errors_url(request))
+
+    def _report_retry(self, request: HttpRequest, retried: int) -> None:
+        if not retried:
+            self.message_user(request, "None of these jobs could be retried.", messages.WARNING)
+            return
+        jobs = f"{retried:,} job{'s are' if retried > 1 else ' is'} ready to run again"
+        if (jobs_url := self._url_of_jobs("changelist")) == "":
+            self.message_user(request, f"{jobs}.", messages.SUCCESS)
+            return
+        # Exact, since a type may be the beginning of another one.
+        query = {"type": request.POST["job_type"], "product": request.POST.get("product", "")}
+        address = f"{jobs_url}?{urlencode({name: value for name, value in query.items() if value})}"
+        self.message_user(
+            request, format_html('{}: <a href="{}">watch them</a>.', jobs, address), messages.SUCCESS
+        )
+
+    def _errors_url(self, request: HttpRequest) -> str:
+        query = {"span": request.POST["span"], "product": request.POST.get("product", "")}
+        named = urlencode({name: value for name, value in query.items() if value})
+        return f"{self.page_url('errors')}?{named}"
 
     def _group(self, request: HttpRequest, span: str) -> QuerySet[Any]:
         every_job = self.job_model._base_manager.using(get_settings().database)
@@ -199,6 +228,8 @@ class DashboardActions(DashboardFrame):
                 {"id": job.pk, "failed_at": job.failed_at, "url": self.job_url(job.pk)} for job in sample
             ],
             "job_type": request.POST["job_type"],
+            "back_url": self._errors_url(request),
+            "product": request.POST.get("product", ""),
             "posted": {name: request.POST.get(name, "") for name in GROUP_FIELDS},
         }
         return self.render(request, "errors", context, template="retry_group", title="Retry a group")
@@ -209,7 +240,7 @@ class DashboardActions(DashboardFrame):
     def release_view(self, request: HttpRequest) -> HttpResponse:
         """Take a lock away from the holder that the page showed, and from no later one."""
         product, digest = request.POST.get("product", ""), request.POST.get("digest", "")
-        if not scope_of(request.user).allows(product):
+        if not scope_of_request(request).allows(product):
             raise PermissionDenied
         # The digest becomes a part of a key: nothing else than one may come through.
         fence = whole_number(request.POST.get("fence"))
@@ -243,14 +274,15 @@ class DashboardActions(DashboardFrame):
         self.message_user(request, f"The lock {taken.name} is free.", messages.SUCCESS)
 
 
-def _retry(request: HttpRequest, rows: QuerySet[Any]) -> int:
-    """Retry the jobs batch by batch; one that fails again at once is not met twice."""
-    total, after = 0, FIRST_ID
-    while True:
+def _retry_some(request: HttpRequest, rows: QuerySet[Any]) -> Batch:
+    """Retry the first jobs of a group, as many as one request may take; one that fails at once is not met twice."""
+    changed, after = 0, FIRST_ID
+    for _ in range(RETRIED_BATCHES):
         batch = run_batch(OPERATIONS["retry"], rows, {}, user=request.user, after=after)
-        total, after = total + batch.changed, batch.cursor
+        changed, after = changed + batch.changed, batch.cursor
         if batch.is_last:
-            return total
+            break
+    return dataclasses.replace(batch, changed=changed)
 
 
 def _posted_reason(request: HttpRequest) -> str:

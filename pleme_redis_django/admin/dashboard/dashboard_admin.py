@@ -8,7 +8,10 @@ queues and viewers there are.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,7 +26,7 @@ from pleme_redis_django.admin.dashboard.worker_page import worker_rows
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.failures import CAUSES_COUNTED, FAILURE_SPANS, failure_groups
 from pleme_redis_django.dashboard.queue_health import promised_wait
-from pleme_redis_django.dashboard.scope import ProductScope, scope_of
+from pleme_redis_django.dashboard.scope import ProductScope, scope_of_request
 from pleme_redis_django.dashboard.snapshot import (
     QUEUES_SHOWN,
     WORKERS_SHOWN,
@@ -34,6 +37,7 @@ from pleme_redis_django.dashboard.snapshot import (
 from pleme_redis_django.durations import duration
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.jobs.job import validate_queue_name
+from pleme_redis_django.models import QueuePause
 from pleme_redis_django.operations import paused_queues
 from pleme_redis_django.products import validate_product
 
@@ -41,6 +45,7 @@ QUEUES_PER_PAGE = 100
 _SPAN_TITLES = {"1h": "hour", "3h": "3 hours", "24h": "24 hours", "7d": "7 days"}
 # What a page asks for that has more rows than a snapshot: it polls, since the socket sends snapshots.
 _WHOLE = {"whole": "1"}
+PAUSE_HISTORY_READ, PAUSE_HISTORY_SHOWN = 200, 10
 
 
 class DashboardAdmin(DashboardActions):
@@ -94,6 +99,8 @@ class DashboardAdmin(DashboardActions):
             "queue_count": len(queues),
             "page": page,
             "products": self._products(request),
+            "pauses": self._pauses(request, scope),
+            "pause_history": self._pause_history(scope),
         }
         live = {"data": _WHOLE if len(queues) > QUEUES_SHOWN else {}}
         return self.render(request, "queues", context, template="queues", live=live)
@@ -167,13 +174,33 @@ class DashboardAdmin(DashboardActions):
     def realtime_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
         """Show presence and cache by product, and the locks of one of them."""
         chosen = request.GET.get("product") or None
-        state = realtime_state(scope_of(request.user), chosen)
+        state = realtime_state(scope_of_request(request), chosen)
         context = {"state": state, "locks_of": state.locks_of, "may_release": self.may(request, "release")}
         return self.render(request, "realtime", context, template="realtime")
 
+    def _pauses(self, request: HttpRequest, scope: ProductScope) -> list[dict[str, Any]]:
+        """Return what is paused now for the products of the scope, each with whether the user may resume it."""
+        return [
+            {
+                "pause": pause,
+                "may_resume": self.may(request, "pause")
+                if pause.product
+                else self.may_pause_everywhere(request),
+            }
+            for pause in paused_queues(model=self.job_model)
+            if scope.allows(pause.product) or (not pause.product and scope.products)
+        ]
+
+    def _pause_history(self, scope: ProductScope) -> list[LogEntry]:
+        """Return who paused and resumed what of late: the row of a pause is gone once it has ended."""
+        about = ContentType.objects.get_for_model(QueuePause)
+        entries = LogEntry.objects.filter(content_type=about).select_related("user")
+        seen = [entry for entry in entries.order_by("-pk")[:PAUSE_HISTORY_READ] if _is_about(entry, scope)]
+        return seen[:PAUSE_HISTORY_SHOWN]
+
     def _products(self, request: HttpRequest) -> list[str]:
         """Return the products among which the user may choose: his, or those that were measured."""
-        scope = scope_of(request.user)
+        scope = scope_of_request(request)
         measured = {each.product for each in queue_figures(scope, model=self.job_model) if each.product}
         return sorted(measured if scope.products is None else scope.products)
 
@@ -197,3 +224,9 @@ class DashboardAdmin(DashboardActions):
         return conditional_json(
             request, series_of(request, scope, self.job_model, queue=request.GET.get("queue"))
         )
+
+
+def _is_about(entry: LogEntry, scope: ProductScope) -> bool:
+    """Whether an entry tells of a product of the scope; its text ends with the product's name."""
+    product = entry.object_repr.rpartition(" of ")[2]
+    return scope.allows(product) or (product == "every product" and bool(scope.products))

@@ -16,11 +16,11 @@ from pleme_redis_django.admin.capped_list import AnyModelAdmin
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.figures import Health, Reason
-from pleme_redis_django.dashboard.scope import ProductScope, scope_of
+from pleme_redis_django.dashboard.scope import ProductScope, scope_of_request
 from pleme_redis_django.exceptions import InvalidProduct
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.products import validate_product
-from pleme_redis_django.templatetags.pleme_dashboard import JOB_LIST_QUERIES
+from pleme_redis_django.templatetags.pleme_dashboard import JOB_LIST_QUERIES, with_product
 
 TABS = {
     "dashboard_changelist": "Overview",
@@ -78,7 +78,7 @@ class DashboardFrame(AnyModelAdmin):
 
     def chosen_scope(self, request: HttpRequest, chosen: str | None) -> ProductScope:
         """Return the products that the user looks at: the chosen one, or all that he may see."""
-        scope = scope_of(request.user)
+        scope = scope_of_request(request)
         if not chosen:
             return scope
         if not scope.allows(validate_chosen(chosen)):
@@ -114,7 +114,7 @@ class DashboardFrame(AnyModelAdmin):
                 "crumbs": self._crumbs(page, is_below=title is not None),
                 "breadcrumbs_are_a_list": _BREADCRUMBS_ARE_A_LIST,
                 "csp_nonce": _csp_nonce(request),
-                "tabs": self._tabs(page),
+                "tabs": self._tabs(request, page),
                 "jobs_url": self._url_of_jobs("changelist"),
                 "product": request.GET.get("product", ""),
                 "live": None if live is None else self._live_settings(request, live),
@@ -137,9 +137,14 @@ class DashboardFrame(AnyModelAdmin):
             return self.page_url("queue", reason.product, reason.queue)
         return self._reason_urls().get(reason.url_name or "", "")
 
-    def _tabs(self, current: str) -> list[dict[str, Any]]:
+    def _tabs(self, request: HttpRequest, current: str) -> list[dict[str, Any]]:
+        product = request.GET.get("product", "")
         return [
-            {"title": title, "url": self.page_url(page), "is_current": page == current}
+            {
+                "title": title,
+                "url": with_product(self.page_url(page), product),
+                "is_current": page == current,
+            }
             for page, title in TABS.items()
         ]
 

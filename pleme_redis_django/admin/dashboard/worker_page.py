@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +30,9 @@ def worker_rows(
     """Return a row for each process; two queries, however many there are."""
     now = timezone.now()
     running = _running_jobs(scope, model)
-    return [
+    workers = worker_figures(scope, model=model)
+    alive = [worker for worker in workers if worker.state == "alive"]
+    rows = [
         {
             "worker": worker,
             "jobs": [
@@ -45,9 +47,35 @@ def worker_rows(
             "serves": "every queue" if "*" in worker.queues else ", ".join(worker.queues),
             "up_seconds": None if worker.state == "dead" else (now - worker.started_at).total_seconds(),
             "may_drain": worker.state == "alive" and may_drain(worker),
+            "leaves": unserved_without(worker, alive),
         }
-        for worker in worker_figures(scope, model=model)
+        for worker in workers
     ]
+    # Whoever looks for a worker that is stuck finds it on top: dead ones run nothing any more.
+    return sorted(rows, key=lambda row: (row["worker"].state == "dead", -_longest(row["jobs"])))
+
+
+def unserved_without(worker: WorkerFigures, alive: Sequence[WorkerFigures]) -> str:
+    """Return which queues nobody serves once a process is drained, in words; "" when others serve them all."""
+    others = [
+        other
+        for other in alive
+        if other.id != worker.id and (not other.product or other.product == worker.product)
+    ]
+    if not others:
+        return "It is the last process alive: nothing runs without it."
+    served = {queue for other in others for queue in other.queues}
+    left = [] if "*" in served else [queue for queue in worker.queues if queue not in served]
+    if not left:
+        return ""
+    names = (
+        "every other queue" if "*" in left else f"the queue{'s' if len(left) > 1 else ''} {', '.join(left)}"
+    )
+    return f"Nobody else serves {names}."
+
+
+def _longest(jobs: Sequence[Mapping[str, Any]]) -> float:
+    return max((job["seconds"] or 0.0 for job in jobs), default=0.0)
 
 
 def _running_jobs(
