@@ -38,7 +38,7 @@ export interface PlemeOptions {
 }
 
 export declare class PlemeError extends Error {
-  /** An error code of the protocol; 0: no answer, or offline. */
+  /** An error code of the protocol; 0: no answer in time, or offline. */
   code: number;
   temporary: boolean;
   /** The channel, pattern or room that it is about, when it came as an "error" event. */
@@ -47,7 +47,7 @@ export declare class PlemeError extends Error {
 
 export interface Subscription {
   readonly pattern: string;
-  /** Where a later page goes on with `since`. */
+  /** Where a later page goes on with `since`: behind the last event that was handed on. */
   readonly position: Position | null;
   unsubscribe(): void;
 }

@@ -16,9 +16,20 @@ const LAST_DELAY_MS = 20_000;
 // its clients come back spread over this time, shorter than the 5 s after which presence sees them leave.
 const SERVICE_RESTART = 1012;
 const RESTART_SPREAD_MS = 4000;
+// Some servers (daphne) drop their sockets instead: a lost connection (1006) that was good for this long.
+const LOST = 1006;
+const LONG_LIFE_MS = 30_000;
 const COMMAND_TIMEOUT_MS = 10_000;
+// What is asked again until it is answered: a server that lives answers in the end, however slow it is. Past
+// this time the connection is given up, and everything is asked on the next one.
+const ANSWER_DEADLINE_MS = 60_000;
 const PUBLISH_DEADLINE_MS = 60_000;
 const IDLE_AFTER_MS = 60_000;
+
+/** Tell whether a message at `position` comes after `since`; of another epoch nothing can be said. */
+function isAfter(position, since) {
+  return since === null || position[0] !== since[0] || position[1] > since[1];
+}
 
 /** An error reply of the server, or (code 0) a command that got no answer. */
 export class PlemeError extends Error {
@@ -85,6 +96,8 @@ export class Pleme extends Emitter {
   #conversations = new Map();
   #publishes = new Map();
   #attempts = 0;
+  #onlineSince = null;
+  #isAway = false;
   #retryTimer = null;
   #silenceTimer = null;
   #idleTimer = null;
@@ -116,7 +129,7 @@ export class Pleme extends Emitter {
   subscribe(pattern, onEvent, { onResync = () => {}, since = null } = {}) {
     let shared = this.#subscriptions.get(pattern);
     if (!shared) {
-      shared = { pattern, position: since, handles: new Set() };
+      shared = { pattern, position: since, handles: new Set(), isLive: false, request: null };
       this.#subscriptions.set(pattern, shared);
       this.#sendSubscribe(shared);
     }
@@ -155,10 +168,12 @@ export class Pleme extends Emitter {
   /** Join a room (or watch it: `join: false`) and know who is there. "@online" is the whole product. */
   presence(room, { meta = undefined, join = true } = {}) {
     if (!this.#rooms.has(room)) {
-      this.#rooms.set(room, new Room(room, { meta, join }, (fields) => this.#command("pres", fields), () => {
+      const request = (fields) => this.#command("pres", fields, { isAskedAgain: true });
+      const release = () => {
         this.#rooms.delete(room);
         if (this.isOnline) this.#command("unpres", { ch: room }).catch(() => {});
-      }, (error) => this.emit("error", error)));
+      };
+      this.#rooms.set(room, new Room(room, { meta, join }, request, release, (error) => this.emit("error", error)));
       if (this.isOnline) this.#rooms.get(room).refresh();
     }
     return this.#rooms.get(room);
@@ -206,9 +221,11 @@ export class Pleme extends Emitter {
       const session = await this.#command("connect", { client: this.#options.client });
       if (socket !== this.#socket) return;
       this.#attempts = 0;
+      this.#onlineSince = Date.now();
       this.#pingMs = session.ping * 1000;
       this.#pongMs = (session.pong ?? 8) * 1000;
       this.session = { conn: session.conn, user: session.user, product: session.product };
+      if (this.#isAway) this.#send({ idle: {} });
       for (const shared of this.#subscriptions.values()) this.#sendSubscribe(shared);
       for (const room of this.#rooms.values()) room.refresh();
       for (const key of [...this.#publishes.keys()]) this.#sendPublish(key);
@@ -242,6 +259,7 @@ export class Pleme extends Emitter {
     if (socket !== this.#socket) return;
     this.#socket = null;
     this.session = null;
+    for (const shared of this.#subscriptions.values()) Object.assign(shared, { isLive: false, request: null });
     clearTimeout(this.#silenceTimer);
     for (const { reject } of this.#pending.values()) reject(new PlemeError(0, "the connection was lost", true));
     this.#pending.clear();
@@ -254,6 +272,7 @@ export class Pleme extends Emitter {
       return;
     }
     const retryInMs = this.#delay(actual);
+    this.#onlineSince = null;
     this.#retryTimer = setTimeout(() => this.#open(), retryInMs);
     this.emit("offline", { code: actual, why, retryInMs });
   }
@@ -264,7 +283,8 @@ export class Pleme extends Emitter {
       const [low, high] = this.#bye?.retry_ms ?? [0, 1000];
       return low + Math.random() * (high - low);
     }
-    if (code === SERVICE_RESTART) return Math.random() * RESTART_SPREAD_MS;
+    const wasLong = this.#onlineSince !== null && Date.now() - this.#onlineSince > LONG_LIFE_MS;
+    if (code === SERVICE_RESTART || (code === LOST && wasLong)) return Math.random() * RESTART_SPREAD_MS;
     const most = Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#attempts);
     this.#attempts += 1;
     return Math.random() * most;
@@ -284,10 +304,13 @@ export class Pleme extends Emitter {
   #expectNews() {
     clearTimeout(this.#silenceTimer);
     const socket = this.#socket;
-    this.#silenceTimer = setTimeout(() => {
-      socket.close();
-      this.#lost(socket, 4201, "the server is silent");
-    }, this.#pingMs + 2 * this.#pongMs);
+    const waitMs = this.#pingMs + 2 * this.#pongMs;
+    this.#silenceTimer = setTimeout(() => this.#giveUp(socket, "the server is silent"), waitMs);
+  }
+
+  #giveUp(socket, why) {
+    socket.close();
+    this.#lost(socket, 4201, why);
   }
 
   /** Come back at once when the tab or the network does; tell the server when the person is away. */
@@ -300,16 +323,22 @@ export class Pleme extends Emitter {
     const now = () => {
       if (this.#retryTimer !== null) this.#open();
     };
-    listen(globalThis.window, "online", now);
-    listen(globalThis.document, "visibilitychange", () => {
+    const look = () => {
       clearTimeout(this.#idleTimer);
       if (globalThis.document.visibilityState === "visible") {
+        this.#isAway = false;
         now();
         if (this.isOnline) this.#send({ active: {} });
       } else {
-        this.#idleTimer = setTimeout(() => this.isOnline && this.#send({ idle: {} }), this.#options.idleAfterMs);
+        this.#idleTimer = setTimeout(() => {
+          this.#isAway = true;
+          if (this.isOnline) this.#send({ idle: {} });
+        }, this.#options.idleAfterMs);
       }
-    });
+    };
+    listen(globalThis.window, "online", now);
+    listen(globalThis.document, "visibilitychange", look);
+    if (globalThis.document?.visibilityState === "hidden") look();
   }
 
   // Commands
@@ -318,7 +347,8 @@ export class Pleme extends Emitter {
     this.#socket.send(JSON.stringify(message));
   }
 
-  #command(name, fields) {
+  /** `isAskedAgain`: it gets a minute, and then a new connection; other commands are rejected after 10 s. */
+  #command(name, fields, { isAskedAgain = false } = {}) {
     return new Promise((resolve, reject) => {
       if (this.#socket === null || this.#socket.readyState !== 1) {
         reject(new PlemeError(0, "offline", true));
@@ -326,10 +356,12 @@ export class Pleme extends Emitter {
       }
       this.#ids += 1;
       const id = this.#ids;
+      const socket = this.#socket;
       const timer = setTimeout(() => {
+        if (isAskedAgain) this.#giveUp(socket, `no answer to ${name}`);
         this.#pending.delete(id);
         reject(new PlemeError(0, `no answer to ${name}`, true));
-      }, COMMAND_TIMEOUT_MS);
+      }, isAskedAgain ? ANSWER_DEADLINE_MS : COMMAND_TIMEOUT_MS);
       const done = (how) => (value) => {
         clearTimeout(timer);
         how(value);
@@ -348,20 +380,29 @@ export class Pleme extends Emitter {
 
   // Subscriptions
 
+  /**
+   * Ask for a subscription, once for each connection. Until the reply it takes no pushes: those that come
+   * are of other patterns, and the reply holds what it missed, in order.
+   */
   async #sendSubscribe(shared) {
-    if (!this.isOnline) return;
-    const since = shared.position;
+    if (!this.isOnline || shared.request !== null || this.#subscriptions.get(shared.pattern) !== shared) return;
+    const request = (shared.request = {});
+    const isWanted = () => shared.request === request && this.#subscriptions.get(shared.pattern) === shared;
     try {
-      const reply = await this.#command("sub", { ch: shared.pattern, since });
+      const fields = { ch: shared.pattern, since: shared.position };
+      const reply = await this.#command("sub", fields, { isAskedAgain: true });
+      if (!isWanted()) return;
+      shared.isLive = true;
       for (const pub of reply.pubs ?? []) this.#deliver(shared, pub);
       shared.position = reply.pos;
       if (reply.recovered === false) for (const { onResync } of [...shared.handles]) call(onResync, reply.why);
     } catch (error) {
-      this.#failed(shared, error);
+      if (isWanted()) this.#failed(shared, error);
     }
   }
 
   #failed(shared, error) {
+    shared.request = null;
     if (error.code === 0) return; // sent again with the next connection
     if (error.temporary) setTimeout(() => this.#sendSubscribe(shared), FIRST_DELAY_MS * (1 + Math.random()));
     else this.emit("error", Object.assign(error, { channel: shared.pattern }));
@@ -376,7 +417,9 @@ export class Pleme extends Emitter {
 
   #onPub(pub) {
     for (const shared of [...this.#subscriptions.values()]) {
-      if (covers(shared.pattern, pub.ch)) this.#deliver(shared, pub);
+      if (!shared.isLive || !covers(shared.pattern, pub.ch)) continue;
+      // The reply may have held what the bus brings for another pattern only now.
+      if (isAfter(pub.pos, shared.position)) this.#deliver(shared, pub);
     }
   }
 
@@ -392,14 +435,18 @@ export class Pleme extends Emitter {
       return;
     }
     const shared = this.#subscriptions.get(resync.ch);
-    if (!shared) return;
+    if (!shared?.isLive) return; // its reply will say so
     shared.position = resync.pos;
     for (const { onResync } of [...shared.handles]) call(onResync, "lost");
   }
 
   #onUnsub(unsub) {
-    if (unsub.pres) this.#rooms.delete(unsub.pres);
-    else this.#subscriptions.delete(unsub.ch);
+    if (unsub.pres) {
+      this.#rooms.get(unsub.pres)?.drop();
+      this.#rooms.delete(unsub.pres);
+    } else {
+      this.#subscriptions.delete(unsub.ch);
+    }
     const channel = unsub.pres ?? unsub.ch;
     this.emit("error", Object.assign(new PlemeError(unsub.code, unsub.why, false), { channel }));
   }
@@ -408,7 +455,7 @@ export class Pleme extends Emitter {
     const publish = this.#publishes.get(key);
     if (!publish || !this.isOnline) return;
     try {
-      publish.resolve((await this.#command("pub", publish.fields)).pos);
+      publish.resolve((await this.#command("pub", publish.fields, { isAskedAgain: true })).pos);
     } catch (error) {
       if (error.code === 0) return; // sent again with the next connection, until its deadline
       if (error.temporary) setTimeout(() => this.#sendPublish(key), FIRST_DELAY_MS * (1 + Math.random()));
@@ -428,6 +475,9 @@ class Room extends Emitter {
   #fail;
   #version = null;
   #early = null;
+  #isStale = false;
+  #isTaking = false;
+  #isDropped = false;
 
   constructor(name, options, request, release, fail) {
     super();
@@ -450,35 +500,56 @@ class Room extends Emitter {
 
   /** Leave the room, and hear no more of it. */
   leave() {
-    this.users.clear();
+    if (this.#isDropped) return;
+    this.drop();
     this.#release();
+  }
+
+  /** Forget who is there, and ask no more. */
+  drop() {
+    this.#isDropped = true;
+    this.users.clear();
   }
 
   /** Take a new snapshot; changes that arrive meanwhile are applied to it. */
   async refresh() {
-    if (this.#early !== null) return;
-    this.#early = [];
-    const users = new Map();
+    if (this.#isDropped) return;
+    this.#isStale = true;
+    if (this.#isTaking) return; // what is being taken is taken once more
+    this.#isTaking = true;
     try {
-      let page = await this.#request({ ch: this.#name, ...this.#options });
-      const version = page.v;
-      for (;;) {
-        for (const [user, entries] of Object.entries(page.users)) users.set(user, entries);
-        if (page.next === null) break;
-        page = await this.#request({ ch: this.#name, cursor: page.next });
+      while (this.#isStale && !this.#isDropped) {
+        this.#isStale = false;
+        await this.#takeSnapshot();
       }
-      this.#version = version;
-      this.users = users;
-      const early = this.#early;
-      this.#early = null;
-      for (const change of early) this.apply(change);
-      this.emit("change", { joined: [], updated: [], left: [] });
     } catch (error) {
-      this.#early = null;
-      if (error.code === 0) return; // asked again with the next connection
+      if (this.#isDropped || error.code === 0) return; // asked again with the next connection
       if (error.temporary) setTimeout(() => this.refresh(), FIRST_DELAY_MS * (1 + Math.random()));
       else this.#fail(Object.assign(error, { channel: this.#name }));
+    } finally {
+      this.#early = null;
+      this.#isTaking = false;
     }
+  }
+
+  async #takeSnapshot() {
+    this.#early = [];
+    const users = new Map();
+    let page = await this.#request({ ch: this.#name, ...this.#options });
+    const version = page.v;
+    for (;;) {
+      for (const [user, entries] of Object.entries(page.users)) users.set(user, entries);
+      if (this.#isDropped || page.next === null) break;
+      page = await this.#request({ ch: this.#name, cursor: page.next });
+    }
+    const early = this.#early;
+    this.#early = null;
+    if (this.#isDropped) return;
+    this.#version = version;
+    this.users = users;
+    // What was sent before the snapshot was taken is in it.
+    for (const change of early) if (change.v > this.#version) this.apply(change);
+    this.emit("change", { joined: [], updated: [], left: [] });
   }
 
   apply(change) {
@@ -486,7 +557,7 @@ class Room extends Emitter {
       this.#early.push(change);
       return;
     }
-    if (this.#version === null || change.v <= this.#version) return;
+    if (this.#version === null || this.#isDropped) return;
     if (change.v !== this.#version + 1) {
       this.refresh();
       return;
