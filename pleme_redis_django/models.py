@@ -13,7 +13,7 @@ from django.db.models import F, Q, Value
 from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, JobClaim
+from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, SUSPECT_AFTER_CRASHES, JobClaim
 from pleme_redis_django.jobs.job import JobStatus as JobStatus
 from pleme_redis_django.jobs.retry import DEFAULT_MAX_RETRIES, backoff_delay
 from pleme_redis_django.statistics_models import QueueRollup, QueueSample, WorkerTally
@@ -47,9 +47,6 @@ def new_job_id() -> uuid.UUID:
     """Return a UUIDv7 (RFC 9562): ids sort by time of creation, and claims by id are first come, first served."""
     return uuid7()
 
-
-# One death may be a neighbour's fault: a job that was there twice is a suspect.
-SUSPECT_AFTER_CRASHES = 2
 
 # Names of the indexes and the constraint without which claims are slow and unique jobs are not.
 READY_INDEX, QUEUE_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "queue", "solo", "due", "run"
@@ -150,7 +147,9 @@ class AbstractJob(models.Model):
     retry_count = models.PositiveIntegerField(default=0, db_default=0)
     max_retries = models.PositiveIntegerField(default=DEFAULT_MAX_RETRIES)
     crash_count = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="How often its worker process died; more than 0: it runs alone."
+        default=0,
+        db_default=0,
+        help_text="How often its worker process died while it ran; from 2 on it runs alone.",
     )
     run_after = models.DateTimeField(db_default=Now(), help_text="Due time: scheduled start or next retry.")
     progress = models.JSONField(null=True, blank=True)

@@ -115,6 +115,7 @@ def build_pool(
     sink: EventSink | None = None,
     burst: bool = False,
     release: str = "",
+    page_fd: int | None = None,
 ) -> WorkerPool[Any]:
     """Return a pool that is ready to be launched in this process."""
     config = parts.config
@@ -138,6 +139,7 @@ def build_pool(
         scope=DatabaseScope(),
         max_results_bytes=get_settings().max_results_bytes,
         burst=burst,
+        page_fd=page_fd,
     )
 
 

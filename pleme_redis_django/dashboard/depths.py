@@ -12,8 +12,8 @@ from typing import Any
 from django.db.models import CharField, Count, Min, QuerySet, Value
 
 from pleme_redis_django.dashboard.tally import QueueKey
-from pleme_redis_django.jobs.job import JobStatus
-from pleme_redis_django.models import SUSPECT_AFTER_CRASHES, AbstractJob
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobStatus
+from pleme_redis_django.models import AbstractJob
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

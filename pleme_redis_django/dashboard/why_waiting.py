@@ -16,10 +16,11 @@ from django.db.models.functions import Now
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.durations import duration
 from pleme_redis_django.enqueueing.pools import JOB_MODEL_LABEL
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobStatus
 from pleme_redis_django.models import AbstractJob, WorkerProcess, model_label
 from pleme_redis_django.monitoring import worker_reports
 from pleme_redis_django.operations import WAITING_STATUSES, paused_queues
+from pleme_redis_django.orm_store.ready_rows import is_no_suspect
 from pleme_redis_django.wiring import known_types_of_models
 
 # Further ahead it makes no difference to whoever asks, and the count would cost more.
@@ -130,9 +131,8 @@ def _of_row(row: _Row) -> Iterator[WaitReason]:
         )
     if row.status == JobStatus.PENDING:
         yield _not_due(row) if row.due_in > timedelta() else _due(row)
-    if row.crash_count:
-        times = "once" if row.crash_count == 1 else f"{row.crash_count} times"
-        text = f"Its worker process died {times}, so it runs alone: when a process holds no other job."
+    if row.crash_count >= SUSPECT_AFTER_CRASHES:
+        text = f"Its worker process died {row.crash_count} times while it ran, so it runs alone, after other such jobs."
         yield WaitReason(code="runs_alone", text=text)
 
 
@@ -219,7 +219,7 @@ def _of_turn(row: _Row, workers: _Workers, done_per_minute: float | None) -> Wai
 
 def _count_ahead(row: _Row) -> int:
     rows = row.model._base_manager.using(row.using).filter(
-        status=JobStatus.QUEUED, deleted_at=None, crash_count=0, queue_name=row.queue_name
+        is_no_suspect(), status=JobStatus.QUEUED, deleted_at=None, queue_name=row.queue_name
     )
     same = Q(priority=row.priority)
     earlier = Q(run_after__lt=row.run_after) | Q(run_after=row.run_after, id__lt=row.id)

@@ -98,6 +98,7 @@ def prepare_instance(job: AbstractJob) -> None:
     checked_priority(job.priority, EnqueueError)
     _max_retries(job.max_retries)
     checked_parameters_json(job.job_type, job.parameters)
+    _check_configuration(job.configuration)
     if isinstance(job.run_after, datetime):
         # Only the database's clock says whether the time is past: a claimer promotes the row.
         checked_run_after(job.run_after)
@@ -149,6 +150,14 @@ def checked_run_after(run_after: object) -> datetime | None:
             "Accepted: an aware datetime, such as timezone.now() + timedelta(hours=1)."
         )
     return run_after
+
+
+def _check_configuration(configuration: object) -> None:
+    if configuration is not None and not isinstance(configuration, dict):
+        raise EnqueueError(
+            f"configuration is {repr(configuration)[:60]}. Accepted: a dict, such as "
+            '{"base_retry_delay": 30}, or None.'
+        )
 
 
 def _max_retries(value: object) -> int:

@@ -71,6 +71,8 @@ class ClaimerDuties:
     claim_failed: Callable[[], None]
     """A claim may have been committed without this process having learned of it."""
     nudge: Callable[[], None]
+    more_may_come: Callable[[], bool]
+    """Whether jobs that are RUNNING elsewhere are about to become ready here."""
     set_room: Callable[[bool], None]
 
 
@@ -373,5 +375,6 @@ class Claimer:
             all(feed.dry for feed in self._feeds)
             and not len(self._holdings)
             and not self._solo.pending
+            and not self._duties.more_may_come()
             and time.monotonic() < min(self._next_due, self._own_due)
         )

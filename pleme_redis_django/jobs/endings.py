@@ -54,6 +54,8 @@ class Completed(Ending):
 class Failed(Ending):
     status: ClassVar[JobStatus] = JobStatus.FAILED
     failure: Failure
+    crashed: bool = False
+    """Whether the worker process died of it: raises the job's ``crash_count``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,6 @@ class Retried(Ending):
     retry_count: int
     """The number of retries, this one included."""
     delay_seconds: float
-    crashed: bool = False
-    """Whether the worker process died: raises the job's ``crash_count``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +82,6 @@ class GivenBack(Ending):
     status: ClassVar[JobStatus] = JobStatus.QUEUED
     delay_seconds: float = 0.0
     crashed: bool = False
-    """Whether the worker process died: raises the job's ``crash_count``."""
+    """Whether the worker process died while the job ran: raises its ``crash_count``."""
     failure: Failure | None = None
     """What is kept of the attempt, when there is something to tell."""

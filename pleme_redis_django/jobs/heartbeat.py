@@ -27,6 +27,7 @@ class Heartbeat:
         sink: EventSink,
         *,
         on_drain: Callable[[], None] = lambda: None,
+        on_new_id: Callable[[str], None] = lambda worker_id: None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._registry = registry
@@ -36,6 +37,9 @@ class Heartbeat:
         self._interval_seconds = config.heartbeat_seconds
         self._lease_seconds = config.lease_seconds
         self._on_drain = on_drain
+        self._on_new_id = on_new_id
+        self._is_draining = False
+        self._drain_recorded = False
         self._clock = clock
         self._renewed_at = float("-inf")
         self._unbroken_since = float("-inf")
@@ -60,6 +64,11 @@ class Heartbeat:
         """Beat without waiting for the interval, to learn what was asked of the process; from any thread."""
         self._wake.set()
 
+    def note_draining(self) -> None:
+        """Record soon that this process drains, so that nobody blames its jobs for its end; from any thread."""
+        self._is_draining = True
+        self._wake.set()
+
     def is_current(self) -> bool:
         """Whether nobody can have declared this process dead."""
         return self._clock() - self._renewed_at < self._lease_seconds
@@ -82,6 +91,7 @@ class Heartbeat:
                 else:
                     self.register()
                     registered = True
+                self._record_draining()
             except Exception as error:
                 self._patience.wait_after(error)
                 continue
@@ -102,7 +112,10 @@ class Heartbeat:
         standing = self._registry.heartbeat(self._identity.worker_id, len(self._holdings))
         if standing is WorkerStanding.DEAD:
             old = self._identity.worker_id
-            self._sink.emit(LeaseLost(old, self._identity.renew()))
+            new = self._identity.renew()
+            self._on_new_id(new)
+            self._drain_recorded = False
+            self._sink.emit(LeaseLost(old, new))
             self.register()
             return
         if sent_at - self._renewed_at >= self._lease_seconds:
@@ -110,6 +123,11 @@ class Heartbeat:
         self._renewed_at = sent_at
         if standing is WorkerStanding.DRAINING:
             self._on_drain()
+
+    def _record_draining(self) -> None:
+        if self._is_draining and not self._drain_recorded:
+            self._registry.note_draining(self._identity.worker_id)
+            self._drain_recorded = True
 
     def _leave(self, registered: bool) -> None:
         if registered and self._in_good_order and not len(self._holdings):

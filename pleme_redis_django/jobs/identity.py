@@ -96,8 +96,19 @@ class WorkerRegistry(Protocol):
         """Record that the process has ended in good order and holds nothing."""
         ...
 
-    def declare_dead(self, worker_ids: Sequence[str]) -> None:
-        """Record that these processes have ended, known for certain (their exit was seen)."""
+    def note_draining(self, worker_id: str) -> None:
+        """Record that the process has begun to drain: its death says nothing of its jobs any more."""
+        ...
+
+    def declare_dead(self, worker_ids: Sequence[str]) -> frozenset[str]:
+        """Record that these processes have ended, known for certain; return those that were draining.
+
+        Their roles are free at once.
+        """
+        ...
+
+    def forget(self, worker_ids: Sequence[str]) -> None:
+        """Delete those of these dead workers that died more than a day ago; their jobs are rescued."""
         ...
 
     def sweep(self) -> Sequence[str]:

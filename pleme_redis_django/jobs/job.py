@@ -18,6 +18,9 @@ _QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 PRIORITY_LOW, PRIORITY_HIGH = -100, 100
 
+# One death may be a neighbour's fault: a job that ran at two of them is a suspect.
+SUSPECT_AFTER_CRASHES = 2
+
 
 class JobStatus(enum.StrEnum):
     """Where a job is in its life; ``can_become`` tells what may come next."""

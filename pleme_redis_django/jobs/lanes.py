@@ -19,6 +19,7 @@ from typing import Protocol
 from pleme_redis_django.exceptions import JobCancelled
 from pleme_redis_django.jobs.endings import Cancelled, Ending, GivenBack
 from pleme_redis_django.jobs.events import EventSink, JobStarted
+from pleme_redis_django.jobs.executing_page import ExecutingPage
 from pleme_redis_django.jobs.failures import engine_failure
 from pleme_redis_django.jobs.holdings import HeldJob
 from pleme_redis_django.jobs.runner import JobRunner
@@ -51,23 +52,33 @@ class LaneDuties:
     sink: EventSink
     may_start: Callable[[HeldJob], bool]
     on_low: Callable[[], None]
+    executing: ExecutingPage
 
 
 class _CountingLane:
-    def __init__(self, slots: int, duties: LaneDuties, job_types: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        slots: int,
+        duties: LaneDuties,
+        job_types: frozenset[str] | None = None,
+        *,
+        first_slot: int = 0,
+    ) -> None:
         self.slots = slots
         self.job_types = job_types
         self.low_water = -1
         self._duties = duties
+        self._first_slot = first_slot
         self._submitted = 0
         self._taken = 0
 
-    def _begin(self, held: HeldJob) -> bool:
+    def _begin(self, held: HeldJob, slot: int) -> bool:
         """Start a job, or let it go: it was cancelled or deleted, or this process may not start any."""
         if held.context.cancel_requested or held.unwanted or not self._duties.may_start(held):
             self._duties.finish(held, let_go(held))
             return False
         held.started_at = time.monotonic()
+        self._duties.executing.begin(slot, held.context.job.id, held.context.claim.attempt)
         self._duties.sink.emit(JobStarted(held.context.job))
         return True
 
@@ -75,8 +86,15 @@ class _CountingLane:
 class ThreadLane(_CountingLane):
     """Runs sync handlers, each in one of ``slots`` threads."""
 
-    def __init__(self, slots: int, duties: LaneDuties, job_types: frozenset[str] | None = None) -> None:
-        super().__init__(slots, duties, job_types)
+    def __init__(
+        self,
+        slots: int,
+        duties: LaneDuties,
+        job_types: frozenset[str] | None = None,
+        *,
+        first_slot: int = 0,
+    ) -> None:
+        super().__init__(slots, duties, job_types, first_slot=first_slot)
         self._inbox: queue.SimpleQueue[HeldJob | None] = queue.SimpleQueue()
         self._ended = [0] * self.slots
         self._threads = [
@@ -126,9 +144,12 @@ class ThreadLane(_CountingLane):
 
     def _work(self, index: int) -> None:
         inbox, run, finish = self._inbox, self._duties.runner.run, self._duties.finish
+        slot, stop_executing = self._first_slot + index, self._duties.executing.end
         while (held := inbox.get()) is not None:
-            if self._begin(held):
-                finish(held, run(held.context))
+            if self._begin(held, slot):
+                ending = run(held.context)
+                stop_executing(slot)
+                finish(held, ending)
             self._ended[index] += 1
             if inbox.qsize() <= self.low_water:
                 self._duties.on_low()
@@ -137,9 +158,17 @@ class ThreadLane(_CountingLane):
 class LoopLane(_CountingLane):
     """Runs async handlers, up to ``slots`` at once, in one event loop in a thread of its own."""
 
-    def __init__(self, slots: int, duties: LaneDuties, job_types: frozenset[str] | None = None) -> None:
-        super().__init__(slots, duties, job_types)
+    def __init__(
+        self,
+        slots: int,
+        duties: LaneDuties,
+        job_types: frozenset[str] | None = None,
+        *,
+        first_slot: int = 0,
+    ) -> None:
+        super().__init__(slots, duties, job_types, first_slot=first_slot)
         self._inbox: deque[HeldJob] = deque()
+        self._free_slots = list(range(first_slot, first_slot + slots))
         self._tasks: dict[asyncio.Task[None], HeldJob] = {}
         self._ended = 0
         self._loop = asyncio.new_event_loop()
@@ -218,8 +247,13 @@ class LoopLane(_CountingLane):
             self._duties.on_low()
 
     async def _work(self, held: HeldJob) -> None:
-        if self._begin(held):
-            self._duties.finish(held, await self._duties.runner.arun(held.context))
+        slot = self._free_slots.pop()
+        try:
+            if self._begin(held, slot):
+                self._duties.finish(held, await self._duties.runner.arun(held.context))
+        finally:
+            self._duties.executing.end(slot)
+            self._free_slots.append(slot)
 
     def _cancel(self, held: HeldJob) -> None:
         for task, running in self._tasks.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from pleme_redis_django.jobs.endings import Ending
@@ -22,15 +22,21 @@ from pleme_redis_django.jobs.events import (
     UnservedJobsFound,
     WorkerDied,
 )
+from pleme_redis_django.jobs.executing_page import JobExecuted, SeenDeath
 from pleme_redis_django.jobs.heartbeat import Heartbeat
 from pleme_redis_django.jobs.hints import HintQueue
 from pleme_redis_django.jobs.holdings import HeldJob, Holdings
 from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry
-from pleme_redis_django.jobs.job import Job
+from pleme_redis_django.jobs.job import Job, JobClaim
 from pleme_redis_django.jobs.patience import Patience
 from pleme_redis_django.jobs.reconciliation import Reconciliation
-from pleme_redis_django.jobs.rescue import ending_after_death, ending_of_stale
-from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.jobs.rescue import (
+    APART_SECONDS,
+    ending_after_death,
+    ending_of_stale,
+    ending_of_undecidable,
+)
+from pleme_redis_django.jobs.store import BadEnding, JobStore
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 
 SWEEPER_ROLE = "sweeper"
@@ -55,6 +61,7 @@ class Maintenance:
         sink: EventSink,
         *,
         known_types: frozenset[str] | None = None,
+        burst: bool = False,
         on_rescue: Callable[[], None] = lambda: None,
         on_cancel: Callable[[HeldJob], None] = lambda held: None,
     ) -> None:
@@ -67,11 +74,13 @@ class Maintenance:
         self._config = config
         self._sink = sink
         self._known_types = known_types
+        # A burst waits for nothing that is due later.
+        self._burst = burst
         self._on_rescue = on_rescue
         self._reconciliation = Reconciliation(store, holdings, identity, sink, on_cancel=on_cancel)
         self._next_stale_check = time.monotonic() + config.stale_check_interval_seconds
         self._elected_until: dict[str, float] = {}
-        self._seen_dying: list[str] = []
+        self._seen_deaths: list[SeenDeath] = []
         self._next_turn = time.monotonic() + config.lease_sweep_seconds
         self._called = False
         self._wake = threading.Event()
@@ -95,10 +104,14 @@ class Maintenance:
         self._thread.join(timeout_seconds)
         return self._nothing_left
 
-    def note_death(self, worker_id: str) -> None:
+    def note_death(self, death: SeenDeath) -> None:
         """Rescue the jobs of a worker whose end was seen, at once; from any thread."""
-        self._seen_dying.append(worker_id)
+        self._seen_deaths.append(death)
         self._wake.set()
+
+    def has_deaths_to_settle(self) -> bool:
+        """Whether jobs of a worker whose end was seen may still be RUNNING."""
+        return bool(self._seen_deaths)
 
     def note_call(self) -> None:
         """Learn at once what was asked of held jobs; from any thread."""
@@ -121,7 +134,7 @@ class Maintenance:
         if self._called:
             self._called = False
             self._try(self._reconciliation.learn_of_requests)
-        if self._seen_dying or time.monotonic() >= self._next_turn:
+        if self._seen_deaths or time.monotonic() >= self._next_turn:
             self._try(self.turn)
             self._next_turn = time.monotonic() + self._config.lease_sweep_seconds
 
@@ -134,38 +147,82 @@ class Maintenance:
             self._patience.succeeded()
 
     def turn(self) -> None:
-        """Do one round of everything that is due."""
-        self._rescue_jobs_of_seen_dead()
-        self._record_starts()
+        """Do one round of everything that is due.
+
+        A step that fails stops no other one. Raises, at the end, what the first of them raised.
+        """
+        self._do_each(
+            self._rescue_jobs_of_seen_dead,
+            self._record_starts,
+            self._reconcile,
+            self._sweep,
+            self._care,
+        )
+
+    def _do_each(self, *steps: Callable[[], object]) -> None:
+        errors: list[Exception] = []
+        for step in steps:
+            try:
+                step()
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _reconcile(self) -> None:
         if self._reconciliation.sweep():
             self._announce()
+
+    def _sweep(self) -> None:
         if self._may_sweep() and self._is_elected(SWEEPER_ROLE, self._config.lease_sweep_seconds):
             self.rescue_jobs_of_the_dead()
+
+    def _care(self) -> None:
         now = time.monotonic()
-        if now >= self._next_stale_check:
-            self._next_stale_check = now + self._config.stale_check_interval_seconds
-            if self._is_elected(CARETAKER_ROLE, self._config.stale_check_interval_seconds):
-                self.end_stale_jobs()
-                self.hint_orphaned_jobs()
-                self.report_unserved_jobs()
+        if now < self._next_stale_check:
+            return
+        self._next_stale_check = now + self._config.stale_check_interval_seconds
+        if self._is_elected(CARETAKER_ROLE, self._config.stale_check_interval_seconds):
+            self._do_each(self.end_stale_jobs, self.hint_orphaned_jobs, self.report_unserved_jobs)
 
     def _rescue_jobs_of_seen_dead(self) -> None:
-        if self._seen_dying and self._registry is not None:
-            seen = list(self._seen_dying)
-            self._registry.declare_dead(seen)
-            self.rescue_jobs_of(seen)
-            del self._seen_dying[: len(seen)]
+        if self._seen_deaths and self._registry is not None:
+            seen = list(self._seen_deaths)
+            draining = self._registry.declare_dead([death.worker_id for death in seen])
+            executing = {
+                claim for death in seen if death.worker_id not in draining for claim in death.executing
+            }
+            self.rescue_jobs_of([death.worker_id for death in seen], executing)
+            del self._seen_deaths[: len(seen)]
+            # A burst waits for this, also when there was nothing to rescue.
+            self._on_rescue()
 
     def rescue_jobs_of_the_dead(self) -> int:
         """Make the jobs of dead workers ready again, or end them; return how many."""
         assert self._registry is not None
         dead = self._registry.sweep()
-        return self.rescue_jobs_of(dead) if dead else 0
+        if not dead:
+            return 0
+        rescued = self.rescue_jobs_of(dead)
+        # Only now: a row that is gone leaves jobs behind that nobody looks for.
+        self._registry.forget(dead)
+        return rescued
 
-    def rescue_jobs_of(self, worker_ids: Sequence[str]) -> int:
-        """Rescue every RUNNING job of these workers; return how many were."""
-        jobs = self._store.find_jobs_of(worker_ids)
-        rescued = self._apply(jobs, ending_after_death)
+    def rescue_jobs_of(self, worker_ids: Sequence[str], executing: Container[JobExecuted] = ()) -> int:
+        """Rescue every RUNNING job of these workers; return how many were.
+
+        ``executing``: what ran when one of them died of itself. A death that nobody saw is that of
+        a host, a network or a database, and nothing is suspected of it.
+        """
+        apart_seconds = 0.0 if self._burst else APART_SECONDS
+
+        def decide(job: Job, claim: JobClaim, config: WorkerPoolConfig) -> Ending:
+            may_have_killed = JobExecuted(job.id, claim.attempt) in executing
+            return ending_after_death(
+                job, claim, config, may_have_killed=may_have_killed, apart_seconds=apart_seconds
+            )
+
+        rescued = self._apply(self._store.find_jobs_of(worker_ids), decide)
         if rescued:
             self._sink.emit(WorkerDied(tuple(worker_ids), rescued))
             self._announce()
@@ -217,13 +274,32 @@ class Maintenance:
         applied = 0
         for start in range(0, len(jobs), RESCUE_BATCH):
             batch = [(job, claim) for job in jobs[start : start + RESCUE_BATCH] if (claim := job.claim)]
-            endings = [decide(job, claim, self._config) for job, claim in batch]
-            accepted = self._store.finish_jobs(endings)
-            for (job, _claim), ending, was_accepted in zip(batch, endings, accepted, strict=True):
+            endings = [self._decided(job, claim, decide) for job, claim in batch]
+            for (job, _claim), ending, was_accepted in zip(
+                batch, endings, self._finish(endings), strict=True
+            ):
                 if was_accepted:
                     applied += 1
                     self._sink.emit(JobEnded(job, ending))
         return applied
+
+    def _decided(self, job: Job, claim: JobClaim, decide: Callable[..., Ending]) -> Ending:
+        try:
+            return decide(job, claim, self._config)
+        # The job's model is the project's, and its row may hold anything: it ends alone.
+        except Exception as error:
+            return ending_of_undecidable(job, claim, error)
+
+    def _finish(self, endings: Sequence[Ending]) -> Sequence[bool]:
+        """Write endings; one that can never be written leaves its job as it is, and stops no other."""
+        try:
+            return self._store.finish_jobs(endings)
+        except BadEnding as error:
+            if len(endings) == 1:
+                self._patience.report(error)
+                return [False]
+            middle = len(endings) // 2
+            return [*self._finish(endings[:middle]), *self._finish(endings[middle:])]
 
     def _announce(self) -> None:
         self._on_rescue()

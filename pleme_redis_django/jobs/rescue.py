@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 from typing import Any
 
 from pleme_redis_django.jobs.endings import Cancelled, Ending, Failed, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.failures import engine_failure
-from pleme_redis_django.jobs.job import Job, JobClaim
+from pleme_redis_django.jobs.failures import engine_failure, failure_of
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, Job, JobClaim
 from pleme_redis_django.jobs.retry import jittered
 from pleme_redis_django.jobs.runner import retry_delay
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 
 WORKER_DIED = "worker_died"
 STALE = "stale"
+UNDECIDABLE = "undecidable"
+# What ran together at a death is given back over so long, so that it does not run together again:
+# an innocent job then has to meet the one that kills twice. Short beside a lease and a long job.
+APART_SECONDS = 10.0
 
 
-def ending_after_death(job: Job, claim: JobClaim, config: WorkerPoolConfig) -> Ending:
+def ending_after_death(
+    job: Job,
+    claim: JobClaim,
+    config: WorkerPoolConfig,
+    *,
+    may_have_killed: bool = False,
+    apart_seconds: float = APART_SECONDS,
+) -> Ending:
     """Return the ending of a job whose process died.
 
-    The first death makes it a suspect and costs nothing: any of the process's jobs may have done
-    it. A suspect runs alone, so its second death is its own, if its handler had started.
+    ``may_have_killed``: its handler was running when the process died of itself. The first time
+    that may be a neighbour's fault. From the second on the job runs alone, and then a death is its own.
     """
     crash_count: int | None = getattr(job, "crash_count", None)
-    failure = engine_failure(WORKER_DIED, _death_notice(job, claim, crash_count), job.job_type)
+    failure = engine_failure(
+        WORKER_DIED, _death_notice(job, claim, crash_count, may_have_killed), job.job_type
+    )
+    shared: dict[str, Any] = {"job_id": job.id, "claim": claim, "failure": failure}
     if _cancel_requested(job):
-        return Cancelled(job_id=job.id, claim=claim, failure=failure)
-    if crash_count == 0:
-        return GivenBack(job_id=job.id, claim=claim, crashed=True, failure=failure)
-    if crash_count and getattr(job, "started_at", None) is None:
-        return GivenBack(job_id=job.id, claim=claim)
-    return _retried_or_failed(job, claim, config, failure, crashed=True)
+        return Cancelled(**shared)
+    if crash_count is None:
+        # A store that counts no deaths could not tell a job that kills from any other.
+        return _retried_or_failed(job, claim, config, failure)
+    if not may_have_killed:
+        return GivenBack(**shared)
+    if crash_count >= SUSPECT_AFTER_CRASHES and crash_count + 1 >= config.max_crashes:
+        return Failed(**shared, crashed=True)
+    delay = random.uniform(0, apart_seconds)  # noqa: S311 - spreads jobs
+    return GivenBack(**shared, crashed=True, delay_seconds=delay)
 
 
 def _cancel_requested(job: Job) -> bool:
@@ -37,21 +57,24 @@ def _cancel_requested(job: Job) -> bool:
     return getattr(job, "cancel_requested", False)
 
 
-def _death_notice(job: Job, claim: JobClaim, crash_count: int | None) -> str:
+def _death_notice(job: Job, claim: JobClaim, crash_count: int | None, may_have_killed: bool) -> str:
+    died = f"The worker process {claim.worker_id} died while it held this job (attempt {claim.attempt})."
     if _cancel_requested(job):
+        return f"{died} The job had been asked to end, and does not run again."
+    look = "Look for SIGKILL, the kernel's out-of-memory log, or a crash in a C extension."
+    if crash_count is None:
+        return f"{died[:-2]}, retry {job.retry_count} of {job.max_retries}). {look}"
+    if not may_have_killed:
+        return f"{died} Nothing says that the job was the cause: it runs again, and nothing is charged."
+    if crash_count >= SUSPECT_AFTER_CRASHES:
         return (
-            f"The worker process {claim.worker_id} died while it held this job (attempt {claim.attempt}). The job had "
-            "been asked to end, and does not run again."
+            f"The worker process {claim.worker_id} died while it ran this job alone (attempt {claim.attempt}), after "
+            f"{crash_count} that had died while it ran. {look}"
         )
-    if crash_count == 0:
-        return (
-            f"The worker process {claim.worker_id} died while it held this job and maybe others (attempt "
-            f"{claim.attempt}). The job runs again, alone, to find out which of them it was."
-        )
-    alone = " while it ran this job alone" if crash_count else ""
+    again = "It runs again" if crash_count + 1 < SUSPECT_AFTER_CRASHES else "It runs again, alone"
     return (
-        f"The worker process {claim.worker_id} died{alone} (attempt {claim.attempt}, retry {job.retry_count} of "
-        f"{job.max_retries}). Look for SIGKILL, the kernel's out-of-memory log, or a crash in a C extension."
+        f"The worker process {claim.worker_id} died while it ran this job and maybe others (attempt "
+        f"{claim.attempt}). {again}, to find out which of them it was."
     )
 
 
@@ -62,16 +85,26 @@ def ending_of_stale(job: Job, claim: JobClaim, config: WorkerPoolConfig) -> Endi
         f"{job.retry_count} of {job.max_retries}, worker {claim.worker_id}). A long job calls ctx.progress(), or its "
         "pool has a larger stale_job_threshold_seconds."
     )
-    return _retried_or_failed(job, claim, config, engine_failure(STALE, message, job.job_type), crashed=False)
+    return _retried_or_failed(job, claim, config, engine_failure(STALE, message, job.job_type))
 
 
-def _retried_or_failed(
-    job: Job, claim: JobClaim, config: WorkerPoolConfig, failure: Failure, *, crashed: bool
-) -> Ending:
+def ending_of_undecidable(job: Job, claim: JobClaim, error: Exception) -> Ending:
+    """Return the ending of a job whose own code or configuration raised when it was to be decided."""
+    reason = failure_of(error, job.job_type)
+    message = (
+        f"The worker {claim.worker_id} did not end this job (attempt {claim.attempt}), and whether it runs again "
+        f"could not be decided, because its row or its job model raised {reason.exception_class}: "
+        f"{reason.message[:1_000]}"
+    )
+    failure = dataclasses.replace(reason, error_code=UNDECIDABLE, message=message)
+    return Failed(job_id=job.id, claim=claim, failure=failure)
+
+
+def _retried_or_failed(job: Job, claim: JobClaim, config: WorkerPoolConfig, failure: Failure) -> Ending:
     shared: dict[str, Any] = {"job_id": job.id, "claim": claim, "failure": failure}
     if _cancel_requested(job):
         return Cancelled(**shared)
     if not job.can_retry():
         return Failed(**shared)
     delay = jittered(retry_delay(job, config))
-    return Retried(**shared, retry_count=job.retry_count + 1, delay_seconds=delay, crashed=crashed)
+    return Retried(**shared, retry_count=job.retry_count + 1, delay_seconds=delay)

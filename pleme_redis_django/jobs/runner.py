@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
@@ -157,10 +157,16 @@ class JobRunner:
 
 
 def retry_delay(job: Job, config: WorkerPoolConfig) -> float:
-    """Return the exact seconds until the next attempt: the job's own base delay, or the pool's."""
-    base: Any = (job.configuration or {}).get("base_retry_delay")
+    """Return the exact seconds until the next attempt: the job's own base delay, or the pool's.
+
+    The row is the project's, and may hold anything: what is no delay is passed over.
+    """
+    configuration = job.configuration
+    base: Any = configuration.get("base_retry_delay") if isinstance(configuration, Mapping) else None
     if type(base) not in (int, float) or not 0 <= base < float("inf"):
         base = config.base_retry_delay
+    # Cut first: an integer of 400 digits is no float.
+    base = min(base, config.max_retry_delay)
     return backoff_delay(job.retry_count, base_seconds=base, max_seconds=config.max_retry_delay)
 
 

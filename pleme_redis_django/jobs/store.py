@@ -36,7 +36,7 @@ J_co = TypeVar("J_co", bound=Job, covariant=True)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class JobSelection:
-    """Which ready jobs a claim may take; the default is all that never crashed a worker."""
+    """Which ready jobs a claim may take; the default is all but suspects."""
 
     queue_names: tuple[str, ...] | None = None
     """None: every queue."""
@@ -45,7 +45,7 @@ class JobSelection:
     job_types: frozenset[str] | None = None
     """None: every type. A type that no handler is known for is left alone, for a worker that knows it."""
     suspects: bool = False
-    """True: only jobs whose worker process died before; they run alone in their process."""
+    """True: only jobs that ran when a worker process died, twice at least; each runs alone."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from pleme_redis_django.jobs.events import (
     WorkerStarted,
     WorkerStopped,
 )
+from pleme_redis_django.jobs.executing_page import ExecutingPage, SeenDeath, Stage
 from pleme_redis_django.jobs.executor import DispatchingExecutor, JobExecutor, is_async_executor
 from pleme_redis_django.jobs.finisher import Finisher
 from pleme_redis_django.jobs.heartbeat import Heartbeat
@@ -43,7 +44,8 @@ class WorkerPool(Generic[J_co]):
     ``registry`` makes the death of this process known within ``lease_seconds``; without one, only
     ``stale_job_threshold_seconds`` brings its jobs back. ``job_queue`` makes jobs start at once;
     without one, the store is scanned every 2.5 seconds. ``calls`` lets a cancel or a drain be noticed
-    at once; without them, within ``lease_sweep_seconds`` or ``heartbeat_seconds``.
+    at once; without them, within ``lease_sweep_seconds`` or ``heartbeat_seconds``. ``page_fd``: the
+    file of memory in which a supervisor sees what this process executes.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class WorkerPool(Generic[J_co]):
         scope: JobScope | None = None,
         max_results_bytes: int = DEFAULT_MAX_RESULTS_BYTES,
         burst: bool = False,
+        page_fd: int | None = None,
     ) -> None:
         self.config = config
         self.identity = identity or WorkerIdentity(
@@ -79,6 +82,9 @@ class WorkerPool(Generic[J_co]):
         self._stopped = threading.Event()
         self._stop_lock = threading.Lock()
         self._job_queue = job_queue
+        self._page = ExecutingPage(
+            config.worker_count + config.async_count, self.identity.worker_id, fd=page_fd
+        )
         runner = JobRunner(executor, config, scope=scope, max_results_bytes=max_results_bytes)
         self._finisher = Finisher(
             store, self._holdings, self._sink, on_retry=self._note_due, on_idle=self._note_idle
@@ -89,11 +95,18 @@ class WorkerPool(Generic[J_co]):
             sink=self._sink,
             may_start=self._may_start,
             on_low=self._wake_claimer,
+            executing=self._page,
         )
         self._lanes = build_lanes(executor, config, duties)
         self._heartbeat = (
             Heartbeat(
-                registry, self.identity, self._holdings, config, self._sink, on_drain=self._note_drain_request
+                registry,
+                self.identity,
+                self._holdings,
+                config,
+                self._sink,
+                on_drain=self._note_drain_request,
+                on_new_id=self._page.note_worker,
             )
             if registry
             else None
@@ -117,6 +130,7 @@ class WorkerPool(Generic[J_co]):
             known_types=self._known_types(),
             on_rescue=self._claimer.scan_soon,
             on_cancel=self._cancel,
+            burst=burst,
         )
 
     def start(self) -> None:
@@ -143,6 +157,7 @@ class WorkerPool(Generic[J_co]):
         if self._call_listener is not None:
             self._call_listener.start()
         self.maintenance.start()
+        self._page.note_stage(Stage.WORKING)
 
     def stop(self, grace_seconds: float | None = None) -> int:
         """Drain: claim no more, give back what has not started, let the rest end, write it all.
@@ -163,9 +178,9 @@ class WorkerPool(Generic[J_co]):
         """Whether nothing was claimable any more; only ever true in burst mode."""
         return self._claimer.dry.is_set()
 
-    def rescue_jobs_of(self, worker_id: str) -> None:
+    def rescue_jobs_of(self, death: SeenDeath) -> None:
         """Have the jobs of a worker that has certainly ended run again, without waiting for its lease."""
-        self.maintenance.note_death(worker_id)
+        self.maintenance.note_death(death)
 
     def end_grace(self) -> None:
         """Hand back at once what still runs, when the pool is draining. Safe in a signal handler."""
@@ -173,7 +188,7 @@ class WorkerPool(Generic[J_co]):
 
     def _note_drain_request(self) -> None:
         if not self._drain_requested:
-            self._drain_requested = True
+            self._drain_requested = self._draining = True
             self._sink.emit(DrainRequested(self.identity.worker_id))
             # In a thread of its own: the heartbeat, which learned of it, has to go on.
             threading.Thread(target=self._drain_patiently, name="pleme-drain", daemon=True).start()
@@ -190,6 +205,8 @@ class WorkerPool(Generic[J_co]):
     def _stop_claiming(self) -> bool:
         """Claim no more, and give back what has not started; return whether every claim is known."""
         self._draining = True
+        if self._heartbeat is not None:
+            self._heartbeat.note_draining()
         if self._listener is not None:
             self._listener.stop()
         claims_known = self._claimer.stop(FLUSH_SECONDS)
@@ -214,6 +231,7 @@ class WorkerPool(Generic[J_co]):
         if self._call_listener is not None:
             self._call_listener.stop()
         self._announce_returned()
+        self._page.note_stage(Stage.STOPPED)
         self._sink.emit(WorkerStopped(self.identity.worker_id, self._returned, len(running)))
         return self._returned
 
@@ -245,6 +263,7 @@ class WorkerPool(Generic[J_co]):
                 on_progress=self._finisher.note_progress,
                 finish=self._finisher.add,
                 claim_failed=self._note_failed_claim,
+                more_may_come=lambda: self.maintenance.has_deaths_to_settle(),
                 nudge=self._job_queue.nudge if self._job_queue else lambda: None,
                 set_room=self._listener.set_room if self._listener else lambda room: None,
             ),
@@ -308,5 +327,5 @@ def build_lanes(executor: JobExecutor[Any], config: WorkerPoolConfig, duties: La
     if config.worker_count and (sync_types or not async_types):
         lanes.append(ThreadLane(config.worker_count, duties, sync_types))
     if config.async_count and async_types:
-        lanes.append(LoopLane(config.async_count, duties, async_types))
+        lanes.append(LoopLane(config.async_count, duties, async_types, first_slot=config.worker_count))
     return lanes

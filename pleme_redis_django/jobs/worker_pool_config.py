@@ -54,6 +54,8 @@ class WorkerPoolConfig:
     """How often dead processes are looked for (0.05 to 3,600)."""
     grace_seconds: float = 30
     """How long running jobs may go on after SIGTERM before they are handed back (0 to 86,400)."""
+    max_crashes: int = 3
+    """A job at whose run worker processes died so often, the last ones while it ran alone, ends FAILED (3 to 1,000)."""
 
     def __post_init__(self) -> None:
         for field, (kind, low, high) in _RANGES.items():
@@ -120,6 +122,7 @@ _RANGES: dict[str, tuple[type, float, float]] = {
     "lease_seconds": (float, 0.2, _DAY_SECONDS),
     "lease_sweep_seconds": (float, 0.05, 3_600),
     "grace_seconds": (float, 0, _DAY_SECONDS),
+    "max_crashes": (int, 3, 1_000),
 }
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -9,11 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DataError, connections, transaction
-from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, F, PositiveIntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, Now
 
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.job import JobClaim, JobStatus
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus
 from pleme_redis_django.jobs.json_text import from_json
 from pleme_redis_django.jobs.store import BadEnding
 from pleme_redis_django.jobs.uniqueness import PERIOD_PREFIX
@@ -66,7 +66,8 @@ SET status = 'COMPLETED', completed_at = statement_timestamp(), updated_at = sta
     results = ending.results::jsonb,
     progress = COALESCE(ending.progress::jsonb, job.progress),
     error_message = '', error_details = NULL, error_fingerprint = '',
-    unique_slot = CASE WHEN job.unique_slot LIKE '{period}%%' THEN job.unique_slot END
+    unique_slot = CASE WHEN job.unique_slot LIKE '{period}%%' THEN job.unique_slot END,
+    crash_count = CASE WHEN job.crash_count < {suspect} THEN job.crash_count ELSE 0 END
 FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[], %s::text[])
      AS ending(id, attempt, run_seconds, results, progress)
 WHERE job.id = ending.id AND job.status = 'RUNNING'
@@ -78,7 +79,7 @@ RETURNING job.id, job.attempt
 def _complete_in_bulk(model: type[AbstractJob], using: str, endings: Sequence[Completed]) -> set[_Key]:
     connection = connections[using]
     table = connection.ops.quote_name(model._meta.db_table)
-    sql = _COMPLETE_SQL.format(table=table, period=PERIOD_PREFIX)
+    sql = _COMPLETE_SQL.format(table=table, period=PERIOD_PREFIX, suspect=SUSPECT_AFTER_CRASHES)
     accepted: set[_Key] = set()
     with connection.cursor() as cursor:
         for worker_id in {ending.claim.worker_id for ending in endings}:
@@ -121,6 +122,7 @@ def _changes(ending: Ending) -> dict[str, Any]:
         changes["progress"] = ending.progress
     if ending.status.is_terminal:
         changes["unique_slot"] = _SLOT_AFTER_THE_END
+    changes |= _crash_count(ending)
     match ending:
         case Completed():
             results = from_json(ending.results_json)
@@ -131,11 +133,10 @@ def _changes(ending: Ending) -> dict[str, Any]:
             changes |= (
                 _waits(ending.status) | _started(ending) | {"failed_at": Now()} | _error(ending.failure)
             )
-            changes |= {"retry_count": ending.retry_count} | _due(ending.delay_seconds, ending.crashed)
+            changes |= {"retry_count": ending.retry_count} | _due(ending.delay_seconds)
         case GivenBack():
             # The worker stays, so that a repeated give-back is recognised as its own.
-            changes |= {"claimed_at": None, "started_at": None}
-            changes |= _due(ending.delay_seconds, ending.crashed)
+            changes |= {"claimed_at": None, "started_at": None} | _due(ending.delay_seconds)
             changes |= _waits(JobStatus.PENDING if ending.delay_seconds else JobStatus.QUEUED)
     return changes
 
@@ -145,6 +146,14 @@ _SLOT_AFTER_THE_END = Case(
     When(unique_slot__startswith=PERIOD_PREFIX, then=F("unique_slot")),
     default=Value(None),
     output_field=CharField(),
+)
+
+
+# A suspect ran alone, and its process lives: the deaths were not its own.
+_ACQUITTED = Case(
+    When(crash_count__gte=SUSPECT_AFTER_CRASHES, then=Value(0)),
+    default=F("crash_count"),
+    output_field=PositiveIntegerField(),
 )
 
 
@@ -170,11 +179,15 @@ def _started(ending: Ending) -> dict[str, Any]:
     return {"started_at": Coalesce(F("started_at"), Now() - timedelta(seconds=ending.run_seconds))}
 
 
-def _due(delay_seconds: float, crashed: bool) -> dict[str, Any]:
-    changes: dict[str, Any] = {"crash_count": F("crash_count") + 1} if crashed else {}
-    if delay_seconds:
-        changes["run_after"] = Now() + timedelta(seconds=delay_seconds)
-    return changes
+def _due(delay_seconds: float) -> dict[str, Any]:
+    return {"run_after": Now() + timedelta(seconds=delay_seconds)} if delay_seconds else {}
+
+
+def _crash_count(ending: Ending) -> dict[str, Any]:
+    """Return what an ending says of the deaths before: one more, or that a suspect has survived itself."""
+    if getattr(ending, "crashed", False):
+        return {"crash_count": F("crash_count") + 1}
+    return {} if isinstance(ending, GivenBack) else {"crash_count": _ACQUITTED}
 
 
 def _error(failure: Failure) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from typing import Any
 
 from django.db import connections
 
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.pauses import Pauses
 
-_READY = "status = 'QUEUED' AND deleted_at IS NULL AND crash_count = 0"
+_READY = f"status = 'QUEUED' AND deleted_at IS NULL AND crash_count < {SUSPECT_AFTER_CRASHES}"
 
 # Each step jumps to the next name in the index of queues (a "loose index scan"; PostgreSQL has none).
 _EVERY_QUEUE = """

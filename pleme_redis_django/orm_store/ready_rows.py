@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from django.db import connections
 from django.db.models import F, FloatField, Func, Q, QuerySet
 
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobStatus
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses, none_but
@@ -41,7 +41,7 @@ def ready_rows(
 ) -> QuerySet[M]:
     """Return the ready rows of a selection, in claim order: a query to go on from, built once."""
     rows = model._base_manager.using(using).filter(status=JobStatus.QUEUED, deleted_at=None)
-    rows = rows.filter(crash_count__gt=0) if selection.suspects else rows.filter(crash_count=0)
+    rows = rows.filter(is_suspect() if selection.suspects else is_no_suspect())
     if selection.queue_names is not None:
         rows = rows.filter(_queue_condition(selection.queue_names))
     if selection.product is not None:
@@ -53,6 +53,16 @@ def ready_rows(
     if selection.suspects:
         return rows.order_by("run_after")
     return rows.order_by(F("priority").desc(), "run_after", "id")
+
+
+def is_suspect() -> Q:
+    """Return the condition of a job that runs alone, as the partial indexes say it."""
+    return Q(crash_count__gte=SUSPECT_AFTER_CRASHES)
+
+
+def is_no_suspect() -> Q:
+    """Return the condition of a job that runs beside others, as the partial indexes say it."""
+    return Q(crash_count__lt=SUSPECT_AFTER_CRASHES)
 
 
 def _queue_condition(queue_names: tuple[str, ...]) -> Q:

@@ -42,10 +42,24 @@ class OrmWorkerRegistry:
     def deregister(self, worker_id: str) -> None:
         with reconnecting(self.using):
             self._workers().filter(id=worker_id).delete()
+            self._free_roles_of([worker_id])
 
-    def declare_dead(self, worker_ids: Sequence[str]) -> None:
+    def note_draining(self, worker_id: str) -> None:
         with reconnecting(self.using):
-            self._workers().filter(id__in=worker_ids, died_at=None).update(died_at=Now())
+            self._workers().filter(id=worker_id, draining_since=None).update(draining_since=Now())
+
+    def declare_dead(self, worker_ids: Sequence[str]) -> frozenset[str]:
+        with reconnecting(self.using):
+            named = self._workers().filter(id__in=worker_ids)
+            named.filter(died_at=None).update(died_at=Now())
+            self._free_roles_of(worker_ids)
+            draining = named.filter(draining_since__isnull=False).values_list("id", flat=True)
+            return frozenset(str(worker_id) for worker_id in draining)
+
+    def forget(self, worker_ids: Sequence[str]) -> None:
+        long_ago = Now() - REMEMBER_DEAD
+        with reconnecting(self.using):
+            self._workers().filter(id__in=worker_ids, died_at__lt=long_ago).delete()
 
     def sweep(self) -> Sequence[str]:
         with reconnecting(self.using):
@@ -72,10 +86,12 @@ class OrmWorkerRegistry:
 
     def _sweep(self) -> list[str]:
         with transaction.atomic(using=self.using):
-            self._workers().filter(died_at=None, lease_until__lt=Now()).update(died_at=Now())
-            self._workers().filter(died_at__lt=Now() - REMEMBER_DEAD).delete()
-            dead = self._workers().filter(died_at__isnull=False).values_list("id", flat=True)
-            return [str(worker_id) for worker_id in dead]
+            found_now = self._workers().filter(died_at=None, lease_until__lt=Now()).update(died_at=Now())
+            ids = self._workers().filter(died_at__isnull=False).values_list("id", flat=True)
+            dead = [str(worker_id) for worker_id in ids]
+            if found_now:
+                self._free_roles_of(dead)
+            return dead
 
     def _elect(self, role: str, worker_id: str, term: timedelta) -> bool:
         rows = Election._base_manager.using(self.using)
@@ -87,6 +103,9 @@ class OrmWorkerRegistry:
         first = Election(role=role, holder=worker_id, expires_at=Now() + term)
         rows.bulk_create([first], ignore_conflicts=True)
         return rows.filter(role=role, holder=worker_id).exists()
+
+    def _free_roles_of(self, worker_ids: Sequence[str]) -> None:
+        Election._base_manager.using(self.using).filter(holder__in=worker_ids).delete()
 
     def _workers(self) -> QuerySet[WorkerProcess]:
         return WorkerProcess._base_manager.using(self.using)

@@ -8,7 +8,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pleme_redis_django.jobs.endings import Ending
-from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, JobClaim, JobStatus, QueuedJob
+from pleme_redis_django.jobs.job import (
+    DEFAULT_QUEUE_NAME,
+    SUSPECT_AFTER_CRASHES,
+    JobClaim,
+    JobStatus,
+    QueuedJob,
+)
 from pleme_redis_django.jobs.retry import DEFAULT_MAX_RETRIES, backoff_delay
 from pleme_redis_django.jobs.store import JobSelection
 
@@ -75,7 +81,7 @@ class MemoryJob:
     def is_in(self, selection: JobSelection) -> bool:
         """Whether a claim of this selection may take the job."""
         return (
-            bool(self.crash_count) is selection.suspects
+            (self.crash_count >= SUSPECT_AFTER_CRASHES) is selection.suspects
             and (selection.queue_names is None or self.queue_name in selection.queue_names)
             and (selection.product is None or self.product == selection.product)
             and (selection.job_types is None or self.job_type in selection.job_types)

@@ -17,7 +17,7 @@ from uuid import UUID
 from pleme_redis_django.exceptions import JobNotFound
 from pleme_redis_django.jobs.batch_store import BatchJobStore
 from pleme_redis_django.jobs.endings import Completed, Ending, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.job import JobClaim, JobStatus, QueuedJob
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus, QueuedJob
 from pleme_redis_django.jobs.json_text import from_json
 from pleme_redis_django.jobs.store import HeldJob, JobSelection, Outlook
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
@@ -210,12 +210,17 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             case Completed():
                 job.results, job.error_message, job.error_details = from_json(ending.results_json), "", None
             case GivenBack():
-                self._delay(job, ending.delay_seconds, ending.crashed)
+                self._delay(job, ending.delay_seconds)
                 job.status = JobStatus.PENDING if ending.delay_seconds else JobStatus.QUEUED
             case Retried():
                 job.retry_count = ending.retry_count
-                self._delay(job, ending.delay_seconds, ending.crashed)
+                self._delay(job, ending.delay_seconds)
         job.status = job.ends_instead(job.status)
+        if getattr(ending, "crashed", False):
+            job.crash_count += 1
+        elif job.crash_count >= SUSPECT_AFTER_CRASHES and not isinstance(ending, GivenBack):
+            # It ran alone, and its process lives: the deaths were not its own.
+            job.crash_count = 0
         if job.status.is_terminal:
             job.ended_at = job.updated_at
         failure: Failure | None = getattr(ending, "failure", None)
@@ -223,8 +228,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             job.error_message, job.error_details = failure.message, failure.details()
         return True
 
-    def _delay(self, job: MemoryJob, delay_seconds: float, crashed: bool) -> None:
-        job.crash_count += crashed
+    def _delay(self, job: MemoryJob, delay_seconds: float) -> None:
         job.started_at = None
         if delay_seconds:
             job.run_after = self._clock() + delay_seconds

@@ -26,6 +26,7 @@ from pleme_redis_django import JobClaim, JobStatus
 from pleme_redis_django.exceptions import JobNotFound
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
 from pleme_redis_django.jobs.failures import engine_failure
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import cancel_jobs, pause_queue, resume_queue
@@ -146,6 +147,8 @@ class JobLives(RuleBasedStateMachine):
                 model.retry_count, model.due_at = ending.retry_count, self.now + STEP_SECONDS
             case GivenBack():
                 model.crash_count += ending.crashed
+        if model.crash_count >= SUSPECT_AFTER_CRASHES and not isinstance(ending, GivenBack):
+            model.crash_count = 0
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), started=st.booleans())
@@ -233,7 +236,7 @@ class JobLives(RuleBasedStateMachine):
             if model.status is JobStatus.QUEUED
             and not model.deleted
             and not self.paused
-            and bool(model.crash_count) is suspects
+            and (model.crash_count >= SUSPECT_AFTER_CRASHES) is suspects
         ]
 
     def _ending(self, kind: str, job_id: UUID, claim: JobClaim, model: Model) -> Ending:

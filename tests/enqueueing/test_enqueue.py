@@ -272,6 +272,13 @@ def test_the_pools_max_retries_are_the_default(settings: Any) -> None:
     assert jobs.send.enqueue("a").max_retries == 5
 
 
+@pytest.mark.parametrize("configuration", [["x"], "x", 5, True], ids=repr)
+def test_a_configuration_that_is_no_dict_is_refused(configuration: Any) -> None:
+    with pytest.raises(EnqueueError, match=r"configuration is .*Accepted: a dict"):
+        enqueue(Job(job_type=jobs.send.name, parameters={"to": "a"}, configuration=configuration))
+    assert not Job.objects.exists()
+
+
 def test_an_instance_takes_no_arguments() -> None:
     with pytest.raises(EnqueueError, match=r"put arguments in \.parameters"):
         enqueue(Job(job_type=jobs.send.name), to="a")

@@ -16,12 +16,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
-
-from django.db import OperationalError
 
 from pleme_redis_django.jobs.endings import Ending
-from pleme_redis_django.jobs.job import JobClaim
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
@@ -56,20 +52,6 @@ class KillingJobStore(OrmJobStore[Job]):
         if self._random.random() < self._chance and not self._peace.exists():
             note_death(self._notes, point)
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-class StumblingJobStore(OrmJobStore[Job]):
-    """Fails once to record a start, as when the connection breaks: the file ``FAULT_STUMBLE`` remembers."""
-
-    def __init__(self) -> None:
-        super().__init__(Job)
-        self._stumbled = Path(os.environ["FAULT_STUMBLE"])
-
-    def mark_job_running(self, job_id: UUID, *, claim: JobClaim) -> bool:
-        if not self._stumbled.exists():
-            self._stumbled.touch()
-            raise OperationalError("the connection broke, as asked")
-        return super().mark_job_running(job_id, claim=claim)
 
 
 def note_death(notes: Path, point: str) -> None:

@@ -73,7 +73,12 @@ class Storm:
         self._start_host = lambda: start_host(
             "--processes",
             str(processes),
-            pool={"store": "tests.faults.failing_stores.KillingJobStore", **(pool or {})},
+            # Whoever kills at random kills the innocent too.
+            pool={
+                "store": "tests.faults.failing_stores.KillingJobStore",
+                "max_crashes": 1_000,
+                **(pool or {}),
+            },
             environment={"FAULT_KILLS": json.dumps(orders)},
         )
         self._hosts = [self._start_host() for _ in range(hosts)]

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pleme_redis_django import Job
+from pleme_redis_django.models import WorkerProcess
 from tests.faults.effects import effects_of, transitions_of
-from tests.faults.jobs import kill_own_process, record, wait_for_file
+from tests.faults.jobs import exit_own_process, kill_own_process, record, wait_for_file
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.workload.jobs import noop
@@ -102,11 +103,12 @@ def test_a_job_that_kills_its_process_fails_alone(start_workers: StartWorkers, t
         "the innocent ones end",
         details=workers.output,
     )
-    assert set(rows.values_list("retry_count", "crash_count")) == {(0, 1)}
+    # Those that were still running when it killed; they are acquitted by nothing, and charged nothing.
+    assert set(rows.values_list("retry_count", "crash_count")) <= {(0, 0), (0, 1)}
     dead = Job.objects.get(id=killer.id)
-    assert (dead.retry_count, dead.error_details["error_code"]) == (1, "worker_died")
+    assert (dead.retry_count, dead.crash_count, dead.error_details["error_code"]) == (0, 3, "worker_died")
     assert "while it ran this job alone" in dead.error_message
-    # Together with the others, then alone, then alone as the one retry that it has.
+    # Together with the others, then apart from them, then alone.
     assert [attempt for job_id, attempt, *_ in effects_of("begin") if job_id == killer.id] == [1, 2, 3]
 
 
@@ -130,16 +132,69 @@ def test_workers_that_are_killed_again_and_again_end_every_job_once(start_worker
         assert [new for _old, new in transitions_of(job.id)].count("COMPLETED") == 1
 
 
-def test_a_suspect_whose_start_could_not_be_recorded_runs_after_all(
+@pytest.mark.parametrize("code", [0, 4])
+def test_a_job_that_ends_its_process_with_a_good_code_is_found_out(
+    start_workers: StartWorkers, code: int
+) -> None:
+    """0 and 4 are what a process ends with that has run dry, or was asked to drain."""
+    poison = exit_own_process.enqueue(code)
+    innocents = record.enqueue_many({} for _ in range(20))
+    workers = start_workers("--burst")
+    assert workers.exit_code(deadline_seconds=60) == 0, workers.output()
+    row = Job.objects.get(id=poison.id)
+    assert (row.status, row.crash_count) == ("FAILED", 3), workers.output()
+    left = Job.objects.filter(id__in=[job.id for job in innocents]).exclude(status="COMPLETED")
+    assert not left.exists(), workers.output()
+
+
+def test_a_worker_that_ends_with_the_code_of_a_drain_is_replaced(start_workers: StartWorkers) -> None:
+    """Nobody asked it to drain: the service must not end because a handler called os._exit(4)."""
+    exit_own_process.enqueue(4)
+    workers = start_workers(pool=LONG_LEASE)
+    workers.wait_for_output("ended with exit code 4; starting another one.")
+    assert "was asked to drain" not in workers.output()
+    later = noop.enqueue()
+    wait_for(lambda: status_of(later) == "COMPLETED", "another one works", details=workers.output)
+
+
+def test_what_a_killed_child_had_only_prefetched_is_no_suspect(
     start_workers: StartWorkers, tmp_path: Path
 ) -> None:
-    """It is claimed, and nothing runs it: sweeps have to notice while the worker lives on."""
-    job = record.enqueue()
-    Job.objects.filter(id=job.id).update(crash_count=1)
-    workers = start_workers(
-        pool={"store": "tests.faults.failing_stores.StumblingJobStore"},
-        environment={"FAULT_STUMBLE": str(tmp_path / "stumbled")},
+    gate = tmp_path / "gate"
+    warm = record.enqueue_many({"seconds": 0.001} for _ in range(300))
+    workers = start_workers(pool={**LONG_LEASE, "worker_count": 1})
+    wait_for(lambda: status_of(warm[-1]) == "COMPLETED", "it is warm", details=workers.output)
+    wait_for_file.enqueue(str(gate))
+    record.enqueue_many({"seconds": 0.001} for _ in range(100))
+    wait_for(lambda: effects_of("begin")[-1:], "it begins", details=workers.output)
+    held = wait_for(
+        lambda: Job.objects.filter(status="RUNNING").count() > 1 and Job.objects.filter(status="RUNNING"),
+        "it prefetches",
+        details=workers.output,
     )
+    ids = list(held.values_list("id", flat=True))
+    os.kill(workers.children()[0], signal.SIGKILL)
+    gate.touch()
+    wait_for(lambda: not Job.objects.exclude(status="COMPLETED"), "all end", details=workers.output)
+    assert sum(Job.objects.filter(id__in=ids).values_list("crash_count", flat=True)) == 1
+
+
+def test_a_child_that_dies_while_it_drains_accuses_nobody(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    job = wait_for_file.enqueue(str(gate))
+    workers = start_workers(pool=LONG_LEASE)
+    ((_job, _attempt, worker_id, pid),) = wait_for(
+        lambda: effects_of("begin"), "it begins", details=workers.output
+    )
+    os.kill(pid, signal.SIGTERM)
+    wait_for(
+        lambda: WorkerProcess.objects.filter(id=worker_id, draining_since__isnull=False).exists(),
+        "the drain is recorded",
+        details=workers.output,
+    )
+    os.kill(pid, signal.SIGKILL)
+    gate.touch()
     wait_for(lambda: status_of(job) == "COMPLETED", "it ends", details=workers.output)
-    assert transitions_of(job.id)[1] == ("RUNNING", "QUEUED")
-    workers.wait_for_output("gave back claims whose commit had no reply jobs=1")
+    assert Job.objects.get(id=job.id).crash_count == 0

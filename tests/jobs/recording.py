@@ -72,7 +72,9 @@ class MemoryRegistry:
         self.registered: list[str] = []
         self.beats: list[tuple[str, int]] = []
         self.deregistered: list[str] = []
+        self.draining: list[str] = []
         self.declared: list[str] = []
+        self.forgotten: list[str] = []
         self.dead: list[str] = []
         self.elections: list[tuple[str, float]] = []
         self.alive = True
@@ -93,10 +95,18 @@ class MemoryRegistry:
         self._answer()
         self.deregistered.append(worker_id)
 
-    def declare_dead(self, worker_ids: Sequence[str]) -> None:
-        self.declared += worker_ids
+    def note_draining(self, worker_id: str) -> None:
+        self._answer()
+        self.draining.append(worker_id)
 
-    def sweep(self, lease_seconds: float) -> Sequence[str]:
+    def declare_dead(self, worker_ids: Sequence[str]) -> frozenset[str]:
+        self.declared += worker_ids
+        return frozenset(self.draining).intersection(worker_ids)
+
+    def forget(self, worker_ids: Sequence[str]) -> None:
+        self.forgotten += worker_ids
+
+    def sweep(self) -> Sequence[str]:
         return self.dead
 
     def elect(self, role: str, worker_id: str, term_seconds: float) -> bool:

@@ -163,3 +163,14 @@ def test_a_call_beats_without_waiting_for_the_interval(bench: Bench) -> None:
     bench.heartbeat.beat_soon()
     wait_until(lambda: bench.registry.beats)
     bench.heartbeat.stop(10)
+
+
+def test_the_beginning_of_a_drain_is_recorded_once_and_at_once(bench: Bench) -> None:
+    bench.heartbeat.start()
+    wait_until(lambda: len(bench.registry.registered) == 1)
+    bench.heartbeat.note_draining()
+    wait_until(lambda: len(bench.registry.draining) == 1)
+    bench.heartbeat.beat_soon()
+    wait_until(lambda: len(bench.registry.beats) >= 2)
+    bench.heartbeat.stop(10)
+    assert bench.registry.draining == bench.registry.registered

@@ -11,11 +11,12 @@ import pytest
 from pleme_redis_django import WorkerPoolConfig
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, GivenBack, Retried
 from pleme_redis_django.jobs.events import JobStarted
+from pleme_redis_django.jobs.executing_page import ExecutingPage
 from pleme_redis_django.jobs.holdings import HeldJob
 from pleme_redis_django.jobs.lanes import Lane, LaneDuties, LoopLane, ThreadLane
 from pleme_redis_django.jobs.runner import JobRunner
 from pleme_redis_django.testing import MemoryJobStore
-from tests.jobs.recording import AsyncFunctionExecutor, FunctionExecutor, RecordingSink, claimed, held
+from tests.jobs.recording import WORKER, AsyncFunctionExecutor, FunctionExecutor, RecordingSink, claimed, held
 from tests.waiting import await_until, wait_until
 
 DEADLINE_SECONDS = 10
@@ -39,6 +40,7 @@ class Bench:
             sink=self.sink,
             may_start=lambda held: self.may_start,
             on_low=self._note_low,
+            executing=ExecutingPage(slots, WORKER),
         )
         kind: Callable[..., Any] = LoopLane if is_async else ThreadLane
         self.lane: Lane = kind(slots, duties)

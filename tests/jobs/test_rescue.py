@@ -8,7 +8,13 @@ import pytest
 
 from pleme_redis_django import JobClaim, JobStatus, WorkerPoolConfig
 from pleme_redis_django.jobs.endings import Cancelled, Ending, Failed, GivenBack, Retried
-from pleme_redis_django.jobs.rescue import STALE, WORKER_DIED, ending_after_death, ending_of_stale
+from pleme_redis_django.jobs.rescue import (
+    APART_SECONDS,
+    STALE,
+    WORKER_DIED,
+    ending_after_death,
+    ending_of_stale,
+)
 from pleme_redis_django.testing import MemoryJob
 from tests.jobs.recording import WORKER
 
@@ -20,37 +26,50 @@ def running(**fields: Any) -> MemoryJob:
     return MemoryJob(status=JobStatus.RUNNING, worker_id=WORKER, attempt=4, **fields)
 
 
-def after_death(**fields: Any) -> Any:
-    return ending_after_death(running(**fields), CLAIM, CONFIG)
+def after_death(*, may_have_killed: bool = True, **fields: Any) -> Any:
+    return ending_after_death(running(**fields), CLAIM, CONFIG, may_have_killed=may_have_killed)
 
 
-def test_the_first_death_makes_a_suspect_and_costs_nothing() -> None:
-    ending = after_death(retry_count=3, max_retries=3)
+@pytest.mark.parametrize("crash_count", [0, 1, 2, 5])
+def test_a_death_that_says_nothing_of_the_job_costs_nothing(crash_count: int) -> None:
+    ending = after_death(may_have_killed=False, crash_count=crash_count, retry_count=3, max_retries=3)
     assert isinstance(ending, GivenBack)
-    assert (ending.claim, ending.crashed, ending.delay_seconds) == (CLAIM, True, 0)
+    assert (ending.claim, ending.crashed, ending.delay_seconds) == (CLAIM, False, 0)
     assert ending.failure is not None
     assert ending.failure.error_code == WORKER_DIED
     assert WORKER in ending.failure.message
 
 
-def test_a_suspect_that_had_not_started_is_not_charged() -> None:
-    ending = after_death(crash_count=1, started_at=None)
-    assert isinstance(ending, GivenBack)
-    assert (ending.crashed, ending.failure) == (False, None)
+@pytest.mark.parametrize("crash_count", [0, 1])
+def test_what_ran_at_a_death_is_counted_and_parts_from_its_neighbours(crash_count: int) -> None:
+    endings = [after_death(crash_count=crash_count, retry_count=3, max_retries=3) for _ in range(50)]
+    assert {(type(ending), ending.crashed) for ending in endings} == {(GivenBack, True)}
+    delays = [ending.delay_seconds for ending in endings]
+    assert min(delays) >= 0
+    assert max(delays) <= APART_SECONDS
+    assert max(delays) - min(delays) > APART_SECONDS / 4
 
 
-def test_a_death_while_alone_is_charged_and_backs_off() -> None:
-    ending = after_death(crash_count=1, started_at=5.0, retry_count=1, max_retries=3)
-    assert isinstance(ending, Retried)
-    assert (ending.retry_count, ending.crashed) == (2, True)
-    assert 120 <= ending.delay_seconds <= 132
+def test_a_death_of_a_job_that_ran_alone_is_its_own() -> None:
+    ending = after_death(crash_count=2, max_retries=3)
+    assert isinstance(ending, Failed)
+    assert (ending.crashed, ending.failure.error_code) == (True, WORKER_DIED)
     assert "while it ran this job alone" in ending.failure.message
 
 
-def test_a_job_that_kills_its_process_ends_failed() -> None:
-    ending = after_death(crash_count=4, started_at=5.0, retry_count=3, max_retries=3)
-    assert isinstance(ending, Failed)
-    assert ending.failure.error_code == WORKER_DIED
+def test_a_pool_may_ask_for_more_deaths() -> None:
+    patient = WorkerPoolConfig(max_crashes=4)
+    job = running(crash_count=2)
+    assert isinstance(ending_after_death(job, CLAIM, patient, may_have_killed=True), GivenBack)
+    job = running(crash_count=3)
+    assert isinstance(ending_after_death(job, CLAIM, patient, may_have_killed=True), Failed)
+
+
+@pytest.mark.parametrize("configuration", [["x"], "x", 5, {"base_retry_delay": 10**400}])
+def test_an_odd_configuration_has_the_pools_delay(configuration: Any) -> None:
+    ending = ending_of_stale(running(configuration=configuration, max_retries=1), CLAIM, CONFIG)
+    assert isinstance(ending, Retried)
+    assert 60 <= ending.delay_seconds <= 3_960
 
 
 class JobWithoutCrashCount:
@@ -82,7 +101,7 @@ def test_a_job_that_was_asked_to_end_is_not_run_again(decide: Any, fields: dict[
 def test_a_silent_job_is_retried_while_it_can_be() -> None:
     ending = ending_of_stale(running(retry_count=0, max_retries=1), CLAIM, CONFIG)
     assert isinstance(ending, Retried)
-    assert (ending.retry_count, ending.crashed, ending.failure.error_code) == (1, False, STALE)
+    assert (ending.retry_count, ending.failure.error_code) == (1, STALE)
     assert "7,200 s" in ending.failure.message
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,17 +17,17 @@ from pleme_redis_django.jobs.events import (
     JobEnded,
     JobsClaimed,
     JobStarted,
-    SoloStarted,
     StoreBack,
     StoreUnavailable,
     WorkerDied,
     WorkerStarted,
     WorkerStopped,
 )
+from pleme_redis_django.jobs.executing_page import JobExecuted, SeenDeath
 from pleme_redis_django.jobs.identity import WorkerStanding
 from pleme_redis_django.jobs.lanes import LoopLane
 from pleme_redis_django.jobs.store import JobSelection
-from pleme_redis_django.testing import MemoryJobStore
+from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 from tests.jobs.recording import (
     WORKER,
     AsyncFunctionExecutor,
@@ -555,47 +556,134 @@ def test_a_paused_queue_waits_and_a_resume_needs_no_hint(bench: Bench) -> None:
 DEAD = "22222222-2222-4222-8222-222222222222"
 
 
-def test_the_jobs_of_a_worker_that_was_seen_dying_run_alone(bench: Bench) -> None:
-    """Five innocents and their killer die together; each runs alone then, and all are completed."""
-    for _ in range(6):
-        claimed(bench.store, DEAD)
-    running = threading.Semaphore(1)
-    overlapped: list[Any] = []
+def death_with(*jobs: Any) -> SeenDeath:
+    """The death of DEAD, which was executing these of its jobs."""
+    return SeenDeath(worker_id=DEAD, executing=frozenset(JobExecuted(job.id, job.attempt) for job in jobs))
 
-    def alone(job: Any) -> str:
-        if not running.acquire(blocking=False):
-            overlapped.append(job.id)
-        try:
-            return bench.note(job)
-        finally:
-            running.release()
 
-    pool = bench.pool(FunctionExecutor(alone), worker_count=4)
+def test_only_what_was_executing_is_counted(bench: Bench) -> None:
+    """What a dead process had prefetched runs again at once, together, and nothing is held against it."""
+    ran, *prefetched = [claimed(bench.store, DEAD) for _ in range(6)]
+    pool = bench.pool(worker_count=4)
     pool.launch()
-    pool.rescue_jobs_of(DEAD)
-    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 6)
-    assert overlapped == []
+    pool.rescue_jobs_of(death_with(ran))
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 5)
     assert bench.registry.declared == [DEAD]
-    assert {(job.crash_count, job.retry_count, job.attempt) for job in bench.store.all()} == {(1, 0, 2)}
-    assert len(bench.sink.of(SoloStarted)) == 6
+    assert {(job.crash_count, job.retry_count) for job in bench.store.all() if job.id != ran.id} == {(0, 0)}
+    counted = bench.store.load_job(ran.id)
+    assert (counted.crash_count, counted.retry_count) == (1, 0)
     assert bench.sink.of(WorkerDied) == [WorkerDied((DEAD,), 6)]
+    assert {job.id for job in prefetched} == set(bench.ran) - {ran.id}
 
 
-def test_a_job_that_kills_twice_is_charged_and_waits(bench: Bench) -> None:
-    bench.store.add(crash_count=1, max_retries=0)
-    (job,) = bench.store.claim_jobs(DEAD, 1, JobSelection(suspects=True))
-    assert job.claim is not None
-    assert bench.store.mark_job_running(job.id, claim=job.claim)
+def test_a_death_while_draining_says_nothing_of_the_jobs(bench: Bench) -> None:
+    job = claimed(bench.store, DEAD)
+    bench.registry.draining = [DEAD]
     pool = bench.pool()
     pool.launch()
-    pool.rescue_jobs_of(DEAD)
+    pool.rescue_jobs_of(death_with(job))
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED])
+    assert bench.store.load_job(job.id).crash_count == 0
+
+
+def test_a_death_known_by_its_lease_alone_says_nothing_of_the_jobs(bench: Bench) -> None:
+    """Three jobs of a host that vanished run again at once, together."""
+    jobs = [claimed(bench.store, DEAD) for _ in range(3)]
+    bench.registry.dead = [DEAD]
+    together = threading.Barrier(3)
+    # A short lease: whoever sweeps has beaten for the whole of one.
+    pool = bench.pool(
+        FunctionExecutor(lambda job: bool(together.wait(DEADLINE_SECONDS)) and None),
+        worker_count=3,
+        heartbeat_seconds=0.05,
+        lease_seconds=0.2,
+        lease_sweep_seconds=0.05,
+    )
+    pool.launch()
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 3)
+    assert {bench.store.load_job(job.id).crash_count for job in jobs} == {0}
+    wait_until(lambda: DEAD in bench.registry.forgotten)
+
+
+def test_a_job_that_kills_while_it_runs_alone_fails(bench: Bench) -> None:
+    bench.store.add(crash_count=2)
+    (job,) = bench.store.claim_jobs(DEAD, 1, JobSelection(suspects=True))
+    pool = bench.pool()
+    pool.launch()
+    pool.rescue_jobs_of(death_with(job))
     wait_until(lambda: bench.statuses() == [JobStatus.FAILED])
     assert bench.ran == []
+    assert bench.store.load_job(job.id).crash_count == 3
+
+
+def test_a_burst_waits_for_the_jobs_of_a_death_that_was_seen(bench: Bench) -> None:
+    """Also for those that would be given back with a delay."""
+    jobs = [claimed(bench.store, DEAD) for _ in range(3)]
+    pool = bench.pool(burst=True)
+    pool.rescue_jobs_of(death_with(*jobs))
+    pool.start()
+    assert bench.statuses() == [JobStatus.COMPLETED] * 3
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class OddJob(MemoryJob):
+    """Its model raises when it is asked whether it may be retried."""
+
+    def can_retry(self) -> bool:
+        raise ZeroDivisionError("a broken can_retry()")
+
+
+def test_a_stale_job_that_cannot_be_decided_ends_alone(bench: Bench) -> None:
+    bench.store = MemoryJobStore(clock=(clock := _Clock()))
+    _first, odd, _last = (claimed(bench.store, WORKER, configuration=each) for each in (None, ["x"], None))
+    fields = {field.name: getattr(odd, field.name) for field in dataclasses.fields(odd)}
+    bench.store._jobs[odd.id] = OddJob(**fields)
+    clock.now += 100
+    pool = bench.pool(stale_job_threshold_seconds=60)
+    pool.launch()
+    assert pool.maintenance.end_stale_jobs() == 3
+    assert bench.statuses() == [JobStatus.PENDING, JobStatus.FAILED, JobStatus.PENDING]
+    message = bench.store.load_job(odd.id).error_message
+    assert "ZeroDivisionError: a broken can_retry()" in message
+
+
+def test_a_rescue_decides_each_job_for_itself(bench: Bench) -> None:
+    jobs = [claimed(bench.store, DEAD, configuration=each) for each in (None, ["x"], None)]
+    pool = bench.pool()
+    pool.launch()
+    pool.rescue_jobs_of(SeenDeath(worker_id=DEAD))
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 3)
+    assert set(bench.ran) == {job.id for job in jobs}
+
+
+def test_a_step_of_maintenance_that_fails_stops_no_other(bench: Bench) -> None:
+    """The jobs of a death cannot be found, and a cancel is noticed all the same."""
+
+    class NoRescue(MemoryJobStore):
+        def find_jobs_of(self, worker_ids: Any) -> Any:
+            raise ZeroDivisionError("a broken store")
+
+    bench.store = NoRescue()
+    noticed = threading.Event()
+
+    def handler(job: Any) -> None:
+        context = current_job_context()
+        assert context is not None
+        wait_until(lambda: context.cancel_requested)
+        noticed.set()
+
+    job = bench.store.add()
+    pool = bench.pool(FunctionExecutor(handler), lease_sweep_seconds=0.05)
+    pool.launch()
+    wait_until(lambda: len(bench.sink.of(JobStarted)) == 1)
+    pool.rescue_jobs_of(SeenDeath(worker_id=DEAD))
+    bench.store.request_cancel(job.id)
+    assert noticed.wait(DEADLINE_SECONDS)
 
 
 def test_a_suspect_waits_for_the_others_to_end(bench: Bench) -> None:
     slow = claimed(bench.store)
-    suspect = bench.store.add(crash_count=1)
+    suspect = bench.store.add(crash_count=2)
     bench.store.add()
     pool = bench.pool()
     # A slow job is held already when the pool begins to look for suspects.

@@ -28,6 +28,7 @@ OUR_DEFAULTS = {
     "lease_seconds": 25,
     "lease_sweep_seconds": 5,
     "grace_seconds": 30,
+    "max_crashes": 3,
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "high_throughput": {
@@ -79,6 +80,7 @@ BOUNDS = [
     ("async_count", 0, 10_000),
     ("lease_sweep_seconds", 0.05, 3_600),
     ("grace_seconds", 0, 86_400),
+    ("max_crashes", 3, 1_000),
 ]
 
 

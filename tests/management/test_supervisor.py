@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pleme_redis_django.management.runworkers.child_command import ChildCommand
-from pleme_redis_django.management.runworkers.supervisor import Supervisor
+from pleme_redis_django.management.runworkers.options import EXIT_CANNOT_START
+from pleme_redis_django.management.runworkers.supervisor import (
+    FIRST_PAUSE_SECONDS,
+    GIVE_UP_AFTER,
+    Supervisor,
+)
 
 pytestmark = pytest.mark.process
 
@@ -20,6 +27,7 @@ import argparse, os, pathlib, signal
 parser = argparse.ArgumentParser()
 parser.add_argument("--lifeline-fd", type=int)
 parser.add_argument("--report-fd", type=int)
+parser.add_argument("--page-fd", type=int)
 parser.add_argument("--replaces", default="")
 options, _ = parser.parse_known_args()
 os.write(options.report_fd, b'{"ended": 0}\\n')
@@ -30,23 +38,28 @@ if not marker.exists():
 marker.write_text(options.replaces)
 os.kill(os.getppid(), signal.SIGTERM)
 os.read(options.lifeline_fd, 1)
+from pleme_redis_django.jobs.executing_page import ExecutingPage, Stage
+ExecutingPage(1, "11111111-1111-4111-8111-111111111111", fd=options.page_fd).note_stage(Stage.STOPPED)
 """
+KILLS_ITSELF = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def supervisor_of(*command: str, say: Callable[[str], None], **environment: str) -> Supervisor:
+    return Supervisor(
+        ChildCommand(arguments=command, environment={**os.environ, **environment}),
+        ["default"],
+        1,
+        burst=False,
+        max_silence_seconds=1.0,
+        say=say,
+    )
 
 
 def test_a_child_that_hangs_as_a_whole_is_killed_and_replaced(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     said: list[str] = []
     before = signal.getsignal(signal.SIGTERM)
-    code = Supervisor(
-        ChildCommand(
-            arguments=(sys.executable, "-c", HANGS_ONCE), environment={**os.environ, "MARKER": str(marker)}
-        ),
-        ["default"],
-        1,
-        burst=False,
-        max_silence_seconds=1.0,
-        say=said.append,
-    ).run()
+    code = supervisor_of(sys.executable, "-c", HANGS_ONCE, say=said.append, MARKER=str(marker)).run()
     assert code == 0
     assert "hangs: no sign of life for 1 s; killing it." in said[0]
     assert "was killed by SIGKILL" in said[1]
@@ -62,3 +75,36 @@ def test_gives_up_on_workers_that_cannot_start_with_the_code_for_that() -> None:
     code = Supervisor(failing, ["default"], 2, burst=False, max_silence_seconds=0, say=said.append).run()
     assert code == 1
     assert any("failed to start 5 times" in line for line in said)
+
+
+def test_a_child_that_cannot_be_started_is_tried_again_later(tmp_path: Path) -> None:
+    """Popen raises OSError when there are too many processes, or too little memory, or no such program."""
+    said: list[str] = []
+    supervisor = supervisor_of(str(tmp_path / "missing"), say=said.append)
+    for failures in (1, 2):
+        before = time.monotonic()
+        (place,) = supervisor._places
+        place.start_at = 0.0
+        supervisor._start_missing()
+        assert place.process is None
+        assert place.exit_code is None
+        assert place.start_at >= before + FIRST_PAUSE_SECONDS * failures
+        assert len([text for text in said if "could not be started" in text]) == failures
+
+
+def test_a_child_that_is_killed_while_it_starts_counts_as_one_that_fails_to_start() -> None:
+    """As when the kernel kills it for its memory while it imports: no restart without a pause, and an end of it."""
+    said: list[str] = []
+    supervisor = supervisor_of(sys.executable, "-c", KILLS_ITSELF, say=said.append)
+    (place,) = supervisor._places
+    for deaths in range(1, GIVE_UP_AFTER + 1):
+        place.start_at = 0.0
+        supervisor._start_missing()
+        process = place.process
+        assert process is not None
+        process.wait()
+        supervisor._reap()
+        assert place.young_deaths == deaths
+        assert (place.start_at > 0.0) == (deaths < GIVE_UP_AFTER)
+        assert place.exit_code == (EXIT_CANNOT_START if deaths == GIVE_UP_AFTER else None)
+    assert "giving up" in said[-1]

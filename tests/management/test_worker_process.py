@@ -31,9 +31,10 @@ def test_a_signal_may_interrupt_the_handler_of_another_anywhere() -> None:
     run = WorkerProcessRun(
         pool_parts("default", {"async_count": 0}),
         OPTIONS,
-        worker_id="w",
-        replaces=None,
+        worker_id="11111111-1111-4111-8111-111111111111",
+        replaces=[],
         lifeline_fd=lifeline,
+        page_fd=None,
         report_fd=None,
     )
     nested = 0

@@ -108,8 +108,8 @@ def test_the_claim_order_holds_across_the_open_queues(using: str, store: OrmJobS
 
 
 def test_a_suspect_of_a_paused_queue_is_left_alone(using: str, store: OrmJobStore[Any]) -> None:
-    make_job(using, queue_name="email", crash_count=1)
-    free = make_job(using, queue_name="images", crash_count=1)
+    make_job(using, queue_name="email", crash_count=2)
+    free = make_job(using, queue_name="images", crash_count=2)
     pause_queue("email", using=using)
     assert store.look_ahead(EVERYTHING).suspects
     assert claimed(store, JobSelection(suspects=True)) == [free.id]

@@ -62,10 +62,36 @@ def test_a_dead_worker_cannot_beat_and_is_named_again(using: str) -> None:
     assert registry.sweep() == [identity.worker_id]
 
 
-def test_a_worker_that_died_long_ago_is_forgotten(using: str) -> None:
-    make_worker(using, died_at=ago(90_000), lease_until=ago(90_000))
-    assert OrmWorkerRegistry(using=using).sweep() == []
-    assert not WorkerProcess._base_manager.using(using).exists()
+def test_a_worker_that_died_long_ago_is_forgotten_once_its_jobs_are_rescued(using: str) -> None:
+    long_dead = make_worker(using, died_at=ago(90_000), lease_until=ago(90_000))
+    just_dead = make_worker(using, died_at=ago(60), lease_until=ago(60))
+    registry = OrmWorkerRegistry(using=using)
+    dead = registry.sweep()
+    assert set(dead) == {str(long_dead.id), str(just_dead.id)}
+    registry.forget(dead)
+    assert [row.id for row in WorkerProcess._base_manager.using(using).all()] == [just_dead.id]
+
+
+def test_a_dead_workers_roles_are_free_at_once(using: str) -> None:
+    registry = OrmWorkerRegistry(using=using)
+    killed, silent, leaver, heir = (registered(registry).worker_id for _ in range(4))
+    for role, holder in (("sampler", killed), ("sweeper", silent), ("caretaker", leaver)):
+        assert registry.elect(role, holder, 30)
+    registry.declare_dead([killed])
+    WorkerProcess._base_manager.using(using).filter(id=silent).update(lease_until=ago(1))
+    registry.sweep()
+    registry.deregister(leaver)
+    assert all(registry.elect(role, heir, 30) for role in ("sampler", "sweeper", "caretaker"))
+
+
+def test_who_was_draining_is_told_when_it_is_declared_dead(using: str) -> None:
+    registry = OrmWorkerRegistry(using=using)
+    draining, working = registered(registry).worker_id, registered(registry).worker_id
+    registry.note_draining(draining)
+    since = WorkerProcess._base_manager.using(using).get(id=draining).draining_since
+    registry.note_draining(draining)
+    assert WorkerProcess._base_manager.using(using).get(id=draining).draining_since == since is not None
+    assert registry.declare_dead([draining, working]) == {draining}
 
 
 def test_a_worker_that_is_asked_to_drain_learns_it_and_keeps_its_lease(using: str) -> None:

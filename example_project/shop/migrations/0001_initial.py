@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
                 ('error_fingerprint', models.CharField(blank=True, db_default='', default='', max_length=32)),
                 ('retry_count', models.PositiveIntegerField(db_default=0, default=0)),
                 ('max_retries', models.PositiveIntegerField(default=3)),
-                ('crash_count', models.PositiveIntegerField(db_default=0, default=0, help_text='How often its worker process died; more than 0: it runs alone.')),
+                ('crash_count', models.PositiveIntegerField(db_default=0, default=0, help_text='How often its worker process died while it ran; from 2 on it runs alone.')),
                 ('run_after', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='Due time: scheduled start or next retry.')),
                 ('progress', models.JSONField(blank=True, null=True)),
                 ('unique_slot', models.CharField(blank=True, max_length=64, null=True)),

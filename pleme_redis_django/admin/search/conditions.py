@@ -23,8 +23,8 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from pleme_redis_django.admin.search.terms import SearchError, Term, parse_search, shortened
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.job import JobStatus
-from pleme_redis_django.models import SUSPECT_AFTER_CRASHES, WorkerProcess
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobStatus
+from pleme_redis_django.models import WorkerProcess
 
 ID_DIGITS = 8
 """The fewest digits of an id that are looked for."""

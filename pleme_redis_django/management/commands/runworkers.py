@@ -52,6 +52,7 @@ class Command(BaseCommand):
             worker_id=arguments["worker_id"],
             replaces=arguments["replaces"],
             lifeline_fd=arguments["lifeline_fd"],
+            page_fd=arguments["page_fd"],
             report_fd=arguments["report_fd"],
         ).run()
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import signal
 import sys
 from typing import Any, Self
 
 from django.core.management.base import CommandError
 
+from pleme_redis_django.jobs.executing_page import JobExecuted, PageSeen, SeenDeath
 from pleme_redis_django.jobs.worker_pool_config import PRESETS
 
 # What the supervisor sends to a worker process that shall hand back what still runs.
@@ -131,8 +133,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     # How the supervisor starts a child; nobody types these.
     parser.add_argument("--child-of-pool", help=argparse.SUPPRESS)
     parser.add_argument("--worker-id", help=argparse.SUPPRESS)
-    parser.add_argument("--replaces", help=argparse.SUPPRESS)
+    parser.add_argument("--replaces", action="append", type=_death, default=[], help=argparse.SUPPRESS)
     parser.add_argument("--lifeline-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--page-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
 
 
@@ -150,6 +153,16 @@ def _silence(text: str) -> float:
             f"{text} is not accepted: {LEAST_SILENCE_SECONDS:g} to 86,400 seconds, or 0 for never"
         )
     return seconds
+
+
+def _death(text: str) -> SeenDeath:
+    """Return the death that ``worker_id`` or ``worker_id:page_fd`` tells of."""
+    worker_id, _colon, page_fd = text.partition(":")
+    executing = frozenset[JobExecuted]()
+    if page_fd:
+        executing = PageSeen.read(int(page_fd)).executing
+        os.close(int(page_fd))
+    return SeenDeath(worker_id=worker_id, executing=executing)
 
 
 def _names(text: str) -> list[str]:

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
+from pleme_redis_django.jobs.executing_page import PageSeen, Stage, new_page_file
 from pleme_redis_django.management.runworkers.child_command import ChildCommand
 from pleme_redis_django.management.runworkers.options import (
     END_GRACE_SIGNAL,
@@ -38,7 +39,37 @@ TICK_SECONDS = 0.5
 # A turn that took so long means that this process did not run, as after Ctrl-Z.
 AWAY_SECONDS = 10.0
 
-_GOOD_EXITS = frozenset({EXIT_OK, EXIT_HANDED_BACK})
+# A replacement that dies before it has rescued leaves that to the next one.
+DEATHS_REMEMBERED = 3
+
+_EXITS_IN_GOOD_ORDER = frozenset({EXIT_OK, EXIT_HANDED_BACK, EXIT_DRAINED})
+_DRAIN_SIGNALS = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -END_GRACE_SIGNAL})
+# What a process does to itself, or the kernel to one that has taken too much. Any other signal is
+# somebody's wish, and says nothing of the jobs.
+_OWN_DEATHS = frozenset(
+    -number
+    for number in (
+        signal.SIGSEGV,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGILL,
+        signal.SIGFPE,
+        signal.SIGKILL,
+    )
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """The end of a child, for the one that replaces it."""
+
+    worker_id: str
+    page_fd: int
+    died_of_itself: bool
+
+    def arguments(self) -> list[str]:
+        """Return what tells the replacement of it."""
+        return ["--replaces", f"{self.worker_id}:{self.page_fd}" if self.died_of_itself else self.worker_id]
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,13 +80,21 @@ class Place:
     process: subprocess.Popen[bytes] | None = None
     worker_id: str = ""
     lifeline_fd: int | None = None
+    page_fd: int = -1
     report_fd: int | None = None
     heard_at: float = 0.0
     started_at: float = 0.0
+    draining: bool = False
     young_deaths: int = 0
     start_at: float = 0.0
-    replaces: str | None = None
+    deaths: list[Death] = dataclasses.field(default_factory=list)
     exit_code: int | None = None
+
+    def remember(self, death: Death) -> None:
+        """Keep a death for the next child, and forget those that a former child has surely settled."""
+        self.deaths.append(death)
+        while len(self.deaths) > DEATHS_REMEMBERED:
+            os.close(self.deaths.pop(0).page_fd)
 
 
 class Supervisor:
@@ -136,26 +175,39 @@ class Supervisor:
     def _start(self, place: Place) -> None:
         place.worker_id, place.started_at = str(uuid.uuid4()), time.monotonic()
         place.heard_at = place.started_at
+        place.draining = False
+        place.page_fd = new_page_file()
         lifeline_read, place.lifeline_fd = os.pipe()
         place.report_fd, report_write = os.pipe()
         os.set_blocking(place.report_fd, False)
         self._selector.register(place.report_fd, selectors.EVENT_READ, place)
-        pipes = ["--lifeline-fd", str(lifeline_read), "--report-fd", str(report_write)]
-        replaces = ["--replaces", place.replaces] if place.replaces else []
-        place.process = subprocess.Popen(  # noqa: S603 - our own command line
-            [
-                *self._command.arguments,
-                *("--child-of-pool", place.pool, "--worker-id", place.worker_id),
-                *pipes,
-                *replaces,
-            ],
-            env=self._command.environment,
-            # A program that a handler starts, and that reads its standard input, finds the end of it.
-            stdin=subprocess.DEVNULL,
-            pass_fds=[lifeline_read, report_write],
-        )
+        own = {"--lifeline-fd": lifeline_read, "--report-fd": report_write, "--page-fd": place.page_fd}
+        arguments = ["--child-of-pool", place.pool, "--worker-id", place.worker_id]
+        for option, descriptor in own.items():
+            arguments += [option, str(descriptor)]
+        for death in place.deaths:
+            arguments += death.arguments()
+        try:
+            place.process = subprocess.Popen(  # noqa: S603 - our own command line
+                [*self._command.arguments, *arguments],
+                env=self._command.environment,
+                # A program that a handler starts, and that reads its standard input, finds the end of it.
+                stdin=subprocess.DEVNULL,
+                pass_fds=[*own.values(), *(death.page_fd for death in place.deaths)],
+            )
+        except OSError as error:
+            # Too many processes, too little memory: the others live on, and this one comes later.
+            self._note_failed_start(place, error)
         os.close(lifeline_read)
         os.close(report_write)
+
+    def _note_failed_start(self, place: Place, error: OSError) -> None:
+        self._close_lifeline(place)
+        self._close_report(place)
+        os.close(place.page_fd)
+        place.young_deaths += 1
+        self._pause(place)
+        self._say(f"A worker process of pool {place.pool} could not be started ({error}); trying again.")
 
     def _read_pipes(self, wake_fd: int) -> None:
         for key, _events in self._selector.select(TICK_SECONDS):
@@ -196,35 +248,58 @@ class Supervisor:
                 self._note_exit(place, code)
 
     def _note_exit(self, place: Place, code: int) -> None:
-        if code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -END_GRACE_SIGNAL):
-            # A child handles these from before its first claim on: this one had nothing to hand back.
-            code = EXIT_OK
+        page = PageSeen.read(place.page_fd)
+        if page.stage is Stage.STARTING and code in _DRAIN_SIGNALS:
+            # It handles these from before its first claim on: this one had nothing to hand back.
+            self._note_good_exit(place, EXIT_OK)
+        elif page.stage is Stage.STOPPED and code in _EXITS_IN_GOOD_ORDER:
+            self._note_good_exit(place, code)
+        else:
+            # A code alone proves nothing: a handler may have called os._exit().
+            self._note_death(place, code, page)
+
+    def _note_good_exit(self, place: Place, code: int) -> None:
+        os.close(place.page_fd)
+        place.young_deaths = 0
         if code == EXIT_DRAINED:
             place.exit_code = EXIT_OK
             self._say(
                 f"A worker process of pool {place.pool} was asked to drain and has ended; none replaces it."
             )
-            return
-        if code in _GOOD_EXITS and (self._stopping or self._burst):
+        elif self._stopping or self._burst:
             place.exit_code = code
-            return
-        young = time.monotonic() - place.started_at < YOUNG_SECONDS
+        else:
+            self._say(f"A worker process of pool {place.pool} {_manner(code)}; starting another one.")
+
+    def _note_death(self, place: Place, code: int, page: PageSeen) -> None:
+        died_of_itself = code >= 0 or code in _OWN_DEATHS
+        place.remember(
+            Death(
+                worker_id=page.worker_id or place.worker_id,
+                page_fd=place.page_fd,
+                died_of_itself=died_of_itself and page.stage is Stage.WORKING and not place.draining,
+            )
+        )
+        never_worked = page.stage is Stage.STARTING
         if self._stopping:
             # Ended by itself before it had begun, or with jobs that others have to take over.
-            place.exit_code = EXIT_CANNOT_START if young and code > 0 else EXIT_HANDED_BACK
+            place.exit_code = EXIT_CANNOT_START if never_worked and code > 0 else EXIT_HANDED_BACK
             return
-        place.replaces = place.worker_id
-        place.young_deaths = place.young_deaths + 1 if young and code > 0 else 0
-        if place.young_deaths >= GIVE_UP_AFTER:
+        is_young = time.monotonic() - place.started_at < YOUNG_SECONDS and (never_worked or code >= 0)
+        place.young_deaths = place.young_deaths + 1 if is_young else 0
+        if never_worked and place.young_deaths >= GIVE_UP_AFTER:
             self._say(
                 f"A worker process of pool {place.pool} failed to start {GIVE_UP_AFTER} times; giving up."
             )
             place.exit_code = EXIT_CANNOT_START
             self._signals += 1
             return
+        self._pause(place)
+        self._say(f"A worker process of pool {place.pool} {_manner(code)}; starting another one.")
+
+    def _pause(self, place: Place) -> None:
         pause = FIRST_PAUSE_SECONDS * 2 ** (place.young_deaths - 1) if place.young_deaths else 0.0
         place.start_at = time.monotonic() + min(pause, LONGEST_PAUSE_SECONDS)
-        self._say(f"A worker process of pool {place.pool} {_manner(code)}; starting another one.")
 
     def _pass_signals_on(self) -> None:
         while self._signals_passed_on < self._signals:
@@ -240,6 +315,7 @@ class Supervisor:
         # Not by SIGTERM: a service manager may have sent one to the whole group, and a child takes a
         # second one for the end of its grace. That has a signal of its own from here.
         for place in self._places:
+            place.draining = place.process is not None
             self._close_lifeline(place)
 
     def _end_grace(self) -> None:

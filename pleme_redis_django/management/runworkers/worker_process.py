@@ -10,11 +10,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.events import DrainRequested, Event, EventSink, JobEnded, WorkerStopped
+from pleme_redis_django.jobs.executing_page import SeenDeath
 from pleme_redis_django.management.runworkers.database import bound_database_waits
 from pleme_redis_django.management.runworkers.inheritance import (
     keep_descriptors,
@@ -51,8 +52,9 @@ class WorkerProcessRun:
         options: RunOptions,
         *,
         worker_id: str,
-        replaces: str | None,
+        replaces: Sequence[SeenDeath],
         lifeline_fd: int,
+        page_fd: int | None,
         report_fd: int | None,
     ) -> None:
         from pleme_redis_django.dashboard.recorder import statistics_of
@@ -75,6 +77,7 @@ class WorkerProcessRun:
             sink=self._reporter,
             burst=options.burst,
             release=options.release,
+            page_fd=page_fd,
         )
         self._store = parts.store
         has_presence = get_settings().url is not None and not options.burst
@@ -85,6 +88,8 @@ class WorkerProcessRun:
         self._sigterm_seen = False
         self._end = BoundedEnd()
         keep_descriptors([lifeline_fd, report_fd])
+        if page_fd is not None:
+            os.close(page_fd)  # It is mapped by now.
 
     def run(self) -> int:
         """Run until stopped; return the exit code, and see to it that the process ends."""
@@ -103,12 +108,12 @@ class WorkerProcessRun:
         threading.Thread(target=self._reporter.beat, name="pleme-beat", daemon=True).start()
         if self._burst:
             self._reporter.report(total=self._store.count_claimable_jobs())
+        for death in self._replaces:
+            self._pool.rescue_jobs_of(death)
         self._pool.launch()
         if self._presence is not None:
             self._presence.start()
         self._statistics.start()
-        if self._replaces:
-            self._pool.rescue_jobs_of(self._replaces)
         while not self._is_stop_requested and not self._pool.has_run_dry():
             with contextlib.suppress(queue.Empty):
                 self._wake.get(timeout=BURST_LOOK_SECONDS if self._burst else None)

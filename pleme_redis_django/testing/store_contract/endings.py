@@ -135,13 +135,50 @@ class EndingTests(StoreSubject):
 
     def test_a_suspect_is_claimed_only_by_who_asks_for_suspects(self) -> None:
         self.needs("knows_suspects")
-        job_id, claim = self.claimed()
-        assert self.store.finish_jobs([given_back(job_id, claim, crashed=True)]) == [True]
+        job_id = self.suspect()
         assert self.store.look_ahead(JobSelection()).suspects is True
+        assert self.store.look_ahead(JobSelection()).ready is False
         assert list(self.store.claim_jobs(new_worker(), 10, JobSelection())) == []
         suspects = self.store.claim_jobs(new_worker(), 10, JobSelection(suspects=True))
         assert ids_of(suspects) == [job_id]
         assert self.store.look_ahead(JobSelection()).suspects is False
+
+    def test_one_death_makes_no_suspect(self) -> None:
+        self.needs("knows_suspects")
+        job_id, claim = self.claimed()
+        assert self.store.finish_jobs([given_back(job_id, claim, crashed=True)]) == [True]
+        assert self.store.look_ahead(JobSelection()).suspects is False
+        assert list(self.store.claim_jobs(new_worker(), 10, JobSelection(suspects=True))) == []
+        assert ids_of(self.store.claim_jobs(new_worker(), 10, JobSelection())) == [job_id]
+
+    def test_what_is_given_back_after_a_death_waits_for_its_delay(self) -> None:
+        self.needs("knows_suspects")
+        self.needs("can_pass_time")
+        job_id, claim = self.claimed()
+        assert self.store.finish_jobs([given_back(job_id, claim, crashed=True, delay_seconds=10)]) == [True]
+        self.store.promote_due_jobs(100)
+        assert list(self.store.claim_jobs(new_worker(), 10, JobSelection())) == []
+        self.pass_time(11)
+        self.store.promote_due_jobs(100)
+        assert ids_of(self.store.claim_jobs(new_worker(), 10, JobSelection())) == [job_id]
+
+    def test_a_suspect_that_survives_itself_is_acquitted(self) -> None:
+        """It ran alone and its process lives: when it runs again, it runs beside others."""
+        self.needs("knows_suspects")
+        job_id = self.suspect()
+        (job,) = self.store.claim_jobs(new_worker(), 1, JobSelection(suspects=True))
+        assert self.store.finish_jobs([retried(job_id, claim_of(job), delay_seconds=0)]) == [True]
+        self.store.promote_due_jobs(100)
+        assert self.store.look_ahead(JobSelection()).suspects is False
+        assert ids_of(self.store.claim_jobs(new_worker(), 10, JobSelection())) == [job_id]
+
+    def test_a_suspect_that_is_given_back_stays_one(self) -> None:
+        self.needs("knows_suspects")
+        job_id = self.suspect()
+        (job,) = self.store.claim_jobs(new_worker(), 1, JobSelection(suspects=True))
+        assert self.store.finish_jobs([given_back(job_id, claim_of(job))]) == [True]
+        self.store.promote_due_jobs(100)
+        assert self.store.look_ahead(JobSelection()).suspects is True
 
     def test_a_batch_may_hold_every_kind_of_ending(self) -> None:
         claims = [self.claimed() for _ in range(5)]

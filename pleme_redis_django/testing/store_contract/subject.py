@@ -13,7 +13,7 @@ import pytest
 
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
 from pleme_redis_django.jobs.failures import engine_failure
-from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, Job, JobClaim, JobStatus
+from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, SUSPECT_AFTER_CRASHES, Job, JobClaim, JobStatus
 from pleme_redis_django.jobs.json_text import to_json
 from pleme_redis_django.jobs.retry import DEFAULT_MAX_RETRIES
 from pleme_redis_django.jobs.store import JobStore
@@ -43,7 +43,7 @@ class StoreAbilities:
     claims_by_selection: ClassVar[bool] = True
     """``claim_jobs()`` of its own, which honours queue names, product and job types."""
     knows_suspects: ClassVar[bool] = True
-    """Keeps ``crash_count``, so that a job whose worker process died runs alone."""
+    """Keeps ``crash_count``, so that a job at whose run processes died runs alone."""
     finishes_in_batches: ClassVar[bool] = True
     """``finish_jobs()`` of its own: all or nothing, and a cancelled job ends CANCELLED, not FAILED."""
     can_pass_time: ClassVar[bool] = True
@@ -109,6 +109,17 @@ class StoreSubject(StoreAbilities, ABC):
         assert job.id == job_id, f"claim_next_job() returned the job {job.id}, and only {job_id} is ready."
         return claim_of(job)
 
+    def suspect(self) -> UUID:
+        """Add a job at whose run two worker processes died; return its id."""
+        job_id, claim = self.claimed()
+        for _ in range(SUSPECT_AFTER_CRASHES - 1):
+            assert self.store.finish_jobs([given_back(job_id, claim, crashed=True)]) == [True]
+            self.store.promote_due_jobs(100)
+            claim = self.claim(job_id)
+        assert self.store.finish_jobs([given_back(job_id, claim, crashed=True)]) == [True]
+        self.store.promote_due_jobs(100)
+        return job_id
+
     def claim_everything(self) -> list[UUID]:
         """Claim one by one until nothing is ready; return the ids in that order."""
         worker, ids = new_worker(), []
@@ -166,8 +177,10 @@ def retried(job_id: UUID, claim: JobClaim, delay_seconds: float = LATER_SECONDS)
     return Retried(job_id=job_id, claim=claim, failure=FAILURE, retry_count=1, delay_seconds=delay_seconds)
 
 
-def given_back(job_id: UUID, claim: JobClaim, *, crashed: bool = False) -> GivenBack:
-    return GivenBack(job_id=job_id, claim=claim, crashed=crashed)
+def given_back(
+    job_id: UUID, claim: JobClaim, *, crashed: bool = False, delay_seconds: float = 0.0
+) -> GivenBack:
+    return GivenBack(job_id=job_id, claim=claim, crashed=crashed, delay_seconds=delay_seconds)
 
 
 MakeEnding = Callable[[UUID, JobClaim], Ending]
