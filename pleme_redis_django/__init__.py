@@ -101,7 +101,17 @@ __all__ = list(_MODULE_OF)
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    try:
+        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    except RuntimeError as error:
+        # Django's own words are about whichever model comes first, below eighty lines of imports.
+        if "isn't in an application in INSTALLED_APPS" not in str(error):
+            raise
+        from django.core.exceptions import ImproperlyConfigured
+
+        raise ImproperlyConfigured(
+            f'{name} needs the tables of {__name__}: add "{__name__}" to INSTALLED_APPS, and run manage.py migrate.'
+        ) from None
     globals()[name] = value
     return value
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 from django.apps import AppConfig, apps
+from django.core.management import ManagementUtility
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -15,17 +19,31 @@ class PlemeRedisDjangoConfig(AppConfig):
         from pleme_redis_django import checks
         from pleme_redis_django.conf import get_settings
         from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
+        from pleme_redis_django.exceptions import InvalidSettings
         from pleme_redis_django.jobs.definition import bind_enqueuer
 
-        get_settings()
+        checks.register_all()
         bind_enqueuer(OrmEnqueuer())
+        try:
+            settings = get_settings()
+        except InvalidSettings:
+            if is_command():
+                return  # Check E001 says the same in one line, and stops what runs the checks.
+            raise
         autodiscover_modules("jobs")
         if apps.is_installed("django.contrib.auth"):
             from pleme_redis_django.realtime.user_changes import connect_receivers
 
             connect_receivers()
-        if get_settings().job_events:
+        if settings.job_events:
             from pleme_redis_django.realtime.job_events import JobEvents
 
             JobEvents().connect()
-        checks.register_all()
+
+
+def is_command() -> bool:
+    """Whether Django is being set up for a management command, so that the checks still come."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code is not ManagementUtility.execute.__code__:
+        frame = frame.f_back
+    return frame is not None

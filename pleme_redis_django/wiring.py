@@ -32,6 +32,8 @@ from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
 from pleme_redis_django.redis_state.job_queue import JobQueue
 from pleme_redis_django.redis_state.worker_calls import RedisWorkerCalls
 
+# What the column WorkerProcess.pool holds.
+POOL_NAME_MAX_LENGTH = 64
 _PART_KEYS = frozenset({"model", "executor", "store", "preset"})
 
 
@@ -58,6 +60,11 @@ def pool_parts(name: str, overrides: Mapping[str, Any] | None = None) -> PoolPar
         near = difflib.get_close_matches(name, list(pools), n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Known pools: {', '.join(pools) or 'none'}."
         raise InvalidSettings(f'{SETTING_NAME}["POOLS"] has no pool "{name}". {hint}')
+    if not 1 <= len(name) <= POOL_NAME_MAX_LENGTH:
+        raise InvalidSettings(
+            f'{SETTING_NAME}["POOLS"] has a pool named "{name}", of {len(name)} characters. '
+            f"Accepted: 1 to {POOL_NAME_MAX_LENGTH}, because the row of each worker process names its pool."
+        )
     entry = pools[name]
     model = _model(name, entry.get("model", JOB_MODEL_LABEL))
     return PoolParts(

@@ -7,22 +7,46 @@ jobs, 050-079 cache, locks and Redis, 080-099 realtime. A check that talks to a 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
 from django.core import checks
+from django.core.checks import CheckMessage
 
 from pleme_redis_django.checks import jobs, jobs_deploy, realtime, redis_server, redis_settings, settings
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.exceptions import InvalidSettings
+
+Check = Callable[..., Iterable[CheckMessage]]
 
 
 def register_all() -> None:
     """Register every check of the package with Django."""
+    checks.register(settings.check_settings, "pleme_redis_django")
     for check in (
-        settings.check_settings,
         jobs.check_pools,
         jobs.check_queue_keys,
         jobs.check_job_models,
         jobs.check_database,
+        jobs.check_job_events,
         redis_settings.check_redis,
         realtime.check_realtime,
     ):
-        checks.register(check, "pleme_redis_django")
-    checks.register(jobs_deploy.check_job_tables, "pleme_redis_django", deploy=True)
-    checks.register(redis_server.check_redis_server, "pleme_redis_django", deploy=True)
+        checks.register(_with_valid_settings(check), "pleme_redis_django")
+    for check in (jobs_deploy.check_job_tables, redis_server.check_redis_server):
+        checks.register(_with_valid_settings(check), "pleme_redis_django", deploy=True)
+
+
+def _with_valid_settings(check: Check) -> Check:
+    """Return a check that leaves settings that cannot be read to E001."""
+
+    @wraps(check)
+    def checked(**kwargs: Any) -> list[CheckMessage]:
+        try:
+            get_settings()
+        except InvalidSettings:
+            return []
+        return list(check(**kwargs))
+
+    return checked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.models import AbstractJob, job_constraints, job_indexes, model_label
-from pleme_redis_django.wiring import PoolParts, pool_names, pool_parts, valid_pools
+from pleme_redis_django.wiring import PoolParts, known_types_of_models, pool_names, pool_parts, valid_pools
 
 
 def check_pools(**_kwargs: Any) -> Iterator[CheckMessage]:
@@ -43,6 +44,23 @@ def check_queue_keys(**_kwargs: Any) -> Iterator[CheckMessage]:
             yield _shared_queue_key(first, parts)
         elif key != hint_namespace(parts.model):
             yield _silent_queue_key(parts, hint_namespace(parts.model))
+
+
+def check_job_events(**_kwargs: Any) -> Iterator[CheckMessage]:
+    """W030: JOB_EVENTS names a type that no pool runs."""
+    known: set[str] = set()
+    for types in known_types_of_models().values():
+        if types is None:
+            return  # This pool runs whatever it is given.
+        known |= types
+    for name in get_settings().job_events:
+        if name != "*" and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            yield Warning(
+                f'{SETTING_NAME}["JOB_EVENTS"] names "{name}", and no pool runs jobs of this type: it has no events.',
+                hint=f"Did you mean {near[0]}?" if near else 'Name a job, or "*" for all of them.',
+                id="pleme_redis_django.W030",
+            )
 
 
 def check_job_models(app_configs: Any = None, **_kwargs: Any) -> Iterator[CheckMessage]:

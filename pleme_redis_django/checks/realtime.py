@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
@@ -15,7 +16,7 @@ from pleme_redis_django.realtime.limits import get_limits
 
 
 def check_realtime(**_kwargs: Any) -> list[CheckMessage]:
-    """E080-E083, W084: rules, limits and dotted paths of the realtime settings."""
+    """E080-E083, W084-W086: rules, limits and dotted paths of the realtime settings."""
     try:
         settings = get_settings()
     except InvalidSettings:
@@ -26,6 +27,7 @@ def check_realtime(**_kwargs: Any) -> list[CheckMessage]:
         *_check_paths(settings),
         *_check_presence(settings),
         *_check_auth(settings),
+        *_check_serving(settings),
     ]
 
 
@@ -87,3 +89,27 @@ def _check_auth(settings: Settings) -> list[CheckMessage]:
             id="pleme_redis_django.W084",
         )
     ]
+
+
+def _check_serving(settings: Settings) -> list[CheckMessage]:
+    if settings.url is None or not settings.channels:
+        return []
+    found: list[CheckMessage] = []
+    opened = f'{SETTING_NAME}["CHANNELS"] opens channels'
+    if not getattr(django_settings, "ASGI_APPLICATION", None):
+        found.append(
+            Warning(
+                f"{opened}, but ASGI_APPLICATION is not set: a server of WSGI alone answers no websocket.",
+                hint='Set it to the dotted path of the application that routes "ws/pleme/", and serve that.',
+                id="pleme_redis_django.W085",
+            )
+        )
+    if not apps.is_installed("django.contrib.staticfiles"):
+        found.append(
+            Warning(
+                f"{opened}, but django.contrib.staticfiles is not installed: collectstatic does not find pleme.js.",
+                hint="Install it, or serve the package's folder static/ yourself.",
+                id="pleme_redis_django.W086",
+            )
+        )
+    return found

@@ -34,12 +34,23 @@ LONGEST_WAIT_SECONDS = 2.0
 
 
 def check_redis(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """E050, W051, E053, W054, E055, W056: what the settings say about Redis."""
+    """E050, W051, E053, W054, E055, W056, E059: what the settings say about Redis."""
+    yield from _missing_alias()
     yield from _pickle()
     yield from _shared_database()
     yield from _short_timeouts()
     yield from _shared_pools()
     yield from _channel_layers()
+
+
+def _missing_alias() -> Iterator[CheckMessage]:
+    alias = get_settings().cache_alias
+    if alias not in django_settings.CACHES:
+        yield Error(
+            f'{SETTING_NAME}["CACHE_ALIAS"] is "{alias}", which is not in CACHES.',
+            hint=f"Known aliases: {', '.join(django_settings.CACHES)}.",
+            id="pleme_redis_django.E059",
+        )
 
 
 def _pickle() -> Iterator[CheckMessage]:

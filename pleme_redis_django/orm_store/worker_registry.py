@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -16,6 +17,8 @@ from pleme_redis_django.orm_store.connection import reconnecting
 # For so long a dead worker's id is asked for again: a claim that was under way when it died may
 # be committed after its jobs were rescued. After that the row is deleted.
 REMEMBER_DEAD = timedelta(days=1)
+# What the column Election.role holds; a role may name a model, whose label may be longer.
+ROLE_MAX_LENGTH = 100
 
 
 class OrmWorkerRegistry:
@@ -67,7 +70,7 @@ class OrmWorkerRegistry:
 
     def elect(self, role: str, worker_id: str, term_seconds: float) -> bool:
         with reconnecting(self.using), transaction.atomic(using=self.using):
-            return self._elect(role, worker_id, timedelta(seconds=term_seconds))
+            return self._elect(_stored_role(role), worker_id, timedelta(seconds=term_seconds))
 
     def _insert(self, worker: WorkerDescription) -> None:
         row = WorkerProcess(
@@ -109,3 +112,10 @@ class OrmWorkerRegistry:
 
     def _workers(self) -> QuerySet[WorkerProcess]:
         return WorkerProcess._base_manager.using(self.using)
+
+
+def _stored_role(role: str) -> str:
+    if len(role) <= ROLE_MAX_LENGTH:
+        return role
+    digest = hashlib.blake2b(role.encode(), digest_size=16).hexdigest()
+    return f"{role[: ROLE_MAX_LENGTH - len(digest) - 1]}:{digest}"

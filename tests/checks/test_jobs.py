@@ -87,6 +87,22 @@ def test_runworkers_refuses_a_bad_pool_with_the_same_words(pool: dict[str, Any],
             call_command("runworkers", skip_checks=False)
 
 
+def test_a_pool_name_fits_the_row_of_its_workers() -> None:
+    assert not messages_of(jobs.check_pools, POOLS={"p" * 64: {}})
+    (message,) = messages_of(jobs.check_pools, POOLS={"p" * 65: {}})
+    assert ids([message]) == ["E020"]
+    assert "of 65 characters. Accepted: 1 to 64" in message.msg
+
+
+def test_an_event_of_a_job_that_nobody_runs_is_a_warning() -> None:
+    with pleme_redis(POOLS={"default": {}}, JOB_EVENTS=["*", "tests.workload.jobs.noop"]):
+        assert not list(jobs.check_job_events())
+    with pleme_redis(POOLS={"default": {}}, JOB_EVENTS=["tests.workload.jobs.nop"]):
+        (message,) = jobs.check_job_events()
+    assert ids([message]) == ["W030"]
+    assert message.hint == "Did you mean tests.workload.jobs.noop?"
+
+
 def test_runworkers_refuses_a_pool_that_is_not_in_the_settings() -> None:
     with pytest.raises(CommandError, match=r'has no pool "defualt"\. Did you mean default\?'):
         call_command("runworkers", "defualt")

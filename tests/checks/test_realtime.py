@@ -23,6 +23,7 @@ from pleme_redis_django.checks.realtime import check_realtime
     ],
 )
 def test_wrong_settings_are_found(settings: Any, values: dict[str, Any], check_id: str, why: str) -> None:
+    settings.ASGI_APPLICATION = "tests.realtime.asgi.application"
     settings.PLEME_REDIS = {**settings.PLEME_REDIS, **values}
     [found] = check_realtime()
     assert found.id == f"pleme_redis_django.{check_id}"
@@ -31,8 +32,18 @@ def test_wrong_settings_are_found(settings: Any, values: dict[str, Any], check_i
 
 
 def test_right_settings_pass(settings: Any) -> None:
+    settings.ASGI_APPLICATION = "tests.realtime.asgi.application"
     settings.PLEME_REDIS = {
         **settings.PLEME_REDIS,
         "CHANNELS": {"@online": {"presence": "staff"}, "room:*": {"subscribe": lambda *_: True}},
     }
+    assert check_realtime() == []
+
+
+def test_open_channels_need_a_server_and_a_client(settings: Any) -> None:
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "CHANNELS": {"room:*": {"subscribe": "anyone"}}}
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "django.contrib.staticfiles"]
+    found = check_realtime()
+    assert [message.id for message in found] == ["pleme_redis_django.W085", "pleme_redis_django.W086"]
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "CHANNELS": {}}
     assert check_realtime() == []

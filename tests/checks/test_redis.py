@@ -170,3 +170,9 @@ def test_only_deploy_asks_the_server(capsys: pytest.CaptureFixture[str]) -> None
         call_command("check", "--deploy")
     first, _, second = capsys.readouterr().err.partition("System check identified")
     assert "W057" not in first and "W057" in second
+
+
+def test_a_cache_alias_that_does_not_exist_is_an_error() -> None:
+    (message,) = messages(PLEME_REDIS={**django_settings.PLEME_REDIS, "CACHE_ALIAS": "defualt"})
+    assert str(message.id).endswith("E059")
+    assert message.hint == "Known aliases: default."

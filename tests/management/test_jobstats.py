@@ -99,6 +99,15 @@ def test_text_shows_the_same_in_aligned_columns(using: str) -> None:
     assert "worker processes: 1 alive, 1 dead" in lines
 
 
+@pytest.mark.parametrize("using", BACKENDS)
+def test_a_project_of_naive_times_gets_its_report(using: str) -> None:
+    with override_settings(USE_TZ=False, TIME_ZONE="America/New_York"):
+        make_failed_job(using, "timeout")
+        assert any(line.split()[:2] == ["timeout", "1"] for line in jobstats(using=using).splitlines())
+        (reason,) = as_json(using=using)["tables"][0]["failure_reasons"]
+    assert reason["error_code"] == "timeout"
+
+
 def test_an_empty_table_is_no_error() -> None:
     text = jobstats()
     assert "worker processes: 0 alive, 0 dead" in text

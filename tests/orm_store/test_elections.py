@@ -74,3 +74,11 @@ def test_of_many_at_once_one_is_elected(registry: OrmWorkerRegistry, held_before
     for thread in threads:
         thread.join(20)
     assert sorted(elected) == [False] * 7 + [True]
+
+
+@pytest.mark.django_db(databases=BACKENDS)
+def test_a_role_may_be_longer_than_its_column(registry: OrmWorkerRegistry) -> None:
+    role = "sampler:" + "a" * 100 + ".job"
+    assert registry.elect(role, FIRST, 15) is True
+    assert registry.elect(role, SECOND, 15) is False
+    assert registry.elect(role + "s", SECOND, 15) is True

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+
+from django.utils import timezone
 
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import AbstractJob, model_label
@@ -95,7 +97,7 @@ def gather(question: Question) -> Report:
     names = {parts.name for parts in pools}
     known_types = known_types_of_models()
     return Report(
-        at=datetime.now(UTC),
+        at=timezone.now(),
         tables=[_table(model, of_model, question, known_types[model]) for model, of_model in tables.items()],
         workers=[
             worker for worker in worker_reports() if question.pool is None or worker.worker.pool in names
