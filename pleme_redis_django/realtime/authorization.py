@@ -23,7 +23,7 @@ from django.utils.module_loading import import_string
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
 from pleme_redis_django.exceptions import InvalidSettings, RedisUnavailable
-from pleme_redis_django.realtime.database_threads import call_for_handshake, call_for_socket
+from pleme_redis_django.realtime.database_threads import call_for_identity, call_for_rule
 from pleme_redis_django.redis_state.channel_names import (
     PRODUCT_PRESENCE,
     includes,
@@ -104,7 +104,7 @@ async def resolve_scope_product(scope: Scope, *, is_handshake: bool = False) -> 
     Raises InvalidProduct when the resolver returns None and the settings name none, or a bad name.
     """
     resolver = _resolver()
-    call = call_for_handshake if is_handshake else call_for_socket
+    call = call_for_identity if is_handshake else call_for_rule
     product = None if resolver is None else await _call(resolver, scope, call=call)
     return resolve_product(cast("str | None", product))
 
@@ -130,7 +130,7 @@ async def _ask(rule: Rule, scope: Scope, action: str, channel: str) -> bool:
     return answer
 
 
-async def _call(function: Callable[..., Any], *args: Any, call: Any = call_for_socket) -> Any:
+async def _call(function: Callable[..., Any], *args: Any, call: Any = call_for_rule) -> Any:
     if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
         return await function(*args)
     answer = await call(function, *args)

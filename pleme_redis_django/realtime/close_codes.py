@@ -17,6 +17,7 @@ class CloseCode(enum.IntEnum):
     DENIED = 4003
     OVER_QUOTA = 4004
     REVOKED = 4005
+    OVERLOAD = 4100
     SLOW = 4108
     EXPIRED = 4109
     NO_PONG = 4201

@@ -72,6 +72,7 @@ class CommandRunner:
             connection.close(CloseCode.OVER_QUOTA, "too many refused frames")
 
     async def _run_frames(self) -> None:
+        self._connection.is_busy = True
         try:
             while self._waiting:
                 text = self._waiting.popleft()
@@ -79,6 +80,7 @@ class CommandRunner:
                 await self._run_lines(text)
         finally:
             self._task = None
+            self._connection.is_busy = False
 
     async def _run_lines(self, text: str) -> None:
         for number, line in enumerate(text.split("\n"), start=1):

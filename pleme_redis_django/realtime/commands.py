@@ -25,6 +25,7 @@ from pleme_redis_django.redis_state.channel_names import (
     validate_pattern,
     validate_room,
 )
+from pleme_redis_django.redis_state.head_feed import HeadFeed
 from pleme_redis_django.redis_state.message_log import LogPage, aread_log, to_position
 from pleme_redis_django.redis_state.messages import BusMessage, Position
 from pleme_redis_django.redis_state.presence import PresenceManager, encode_metadata
@@ -46,7 +47,8 @@ async def connect(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) 
         try:
             await hub.presence.join(connection, PRODUCT_PRESENCE)
         except PresenceRefused as refused:
-            connection.close(CloseCode.OVER_QUOTA, "too many connections")
+            # Not for good: those of a web server that has just gone count for a while yet.
+            connection.close(CloseCode.OVERLOAD, "too many connections")
             raise CommandRefused(ErrorCode.LIMIT, str(refused)) from refused
     connection.is_registered = True
     limits = connection.limits
@@ -73,18 +75,18 @@ async def subscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any])
     pattern = validate_pattern(fields["ch"])
     since = fields.get("since")
     position = None if since is None else to_position(since)
-    await _check(connection, "subscribe", pattern)
     subscriptions = connection.subscriptions
+    judged = await _check(connection, "subscribe", pattern)
     if pattern not in subscriptions and len(subscriptions) >= connection.limits.subscriptions:
         raise CommandRefused(ErrorCode.LIMIT, f"at most {connection.limits.subscriptions} subscriptions")
     routes = await hub.subscribe(connection, pattern)
     try:
         assert routes.feed is not None
-        page = (
-            LogPage(top=routes.feed.position, status="complete", messages=())
-            if position is None
-            else await routes.feed.recover(position, connection.limits.recovery_messages)
-        )
+        page = await _missed(routes.feed, position, connection.limits.recovery_messages)
+        while judged != connection.judged:
+            # Looked at again while this waited, when the subscription was not there to be taken away.
+            judged = await _check(connection, "subscribe", pattern)
+            page = await _missed(routes.feed, position, connection.limits.recovery_messages)
     except BaseException:
         await hub.release(connection.product, head_of(pattern))
         raise
@@ -95,6 +97,12 @@ async def subscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any])
         subscriptions[pattern] = None
         routes.subscribe(pattern, connection, page.top)
     return _subscribed(pattern, page, is_resumed=position is not None)
+
+
+async def _missed(feed: HeadFeed, position: Position | None, limit: int) -> LogPage:
+    if position is None:
+        return LogPage(top=feed.position, status="complete", messages=())
+    return await feed.recover(position, limit)
 
 
 def _subscribed(pattern: str, page: LogPage, *, is_resumed: bool) -> str:
@@ -134,13 +142,24 @@ async def publish(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) 
 async def join(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
     """Join or watch a room, or read on in it, and return a page of who is there."""
     room = validate_room(fields["ch"])
-    await _check(connection, "presence", room)
+    judged = await _check(connection, "presence", room)
     manager = PresenceManager(connection.product, room)
     if "cursor" not in fields:
         await _join(hub, connection, room, fields)
+        if judged != connection.judged:
+            # Looked at again while this waited, when the room may not have been there to be taken away.
+            await _check_again(hub, connection, room)
     page = await manager.asnapshot(fields.get("cursor"), SNAPSHOT_USERS)
     following = frames.encode(page.cursor)
     return f'{{"v":{page.version},"users":{page.users_json},"next":{following}}}'
+
+
+async def _check_again(hub: Hub, connection: Connection, room: str) -> None:
+    try:
+        await _check(connection, "presence", room)
+    except BaseException:
+        await _leave(hub, connection, room)
+        raise
 
 
 async def _join(hub: Hub, connection: Connection, room: str, fields: Mapping[str, Any]) -> None:
@@ -168,12 +187,15 @@ async def _join(hub: Hub, connection: Connection, room: str, fields: Mapping[str
 
 async def leave(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
     """Leave a room at once; leaving one without being there is no error."""
-    room = validate_room(fields["ch"])
+    await _leave(hub, connection, validate_room(fields["ch"]))
+    return "{}"
+
+
+async def _leave(hub: Hub, connection: Connection, room: str) -> None:
     was_joined = connection.rooms.get(room, False)
     await hub.unwatch(connection, room)
     if was_joined and room != PRODUCT_PRESENCE:
         await hub.presence.leave(connection, room)
-    return "{}"
 
 
 async def typing(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
@@ -236,9 +258,12 @@ async def _set_idle(hub: Hub, connection: Connection, idle: bool) -> None:
         await hub.presence.set_idle(connection, idle)
 
 
-async def _check(connection: Connection, action: Action, channel: str) -> None:
+async def _check(connection: Connection, action: Action, channel: str) -> int:
+    """Return when it was asked, as ``Connection.judged``; raises CommandRefused unless it is allowed."""
+    judged = connection.judged
     if not await is_allowed(connection.scope, action, channel):
         raise CommandRefused(ErrorCode.DENIED, f"permission denied: {action} {channel}")
+    return judged
 
 
 HANDLERS: dict[str, Handler] = {

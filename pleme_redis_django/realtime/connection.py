@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.limits import Limits, TokenBucket
+from pleme_redis_django.realtime.sessions import login_session_key
 
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.hub import Hub
@@ -35,6 +36,7 @@ class Connection:
         "_hub",
         "_is_dirty",
         "_is_lossy",
+        "_looks",
         "_queue",
         "_send",
         "blocked_since",
@@ -42,9 +44,11 @@ class Connection:
         "close_code",
         "heard_at",
         "id",
+        "is_busy",
         "is_gone",
         "is_idle",
         "is_registered",
+        "judged",
         "limits",
         "metadata",
         "opened_at",
@@ -60,7 +64,14 @@ class Connection:
     )
 
     def __init__(
-        self, hub: Hub, scope: dict[str, Any], send: Send, limits: Limits, connection_id: str
+        self,
+        hub: Hub,
+        scope: dict[str, Any],
+        send: Send,
+        limits: Limits,
+        connection_id: str,
+        *,
+        began_at: float | None = None,
     ) -> None:
         now = asyncio.get_running_loop().time()
         self.id = connection_id
@@ -69,7 +80,10 @@ class Connection:
         self.limits = limits
         user = scope["user"]
         self.user_id: str | None = str(user.pk) if user.is_authenticated else None
-        self.session_key: str | None = getattr(scope.get("session"), "session_key", None)
+        self.session_key = login_session_key(scope, self.user_id)
+        """The session that logged the user in: the socket ends with it."""
+        self.judged = 0
+        """How often user, session and product were looked at again: a permission is as old as this number."""
         self.metadata: dict[str, dict[str, Any]] = {}
         """Room -> what the connection says of itself there."""
         self.subscriptions: dict[str, None] = {}
@@ -79,11 +93,14 @@ class Connection:
         self.is_idle = False
         self.bucket = TokenBucket(limits.commands_per_second)
         self.refusals = TokenBucket(limits.refusals / REFUSALS_FORGOTTEN_SECONDS, limits.refusals)
-        self.opened_at = self.heard_at = now
+        self.opened_at = now if began_at is None else began_at
+        self.heard_at = now
         self.pinged_at: float | None = None
         self.blocked_since: float | None = None
         self.unheard = 0
         self.close_code: CloseCode | None = None
+        self.is_busy = False
+        """Whether one of its commands runs."""
         self.is_gone = False
         self._hub = hub
         self._send = send
@@ -91,6 +108,7 @@ class Connection:
         self._characters = 0
         self._is_dirty = False
         self._is_lossy = False
+        self._looks = 0
 
     @property
     def is_someone_online(self) -> bool:
@@ -101,6 +119,22 @@ class Connection:
     def is_closing(self) -> bool:
         """Tell whether nothing more is sent."""
         return self.is_gone or self.close_code is not None
+
+    def begin_look(self) -> int:
+        """Return the number of a look at user and session that begins now."""
+        self._looks += 1
+        return self._looks
+
+    def is_newest_look(self, look: int) -> bool:
+        """Tell whether what a look found still counts: one that began later loaded what is newer."""
+        return look == self._looks and not self.is_closing
+
+    def become(self, user: Any, session: Any) -> None:
+        """Be asked about from now on with user and session as they are stored now."""
+        self.scope["user"] = user
+        if session is not None:
+            self.scope["session"] = session
+        self.judged += 1
 
     def push(self, text: str) -> None:
         """Queue a push; past the limits it is dropped, and the client will be told to resync."""

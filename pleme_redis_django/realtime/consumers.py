@@ -6,6 +6,7 @@ subclass may set ``channel_layer_alias`` and handle group messages as any Channe
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from typing import Any, ClassVar
@@ -16,15 +17,16 @@ from channels.exceptions import StopConsumer
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidProduct
 from pleme_redis_django.realtime import frames
-from pleme_redis_django.realtime.authorization import resolve_scope_product
+from pleme_redis_django.realtime.authorization import OUTAGES, resolve_scope_product
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.command_runner import CommandRunner
 from pleme_redis_django.realtime.commands import HANDLERS
 from pleme_redis_django.realtime.connection import Connection
-from pleme_redis_django.realtime.database_threads import call_for_handshake
+from pleme_redis_django.realtime.database_threads import call_for_identity
 from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import Hub, hub
 from pleme_redis_django.realtime.limits import get_limits
+from pleme_redis_django.realtime.sessions import SessionsAway, load_user
 
 logger = logging.getLogger("pleme_redis_django.consumers")
 
@@ -50,6 +52,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
 
     async def websocket_connect(self, _message: dict[str, Any]) -> None:
         """Accept, and close with a code when that was wrong: a refusal before it reaches no script."""
+        began_at = asyncio.get_running_loop().time()
         offered = self.scope.get("subprotocols", [])
         accepted = frames.SUBPROTOCOL if frames.SUBPROTOCOL in offered else None
         await self.send({"type": "websocket.accept", "subprotocol": accepted})
@@ -62,7 +65,12 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
             return
         self.hub = hub()
         self.connection = Connection(
-            self.hub, self.scope, self.base_send, get_limits(), f"c{secrets.token_hex(6)}"
+            self.hub,
+            self.scope,
+            self.base_send,
+            get_limits(),
+            f"c{secrets.token_hex(6)}",
+            began_at=began_at,
         )
         self.runner = CommandRunner(self.hub, self.connection, self.commands, strict=self.strict)
         self.hub.open(self.connection)
@@ -107,13 +115,20 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
                 "The scope has no user. Wrap the websocket routes in AuthMiddlewareStack, "
                 "as pleme_redis_django.realtime.routing.websocket_application() does."
             )
-        is_authenticated = await call_for_handshake(_load_user, self.scope)
-        if not is_authenticated and not get_settings().allow_anonymous:
-            return CloseCode.BAD_CREDENTIALS, "log in first"
         try:
+            is_authenticated = await call_for_identity(load_user, self.scope)
+            if not is_authenticated and not get_settings().allow_anonymous:
+                return CloseCode.BAD_CREDENTIALS, "log in first"
             self.scope["product"] = await resolve_scope_product(self.scope, is_handshake=True)
         except InvalidProduct as error:
             logger.warning("A socket was refused, since it has no product: %s", error)
+            return CloseCode.DENIED, "no product"
+        except (SessionsAway, *OUTAGES) as error:
+            logger.warning("A socket has to come back later: %s", error)
+            return CloseCode.OVERLOAD, "the service is not available"
+        except Exception:
+            # It would be no better the next time, and clients come back after what they do not know.
+            logger.exception("A socket was refused, since the resolver of its product failed.")
             return CloseCode.DENIED, "no product"
         return None, ""
 
@@ -142,9 +157,3 @@ class PubSubConsumer(RealtimeConsumer):
 
 def _is_longer(text: str, limit: int) -> bool:
     return len(text) > limit or (4 * len(text) > limit and len(text.encode(errors="replace")) > limit)
-
-
-def _load_user(scope: dict[str, Any]) -> bool:
-    """Load the lazy user and session in a thread: the first look at either may ask the database."""
-    _ = getattr(scope.get("session"), "session_key", None)
-    return bool(scope["user"].is_authenticated)

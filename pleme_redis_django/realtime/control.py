@@ -1,15 +1,19 @@
 """Tell every process to look at, or to close, the sockets of a user or of a session.
 
 It goes over the hub's own Redis connection: one publish, whatever the number of sockets. A channel layer
-would need a group per user, whose members it forgets after a day.
+would need a group per user, whose members it forgets after a day. What is published while a process connects
+again is lost to it; so each order is kept for some minutes, for who begins to listen.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Literal
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
+from pleme_redis_django.products import validate_product
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.channel_names import validate_user_id
@@ -18,6 +22,12 @@ from pleme_redis_django.redis_state.outages import outages_as_unavailable
 
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.connection import Connection
+
+KEPT_SECONDS = 300
+"""How long an order is kept for a process that connects again."""
+KEPT_ORDERS = 10_000
+
+logger = logging.getLogger("pleme_redis_django.control")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,42 +51,107 @@ class Control:
         )
 
 
+_FIELDS = tuple(field.name for field in dataclasses.fields(Control))
+
+
 def session_digest(session_key: str | None) -> str | None:
     """Return what stands for a session key in an order."""
     return None if session_key is None else keyspace.digest(session_key)
 
 
-def parse_control(raw: bytes) -> Control:
-    """Return the order in a message of the control bus."""
-    return Control(**json.loads(raw))
+def parse_control(raw: bytes | str) -> Control | None:
+    """Return an order, None for what is none: another release may send fields and operations of its own."""
+    try:
+        fields = json.loads(raw)
+        known = {name: fields[name] for name in _FIELDS if name in fields}
+        control = Control(**known)
+        CloseCode(control.code)
+    except (ValueError, TypeError) as error:
+        logger.warning("An order to the sockets is not understood: %s", error)
+        return None
+    return control if control.operation in ("close", "revalidate") else None
 
 
-def send_control(control: Control) -> None:
-    """Send an order to every process. Raises RedisUnavailable."""
+def send_controls(controls: Sequence[Control]) -> None:
+    """Send orders to every process, in one round trip. Raises RedisUnavailable."""
+    pipeline = redis_client(HINTS).pipeline(transaction=False)
+    _fill(pipeline, controls)
     with outages_as_unavailable():
-        redis_client(HINTS).publish(keyspace.control_bus(), json.dumps(dataclasses.asdict(control)))
+        pipeline.execute()
 
 
-async def asend_control(control: Control) -> None:
-    """Do what ``send_control`` does, on the running event loop."""
+async def asend_controls(controls: Sequence[Control]) -> None:
+    """Do what ``send_controls`` does, on the running event loop."""
+    pipeline = async_redis_client().pipeline(transaction=False)
+    _fill(pipeline, controls)
     with outages_as_unavailable():
-        await async_redis_client().publish(keyspace.control_bus(), json.dumps(dataclasses.asdict(control)))
+        await pipeline.execute()
+
+
+def _fill(pipeline: Any, controls: Sequence[Control]) -> None:
+    for control in controls:
+        text = json.dumps(dataclasses.asdict(control))
+        # Kept before it is sent: who begins to listen in between finds it.
+        pipeline.xadd(keyspace.control_log(), {"order": text}, maxlen=KEPT_ORDERS, approximate=True)
+        pipeline.publish(keyspace.control_bus(), text)
+    pipeline.expire(keyspace.control_log(), KEPT_SECONDS)
+
+
+async def akept_controls() -> list[tuple[float, Control]]:
+    """Return the orders of the last minutes, each with its age in seconds, oldest first. Raises RedisUnavailable."""
+    pipeline: Any = async_redis_client().pipeline(transaction=False)
+    pipeline.time()
+    pipeline.xrevrange(keyspace.control_log(), count=KEPT_ORDERS)
+    with outages_as_unavailable():
+        (seconds, microseconds), entries = await pipeline.execute()
+    now = seconds + microseconds / 1_000_000
+    kept = []
+    for entry_id, fields in reversed(entries):
+        age = now - int(entry_id.partition(b"-")[0]) / 1000
+        control = parse_control(fields[b"order"])
+        if control is not None and age <= KEPT_SECONDS:
+            kept.append((age, control))
+    return kept
 
 
 def revoke_user(user_id: object, *, product: str | None = None, why: str = "revoked") -> None:
-    """Close every socket of a user (4005), in one product or in all, in every process. Raises RedisUnavailable."""
-    send_control(Control(operation="close", user_id=validate_user_id(user_id), product=product, why=why))
+    """Close every socket of a user (4005), in one product or in all, in every process.
+
+    A process whose Redis connection is being made again obeys when it is back, for five minutes. Raises
+    RedisUnavailable.
+    """
+    send_controls([_revocation(user_id, product, why)])
 
 
 async def arevoke_user(user_id: object, *, product: str | None = None, why: str = "revoked") -> None:
     """Do what ``revoke_user`` does, on the running event loop."""
-    await asend_control(
-        Control(operation="close", user_id=validate_user_id(user_id), product=product, why=why)
-    )
+    await asend_controls([_revocation(user_id, product, why)])
+
+
+def _revocation(user_id: object, product: str | None, why: str) -> Control:
+    return Control(operation="close", user_id=validate_user_id(user_id), product=product, why=why)
 
 
 def revalidate_user(user_id: object | None = None) -> None:
     """Have the sockets of a user, or all, look again at user, session and permissions. Raises RedisUnavailable."""
-    send_control(
-        Control(operation="revalidate", user_id=None if user_id is None else validate_user_id(user_id))
-    )
+    send_controls([_look(user_id)])
+
+
+async def arevalidate_user(user_id: object | None = None) -> None:
+    """Do what ``revalidate_user`` does, on the running event loop."""
+    await asend_controls([_look(user_id)])
+
+
+def _look(user_id: object | None) -> Control:
+    name = None if user_id is None else validate_user_id(user_id)
+    return Control(operation="revalidate", user_id=name)
+
+
+def revalidate_product(product: str) -> None:
+    """Have the sockets of a product look again whether they still belong to it. Raises RedisUnavailable."""
+    send_controls([Control(operation="revalidate", product=validate_product(product))])
+
+
+async def arevalidate_product(product: str) -> None:
+    """Do what ``revalidate_product`` does, on the running event loop."""
+    await asend_controls([Control(operation="revalidate", product=validate_product(product))])

@@ -6,14 +6,19 @@ pings. User, session, permission and products are looked at again as those of ot
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 from pleme_redis_django.dashboard.scope import ProductScope
 from pleme_redis_django.models import AbstractJob, Job
+from pleme_redis_django.realtime.authorization import OUTAGES
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.consumers import RealtimeConsumer
 from pleme_redis_django.realtime.dashboard_feed import dashboard_feed, viewer_scope
-from pleme_redis_django.realtime.database_threads import call_for_handshake
+from pleme_redis_django.realtime.database_threads import call_for_identity
+from pleme_redis_django.realtime.sessions import SessionsAway, load_user
+
+logger = logging.getLogger("pleme_redis_django.consumers")
 
 # It belongs to no product: what its user sees is the scope's to say.
 NO_PRODUCT = ""
@@ -49,7 +54,11 @@ class DashboardConsumer(RealtimeConsumer):
         if "user" not in self.scope:
             return await super()._admit()
         user = self.scope["user"]
-        scope, is_authenticated = await call_for_handshake(self._look_at, user)
+        try:
+            scope, is_authenticated = await call_for_identity(self._look_at, user)
+        except (SessionsAway, *OUTAGES):
+            logger.warning("A dashboard has to come back later.", exc_info=True)
+            return CloseCode.OVERLOAD, "the service is not available"
         if scope is None:
             code = CloseCode.DENIED if is_authenticated else CloseCode.BAD_CREDENTIALS
             return code, "permission denied" if is_authenticated else "log in first"
@@ -58,6 +67,5 @@ class DashboardConsumer(RealtimeConsumer):
         return None, ""
 
     def _look_at(self, user: Any) -> tuple[ProductScope | None, bool]:
-        """Load the lazy user and session in a thread: the first look at either may ask the database."""
-        _ = getattr(self.scope.get("session"), "session_key", None)
-        return viewer_scope(user, self.job_model), bool(user.is_authenticated)
+        is_authenticated = load_user(self.scope)
+        return viewer_scope(user, self.job_model), is_authenticated

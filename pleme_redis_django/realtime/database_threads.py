@@ -1,4 +1,4 @@
-"""The threads in which sockets use the database: some for handshakes, others for all that is asked later.
+"""The threads in which sockets use the database: some to learn who somebody is, others to ask the rules.
 
 asgiref's one thread for a process would let a handshake wait behind every rule of every open socket, which
 is what a web server that was deployed anew has to do at the same moment.
@@ -15,21 +15,21 @@ from channels.db import DatabaseSyncToAsync
 P = ParamSpec("P")
 R = TypeVar("R")
 
-HANDSHAKE_THREADS = 2
+IDENTITY_THREADS = 2
 RULE_THREADS = 4
 """Each of them has a database connection while it works."""
 
-_handshakes = ThreadPoolExecutor(HANDSHAKE_THREADS, thread_name_prefix="pleme-handshake")
+_identities = ThreadPoolExecutor(IDENTITY_THREADS, thread_name_prefix="pleme-identity")
 _rules = ThreadPoolExecutor(RULE_THREADS, thread_name_prefix="pleme-rule")
 
 
-async def call_for_handshake(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function that may use the database, for a socket that is about to open."""
-    call = DatabaseSyncToAsync(function, thread_sensitive=False, executor=_handshakes)
+async def call_for_identity(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function that loads users and sessions: for a handshake, or to look at open sockets again."""
+    call = DatabaseSyncToAsync(function, thread_sensitive=False, executor=_identities)
     return cast(R, await call(*args, **kwargs))
 
 
-async def call_for_socket(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function that may use the database, for a socket that is open."""
+async def call_for_rule(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function of the project that decides about a socket, which may take its time."""
     call = DatabaseSyncToAsync(function, thread_sensitive=False, executor=_rules)
     return cast(R, await call(*args, **kwargs))

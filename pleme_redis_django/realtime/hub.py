@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.exceptions import PlemeError
+from pleme_redis_django.exceptions import PlemeError, RedisUnavailable
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
-from pleme_redis_django.realtime.control import Control, parse_control
+from pleme_redis_django.realtime.control import Control, akept_controls, parse_control
 from pleme_redis_django.realtime.head_routes import HeadRoutes
 from pleme_redis_django.realtime.limits import Limits, TokenBucket
 from pleme_redis_django.realtime.presence_keeper import PresenceKeeper
-from pleme_redis_django.realtime.revalidation import revalidate
+from pleme_redis_django.realtime.revalidation import Revalidator
 from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.bus import bus
 from pleme_redis_django.redis_state.cancellation import end
@@ -29,6 +30,9 @@ from pleme_redis_django.redis_state.channel_names import head_of
 from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 
 TICK_SECONDS = 0.5
+BUCKETS_SECONDS = 60.0
+LOADED_BEFORE_SECONDS = 10.0
+"""How long before a socket reached this hub its user may have been loaded: by the middleware around it."""
 
 logger = logging.getLogger("pleme_redis_django.hub")
 
@@ -39,13 +43,17 @@ class Hub:
     def __init__(self) -> None:
         self.connections: dict[str, Connection] = {}
         self.presence = PresenceKeeper(self)
+        self.revalidator = Revalidator(self)
+        self._by_user: dict[str | None, dict[Connection, None]] = {}
+        self._orders: deque[tuple[float, Control]] = deque(maxlen=1000)
+        self._was_confirmed = False
         self._heads: dict[tuple[str, str], HeadRoutes] = {}
         self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._buckets_cleaned_at = 0.0
         self._dirty: list[Connection] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ticker: asyncio.Task[None] | None = None
         self._tick = asyncio.Event()
-        self._revalidated_at = 0.0
         self._bus = bus()
 
     # Sockets
@@ -53,16 +61,25 @@ class Hub:
     def open(self, connection: Connection) -> None:
         """Take in a socket that was accepted."""
         self.connections[connection.id] = connection
+        self._by_user.setdefault(connection.user_id, {})[connection] = None
         if self._ticker is None:
             loop = asyncio.get_running_loop()
-            self._revalidated_at = loop.time()
+            self.revalidator.begin(loop.time())
+            self._was_confirmed = False
             self._ticker = loop.create_task(self._run())
-            self._bus.listen(keyspace.control_bus(), self._on_control)
+            self._bus.listen(keyspace.control_bus(), self._on_control, on_confirmed=self._on_confirmed)
+        for moment, control in reversed(self._orders):
+            if moment + LOADED_BEFORE_SECONDS < connection.opened_at:
+                break
+            if control.concerns(connection):
+                self._obey(control, [connection], moment)
+        self._refuse_idle_sockets(connection)
 
     async def close(self, connection: Connection) -> None:
         """Let a socket go, with all it listened to; its presence ends after the grace."""
         if self.connections.pop(connection.id, None) is None:
             return
+        _forget(self._by_user, connection)
         for pattern in list(connection.subscriptions):
             await self.unsubscribe(connection, pattern)
         rooms = dict(connection.rooms)
@@ -73,13 +90,20 @@ class Hub:
         if not self.connections:
             await self._close()
 
+    def _refuse_idle_sockets(self, connection: Connection) -> None:
+        """Close a socket whose user has as many open already that have not said who they are: they count nowhere."""
+        if connection.user_id is not None:
+            waiting = sum(not each.is_registered for each in self.of_user(connection.user_id))
+            if waiting > connection.limits.connections_per_user:
+                connection.close(CloseCode.OVERLOAD, "too many sockets without a connect command")
+
     def gone(self, connection: Connection) -> None:
         """Note that nothing can be sent any more; the consumer will hear of it from the server."""
         connection.is_gone = True
 
     def of_user(self, user_id: str) -> list[Connection]:
         """Return the sockets of a user in this process, in every product."""
-        return [each for each in self.connections.values() if each.user_id == user_id]
+        return list(self._by_user.get(user_id, ()))
 
     def user_bucket(self, connection: Connection, limits: Limits) -> TokenBucket:
         """Return what all sockets of a user draw their commands from; one's own for the anonymous."""
@@ -195,16 +219,26 @@ class Hub:
             await asyncio.sleep(TICK_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
             self._wake_waiting()
             now = loop.time()
-            for connection in list(self.connections.values()):
-                self._look_at(connection, now)
-            self.presence.tick(now)
-            if now - self._revalidated_at > get_settings().revalidate_seconds:
-                self._revalidated_at = now
-                self._buckets.clear()
-                self.start(revalidate(self, list(self.connections.values())))
+            try:
+                self._tend(now)
+            except Exception:
+                # Without this task no socket of the process would be pinged, extended or looked at.
+                logger.exception("A tick of the hub failed.")
+
+    def _tend(self, now: float) -> None:
+        for connection in list(self.connections.values()):
+            self._look_at(connection, now)
+        self.presence.tick(now)
+        self.revalidator.tick(now)
+        if now - self._buckets_cleaned_at > BUCKETS_SECONDS:
+            self._buckets_cleaned_at = now
+            self._buckets = {key: each for key, each in self._buckets.items() if not each.is_full()}
 
     def _look_at(self, connection: Connection, now: float) -> None:
         limits = connection.limits
+        if connection.is_gone and not connection.is_busy:
+            # The server may take its time to tell the consumer, and meanwhile nobody is there.
+            self.start(self.close(connection))
         if connection.is_closing:
             return
         if (
@@ -224,7 +258,7 @@ class Hub:
         for connection in self.connections.values():
             connection.grow_older(seconds)
         self.presence.grow_older(seconds)
-        self._revalidated_at -= seconds
+        self.revalidator.grow_older(seconds)
 
     async def _close(self) -> None:
         ticker, self._ticker = self._ticker, None
@@ -236,15 +270,57 @@ class Hub:
     # Control
 
     def _on_control(self, raw: bytes) -> None:
-        self.start(self._obey(parse_control(raw)))
+        control = parse_control(raw)
+        if control is not None:
+            now = asyncio.get_running_loop().time()
+            self._orders.append((now, control))
+            self._obey(control, self._concerned(control), now)
 
-    async def _obey(self, control: Control) -> None:
-        concerned = [each for each in self.connections.values() if control.concerns(each)]
-        if control.operation == "close":
-            for connection in concerned:
+    def _on_confirmed(self) -> None:
+        """Make up for the orders of the time in which nothing was heard."""
+        if self._was_confirmed:
+            self.revalidator.look_at_all()
+        self._was_confirmed = True
+        self.start(self._obey_kept())
+
+    async def _obey_kept(self) -> None:
+        while True:
+            try:
+                kept = await akept_controls()
+                break
+            except RedisUnavailable as error:
+                if self._ticker is None:
+                    return
+                logger.warning("The orders that were missed cannot be read yet: %s", error)
+                await self.next_tick()
+        now = asyncio.get_running_loop().time()
+        for age, control in kept:
+            self._obey(control, self._concerned(control), now - age)
+
+    def _concerned(self, control: Control) -> list[Connection]:
+        candidates = self.connections.values() if control.user_id is None else self.of_user(control.user_id)
+        return [each for each in candidates if control.concerns(each)]
+
+    def _obey(self, control: Control, concerned: Iterable[Connection], moment: float) -> None:
+        """Do what was ordered at ``moment`` to the sockets of that time.
+
+        Who opened one since has logged in since, or was let in by what was loaded just before.
+        """
+        to_look_at = []
+        for connection in concerned:
+            if control.operation == "close" and connection.opened_at <= moment:
                 connection.close(CloseCode(control.code), control.why)
-        else:
-            await revalidate(self, concerned)
+            elif connection.opened_at <= moment + LOADED_BEFORE_SECONDS:
+                to_look_at.append(connection)
+        self.revalidator.look_at(to_look_at)
+
+
+def _forget(by_user: dict[str | None, dict[Connection, None]], connection: Connection) -> None:
+    of_user = by_user.get(connection.user_id)
+    if of_user is not None:
+        of_user.pop(connection, None)
+        if not of_user:
+            del by_user[connection.user_id]
 
 
 _hubs: LoopRegistry[str | None, Hub] = LoopRegistry()

@@ -98,6 +98,10 @@ class TokenBucket:
         self._tokens -= cost
         return True
 
+    def is_full(self) -> bool:
+        """Tell whether nothing was taken for so long that a new bucket is the same."""
+        return self._tokens + (time.monotonic() - self._since) * self._rate >= self._capacity
+
 
 def _forget_limits(*, setting: str, **_kwargs: object) -> None:
     if setting == SETTING_NAME:

@@ -1,80 +1,226 @@
-"""Looks again whether open sockets may still be there: the user, the session, and each permission.
+"""Looks again whether open sockets may still be there: the user, the session, the product, each permission.
 
 Asked by signals (logout, a changed user, changed groups) within a second, and every
 ``REVALIDATE_SECONDS`` for what no signal tells, such as a queryset's update or a session that ran out.
+What cannot be asked, since a database or a cache is away, changes nothing, and is asked again.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
+import asyncio
+import dataclasses
+import itertools
+import logging
+from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
-from channels.db import database_sync_to_async
-from django.conf import settings as django_settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.db import router
 from django.utils.crypto import constant_time_compare
 
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.exceptions import InvalidProduct
 from pleme_redis_django.realtime import frames
-from pleme_redis_django.realtime.authorization import Action, is_allowed
+from pleme_redis_django.realtime.authorization import Action, is_allowed, resolve_scope_product
 from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.database_threads import call_for_identity
 from pleme_redis_django.realtime.frames import ErrorCode
+from pleme_redis_django.realtime.sessions import load_sessions
 
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.connection import Connection
     from pleme_redis_django.realtime.hub import Hub
 
 BATCH = 100
+RETRY_SECONDS = 5.0
+"""After how long a socket is looked at again whose user, session or rule could not be asked."""
+
+LOOK_SECONDS = 30.0
+"""How long the rules of one socket may take in all."""
+
+logger = logging.getLogger("pleme_redis_django.revalidation")
 
 
-async def revalidate(hub: Hub, connections: list[Connection]) -> None:
-    """Close the sockets whose user or session is no longer good; take from the others what they may no longer."""
-    for start in range(0, len(connections), BATCH):
-        batch = [each for each in connections[start : start + BATCH] if each.user_id and not each.is_closing]
-        for connection, verdict in zip(batch, await database_sync_to_async(_judge)(batch), strict=True):
-            if isinstance(verdict, CloseCode):
-                connection.close(verdict, "expired" if verdict is CloseCode.EXPIRED else "revoked")
-            else:
-                connection.scope["user"] = verdict
-                await _ask_again(hub, connection)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a socket belongs to, as it is stored now."""
+
+    user: Any
+    session: SessionBase | None
 
 
-async def _ask_again(hub: Hub, connection: Connection) -> None:
-    for pattern in list(connection.subscriptions):
-        if not await is_allowed(connection.scope, "subscribe", pattern):
-            await hub.unsubscribe(connection, pattern)
-            connection.queue(frames.unsubscribed(pattern))
-    action: Action = "presence"
-    for room, is_joined in list(connection.rooms.items()):
-        if not await is_allowed(connection.scope, action, room):
-            await hub.unwatch(connection, room)
-            connection.queue(frames.room_lost(room, ErrorCode.DENIED, "permission withdrawn"))
-            if is_joined:
-                await hub.presence.leave(connection, room)
+class Revalidator:
+    """Works on the clock of its hub. One round at a time; what is asked for meanwhile is one round more.
+
+    Sockets that are named have a round of their own, which does not wait for the round of all. When both
+    look at one socket, the look that began later counts: the other loaded what may have changed since.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._named: dict[Connection, None] = {}
+        self._unknown: dict[Connection, None] = {}
+        self._retry_at = 0.0
+        self._is_looking_at_named = self._is_looking_at_all = self._is_all_due = False
+        self._looked_at = 0.0
+
+    def begin(self, now: float) -> None:
+        """Count the first period from now on."""
+        self._looked_at = now
+
+    def look_at(self, connections: Iterable[Connection]) -> None:
+        """Look at these sockets soon."""
+        self._named.update(dict.fromkeys(connections))
+        if self._named and not self._is_looking_at_named:
+            self._is_looking_at_named = True
+            self._hub.start(self._look_at_named())
+
+    def look_at_all(self) -> None:
+        """Look at every socket of this process soon."""
+        self._is_all_due = True
+        if not self._is_looking_at_all:
+            self._is_looking_at_all = True
+            self._hub.start(self._look_at_all())
+
+    def tick(self, now: float) -> None:
+        """Start what is due; called by the hub about twice a second."""
+        if now - self._looked_at > get_settings().revalidate_seconds:
+            self._looked_at = now
+            self.look_at_all()
+        if self._unknown and now > self._retry_at:
+            unknown, self._unknown = self._unknown, {}
+            self.look_at(unknown)
+
+    def grow_older(self, seconds: float) -> None:
+        """Let the timers be ``seconds`` further on."""
+        self._looked_at -= seconds
+        self._retry_at -= seconds
+
+    async def _look_at_named(self) -> None:
+        try:
+            while self._named:
+                batch = list(itertools.islice(self._named, BATCH))
+                for connection in batch:
+                    del self._named[connection]
+                for work in await self._load(batch):
+                    self._hub.start(work)  # nobody waits for another's slow rule
+        finally:
+            self._is_looking_at_named = False
+
+    async def _look_at_all(self) -> None:
+        try:
+            while self._is_all_due:
+                self._is_all_due = False
+                connections = list(self._hub.connections.values())
+                for start in range(0, len(connections), BATCH):
+                    await asyncio.gather(*await self._load(connections[start : start + BATCH]))
+        finally:
+            self._is_looking_at_all = False
+
+    async def _load(self, connections: list[Connection]) -> list[Coroutine[Any, Any, None]]:
+        batch = [each for each in connections if not each.is_closing]
+        looks = [each.begin_look() for each in batch]
+        try:
+            found = await call_for_identity(_judge, batch)
+        except Exception as error:
+            self._later(batch, error)
+            return []
+        return [self._apply(*each) for each in zip(batch, looks, found, strict=True)]
+
+    async def _apply(self, connection: Connection, look: int, found: Identity | CloseCode) -> None:
+        try:
+            if connection.is_newest_look(look):
+                if isinstance(found, CloseCode):
+                    connection.close(found, "expired" if found is CloseCode.EXPIRED else "revoked")
+                else:
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._ask_again(connection, look, found)
+        except Exception as error:
+            self._later([connection], error)
+
+    async def _ask_again(self, connection: Connection, look: int, found: Identity) -> None:
+        scope = {**connection.scope, "user": found.user, "session": found.session}
+        is_of_product = await _is_of_product(scope, connection.product)
+        if not connection.is_newest_look(look):
+            return
+        if not is_of_product:
+            connection.close(CloseCode.EXPIRED, "the product changed")
+            return
+        connection.become(found.user, found.session)
+        for pattern in list(connection.subscriptions):
+            allowed = await is_allowed(connection.scope, "subscribe", pattern)
+            if not connection.is_newest_look(look):
+                return
+            if not allowed:
+                await self._hub.unsubscribe(connection, pattern)
+                connection.queue(frames.unsubscribed(pattern))
+        action: Action = "presence"
+        for room in list(connection.rooms):
+            allowed = await is_allowed(connection.scope, action, room)
+            if not connection.is_newest_look(look):
+                return
+            if not allowed and room in connection.rooms:
+                await self._take_room(connection, room)
+
+    async def _take_room(self, connection: Connection, room: str) -> None:
+        is_joined = connection.rooms[room]
+        await self._hub.unwatch(connection, room)
+        connection.queue(frames.room_lost(room, ErrorCode.DENIED, "permission withdrawn"))
+        if is_joined:
+            await self._hub.presence.leave(connection, room)
+
+    def _later(self, connections: list[Connection], error: Exception) -> None:
+        logger.error("%d sockets could not be looked at.", len(connections), exc_info=error)
+        self._unknown.update((each, None) for each in connections if not each.is_closing)
+        self._retry_at = asyncio.get_running_loop().time() + RETRY_SECONDS
 
 
-def _judge(connections: list[Connection]) -> list[AbstractBaseUser | CloseCode]:
-    users = get_user_model()._default_manager.in_bulk({each.scope["user"].pk for each in connections})
-    return [_judge_one(each, users.get(each.scope["user"].pk)) for each in connections]
+async def _is_of_product(scope: dict[str, Any], product: str) -> bool:
+    """Tell whether a socket would be let into its product today; a dashboard's socket has none."""
+    if not product:
+        return True
+    try:
+        return await resolve_scope_product(scope) == product
+    except InvalidProduct as error:
+        logger.warning("A socket is closed, since it has no product any more: %s", error)
+        return False
 
 
-def _judge_one(connection: Connection, user: Any) -> AbstractBaseUser | CloseCode:
+def _judge(connections: list[Connection]) -> list[Identity | CloseCode]:
+    """Load the users and sessions of some sockets, in a thread: two queries for a session table."""
+    model = get_user_model()
+    known = {each.scope["user"].pk for each in connections if each.user_id is not None}
+    # From where users are written: the order may be faster than the replica.
+    users = model._default_manager.using(router.db_for_write(model)).in_bulk(known) if known else {}
+    keys = {each: _stored_key(each) for each in connections}
+    sessions = load_sessions({key for key in keys.values() if key is not None})
+    return [
+        _judge_one(each, users.get(each.scope["user"].pk), sessions.get(keys[each] or ""))
+        for each in connections
+    ]
+
+
+def _stored_key(connection: Connection) -> str | None:
+    """Return the key of a socket's session: the one that logged it in, or what its rules may read."""
+    if connection.session_key is not None:
+        return connection.session_key
+    key: str | None = getattr(connection.scope.get("session"), "session_key", None)
+    return key
+
+
+def _judge_one(connection: Connection, user: Any, session: SessionBase | None) -> Identity | CloseCode:
+    if connection.user_id is None:
+        return Identity(user=connection.scope["user"], session=session)
     if user is None or not user.is_active:
         return CloseCode.REVOKED
     if connection.session_key is not None:
-        session = _load_session(connection.session_key)
+        assert session is not None, "each key was loaded"
         if str(session.get(SESSION_KEY)) != connection.user_id or BACKEND_SESSION_KEY not in session:
             return CloseCode.EXPIRED
         if not _is_hash_good(user, session.get(HASH_SESSION_KEY, "")):
             return CloseCode.REVOKED
-    judged: AbstractBaseUser = user
-    return judged
-
-
-def _load_session(session_key: str) -> dict[str, Any]:
-    store = import_module(django_settings.SESSION_ENGINE).SessionStore(session_key)
-    loaded: dict[str, Any] = store.load()
-    return loaded
+    return Identity(user=user, session=session)
 
 
 def _is_hash_good(user: Any, stored: str) -> bool:

@@ -84,6 +84,11 @@ def control_bus() -> str:
     return f"{PREFIX}:control:bus"
 
 
+def control_log() -> str:
+    """STREAM ``order`` -> the last 10,000 orders of the control bus; TTL five minutes after the last one."""
+    return f"{PREFIX}:control:log"
+
+
 # Presence: one tag per product, so that a process extends all its connections in one call.
 
 

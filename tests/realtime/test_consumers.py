@@ -88,7 +88,7 @@ async def test_user_has_a_limit_of_connections(ana: Person, configure: Configure
     async with connected_client(ana), open_socket(ana) as second:
         with pytest.raises((CommandFailed, SocketClosed)):
             await second.client.connect()
-        assert await second.client.wait_closed() == CloseCode.OVER_QUOTA
+        assert await second.client.wait_closed() == CloseCode.OVERLOAD
 
 
 # Pub/sub
