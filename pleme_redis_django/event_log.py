@@ -17,6 +17,8 @@ from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed
 from pleme_redis_django.jobs.job import Job
 from pleme_redis_django.jobs.json_text import from_json
 
+REASON_MAX_LENGTH = 300
+
 logger = logging.getLogger("pleme_redis_django.jobs")
 
 
@@ -118,6 +120,16 @@ def _refused(event: events.EndingRefused) -> None:
     )
 
 
+def _delayed(event: events.EndingDelayed) -> None:
+    _log(
+        logging.WARNING,
+        "has ended, and its ending cannot be written yet; it is tried again while others pass",
+        event.job,
+        ending=type(event.ending).__name__,
+        why=_reason(event.error),
+    )
+
+
 def _solo(event: events.SoloStarted) -> None:
     _log(logging.WARNING, "runs alone, because its worker process died before", event.job)
 
@@ -139,6 +151,13 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     events.JobProgressed: _job_progressed,
     events.JobEnded: _job_ended,
     events.EndingRefused: _refused,
+    events.EndingDelayed: _delayed,
+    events.EndingsUnwritten: lambda e: _say(
+        logging.ERROR,
+        "endings could not be written before the end; their jobs run again",
+        jobs=e.count,
+        why=_reason(e.error),
+    ),
     events.SoloStarted: _solo,
     events.JobsClaimed: _claimed,
     events.WorkerStarted: lambda e: _say(logging.INFO, "worker started", worker=e.worker_id),
@@ -172,6 +191,14 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     ),
     events.HintsBack: lambda e: _say(logging.INFO, "Redis answers again"),
 }
+
+
+def _reason(error: BaseException | None) -> str:
+    """Return in one line what went wrong: of the store's words only those before what they quote of a row."""
+    if error is None:
+        return "no time was left"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:REASON_MAX_LENGTH]}" if lines else type(error).__name__
 
 
 def _send(signal: Signal, job: Job, **payload: Any) -> None:

@@ -184,7 +184,8 @@ class DatabaseScope:
                 connection.in_atomic_block = False
                 connection.close()
             elif connection.errors_occurred or not connection.autocommit:
-                connection.close_if_unusable_or_obsolete()
+                # That it still answers says little: it may have come to a server that only reads.
+                connection.close()
 
     def around_async(self) -> AbstractAsyncContextManager[None]:
         """Give an async handler a thread of its own for what it does with the ORM."""

@@ -64,6 +64,11 @@ class JobContext:
         report, self._unwritten = self._unwritten, None
         return report
 
+    def keep_unwritten(self, report: Mapping[str, Any]) -> None:
+        """Take back a report that could not be written, unless there is a newer one."""
+        if self._unwritten is None:
+            self._unwritten = dict(report)
+
     def request_cancel(self) -> None:
         """Make ``cancel_requested`` true, for the engine to call."""
         self._cancel_requested = True

@@ -62,6 +62,24 @@ class EndingRefused:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class EndingDelayed:
+    """An ending cannot be written for now; it is tried again apart, while the others are written."""
+
+    job: Job
+    ending: Ending
+    error: BaseException
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EndingsUnwritten:
+    """The process ends, and the store has not taken these endings: their jobs run again."""
+
+    count: int
+    error: BaseException | None
+    """What kept the last one from being written; None: there was no time left."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class WorkerDied:
     """A process stopped giving signs of life, and its jobs were taken from it."""
 
@@ -149,6 +167,8 @@ Event = (
     | JobProgressed
     | JobEnded
     | EndingRefused
+    | EndingDelayed
+    | EndingsUnwritten
     | WorkerDied
     | StaleJobsFound
     | OrphanedJobsHinted

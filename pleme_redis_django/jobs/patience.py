@@ -19,9 +19,12 @@ class Patience:
         self._stopping = stopping
         self._next_wait = FIRST_WAIT_SECONDS
         self._away = False
+        self.error: BaseException | None = None
+        """The last failure, while the store is away."""
 
     def report(self, error: BaseException) -> None:
         """Tell that the store is away, unless that was told already."""
+        self.error = error
         if not self._away:
             self._away = True
             self._sink.emit(StoreUnavailable(self._operation, error))
@@ -36,6 +39,7 @@ class Patience:
     def succeeded(self) -> None:
         """Forget past failures, and tell that the store is back if it was away."""
         self._next_wait = FIRST_WAIT_SECONDS
+        self.error = None
         if self._away:
             self._away = False
             self._sink.emit(StoreBack(self._operation))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -165,12 +165,17 @@ class JobStore(Protocol[J_co]):
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
         """Write endings; return which were accepted, in order. Fenced and repeatable.
 
-        Raises BadEnding when an ending can never be written, and then has written none of them.
+        Raises BadEnding when an ending can never be written, LockedJobs when rows are locked by somebody
+        else's transaction, DoubtfulEndings when it is not known whose fault it is; then it has written none
+        of them. It waits for a lock for a moment only: a process writes all its endings in one thread.
         """
         return [self._finish(ending) for ending in endings]
 
     def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
-        """Write the progress of several running jobs."""
+        """Write the progress of several running jobs.
+
+        Raises LockedJobs for those whose rows are locked; then the others were written.
+        """
         for job_id, claim, progress in reports:
             self.update_progress(job_id, progress, claim=claim)
 
@@ -257,3 +262,20 @@ class JobStore(Protocol[J_co]):
 
 class BadEnding(StoreError):
     """An ending in a batch can never be written, whatever is tried; nothing of the batch was."""
+
+
+class LockedJobs(StoreError):
+    """The rows of some jobs are locked by another transaction, so that nothing of them can be written now."""
+
+    def __init__(self, job_ids: Iterable[UUID]) -> None:
+        self.job_ids = frozenset(job_ids)
+        super().__init__(
+            f"Another transaction holds the rows of {len(self.job_ids)} job(s): they are written once it has ended."
+        )
+
+
+class DoubtfulEndings(StoreError):
+    """The store answered and refused a batch, maybe for one of its endings: a deadlock, a limit of time.
+
+    The batch is written again; when that keeps failing, the endings are parted to find the one.
+    """

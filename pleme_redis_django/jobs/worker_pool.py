@@ -18,7 +18,7 @@ from pleme_redis_django.jobs.events import (
 )
 from pleme_redis_django.jobs.executing_page import ExecutingPage, SeenDeath, Stage
 from pleme_redis_django.jobs.executor import DispatchingExecutor, JobExecutor, is_async_executor
-from pleme_redis_django.jobs.finisher import Finisher
+from pleme_redis_django.jobs.finisher import MAX_UNWRITTEN, Finisher
 from pleme_redis_django.jobs.heartbeat import Heartbeat
 from pleme_redis_django.jobs.hints import HintListener, HintQueue
 from pleme_redis_django.jobs.holdings import HeldJob, Holdings
@@ -87,7 +87,12 @@ class WorkerPool(Generic[J_co]):
         )
         runner = JobRunner(executor, config, scope=scope, max_results_bytes=max_results_bytes)
         self._finisher = Finisher(
-            store, self._holdings, self._sink, on_retry=self._note_due, on_idle=self._note_idle
+            store,
+            self._holdings,
+            self._sink,
+            max_unwritten=max(MAX_UNWRITTEN, 2 * (config.worker_count + config.async_count)),
+            on_retry=self._note_due,
+            on_idle=self._note_idle,
         )
         duties = LaneDuties(
             runner=runner,
@@ -259,7 +264,7 @@ class WorkerPool(Generic[J_co]):
             self.identity,
             self._sink,
             ClaimerDuties(
-                may_claim=self._may_claim,
+                may_claim=lambda: self._may_claim() and not self._finisher.is_behind(),
                 on_progress=self._finisher.note_progress,
                 finish=self._finisher.add,
                 claim_failed=self._note_failed_claim,

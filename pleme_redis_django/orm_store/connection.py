@@ -5,22 +5,68 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    connections,
+    transaction,
+)
+
+# A row that somebody else's transaction holds is not waited for longer than this: whoever writes has
+# other things to write. A statement takes milliseconds, and seconds only where something is wrong.
+# What the role or the database has set itself is kept. Said for one transaction alone, since a session
+# may be PgBouncer's.
+LOCK_WAIT = "250ms"
+STATEMENT_TIME = "30s"
+_BOUNDS_SQL = "SELECT " + ", ".join(
+    f"set_config('{name}', CASE current_setting('{name}') WHEN '0' THEN '{bound}' "
+    f"ELSE current_setting('{name}') END, true)"
+    for name, bound in (("lock_timeout", LOCK_WAIT), ("statement_timeout", STATEMENT_TIME))
+)
+
+
+def bounds_of(connection: Any) -> str | None:
+    """Return the statement that bounds the waits of a transaction which is about to begin, if one is to be sent."""
+    if connection.vendor != "postgresql" or connection.in_atomic_block:
+        return None  # Inside a caller's transaction how long to wait is the caller's.
+    return _BOUNDS_SQL
+
+
+@contextmanager
+def writing(using: str) -> Iterator[None]:
+    """Begin a transaction that waits for no lock and no statement for long, and commit it."""
+    with reconnecting(using):
+        connection = connections[using]
+        bounds = bounds_of(connection)
+        with transaction.atomic(using=using):
+            if bounds is not None:
+                with connection.cursor() as cursor:
+                    cursor.execute(bounds)
+            yield
+
+
+# The SQLSTATE classes of what is wrong with a statement or a row, while the session is as good as before.
+_HARMLESS_CLASSES = frozenset({"20", "21", "22", "23", "26", "34", "40", "42", "44", "54", "55", "P0"})
 
 
 @contextmanager
 def reconnecting(using: str) -> Iterator[None]:
-    """Drop the thread's connection when the block failed and left it unusable.
+    """Drop the thread's connection when the block failed for a reason that another one may not have.
 
-    Engine threads live as long as their process, and no request cycle tidies up after them.
+    Engine threads live as long as their process, and no request cycle tidies up after them. That a
+    session still answers says little: after a failover it may be one to a server that only reads.
     """
     try:
         yield
-    except (DatabaseError, InterfaceError):
+    except (DatabaseError, InterfaceError) as error:
         connection = connections[using]
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+        if not connection.in_atomic_block and not is_harmless(error):
+            connection.close()
         raise
 
 
@@ -31,3 +77,18 @@ def round_trip_seconds(using: str) -> float:
         cursor.execute("SELECT 1")
         cursor.fetchone()
         return time.monotonic() - started
+
+
+def is_harmless(error: BaseException) -> bool:
+    """Whether the error is about a statement or its rows, and none of the session or the server."""
+    if isinstance(error, InterfaceError):
+        return False
+    state = sqlstate_of(error)
+    if not state:
+        return isinstance(error, DataError | IntegrityError | NotSupportedError)
+    return state[:2] in _HARMLESS_CLASSES
+
+
+def sqlstate_of(error: BaseException) -> str:
+    """Return the SQLSTATE of a database error, "" where there is none: SQLite's, or of a lost connection."""
+    return getattr(error.__cause__, "sqlstate", None) or ""

@@ -8,26 +8,37 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import DataError, connections, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
 from django.db.models import Case, CharField, F, PositiveIntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, Now
 
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus
 from pleme_redis_django.jobs.json_text import from_json
-from pleme_redis_django.jobs.store import BadEnding
+from pleme_redis_django.jobs.store import BadEnding, DoubtfulEndings, LockedJobs
 from pleme_redis_django.jobs.uniqueness import PERIOD_PREFIX
 from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
+from pleme_redis_django.orm_store.connection import bounds_of, sqlstate_of, writing
+from pleme_redis_django.orm_store.lookups import any_of
 
 
 def finish_jobs(model: type[AbstractJob], using: str, endings: Sequence[Ending]) -> list[bool]:
-    """Write endings in one transaction; return which were accepted. Raises BadEnding."""
+    """Write endings in one transaction; return which were accepted.
+
+    Raises BadEnding, LockedJobs or DoubtfulEndings, and then has written nothing.
+    """
+    bounds = bounds_of(connections[using])
     try:
         with transaction.atomic(using=using):
-            accepted = _write_all(model, using, endings)
+            accepted = _write_all(model, using, endings, bounds)
             _keep_attempts(model, using, [e for e in endings if _key(e) in accepted])
-    except (DataError, ValueError) as error:  # ValueError: a lone surrogate, or no JSON
+    except ValueError as error:  # A lone surrogate, or no JSON.
         raise BadEnding(str(error)) from error
+    except DatabaseError as error:
+        _raise_as_refusal(
+            error, model, using, [ending.job_id for ending in endings], bounded=bounds is not None
+        )
+        raise
     # Looked at only afterwards: a statement that found every row says nothing about the others.
     accepted |= _ended_before(model, using, [e for e in endings if _key(e) not in accepted])
     return [_key(ending) in accepted for ending in endings]
@@ -48,17 +59,28 @@ def _key(ending: Ending) -> _Key:
     return (ending.job_id, ending.claim.worker_id, ending.claim.attempt, type(ending))
 
 
-def _write_all(model: type[AbstractJob], using: str, endings: Sequence[Ending]) -> set[_Key]:
+def _write_all(
+    model: type[AbstractJob], using: str, endings: Sequence[Ending], bounds: str | None
+) -> set[_Key]:
     completed = [ending for ending in endings if isinstance(ending, Completed)]
     others = [ending for ending in endings if not isinstance(ending, Completed)]
     if connections[using].vendor == "postgresql" and completed:
-        accepted = _complete_in_bulk(model, using, completed)
+        accepted = _complete_in_bulk(model, using, completed, bounds)
     else:
+        _send_bounds(using, bounds)
         accepted = _write_each(model, using, completed)
     return accepted | _write_each(model, using, others)
 
 
-# The ORM has no UPDATE ... FROM, and one UPDATE a row costs ten times the round trips.
+def _send_bounds(using: str, bounds: str | None) -> None:
+    if bounds is not None:
+        with connections[using].cursor() as cursor:
+            cursor.execute(bounds)
+
+
+# The ORM has no UPDATE ... FROM, and one UPDATE a row costs ten times the round trips. What the row is
+# compared with all comes out of the arrays: a plan that is made without knowing them, as for a prepared
+# statement, can then find a row by its primary key alone, and not go through all that is RUNNING for each.
 _COMPLETE_SQL = """
 UPDATE {table} AS job
 SET status = 'COMPLETED', completed_at = statement_timestamp(), updated_at = statement_timestamp(),
@@ -68,25 +90,30 @@ SET status = 'COMPLETED', completed_at = statement_timestamp(), updated_at = sta
     error_message = '', error_details = NULL, error_fingerprint = '',
     unique_slot = CASE WHEN job.unique_slot LIKE '{period}%%' THEN job.unique_slot END,
     crash_count = CASE WHEN job.crash_count < {suspect} THEN job.crash_count ELSE 0 END
-FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[], %s::text[])
-     AS ending(id, attempt, run_seconds, results, progress)
-WHERE job.id = ending.id AND job.status = 'RUNNING'
-  AND job.worker_id = %s AND job.attempt = ending.attempt
-RETURNING job.id, job.attempt
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::float8[], %s::text[], %s::text[])
+     AS ending(id, worker_id, status, attempt, run_seconds, results, progress)
+WHERE job.id = ending.id AND job.status = ending.status
+  AND job.worker_id = ending.worker_id AND job.attempt = ending.attempt
+RETURNING job.id, job.worker_id, job.attempt
 """
 
 
-def _complete_in_bulk(model: type[AbstractJob], using: str, endings: Sequence[Completed]) -> set[_Key]:
-    connection = connections[using]
+def _complete_in_bulk(
+    model: type[AbstractJob], using: str, endings: Sequence[Completed], bounds: str | None
+) -> set[_Key]:
+    connection: Any = connections[using]
     table = connection.ops.quote_name(model._meta.db_table)
     sql = _COMPLETE_SQL.format(table=table, period=PERIOD_PREFIX, suspect=SUSPECT_AFTER_CRASHES)
-    accepted: set[_Key] = set()
     with connection.cursor() as cursor:
-        for worker_id in {ending.claim.worker_id for ending in endings}:
-            own = [ending for ending in endings if ending.claim.worker_id == worker_id]
-            cursor.execute(sql, [*_columns(own), worker_id])
-            accepted.update((job_id, worker_id, attempt, Completed) for job_id, attempt in cursor.fetchall())
-    return accepted
+        if bounds is not None and connection.features.uses_server_side_binding:
+            cursor.execute(bounds)
+        elif bounds is not None:
+            sql = f"{bounds}; {sql}"  # One round trip for both.
+        cursor.execute(sql, _columns(endings))
+        while cursor.nextset():
+            pass
+        found = cursor.fetchall()
+    return {(job_id, str(worker_id), attempt, Completed) for job_id, worker_id, attempt in found}
 
 
 def _columns(endings: Sequence[Completed]) -> list[Any]:
@@ -95,11 +122,44 @@ def _columns(endings: Sequence[Completed]) -> list[Any]:
     progress = [None if ending.progress is None else json.dumps(ending.progress) for ending in endings]
     return [
         _array_text(ending.job_id.hex for ending in endings),
+        _array_text(ending.claim.worker_id for ending in endings),
+        _array_text("RUNNING" for _ in endings),
         _array_text(str(ending.claim.attempt) for ending in endings),
         _array_text(f"{ending.run_seconds:.6f}" for ending in endings),
         results if any(results) else _array_text("NULL" for _ in results),
         progress if any(progress) else _array_text("NULL" for _ in progress),
     ]
+
+
+# SQLSTATEs (PostgreSQL documentation, appendix A). Refusals of a row for what it says: constraints, views
+# with a check option, triggers and their RAISE, limits of the program such as the size of an index entry.
+_ROW_CLASSES = frozenset({"22", "23", "44", "54", "P0"})
+# Of what is neither the row's nor the server's own state: maybe one row's.
+_DOUBTFUL_CLASSES = frozenset({"09", "21", "27", "38", "39", "40", "55", "57014", "XX"})
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+def _raise_as_refusal(
+    error: DatabaseError, model: type[AbstractJob], using: str, job_ids: Sequence[UUID], *, bounded: bool
+) -> None:
+    """Raise what the finisher parts endings by; return when the error is not about endings."""
+    state = sqlstate_of(error)
+    if isinstance(error, DataError | IntegrityError) or state[:2] in _ROW_CLASSES:
+        raise BadEnding(str(error)) from error
+    if state == _LOCK_NOT_AVAILABLE and bounded and (locked := locked_jobs(model, using, job_ids)):
+        raise LockedJobs(locked) from error
+    if state[:2] in _DOUBTFUL_CLASSES or state in _DOUBTFUL_CLASSES:
+        raise DoubtfulEndings(str(error)) from error
+
+
+def locked_jobs(model: type[AbstractJob], using: str, job_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which rows another transaction holds at this moment. PostgreSQL only."""
+    rows = model._base_manager.using(using).filter(any_of("id", job_ids)).order_by()
+    with writing(using):
+        free = set(
+            rows.select_for_update(skip_locked=True, of=("self",), no_key=True).values_list("id", flat=True)
+        )
+    return set(rows.values_list("id", flat=True)) - free
 
 
 def _array_text(items: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Generic
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -17,12 +17,12 @@ from pleme_redis_django.exceptions import JobNotFound
 from pleme_redis_django.jobs.batch_store import BatchJobStore
 from pleme_redis_django.jobs.endings import Ending
 from pleme_redis_django.jobs.job import JobClaim, JobStatus, QueuedJob
-from pleme_redis_django.jobs.store import HeldJob, JobSelection, Outlook
+from pleme_redis_django.jobs.store import HeldJob, JobSelection, LockedJobs, Outlook
 from pleme_redis_django.models import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claims import claim_jobs
-from pleme_redis_django.orm_store.connection import reconnecting, round_trip_seconds
-from pleme_redis_django.orm_store.endings import fenced, finish_jobs
+from pleme_redis_django.orm_store.connection import reconnecting, round_trip_seconds, writing
+from pleme_redis_django.orm_store.endings import fenced, finish_jobs, locked_jobs
 from pleme_redis_django.orm_store.outlook import count_unserved, look_ahead, promote_due_jobs
 from pleme_redis_django.orm_store.pauses import KnownPauses
 from pleme_redis_django.orm_store.ready_rows import M, claimed_fields, ready_rows
@@ -74,7 +74,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             return not self._rows().filter(id=job_id, deleted_at=None).exists()
 
     def mark_job_running(self, job_id: UUID, *, claim: JobClaim) -> bool:
-        with reconnecting(self.using):
+        with writing(self.using):
             row = fenced(self.model, self.using, job_id, claim)
             return (
                 bool(row.filter(started_at=None).update(started_at=Now(), updated_at=Now())) or row.exists()
@@ -85,13 +85,22 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             return finish_jobs(self.model, self.using, endings)
 
     def update_progress(self, job_id: UUID, progress: Mapping[str, Any], *, claim: JobClaim) -> bool:
-        with reconnecting(self.using):
+        with writing(self.using):
             row = fenced(self.model, self.using, job_id, claim)
             return bool(row.update(progress=dict(progress), updated_at=Now()))
 
     def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
-        with reconnecting(self.using), transaction.atomic(using=self.using):
-            super().record_progress(reports)
+        locked: set[UUID] = set()
+        if connections[self.using].vendor == "postgresql":
+            with reconnecting(self.using):
+                # Of a handler that holds its own row nothing can be written, and nobody waits for it.
+                locked = locked_jobs(self.model, self.using, [job_id for job_id, _claim, _report in reports])
+        free = [report for report in reports if report[0] not in locked]
+        if free:
+            with writing(self.using):
+                super().record_progress(free)
+        if locked:
+            raise LockedJobs(locked)
 
     def find_orphaned_jobs(self) -> Sequence[QueuedJob]:
         waited = Now() - timedelta(seconds=ORPHANED_AFTER_SECONDS)

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.identity import DEFAULT_LEASE_SECONDS, WorkerDescription, WorkerStanding
 from pleme_redis_django.models import Election, WorkerProcess
-from pleme_redis_django.orm_store.connection import reconnecting
+from pleme_redis_django.orm_store.connection import writing
 
 # For so long a dead worker's id is asked for again: a claim that was under way when it died may
 # be committed after its jobs were rescued. After that the row is deleted.
@@ -30,12 +30,12 @@ class OrmWorkerRegistry:
 
     def register(self, worker: WorkerDescription) -> None:
         self._lease = timedelta(seconds=worker.lease_seconds)
-        with reconnecting(self.using):
+        with writing(self.using):
             self._insert(worker)
 
     def heartbeat(self, worker_id: str, running: int) -> WorkerStanding:
         beat = {"heartbeat_at": Now(), "lease_until": Now() + self._lease, "running": running}
-        with reconnecting(self.using):
+        with writing(self.using):
             alive = self._workers().filter(id=worker_id, died_at=None)
             # Two updates only for one that drains: every other heartbeat is one statement.
             if alive.filter(drain_requested_at=None).update(**beat):
@@ -43,16 +43,16 @@ class OrmWorkerRegistry:
             return WorkerStanding.DRAINING if alive.update(**beat) else WorkerStanding.DEAD
 
     def deregister(self, worker_id: str) -> None:
-        with reconnecting(self.using):
+        with writing(self.using):
             self._workers().filter(id=worker_id).delete()
             self._free_roles_of([worker_id])
 
     def note_draining(self, worker_id: str) -> None:
-        with reconnecting(self.using):
+        with writing(self.using):
             self._workers().filter(id=worker_id, draining_since=None).update(draining_since=Now())
 
     def declare_dead(self, worker_ids: Sequence[str]) -> frozenset[str]:
-        with reconnecting(self.using):
+        with writing(self.using):
             named = self._workers().filter(id__in=worker_ids)
             named.filter(died_at=None).update(died_at=Now())
             self._free_roles_of(worker_ids)
@@ -61,15 +61,15 @@ class OrmWorkerRegistry:
 
     def forget(self, worker_ids: Sequence[str]) -> None:
         long_ago = Now() - REMEMBER_DEAD
-        with reconnecting(self.using):
+        with writing(self.using):
             self._workers().filter(id__in=worker_ids, died_at__lt=long_ago).delete()
 
     def sweep(self) -> Sequence[str]:
-        with reconnecting(self.using):
+        with writing(self.using):
             return self._sweep()
 
     def elect(self, role: str, worker_id: str, term_seconds: float) -> bool:
-        with reconnecting(self.using), transaction.atomic(using=self.using):
+        with writing(self.using):
             return self._elect(_stored_role(role), worker_id, timedelta(seconds=term_seconds))
 
     def _insert(self, worker: WorkerDescription) -> None:

@@ -63,7 +63,7 @@ def test_workers_keep_up_after_a_minute_of_killed_backends(
                 last_kill = time.monotonic()
                 killed += _kill_one_backend(own)
 
-        during = _supply(own, KILL_SECONDS, kill_sometimes)
+        during = supply(own, KILL_SECONDS, kill_sometimes)
         left = _unfinished(own)
         ended = time.monotonic()
         wait_for(lambda: _unfinished(own) == 0, "all end", deadline_seconds=RECOVERY_SECONDS)
@@ -88,7 +88,7 @@ def test_workers_keep_up_after_half_a_minute_without_a_database(
     own_postgres.start()
     up = time.monotonic()
     with psycopg.connect(own_postgres.url, autocommit=True) as own:
-        _supply(own, TICK_SECONDS)
+        supply(own, TICK_SECONDS)
         wait_for(lambda: _unfinished(own) == 0, "all end", deadline_seconds=RECOVERY_SECONDS)
         recovered = time.monotonic() - up
         after = _keep_up(own, 10)
@@ -99,11 +99,15 @@ def test_workers_keep_up_after_half_a_minute_without_a_database(
     )
 
 
-def _supply(
-    own: psycopg.Connection[tuple[int]], seconds: float, meanwhile: Callable[[], None] = lambda: None
+def supply(
+    own: psycopg.Connection[tuple[int]],
+    seconds: float,
+    meanwhile: Callable[[], None] = lambda: None,
+    *,
+    every_seconds: float = 0.01,
 ) -> int:
-    """Insert jobs at the fixed rate for so long; return how many."""
-    begin = time.monotonic()
+    """Insert jobs at the fixed rate for so long, and look in ``meanwhile``; return how many."""
+    begin = next_look = time.monotonic()
     ticks = round(seconds / TICK_SECONDS)
     for tick in range(ticks):
         own.execute(
@@ -113,14 +117,16 @@ def _supply(
             [JOBS_PER_TICK],
         )
         while time.monotonic() < begin + (tick + 1) * TICK_SECONDS:
-            meanwhile()
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + every_seconds
+                meanwhile()
             time.sleep(0.01)
     return ticks * JOBS_PER_TICK
 
 
 def _keep_up(own: psycopg.Connection[tuple[int]], seconds: float) -> float:
     """Supply jobs for so long; return how long after the last of them the last one has ended."""
-    _supply(own, seconds)
+    supply(own, seconds)
     started = time.monotonic()
     wait_for(lambda: _unfinished(own) == 0, "the workers keep up", deadline_seconds=5)
     return time.monotonic() - started

@@ -11,11 +11,19 @@ import pytest
 
 from pleme_redis_django import JobClaim, JobStatus
 from pleme_redis_django.jobs.endings import Completed, Ending, Failed
-from pleme_redis_django.jobs.events import EndingRefused, JobEnded, JobProgressed, StoreBack, StoreUnavailable
+from pleme_redis_django.jobs.events import (
+    EndingDelayed,
+    EndingRefused,
+    EndingsUnwritten,
+    JobEnded,
+    JobProgressed,
+    StoreBack,
+    StoreUnavailable,
+)
 from pleme_redis_django.jobs.finisher import UNWRITABLE, Finisher
 from pleme_redis_django.jobs.holdings import HeldJob, Holdings
 from pleme_redis_django.jobs.lanes import let_go
-from pleme_redis_django.jobs.store import BadEnding
+from pleme_redis_django.jobs.store import BadEnding, DoubtfulEndings, LockedJobs
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import RecordingSink, claimed, held
 from tests.waiting import wait_until
@@ -31,10 +39,16 @@ class FussyStore(MemoryJobStore):
         self.batches: list[int] = []
         self.away = threading.Event()
         self.refuses: Callable[[Ending], bool] = _is_poisoned
+        self.locked: set[UUID] = set()
+        self.doubtful: set[UUID] = set()
 
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
         if self.away.is_set():
             raise ConnectionError("away")
+        if locked := self.locked & {ending.job_id for ending in endings}:
+            raise LockedJobs(locked)
+        if self.doubtful & {ending.job_id for ending in endings}:
+            raise DoubtfulEndings("internal error")
         self.batches.append(len(endings))
         if any(self.refuses(ending) for ending in endings):
             raise BadEnding("invalid input syntax")
@@ -43,7 +57,9 @@ class FussyStore(MemoryJobStore):
     def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
         if self.away.is_set():
             raise ConnectionError("away")
-        super().record_progress(reports)
+        super().record_progress([report for report in reports if report[0] not in self.locked])
+        if locked := self.locked & {report[0] for report in reports}:
+            raise LockedJobs(locked)
 
 
 def _is_poisoned(ending: Ending) -> bool:
@@ -130,16 +146,113 @@ def test_many_bad_endings_spoil_no_other(bench: Bench) -> None:
     assert bench.statuses().count(JobStatus.COMPLETED) == 21
 
 
-def test_an_ending_that_is_refused_in_any_form_is_left_to_the_lease(bench: Bench) -> None:
+def test_an_ending_that_is_refused_in_any_form_waits_apart(bench: Bench) -> None:
+    """Let go, its job would be given back and run again, for ever."""
     one, other = bench.hold(2)
     bench.store.refuses = lambda ending: ending.job_id == one.context.job.id
     bench.finisher.add(one, completed(one))
     bench.finisher.add(other, completed(other))
     bench.finisher.start()
+    wait_until(lambda: bench.statuses() == [JobStatus.RUNNING, JobStatus.COMPLETED])
+    wait_until(lambda: bench.sink.of(EndingDelayed))
+    (delayed,) = bench.sink.of(EndingDelayed)
+    assert isinstance(delayed.ending, Failed)
+    assert bench.holdings.all() == [one]
+    bench.store.refuses = _is_poisoned
     assert bench.idle.wait(10)
-    assert bench.statuses() == [JobStatus.RUNNING, JobStatus.COMPLETED]
-    (refused,) = bench.sink.of(EndingRefused)
-    assert isinstance(refused.ending, Failed)
+    assert bench.statuses() == [JobStatus.FAILED, JobStatus.COMPLETED]
+
+
+def test_an_ending_whose_row_is_locked_holds_up_no_other(bench: Bench) -> None:
+    jobs = bench.hold(600)
+    bench.store.locked = {jobs[0].context.job.id}
+    bench.finisher.start()
+    for one in jobs:
+        bench.finisher.add(one, completed(one))
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 599)
+    assert bench.holdings.all() == [jobs[0]]
+    assert bench.finisher.unwritten() == 1
+    assert [event.job.id for event in bench.sink.of(EndingDelayed)] == [jobs[0].context.job.id]
+    bench.store.locked = set()
+    assert bench.idle.wait(10)
+    assert set(bench.statuses()) == {JobStatus.COMPLETED}
+    assert bench.finisher.unwritten() == 0
+
+
+def test_a_failure_that_keeps_coming_back_is_one_endings(bench: Bench) -> None:
+    jobs = bench.hold(20)
+    bench.store.doubtful = {jobs[7].context.job.id}
+    bench.finisher.start()
+    for one in jobs:
+        bench.finisher.add(one, completed(one))
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 19)
+    assert [event.job.id for event in bench.sink.of(EndingDelayed)] == [jobs[7].context.job.id]
+    bench.store.doubtful = set()
+    assert bench.idle.wait(10)
+    assert set(bench.statuses()) == {JobStatus.COMPLETED}
+
+
+def test_no_write_is_larger_than_its_bounds(bench: Bench) -> None:
+    jobs = bench.hold(1_200)
+    big = '"' + "x" * (1024 * 1024) + '"'
+    for index, one in enumerate(jobs):
+        bench.finisher.add(one, completed(one, big if index < 6 else "1"))
+    bench.finisher.start()
+    assert bench.idle.wait(10)
+    assert max(bench.store.batches) <= 500
+    assert bench.store.batches[0] == 3, (
+        "Three results of a MiB and their quotes are as much as goes together."
+    )
+    assert set(bench.statuses()) == {JobStatus.COMPLETED}
+
+
+def test_a_finisher_with_many_unwritten_endings_is_behind(bench: Bench) -> None:
+    jobs = bench.hold(501)
+    bench.store.away.set()
+    bench.finisher.start()
+    for one in jobs[:500]:
+        bench.finisher.add(one, completed(one))
+    assert not bench.finisher.is_behind()
+    bench.finisher.add(jobs[500], completed(jobs[500]))
+    wait_until(bench.finisher.is_behind)
+    bench.store.away.clear()
+    assert bench.idle.wait(10)
+    assert not bench.finisher.is_behind()
+
+
+def test_endings_that_could_not_be_written_are_told_at_the_end(bench: Bench) -> None:
+    one, other = bench.hold(2)
+    bench.store.locked = {one.context.job.id}
+    bench.finisher.start()
+    for job in (one, other):
+        bench.finisher.add(job, completed(job))
+    wait_until(lambda: bench.sink.of(EndingDelayed))
+    assert bench.finisher.stop(0.2) is False
+    (told,) = bench.sink.of(EndingsUnwritten)
+    assert told.count == 1
+    assert isinstance(told.error, LockedJobs)
+
+
+def test_progress_of_a_locked_row_is_written_when_it_is_free(bench: Bench) -> None:
+    one, other = bench.hold(2)
+    bench.store.locked = {one.context.job.id}
+    bench.finisher.start()
+    for job in (one, other):
+        job.context.progress(1, 2)
+        bench.finisher.note_progress(job.context)
+    wait_until(lambda: bench.store.all()[1].progress == {"done": 1, "total": 2})
+    bench.store.locked = set()
+    wait_until(lambda: bench.store.all()[0].progress == {"done": 1, "total": 2})
+
+
+def test_progress_that_could_not_be_written_rides_with_the_ending(bench: Bench) -> None:
+    (one,) = bench.hold(1)
+    bench.store.away.set()
+    bench.finisher.start()
+    one.context.progress(1, 2)
+    bench.finisher.note_progress(one.context)
+    wait_until(lambda: bench.sink.of(StoreUnavailable))
+    wait_until(lambda: one.context.take_unwritten_progress() == {"done": 1, "total": 2})
 
 
 def test_an_outage_loses_no_ending_and_is_told_once(bench: Bench) -> None:

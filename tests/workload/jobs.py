@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
+
 from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
+from pleme_redis_django.models import Job
 from tests.waiting import wait_for
 
 LONGEST_WAIT_SECONDS = 120.0
@@ -54,6 +57,16 @@ async def await_for_ever(started: str) -> None:
     """Create the file ``started``, and wait until the task is cancelled."""
     await asyncio.to_thread(Path(started).touch)
     await asyncio.Event().wait()
+
+
+@job
+def hold_own_row(ctx: JobContext, started: str, path: str) -> None:
+    """Lock the job's own row, report progress, create the file ``started``, and hold on until ``path`` is there."""
+    with transaction.atomic():
+        Job.objects.select_for_update().get(id=ctx.job.id)
+        ctx.progress(1, 2)
+        Path(started).touch()
+        wait_for(Path(path).exists, f"{path} appears", deadline_seconds=LONGEST_WAIT_SECONDS)
 
 
 @job

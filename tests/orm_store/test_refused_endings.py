@@ -1,0 +1,157 @@
+"""Endings that PostgreSQL refuses for one row of a batch: which one it is, and that the others are written."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from django.db import connection
+
+from pleme_redis_django import JobStatus
+from pleme_redis_django.jobs.context import JobContext
+from pleme_redis_django.jobs.endings import Completed
+from pleme_redis_django.jobs.events import EndingDelayed
+from pleme_redis_django.jobs.finisher import UNWRITABLE, Finisher
+from pleme_redis_django.jobs.holdings import HeldJob, Holdings
+from pleme_redis_django.jobs.store import JobSelection, LockedJobs
+from pleme_redis_django.models import Job
+from pleme_redis_django.orm_store import OrmJobStore, endings
+from tests.jobs.recording import RecordingSink
+from tests.rows import make_job
+
+TABLE = Job._meta.db_table
+REFUSED = '{"refused": true}'
+WHICH_ONE = "results = '{\"refused\": true}'"
+_TRIGGER = f"""
+CREATE FUNCTION refuse_results() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.{WHICH_ONE} THEN RAISE HOW; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse_results BEFORE UPDATE ON {TABLE} FOR EACH ROW EXECUTE FUNCTION refuse_results();
+"""
+
+
+def _trigger(how: str) -> str:
+    return _TRIGGER.replace("HOW", how)
+
+
+RULES = {
+    "check": f"ALTER TABLE {TABLE} ADD CONSTRAINT no_refused CHECK ((NOT {WHICH_ONE}) IS NOT FALSE)",
+    "trigger": _trigger("EXCEPTION 'as the project wants it'"),
+    "too-large": _trigger("program_limit_exceeded"),
+    "internal": _trigger("internal_error"),
+    "time": _trigger("query_canceled"),
+}
+
+
+class Process:
+    """What a worker process holds and ends, without its threads."""
+
+    def __init__(self, count: int) -> None:
+        for _ in range(count):
+            make_job()
+        self.store = OrmJobStore(Job)
+        self.sink = RecordingSink()
+        self.holdings = Holdings()
+        self.finisher = Finisher(self.store, self.holdings, self.sink)
+        self.jobs = list(self.store.claim_jobs(str(uuid4()), count, JobSelection()))
+        self.holdings.add([self._held(job) for job in self.jobs])
+
+    def complete_all(self, results: dict[UUID, str]) -> None:
+        for held in self.holdings.all():
+            context = held.context
+            results_json = results.get(context.job.id, "1")
+            ending = Completed(job_id=context.job.id, claim=context.claim, results_json=results_json)
+            self.finisher.add(held, ending)
+        self.finisher._flush()
+
+    def _held(self, job: Any) -> HeldJob:
+        assert job.claim is not None
+        return HeldJob(JobContext(job, job.claim, self.finisher.note_progress), time.monotonic())
+
+
+def statuses() -> list[str]:
+    return list(Job.objects.order_by("id").values_list("status", flat=True))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_of_the_project_that_refuses_one_job_spoils_no_other(rule: str) -> None:
+    process = Process(40)
+    with connection.cursor() as cursor:
+        cursor.execute(RULES[rule])
+    refused = process.jobs[17]
+    process.complete_all({refused.id: REFUSED})
+    others = Job.objects.exclude(id=refused.id).values_list("status", flat=True)
+    assert set(others) == {JobStatus.COMPLETED}
+    refused.refresh_from_db()
+    if rule in ("internal", "time"):
+        assert refused.status == JobStatus.RUNNING
+        assert [event.job.id for event in process.sink.of(EndingDelayed)] == [refused.id]
+    else:
+        assert (refused.status, refused.error_details["error_code"]) == (JobStatus.FAILED, UNWRITABLE)
+        assert not process.sink.of(EndingDelayed)
+
+
+@pytest.fixture
+def somebody(transactional_db: None) -> Iterator[psycopg.Connection[Any]]:
+    """A session of somebody else, in a transaction."""
+    parameters = connection.get_connection_params()
+    names = ("host", "port", "user", "password", "dbname")
+    with psycopg.connect(**{name: parameters[name] for name in names if name in parameters}) as session:
+        yield session
+        session.rollback()
+
+
+def test_rows_that_somebody_has_locked_are_named(somebody: psycopg.Connection[Any]) -> None:
+    process = Process(3)
+    locked = process.jobs[1]
+    somebody.execute(f"UPDATE {TABLE} SET priority = 7 WHERE id = %s", [locked.id])
+    ended = [Completed(job_id=job.id, claim=job.claim, results_json="1") for job in process.jobs if job.claim]
+    with pytest.raises(LockedJobs) as raised:
+        process.store.finish_jobs(ended)
+    assert raised.value.job_ids == {locked.id}
+    assert set(statuses()) == {JobStatus.RUNNING}
+    with pytest.raises(LockedJobs):
+        process.store.record_progress([(e.job_id, e.claim, {"done": 1}) for e in ended])
+    assert Job.objects.filter(progress={"done": 1}).count() == 2
+
+
+def test_a_locked_row_delays_its_own_ending_alone(somebody: psycopg.Connection[Any]) -> None:
+    process = Process(30)
+    locked = process.jobs[3]
+    somebody.execute(f"SELECT FROM {TABLE} WHERE id = %s FOR UPDATE", [locked.id])
+    process.complete_all({})
+    assert statuses().count(JobStatus.COMPLETED) == 29
+    assert process.finisher.unwritten() == 1
+    somebody.rollback()
+    process.finisher._retry_delayed(float("inf"))
+    assert statuses().count(JobStatus.COMPLETED) == 30
+    assert process.finisher.unwritten() == 0
+
+
+@pytest.mark.django_db
+def test_a_plan_that_knows_no_parameters_finds_rows_by_their_key() -> None:
+    """It once went through all RUNNING rows of the worker for each ending: 8 s for 5,800 of them."""
+    process = Process(300)
+    numbers = iter(range(1, 100))
+    sql = endings._COMPLETE_SQL.format(table=TABLE, period="period", suspect=2).replace("%%", "%")
+    sql = re.sub("%s", lambda _match: f"${next(numbers)}", sql)
+    arguments = ", ".join(["NULL"] * (next(numbers) - 1))
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {TABLE}")
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"PREPARE complete_jobs AS {sql}")
+        cursor.execute(f"EXPLAIN EXECUTE complete_jobs({arguments})")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("DEALLOCATE complete_jobs")
+    assert process.jobs
+    assert f"Index Scan using {TABLE}_pkey" in plan, plan
+    assert "_running" not in plan, plan
