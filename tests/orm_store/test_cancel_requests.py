@@ -24,7 +24,6 @@ WORKER = str(uuid4())
 FAILURE = engine_failure("away", "the provider is away", "tests.noop")
 UNFINISHED: list[tuple[type[Ending], dict[str, Any]]] = [
     (Retried, {"failure": FAILURE, "retry_count": 1, "delay_seconds": 60.0}),
-    (Retried, {"failure": FAILURE, "retry_count": 1, "delay_seconds": 60.0, "crashed": True}),
     (GivenBack, {}),
     (GivenBack, {"failure": FAILURE, "crashed": True}),
     (GivenBack, {"delay_seconds": 5.0}),
