@@ -26,6 +26,7 @@ from pleme_redis_django.redis_state.channel_names import (
     validate_room,
 )
 from pleme_redis_django.redis_state.head_feed import HeadFeed
+from pleme_redis_django.redis_state.keyspace import digest
 from pleme_redis_django.redis_state.message_log import LogPage, aread_log, to_position
 from pleme_redis_django.redis_state.messages import BusMessage, Position
 from pleme_redis_django.redis_state.presence import PresenceManager, encode_metadata
@@ -35,6 +36,13 @@ from pleme_redis_django.redis_state.typing_indicators import TypingManager
 RECOVERED_CHARACTERS = 1024 * 1024
 HISTORY_MESSAGES = 100
 SNAPSHOT_USERS = 100
+
+# What a command causes beyond itself, in commands: a client pays by effect, after the fact.
+READ_CHARACTERS_PER_COMMAND = 16 * 1024
+COST_OF_TYPING = 4
+COST_OF_JOIN = 2
+COST_OF_UPDATE = 9
+"""Telling up to a thousand people of a room that somebody came, or changed his metadata."""
 
 Handler = Callable[[Hub, Connection, Mapping[str, Any]], Awaitable[str]]
 
@@ -90,6 +98,7 @@ async def subscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any])
     except BaseException:
         await hub.release(connection.product, head_of(pattern))
         raise
+    _charge_reading(hub, connection, page)
     # From here to the return nothing may wait: what comes next has to come after what was missed.
     if pattern in subscriptions or connection.id not in hub.connections:
         hub.start(hub.release(connection.product, head_of(pattern)))
@@ -130,13 +139,21 @@ async def publish(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) 
     position = await PubSubManager(connection.product).apublish(
         channel,
         fields["d"],
-        # A client's keys are its own: it cannot swallow another's message, or the server's.
-        idempotency_key=None if key is None else f"client:{connection.user_id or connection.id}:{key}",
+        idempotency_key=None if key is None else _own_key(connection, channel, key),
         user_id=connection.user_id,
         connection_id=connection.id,
         echo=fields.get("echo", True),
     )
     return frames.encode({"pos": position})
+
+
+def _own_key(connection: Connection, channel: str, key: str) -> str:
+    """Return a client's key as one that is its own: it swallows no other's message, nor the server's.
+
+    A digest of the list, since users and keys may hold any separator.
+    """
+    owner = ("user", connection.user_id) if connection.user_id else ("connection", connection.id)
+    return f"client:{digest(frames.encode([*owner, channel, key]))}"
 
 
 async def join(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
@@ -174,7 +191,9 @@ async def _join(hub: Hub, connection: Connection, room: str, fields: Mapping[str
     await hub.watch(connection, room, joins=joins)
     if joins and (room != PRODUCT_PRESENCE or metadata is not None):
         try:
-            await hub.presence.join(connection, room, metadata)
+            changed = await hub.presence.join(connection, room, metadata)
+            if changed:
+                hub.charge(connection, COST_OF_UPDATE if was_joined else COST_OF_JOIN)
         except BaseException as error:
             if was_joined is None:
                 await hub.unwatch(connection, room)
@@ -198,7 +217,7 @@ async def _leave(hub: Hub, connection: Connection, room: str) -> None:
         await hub.presence.leave(connection, room)
 
 
-async def typing(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+async def typing(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
     """Show the user as typing, or no longer; throttled by the server."""
     channel = validate_channel(fields["ch"])
     await _check(connection, "typing", channel)
@@ -206,18 +225,20 @@ async def typing(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) -
         raise CommandRefused(ErrorCode.UNAUTHORIZED, "typing needs a logged-in user")
     manager = TypingManager(connection.product)
     tell = manager.aset_typing if fields["on"] else manager.aclear_typing
-    await tell(channel, connection.user_id, connection_id=connection.id)
+    if await tell(channel, connection.user_id, connection_id=connection.id):
+        hub.charge(connection, COST_OF_TYPING)
     return "{}"
 
 
-async def history(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+async def history(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
     """Read the log after a position, or its newest messages."""
     pattern = validate_pattern(fields["ch"])
     since = fields.get("since")
     await _check(connection, "subscribe", pattern)
     position = None if since is None else to_position(since)
-    limit = fields.get("limit", HISTORY_MESSAGES)
+    limit = min(fields.get("limit", HISTORY_MESSAGES), HISTORY_MESSAGES)
     page = await aread_log(connection.product, head_of(pattern), position, limit)
+    _charge_reading(hub, connection, page)
     if page.status in ("epoch", "trimmed"):
         raise CommandRefused(
             ErrorCode.UNRECOVERABLE, f"the log does not reach back to the position: {page.status}"
@@ -228,6 +249,12 @@ async def history(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) 
     shown = [message.frame for message in messages if covers(pattern, message.channel)]
     more = frames.encode(has_more)
     return f'{{"pos":{frames.encode(end)},"pubs":{frames.pub_bodies(shown)},"more":{more}}}'
+
+
+def _charge_reading(hub: Hub, connection: Connection, page: LogPage) -> None:
+    """Let a client pay for what was read for it, of any channel of the head."""
+    characters = sum(len(message.frame) for message in page.messages)
+    hub.charge(connection, characters / READ_CHARACTERS_PER_COMMAND)
 
 
 def _bounded(messages: tuple[BusMessage, ...]) -> list[BusMessage]:
@@ -243,19 +270,16 @@ def _bounded(messages: tuple[BusMessage, ...]) -> list[BusMessage]:
 
 async def set_active(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:
     """Note that the person is there."""
-    await _set_idle(hub, connection, False)
+    connection.wants_idle = False
+    await hub.settle_idle(connection)
     return "{}"
 
 
 async def set_idle(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:
     """Note that the person is away."""
-    await _set_idle(hub, connection, True)
+    connection.wants_idle = connection.user_id is not None
+    await hub.settle_idle(connection)
     return "{}"
-
-
-async def _set_idle(hub: Hub, connection: Connection, idle: bool) -> None:
-    if connection.is_idle is not idle and connection.user_id is not None:
-        await hub.presence.set_idle(connection, idle)
 
 
 async def _check(connection: Connection, action: Action, channel: str) -> int:

@@ -44,6 +44,7 @@ class Connection:
         "close_code",
         "heard_at",
         "id",
+        "idle_set_at",
         "is_busy",
         "is_gone",
         "is_idle",
@@ -61,6 +62,7 @@ class Connection:
         "subscriptions",
         "unheard",
         "user_id",
+        "wants_idle",
     )
 
     def __init__(
@@ -90,7 +92,9 @@ class Connection:
         self.rooms: dict[str, bool] = {}
         """Room -> whether the connection joined it, or only watches."""
         self.is_registered = False
-        self.is_idle = False
+        self.is_idle = self.wants_idle = False
+        """Whether it is shown as idle, and whether it said that it is."""
+        self.idle_set_at = float("-inf")
         self.bucket = TokenBucket(limits.commands_per_second)
         self.refusals = TokenBucket(limits.refusals / REFUSALS_FORGOTTEN_SECONDS, limits.refusals)
         self.opened_at = now if began_at is None else began_at

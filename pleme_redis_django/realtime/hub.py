@@ -31,6 +31,7 @@ from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 
 TICK_SECONDS = 0.5
 BUCKETS_SECONDS = 60.0
+IDLE_SECONDS = 1.0
 LOADED_BEFORE_SECONDS = 10.0
 """How long before a socket reached this hub its user may have been loaded: by the middleware around it."""
 
@@ -112,6 +113,13 @@ class Hub:
         key = (connection.product, connection.user_id)
         return self._buckets.setdefault(key, TokenBucket(limits.user_commands_per_second))
 
+    def charge(self, connection: Connection, cost: float) -> None:
+        """Let a connection and its user pay for what a command caused, beyond the one token of the command."""
+        by_user = self.user_bucket(connection, connection.limits)
+        connection.bucket.charge(cost)
+        if by_user is not connection.bucket:
+            by_user.charge(cost)
+
     # Sending
 
     def flush_soon(self, connection: Connection) -> None:
@@ -159,6 +167,14 @@ class Hub:
         if connection.rooms.pop(room, None) is not None:
             self._heads[connection.product, head_of(room)].unwatch(room, connection)
             await self.release(connection.product, head_of(room))
+
+    async def settle_idle(self, connection: Connection) -> None:
+        """Show a connection idle or active as it said last; at most once a second, since each room is told."""
+        now = asyncio.get_running_loop().time()
+        if connection.wants_idle is connection.is_idle or now - connection.idle_set_at < IDLE_SECONDS:
+            return
+        connection.idle_set_at = now
+        await self.presence.set_idle(connection, connection.wants_idle)
 
     async def _hold(self, product: str, head: str) -> HeadRoutes:
         routes = self._heads.setdefault((product, head), HeadRoutes())
@@ -241,6 +257,8 @@ class Hub:
             self.start(self.close(connection))
         if connection.is_closing:
             return
+        if connection.wants_idle is not connection.is_idle:
+            self.start(self.settle_idle(connection))
         if (
             connection.blocked_since is not None
             and now - connection.blocked_since > limits.send_timeout_seconds

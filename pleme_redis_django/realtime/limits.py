@@ -98,6 +98,10 @@ class TokenBucket:
         self._tokens -= cost
         return True
 
+    def charge(self, cost: float) -> None:
+        """Take ``cost`` tokens for what was done already; what is missing is owed, up to one burst."""
+        self._tokens = max(self._tokens - cost, -self._capacity)
+
     def is_full(self) -> bool:
         """Tell whether nothing was taken for so long that a new bucket is the same."""
         return self._tokens + (time.monotonic() - self._since) * self._rate >= self._capacity

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -308,6 +309,33 @@ async def test_crashed_users_leave_once(ana: Person) -> None:
         assert leave["leave"] == {"99": ["crashed"]}
         await hub().presence.sweep()
         assert not [push for push in client.pushes if "pres" in push and push["pres"]["leave"]]
+
+
+async def test_restart_locks_nobody_out_of_his_tabs(ana: Person, configure: Configure) -> None:
+    configure(REALTIME_LIMITS={"connections_per_user": 3})
+    async with AsyncExitStack() as stack:
+        before = [await stack.enter_async_context(open_socket(ana)) for _ in range(3)]
+        for socket in before:
+            await socket.client.connect()
+        for socket in before:
+            await socket.disconnect(1012)
+        await hub().settle()
+        assert await PresenceManager("acme").ais_online(1)  # in their grace
+        for _ in range(3):
+            await stack.enter_async_context(connected_client(ana))
+        with pytest.raises((CommandFailed, SocketClosed)):
+            await stack.enter_async_context(connected_client(ana))
+
+
+async def test_crashed_server_holds_nobodys_quota_past_a_missed_heartbeat(
+    ana: Person, configure: Configure
+) -> None:
+    configure(REALTIME_LIMITS={"connections_per_user": 3})
+    for number in range(3):
+        await PresenceManager("acme").aset_online(1, f"crashed-{number}")
+    let_time_pass(31, product="acme")
+    async with connected_client(ana):
+        pass
 
 
 async def test_full_room_refuses(ana: Person, ben: Person, configure: Configure) -> None:

@@ -126,6 +126,21 @@ local function due_at(at)
   end
 end
 
+-- Who has left and is in the grace of a page reload, and whose process has missed a heartbeat, takes no place
+-- away from the tab that comes back; of such there may be as many again.
+local function is_full(connections, most)
+  if #connections < most then
+    return false
+  end
+  local heard = 0
+  for _, one in ipairs(connections) do
+    if (tonumber(redis.call('ZSCORE', KEYS[1], one)) or 0) > now + tonumber(ARGV[4]) / 2 then
+      heard = heard + 1
+    end
+  end
+  return heard >= most or #connections >= 2 * most
+end
+
 local function join(id, user, metadata)
   local record = redis.call('HGET', KEYS[2], id)
   if record and string.match(record, '^.(.-)\n') ~= user then
@@ -133,7 +148,7 @@ local function join(id, user, metadata)
   end
   local before = look(user)
   if not record then
-    if #connections_of(user) >= tonumber(ARGV[10]) then
+    if is_full(connections_of(user), tonumber(ARGV[10])) then
       return 'user limit'
     end
     if not before and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[11]) then
