@@ -1,6 +1,7 @@
 """EngineEvents: the one place that turns the engine's events into log lines and signals.
 
-Log lines carry ids, types and counts, never parameters, results or messages of exceptions.
+Log lines carry ids, types and counts, never parameters, results or messages of exceptions; but for what the
+database says of itself when it cannot be used.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.dispatch import Signal
 
 from pleme_redis_django import signals
@@ -18,6 +20,8 @@ from pleme_redis_django.jobs.job import Job
 from pleme_redis_django.jobs.json_text import from_json
 
 REASON_MAX_LENGTH = 300
+# PostgreSQL's undefined_table, undefined_column and insufficient_privilege (documentation, appendix A).
+_ABOUT_TABLES = frozenset({"42P01", "42703", "42501"})
 
 logger = logging.getLogger("pleme_redis_django.jobs")
 
@@ -134,6 +138,20 @@ def _solo(event: events.SoloStarted) -> None:
     _log(logging.WARNING, "runs alone, because its worker process died before", event.job)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a database said, without its full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".?! ") if lines else type(error).__name__
+
+
+def _why(error: BaseException) -> dict[str, str]:
+    """Return the reason of an outage, where its words are about servers and tables and never quote a row."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    if isinstance(error, OperationalError | InterfaceError) or state in _ABOUT_TABLES:
+        return {"why": first_line(error)}
+    return {}
+
+
 def _claimed(event: events.JobsClaimed) -> None:
     if event.by_scan:
         _say(logging.DEBUG, "woken by scan", claimed=event.count)
@@ -183,7 +201,11 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
         logging.ERROR, "was taken for dead, goes on as a new worker", old=e.worker_id, new=e.new_worker_id
     ),
     events.StoreUnavailable: lambda e: _say(
-        logging.ERROR, "the database does not answer", during=e.operation, error=type(e.error).__name__
+        logging.ERROR,
+        "the database does not answer",
+        during=e.operation,
+        error=type(e.error).__name__,
+        **_why(e.error),
     ),
     events.StoreBack: lambda e: _say(logging.INFO, "the database answers again", during=e.operation),
     events.HintsUnavailable: lambda e: _say(
@@ -209,7 +231,7 @@ def _log(level: int, what: str, job: Job, failure: Failure | None = None, **fiel
     _say(level, f"job {what}", failure, job_id=str(job.id), job_type=job.job_type, **fields)
 
 
-def _say(level: int, what: str, failure: Failure | None = None, **fields: Any) -> None:
+def _say(level: int, what: str, failure: Failure | None = None, /, **fields: Any) -> None:
     """Log ``what`` with its fields: as text behind it, and as attributes for a structured formatter."""
     text = " ".join(f"{key}={value}" for key, value in fields.items())
     extra: dict[str, Any] = {"pleme_event": what, "pleme_fields": fields}

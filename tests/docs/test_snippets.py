@@ -19,7 +19,19 @@ PYTHON_BLOCKS = [
     if block.language == "python" and not block.mark.startswith("from: ")
 ]
 RUN_PAGES = sorted({block.page for block in PYTHON_BLOCKS if block.mark == "run"})
-LANGUAGES = {"python", "console", "text", "ini", "docker", "json", "sql", "html", "javascript", "{toctree}"}
+LANGUAGES = {
+    "python",
+    "console",
+    "text",
+    "yaml",
+    "ini",
+    "docker",
+    "json",
+    "sql",
+    "html",
+    "javascript",
+    "{toctree}",
+}
 
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS, ids=str)

@@ -127,7 +127,9 @@ def test_a_burst_without_its_database_ends_with_one_line(start_workers: StartWor
 
 def test_workers_without_their_database_say_why_and_keep_trying(start_workers: StartWorkers) -> None:
     workers = start_workers(environment=NO_DATABASE)
-    assert "The workers keep trying." in workers.wait_for_output("the database does not answer")
+    output = workers.wait_for_output("the database does not answer")
+    assert "The workers keep trying." in output
+    assert "error=OperationalError why=connection is bad: " in output
     assert "Traceback" not in workers.output()
     workers.signal(signal.SIGTERM)
     assert workers.exit_code() == 0

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.color import no_style
 from django.db import DatabaseError
 
+from pleme_redis_django.event_log import first_line
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
 from pleme_redis_django.jobs.job import validate_queue_name
 from pleme_redis_django.management.jobstats.report import Question, Report, as_json, gather
@@ -71,7 +72,9 @@ class Command(BaseCommand):
         except (InvalidName, InvalidSettings) as error:
             raise CommandError(str(error), returncode=EXIT_CANNOT_ASK) from None
         except DatabaseError as error:
-            message = f"The job tables cannot be read: {error}. Is the server up, was migrate run?"
+            message = (
+                f"The job tables cannot be read: {first_line(error)}. Is the server up, was migrate run?"
+            )
             raise CommandError(message, returncode=EXIT_CANNOT_ASK) from error
 
     def _write_text(self, report: Report) -> None:

@@ -15,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.event_log import first_line
 from pleme_redis_django.management.runworkers.database import bound_waits_of
 from pleme_redis_django.models import model_label
 from pleme_redis_django.wiring import PoolParts
@@ -45,12 +46,6 @@ def look_at_tables(parts: Sequence[PoolParts], *, must_answer: bool, say: Callab
             f'The database "{alias}" has not all of {model_label(model)} (table {model._meta.db_table}): '
             f"{first_line(reason)}. Run manage.py migrate."
         )
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what the database said, without its full stop."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _models(parts: Iterable[PoolParts]) -> list[type[Model]]:

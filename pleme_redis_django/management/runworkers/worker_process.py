@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import signal
@@ -13,7 +14,10 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
+from django.db import DatabaseError
+
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.event_log import EngineEvents, first_line
 from pleme_redis_django.jobs.events import DrainRequested, Event, EventSink, JobEnded, WorkerStopped
 from pleme_redis_django.jobs.executing_page import SeenDeath
 from pleme_redis_django.management.runworkers.database import bound_database_waits
@@ -23,6 +27,7 @@ from pleme_redis_django.management.runworkers.inheritance import (
 )
 from pleme_redis_django.management.runworkers.options import (
     END_GRACE_SIGNAL,
+    EXIT_CANNOT_START,
     EXIT_DRAINED,
     EXIT_HANDED_BACK,
     EXIT_OK,
@@ -42,6 +47,8 @@ BURST_LOOK_SECONDS = 0.05
 # The last counts are worth a moment of the shutdown and no more.
 STATISTICS_SECONDS = 5.0
 
+logger = logging.getLogger("pleme_redis_django.worker_process")
+
 
 class WorkerProcessRun:
     """The life of one worker process."""
@@ -58,7 +65,6 @@ class WorkerProcessRun:
         report_fd: int | None,
     ) -> None:
         from pleme_redis_django.dashboard.recorder import statistics_of
-        from pleme_redis_django.event_log import EngineEvents
 
         events = EngineEvents()
         self._statistics = statistics_of(
@@ -107,7 +113,11 @@ class WorkerProcessRun:
         threading.Thread(target=self._watch_lifeline, name="pleme-lifeline", daemon=True).start()
         threading.Thread(target=self._reporter.beat, name="pleme-beat", daemon=True).start()
         if self._burst:
-            self._reporter.report(total=self._store.count_claimable_jobs())
+            try:
+                self._reporter.report(total=self._store.count_claimable_jobs())
+            except DatabaseError as error:
+                logger.error("The database cannot be used: %s.", first_line(error))
+                return EXIT_CANNOT_START
         for death in self._replaces:
             self._pool.rescue_jobs_of(death)
         self._pool.launch()
