@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from pleme_redis_django.admin.display import without_reordering
+from pleme_redis_django.admin.display import type_name
 from pleme_redis_django.admin.search.conditions import first_id
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.scope import scope_of_request
@@ -48,7 +48,7 @@ class RecentValueFilter(admin.SimpleListFilter):
         chosen = request.GET.get(str(self.parameter_name))
         # The chosen one first: behind the cut, nothing would look chosen.
         offered = [*([chosen] if chosen else []), *sorted(values - {chosen})][:CHOICES_LIMIT]
-        return [(value, without_reordering(value)) for value in offered]
+        return [(value, type_name(value)) for value in offered]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the jobs with the chosen value."""

@@ -18,6 +18,7 @@ from pleme_redis_django.admin.display import (
     plain,
     status_badge,
     text_block,
+    type_name,
     without_reordering,
 )
 from pleme_redis_django.conf import get_settings
@@ -70,7 +71,7 @@ class JobFields:
     model: Any
 
     status_shown = _field("status", lambda job: status_badge(job.status))
-    type_shown = _field("type", lambda job: plain(job.job_type))
+    type_shown = _field("type", lambda job: type_name(job.job_type))
     queue_shown = _field("queue", lambda job: plain(job.queue_name))
     product_shown = _field("product", lambda job: plain(job.product))
     retries_shown = _field("retries", lambda job: f"{job.retry_count} of {job.max_retries}")

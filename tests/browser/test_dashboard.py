@@ -276,3 +276,14 @@ async def test_page_of_workers_stays_live_for_every_process(
         count = len(payload["workers"])
         assert count > 1
         await wait_for_truth(page, f"{shown}.filter((text) => text === '1 m 17 s').length === {count}")
+
+
+@pytest.mark.usefixtures("busy")
+async def test_page_says_so_when_nobody_is_signed_in_any_more(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    async with admin_page(chromium, session_cookie) as page:
+        await page.goto(live_server.url + ROOT)
+        await page.context.clear_cookies()
+        await page.get_by_text("You are signed out").wait_for()
+        assert await page.get_by_role("button", name="Pause updates").count() == 0

@@ -16,6 +16,7 @@ const RECONNECT_SECONDS = 15;
 // A socket that says nothing for so long is as good as closed, and figures so old are stale.
 const SILENCE_SECONDS = 15;
 const ANNOUNCE_SECONDS = 20;
+const NO_SOCKET_SECONDS = 300;
 // From so many on, causes are not counted.
 const CAUSES_COUNTED = 1000;
 
@@ -254,6 +255,17 @@ class Indicator {
     }
 }
 
+/** Remembers for a while that this site serves no websocket: under runserver each try is a 404 in two logs. */
+const noSocket = {
+    key: "pleme-no-socket",
+    note() {
+        try { sessionStorage.setItem(this.key, String(Date.now())); } catch { /* it is asked again */ }
+    },
+    isRecent() {
+        try { return Date.now() - Number(sessionStorage.getItem(this.key)) < NO_SOCKET_SECONDS * 1000; } catch { return false; }
+    },
+};
+
 class Feed {
     constructor(element) {
         this.isPaused = false;
@@ -300,7 +312,7 @@ class Feed {
 
     connect() {
         // The socket sends the snapshot of all products that the user may see, and nothing else.
-        if (!settings.websocketPath || Object.keys(settings.dataQuery).length > 0) return;
+        if (!settings.websocketPath || Object.keys(settings.dataQuery).length > 0 || noSocket.isRecent()) return;
         const scheme = location.protocol === "https:" ? "wss:" : "ws:";
         let socket;
         try {
@@ -314,7 +326,9 @@ class Feed {
             if (this.socket !== socket) return;
             for (const line of event.data.split("\n")) this.hear(socket, line);
         });
+        socket.addEventListener("open", () => (this.hasOpened = true));
         socket.addEventListener("close", () => {
+            if (!this.hasOpened) noSocket.note();
             if (this.socket === socket) this.socket = null;
         });
     }
@@ -343,14 +357,23 @@ class Feed {
         try {
             const headers = this.etag ? { "If-None-Match": this.etag } : {};
             const response = await fetch(url, { headers, signal: request.signal, cache: "no-store" });
-            if (response.status === 304) this.take(null);
-            else if (response.ok && !response.redirected) {
+            if (response.redirected || response.status === 403) this.end();
+            else if (response.status === 304) this.take(null);
+            else if (response.ok) {
                 this.etag = response.headers.get("ETag");
                 this.take(await response.json());
             }
         } catch {
             // The indicator tells that the figures grow old.
         }
+    }
+
+    /** Say so when nobody is signed in any more, or the permission is gone: asking again would not help. */
+    end() {
+        this.stop();
+        this.isPaused = true;
+        this.indicator.show("stale", `You are signed out, or may not see this any more. Figures of ${clock(this.lastAt)}`);
+        this.indicator.button.hidden = true;
     }
 
     take(snapshot) {
