@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from pleme_redis_django.jobs.hints import HintQueue
 from pleme_redis_django.jobs.identity import WorkerIdentity
 from pleme_redis_django.jobs.registry import RegistryExecutor
 from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.jobs.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool import WorkerPool
 from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.models import AbstractJob
@@ -123,9 +124,14 @@ def build_pool(
     burst: bool = False,
     release: str = "",
     page_fd: int | None = None,
+    suspects: SuspectRule = SuspectRule.BESIDE,
+    on_suspects: Callable[[], None] = lambda: None,
 ) -> WorkerPool[Any]:
     """Return a pool that is ready to be launched in this process."""
     config = parts.config
+    is_quarantine = suspects is SuspectRule.ONLY
+    if is_quarantine:
+        config = _with_one_slot(config)
     return WorkerPool(
         config,
         hint_queue(config),
@@ -141,12 +147,22 @@ def build_pool(
             slots=config.worker_count + config.async_count,
             release=release,
             lease_seconds=config.lease_seconds,
+            is_quarantine=is_quarantine,
         ),
         sink=sink or EngineEvents(),
         scope=DatabaseScope(),
         max_results_bytes=get_settings().max_results_bytes,
         burst=burst,
         page_fd=page_fd,
+        suspects=suspects,
+        on_suspects=on_suspects,
+    )
+
+
+def _with_one_slot(config: WorkerPoolConfig) -> WorkerPoolConfig:
+    """Return the config of a process that runs one job at a time, of either kind."""
+    return dataclasses.replace(
+        config, worker_count=min(config.worker_count, 1), async_count=min(config.async_count, 1)
     )
 
 

@@ -109,7 +109,9 @@ class _Workers:
         serving = [
             worker
             for worker in alive
-            if worker.product in ("", row.product) and not {"*", row.queue_name}.isdisjoint(worker.queues)
+            if not worker.is_quarantine
+            and worker.product in ("", row.product)
+            and not {"*", row.queue_name}.isdisjoint(worker.queues)
         ]
         return cls(alive=alive, serving=serving)
 

@@ -17,8 +17,8 @@ from pleme_redis_django.jobs.job import Job
 from pleme_redis_django.jobs.lanes import Lane, let_go
 from pleme_redis_django.jobs.pace import MAX_CLAIM, Pace
 from pleme_redis_django.jobs.patience import Patience
-from pleme_redis_django.jobs.solo import SoloTurns
 from pleme_redis_django.jobs.store import JobSelection, JobStore
+from pleme_redis_django.jobs.suspects import SuspectRule, SuspectTurns
 
 PROMOTE_LIMIT = 1000
 
@@ -32,6 +32,8 @@ LOOK_AGAIN_SECONDS = 1.0
 BURST_LOOK_SECONDS = 0.1
 # While the store holds ready jobs back, it is asked so often whether it still does.
 HELD_BACK_LOOK_SECONDS = 0.5
+# While a suspect runs, the next one may wait so long after its end.
+SUSPECT_LOOK_SECONDS = 0.5
 # While the lease is not current nothing may be claimed; this is how soon that is asked again.
 LEASE_CHECK_SECONDS = 0.25
 
@@ -73,6 +75,8 @@ class ClaimerDuties:
     nudge: Callable[[], None]
     more_may_come: Callable[[], bool]
     """Whether jobs that are RUNNING elsewhere are about to become ready here."""
+    suspects_seen: Callable[[], None]
+    """Suspects are ready, which this process leaves to another one."""
     set_room: Callable[[bool], None]
 
 
@@ -90,6 +94,7 @@ class Claimer:
         *,
         selection: JobSelection,
         scan_seconds: float,
+        suspects: SuspectRule = SuspectRule.BESIDE,
         burst: bool = False,
     ) -> None:
         now = time.monotonic()
@@ -115,11 +120,18 @@ class Claimer:
         """When a job that this process gave back or will retry is due; written by other threads too."""
         self._due_lock = threading.Lock()
         self._seen_ready = False
-        self._solo = SoloTurns(self, store, holdings, sink)
+        self._suspects = SuspectTurns(
+            suspects,
+            holdings,
+            sink,
+            claim_one=lambda: self.claim(1, suspects=True),
+            submit=self._submit_suspect,
+            on_seen=duties.suspects_seen,
+        )
         self._patience = Patience("claim", sink, self._stopping)
         self._thread = threading.Thread(target=self._run, name="pleme-claimer", daemon=True)
         self.dry = threading.Event()
-        """Set in burst mode once nothing is ready, nothing is held and nothing waits to run alone."""
+        """Set in burst mode once nothing is ready for this process, and nothing is held."""
 
     def start(self) -> None:
         """Start the thread."""
@@ -177,8 +189,9 @@ class Claimer:
         self._seen_ready = False
         by_scan = self._take_hint_or_scan()
         self._take_what_is_due()
-        if self._solo.pending and (wait_seconds := self._solo.turn()) is not None:
-            return wait_seconds
+        self._suspects.turn()
+        if self._suspects.rule is SuspectRule.ONLY:
+            return self._rest_in_quarantine()
         for feed in self._feeds:
             self._measure(feed)
         if len(self._feeds) > 1:
@@ -209,7 +222,8 @@ class Claimer:
         outlook = self._store.look_ahead(self._selection)
         due_in = outlook.due_in_seconds
         self._next_due = time.monotonic() + due_in if due_in is not None else float("inf")
-        self._solo.pending = self._solo.pending or outlook.suspects
+        if outlook.suspects:
+            self._suspects.note_seen()
         self._seen_ready = outlook.ready
         if outlook.ready:
             self._expect_work()
@@ -311,8 +325,7 @@ class Claimer:
         """Whether the store forgot this very claim in a crash: its handler runs on, now with a claim again."""
         return job.claim is not None and self._holdings.holds(job.id, job.claim.attempt)
 
-    def submit_alone(self, held: HeldJob) -> None:
-        """Give one job to the lane that runs its type."""
+    def _submit_suspect(self, held: HeldJob) -> None:
         self._feed_of(held.context.job).lane.submit([held])
 
     def _hold(self, job: Job) -> HeldJob:
@@ -360,7 +373,16 @@ class Claimer:
             wait_seconds = min(wait_seconds, HELD_BACK_LOOK_SECONDS)
         if any(feed.lane.waiting() for feed in self._feeds):
             wait_seconds = min(wait_seconds, HOARDED_AFTER_SECONDS)
+        if self._suspects.pending:
+            wait_seconds = min(wait_seconds, SUSPECT_LOOK_SECONDS)
         return max(wait_seconds, 0.0)
+
+    def _rest_in_quarantine(self) -> float:
+        if self._hint_to_pass_on:
+            # What became due is for the others.
+            self._hint_to_pass_on = False
+            self._duties.nudge()
+        return self._rest()
 
     def _is_done(self) -> bool:
         """Whether nothing is left to do; a lane may have run dry beside rows that were locked then."""
@@ -372,9 +394,9 @@ class Claimer:
 
     def _seems_done(self) -> bool:
         return (
-            all(feed.dry for feed in self._feeds)
+            (self._suspects.rule is SuspectRule.ONLY or all(feed.dry for feed in self._feeds))
             and not len(self._holdings)
-            and not self._solo.pending
+            and not self._suspects.pending
             and not self._duties.more_may_come()
             and time.monotonic() < min(self._next_due, self._own_due)
         )

@@ -27,6 +27,8 @@ class WorkerDescription:
     release: str
     lease_seconds: float
     """How long the process may be silent before it is taken for dead."""
+    is_quarantine: bool = False
+    """Whether it runs suspects and nothing else."""
 
 
 class WorkerIdentity:
@@ -42,6 +44,7 @@ class WorkerIdentity:
         slots: int = 0,
         release: str = "",
         lease_seconds: float = DEFAULT_LEASE_SECONDS,
+        is_quarantine: bool = False,
     ) -> None:
         self.worker_id = worker_id or str(uuid.uuid4())
         self._pool = pool
@@ -50,6 +53,7 @@ class WorkerIdentity:
         self._slots = slots
         self._release = release
         self._lease_seconds = lease_seconds
+        self._is_quarantine = is_quarantine
 
     def renew(self) -> str:
         """Take a new id, so that nothing claimed under the old one can be written any more."""
@@ -68,6 +72,7 @@ class WorkerIdentity:
             slots=self._slots,
             release=self._release,
             lease_seconds=self._lease_seconds,
+            is_quarantine=self._is_quarantine,
         )
 
 

@@ -41,11 +41,11 @@ def ending_after_death(
     shared: dict[str, Any] = {"job_id": job.id, "claim": claim, "failure": failure}
     if _cancel_requested(job):
         return Cancelled(**shared)
+    if not may_have_killed:
+        return GivenBack(**shared)
     if crash_count is None:
         # A store that counts no deaths could not tell a job that kills from any other.
         return _retried_or_failed(job, claim, config, failure)
-    if not may_have_killed:
-        return GivenBack(**shared)
     if crash_count >= SUSPECT_AFTER_CRASHES and crash_count + 1 >= config.max_crashes:
         return Failed(**shared, crashed=True)
     delay = random.uniform(0, apart_seconds)  # noqa: S311 - spreads jobs
@@ -62,10 +62,10 @@ def _death_notice(job: Job, claim: JobClaim, crash_count: int | None, may_have_k
     if _cancel_requested(job):
         return f"{died} The job had been asked to end, and does not run again."
     look = "Look for SIGKILL, the kernel's out-of-memory log, or a crash in a C extension."
-    if crash_count is None:
-        return f"{died[:-2]}, retry {job.retry_count} of {job.max_retries}). {look}"
     if not may_have_killed:
         return f"{died} Nothing says that the job was the cause: it runs again, and nothing is charged."
+    if crash_count is None:
+        return f"{died[:-2]}, retry {job.retry_count} of {job.max_retries}). {look}"
     if crash_count >= SUSPECT_AFTER_CRASHES:
         return (
             f"The worker process {claim.worker_id} died while it ran this job alone (attempt {claim.attempt}), after "

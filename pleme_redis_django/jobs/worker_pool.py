@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic
 
 from pleme_redis_django.jobs.calls import CallListener, WorkerCalls
@@ -27,6 +27,7 @@ from pleme_redis_django.jobs.lanes import Lane, LaneDuties, LoopLane, ThreadLane
 from pleme_redis_django.jobs.maintenance import Maintenance
 from pleme_redis_django.jobs.runner import DEFAULT_MAX_RESULTS_BYTES, JobRunner, JobScope
 from pleme_redis_django.jobs.store import J_co, JobSelection, JobStore
+from pleme_redis_django.jobs.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 
 # Without a queue of hints the store is scanned this often. With heartbeats and sweeps an idle process
@@ -45,7 +46,8 @@ class WorkerPool(Generic[J_co]):
     ``stale_job_threshold_seconds`` brings its jobs back. ``job_queue`` makes jobs start at once;
     without one, the store is scanned every 2.5 seconds. ``calls`` lets a cancel or a drain be noticed
     at once; without them, within ``lease_sweep_seconds`` or ``heartbeat_seconds``. ``page_fd``: the
-    file of memory in which a supervisor sees what this process executes.
+    file of memory in which a supervisor sees what this process executes. ``suspects``: what is done about
+    jobs that may kill their process; ``on_suspects`` is called when some are ready for another one.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class WorkerPool(Generic[J_co]):
         scope: JobScope | None = None,
         max_results_bytes: int = DEFAULT_MAX_RESULTS_BYTES,
         burst: bool = False,
+        suspects: SuspectRule = SuspectRule.BESIDE,
+        on_suspects: Callable[[], None] = lambda: None,
         page_fd: int | None = None,
     ) -> None:
         self.config = config
@@ -73,7 +77,7 @@ class WorkerPool(Generic[J_co]):
         )
         self._sink = sink or NullSink()
         self._holdings = Holdings()
-        self._burst = burst
+        self._ends_when_dry = burst or suspects is SuspectRule.ONLY
         self._draining = False
         self._drain_requested = False
         self._returned = 0
@@ -119,10 +123,10 @@ class WorkerPool(Generic[J_co]):
         self._call_listener = CallListener(calls, self.identity, on_call=self._on_call) if calls else None
         self._listener = (
             HintListener(job_queue, self._sink, on_hint=self._on_hint, timeout_seconds=config.poll_timeout)
-            if job_queue and not burst
+            if job_queue and not self._ends_when_dry
             else None
         )
-        self._claimer = self._build_claimer(store)
+        self._claimer = self._build_claimer(store, suspects, on_suspects)
         self.maintenance = Maintenance(
             store,
             registry,
@@ -142,7 +146,7 @@ class WorkerPool(Generic[J_co]):
         """Run until ``stop()`` is called from another thread, the process was asked to drain and has, or,
         in burst mode, nothing is ready."""
         self.launch()
-        if self._burst:
+        if self._ends_when_dry:
             while not self._stopped.is_set() and not self._claimer.dry.wait(0.1):
                 pass
             self.stop()
@@ -151,6 +155,8 @@ class WorkerPool(Generic[J_co]):
     def launch(self) -> None:
         """Start every thread, and return."""
         self._sink.emit(WorkerStarted(self.identity.worker_id))
+        # Before the first claim, or a job that kills at once would look like a process that cannot start.
+        self._page.note_stage(Stage.WORKING)
         self._finisher.start()
         if self._heartbeat is not None:
             self._heartbeat.start()
@@ -162,7 +168,6 @@ class WorkerPool(Generic[J_co]):
         if self._call_listener is not None:
             self._call_listener.start()
         self.maintenance.start()
-        self._page.note_stage(Stage.WORKING)
 
     def stop(self, grace_seconds: float | None = None) -> int:
         """Drain: claim no more, give back what has not started, let the rest end, write it all.
@@ -255,7 +260,9 @@ class WorkerPool(Generic[J_co]):
         for held in jobs:
             self._finisher.add(held, let_go(held))
 
-    def _build_claimer(self, store: JobStore[J_co]) -> Claimer:
+    def _build_claimer(
+        self, store: JobStore[J_co], suspects: SuspectRule, on_suspects: Callable[[], None]
+    ) -> Claimer:
         config = self.config
         return Claimer(
             store,
@@ -270,6 +277,7 @@ class WorkerPool(Generic[J_co]):
                 claim_failed=self._note_failed_claim,
                 more_may_come=lambda: self.maintenance.has_deaths_to_settle(),
                 nudge=self._job_queue.nudge if self._job_queue else lambda: None,
+                suspects_seen=on_suspects,
                 set_room=self._listener.set_room if self._listener else lambda room: None,
             ),
             selection=JobSelection(
@@ -277,10 +285,11 @@ class WorkerPool(Generic[J_co]):
             ),
             scan_seconds=(
                 config.poll_timeout
-                if self._job_queue
+                if self._job_queue and suspects is not SuspectRule.ONLY
                 else min(config.poll_timeout, SCAN_SECONDS_WITHOUT_HINTS)
             ),
-            burst=self._burst,
+            suspects=suspects,
+            burst=self._ends_when_dry,
         )
 
     def _known_types(self) -> frozenset[str] | None:

@@ -82,6 +82,7 @@ class OrmWorkerRegistry:
             product=worker.product or "",
             slots=worker.slots,
             release=worker.release[:100],
+            is_quarantine=worker.is_quarantine,
             lease_until=Now() + timedelta(seconds=worker.lease_seconds),
         )
         # A repeated call whose first reply was lost finds its own row, and that is all right.

@@ -76,7 +76,8 @@ def test_a_job_that_kills_its_worker_every_time_ends_failed() -> None:
     store, deaths = EmailJobStore(), 0
     while deaths < 10 and (claimed := store.claim_next_job(str(uuid.uuid4()))) is not None:
         assert claimed.claim is not None
-        assert store.finish_jobs([ending_after_death(claimed, claimed.claim, WorkerPoolConfig())]) == [True]
+        ending = ending_after_death(claimed, claimed.claim, WorkerPoolConfig(), may_have_killed=True)
+        assert store.finish_jobs([ending]) == [True]
         EmailJob.objects.update(run_after=Now())
         deaths += 1
     job.refresh_from_db()

@@ -198,3 +198,38 @@ def test_a_child_that_dies_while_it_drains_accuses_nobody(
     gate.touch()
     wait_for(lambda: status_of(job) == "COMPLETED", "it ends", details=workers.output)
     assert Job.objects.get(id=job.id).crash_count == 0
+
+
+def test_a_suspect_that_hangs_holds_up_neither_ordinary_work_nor_a_drain(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    hanging = wait_for_file.enqueue(str(tmp_path / "never"))
+    Job.objects.filter(id=hanging.id).update(crash_count=2)
+    workers = start_workers(pool={**LONG_LEASE, "grace_seconds": 1})
+    ((_job, _attempt, worker_id, _pid),) = wait_for(
+        lambda: effects_of("begin"), "it begins", details=workers.output
+    )
+    assert WorkerProcess.objects.get(id=worker_id).is_quarantine
+    ordinary = record.enqueue_many({} for _ in range(50))
+    rows = Job.objects.filter(id__in=[job.id for job in ordinary])
+    wait_for(
+        lambda: set(rows.values_list("status", flat=True)) == {"COMPLETED"},
+        "ordinary work goes on",
+        details=workers.output,
+    )
+    assert worker_id not in {str(worker) for worker in rows.values_list("worker_id", flat=True)}
+    workers.signal(signal.SIGTERM)
+    assert workers.exit_code() == 3
+    assert (status_of(hanging), Job.objects.get(id=hanging.id).crash_count) == ("QUEUED", 2)
+
+
+def test_the_quarantine_process_is_there_only_while_there_are_suspects(start_workers: StartWorkers) -> None:
+    job = record.enqueue()
+    Job.objects.filter(id=job.id).update(crash_count=2)
+    workers = start_workers(pool=LONG_LEASE)
+    wait_for(lambda: status_of(job) == "COMPLETED", "it ends", details=workers.output)
+    wait_for(lambda: len(workers.children()) == 1, "the quarantine process ends", details=workers.output)
+    assert not WorkerProcess.objects.filter(is_quarantine=True).exists()
+    assert Job.objects.get(id=job.id).crash_count == 0
+    workers.signal(signal.SIGTERM)
+    assert workers.exit_code() == 0

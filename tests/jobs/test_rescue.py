@@ -87,7 +87,8 @@ class JobWithoutCrashCount:
 @pytest.mark.parametrize(("can_retry", "kind"), [(True, Retried), (False, Failed)])
 def test_without_a_crash_count_every_death_is_charged(can_retry: bool, kind: type[Ending]) -> None:
     job: Any = JobWithoutCrashCount(can_retry=can_retry)
-    assert isinstance(ending_after_death(job, CLAIM, CONFIG), kind)
+    assert isinstance(ending_after_death(job, CLAIM, CONFIG, may_have_killed=True), kind)
+    assert isinstance(ending_after_death(job, CLAIM, CONFIG), GivenBack)
 
 
 @pytest.mark.parametrize("decide", [ending_after_death, ending_of_stale])

@@ -53,6 +53,7 @@ class Command(BaseCommand):
             replaces=arguments["replaces"],
             lifeline_fd=arguments["lifeline_fd"],
             page_fd=arguments["page_fd"],
+            is_quarantine=arguments["quarantine"],
             report_fd=arguments["report_fd"],
         ).run()
 

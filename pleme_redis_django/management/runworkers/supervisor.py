@@ -9,14 +9,13 @@ What a child reports comes by another pipe; one that is silent there for too lon
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import selectors
 import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
 from pleme_redis_django.jobs.executing_page import PageSeen, Stage, new_page_file
@@ -28,6 +27,7 @@ from pleme_redis_django.management.runworkers.options import (
     EXIT_HANDED_BACK,
     EXIT_OK,
 )
+from pleme_redis_django.management.runworkers.places import Death, Place
 from pleme_redis_django.management.runworkers.progress import BurstProgress
 
 # A child that dies younger than this has not started properly; the next one waits, longer each time.
@@ -38,9 +38,6 @@ GIVE_UP_AFTER = 5
 TICK_SECONDS = 0.5
 # A turn that took so long means that this process did not run, as after Ctrl-Z.
 AWAY_SECONDS = 10.0
-
-# A replacement that dies before it has rescued leaves that to the next one.
-DEATHS_REMEMBERED = 3
 
 _EXITS_IN_GOOD_ORDER = frozenset({EXIT_OK, EXIT_HANDED_BACK, EXIT_DRAINED})
 _DRAIN_SIGNALS = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -END_GRACE_SIGNAL})
@@ -59,44 +56,6 @@ _OWN_DEATHS = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
-    """The end of a child, for the one that replaces it."""
-
-    worker_id: str
-    page_fd: int
-    died_of_itself: bool
-
-    def arguments(self) -> list[str]:
-        """Return what tells the replacement of it."""
-        return ["--replaces", f"{self.worker_id}:{self.page_fd}" if self.died_of_itself else self.worker_id]
-
-
-@dataclasses.dataclass(slots=True)
-class Place:
-    """One worker process to keep alive: the pool, and who is there now."""
-
-    pool: str
-    process: subprocess.Popen[bytes] | None = None
-    worker_id: str = ""
-    lifeline_fd: int | None = None
-    page_fd: int = -1
-    report_fd: int | None = None
-    heard_at: float = 0.0
-    started_at: float = 0.0
-    draining: bool = False
-    young_deaths: int = 0
-    start_at: float = 0.0
-    deaths: list[Death] = dataclasses.field(default_factory=list)
-    exit_code: int | None = None
-
-    def remember(self, death: Death) -> None:
-        """Keep a death for the next child, and forget those that a former child has surely settled."""
-        self.deaths.append(death)
-        while len(self.deaths) > DEATHS_REMEMBERED:
-            os.close(self.deaths.pop(0).page_fd)
-
-
 class Supervisor:
     """Keeps ``processes`` children of each pool alive until it is told to stop."""
 
@@ -113,6 +72,7 @@ class Supervisor:
     ) -> None:
         self._command = command
         self._places = [Place(pool) for pool in pools for _ in range(processes)]
+        self._quarantines = {pool: Place(pool, is_quarantine=True, is_wanted=False) for pool in pools}
         self._burst = burst
         self._max_silence_seconds = max_silence_seconds
         self._looked_at = time.monotonic()
@@ -127,7 +87,7 @@ class Supervisor:
     def run(self) -> int:
         """Run until every child has ended in good order; return the exit code."""
         with self._listening_to_signals() as wake_fd:
-            while any(place.exit_code is None for place in self._places):
+            while not self._is_over():
                 self._start_missing()
                 self._read_pipes(wake_fd)
                 self._reap()
@@ -137,7 +97,23 @@ class Supervisor:
         self._selector.close()
         if self._progress is not None:
             self._progress.finish()
-        return max(place.exit_code or EXIT_OK for place in self._places)
+        return max(place.exit_code or EXIT_OK for place in self._all_places())
+
+    def _all_places(self) -> Iterator[Place]:
+        yield from self._places
+        yield from self._quarantines.values()
+
+    def _is_over(self) -> bool:
+        if any(place.exit_code is None for place in self._places):
+            return False
+        if not self._burst:
+            # Nobody is left who would report suspects, such as after the drain of every worker.
+            self._drain(self._quarantines.values())
+        return not any(self._is_at_work(place) for place in self._quarantines.values())
+
+    def _is_at_work(self, quarantine: Place) -> bool:
+        is_to_come = self._burst and not self._stopping and quarantine.is_wanted
+        return quarantine.process is not None or (is_to_come and quarantine.exit_code is None)
 
     @contextlib.contextmanager
     def _listening_to_signals(self) -> Iterator[int]:
@@ -165,17 +141,19 @@ class Supervisor:
 
     def _start_missing(self) -> None:
         now = time.monotonic()
-        for place in self._places:
+        for place in self._all_places():
             if place.process is None and place.exit_code is None and now >= place.start_at:
                 if self._stopping:
                     place.exit_code = EXIT_OK
-                else:
+                elif place.is_wanted:
                     self._start(place)
 
     def _start(self, place: Place) -> None:
         place.worker_id, place.started_at = str(uuid.uuid4()), time.monotonic()
         place.heard_at = place.started_at
         place.draining = False
+        # Wanted again when suspects are reported while it runs: it may have looked before they came.
+        place.is_wanted = not place.is_quarantine
         place.page_fd = new_page_file()
         lifeline_read, place.lifeline_fd = os.pipe()
         place.report_fd, report_write = os.pipe()
@@ -183,6 +161,8 @@ class Supervisor:
         self._selector.register(place.report_fd, selectors.EVENT_READ, place)
         own = {"--lifeline-fd": lifeline_read, "--report-fd": report_write, "--page-fd": place.page_fd}
         arguments = ["--child-of-pool", place.pool, "--worker-id", place.worker_id]
+        if place.is_quarantine:
+            arguments.append("--quarantine")
         for option, descriptor in own.items():
             arguments += [option, str(descriptor)]
         for death in place.deaths:
@@ -221,6 +201,9 @@ class Supervisor:
 
     def _note_report(self, place: Place, data: bytes) -> None:
         place.heard_at = time.monotonic()
+        *lines, place.unread = (place.unread + data).split(b"\n")
+        if any(b"suspects" in line for line in lines):
+            self._quarantines[place.pool].is_wanted = True
         if self._progress is not None:
             self._progress.note(place.worker_id, data)
 
@@ -232,7 +215,7 @@ class Supervisor:
                     self._note_report(place, data)
             self._selector.unregister(place.report_fd)
             os.close(place.report_fd)
-            place.report_fd = None
+            place.report_fd, place.unread = None, b""
 
     def _close_lifeline(self, place: Place) -> None:
         if place.lifeline_fd is not None:
@@ -240,7 +223,7 @@ class Supervisor:
             place.lifeline_fd = None
 
     def _reap(self) -> None:
-        for place in self._places:
+        for place in self._all_places():
             if place.process is not None and (code := place.process.poll()) is not None:
                 self._close_lifeline(place)
                 self._close_report(place)
@@ -266,10 +249,18 @@ class Supervisor:
             self._say(
                 f"A worker process of pool {place.pool} was asked to drain and has ended; none replaces it."
             )
-        elif self._stopping or self._burst:
+        elif self._stopping or (self._burst and not place.is_quarantine):
             place.exit_code = code
+        elif place.is_quarantine:
+            self._look_for_followers(place)
         else:
             self._say(f"A worker process of pool {place.pool} {_manner(code)}; starting another one.")
+
+    def _look_for_followers(self, quarantine: Place) -> None:
+        """Have a burst look once more: what the suspects enqueued may have come when the others had ended."""
+        places = [place for place in self._places if place.pool == quarantine.pool]
+        if self._burst and all(place.exit_code == EXIT_OK for place in places):
+            places[0].exit_code = None
 
     def _note_death(self, place: Place, code: int, page: PageSeen) -> None:
         died_of_itself = code >= 0 or code in _OWN_DEATHS
@@ -287,13 +278,15 @@ class Supervisor:
             return
         is_young = time.monotonic() - place.started_at < YOUNG_SECONDS and (never_worked or code >= 0)
         place.young_deaths = place.young_deaths + 1 if is_young else 0
-        if never_worked and place.young_deaths >= GIVE_UP_AFTER:
+        if never_worked and place.young_deaths >= GIVE_UP_AFTER and not place.is_quarantine:
             self._say(
                 f"A worker process of pool {place.pool} failed to start {GIVE_UP_AFTER} times; giving up."
             )
             place.exit_code = EXIT_CANNOT_START
             self._signals += 1
             return
+        # Of a quarantine process too: who comes next has to settle this death.
+        place.is_wanted = True
         self._pause(place)
         self._say(f"A worker process of pool {place.pool} {_manner(code)}; starting another one.")
 
@@ -314,12 +307,15 @@ class Supervisor:
     def _drain_children(self) -> None:
         # Not by SIGTERM: a service manager may have sent one to the whole group, and a child takes a
         # second one for the end of its grace. That has a signal of its own from here.
-        for place in self._places:
+        self._drain(self._all_places())
+
+    def _drain(self, places: Iterable[Place]) -> None:
+        for place in places:
             place.draining = place.process is not None
             self._close_lifeline(place)
 
     def _end_grace(self) -> None:
-        for place in self._places:
+        for place in self._all_places():
             if place.process is not None:
                 place.process.send_signal(END_GRACE_SIGNAL)
 
@@ -328,7 +324,7 @@ class Supervisor:
         now = time.monotonic()
         was_away = now - self._looked_at > AWAY_SECONDS
         self._looked_at = now
-        for place in self._places:
+        for place in self._all_places():
             if was_away:
                 # The supervisor itself was stopped, most likely with its children: they get their time anew.
                 place.heard_at = now

@@ -20,6 +20,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.event_log import EngineEvents, first_line
 from pleme_redis_django.jobs.events import DrainRequested, Event, EventSink, JobEnded, WorkerStopped
 from pleme_redis_django.jobs.executing_page import SeenDeath
+from pleme_redis_django.jobs.suspects import SuspectRule
 from pleme_redis_django.management.runworkers.database import bound_database_waits
 from pleme_redis_django.management.runworkers.inheritance import (
     keep_descriptors,
@@ -41,6 +42,7 @@ from pleme_redis_django.wiring import PoolParts, build_pool
 # so that a claim does not wait while a handler computes.
 SWITCH_INTERVAL_SECONDS = 0.002
 REPORT_INTERVAL_SECONDS = 0.1
+SUSPECTS_INTERVAL_SECONDS = 1.0
 # Much less than the shortest silence that a supervisor takes for a hang.
 BEAT_SECONDS = 5.0
 BURST_LOOK_SECONDS = 0.05
@@ -63,12 +65,15 @@ class WorkerProcessRun:
         lifeline_fd: int,
         page_fd: int | None,
         report_fd: int | None,
+        is_quarantine: bool = False,
     ) -> None:
         from pleme_redis_django.dashboard.recorder import statistics_of
 
+        # A quarantine process ends when no suspect is left.
+        self._ends_when_dry = options.burst or is_quarantine
         events = EngineEvents()
         self._statistics = statistics_of(
-            parts, events, worker_id=lambda: self._pool.identity.worker_id, burst=options.burst
+            parts, events, worker_id=lambda: self._pool.identity.worker_id, burst=self._ends_when_dry
         )
         self._is_stop_requested = False
         # A handler may interrupt another one, and the wait itself: put() is reentrant, Event.set() is not.
@@ -84,11 +89,13 @@ class WorkerProcessRun:
             burst=options.burst,
             release=options.release,
             page_fd=page_fd,
+            suspects=SuspectRule.ONLY if is_quarantine else SuspectRule.REPORTED,
+            on_suspects=self._reporter.report_suspects,
         )
         self._store = parts.store
-        has_presence = get_settings().url is not None and not options.burst
+        has_presence = get_settings().url is not None and not self._ends_when_dry
         self._presence = PresenceWatch(worker_id) if has_presence else None
-        self._burst = options.burst
+        self._burst = options.burst and not is_quarantine
         self._replaces = replaces
         self._lifeline_fd = lifeline_fd
         self._sigterm_seen = False
@@ -126,7 +133,7 @@ class WorkerProcessRun:
         self._statistics.start()
         while not self._is_stop_requested and not self._pool.has_run_dry():
             with contextlib.suppress(queue.Empty):
-                self._wake.get(timeout=BURST_LOOK_SECONDS if self._burst else None)
+                self._wake.get(timeout=BURST_LOOK_SECONDS if self._ends_when_dry else None)
         if self._presence is not None:
             self._presence.stop()
         self._pool.stop()
@@ -183,6 +190,7 @@ class Reporter:
         self._counts = counts
         self._ended = 0
         self._next_report = 0.0
+        self._next_suspects = 0.0
         self._handed_back_running = 0
         self._drain_requested = False
 
@@ -211,12 +219,20 @@ class Reporter:
             self.report()
             time.sleep(BEAT_SECONDS)
 
+    def report_suspects(self) -> None:
+        """Tell the supervisor that suspects are ready, at most once a second."""
+        if time.monotonic() >= self._next_suspects:
+            self._next_suspects = time.monotonic() + SUSPECTS_INTERVAL_SECONDS
+            self._write({"ended": self._ended, "suspects": True})
+
     def report(self, total: int | None = None) -> None:
         """Write one line to the supervisor's pipe."""
+        self._next_report = time.monotonic() + REPORT_INTERVAL_SECONDS
+        self._write({"ended": self._ended} if total is None else {"ended": self._ended, "total": total})
+
+    def _write(self, line: dict[str, int]) -> None:
         if self._fd is None:
             return
-        self._next_report = time.monotonic() + REPORT_INTERVAL_SECONDS
-        line = {"ended": self._ended} if total is None else {"ended": self._ended, "total": total}
         try:
             os.write(self._fd, json.dumps(line).encode() + b"\n")
         except BlockingIOError:
