@@ -57,6 +57,9 @@ class Settings:
     allow_anonymous: bool = False
     """Whether a websocket without a logged-in user is accepted."""
 
+    allowed_origins: Sequence[str] = ()
+    """Origins from which websockets are accepted, as ``https://shop.example``; empty: ``ALLOWED_HOSTS``."""
+
     revalidate_seconds: int = 60
     """How often a socket's user, session and permissions are looked at again, in seconds (5 to 3,600)."""
 
@@ -183,6 +186,7 @@ _CHECKS: dict[str, _Check] = {
     "channels": _mapping,
     "authorize": _optional_text,
     "allow_anonymous": _boolean,
+    "allowed_origins": _texts,
     "revalidate_seconds": _whole_number(5, 3600),
     "realtime_limits": _mapping,
     "presence_ttl_seconds": _whole_number(3, 3600),

@@ -28,6 +28,8 @@ def check_realtime(**_kwargs: Any) -> list[CheckMessage]:
         *_check_presence(settings),
         *_check_auth(settings),
         *_check_serving(settings),
+        *_check_origins(settings),
+        *_check_both(settings),
     ]
 
 
@@ -51,18 +53,49 @@ def _check_limits() -> list[CheckMessage]:
 def _check_paths(settings: Settings) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for key, path in (("AUTHORIZE", settings.authorize), ("PRODUCT_RESOLVER", settings.product_resolver)):
-        try:
-            if path is not None:
-                import_string(path)
-        except ImportError as error:
+        fault = None if path is None else _fault_of(path)
+        if fault is not None:
             found.append(
                 Error(
-                    f'{SETTING_NAME}["{key}"] is {path!r}, which cannot be imported: {error}.',
+                    f'{SETTING_NAME}["{key}"] is {path!r}, {fault}.',
                     hint="Give the dotted path of a function.",
                     id="pleme_redis_django.E082",
                 )
             )
     return found
+
+
+def _fault_of(path: str) -> str | None:
+    try:
+        function = import_string(path)
+    except ImportError as error:
+        return f"which cannot be imported: {error}"
+    return None if callable(function) else f"which is {function!r:.80} and cannot be called"
+
+
+def _check_origins(settings: Settings) -> list[CheckMessage]:
+    is_open = settings.url is not None and (settings.channels or settings.authorize)
+    if not is_open or settings.allowed_origins or "*" not in django_settings.ALLOWED_HOSTS:
+        return []
+    return [
+        Warning(
+            'ALLOWED_HOSTS has "*", so websockets are accepted from the pages of any site, with the visitor\'s cookie.',
+            hint=f'Name the hosts, or set {SETTING_NAME}["ALLOWED_ORIGINS"] to ["https://your.site"].',
+            id="pleme_redis_django.W087",
+        )
+    ]
+
+
+def _check_both(settings: Settings) -> list[CheckMessage]:
+    if settings.authorize is None or not settings.channels:
+        return []
+    return [
+        Warning(
+            f'{SETTING_NAME} has "AUTHORIZE", which decides alone: the rules of "CHANNELS" are never asked.',
+            hint="Remove one of the two.",
+            id="pleme_redis_django.W088",
+        )
+    ]
 
 
 def _check_presence(settings: Settings) -> list[CheckMessage]:

@@ -6,9 +6,10 @@ from typing import Any
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
+from channels.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from django.urls import path
 
+from pleme_redis_django.conf import get_settings
 from pleme_redis_django.realtime.consumers import RealtimeConsumer
 from pleme_redis_django.realtime.dashboard_consumer import DashboardConsumer
 
@@ -21,8 +22,10 @@ websocket_urlpatterns = [
 def websocket_application(*urlpatterns: Any) -> Any:
     """Return the documented websocket application for ``ProtocolTypeRouter``.
 
-    It refuses a foreign or missing Origin (HTTP 403, from ``ALLOWED_HOSTS``), loads session and user,
-    and routes ``ws/pleme/``, the dashboard's ``ws/pleme/dashboard/``, and whatever ``urlpatterns`` the
-    project adds before them.
+    It refuses a foreign or missing Origin (HTTP 403, by ``PLEME_REDIS["ALLOWED_ORIGINS"]`` or else
+    ``ALLOWED_HOSTS``), loads session and user, and routes ``ws/pleme/``, the dashboard's
+    ``ws/pleme/dashboard/``, and whatever ``urlpatterns`` the project adds before them.
     """
-    return AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([*urlpatterns, *websocket_urlpatterns])))
+    application = AuthMiddlewareStack(URLRouter([*urlpatterns, *websocket_urlpatterns]))
+    origins = get_settings().allowed_origins
+    return OriginValidator(application, origins) if origins else AllowedHostsOriginValidator(application)

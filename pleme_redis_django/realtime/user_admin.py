@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -31,6 +33,15 @@ def _online_or_unknown(user_ids: list[Any]) -> dict[Any, bool]:
     except RedisUnavailable as error:
         logger.warning("The user admin does not know who is online: %s", error)
         return {}
+
+
+def _keys_of(model: type[Model], user_ids: list[str]) -> list[Any]:
+    """Return the ids that may be keys of a model: presence also holds guests, who have no row."""
+    keys = []
+    for user_id in user_ids:
+        with suppress(ValidationError):
+            keys.append(model._meta.pk.clean(user_id, None))
+    return keys
 
 
 class OnlineChangeList(ChangeList):
@@ -73,7 +84,7 @@ class OnlineFilter(admin.SimpleListFilter):
         if self.value() is None:
             return queryset
         try:
-            ids = online_user_ids(limit=MOST_FILTERED)
+            ids = _keys_of(queryset.model, online_user_ids(limit=MOST_FILTERED))
         except RedisUnavailable:
             messages.warning(request, _("Redis is away: who is online is not known."))
             return queryset

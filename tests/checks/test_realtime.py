@@ -18,6 +18,14 @@ from pleme_redis_django.checks.realtime import check_realtime
         ({"REALTIME_LIMITS": {"frames": 1}}, "E081", "unknown key 'frames'"),
         ({"REALTIME_LIMITS": {"frame_bytes": 0}}, "E081", "whole number"),
         ({"AUTHORIZE": "no.such.hook"}, "E082", "no.such.hook"),
+        ({"AUTHORIZE": "pleme_redis_django.conf.KIB"}, "E082", "cannot be called"),
+        ({"PRODUCT_RESOLVER": "pleme_redis_django.conf.KIB"}, "E082", "cannot be called"),
+        ({"CHANNELS": {"room:*": {"subscribe": "pleme_redis_django.conf.KIB"}}}, "E080", "a function"),
+        (
+            {"AUTHORIZE": "pleme_redis_django.conf.get_settings", "CHANNELS": {"room:*": {}}},
+            "W088",
+            "never asked",
+        ),
         ({"PRODUCT_RESOLVER": "no.such.resolver"}, "E082", "no.such.resolver"),
         ({"PRESENCE_GRACE_SECONDS": 10, "PRESENCE_TTL_SECONDS": 5}, "E083", "longer"),
     ],
@@ -46,4 +54,15 @@ def test_open_channels_need_a_server_and_a_client(settings: Any) -> None:
     found = check_realtime()
     assert [message.id for message in found] == ["pleme_redis_django.W085", "pleme_redis_django.W086"]
     settings.PLEME_REDIS = {**settings.PLEME_REDIS, "CHANNELS": {}}
+    assert check_realtime() == []
+
+
+def test_hosts_that_let_every_site_in_are_warned_of(settings: Any) -> None:
+    settings.ASGI_APPLICATION = "tests.realtime.asgi.application"
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "CHANNELS": {"room:*": {"subscribe": "anyone"}}}
+    settings.ALLOWED_HOSTS = ["shop.example"]
+    assert check_realtime() == []
+    settings.ALLOWED_HOSTS = ["*"]
+    assert [message.id for message in check_realtime()] == ["pleme_redis_django.W087"]
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "ALLOWED_ORIGINS": ["https://shop.example"]}
     assert check_realtime() == []

@@ -61,3 +61,10 @@ def test_page_works_without_redis(people: list[User], configure: Callable[..., N
 def test_ids_for_a_queryset(people: list[User]) -> None:
     assert User.objects.filter(pk__in=online_user_ids()).count() == 3
     assert online_user_ids("other") == []
+
+
+@pytest.mark.parametrize("guest", ["guest-1", "9" * 30, "-", "1.5"])
+def test_guests_are_no_error(people: list[User], guest: str) -> None:
+    PresenceManager().set_online(guest)
+    assert page(people, "?online=yes").keys() == {"user0", "user1", "user2"}
+    assert len(page(people, "?online=no")) == 17
