@@ -47,6 +47,15 @@ def interrupt_program() -> int:
 
 
 @job(max_retries=0)
+def leave_daemon(path: str, gate: str) -> None:
+    """Leave a daemon process, whose id is in ``path``, and run until ``gate`` exists."""
+    child = multiprocessing.get_context("fork").Process(target=signal.pause, daemon=True)
+    child.start()
+    Path(path).write_text(str(child.pid))
+    _wait_for(gate)
+
+
+@job(max_retries=0)
 def leave_thread(path: str) -> None:
     """Leave a thread that waits for a file, and work in an executor that does the same."""
     _executor.submit(_wait_for, path)

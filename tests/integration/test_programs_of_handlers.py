@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import Job
-from tests.faults.programs import interrupt_program, leave_thread, read_standard_input, terminate_forked_child
+from tests.faults.programs import (
+    interrupt_program,
+    leave_daemon,
+    leave_thread,
+    read_standard_input,
+    terminate_forked_child,
+)
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
+from tests.worker_processes import process_runs
 
 pytestmark = pytest.mark.process
 KNOWS_THE_JOBS = {"FAULT_IMPORTS": "tests.faults.programs"}
@@ -60,3 +67,15 @@ def test_a_second_sigterm_ends_the_wait_for_threads_that_were_left(
     workers.signal(signal.SIGTERM)
     assert workers.exit_code() == 0
     assert "thread left-executor_0, thread left-thread" in workers.output()
+
+
+def test_a_daemon_process_does_not_outlive_a_worker_that_hands_its_handler_back(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    path = tmp_path / "pid"
+    leave_daemon.enqueue(str(path), str(tmp_path / "gate"))
+    workers = start_workers("--grace-seconds", "0", environment=KNOWS_THE_JOBS)
+    pid = int(wait_for(lambda: path.exists() and path.read_text(), "the daemon runs", details=workers.output))
+    workers.signal(signal.SIGTERM)
+    assert workers.exit_code() == 3
+    wait_for(lambda: not process_runs(pid), "the daemon ends", details=workers.output)

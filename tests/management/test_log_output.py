@@ -25,12 +25,16 @@ engine = logging.getLogger(f"{NAME}.jobs")
 
 @pytest.fixture(autouse=True)
 def loggers_as_before() -> Iterator[None]:
+    known = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    disabled = {one: one.disabled for one in known}
     before = [
         (one, one.handlers[:], one.level, one.propagate)
         for one in (logging.root, logging.getLogger(NAME), engine)
     ]
     filters = [(handler, handler.filters[:]) for handler in logging.root.handlers]
     yield
+    for one, was_disabled in disabled.items():
+        one.disabled = was_disabled
     for handler, of_handler in filters:
         handler.filters = of_handler
     for one, handlers, level, propagate in before:
@@ -95,6 +99,17 @@ def test_what_does_not_go_up_is_shown_all_the_same(
     engine.error("job failed")
     assert file.read_text() == "job failed\n"
     assert json.loads(capsys.readouterr().out)["event"] == "job failed"
+
+
+def test_loggers_that_the_settings_have_imported_are_not_silenced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With Django's default, ``disable_existing_loggers``, of a settings module that imports this package."""
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": True})
+    assert engine.disabled
+    log_to_stdout("text", 1)
+    engine.error("job failed")
+    assert "job failed" in capsys.readouterr().out
 
 
 def test_a_formatter_that_writes_every_attribute_gives_no_message_away() -> None:

@@ -64,6 +64,8 @@ def log_to_stdout(log_format: str, verbosity: int, *, with_tracebacks: bool = Fa
     formatter = JsonFormatter if log_format == "json" else TextFormatter
     handler.setFormatter(formatter(with_tracebacks=with_tracebacks))
     for one in tree:
+        # dictConfig() silences loggers that the settings module itself has brought up by an import.
+        one.disabled = False
         # Where the project keeps lines from going up, they pass by this handler only if it is there.
         if one is logger or not one.propagate:
             one.addHandler(handler)

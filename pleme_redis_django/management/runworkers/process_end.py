@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 LEFTOVERS_SECONDS = 5.0
 # Telling writes to a terminal, a file or a network that may hang.
@@ -48,6 +48,7 @@ class BoundedEnd:
 
 def end_now(code: int) -> NoReturn:
     """End the process without waiting for any thread; what was logged and printed is written first."""
+    _within_a_moment(_end_daemons)
     _within_a_moment(_flush)
     os._exit(code)
 
@@ -62,10 +63,20 @@ def leftovers() -> list[str]:
         for thread in threading.enumerate()
         if thread is not threading.main_thread() and not thread.name.startswith(_ENGINE_THREADS)
     ]
+    return sorted(threads) + [f"process {child.name} ({child.pid})" for child in _children()]
+
+
+def _children() -> list[Any]:
     # Only a handler imports it, and only then can there be any.
     multiprocessing = sys.modules.get("multiprocessing")
-    processes = [] if multiprocessing is None else multiprocessing.active_children()
-    return sorted(threads) + [f"process {child.name} ({child.pid})" for child in processes]
+    return [] if multiprocessing is None else list(multiprocessing.active_children())
+
+
+def _end_daemons() -> None:
+    """Do what Python's own end does: a daemon of multiprocessing does not outlive its parent."""
+    for child in _children():
+        if child.daemon:
+            child.terminate()
 
 
 def _flush() -> None:
