@@ -20,7 +20,12 @@ from pleme_redis_django.enqueueing.pools import JOB_MODEL_LABEL, default_queue_k
 from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
 from pleme_redis_django.jobs.events import EventSink
-from pleme_redis_django.jobs.executor import JobExecutor, known_job_types
+from pleme_redis_django.jobs.executor import (
+    JobExecutor,
+    async_job_types_of,
+    count_slots,
+    known_job_types,
+)
 from pleme_redis_django.jobs.hints import HintQueue
 from pleme_redis_django.jobs.identity import WorkerIdentity
 from pleme_redis_django.jobs.registry import RegistryExecutor
@@ -116,6 +121,16 @@ def known_types_of_models() -> dict[type[AbstractJob], frozenset[str] | None]:
     return known
 
 
+def is_async_type(model: type[AbstractJob], job_type: str) -> bool | None:
+    """Return whether jobs of a type take an async slot; None: no pool of the model knows the type."""
+    for parts in valid_pools():
+        if parts.model is model:
+            async_types, known = async_job_types_of(parts.executor), known_job_types(parts.executor)
+            if known is None or job_type in known:
+                return async_types is None or job_type in async_types
+    return None
+
+
 def build_pool(
     parts: PoolParts,
     *,
@@ -132,6 +147,7 @@ def build_pool(
     is_quarantine = suspects is SuspectRule.ONLY
     if is_quarantine:
         config = _with_one_slot(config)
+    threads, tasks = count_slots(parts.executor, config.worker_count, config.async_count)
     return WorkerPool(
         config,
         hint_queue(config),
@@ -144,7 +160,8 @@ def build_pool(
             pool=parts.name,
             queues=config.queues,
             product=config.product,
-            slots=config.worker_count + config.async_count,
+            slots=threads + tasks,
+            async_slots=tasks,
             release=release,
             lease_seconds=config.lease_seconds,
             is_quarantine=is_quarantine,

@@ -25,6 +25,7 @@ from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
 from pleme_redis_django.admin.timeline import timeline
 from pleme_redis_django.dashboard.redaction import redact_job
+from pleme_redis_django.dashboard.scope import scope_of
 from pleme_redis_django.dashboard.why_waiting import WaitReason, why_waiting
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import WorkerProcess
@@ -70,7 +71,7 @@ class JobPage(BulkActions):
             raise PermissionDenied
         job = self._job(request, object_id, *STATE_FIELDS)
         redact_job(job)
-        state = job_state(job, self._wait_codes(job))
+        state = job_state(job, self._wait_codes(request, job))
         etag = f'"{digest(state)}"'
         response = JsonResponse(state, headers={"ETag": etag})
         return get_conditional_response(request, etag=etag, response=response) or response
@@ -102,7 +103,7 @@ class JobPage(BulkActions):
 
     def _page_context(self, request: HttpRequest, job: Any) -> dict[str, Any]:
         attempts = attempts_of(job, job._state.db)
-        reasons = self._wait_reasons(job)
+        reasons = self._wait_reasons(request, job)
         return {
             # One heading, since the second one of the stock page repeats the id below.
             "title": f"{capfirst(self.opts.verbose_name)} {job.job_type}",
@@ -137,11 +138,13 @@ class JobPage(BulkActions):
         except (ValidationError, self.model.DoesNotExist):
             raise Http404 from None
 
-    def _wait_codes(self, job: Any) -> list[str]:
-        return [reason.code for reason in self._wait_reasons(job)]
+    def _wait_codes(self, request: HttpRequest, job: Any) -> list[str]:
+        return [reason.code for reason in self._wait_reasons(request, job)]
 
-    def _wait_reasons(self, job: Any) -> list[WaitReason]:
-        return why_waiting(job) if job.status in WAITING_STATUSES else []
+    def _wait_reasons(self, request: HttpRequest, job: Any) -> list[WaitReason]:
+        if job.status not in WAITING_STATUSES:
+            return []
+        return why_waiting(job, scope=scope_of(request.user))
 
     def _facts(self, job: Any) -> list[tuple[str, Any, bool]]:
         """Return what a job is as name, value and whether the value is long."""

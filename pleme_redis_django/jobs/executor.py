@@ -35,6 +35,22 @@ def is_async_executor(executor: JobExecutor[Any]) -> bool:
     return inspect.iscoroutinefunction(executor.execute)
 
 
+def async_job_types_of(executor: JobExecutor[Any]) -> frozenset[str] | None:
+    """Return the types whose handlers are coroutine functions, None when all are."""
+    if isinstance(executor, DispatchingExecutor):
+        return executor.async_job_types()
+    return None if is_async_executor(executor) else frozenset()
+
+
+def count_slots(executor: JobExecutor[Any], threads: int, tasks: int) -> tuple[int, int]:
+    """Return the slots for sync and for async jobs: where there are none of a kind, it has no slots."""
+    async_types = async_job_types_of(executor)
+    if async_types is None:
+        return 0, tasks
+    has_sync = not isinstance(executor, DispatchingExecutor) or bool(executor.sync_job_types())
+    return threads if has_sync or not async_types else 0, tasks if async_types else 0
+
+
 def known_job_types(executor: JobExecutor[Any]) -> frozenset[str] | None:
     """Return the types that the executor runs, None when it takes whatever it is given."""
     if isinstance(executor, DispatchingExecutor):

@@ -109,7 +109,9 @@ class Heartbeat:
     def beat(self) -> None:
         """Renew the lease, or register anew when the process was declared dead."""
         sent_at = self._clock()
-        standing = self._registry.heartbeat(self._identity.worker_id, len(self._holdings))
+        standing = self._registry.heartbeat(
+            self._identity.worker_id, len(self._holdings), self._holdings.count_async()
+        )
         if standing is WorkerStanding.DEAD:
             old = self._identity.worker_id
             new = self._identity.renew()

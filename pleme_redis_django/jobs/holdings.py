@@ -30,8 +30,10 @@ class HeldJob:
 class Holdings:
     """Held jobs by id; safe to use from every thread of the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, async_types: frozenset[str] | None = frozenset()) -> None:
         self._held: dict[UUID, HeldJob] = {}
+        self._async_types = async_types
+        """Types of async jobs; None: every type."""
         self._lock = threading.Lock()
         self._empty = threading.Condition(self._lock)
 
@@ -63,6 +65,11 @@ class Holdings:
     def running(self) -> list[HeldJob]:
         """Return what has started and not ended."""
         return [held for held in self.all() if held.started_at is not None]
+
+    def count_async(self) -> int:
+        """Return how many of the held jobs are async ones."""
+        types = self._async_types
+        return sum(types is None or held.context.job.job_type in types for held in self.all())
 
     def find(self, job_id: UUID, attempt: int) -> HeldJob | None:
         """Return this very attempt, None when it is not held."""

@@ -24,6 +24,8 @@ class WorkerDescription:
     queues: tuple[str, ...]
     product: str | None
     slots: int
+    async_slots: int
+    """Those of the slots that take async jobs alone."""
     release: str
     lease_seconds: float
     """How long the process may be silent before it is taken for dead."""
@@ -42,6 +44,7 @@ class WorkerIdentity:
         queues: Sequence[str] = (),
         product: str | None = None,
         slots: int = 0,
+        async_slots: int = 0,
         release: str = "",
         lease_seconds: float = DEFAULT_LEASE_SECONDS,
         is_quarantine: bool = False,
@@ -51,6 +54,7 @@ class WorkerIdentity:
         self._queues = tuple(queues)
         self._product = product
         self._slots = slots
+        self._async_slots = async_slots
         self._release = release
         self._lease_seconds = lease_seconds
         self._is_quarantine = is_quarantine
@@ -70,6 +74,7 @@ class WorkerIdentity:
             queues=self._queues,
             product=self._product,
             slots=self._slots,
+            async_slots=self._async_slots,
             release=self._release,
             lease_seconds=self._lease_seconds,
             is_quarantine=self._is_quarantine,
@@ -93,8 +98,8 @@ class WorkerRegistry(Protocol):
         """Record a process that is about to claim."""
         ...
 
-    def heartbeat(self, worker_id: str, running: int) -> WorkerStanding:
-        """Prove that the process lives; return what was decided about it."""
+    def heartbeat(self, worker_id: str, running: int, async_running: int = 0) -> WorkerStanding:
+        """Prove that the process lives, and say how many jobs it holds; return what was decided about it."""
         ...
 
     def deregister(self, worker_id: str) -> None:

@@ -17,7 +17,13 @@ from pleme_redis_django.jobs.events import (
     WorkerStopped,
 )
 from pleme_redis_django.jobs.executing_page import ExecutingPage, SeenDeath, Stage
-from pleme_redis_django.jobs.executor import DispatchingExecutor, JobExecutor, is_async_executor
+from pleme_redis_django.jobs.executor import (
+    DispatchingExecutor,
+    JobExecutor,
+    async_job_types_of,
+    count_slots,
+    is_async_executor,
+)
 from pleme_redis_django.jobs.finisher import MAX_UNWRITTEN, Finisher
 from pleme_redis_django.jobs.heartbeat import Heartbeat
 from pleme_redis_django.jobs.hints import HintListener, HintQueue
@@ -69,14 +75,16 @@ class WorkerPool(Generic[J_co]):
         page_fd: int | None = None,
     ) -> None:
         self.config = config
+        threads, tasks = count_slots(executor, config.worker_count, config.async_count)
         self.identity = identity or WorkerIdentity(
             queues=config.queues,
             product=config.product,
-            slots=config.worker_count + config.async_count,
+            slots=threads + tasks,
+            async_slots=tasks,
             lease_seconds=config.lease_seconds,
         )
         self._sink = sink or NullSink()
-        self._holdings = Holdings()
+        self._holdings = Holdings(async_job_types_of(executor))
         self._ends_when_dry = burst or suspects is SuspectRule.ONLY
         self._draining = False
         self._drain_requested = False

@@ -33,8 +33,13 @@ class OrmWorkerRegistry:
         with writing(self.using):
             self._insert(worker)
 
-    def heartbeat(self, worker_id: str, running: int) -> WorkerStanding:
-        beat = {"heartbeat_at": Now(), "lease_until": Now() + self._lease, "running": running}
+    def heartbeat(self, worker_id: str, running: int, async_running: int = 0) -> WorkerStanding:
+        beat = {
+            "heartbeat_at": Now(),
+            "lease_until": Now() + self._lease,
+            "running": running,
+            "async_running": async_running,
+        }
         with writing(self.using):
             alive = self._workers().filter(id=worker_id, died_at=None)
             # Two updates only for one that drains: every other heartbeat is one statement.
@@ -81,6 +86,7 @@ class OrmWorkerRegistry:
             queues=list(worker.queues),
             product=worker.product or "",
             slots=worker.slots,
+            async_slots=worker.async_slots,
             release=worker.release[:100],
             is_quarantine=worker.is_quarantine,
             lease_until=Now() + timedelta(seconds=worker.lease_seconds),

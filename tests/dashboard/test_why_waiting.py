@@ -11,13 +11,15 @@ from django.db.models.functions import Now
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
+from pleme_redis_django.dashboard.scope import ProductScope
 from pleme_redis_django.dashboard.why_waiting import WaitReason, why_waiting
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job, QueuePause
+from pleme_redis_django.models import WorkerProcess as Worker
 from pleme_redis_django.operations import delete_jobs, drain_worker, pause_queue, resume_queue
 from pleme_redis_django.orm_store import OrmJobStore
 from tests.rows import ago, make_job, make_worker
-from tests.workload.jobs import noop
+from tests.workload.jobs import add_slowly, noop
 from tests.workload.models import EmailJob
 
 pytestmark = pytest.mark.django_db
@@ -136,7 +138,7 @@ def test_a_worker_of_another_job_model_does_not_serve_it() -> None:
         make_worker(pool="email", queues=["email"])
         assert codes(waiting(queue_name="email")) == ["no_worker"]
         make_worker()
-        assert codes(waiting(queue_name="other")) == ["next"]
+        assert codes(waiting(queue_name="other", priority=1)) == ["next"]
 
 
 def test_every_worker_that_serves_it_drains() -> None:
@@ -147,14 +149,15 @@ def test_every_worker_that_serves_it_drains() -> None:
     reason = only(waiting())
     assert (reason.code, reason.since) == ("draining", worker.drain_requested_at)
     make_worker()
-    assert codes(waiting(queue_name="other")) == ["next"]
+    assert codes(waiting(queue_name="other", priority=1)) == ["next"]
 
 
-def test_a_suspect_runs_alone() -> None:
+def test_a_suspect_runs_alone_and_a_job_that_was_there_once_is_none() -> None:
     make_worker()
     reason = only(waiting(crash_count=2))
     assert reason.code == "runs_alone"
     assert "died 2 times" in reason.text
+    assert codes(waiting(crash_count=1, queue_name="other")) == ["next"]
 
 
 def test_busy_workers_and_the_jobs_before_it() -> None:
@@ -165,12 +168,90 @@ def test_busy_workers_and_the_jobs_before_it() -> None:
     waiting(run_after=ago(60))
     job = waiting()
     waiting(priority=-5)
-    waiting(queue_name="other", priority=9)
     waiting(deleted_at=ago(1), priority=9)
-    text = "All 5 slots of the 2 worker processes that serve it are taken, and 2 jobs of its queue come before it"
+    waiting(crash_count=2, priority=9)
+    text = "All 5 sync slots of the 2 worker processes that serve it are taken, and 2 jobs come before it"
     assert only(job).code == "busy"
     assert only(job).text == f"{text}."
     assert only(job, done_per_minute=6).text == f"{text}, about 20 s at the present pace."
+
+
+def test_free_slots_of_the_other_kind_are_no_free_slots() -> None:
+    make_worker(slots=30, async_slots=20, running=10, async_running=0)
+    reason = only(waiting())
+    assert (reason.code, reason.text) == (
+        "busy",
+        "All 10 sync slots of the worker process that serves it are taken, and it is next.",
+    )
+    assert codes(waiting(job_type=add_slowly.name, priority=1)) == ["next"]
+
+
+def test_jobs_of_every_queue_that_its_workers_serve_come_before_it() -> None:
+    make_worker(slots=9)
+    for _ in range(3):
+        waiting(queue_name="busy", run_after=ago(60))
+    job = waiting(queue_name="quiet")
+    assert (only(job).code, only(job).text) == ("behind", "3 jobs come before it.")
+    pause_queue("busy")
+    assert codes(job) == ["next"]
+    resume_queue("busy")
+    # Who serves its queue alone does not claim the others.
+    Worker.objects.update(queues=["quiet"])
+    assert codes(job) == ["next"]
+
+
+def test_jobs_that_its_workers_do_not_know_are_left_alone_and_come_before_nothing() -> None:
+    make_worker(slots=9, job_types=[TYPE])
+    waiting(job_type="of.another.release", priority=9)
+    assert codes(waiting()) == ["next"]
+
+
+def test_a_job_that_is_next_for_long_is_claimed_by_nobody() -> None:
+    make_worker(slots=9, started_at=ago(600))
+    job = waiting(run_after=ago(720), updated_at=ago(720))
+    reason = only(job)
+    assert reason.code == "unclaimed"
+    assert "1 worker process has free slots for it and none has claimed it for 10 m" in reason.text
+    assert reason.fix
+    # A moment ago it was moved here: that it was due long ago says nothing.
+    Job.objects.update(updated_at=Now())
+    assert codes(job) == ["next"]
+
+
+def test_a_type_that_no_live_worker_knows() -> None:
+    make_worker(job_types=["shop.jobs.other"])
+    reason = only(waiting())
+    assert reason.code == "unknown_type"
+    assert "No live worker process that serves it knows the type" in reason.text
+    assert "jobs.py" in reason.fix
+    make_worker(job_types=["shop.jobs.other", TYPE])
+    assert codes(waiting(priority=1)) == ["next"]
+
+
+def test_a_type_that_the_workers_know_need_not_be_known_here() -> None:
+    make_worker(job_types=["shop.jobs.of_the_next_release"])
+    assert codes(waiting(job_type="shop.jobs.of_the_next_release")) == ["next"]
+
+
+def test_a_quarantine_process_takes_no_other_job() -> None:
+    make_worker(is_quarantine=True)
+    assert codes(waiting()) == ["no_worker"]
+
+
+def test_nothing_of_a_product_that_the_viewer_does_not_see_is_named() -> None:
+    ours = ProductScope(products=frozenset({"ours"}))
+    make_worker(queues=["merger"], product="theirs")
+    job = waiting(queue_name="lonely", product="ours")
+    assert only(job).text.endswith("Served: merger of theirs.")
+    assert only(job, scope=ours).text.endswith("Served: 1 other.")
+    make_worker(queues=["nothing"])
+    assert only(job, scope=ours).text.endswith("Served: nothing and 1 other.")
+    make_worker(slots=9)
+    waiting(product="theirs", priority=9)
+    assert only(job, scope=ours).text == "Jobs of other products come before it."
+    waiting(product="ours", priority=9)
+    assert only(job, scope=ours).text == "1 job and others come before it."
+    assert only(job).text == "2 jobs come before it."
 
 
 def test_the_count_agrees_with_the_order_in_which_jobs_are_claimed() -> None:
@@ -179,10 +260,8 @@ def test_the_count_agrees_with_the_order_in_which_jobs_are_claimed() -> None:
     positions = {job.id: only(job) for job in jobs}
     claimed = OrmJobStore(Job).claim_jobs("00000000-0000-0000-0000-000000000001", 12, _everything())
     for place, job in enumerate(claimed):
-        before = {0: "It is ready, and next", 1: "1 job of its queue comes before it"}
-        assert positions[job.id].text.startswith(
-            before.get(place, f"{place} jobs of its queue come before it")
-        )
+        before = {0: "It is ready, and next", 1: "1 job comes before it"}
+        assert positions[job.id].text.startswith(before.get(place, f"{place} jobs come before it"))
 
 
 def _everything() -> Any:

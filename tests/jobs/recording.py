@@ -86,7 +86,7 @@ class MemoryRegistry:
         self._answer()
         self.registered.append(worker.worker_id)
 
-    def heartbeat(self, worker_id: str, running: int) -> WorkerStanding:
+    def heartbeat(self, worker_id: str, running: int, async_running: int = 0) -> WorkerStanding:
         self._answer()
         self.beats.append((worker_id, running))
         return self.standing if self.alive else WorkerStanding.DEAD

@@ -61,6 +61,14 @@ def test_a_beat_renews_the_lease_and_tells_what_is_held(bench: Bench) -> None:
     assert bench.registry.beats[-1] == (WORKER, 1)
 
 
+def test_a_beat_tells_the_async_ones_of_what_is_held() -> None:
+    job = held(claimed(MemoryJobStore()))
+    for types, count in ((frozenset(), 0), (frozenset({job.context.job.job_type}), 1), (None, 1)):
+        holdings = Holdings(types)
+        holdings.add([job])
+        assert holdings.count_async() == count
+
+
 def test_only_an_unbroken_lease_may_sweep(bench: Bench) -> None:
     bench.heartbeat.register()
     bench.beat_for(20)

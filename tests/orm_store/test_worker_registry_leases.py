@@ -102,3 +102,12 @@ def test_a_worker_that_is_asked_to_drain_learns_it_and_keeps_its_lease(using: st
     assert registry.heartbeat(identity.worker_id, 2) is WorkerStanding.DRAINING
     row = row_of(identity, using)
     assert row.running == 2 and row.lease_until > before
+
+
+def test_sync_and_async_slots_are_told_apart(using: str) -> None:
+    registry = OrmWorkerRegistry(using=using)
+    identity = WorkerIdentity(slots=30, async_slots=20)
+    registry.register(identity.describe())
+    registry.heartbeat(identity.worker_id, 11, 1)
+    row = row_of(identity, using)
+    assert (row.slots, row.async_slots, row.running, row.async_running) == (30, 20, 11, 1)

@@ -1,0 +1,69 @@
+"""WaitingRow: what a claim reads of a waiting job, as the database has it now."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+from typing import Any
+
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.functions import Greatest, Now
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.operations import WAITING_STATUSES
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WaitReason:
+    """One thing that keeps a job waiting."""
+
+    code: str
+    """``deleted``, ``not_due``, ``due``, ``paused``, ``unknown_type``, ``no_worker``, ``unserved``,
+    ``draining``, ``runs_alone``, ``busy``, ``behind``, ``next`` or ``unclaimed``."""
+    text: str
+    """The reason in a sentence."""
+    since: datetime | None = None
+    """Since when it holds, where that is known."""
+    fix: str = ""
+    """What an operator can do; empty: nothing, or nothing is wrong."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingRow:
+    """The columns of one job, read as attributes."""
+
+    model: type[AbstractJob]
+    using: str
+    values: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        return self.values[name]
+
+
+_FIELDS = (
+    "id",
+    "product",
+    "queue_name",
+    "job_type",
+    "status",
+    "priority",
+    "run_after",
+    "crash_count",
+    "retry_count",
+    "max_retries",
+    "created_at",
+    "failed_at",
+    "deleted_at",
+)
+
+
+def read_waiting_row(job: AbstractJob) -> WaitingRow | None:
+    """Return the job's row with ``due_in`` and ``now``, None unless it waits; one query."""
+    using = job._state.db or get_settings().database
+    due_in = ExpressionWrapper(F("run_after") - Now(), output_field=DurationField())
+    rows = type(job)._base_manager.using(using).filter(pk=job.pk, status__in=WAITING_STATUSES)
+    # A retry, a change of priority or of queue: it is ready anew from then on.
+    annotated = rows.annotate(due_in=due_in, now=Now(), ready_since=Greatest("run_after", "updated_at"))
+    values = annotated.values(*_FIELDS, "due_in", "now", "ready_since").first()
+    return None if values is None else WaitingRow(model=type(job), using=using, values=values)
