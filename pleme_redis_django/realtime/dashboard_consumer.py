@@ -59,6 +59,9 @@ class DashboardConsumer(RealtimeConsumer):
         except (SessionsAway, *OUTAGES):
             logger.warning("A dashboard has to come back later.", exc_info=True)
             return CloseCode.OVERLOAD, "the service is not available"
+        except Exception:
+            logger.exception("A viewer of the dashboard could not be judged, and is refused.")
+            return CloseCode.DENIED, "permission denied"
         if scope is None:
             code = CloseCode.DENIED if is_authenticated else CloseCode.BAD_CREDENTIALS
             return code, "permission denied" if is_authenticated else "log in first"

@@ -10,15 +10,15 @@ import json
 import logging
 from typing import Any
 
-from channels.db import database_sync_to_async
-
 from pleme_redis_django.dashboard.sampler import WATCHED_INTERVAL_SECONDS
 from pleme_redis_django.dashboard.scope import ProductScope, scope_of
 from pleme_redis_django.dashboard.snapshot import snapshot
 from pleme_redis_django.exceptions import PlemeError
 from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.realtime.authorization import OUTAGES
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
+from pleme_redis_django.realtime.database_threads import call_for_rule
 from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 
 logger = logging.getLogger("pleme_redis_django.dashboard_feed")
@@ -67,23 +67,39 @@ class DashboardFeed:
             try:
                 await self.send_round()
             except Exception:
-                # The page asks by HTTP when it hears nothing, and its viewers stay.
-                logger.exception("The snapshot of the dashboard could not be made.")
+                # Without this task no viewer would see anything more.
+                logger.exception("A round of the dashboard failed.")
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def send_round(self) -> None:
-        """Judge the viewers whose user was looked at again, and send each scope its snapshot."""
+        """Judge the viewers whose user was looked at again, and send each scope its snapshot.
+
+        A viewer who cannot be judged, and a snapshot that cannot be made, keep nothing from the others.
+        """
         for connection in [each for each in self._scopes if each.scope["user"] is not self._judged[each]]:
-            await self._judge(connection)
+            try:
+                await self._judge(connection)
+            except OUTAGES as error:
+                logger.warning("A viewer of the dashboard will be judged later: %s", error)
+            except Exception:
+                logger.exception("A viewer of the dashboard could not be judged, and is refused.")
+                connection.close(CloseCode.DENIED, "permission denied")
         for scope in set(self._scopes.values()):
-            text = await database_sync_to_async(self._text)(scope)
-            for connection, theirs in list(self._scopes.items()):
-                if theirs == scope and not connection.is_closing and connection.blocked_since is None:
-                    connection.push(text)
+            try:
+                await self._send(scope)
+            except Exception:
+                # The page asks by HTTP when it hears nothing, and its viewers stay.
+                logger.exception("A snapshot of the dashboard could not be made.")
+
+    async def _send(self, scope: ProductScope) -> None:
+        text = await call_for_rule(self._text, scope)
+        for connection, theirs in list(self._scopes.items()):
+            if theirs == scope and not connection.is_closing and connection.blocked_since is None:
+                connection.push(text)
 
     async def _judge(self, connection: Connection) -> None:
         user = connection.scope["user"]
-        scope = await database_sync_to_async(viewer_scope)(user, self._model)
+        scope = await call_for_rule(viewer_scope, user, self._model)
         # It may have gone meanwhile.
         if connection not in self._scopes:
             return

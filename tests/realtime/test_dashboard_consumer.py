@@ -33,8 +33,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LogIn = Callable[..., Coroutine[Any, Any, tuple[Any, Client]]]
 
 
+FAILS_FOR: set[str] = set()
+
+
 def products_of(user: Any) -> Any:
     name = user.get_username()
+    if name in FAILS_FOR:
+        raise LookupError("the hook of this project fails")
     return None if name == "all" else [group.name for group in user.groups.all()]
 
 
@@ -174,6 +179,40 @@ async def test_logout_closes(log_in: LogIn) -> None:
         await next_snapshot(socket)
         await sync_to_async(client.logout)()
         assert await socket.client.wait_closed() == 4005
+
+
+async def test_a_viewer_that_cannot_be_judged_keeps_nothing_from_the_others(log_in: LogIn) -> None:
+    FAILS_FOR.clear()
+    eve, ben = await log_in("eve", products=("acme",)), await log_in("ben", products=("acme",))
+    async with dashboard(eve) as first, dashboard(ben) as second:
+        await next_snapshot(first)
+        await next_snapshot(second)
+        FAILS_FOR.add("eve")
+        await eve[0].asave()
+        assert await first.client.wait_closed() == 4003
+        second.client.pushes.clear()
+        await next_snapshot(second)
+        async with dashboard(eve) as again:
+            assert await again.client.wait_closed() == 4003
+    FAILS_FOR.clear()
+
+
+async def test_a_snapshot_that_fails_keeps_nothing_from_other_scopes(
+    log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = feed_module.DashboardFeed._text
+
+    def failing(feed: Any, scope: ProductScope) -> str:
+        if scope == ProductScope(products=frozenset({"acme"})):
+            raise LookupError
+        return text(feed, scope)
+
+    monkeypatch.setattr(feed_module.DashboardFeed, "_text", failing)
+    names = ("acme", "beta", "gamma")
+    viewers = [await log_in(f"of-{name}", products=(name,)) for name in names]
+    async with dashboard(viewers[0]), dashboard(viewers[1]) as second, dashboard(viewers[2]) as third:
+        await next_snapshot(second)
+        await next_snapshot(third)
 
 
 async def test_viewers_of_one_scope_share_a_snapshot(log_in: LogIn, monkeypatch: pytest.MonkeyPatch) -> None:
