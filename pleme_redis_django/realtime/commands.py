@@ -17,9 +17,9 @@ from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.frames import CommandRefused, ErrorCode
 from pleme_redis_django.realtime.hub import Hub
+from pleme_redis_django.realtime.limits import Limits
 from pleme_redis_django.redis_state.channel_names import (
     PRODUCT_PRESENCE,
-    covers,
     head_of,
     validate_channel,
     validate_pattern,
@@ -28,7 +28,7 @@ from pleme_redis_django.redis_state.channel_names import (
 from pleme_redis_django.redis_state.head_feed import HeadFeed
 from pleme_redis_django.redis_state.keyspace import digest
 from pleme_redis_django.redis_state.message_log import LogPage, aread_log, to_position
-from pleme_redis_django.redis_state.messages import BusMessage, Position
+from pleme_redis_django.redis_state.messages import Position
 from pleme_redis_django.redis_state.presence import PresenceManager, encode_metadata
 from pleme_redis_django.redis_state.pubsub import PubSubManager
 from pleme_redis_django.redis_state.typing_indicators import TypingManager
@@ -90,11 +90,11 @@ async def subscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any])
     routes = await hub.subscribe(connection, pattern)
     try:
         assert routes.feed is not None
-        page = await _missed(routes.feed, position, connection.limits.recovery_messages)
+        page = await _missed(routes.feed, pattern, position, connection.limits)
         while judged != connection.judged:
             # Looked at again while this waited, when the subscription was not there to be taken away.
             judged = await _check(connection, "subscribe", pattern)
-            page = await _missed(routes.feed, position, connection.limits.recovery_messages)
+            page = await _missed(routes.feed, pattern, position, connection.limits)
     except BaseException:
         await hub.release(connection.product, head_of(pattern))
         raise
@@ -105,20 +105,20 @@ async def subscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any])
     if connection.id in hub.connections:
         subscriptions[pattern] = None
         routes.subscribe(pattern, connection, page.top)
-    return _subscribed(pattern, page, is_resumed=position is not None)
+    return _subscribed(page, is_resumed=position is not None)
 
 
-async def _missed(feed: HeadFeed, position: Position | None, limit: int) -> LogPage:
+async def _missed(feed: HeadFeed, pattern: str, position: Position | None, limits: Limits) -> LogPage:
     if position is None:
-        return LogPage(top=feed.position, status="complete", messages=())
-    return await feed.recover(position, limit)
+        return LogPage(top=feed.position, status="complete", messages=(), reached=feed.position)
+    return await feed.recover(position, limits.recovery_messages, pattern)
 
 
-def _subscribed(pattern: str, page: LogPage, *, is_resumed: bool) -> str:
+def _subscribed(page: LogPage, *, is_resumed: bool) -> str:
     top = frames.encode(page.top)
     if not is_resumed:
         return f'{{"pos":{top}}}'
-    missed = [message.frame for message in page.messages if covers(pattern, message.channel)]
+    missed = [message.frame for message in page.messages]
     if page.recovered and sum(map(len, missed)) <= RECOVERED_CHARACTERS:
         return f'{{"pos":{top},"recovered":true,"pubs":{frames.pub_bodies(missed)}}}'
     why = "limit" if page.recovered else page.status
@@ -237,35 +237,23 @@ async def history(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -
     await _check(connection, "subscribe", pattern)
     position = None if since is None else to_position(since)
     limit = min(fields.get("limit", HISTORY_MESSAGES), HISTORY_MESSAGES)
-    page = await aread_log(connection.product, head_of(pattern), position, limit)
+    page = await aread_log(connection.product, head_of(pattern), position, limit, pattern=pattern)
     _charge_reading(hub, connection, page)
     if page.status in ("epoch", "trimmed"):
         raise CommandRefused(
             ErrorCode.UNRECOVERABLE, f"the log does not reach back to the position: {page.status}"
         )
-    messages = _bounded(page.messages)
-    has_more = page.status == "limit" or len(messages) < len(page.messages)
-    end = Position(messages[-1].epoch, messages[-1].offset) if messages and has_more else page.top
-    shown = [message.frame for message in messages if covers(pattern, message.channel)]
+    has_more = position is not None and page.status != "complete"
+    end = page.reached if has_more else page.top
+    shown = [message.frame for message in page.messages]
     more = frames.encode(has_more)
     return f'{{"pos":{frames.encode(end)},"pubs":{frames.pub_bodies(shown)},"more":{more}}}'
 
 
 def _charge_reading(hub: Hub, connection: Connection, page: LogPage) -> None:
     """Let a client pay for what was read for it, of any channel of the head."""
-    characters = sum(len(message.frame) for message in page.messages)
+    characters = max(page.read_bytes, sum(len(message.frame) for message in page.messages))
     hub.charge(connection, characters / READ_CHARACTERS_PER_COMMAND)
-
-
-def _bounded(messages: tuple[BusMessage, ...]) -> list[BusMessage]:
-    kept: list[BusMessage] = []
-    characters = 0
-    for message in messages:
-        characters += len(message.frame)
-        if kept and characters > RECOVERED_CHARACTERS:
-            break
-        kept.append(message)
-    return kept
 
 
 async def set_active(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:

@@ -50,7 +50,7 @@ class Limits:
     pong_seconds: int = 8
     """How long a client may be silent after a ping, until it is closed (4201)."""
     recovery_messages: int = 300
-    """Missed messages that a client may fetch when it comes back; beyond it the client has to reload its state."""
+    """Missed messages of a subscription that a client may fetch; beyond it the client has to reload its state."""
 
 
 def build_limits(raw: Mapping[str, Any]) -> Limits:

@@ -23,7 +23,7 @@ from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.cancellation import end
 from pleme_redis_django.redis_state.connections import LISTENING, async_redis_client
-from pleme_redis_django.redis_state.head_feed import FeedListener, HeadFeed
+from pleme_redis_django.redis_state.head_feed import FeedListener, HeadFeed, RingBudget
 from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 from pleme_redis_django.redis_state.messages import parse_bus_message
 from pleme_redis_django.redis_state.outages import OUTAGES, outages_as_unavailable
@@ -54,6 +54,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._feeds: dict[bytes, HeadFeed] = {}
+        self._rings = RingBudget()
         self._handlers: dict[bytes, list[_Handler]] = {}
         self._heard_names: set[bytes] = set()
         self._connection: AbstractConnection | None = None
@@ -75,7 +76,7 @@ class Bus:
         name = keyspace.channel_bus(product, head).encode()
         feed = self._feeds.get(name)
         if feed is None:
-            feed = self._feeds[name] = HeadFeed(product, head)
+            feed = self._feeds[name] = HeadFeed(product, head, self._rings)
             self._subscribe(name)
         feed.listeners.append(listener)
         try:
@@ -100,6 +101,7 @@ class Bus:
         name = keyspace.channel_bus(feed.product, feed.head).encode()
         if not feed.listeners and self._feeds.get(name) is feed:
             del self._feeds[name]
+            feed.forget()
             await self._unsubscribe(name)
 
     def listen(
@@ -130,6 +132,7 @@ class Bus:
     async def aclose(self) -> None:
         """Drop every feed and the connection."""
         self._feeds.clear()
+        self._rings = RingBudget()
         self._handlers.clear()
         tasks, self._tasks = self._tasks, set()
         # Each task closes what it opened: by now a new caller may have begun to connect again.

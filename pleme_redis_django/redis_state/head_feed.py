@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pleme_redis_django.redis_state.channel_names import covers
 from pleme_redis_django.redis_state.cursor import HeadCursor, Step
 from pleme_redis_django.redis_state.message_log import REPAIR_LIMIT, LogPage, aread_log
 from pleme_redis_django.redis_state.messages import BusMessage, Position
@@ -15,7 +17,11 @@ from pleme_redis_django.redis_state.messages import BusMessage, Position
 RING_MESSAGES = 256
 RING_CHARACTERS = 1024 * 1024
 # Beyond this a repair in progress starts again from the log, which has these messages anyway.
-MOST_WAITING = 10_000
+MOST_WAITING, MOST_WAITING_CHARACTERS = 10_000, 4 * 1024 * 1024
+RINGS_CHARACTERS = 64 * 1024 * 1024
+"""What all feeds of an event loop remember together."""
+RECOVERY_PAGES = 4
+"""How many pages of the log are looked at for a client that comes back."""
 
 
 logger = logging.getLogger("pleme_redis_django.bus")
@@ -37,7 +43,7 @@ class FeedListener(Protocol):
 class HeadFeed:
     """The messages of one head, numbered without a gap, for every listener of this event loop."""
 
-    def __init__(self, product: str, head: str) -> None:
+    def __init__(self, product: str, head: str, rings: RingBudget | None = None) -> None:
         self.product = product
         self.head = head
         self.listeners: list[FeedListener] = []
@@ -45,6 +51,10 @@ class HeadFeed:
         self.cursor: HeadCursor | None = None
         self._ring: deque[BusMessage] = deque()
         self._ring_characters = 0
+        self._rings = rings or RingBudget()
+        self._filling = asyncio.Lock()
+        self._is_filled = False
+        self._waiting_characters = 0
         self._waiting: list[BusMessage] = []
         self._is_catching_up = False
         self._is_stale = False
@@ -62,13 +72,21 @@ class HeadFeed:
             self._tell(lambda listener: listener.on_message(message))
             return True
         if self._is_catching_up or self.cursor is None:
-            if len(self._waiting) < MOST_WAITING:
-                self._waiting.append(message)
+            self._wait(message)
             return True
         step = self.cursor.step(message)
         if step is Step.NEXT:
             self._hand_on(message)
         return step is not Step.GAP
+
+    def _wait(self, message: BusMessage) -> None:
+        """Keep a message until the read is over; too many are dropped, and the log is read once more."""
+        self._waiting.append(message)
+        self._waiting_characters += len(message.frame)
+        if len(self._waiting) > MOST_WAITING or self._waiting_characters > MOST_WAITING_CHARACTERS:
+            self._waiting.clear()
+            self._waiting_characters = 0
+            self._is_stale = True
 
     async def catch_up(self, run_id: str = "") -> None:
         """Read from the log what the bus did not bring, and hand it on, or tell the loss.
@@ -88,26 +106,37 @@ class HeadFeed:
         finally:
             self._is_catching_up = False
         waiting, self._waiting = self._waiting, []
+        self._waiting_characters = 0
         self.live.set()
         gaps = [message for message in waiting if not self.take(message)]
         if gaps:
             await self.catch_up()
 
     async def _read_once(self) -> None:
-        since = self.cursor.position if self.cursor else None
-        limit = REPAIR_LIMIT if since else 0
-        self._apply(await aread_log(self.product, self.head, since, limit, self._run_id))
+        is_part = True
+        while is_part:
+            since = self.cursor.position if self.cursor else None
+            limit = REPAIR_LIMIT if since else 0
+            page = await aread_log(self.product, self.head, since, limit, self._run_id)
+            self._apply(page)
+            is_part = page.status == "part"
 
-    async def recover(self, since: Position, limit: int) -> LogPage:
-        """Return what followed ``since``, up to what the listeners have or will get.
+    async def recover(
+        self, since: Position, limit: int, pattern: str = "", *, most_pages: int = RECOVERY_PAGES
+    ) -> LogPage:
+        """Return what followed ``since``, up to what the listeners have or will get: ``limit`` messages.
 
-        A caller that registers a listener without awaiting in between misses nothing when it skips
-        messages up to ``page.top``. No round trip while this process remembers far enough back.
+        With a ``pattern``, what it covers. A caller that registers a listener without awaiting in between
+        misses nothing when it skips messages up to ``page.top``. No round trip while this process
+        remembers far enough back; it reads the newest messages of the log once, for all who come.
         """
         remembered = self._remembered(since)
+        if remembered is None:
+            await self._fill_ring()
+            remembered = self._remembered(since)
         if remembered is not None:
-            return _bounded(remembered, self.position, limit)
-        page = await aread_log(self.product, self.head, since, limit)
+            return _bounded(remembered, self.position, limit, pattern)
+        page = await self._read_after(since, limit, pattern, most_pages)
         if (
             not page.recovered
             or page.top.epoch != self.position.epoch
@@ -116,8 +145,38 @@ class HeadFeed:
             return page
         later = self._remembered(page.top)
         if later is None:
-            return LogPage(top=self.position, status="limit", messages=())
-        return _bounded([*page.messages, *later], self.position, limit)
+            return _lost(self.position)
+        return _bounded([*page.messages, *later], self.position, limit, pattern)
+
+    async def _read_after(self, since: Position, limit: int, pattern: str, most_pages: int) -> LogPage:
+        messages: list[BusMessage] = []
+        read_bytes = 0
+        for _ in range(most_pages):
+            left = limit - len(messages)
+            page = await aread_log(self.product, self.head, since, left, pattern=pattern)
+            messages += page.messages
+            read_bytes += page.read_bytes
+            if page.status != "part":
+                return dataclasses.replace(page, messages=tuple(messages), read_bytes=read_bytes)
+            since = page.reached
+        return dataclasses.replace(_lost(page.top), read_bytes=read_bytes)
+
+    async def _fill_ring(self) -> None:
+        async with self._filling:
+            if self._is_filled:
+                return
+            page = await aread_log(self.product, self.head, None, RING_MESSAGES)
+            self._is_filled = True
+            first = self._ring[0].offset if self._ring else self.position.offset + 1
+            for message in reversed(page.messages):
+                if message.epoch != self.position.epoch or message.offset >= first:
+                    continue
+                characters = self._ring_characters + len(message.frame)
+                if message.offset < first - 1 or self._is_full(len(self._ring) + 1, characters):
+                    break
+                self._ring.appendleft(message)
+                self._ring_characters, first = characters, message.offset
+            self._rings.note(self, self._ring_characters)
 
     def _remembered(self, since: Position) -> list[BusMessage] | None:
         if since.epoch != self.position.epoch or since.offset > self.position.offset:
@@ -131,20 +190,21 @@ class HeadFeed:
     def _apply(self, page: LogPage) -> None:
         if self.cursor is None:
             self.cursor = HeadCursor(page.top)
-        elif page.recovered:
+        elif page.recovered or page.status == "part":
             for message in page.messages:
                 if self.cursor.step(message) is Step.NEXT:
                     self._hand_on(message)
         else:
             self.cursor.move(page.top)
-            self._forget()
+            self.forget()
             self._tell(lambda listener: listener.on_loss(page.top, page.status))
 
     def _hand_on(self, message: BusMessage) -> None:
         self._ring.append(message)
         self._ring_characters += len(message.frame)
-        while len(self._ring) > RING_MESSAGES or self._ring_characters > RING_CHARACTERS:
+        while self._is_full(len(self._ring), self._ring_characters):
             self._ring_characters -= len(self._ring.popleft().frame)
+        self._rings.note(self, self._ring_characters)
         self._tell(lambda listener: listener.on_message(message))
 
     def tell_reconnect(self) -> None:
@@ -159,12 +219,43 @@ class HeadFeed:
                 # One listener's fault must neither hide the message from the others nor end the bus.
                 logger.exception("A listener of head %s failed.", self.head)
 
-    def _forget(self) -> None:
+    def _is_full(self, messages: int, characters: int) -> bool:
+        return messages > RING_MESSAGES or characters > RING_CHARACTERS
+
+    def forget(self) -> None:
+        """Let go of the messages at hand; they are still in the log."""
         self._ring.clear()
         self._ring_characters = 0
+        self._is_filled = False
+        self._rings.drop(self)
 
 
-def _bounded(messages: list[BusMessage], top: Position, limit: int) -> LogPage:
-    if len(messages) > limit:
-        return LogPage(top=top, status="limit", messages=())
-    return LogPage(top=top, status="complete", messages=tuple(messages))
+class RingBudget:
+    """Bounds what the feeds of one event loop remember together; the one that was quiet longest forgets first."""
+
+    def __init__(self, most_characters: int = RINGS_CHARACTERS) -> None:
+        self._most = most_characters
+        self._characters = 0
+        self._rings: dict[HeadFeed, int] = {}
+
+    def note(self, feed: HeadFeed, characters: int) -> None:
+        """Note how much a feed remembers now, the last of all to change."""
+        self._characters += characters - self._rings.pop(feed, 0)
+        self._rings[feed] = characters
+        while self._characters > self._most and len(self._rings) > 1:
+            next(iter(self._rings)).forget()
+
+    def drop(self, feed: HeadFeed) -> None:
+        """Note that a feed remembers nothing."""
+        self._characters -= self._rings.pop(feed, 0)
+
+
+def _lost(top: Position) -> LogPage:
+    return LogPage(top=top, status="limit", messages=(), reached=top)
+
+
+def _bounded(messages: Sequence[BusMessage], top: Position, limit: int, pattern: str) -> LogPage:
+    wanted = [each for each in messages if not pattern or covers(pattern, each.channel)]
+    if len(wanted) > limit:
+        return _lost(top)
+    return LogPage(top=top, status="complete", messages=tuple(wanted), reached=top)

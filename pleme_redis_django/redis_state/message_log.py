@@ -9,13 +9,21 @@ from typing import Any
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.connections import async_redis_client, redis_client
-from pleme_redis_django.redis_state.messages import BusMessage, Position, parse_bus_message
+from pleme_redis_django.redis_state.messages import (
+    BusMessage,
+    Message,
+    Position,
+    parse_bus_message,
+    to_message,
+)
 from pleme_redis_django.redis_state.scripts import Argument, script
 
 # A position outlives its log, so that a quiet head does not begin a new epoch every few minutes.
 POSITION_TTL_MS = 24 * 3600 * 1000
 REPAIR_LIMIT = 1000
 """The most messages that a gap is repaired with; a larger one is reported as a loss."""
+PAGE_BYTES = 1024 * 1024
+"""How much of a log one script looks at, and returns at most: everybody else waits for it, some 5 ms."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +33,13 @@ class LogPage:
     top: Position
     """The newest message's position."""
     status: str
-    """``complete``, ``limit`` (there are more), ``trimmed`` (some are gone) or ``epoch`` (all are)."""
+    """``complete``, ``limit`` (there are more), ``part`` (read on from ``reached``), ``trimmed`` (some are
+    gone) or ``epoch`` (all are)."""
     messages: tuple[BusMessage, ...]
+    reached: Position
+    """The last message that was looked at; of the newest, the first one."""
+    read_bytes: int = 0
+    """How much of the log was looked at."""
 
     @property
     def recovered(self) -> bool:
@@ -35,19 +48,46 @@ class LogPage:
 
 
 def read_log(
-    product: str, head: str, since: Position | None, limit: int = REPAIR_LIMIT, run_id: str = ""
+    product: str, head: str, since: Position | None, limit: int = REPAIR_LIMIT, run_id: str = "", **more: Any
 ) -> LogPage:
-    """Return what a head's log holds after ``since``; without one, its newest ``limit`` messages."""
-    keys, arguments = _call(product, head, since, limit, run_id)
+    """Return what a head's log holds after ``since``; without one, its newest ``limit`` messages.
+
+    One call looks at ``PAGE_BYTES`` of the log; what is left out then is a ``part``. ``pattern`` leaves out
+    the messages of channels that it does not cover; ``before`` is an offset that the newest are older than.
+    """
+    keys, arguments = _call(product, head, since, limit, run_id, **more)
     return _page(script("replay").run(redis_client(), keys, arguments))
 
 
 async def aread_log(
-    product: str, head: str, since: Position | None, limit: int = REPAIR_LIMIT, run_id: str = ""
+    product: str, head: str, since: Position | None, limit: int = REPAIR_LIMIT, run_id: str = "", **more: Any
 ) -> LogPage:
     """Do what ``read_log`` does, on the running event loop."""
-    keys, arguments = _call(product, head, since, limit, run_id)
+    keys, arguments = _call(product, head, since, limit, run_id, **more)
     return _page(await script("replay").arun(async_redis_client(), keys, arguments))
+
+
+class HistoryWalk:
+    """Where a reader of many pages stands: forwards from a position, or backwards from the newest message."""
+
+    def __init__(self, pattern: str, since: Position | None, limit: int) -> None:
+        self.found: list[Message] = []
+        self.since = since
+        self.left = limit
+        self.more: dict[str, Any] = {"pattern": pattern}
+        self.is_over = False
+
+    def take(self, page: LogPage) -> None:
+        """Take in the next page."""
+        messages = [to_message(message) for message in page.messages]
+        if self.since is None:
+            self.found = messages + self.found
+            self.more["before"] = page.reached.offset
+        else:
+            self.found += messages
+            self.since = page.reached
+        self.left -= len(messages)
+        self.is_over = page.status != "part" or self.left <= 0
 
 
 def to_position(value: object) -> Position:
@@ -69,17 +109,39 @@ def to_position(value: object) -> Position:
 
 
 def _call(
-    product: str, head: str, since: Position | None, limit: int, run_id: str
+    product: str,
+    head: str,
+    since: Position | None,
+    limit: int,
+    run_id: str,
+    *,
+    pattern: str = "",
+    before: int = 0,
 ) -> tuple[list[str], Sequence[Argument]]:
-    epoch, offset = since or Position("", 0)
+    epoch, offset = since or Position("", before)
     keys = [keyspace.channel_position(product, head), keyspace.channel_log(product, head)]
-    return keys, [epoch, offset, limit, POSITION_TTL_MS, run_id]
+    header = _header_pattern(pattern) if pattern else ""
+    return keys, [epoch, offset, limit, POSITION_TTL_MS, run_id, header, PAGE_BYTES]
+
+
+def _header_pattern(pattern: str) -> str:
+    """Return the Lua pattern of the headers of messages that a channel pattern covers."""
+    *leading, last = pattern.split(":")
+    parts = ["[^: ]+" if segment == "*" else _escaped(segment) for segment in leading]
+    parts.append("[^ ]+" if last == "*" else _escaped(last))
+    return f"^pub {':'.join(parts)} "
+
+
+def _escaped(segment: str) -> str:
+    return "".join(character if character.isalnum() else f"%{character}" for character in segment)
 
 
 def _page(reply: list[Any]) -> LogPage:
-    epoch, offset, status, *messages = reply
+    epoch, offset, status, reached, read_bytes, *messages = reply
     return LogPage(
         top=Position(epoch.decode(), offset),
         status=status.decode(),
         messages=tuple(map(parse_bus_message, messages)),
+        reached=Position(epoch.decode(), reached),
+        read_bytes=read_bytes,
     )

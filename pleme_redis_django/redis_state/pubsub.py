@@ -20,7 +20,6 @@ from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
 from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.channel_names import (
-    covers,
     head_of,
     validate_channel,
     validate_connection_id,
@@ -34,11 +33,11 @@ from pleme_redis_django.redis_state.connections import (
 )
 from pleme_redis_django.redis_state.message_log import (
     POSITION_TTL_MS,
-    LogPage,
+    HistoryWalk,
     aread_log,
     read_log,
 )
-from pleme_redis_django.redis_state.messages import Message, Position, encode_event, to_message
+from pleme_redis_django.redis_state.messages import Message, Position, encode_event
 from pleme_redis_django.redis_state.scripts import Argument, script
 from pleme_redis_django.redis_state.subscriptions import AsyncSubscription, Subscription
 
@@ -126,17 +125,22 @@ class PubSubManager:
         return AsyncSubscription(self.product, _patterns(patterns, since), since, buffer)
 
     def history(self, channel: str, since: Position | None = None, limit: int = 100) -> list[Message]:
-        """Read what the log holds of a channel or pattern, among the ``limit`` messages after ``since``.
+        """Read what the log holds of a channel or pattern: the first ``limit`` messages after ``since``.
 
-        Without ``since``, among the newest. Nothing is returned when the log does not reach back to it.
+        Without ``since``, the newest. Nothing is returned when the log does not reach back to it. One round
+        trip for each MiB of the head's log.
         """
-        head = head_of(validate_pattern(channel))
-        return _selected(channel, read_log(self.product, head, since, limit))
+        walk = HistoryWalk(validate_pattern(channel), since, limit)
+        while not walk.is_over:
+            walk.take(read_log(self.product, head_of(channel), walk.since, walk.left, **walk.more))
+        return walk.found
 
     async def ahistory(self, channel: str, since: Position | None = None, limit: int = 100) -> list[Message]:
         """Do what ``history`` does, on the running event loop."""
-        head = head_of(validate_pattern(channel))
-        return _selected(channel, await aread_log(self.product, head, since, limit))
+        walk = HistoryWalk(validate_pattern(channel), since, limit)
+        while not walk.is_over:
+            walk.take(await aread_log(self.product, head_of(channel), walk.since, walk.left, **walk.more))
+        return walk.found
 
     def _call(
         self,
@@ -230,7 +234,3 @@ def _may_send_again(error: RedisUnavailable) -> bool:
 
 def _position(reply: list[Any]) -> Position:
     return Position(reply[0].decode(), reply[1])
-
-
-def _selected(channel: str, page: LogPage) -> list[Message]:
-    return [to_message(message) for message in page.messages if covers(channel, message.channel)]

@@ -44,6 +44,9 @@ from pleme_redis_django.redis_state.pattern_tree import PatternTree
 
 Event = Message | Resync
 
+# As many as REPAIR_LIMIT messages of the default size may need.
+REPAIR_PAGES = 64
+
 
 class AsyncSubscription:
     """``async with manager.asubscribe("order:*") as events: async for event in events``."""
@@ -141,7 +144,7 @@ class _HeadListener:
     async def go_back(self, feed: HeadFeed, since: Position) -> None:
         """Queue what followed ``since`` in front of what arrives meanwhile."""
         self._held = []
-        page = await feed.recover(since, REPAIR_LIMIT)
+        page = await feed.recover(since, REPAIR_LIMIT, most_pages=REPAIR_PAGES)
         held, self._held = self._held, None
         if not page.recovered:
             self.on_loss(page.top, page.status)
@@ -262,11 +265,15 @@ class Subscription:
         self._checked = time.monotonic()
         cursor = self._cursors.get(head)
         since = cursor.position if cursor else self._since
-        page: LogPage = read_log(self._product, head, since, REPAIR_LIMIT if since else 0, run_id)
-        self._cursors[head] = HeadCursor(page.top)
-        if not page.recovered:
-            self._events.append(Resync(head=head, position=page.top, reason=page.status))
-        else:
+        is_part = True
+        while is_part:
+            page: LogPage = read_log(self._product, head, since, REPAIR_LIMIT if since else 0, run_id)
+            is_part = page.status == "part"
+            since = page.reached if is_part else page.top
+            self._cursors[head] = HeadCursor(since)
+            if not page.recovered and not is_part:
+                self._events.append(Resync(head=head, position=page.top, reason=page.status))
+                break
             for message in page.messages:
                 self._put(message)
 

@@ -185,6 +185,41 @@ async def test_resume_over_too_much_is_told(ana: Person, configure: Configure) -
         assert (reply["recovered"], reply["why"]) == (False, "limit")
 
 
+async def test_only_what_a_client_listens_to_counts_when_it_comes_back(ana: Person) -> None:
+    manager = PubSubManager("acme")
+    position = await manager.apublish("order:1", 0)
+    for number in range(400):
+        await manager.apublish("order:2", number)
+    await manager.apublish("order:1", 1)
+    async with connected_client(ana) as client:
+        reply = await client.subscribe("order:1", since=position)
+        assert reply["recovered"] is True
+        assert [pub["d"] for pub in reply["pubs"]] == [1]
+        await manager.apublish("order:1", 2)
+        assert (await client.next_push("pub"))["d"] == 2
+
+
+async def test_history_reads_no_more_than_its_share_of_the_log(ana: Person, configure: Configure) -> None:
+    configure(REALTIME_LIMITS={"commands_per_second": 1000, "user_commands_per_second": 1000})
+    manager = PubSubManager("acme")
+    position = await manager.apublish("order:noise", 0)
+    for number in range(60):
+        await manager.apublish("order:noise", "x" * 60_000)
+        if number % 20 == 0:
+            await manager.apublish("order:wanted", number)
+    async with connected_client(ana) as client:
+        found: list[int] = []
+        since, more, calls = list(position), True, 0
+        while more:
+            before = redis_client().info("stats")["total_net_output_bytes"]
+            page = await client.command("history", ch="order:wanted", since=since, limit=1000)
+            assert redis_client().info("stats")["total_net_output_bytes"] - before < 2 * 1024 * 1024
+            found += [pub["d"] for pub in page["pubs"]]
+            since, more, calls = page["pos"], page["more"], calls + 1
+        assert found == [0, 20, 40]
+        assert calls > 2
+
+
 async def test_history_pages(ana: Person) -> None:
     manager = PubSubManager("acme")
     positions = [await manager.apublish("order:created", n) for n in range(10)]
