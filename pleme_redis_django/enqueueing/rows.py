@@ -21,6 +21,8 @@ from pleme_redis_django.jobs.uniqueness import UniqueMode, Uniqueness, parameter
 from pleme_redis_django.models import AbstractJob, new_job_id
 
 UNIQUE_KEY_MAX_LENGTH = 500
+# PostgreSQL keeps times that Python cannot load in every zone: a claim of such a row would fail for ever.
+FIRST_DUE_YEAR, LAST_DUE_YEAR = 1900, 8999
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ def prepare_instance(job: AbstractJob) -> None:
     _max_retries(job.max_retries)
     checked_parameters_json(job.job_type, job.parameters)
     _check_configuration(job.configuration)
-    if isinstance(job.run_after, datetime):
+    if isinstance(job.run_after, datetime | str):
         # Only the database's clock says whether the time is past: a claimer promotes the row.
         checked_run_after(job.run_after)
         job.status = JobStatus.PENDING
@@ -137,7 +139,10 @@ def _queue_name(name: str) -> str:
 
 
 def checked_run_after(run_after: object) -> datetime | None:
-    """Return a due time when it is an aware datetime, or None. Raises EnqueueError for anything else."""
+    """Return a due time when it is an aware datetime of the years 1900 to 8999, or None.
+
+    Raises EnqueueError for anything else.
+    """
     if run_after is None:
         return None
     if not isinstance(run_after, datetime):
@@ -148,6 +153,11 @@ def checked_run_after(run_after: object) -> datetime | None:
         raise EnqueueError(
             f"run_after is the naive {run_after.isoformat()}, and USE_TZ is on, so its zone is unknown. "
             "Accepted: an aware datetime, such as timezone.now() + timedelta(hours=1)."
+        )
+    if not FIRST_DUE_YEAR <= run_after.year <= LAST_DUE_YEAR:
+        raise EnqueueError(
+            f"run_after is {run_after.isoformat()}. Accepted: a time of the years {FIRST_DUE_YEAR} to "
+            f"{LAST_DUE_YEAR}; leave it out to have the job run now."
         )
     return run_after
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
@@ -36,6 +37,10 @@ class EnqueueOptions:
 
 class Enqueuer(Protocol):
     """What stores jobs; the Django side binds one when apps are ready."""
+
+    def check_run_after(self, run_after: object) -> None:
+        """Raise EnqueueError for what is no due time: whether one needs a zone, settings say."""
+        ...
 
     def enqueue(self, definition: JobDefinition[Any, Any], parameters: dict[str, Any]) -> Any: ...
     async def aenqueue(self, definition: JobDefinition[Any, Any], parameters: dict[str, Any]) -> Any: ...
@@ -83,6 +88,8 @@ class JobDefinition(Generic[P, R]):
     required: frozenset[str]
     accepted: frozenset[str] | None
     """Names that the handler takes; None: any (it has ``**kwargs``)."""
+    context_name: str | None = None
+    """Of the parameter that the worker gives, so that no enqueue may."""
     options: EnqueueOptions = EnqueueOptions()
 
     @property
@@ -103,7 +110,12 @@ class JobDefinition(Generic[P, R]):
         unique_key: str | None = None,
         max_retries: int | None = None,
     ) -> JobDefinition[P, R]:
-        """Return a copy whose enqueues use these options; what is not named stays as it was."""
+        """Return a copy whose enqueues use these options; what is not named stays as it was.
+
+        Raises EnqueueError for a ``run_after`` that is not accepted; the enqueue checks the others.
+        """
+        if run_after is not None and _enqueuers:
+            _enqueuers[0].check_run_after(run_after)
         given: dict[str, Any] = {
             "product": product,
             "queue_name": queue_name,
@@ -143,17 +155,25 @@ class JobDefinition(Generic[P, R]):
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidParameters(f"{self._calls_as()}: {error}.") from None
-        return _flattened(bound)
+        return self._without_context(_flattened(bound))
 
     def checked_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``parameters`` as a dict. Raises InvalidParameters unless the handler takes them."""
         given = parameters.keys()
         if self.required <= given and (self.accepted is None or given <= self.accepted):
-            return dict(parameters)
+            return self._without_context(dict(parameters))
         missing = sorted(self.required - given)
         unknown = sorted(given - self.accepted) if self.accepted is not None else []
         faults = [f"missing {missing}"] * bool(missing) + [f"unknown {unknown}"] * bool(unknown)
-        raise InvalidParameters(f"{self._calls_as()}: {', '.join(faults)}.")
+        hint = _DECORATED if missing and hasattr(self.function, "__wrapped__") else ""
+        raise InvalidParameters(f"{self._calls_as()}: {', '.join(faults)}.{hint}")
+
+    def _without_context(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        if self.context_name is None or self.context_name not in parameters:
+            return parameters
+        raise InvalidParameters(
+            f"{self._calls_as()}: {self.context_name!r} is the JobContext, which the worker gives. Leave it out."
+        )
 
     def _bound(self, parameters: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
         return (self.checked_parameters(one) for one in parameters)
@@ -177,14 +197,15 @@ def definition_of(
 ) -> JobDefinition[..., R]:
     """Return the definition of a handler. Raises InvalidJobDefinition for what is not accepted."""
     _check_function(function)
-    signature = inspect.signature(function)
+    signature = _signature_of(function)
     parameters = list(signature.parameters.values())
     takes_context = takes_context or bool(parameters and parameters[0].name == CONTEXT_PARAMETER)
+    context_name = parameters[0].name if takes_context and parameters else None
     if takes_context:
         parameters = parameters[1:]
     _check_parameters(function, parameters)
     return JobDefinition(
-        name=_checked_name(f"{function.__module__}.{function.__qualname__}" if name is None else name),
+        name=_checked_name(f"{_module_of(function)}.{function.__qualname__}" if name is None else name),
         function=function,
         queue_name=_checked_queue_name(queue_name),
         priority=checked_priority(priority, InvalidJobDefinition),
@@ -200,6 +221,7 @@ def definition_of(
             p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD
         ),
         accepted=_accepted_names(parameters),
+        context_name=context_name,
     )
 
 
@@ -208,6 +230,17 @@ def checked_priority(priority: object, error: type[Exception]) -> int:
     if type(priority) is int and PRIORITY_LOW <= priority <= PRIORITY_HIGH:
         return priority
     raise error(f"priority is {priority!r}. Accepted: a whole number from -100 to 100; higher runs first.")
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """Return the name by which a worker imports the function's module."""
+    return _main_name() or function.__module__ if function.__module__ == "__main__" else function.__module__
+
+
+def _main_name() -> str | None:
+    """Return the real name of the module that was started with ``python -m``; None: it has none."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return None if spec is None else spec.name
 
 
 def _check_function(function: object) -> None:
@@ -220,10 +253,31 @@ def _check_function(function: object) -> None:
             f"{function.__qualname__} is not at the top of its module, and a worker could not find it by name. "
             "Move it there."
         )
+    if function.__module__ == "__main__" and _main_name() is None:
+        raise InvalidJobDefinition(
+            f"{function.__qualname__} is defined in the program that was started (__main__), where no worker finds "
+            "it. Move it into a module, such as the jobs.py of an app, and import it."
+        )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise InvalidJobDefinition(
             f"{function.__qualname__} is a generator. Return the result; report with ctx.progress()."
         )
+
+
+_DECORATED = (
+    " The function is decorated: where the decorator gives an argument itself, have what it returns say what "
+    "is left, by parameters of its own or by __signature__."
+)
+
+
+def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of what is called: a wrapper's own where it names its parameters.
+
+    One that takes ``*args, **kwargs`` passes them on, and takes what the function in it takes.
+    """
+    own = inspect.signature(function, follow_wrapped=False)
+    passes_on = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in own.parameters.values())
+    return inspect.signature(function) if passes_on else own
 
 
 def _check_parameters(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
@@ -21,16 +23,28 @@ class JobRegistry:
 
     def __init__(self) -> None:
         self._definitions: dict[str, JobDefinition[Any, Any]] = {}
+        self._specs: dict[str, object] = {}
+        """Of the modules, as they were when the jobs were added: a reload makes new ones."""
 
     def add(self, definition: JobDefinition[Any, Any]) -> None:
         """Keep the definition. Raises InvalidJobDefinition when its name is another function's."""
         known = self._definitions.get(definition.name)
-        if known is not None and known.function_path != definition.function_path:
+        if known is not None and not self._is_reload(known, definition):
             raise InvalidJobDefinition(
-                f'Two jobs are named "{definition.name}": {known.function_path} and {definition.function_path}. '
+                f'Two jobs are named "{definition.name}": {_place_of(known)} and {_place_of(definition)}. '
                 "Give one of them another name: @job(name=...)."
             )
         self._definitions[definition.name] = definition
+        self._specs[definition.name] = _spec_of(definition)
+
+    def _is_reload(self, known: JobDefinition[Any, Any], new: JobDefinition[Any, Any]) -> bool:
+        """Whether a module defines its function anew, as a reload does; not two functions of one name in it."""
+        if known.function_path != new.function_path:
+            return False
+        if known.function.__globals__ is not new.function.__globals__:
+            return True
+        is_reloaded = self._specs[new.name] is not _spec_of(new)
+        return is_reloaded or known.function.__code__.co_firstlineno == new.function.__code__.co_firstlineno
 
     def get(self, name: str) -> JobDefinition[Any, Any]:
         """Return the definition of that name. Raises UnknownJobType, naming the nearest known one."""
@@ -122,9 +136,27 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
 
 def _register(function: Callable[..., Any], options: dict[str, Any]) -> JobDefinition[Any, Any]:
+    unknown = sorted(options.keys() - _OPTIONS)
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], _OPTIONS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InvalidJobDefinition(
+            f"@job has no option {unknown[0]!r}.{hint} Accepted: {', '.join(sorted(_OPTIONS))}."
+        )
     definition = definition_of(function, **options)
     registry.add(definition)
     return definition
+
+
+_OPTIONS = frozenset(inspect.signature(definition_of).parameters) - {"function"}
+
+
+def _spec_of(definition: JobDefinition[Any, Any]) -> object:
+    return getattr(sys.modules.get(definition.function.__module__), "__spec__", None)
+
+
+def _place_of(definition: JobDefinition[Any, Any]) -> str:
+    return f"{definition.function_path} (line {definition.function.__code__.co_firstlineno})"
 
 
 def _unknown_message(name: str, known: Iterable[str]) -> str:

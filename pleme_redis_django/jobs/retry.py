@@ -25,7 +25,8 @@ def backoff_delay(
 ) -> float:
     """Return the exact delay in seconds after ``retry_count`` retries: 60, 120, 240, ... up to the cap."""
     doublings = min(max(retry_count, 0), _MAX_EXPONENT)
-    return min(base_seconds * float(1 << doublings), max_seconds)
+    # The cap first: a base that is no float's size has no product either.
+    return min(min(base_seconds, max_seconds) * float(1 << doublings), max_seconds)
 
 
 def jittered(delay_seconds: float, random_share: Callable[[], float] = random.random) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from datetime import timezone as fixed_zone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -23,6 +25,7 @@ from pleme_redis_django.testing import drain_jobs
 from tests.enqueueing import jobs
 
 pytestmark = pytest.mark.django_db
+FAR_WEST = fixed_zone(timedelta(hours=-12))
 
 
 def test_what_is_stored() -> None:
@@ -214,6 +217,8 @@ def test_a_hostile_queue_name_is_refused(queue_name: str) -> None:
         ({"run_after": datetime(2026, 1, 1)}, "naive"),  # noqa: DTZ001 - that is what is refused
         ({"run_after": "tomorrow"}, "Accepted: a datetime"),
         ({"run_after": 60}, "Accepted: a datetime"),
+        ({"run_after": datetime.min.replace(tzinfo=ZoneInfo("Europe/Berlin"))}, "years 1900 to 8999"),
+        ({"run_after": datetime.max.replace(tzinfo=FAR_WEST)}, "years 1900 to 8999"),
         ({"priority": 101}, "from -100 to 100"),
         ({"priority": -101}, "from -100 to 100"),
         ({"priority": 1.5}, "from -100 to 100"),
@@ -229,6 +234,13 @@ def test_a_hostile_queue_name_is_refused(queue_name: str) -> None:
 def test_a_bad_option_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(EnqueueError, match=message):
         jobs.send.using(**options).enqueue("a")
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("run_after", [datetime.max.replace(tzinfo=FAR_WEST), "9999-12-31"])
+def test_a_due_time_that_python_could_not_load_is_refused_in_an_instance(run_after: Any) -> None:
+    with pytest.raises(EnqueueError, match="run_after is"):
+        enqueue(Job(job_type=jobs.send.name, parameters={"to": "a"}, run_after=run_after))
     assert not Job.objects.exists()
 
 

@@ -71,6 +71,16 @@ def test_a_rollback_to_a_savepoint_takes_only_what_was_after_it(way: Callable[[]
     assert hints() == 1
 
 
+@pytest.mark.django_db(databases=["default", "sqlite"])
+def test_a_test_case_of_two_databases_is_told_too(way: Callable[[], Any]) -> None:
+    """Its own transactions are on both; only those that the code under test opens count."""
+    way()
+    with transaction.atomic(using="sqlite"), transaction.atomic():
+        way()
+    with transaction.atomic(using="sqlite"), pytest.raises(WrongTransaction):
+        way()
+
+
 @pytest.mark.django_db(transaction=True, databases=["default", "sqlite"])
 def test_inside_another_databases_transaction_it_is_refused(way: Callable[[], Any]) -> None:
     with transaction.atomic(using="sqlite"), pytest.raises(WrongTransaction) as error:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import sys
+from datetime import datetime
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,6 +200,105 @@ def test_two_functions_of_one_name_are_refused() -> None:
     jobs.add(definition_of(send, name="mail"))
     with pytest.raises(InvalidJobDefinition, match=r'Two jobs are named "mail".*send_async'):
         jobs.add(definition_of(send_async, name="mail"))
+
+
+SAME_NAME_TWICE = """
+from pleme_redis_django.jobs.definition import definition_of
+def notify(): ...
+jobs.add(definition_of(notify))
+def notify(): ...
+jobs.add(definition_of(notify))
+"""
+
+
+def test_two_functions_of_one_name_in_one_module_are_refused() -> None:
+    with pytest.raises(InvalidJobDefinition, match=r"notify \(line 3\) and .*notify \(line 5\)"):
+        exec(SAME_NAME_TWICE, {"__name__": "shop.jobs", "jobs": JobRegistry()})
+
+
+def test_a_module_may_be_reloaded_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from pleme_redis_django import job\n@job\ndef changing(): ...\n"
+    (tmp_path / "changing_jobs.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("changing_jobs")
+    importlib.reload(module)
+    (tmp_path / "changing_jobs.py").write_text("\n\n" + source)
+    assert importlib.reload(module).changing.name == "changing_jobs.changing"
+
+
+def test_a_job_of_the_program_that_was_started_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(send_async, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    with pytest.raises(InvalidJobDefinition, match=r"__main__.*no worker finds it"):
+        definition_of(send_async)
+
+
+def test_a_job_of_a_module_that_was_started_has_its_real_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(send_async, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("shop.jobs", None))
+    assert definition_of(send_async).name == "shop.jobs.send_async"
+
+
+def test_an_unknown_option_is_told_with_the_nearest() -> None:
+    with pytest.raises(
+        InvalidJobDefinition, match=r"@job has no option 'max_retry'. Did you mean max_retries"
+    ):
+        job(max_retry=3)(send_async)  # type: ignore[call-overload]
+
+
+def injecting(function: Any) -> Any:
+    @functools.wraps(function)
+    def with_connection(n: int) -> Any:
+        return function("connection", n)
+
+    return with_connection
+
+
+@injecting
+def injected(connection: str, n: int) -> Any:
+    return connection, n
+
+
+def passing_on(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@passing_on
+def passed_on(ctx: JobContext, n: int) -> Any:
+    return n
+
+
+def test_a_wrapper_that_names_its_parameters_is_what_is_called() -> None:
+    definition = definition_of(injected)
+    assert definition.bind((5,), {}) == {"n": 5}
+    assert definition.function(**definition.bind((), {"n": 5})) == ("connection", 5)
+
+
+def test_a_wrapper_that_passes_everything_on_takes_what_the_function_takes() -> None:
+    definition = definition_of(passed_on)
+    assert (definition.takes_context, definition.required) == (True, {"n"})
+    with pytest.raises(InvalidParameters, match="__signature__"):
+        definition.bind((), {})
+
+
+@pytest.mark.parametrize("args", [(), ("a",)])
+def test_the_context_cannot_be_given_at_enqueue(args: tuple[Any, ...]) -> None:
+    definition = definition_of(context_and_anything)
+    given = {"ctx": 1} if args else {"ctx": 1, "to": "a"}
+    with pytest.raises(InvalidParameters, match="'ctx' is the JobContext"):
+        definition.bind(args, given)
+
+
+def context_and_anything(ctx: JobContext, to: str, **fields: Any) -> None: ...
+
+
+def test_using_refuses_a_due_time_at_once() -> None:
+    with pytest.raises(EnqueueError, match="naive"):
+        definition_of(send).using(run_after=datetime(2026, 1, 1))  # noqa: DTZ001 - that is what is refused
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:

@@ -18,6 +18,7 @@ def test_the_documented_delays() -> None:
 def test_no_delay_is_longer_than_the_cap(retry_count: int) -> None:
     assert backoff_delay(retry_count) == 3600
     assert backoff_delay(retry_count, base_seconds=0.5, max_seconds=7) == 7
+    assert backoff_delay(retry_count, base_seconds=10**400, max_seconds=7) == 7
 
 
 def test_a_base_and_a_cap_of_its_own() -> None:

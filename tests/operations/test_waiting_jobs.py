@@ -120,6 +120,7 @@ def test_an_operation_keeps_to_the_product_of_its_queryset(using: str) -> None:
         (lambda rows: change_queue(rows, "no such name"), InvalidName),
         (lambda rows: reschedule_jobs(rows, None), EnqueueError),
         (lambda rows: reschedule_jobs(rows, "tomorrow"), EnqueueError),
+        (lambda rows: reschedule_jobs(rows, datetime.max.replace(tzinfo=UTC)), EnqueueError),
         (lambda rows: reschedule_jobs(rows, datetime(2030, 1, 1)), EnqueueError),  # noqa: DTZ001 - refused
     ],
 )

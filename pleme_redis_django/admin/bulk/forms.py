@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from pleme_redis_django.exceptions import InvalidName
+from pleme_redis_django.enqueueing.rows import checked_run_after
+from pleme_redis_django.exceptions import EnqueueError, InvalidName
 from pleme_redis_django.jobs.job import PRIORITY_HIGH, PRIORITY_LOW, validate_queue_name
 
 _LOCAL_TIME = "%Y-%m-%dT%H:%M"
@@ -36,6 +37,14 @@ class RescheduleForm(forms.Form):
         self.fields[
             "run_after"
         ].help_text = f"In the time zone {zone}. A time that is past makes them ready at once."
+
+    def clean_run_after(self) -> datetime:
+        run_after: datetime = self.cleaned_data["run_after"]
+        try:
+            checked_run_after(run_after)
+        except EnqueueError as error:
+            raise ValidationError(str(error)) from None
+        return run_after
 
 
 class PriorityForm(forms.Form):
