@@ -333,7 +333,7 @@ class WorkerProcess(models.Model):
         default_permissions = ("add", "change", "delete", "view", "drain")
         verbose_name = "worker process"
         verbose_name_plural = "worker processes"
-        indexes = [models.Index(fields=["lease_until"], name="pleme_worker_lease")]
+        # No index on lease_until: the table is small, and heartbeats that touch no index are cheap (HOT).
 
     def __str__(self) -> str:
         return f"{self.pool} on {self.host} (pid {self.pid})"

@@ -14,7 +14,15 @@ from typing import Any
 from django.core import checks
 from django.core.checks import CheckMessage
 
-from pleme_redis_django.checks import jobs, jobs_deploy, realtime, redis_server, redis_settings, settings
+from pleme_redis_django.checks import (
+    job_storage,
+    jobs,
+    jobs_deploy,
+    realtime,
+    redis_server,
+    redis_settings,
+    settings,
+)
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidSettings
 
@@ -34,6 +42,7 @@ def register_all() -> None:
         realtime.check_realtime,
     ):
         checks.register(_with_valid_settings(check), "pleme_redis_django")
+    checks.register(_with_valid_settings(job_storage.check_job_storage), checks.Tags.database)
     for check in (jobs_deploy.check_job_tables, redis_server.check_redis_server):
         checks.register(_with_valid_settings(check), "pleme_redis_django", deploy=True)
 

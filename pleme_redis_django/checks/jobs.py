@@ -65,7 +65,7 @@ def check_job_events(**_kwargs: Any) -> Iterator[CheckMessage]:
 
 def check_job_models(app_configs: Any = None, **_kwargs: Any) -> Iterator[CheckMessage]:
     """E023: a job model lacks an index or the constraint. E024: an index name is too long."""
-    for model in _job_models(app_configs or apps.get_app_configs()):
+    for model in job_models(app_configs or apps.get_app_configs()):
         missing = [*_missing_indexes(model), *_missing_constraints(model)]
         if missing:
             yield Error(
@@ -118,7 +118,8 @@ def _silent_queue_key(parts: PoolParts, namespace: str) -> Warning:
     )
 
 
-def _job_models(app_configs: Iterable[AppConfig]) -> list[type[AbstractJob]]:
+def job_models(app_configs: Iterable[AppConfig]) -> list[type[AbstractJob]]:
+    """Return the models of the apps that have a job table of their own."""
     return [
         model
         for config in app_configs

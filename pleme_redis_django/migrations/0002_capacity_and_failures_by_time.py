@@ -82,4 +82,8 @@ class Migration(migrations.Migration):
             model_name='jobattempt',
             index=models.Index(models.F('product'), models.OrderBy(models.F('id'), descending=True), name='pleme_job_attempt_product'),
         ),
+        migrations.RemoveIndex(
+            model_name='workerprocess',
+            name='pleme_worker_lease',
+        ),
     ]

@@ -1,0 +1,41 @@
+"""The check of the job tables' storage; it asks the database, with ``manage.py check --database default``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Warning
+from django.db import connections
+
+from pleme_redis_django.checks.jobs import job_models
+from pleme_redis_django.conf import get_settings
+
+_OPTIONS_SQL = """
+SELECT relname, COALESCE(reloptions::text, '') FROM pg_class
+WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) AND relname = ANY(%s)
+"""
+
+
+def check_job_storage(
+    app_configs: Any = None, databases: Sequence[str] | None = None, **_kwargs: Any
+) -> Iterator[CheckMessage]:
+    """W031: PostgreSQL vacuums a job table by its size, history included."""
+    alias = get_settings().database
+    if alias not in (databases or ()) or connections[alias].vendor != "postgresql":
+        return
+    models = {model._meta.db_table: model for model in job_models(app_configs or apps.get_app_configs())}
+    with connections[alias].cursor() as cursor:
+        cursor.execute(_OPTIONS_SQL, [list(models)])
+        stock = [table for table, options in cursor.fetchall() if "autovacuum_vacuum_" not in options]
+    for table in sorted(stock):
+        model = models[table]
+        yield Warning(
+            f"The table {table} of the job model {model.__name__} is vacuumed when a fifth of it has changed: the "
+            "longer its history, the more dead rows each claim reads past.",
+            hint="Run manage.py migrate; for a job model of your own, add a migration with "
+            f'operations = [JobTableStorage("{model._meta.model_name}")], from pleme_redis_django.storage.',
+            obj=model,
+            id="pleme_redis_django.W031",
+        )
