@@ -13,7 +13,7 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.operations import pause_queue, paused_queues
 from pleme_redis_django.redis_state.locks import LockManager
 from tests.browser.admin_pages import admin_page, faults_of, overflow_of, take_picture, wait_for_truth
-from tests.dashboard.measuring import a_sampler
+from tests.dashboard.measuring import measure_now
 from tests.rows import ago, make_failed_job, make_job, make_worker
 from tests.strict_policy import POLICY
 from tests.waiting import await_until
@@ -51,7 +51,7 @@ def busy(db: None) -> None:
     pause_queue("reports", product="globex", reason=HOSTILE, paused_by="ana")
     make_job(product="globex", queue_name="reports")
     LockManager("acme").try_lock("stock:" + "0123456789" * 6, 300)
-    a_sampler().turn()
+    measure_now()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -120,7 +120,7 @@ async def test_lock_is_taken_away_by_keyboard(
 async def test_figures_change_without_a_reload_where_sockets_are_blocked(
     chromium: Browser, live_server: Any, session_cookie: Any
 ) -> None:
-    measure = sync_to_async(a_sampler().turn)
+    measure = sync_to_async(measure_now)
     await sync_to_async(make_job)(product="acme", queue_name="mails")
     await measure()
     async with admin_page(chromium, session_cookie) as page:
