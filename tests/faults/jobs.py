@@ -71,6 +71,12 @@ def kill_own_process(ctx: JobContext, path: str = "") -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@job
+def enqueue_a_record(ctx: JobContext) -> None:
+    """Enqueue another job, as the last thing of this one."""
+    record.enqueue()
+
+
 @job(max_retries=1, base_retry_delay=0)
 def exit_own_process(ctx: JobContext, code: int) -> None:
     """End the whole process with an exit code, every time, past everything that Python does at an exit."""

@@ -11,7 +11,7 @@ import pytest
 from pleme_redis_django import Job
 from pleme_redis_django.models import WorkerProcess
 from tests.faults.effects import effects_of, transitions_of
-from tests.faults.jobs import exit_own_process, kill_own_process, record, wait_for_file
+from tests.faults.jobs import enqueue_a_record, exit_own_process, kill_own_process, record, wait_for_file
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.workload.jobs import noop
@@ -233,3 +233,12 @@ def test_the_quarantine_process_is_there_only_while_there_are_suspects(start_wor
     assert Job.objects.get(id=job.id).crash_count == 0
     workers.signal(signal.SIGTERM)
     assert workers.exit_code() == 0
+
+
+def test_a_burst_runs_what_a_suspect_has_enqueued(start_workers: StartWorkers) -> None:
+    """The ordinary processes have run dry, and ended, while it ran."""
+    suspect = enqueue_a_record.enqueue()
+    Job.objects.filter(id=suspect.id).update(crash_count=2)
+    workers = start_workers("--burst", "--processes", "2")
+    assert workers.exit_code(deadline_seconds=60) == 0, workers.output()
+    assert sorted(Job.objects.values_list("status", "crash_count")) == [("COMPLETED", 0)] * 2

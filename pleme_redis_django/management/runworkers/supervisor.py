@@ -185,6 +185,7 @@ class Supervisor:
         self._close_lifeline(place)
         self._close_report(place)
         os.close(place.page_fd)
+        place.is_wanted = True
         place.young_deaths += 1
         self._pause(place)
         self._say(f"A worker process of pool {place.pool} could not be started ({error}); trying again.")
