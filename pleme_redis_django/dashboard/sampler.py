@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
 from django.db.models.functions import Now
 
 from pleme_redis_django.dashboard import histogram, tally
@@ -23,7 +22,7 @@ from pleme_redis_django.dashboard.tally import QueueKey, Tally, with_totals
 from pleme_redis_django.dashboard.windows import Window, Windows, read_windows
 from pleme_redis_django.models import AbstractJob, QueueSample, WorkerTally, model_label
 from pleme_redis_django.orm_store import OrmWorkerRegistry
-from pleme_redis_django.orm_store.connection import reconnecting
+from pleme_redis_django.orm_store.connection import reconnecting, writing
 
 SAMPLER_ROLE = "sampler"
 INTERVAL_SECONDS = 10.0
@@ -80,7 +79,7 @@ class Sampler:
         """
         began = time.monotonic()
         with reconnecting(self._using):
-            with transaction.atomic(using=self._using):
+            with writing(self._using):
                 if not self._is_elected():
                     self._windows = self._held = None
                     return CANDIDATE_INTERVAL_SECONDS
@@ -99,7 +98,7 @@ class Sampler:
 
     def _store_measurement(self, sample: QueueSample, depths: dict[QueueKey, Depth], began: float) -> float:
         """Write what was counted; return after how many seconds to ask again."""
-        with transaction.atomic(using=self._using):
+        with writing(self._using):
             is_elected = self._is_elected()
             _row, now = self._sample()
             if is_elected:
@@ -135,7 +134,7 @@ class Sampler:
         """Let no process repeat at once what did not come to its end, and count less the next time."""
         is_first = self._row_limit is None
         self._row_limit = CAPPED_ROWS
-        with transaction.atomic(using=self._using):
+        with writing(self._using):
             if self._is_elected():
                 _row, now = self._sample()
                 self._store_counts(now, None)

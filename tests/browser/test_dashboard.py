@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from pleme_redis_django import JobStatus
-from pleme_redis_django.models import Job
+from pleme_redis_django.models import Job, QueueSample
 from pleme_redis_django.operations import pause_queue, paused_queues
 from pleme_redis_django.redis_state.locks import LockManager
 from tests.browser.admin_pages import admin_page, faults_of, overflow_of, take_picture, wait_for_truth
@@ -137,6 +137,58 @@ async def test_figures_change_without_a_reload_where_sockets_are_blocked(
             == ROOT + "queue/acme/invoices/"
         )
         assert await page.evaluate("window.isTheSamePage")
+
+
+async def test_an_open_page_tells_that_the_last_worker_is_gone(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    worker = await sync_to_async(make_worker)()
+    await sync_to_async(measure_now)()
+    async with admin_page(chromium, session_cookie) as page:
+        await page.goto(live_server.url + ROOT)
+        await page.get_by_text("All is well: nothing waits, 1 worker process is alive.").wait_for()
+        await page.get_by_text("Every 5 s").wait_for()
+        await sync_to_async(worker.delete)()
+        await sync_to_async(make_job)()
+        await page.locator("[data-health][data-level=critical]").wait_for()
+        assert "no worker process is running" in await page.locator("[data-health-sentence]").inner_text()
+        assert await page.locator("[data-old-note]").is_hidden()
+        await sync_to_async(QueueSample.objects.update)(measured_at=ago(130), next_measure_at=ago(120))
+        await page.get_by_text(re.compile("These figures tell of 2 m 1. s ago, not of now.")).wait_for()
+        assert await page.locator("[data-cards][data-old]").count() == 1
+        await take_picture(page, "dashboard-without-workers")
+        # Another one starts, and measures.
+        await sync_to_async(make_worker)()
+        await sync_to_async(measure_now)()
+        await page.locator("[data-health][data-level=ok]").wait_for()
+        assert await page.locator("[data-old-note]").is_hidden()
+
+
+async def test_an_open_page_tells_growth_slots_and_caps(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    await sync_to_async(make_worker)(slots=30, async_slots=20, running=11, async_running=1)
+    await sync_to_async(make_job)(product="acme", queue_name="mails")
+    await sync_to_async(measure_now)()
+    async with admin_page(chromium, session_cookie) as page:
+        await page.goto(live_server.url + ROOT)
+        payload = await page.evaluate("fetch('data.json').then((answer) => answer.json())")
+        payload["queues"][0] |= {"drain_seconds": None, "growth_per_minute": 600.0, "is_capped": True}
+        payload["cards"] |= {"ready": 200_000, "is_capped": True}
+        payload["workers"][0] |= {"running": 21, "async_running": 20}
+        payload |= {"cause_count": 308, "failures_are_capped": True}
+        payload["health"] |= {"reason_count": 1_399}
+        await page.route("**/data.json", lambda route: route.fulfill(status=200, json=payload))
+        row = page.locator("tr[data-key='acme/mails']")
+        await row.get_by_text("grows by 600/min", exact=True).wait_for()
+        assert await row.locator("[data-field=ready]").inner_text() == "1+"
+        assert await page.locator("[data-card=ready]").inner_text() == "200,000+"
+        slots = await page.locator("[data-rows=workers] .pleme-slots-text").all_inner_texts()
+        assert slots == ["sync 1 / 10", "async 20 / 20"]
+        note = await page.locator("[data-failure-note]").inner_text()
+        assert "0 of 308 causes" in note
+        assert "More jobs failed than are counted" in note
+        assert "1,399 in all" in await page.locator("[data-health-reasons]").text_content()
 
 
 @pytest.mark.usefixtures("busy")
