@@ -150,7 +150,7 @@ def _optional_product(value: object) -> str | None:
     try:
         validate_product(value)
     except InvalidProduct as error:
-        return f"None, or a product name. {error}"
+        return f"None, or a product name. {str(error).rstrip('.')}"
     return None
 
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from pleme_redis_django.conf import build_settings
+from pleme_redis_django.exceptions import InvalidSettings
+
 pytestmark = pytest.mark.process
 
 TYPO = {"PLEME_REDIS_OVERRIDES": '{"URl": null}'}
@@ -40,6 +43,20 @@ def test_a_typo_is_one_line_of_every_command(environment: dict[str, str], comman
     assert "pleme_redis_django.E001" in ended.stderr
     assert SAID in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("command", ["runworkers", "jobstats"])
+def test_a_typo_is_one_line_without_the_checks_too(environment: dict[str, str], command: str) -> None:
+    ended = run({**environment, **TYPO}, "-m", "django", command, "--skip-checks")
+    assert ended.returncode != 0
+    assert ended.stderr == f"CommandError: {SAID}\n"
+
+
+def test_a_message_in_a_message_has_one_full_stop() -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        build_settings({"PRODUCT": "Not A Product"})
+    assert ".." not in str(refused.value)
 
 
 @pytest.mark.django_db

@@ -60,7 +60,7 @@ class Command(BaseCommand):
     def _supervise(self, options: RunOptions, arguments: dict[str, Any]) -> int:
         if threading.current_thread() is not threading.main_thread():
             raise CommandError("runworkers listens to signals, which only the main thread of a program can.")
-        parts = [self._parts(name, options) for name in options.pools or pool_names()]
+        parts = [self._parts(name, options) for name in options.pools or self._pool_names()]
         command = child_command(options, arguments, self._argv)
         if options.log_format == "text":
             self._say(banner(parts, options))
@@ -79,6 +79,12 @@ class Command(BaseCommand):
         try:
             return pool_parts(name, options.overrides)
         except (InvalidSettings, InvalidName) as error:
+            raise CommandError(str(error)) from None
+
+    def _pool_names(self) -> list[str]:
+        try:
+            return pool_names()
+        except InvalidSettings as error:  # which --skip-checks has passed by
             raise CommandError(str(error)) from None
 
     def _say(self, text: str) -> None:
