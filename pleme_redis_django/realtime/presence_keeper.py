@@ -91,7 +91,8 @@ class PresenceKeeper:
         """Take a connection out of everything, once the grace of a page reload is over."""
         grace = get_settings().presence_grace_seconds
         for room in (PRODUCT_PRESENCE, *_joined(rooms)):
-            await self.leave(connection, room, grace_seconds=grace)
+            with _apart("A connection of product %s could not leave.", connection.product):
+                await self.leave(connection, room, grace_seconds=grace)
 
     async def set_idle(self, connection: Connection, idle: bool) -> None:
         """Mark a connection idle or active in its product and its rooms; said again, it is done again."""

@@ -185,15 +185,25 @@ async def test_idle_connection_comes_back_as_idle(ana: Person) -> None:
             assert metadata_in(room)[0]["idle"] is True
 
 
-async def test_idle_that_met_an_outage_can_be_said_again(ana: Person, lossy_redis: LossyProxy) -> None:
+async def test_idle_that_met_an_outage_is_shown_in_the_end(ana: Person, lossy_redis: LossyProxy) -> None:
     async with connected_client(ana) as client:
         await client.join("room:1")
-        lossy_redis.lose_replies(*[b"idle"] * 3)
+        lossy_redis.lose_replies(b"idle", b"idle")
         with pytest.raises(CommandFailed):
             await client.command("idle")
-        lossy_redis.lose_replies()
-        await client.command("idle")
-        assert metadata_in("room:1")[0]["idle"] is True
+        await await_until(lambda: metadata_in("room:1")[0].get("idle"))
+
+
+async def test_leave_that_fails_keeps_nobody_in_the_other_rooms(ana: Person) -> None:
+    async with open_socket(ana) as socket:
+        await socket.client.connect()
+        for room in ("room:1", "room:2"):
+            await socket.client.join(room)
+        spoil(keyspace.presence_keys("acme", "room:1").users)
+        await socket.disconnect()
+        await hub().settle()
+        let_time_pass(6, product="acme")
+        assert not PresenceManager("acme", "room:2").is_online(1)
 
 
 # Metadata
