@@ -19,6 +19,7 @@ from pleme_redis_django.operations.stored_jobs import (
     M,
     call_after_commit,
     hint_after_commit,
+    locked_by_id,
     on_job_database,
     queue_names_of,
 )
@@ -64,7 +65,7 @@ def cancel_jobs(jobs: QuerySet[M]) -> Cancelled:
         ended = _cancel_waiting(rows)
         running = rows.filter(_RUNS_UNASKED)
         worker_ids = list(running.values_list("worker_id", flat=True).distinct())
-        requested = running.update(cancel_requested_at=Now())
+        requested = locked_by_id(running).update(cancel_requested_at=Now())
         if requested:
             call_after_commit(rows.db, worker_ids)
         # A job that was given back between the two statements waits now, and would be left out.
@@ -76,7 +77,7 @@ def _cancel_waiting(rows: QuerySet[M]) -> int:
     waiting = rows.filter(_WAITS)
     # Few projects listen, and most cancels need no row.
     ids = list(waiting.values_list("pk", flat=True)) if signals.job_cancelled.receivers else []
-    ended = waiting.update(
+    ended = locked_by_id(waiting).update(
         status=JobStatus.CANCELLED,
         cancel_requested_at=Now(),
         failed_at=Now(),
@@ -112,7 +113,7 @@ def retry_jobs(jobs: QuerySet[M]) -> int:
     rows = retryable_jobs(jobs).order_by()
     with transaction.atomic(using=rows.db):
         queue_names = queue_names_of(rows)
-        changed = rows.update(
+        changed = locked_by_id(rows).update(
             status=JobStatus.QUEUED,
             retry_count=0,
             crash_count=0,
@@ -137,7 +138,9 @@ def delete_jobs(jobs: QuerySet[M]) -> int:
     ending is recorded, and no retry follows. Since its slot is free at once, a new job with the same
     unique key can start while it still runs.
     """
-    return deletable_jobs(jobs).order_by().update(deleted_at=Now(), unique_slot=None, updated_at=Now())
+    rows = deletable_jobs(jobs).order_by()
+    with transaction.atomic(using=rows.db):
+        return locked_by_id(rows).update(deleted_at=Now(), unique_slot=None, updated_at=Now())
 
 
 acancel_jobs = sync_to_async(cancel_jobs)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable
 from typing import TypeVar
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import QuerySet
 
 from pleme_redis_django.conf import get_settings
@@ -23,6 +23,21 @@ def on_job_database(jobs: QuerySet[M]) -> QuerySet[M]:
     # ``QuerySet.db`` would ask the router, which may name a replica.
     chosen: str | None = getattr(jobs, "_db", None)
     return jobs.using(chosen or get_settings().database)
+
+
+def locked_by_id(rows: QuerySet[M]) -> QuerySet[M]:
+    """Return the rows, for an update inside a transaction that locks them in the order of their ids.
+
+    In the order of the heap, two that change the same jobs could each wait for the other: a deadlock.
+    """
+    query = rows.query
+    if (
+        not connections[rows.db].features.has_select_for_update
+        or query.distinct
+        or query.group_by is not None
+    ):
+        return rows
+    return rows.filter(pk__in=rows.select_for_update(of=("self",)).order_by("pk").values("pk"))
 
 
 def queue_names_of(jobs: QuerySet[M]) -> list[str]:

