@@ -110,11 +110,12 @@ class WorkerRegistry(Protocol):
         """Record that the process has begun to drain: its death says nothing of its jobs any more."""
         ...
 
-    def declare_dead(self, worker_ids: Sequence[str]) -> frozenset[str]:
-        """Record that these processes have ended, known for certain; return those that were draining.
+    def draining_among(self, worker_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of these processes, dead or alive, that have begun to drain."""
+        ...
 
-        Their roles are free at once.
-        """
+    def declare_dead(self, worker_ids: Sequence[str]) -> None:
+        """Record that these processes have ended, known for certain; their roles are free at once."""
         ...
 
     def forget(self, worker_ids: Sequence[str]) -> None:

@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Container, Sequence
 from typing import Any
+from uuid import UUID
 
+from pleme_redis_django.jobs.ending_batches import write_parted
 from pleme_redis_django.jobs.endings import Ending
 from pleme_redis_django.jobs.events import (
     EventSink,
@@ -81,6 +83,8 @@ class Maintenance:
         self._next_stale_check = time.monotonic() + config.stale_check_interval_seconds
         self._elected_until: dict[str, float] = {}
         self._seen_deaths: list[SeenDeath] = []
+        self._held_up: set[str] = set()
+        """Workers some of whose jobs could not be rescued just now, because their rows were locked."""
         self._next_turn = time.monotonic() + config.lease_sweep_seconds
         self._called = False
         self._wake = threading.Event()
@@ -188,12 +192,16 @@ class Maintenance:
     def _rescue_jobs_of_seen_dead(self) -> None:
         if self._seen_deaths and self._registry is not None:
             seen = list(self._seen_deaths)
-            draining = self._registry.declare_dead([death.worker_id for death in seen])
+            worker_ids = [death.worker_id for death in seen]
+            draining = self._registry.draining_among(worker_ids)
             executing = {
                 claim for death in seen if death.worker_id not in draining for claim in death.executing
             }
-            self.rescue_jobs_of([death.worker_id for death in seen], executing)
-            del self._seen_deaths[: len(seen)]
+            # Declared only afterwards: the sweeper, which knows of no evidence, would rescue them too.
+            self.rescue_jobs_of(worker_ids, executing)
+            settled = [worker_id for worker_id in worker_ids if worker_id not in self._held_up]
+            self._registry.declare_dead(settled)
+            self._seen_deaths[: len(seen)] = [death for death in seen if death.worker_id in self._held_up]
             # A burst waits for this, also when there was nothing to rescue.
             self._on_rescue()
 
@@ -205,7 +213,7 @@ class Maintenance:
             return 0
         rescued = self.rescue_jobs_of(dead)
         # Only now: a row that is gone leaves jobs behind that nobody looks for.
-        self._registry.forget(dead)
+        self._registry.forget([worker_id for worker_id in dead if worker_id not in self._held_up])
         return rescued
 
     def rescue_jobs_of(self, worker_ids: Sequence[str], executing: Container[JobExecuted] = ()) -> int:
@@ -215,6 +223,7 @@ class Maintenance:
         a host, a network or a database, and nothing is suspected of it.
         """
         apart_seconds = 0.0 if self._burst else APART_SECONDS
+        self._held_up.clear()
 
         def decide(job: Job, claim: JobClaim, config: WorkerPoolConfig) -> Ending:
             may_have_killed = JobExecuted(job.id, claim.attempt) in executing
@@ -291,15 +300,16 @@ class Maintenance:
             return ending_of_undecidable(job, claim, error)
 
     def _finish(self, endings: Sequence[Ending]) -> Sequence[bool]:
-        """Write endings; one that can never be written leaves its job as it is, and stops no other."""
-        try:
-            return self._store.finish_jobs(endings)
-        except BadEnding as error:
-            if len(endings) == 1:
-                self._patience.report(error)
-                return [False]
-            middle = len(endings) // 2
-            return [*self._finish(endings[:middle]), *self._finish(endings[middle:])]
+        """Write endings; what cannot be written stops no other, and is tried again at another turn."""
+        accepted: dict[UUID, bool] = {}
+        for part, answer in write_parted(self._store, endings, part_doubtful=True):
+            if not isinstance(answer, Exception):
+                accepted.update(zip((ending.job_id for ending in part), answer, strict=True))
+            elif isinstance(answer, BadEnding):
+                self._patience.report(answer)
+            else:
+                self._held_up.update(ending.claim.worker_id for ending in part)
+        return [accepted.get(ending.job_id, False) for ending in endings]
 
     def _announce(self) -> None:
         self._on_rescue()

@@ -56,13 +56,15 @@ class OrmWorkerRegistry:
         with writing(self.using):
             self._workers().filter(id=worker_id, draining_since=None).update(draining_since=Now())
 
-    def declare_dead(self, worker_ids: Sequence[str]) -> frozenset[str]:
+    def draining_among(self, worker_ids: Sequence[str]) -> frozenset[str]:
+        draining = self._workers().filter(id__in=worker_ids, draining_since__isnull=False)
         with writing(self.using):
-            named = self._workers().filter(id__in=worker_ids)
-            named.filter(died_at=None).update(died_at=Now())
+            return frozenset(str(worker_id) for worker_id in draining.values_list("id", flat=True))
+
+    def declare_dead(self, worker_ids: Sequence[str]) -> None:
+        with writing(self.using):
+            self._workers().filter(id__in=worker_ids, died_at=None).update(died_at=Now())
             self._free_roles_of(worker_ids)
-            draining = named.filter(draining_since__isnull=False).values_list("id", flat=True)
-            return frozenset(str(worker_id) for worker_id in draining)
 
     def forget(self, worker_ids: Sequence[str]) -> None:
         long_ago = Now() - REMEMBER_DEAD

@@ -99,9 +99,11 @@ class MemoryRegistry:
         self._answer()
         self.draining.append(worker_id)
 
-    def declare_dead(self, worker_ids: Sequence[str]) -> frozenset[str]:
-        self.declared += worker_ids
+    def draining_among(self, worker_ids: Sequence[str]) -> frozenset[str]:
         return frozenset(self.draining).intersection(worker_ids)
+
+    def declare_dead(self, worker_ids: Sequence[str]) -> None:
+        self.declared += worker_ids
 
     def forget(self, worker_ids: Sequence[str]) -> None:
         self.forgotten += worker_ids

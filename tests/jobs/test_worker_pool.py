@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from pleme_redis_django import ExecutionFailed, JobStatus, WorkerPool, WorkerPoolConfig, current_job_context
-from pleme_redis_django.jobs.endings import Completed
+from pleme_redis_django.jobs.endings import Completed, Ending
 from pleme_redis_django.jobs.events import (
     DrainRequested,
     JobEnded,
@@ -27,7 +27,7 @@ from pleme_redis_django.jobs.events import (
 from pleme_redis_django.jobs.executing_page import JobExecuted, SeenDeath
 from pleme_redis_django.jobs.identity import WorkerStanding
 from pleme_redis_django.jobs.lanes import LoopLane
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.store import JobSelection, LockedJobs
 from pleme_redis_django.jobs.suspects import SuspectRule
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 from tests.jobs.recording import (
@@ -580,12 +580,29 @@ def test_only_what_was_executing_is_counted(bench: Bench) -> None:
     pool.launch()
     pool.rescue_jobs_of(death_with(ran))
     wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 5)
-    assert bench.registry.declared == [DEAD]
+    wait_until(lambda: bench.registry.declared == [DEAD])
     assert {(job.crash_count, job.retry_count) for job in bench.store.all() if job.id != ran.id} == {(0, 0)}
     counted = bench.store.load_job(ran.id)
     assert (counted.crash_count, counted.retry_count) == (1, 0)
     assert bench.sink.of(WorkerDied) == [WorkerDied((DEAD,), 6)]
     assert {job.id for job in prefetched} == set(bench.ran) - {ran.id}
+
+
+def test_the_sweeper_cannot_take_the_evidence_away(bench: Bench) -> None:
+    """It names every dead worker, and would give back plainly what is about to be counted."""
+    job = claimed(bench.store, DEAD)
+
+    class Hasty(MemoryRegistry):
+        def declare_dead(self, worker_ids: Sequence[str]) -> None:
+            super().declare_dead(worker_ids)
+            pool.maintenance.rescue_jobs_of(worker_ids)
+
+    bench.registry = Hasty()
+    pool = bench.pool()
+    pool.rescue_jobs_of(death_with(job))
+    pool.launch()
+    wait_until(lambda: bench.registry.declared)
+    assert bench.store.load_job(job.id).crash_count == 1
 
 
 def test_a_death_while_draining_says_nothing_of_the_jobs(bench: Bench) -> None:
@@ -666,6 +683,31 @@ def test_a_rescue_decides_each_job_for_itself(bench: Bench) -> None:
     pool.rescue_jobs_of(SeenDeath(worker_id=DEAD))
     wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 3)
     assert set(bench.ran) == {job.id for job in jobs}
+
+
+def test_a_locked_row_holds_up_the_rescue_of_no_other(bench: Bench) -> None:
+    """The others run at once; it is rescued, and counted, once its row is free."""
+
+    class Locking(MemoryJobStore):
+        locked: frozenset[Any] = frozenset()
+
+        def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
+            if locked := self.locked & {ending.job_id for ending in endings}:
+                raise LockedJobs(locked)
+            return super().finish_jobs(endings)
+
+    bench.store = store = Locking()
+    locked, *others = [claimed(store, DEAD) for _ in range(4)]
+    store.locked = frozenset({locked.id})
+    pool = bench.pool(lease_sweep_seconds=0.05)
+    pool.launch()
+    pool.rescue_jobs_of(death_with(locked))
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 3)
+    assert {job.id for job in others} == set(bench.ran)
+    assert bench.registry.declared == []
+    store.locked = frozenset()
+    wait_until(lambda: store.load_job(locked.id).crash_count == 1)
+    wait_until(lambda: bench.registry.declared == [DEAD])
 
 
 def test_a_step_of_maintenance_that_fails_stops_no_other(bench: Bench) -> None:

@@ -84,14 +84,15 @@ def test_a_dead_workers_roles_are_free_at_once(using: str) -> None:
     assert all(registry.elect(role, heir, 30) for role in ("sampler", "sweeper", "caretaker"))
 
 
-def test_who_was_draining_is_told_when_it_is_declared_dead(using: str) -> None:
+def test_who_was_draining_is_known_after_its_death(using: str) -> None:
     registry = OrmWorkerRegistry(using=using)
     draining, working = registered(registry).worker_id, registered(registry).worker_id
     registry.note_draining(draining)
     since = WorkerProcess._base_manager.using(using).get(id=draining).draining_since
     registry.note_draining(draining)
     assert WorkerProcess._base_manager.using(using).get(id=draining).draining_since == since is not None
-    assert registry.declare_dead([draining, working]) == {draining}
+    registry.declare_dead([draining, working])
+    assert registry.draining_among([draining, working]) == {draining}
 
 
 def test_a_worker_that_is_asked_to_drain_learns_it_and_keeps_its_lease(using: str) -> None:
