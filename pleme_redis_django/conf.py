@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -139,9 +141,18 @@ def _optional_text(value: object) -> str | None:
 
 def _redis_url(value: object) -> str | None:
     schemes = ("redis://", "rediss://", "unix://")
-    if value is None or (isinstance(value, str) and value.startswith(schemes)):
+    if value is None:
         return None
-    return f"a URL that starts with {', '.join(schemes)}, or None to run without Redis"
+    if not isinstance(value, str) or not value.startswith(schemes):
+        return f"a URL that starts with {', '.join(schemes)}, or None to run without Redis"
+    options = [name for name, _ in parse_qsl(urlsplit(value).query, keep_blank_values=True)]
+    refused = [name for name in options if name != "db" and not name.startswith("ssl_")]
+    if refused:
+        return (
+            f"in its query db and ssl_* only, not {', '.join(refused)}: how connections answer, wait and try again "
+            "is set for each use by this package, which would misread other replies"
+        )
+    return None
 
 
 def _optional_product(value: object) -> str | None:
@@ -218,9 +229,14 @@ def build_settings(raw: object) -> Settings:
         field = _field_of(key)
         expected = _CHECKS[field](value)
         if expected is not None:
-            raise InvalidSettings(f'{SETTING_NAME}["{key}"] is {value!r}. Accepted: {expected}.')
+            shown = _without_password(value) if field == "url" else repr(value)
+            raise InvalidSettings(f'{SETTING_NAME}["{key}"] is {shown}. Accepted: {expected}.')
         values[field] = value
     return Settings(**values)
+
+
+def _without_password(url: object) -> str:
+    return re.sub(r"//[^/]*@", "//***@", repr(url))
 
 
 def _field_of(key: object) -> str:

@@ -9,17 +9,17 @@ from django.core.checks import CheckMessage, Error, Warning
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.exceptions import RedisUnavailable
-from pleme_redis_django.redis_state.server_facts import ServerFacts, server_facts
+from pleme_redis_django.redis_state.server_facts import ServerFacts, refused_rights, server_facts
 
 OLDEST = (6, 2)
 
 
 def check_redis_server(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """W052: locks may be evicted. W057: nobody answers. E058: the server is too old."""
+    """W052: locks may be evicted. W057: nobody answers. E058: too old. W060: the user may do too little."""
     if get_settings().url is None:
         return
     try:
-        facts = server_facts()
+        facts, refused = server_facts(), refused_rights()
     except RedisUnavailable as error:
         yield Warning(
             f'The Redis of {SETTING_NAME}["URL"] could not be asked. {error}',
@@ -27,8 +27,20 @@ def check_redis_server(**_kwargs: Any) -> Iterator[CheckMessage]:
             id="pleme_redis_django.W057",
         )
         return
-    yield from _eviction(facts)
-    yield from _version(facts)
+    yield from _rights(refused)
+    if facts is not None:
+        yield from _eviction(facts)
+        yield from _version(facts)
+
+
+def _rights(refused: list[str]) -> Iterator[CheckMessage]:
+    if refused:
+        yield Warning(
+            f'The user of {SETTING_NAME}["URL"] may not use {"; ".join(refused)}.',
+            hint="ACL SETUSER <user> ~pl:* resetchannels &pl:* +@all -@admin -@dangerous +info, or more narrowly "
+            "as the guide for Redis says. Without INFO only this check and the notice of a restart suffer.",
+            id="pleme_redis_django.W060",
+        )
 
 
 def _eviction(facts: ServerFacts) -> Iterator[CheckMessage]:

@@ -10,7 +10,6 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
-from pleme_redis_django.wiring import valid_pools
 
 DJANGO_REDIS = "django_redis.cache.RedisCache"
 DJANGO_BUILT_IN = "django.core.cache.backends.redis.RedisCache"
@@ -34,11 +33,10 @@ LONGEST_WAIT_SECONDS = 2.0
 
 
 def check_redis(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """E050, W051, E053, W054, E055, W056, E059: what the settings say about Redis."""
+    """E050, W051, W054, E055, W056, E059: what the settings say about Redis."""
     yield from _missing_alias()
     yield from _pickle()
     yield from _shared_database()
-    yield from _short_timeouts()
     yield from _shared_pools()
     yield from _channel_layers()
 
@@ -86,19 +84,6 @@ def _shared_database() -> Iterator[CheckMessage]:
             )
 
 
-def _short_timeouts() -> Iterator[CheckMessage]:
-    url = get_settings().url or ""
-    given = parse_qs(urlsplit(url).query).get("socket_timeout", [])
-    longest = max([LONGEST_WAIT_SECONDS, *(parts.config.poll_timeout for parts in valid_pools())])
-    if given and _seconds(given[-1]) <= longest:
-        yield Error(
-            f'{SETTING_NAME}["URL"] says socket_timeout={given[-1]}, and calls here block for up to '
-            f"{longest:g} s: each of them would end as a lost connection.",
-            hint="Leave socket_timeout out of the URL. Each kind of call has a timeout that suits it.",
-            id="pleme_redis_django.E053",
-        )
-
-
 def _shared_pools() -> Iterator[CheckMessage]:
     first_of: dict[str, tuple[str, dict[str, Any]]] = {}
     for alias, configured in django_settings.CACHES.items():
@@ -123,7 +108,8 @@ def _channel_layers() -> Iterator[CheckMessage]:
             continue
         hosts = (layer.get("CONFIG") or {}).get("hosts") or [None]
         hint = (
-            f'CHANNEL_LAYERS["{name}"] = channel_layer(url), from pleme_redis_django.realtime.channel_layer.'
+            f'CHANNEL_LAYERS["{name}"] = channel_layer_entry(url), imported from '
+            "pleme_redis_django.realtime.channel_layer."
         )
         entries = [host if isinstance(host, Mapping) else {} for host in hosts]
         if any(entry.get("socket_timeout", 0) is not None for entry in entries):

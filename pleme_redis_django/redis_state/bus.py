@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import math
 import random
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -26,7 +27,8 @@ from pleme_redis_django.redis_state.connections import LISTENING, async_redis_cl
 from pleme_redis_django.redis_state.head_feed import FeedListener, HeadFeed, RingBudget
 from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 from pleme_redis_django.redis_state.messages import parse_bus_message
-from pleme_redis_django.redis_state.outages import OUTAGES, outages_as_unavailable
+from pleme_redis_django.redis_state.outages import OUTAGES, ServerRefuses, outages_as_unavailable
+from pleme_redis_django.redis_state.server_connections import demotions_seen
 
 LIVE_TIMEOUT_SECONDS = 5.0
 """How long a new subscription waits for Redis before it fails."""
@@ -35,6 +37,14 @@ CHECK_SECONDS = 10.0
 TAIL_CHECK_SECONDS = 25.0
 """How often a quiet feed is compared with its log: a lost last message leaves no gap to see."""
 RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.05, 5.0
+REPAIR_MOST_SECONDS = 1.0
+"""The longest pause between two attempts to repair a feed."""
+STEADY_SECONDS = 5.0
+"""How long a connection has to last before the next one is made without delay again."""
+CATCH_UPS_AT_ONCE = 10
+"""How many feeds read their log at the same time, so that a process with many heads leaves Redis to others."""
+RESYNCS_PER_SECOND = 1000
+"""How fast heads are told of a reconnect: each of their clients then reads what it watches anew."""
 
 logger = logging.getLogger("pleme_redis_django.bus")
 
@@ -62,6 +72,10 @@ class Bus:
         self._run_id = ""
         self._heard = 0.0
         self._is_reconnect = False
+        self._demotions_known = 0
+        self._warned_at = 0.0
+        self._repairing: set[HeadFeed] = set()
+        self._catch_ups = asyncio.Semaphore(CATCH_UPS_AT_ONCE)
 
     @property
     def is_connected(self) -> bool:
@@ -160,12 +174,11 @@ class Bus:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self) -> None:
-        delay = RECONNECT_FIRST_SECONDS
+        delay, loop = RECONNECT_FIRST_SECONDS, asyncio.get_running_loop()
         while True:
-            connection = self._new_connection()
+            connection, began = self._new_connection(), loop.time()
             try:
                 await self._connect(connection)
-                delay = RECONNECT_FIRST_SECONDS
                 await self._read(connection)
             except (RedisUnavailable, *OUTAGES) as error:
                 logger.warning("The realtime connection to Redis was lost: %s", error)
@@ -178,6 +191,8 @@ class Bus:
                 self._heard_names.clear()
                 await connection.disconnect(nowait=True)
             self._is_reconnect = True
+            if loop.time() - began > STEADY_SECONDS:
+                delay = RECONNECT_FIRST_SECONDS
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             delay = min(delay * 2, RECONNECT_MOST_SECONDS)
 
@@ -188,9 +203,9 @@ class Bus:
     async def _connect(self, connection: AbstractConnection) -> None:
         connect: Callable[[], Awaitable[None]] = connection.connect
         await connect()
+        self._demotions_known = demotions_seen()
+        self._run_id = await _run_id_of(connection)
         self._connection = connection
-        with outages_as_unavailable():
-            self._run_id = (await async_redis_client().info("server"))["run_id"]
         self._heard = asyncio.get_running_loop().time()
         names = [*self._feeds, *self._handlers]
         if names:
@@ -226,7 +241,7 @@ class Bus:
         feed = self._feeds.get(name)
         if feed is not None:
             if self._is_reconnect:
-                feed.tell_reconnect()
+                self._start(self._tell_reconnect(feed))
             self._start(self._catch_up(feed, self._run_id))
         elif name in self._handlers:
             self._heard_names.add(name)
@@ -234,12 +249,49 @@ class Bus:
                 if handler.on_confirmed is not None:
                     _guarded(handler.on_confirmed)
 
+    async def _tell_reconnect(self, feed: HeadFeed) -> None:
+        spread = min(len(self._feeds) / RESYNCS_PER_SECOND, RECONNECT_MOST_SECONDS)
+        await asyncio.sleep(spread * random.random())  # noqa: S311 - jitter
+        feed.tell_reconnect()
+
     async def _catch_up(self, feed: HeadFeed, run_id: str = "") -> None:
+        """Repair a feed, again and again while it is followed and Redis does not answer.
+
+        The commands' trouble is no reason to break the connection that brings the messages: every feed
+        of the process would begin again, and trouble Redis more.
+        """
+        feed.note_loss(run_id)
+        if feed in self._repairing:
+            return
+        self._repairing.add(feed)
+        name = keyspace.channel_bus(feed.product, feed.head).encode()
+        delay = RECONNECT_FIRST_SECONDS
         try:
-            await feed.catch_up(run_id)
-        except RedisUnavailable as error:
-            # The connection is made anew, each feed is subscribed again, and this is called again.
-            logger.warning("A feed could not be repaired yet: %s", error)
+            while self._feeds.get(name) is feed:
+                try:
+                    async with self._catch_ups:
+                        await feed.catch_up()
+                    break
+                except RedisUnavailable as error:
+                    self._warn("A feed could not be repaired yet: %s", error)
+                await self._leave_demoted()
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                delay = min(delay * 2, REPAIR_MOST_SECONDS)
+        finally:
+            self._repairing.discard(feed)
+        await self._leave_demoted()
+
+    def _warn(self, message: str, error: Exception) -> None:
+        """Log a warning, once a second at most: thousands of feeds share one trouble."""
+        now = asyncio.get_running_loop().time()
+        if now - self._warned_at > 1:
+            self._warned_at = now
+            logger.warning(message, error)
+
+    async def _leave_demoted(self) -> None:
+        """Connect anew when a server said that it is no primary: ours may be the same, and would not tell."""
+        if demotions_seen() != self._demotions_known:
+            self._demotions_known = demotions_seen()
             await self._break()
 
     async def _send(self, *command: str | bytes) -> None:
@@ -263,6 +315,7 @@ class Bus:
                 logger.warning("The realtime connection to Redis is silent; connecting again.")
                 await self._break()
             else:
+                await self._leave_demoted()
                 await self._send("PING")
 
     async def _check_tails(self) -> None:
@@ -271,6 +324,18 @@ class Bus:
             for feed in list(self._feeds.values()):
                 if feed.live.is_set():
                     await self._catch_up(feed)
+
+
+async def _run_id_of(connection: AbstractConnection) -> str:
+    """Return the run id of the server that this very connection leads to; empty without the right to ask."""
+    with outages_as_unavailable():
+        await connection.send_command("INFO", "server")
+        try:
+            info = await connection.read_response(timeout=LIVE_TIMEOUT_SECONDS)
+        except ServerRefuses:
+            return ""
+    found = re.search(rb"run_id:(\w+)", info if isinstance(info, bytes) else str(info).encode())
+    return found[1].decode() if found else ""
 
 
 def _guarded(handler: Callable[..., None], *arguments: object) -> None:

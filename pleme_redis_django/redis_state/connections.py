@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -18,15 +19,25 @@ import redis.asyncio
 from django.core.signals import setting_changed
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.exceptions import RedisNotConfigured
 from pleme_redis_django.redis_state.loop_registry import LoopRegistry
+from pleme_redis_django.redis_state.publish_pause import publish_pause
+from pleme_redis_django.redis_state.server_connections import (
+    QueueingPool,
+    async_judging_connection,
+    judging_connection,
+)
 
 # redis-py 8 stops a pool at 100 connections; a realtime process, or a process in which many wait for
 # locks, may need more.
 MAX_CONNECTIONS = 1000
+
+ASYNC_CONNECTIONS = 32
+"""How many connections an event loop's short commands share; callers beyond that queue for one."""
 
 SHORTEST_BLOCK_SECONDS = 0.01
 """The least that a blocking pop may ask for. 0 means for ever, and Redis 6.2 makes 0 of a millisecond:
@@ -43,6 +54,8 @@ class Profile:
     retries: int
     protocol: int | None = None
     """RESP version; None: what redis-py chooses."""
+    blocks: bool = False
+    """Whether a command keeps its connection for as long as it waits, so that callers cannot share a few."""
 
 
 COMMANDS = Profile(name="commands", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1)
@@ -60,19 +73,21 @@ LOCKS = Profile(name="locks", connect_timeout_seconds=2, read_timeout_seconds=3,
 CACHE = Profile(name="cache", connect_timeout_seconds=1, read_timeout_seconds=2, retries=1)
 """Cache commands: a cache that needs longer than what it saves is as good as away."""
 
-WAITS = Profile(name="waits", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1)
+WAITS = Profile(name="waits", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1, blocks=True)
 """BLPOP on a wake key, for 2 s at most: an answer that is 3 s late means an outage.
 
 The retry may lose a wake-up, which costs its waiter two seconds at most."""
 
-POPS = Profile(name="pops", connect_timeout_seconds=2, read_timeout_seconds=40, retries=0)
+POPS = Profile(name="pops", connect_timeout_seconds=2, read_timeout_seconds=40, retries=0, blocks=True)
 """BRPOP of at most 30 s: a connection whose other end is gone without a word is noticed 10 s after."""
 
-BLOCKING = Profile(name="blocking", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0)
+BLOCKING = Profile(
+    name="blocking", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0, blocks=True
+)
 """BRPOP, BLPOP and SUBSCRIBE: the command's own timeout bounds the wait."""
 
 LISTENING = Profile(
-    name="listening", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0, protocol=2
+    name="listening", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0, protocol=2, blocks=True
 )
 """The bus of an event loop. RESP2: redis-py writes every RESP3 push into a debug message first."""
 
@@ -102,6 +117,7 @@ async def close_async_clients() -> None:
 
 def close_sync_clients() -> None:
     """Disconnect every sync client of this process; the next use connects again."""
+    publish_pause.reset()
     for client in _sync_clients:
         client.close()
         client.connection_pool.disconnect()
@@ -109,18 +125,34 @@ def close_sync_clients() -> None:
 
 
 def _async_client(url: str, profile: Profile) -> redis.asyncio.Redis:
-    return redis.asyncio.Redis.from_url(url, **_options(url, profile, AsyncRetry))
+    options = _options(url, profile, AsyncRetry)
+    kind = options.pop("connection_class", redis.asyncio.Connection)
+    options["connection_class"] = async_judging_connection(_ASYNC_CLASSES.get(kind, kind))
+    if profile.blocks or profile.read_timeout_seconds is None:
+        return redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(**options))
+    options |= {"max_connections": ASYNC_CONNECTIONS, "timeout": profile.read_timeout_seconds}
+    return redis.asyncio.Redis.from_pool(QueueingPool(**options))
 
 
 _async_clients: LoopRegistry[tuple[str, Profile], redis.asyncio.Redis] = LoopRegistry(
     close=lambda client: client.aclose()
 )
+# redis-py declares no types for it.
+_parse_url: Callable[[str], dict[str, Any]] = parse_url
+_OF_SERVER = frozenset({"connection_class", "db", "host", "password", "path", "port", "username"})
+# parse_url() names the synchronous classes.
+_ASYNC_CLASSES = {
+    redis.SSLConnection: redis.asyncio.SSLConnection,
+    redis.UnixDomainSocketConnection: redis.asyncio.UnixDomainSocketConnection,
+}
 _sync_clients: weakref.WeakSet[redis.Redis] = weakref.WeakSet()
 
 
 @lru_cache(maxsize=32)
 def _sync_client(url: str, profile: Profile) -> redis.Redis:
-    client = redis.Redis.from_url(url, **_options(url, profile, Retry))
+    options = _options(url, profile, Retry)
+    options["connection_class"] = judging_connection(options.get("connection_class", redis.Connection))
+    client = redis.Redis.from_pool(redis.ConnectionPool(**options))
     _sync_clients.add(client)
     return client
 
@@ -130,7 +162,12 @@ def _options(url: str, profile: Profile, retry: type[Retry] | type[AsyncRetry]) 
     keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
     protocol = {} if profile.protocol is None else {"protocol": profile.protocol}
     backoff = ExponentialWithJitterBackoff(base=0.02, cap=0.2) if profile.retries else NoBackoff()
+    # What the URL says of the server counts; how its connections behave is said here alone.
+    server = {
+        key: value for key, value in _parse_url(url).items() if key in _OF_SERVER or key.startswith("ssl_")
+    }
     return {
+        **server,
         "max_connections": MAX_CONNECTIONS,
         "socket_connect_timeout": profile.connect_timeout_seconds,
         "socket_timeout": profile.read_timeout_seconds,

@@ -88,12 +88,16 @@ class HeadFeed:
             self._waiting_characters = 0
             self._is_stale = True
 
-    async def catch_up(self, run_id: str = "") -> None:
+    def note_loss(self, run_id: str = "") -> None:
+        """Note that the bus may have brought too little: a ``catch_up`` under way reads once more."""
+        self._run_id = run_id or self._run_id
+        self._is_stale = True
+
+    async def catch_up(self) -> None:
         """Read from the log what the bus did not bring, and hand it on, or tell the loss.
 
         Raises RedisUnavailable; the feed is then as it was, and another call goes on.
         """
-        self._run_id = run_id or self._run_id
         self._is_stale = True
         if self._is_catching_up:
             return

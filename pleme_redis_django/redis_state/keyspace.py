@@ -79,6 +79,11 @@ def typing_users(product: str, head: str, channel: str) -> str:
     return f"{PREFIX}:{{{product}:{head}}}:typing:{digest(channel)}"
 
 
+def rights_probe() -> str:
+    """Key and channel by which ``check --deploy`` finds out what the user may do; 1 ms."""
+    return f"{PREFIX}:{{check}}:rights"
+
+
 def control_bus() -> str:
     """Redis pub/sub channel that tells every realtime process whose sockets to check or to close."""
     return f"{PREFIX}:control:bus"

@@ -38,6 +38,7 @@ from pleme_redis_django.redis_state.message_log import (
     read_log,
 )
 from pleme_redis_django.redis_state.messages import Message, Position, encode_event
+from pleme_redis_django.redis_state.publish_pause import publish_pause
 from pleme_redis_django.redis_state.scripts import Argument, script
 from pleme_redis_django.redis_state.subscriptions import AsyncSubscription, Subscription
 
@@ -86,7 +87,8 @@ class PubSubManager:
         ``user_id`` tells recipients who published; ``connection_id`` names the publishing websocket,
         which gets no copy when ``echo`` is false.
 
-        Raises InvalidName, InvalidEvent (no JSON, or more than ``MAX_EVENT_BYTES``), RedisUnavailable.
+        Raises InvalidName, InvalidEvent (no JSON, or more than ``MAX_EVENT_BYTES``), RedisUnavailable; for
+        five seconds after a server that hung, at once.
         """
         call = self._call(channel, event, idempotency_key, user_id, connection_id, echo)
         if on_commit and transaction.get_connection(using).in_atomic_block:
@@ -179,20 +181,24 @@ class PubSubManager:
         )
 
     def _send(self, call: _Call) -> Position:
+        publish_pause.check()
         client = redis_client(PUBLISHING)
         try:
             reply = script("publish").run(client, call.keys, call.arguments)
         except RedisUnavailable as error:
+            publish_pause.failed(error)
             if not _may_send_again(error):
                 raise
             reply = script("publish").run(client, call.keys, call.again)
         return _position(reply)
 
     async def _asend(self, call: _Call) -> Position:
+        publish_pause.check()
         client = async_redis_client(PUBLISHING)
         try:
             reply = await script("publish").arun(client, call.keys, call.arguments)
         except RedisUnavailable as error:
+            publish_pause.failed(error)
             if not _may_send_again(error):
                 raise
             reply = await script("publish").arun(client, call.keys, call.again)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from django.test.utils import override_settings
 
 from pleme_redis_django.checks.redis_server import check_redis_server
 from pleme_redis_django.checks.redis_settings import check_redis
+from pleme_redis_django.conf import build_settings
+from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.realtime.channel_layer import channel_layer_entry
 from pleme_redis_django.redis_state.connections import close_sync_clients
 from pleme_redis_django.redis_state.server_facts import ServerFacts
@@ -83,16 +87,14 @@ def test_locks_in_the_caches_database_are_reported(locks: str | None, cache: Any
 
 
 @pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("?socket_timeout=1", ["E053"]),
-        ("?socket_timeout=x", ["E053"]),
-        ("?socket_timeout=60", []),
-        ("?db=3", []),
-    ],
+    "option",
+    ["decode_responses=True", "protocol=3", "socket_timeout=1", "max_connections=2", "encoding=latin-1"],
 )
-def test_a_timeout_below_what_blocks_is_an_error(query: str, expected: list[str]) -> None:
-    assert found(PLEME_REDIS=url(f"redis://h{query}")) == expected
+def test_options_of_the_url_that_change_replies_are_refused_without_its_password(option: str) -> None:
+    with pytest.raises(InvalidSettings, match=option.partition("=")[0]) as refused:
+        build_settings({"URL": f"redis://app:secret@h/1?db=2&{option}"})
+    assert "secret" not in str(refused.value)
+    assert build_settings({"URL": "rediss://h/1?ssl_cert_reqs=none"}).url
 
 
 def test_aliases_of_one_url_with_different_options_are_reported() -> None:
@@ -119,6 +121,13 @@ def test_aliases_of_one_url_with_different_options_are_reported() -> None:
 )
 def test_channel_layers_that_die_or_run_out_are_reported(config: Any, expected: list[str]) -> None:
     assert found(CHANNEL_LAYERS={"default": {"BACKEND": CORE, "CONFIG": config}}) == expected
+
+
+def test_the_hint_names_what_can_be_imported() -> None:
+    for message in messages(CHANNEL_LAYERS={"default": {"BACKEND": CORE, "CONFIG": {}}}):
+        found_names = re.search(r"= (\w+)\(url\), imported from ([\w.]+)\.$", str(message.hint))
+        assert found_names is not None
+        assert callable(getattr(importlib.import_module(found_names[2]), found_names[1]))
 
 
 def test_the_helpers_channel_layer_passes() -> None:
