@@ -6,22 +6,23 @@ database says of itself when it cannot be used.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import traceback
 from collections.abc import Callable
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.dispatch import Signal
 
 from pleme_redis_django import signals
+from pleme_redis_django.exceptions import StoreError
 from pleme_redis_django.jobs import events
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.job import Job
 from pleme_redis_django.jobs.json_text import from_json
 
 REASON_MAX_LENGTH = 300
-# PostgreSQL's undefined_table, undefined_column and insufficient_privilege (documentation, appendix A).
-_ABOUT_TABLES = frozenset({"42P01", "42703", "42501"})
 
 logger = logging.getLogger("pleme_redis_django.jobs")
 
@@ -50,8 +51,11 @@ class EngineEvents:
     """An EventSink for Django projects."""
 
     def emit(self, event: events.Event) -> None:
-        """Log the event and send its signal."""
-        _HANDLERS[type(event)](event)
+        """Log the event and send its signal; whatever fails in that is logged, and fails nothing else."""
+        try:
+            _HANDLERS[type(event)](event)
+        except Exception:
+            logger.exception("an event could not be told: %s", type(event).__name__)
 
 
 def _job_started(event: events.JobStarted) -> None:
@@ -144,14 +148,6 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(".?! ") if lines else type(error).__name__
 
 
-def _why(error: BaseException) -> dict[str, str]:
-    """Return the reason of an outage, where its words are about servers and tables and never quote a row."""
-    state = getattr(error.__cause__, "sqlstate", None)
-    if isinstance(error, OperationalError | InterfaceError) or state in _ABOUT_TABLES:
-        return {"why": first_line(error)}
-    return {}
-
-
 def _claimed(event: events.JobsClaimed) -> None:
     if event.by_scan:
         _say(logging.DEBUG, "woken by scan", claimed=event.count)
@@ -200,13 +196,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     events.LeaseLost: lambda e: _say(
         logging.ERROR, "was taken for dead, goes on as a new worker", old=e.worker_id, new=e.new_worker_id
     ),
-    events.StoreUnavailable: lambda e: _say(
-        logging.ERROR,
-        "the database does not answer",
-        during=e.operation,
-        error=type(e.error).__name__,
-        **_why(e.error),
-    ),
+    events.StoreUnavailable: lambda e: _store_unavailable(e),
     events.StoreBack: lambda e: _say(logging.INFO, "the database answers again", during=e.operation),
     events.HintsUnavailable: lambda e: _say(
         logging.WARNING, "Redis does not answer, jobs are found by scanning", error=type(e.error).__name__
@@ -216,15 +206,51 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
 
 
 def _reason(error: BaseException | None) -> str:
-    """Return in one line what went wrong: of the store's words only those before what they quote of a row."""
+    """Return in one line what went wrong, with the words of the database or the engine alone.
+
+    What follows their first line quotes rows, and what other exceptions say may be anybody's.
+    """
     if error is None:
         return "no time was left"
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:REASON_MAX_LENGTH]}" if lines else type(error).__name__
+    name = type(error).__name__
+    if isinstance(error, DatabaseError | InterfaceError | StoreError):
+        return f"{name}: {first_line(error)[:REASON_MAX_LENGTH]}"
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    return f"{name} at {frames[0].filename}:{frames[0].lineno}" if frames else name
+
+
+_sending: set[asyncio.Task[Any]] = set()
 
 
 def _send(signal: Signal, job: Job, **payload: Any) -> None:
-    signal.send_robust(sender=type(job), job=job, **payload)
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        signal.send_robust(sender=type(job), job=job, **payload)
+        return
+    # In the thread of the event loop of all async jobs: beside the handler, since an async receiver cannot be
+    # waited for here, and a sync one may neither use the ORM here nor hold up the other jobs.
+    task = loop.create_task(signal.asend_robust(sender=type(job), job=job, **payload))
+    _sending.add(task)
+    task.add_done_callback(_sending.discard)
+
+
+def _store_unavailable(event: events.StoreUnavailable) -> None:
+    error = event.error
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    if isinstance(error, OperationalError | InterfaceError) and state[:2] in _AWAY_CLASSES:
+        what = "the database does not answer"
+    elif isinstance(error, DatabaseError | InterfaceError):
+        what = "the database refuses what the engine asks"
+    else:
+        what = "the engine met an error that nobody expected, and tries again"
+    fields: dict[str, Any] = {"sqlstate": state} if state else {}
+    name = type(error).__name__
+    _say(logging.ERROR, what, during=event.operation, error=name, **fields, why=_reason(error))
+
+
+# The SQLSTATEs of a server that is not there for anybody now; "" where there was no answer at all.
+_AWAY_CLASSES = frozenset({"", "08", "53", "57", "58"})
 
 
 def _log(level: int, what: str, job: Job, failure: Failure | None = None, **fields: Any) -> None:

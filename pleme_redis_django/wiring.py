@@ -6,11 +6,12 @@ import dataclasses
 import difflib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.apps import apps
+from django.core.cache import caches
 from django.db import connections
 from django.db.backends.signals import connection_created
 from django.utils.module_loading import import_string
@@ -204,6 +205,12 @@ class DatabaseScope:
 
     def enter(self) -> None:
         """Have the first query of the job check that its connection still works."""
+        if not self._thread.has_caches:
+            # Made here, each job's own context inherits them; made in a job, they would be made in each.
+            self._thread.has_caches = True
+            for alias in caches:
+                with suppress(Exception):  # Whoever uses a broken one is told then.
+                    caches[alias]
         for connection in self._thread.opened:
             # Django's own setting CONN_HEALTH_CHECKS, once a job instead of once a request.
             connection.health_check_enabled = True
@@ -234,6 +241,7 @@ class _ThreadConnections(threading.local):
 
     def __init__(self) -> None:
         self.opened: list[Any] = []
+        self.has_caches = False
 
 
 @asynccontextmanager

@@ -107,3 +107,4 @@ use_servers(
     sqlite_path=os.environ.get("SQLITE_PATH") or "tests.sqlite3",
 )
 PLEME_REDIS.update(PLEME_REDIS_OVERRIDES)
+DATABASES["default"].update(json.loads(os.environ.get("DATABASE_OVERRIDES", "{}")))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import typing
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import OperationalError, ProgrammingError
+from psycopg.errors import UndefinedTable
 
 from pleme_redis_django import signals
 from pleme_redis_django.event_log import EngineEvents
@@ -39,6 +42,8 @@ EVENTS: list[events.Event] = [
     events.JobProgressed(JOB, {"done": 1, "note": SECRET}),
     *(events.JobEnded(JOB, ending) for ending in ENDINGS),
     events.EndingRefused(JOB, ENDINGS[0]),
+    events.EndingDelayed(JOB, ENDINGS[0], ConnectionError(SECRET)),
+    events.EndingsUnwritten(3, ConnectionError(SECRET)),
     events.WorkerDied(("w-2",), 4),
     events.StaleJobsFound(2),
     events.OrphanedJobsHinted(2),
@@ -146,3 +151,71 @@ def test_a_receiver_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture)
     finally:
         signals.job_completed.disconnect(receive)
     assert "a receiver's own fault" in caplog.text
+
+
+def _database_error(kind: type[Exception], cause: Exception | None, text: str) -> Exception:
+    error = kind(text)
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "why"),
+    [
+        (
+            _database_error(OperationalError, None, 'connection failed: password of "shop"\nmore'),
+            "the database does not answer",
+            'why=OperationalError: connection failed: password of "shop"',
+        ),
+        (
+            _database_error(ProgrammingError, UndefinedTable(), 'relation "job" does not exist\nLINE 1'),
+            "the database refuses what the engine asks",
+            'sqlstate=42P01 why=ProgrammingError: relation "job" does not exist',
+        ),
+        (
+            RuntimeError("Event loop is closed"),
+            "the engine met an error that nobody expected",
+            "RuntimeError",
+        ),
+    ],
+    ids=["away", "refused", "unexpected"],
+)
+def test_a_failure_of_the_engine_is_called_what_it_is(
+    error: Exception, what: str, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    EngineEvents().emit(events.StoreUnavailable("claim", error))
+    (record,) = caplog.records
+    assert record.getMessage().startswith(what)
+    assert record.getMessage().endswith(why)
+
+
+def test_an_event_that_cannot_be_told_fails_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    EngineEvents().emit(events.StaleJobsFound)  # type: ignore[arg-type]
+    assert "an event could not be told" in caplog.text
+
+
+async def test_receivers_are_called_beside_an_async_handler() -> None:
+    """In an event loop's thread, Django waits for async receivers in a way that raises."""
+    told: list[str] = []
+    both = asyncio.Event()
+
+    async def receiver(**payload: Any) -> None:
+        told.append("async")
+        if len(told) == 2:
+            both.set()
+
+    def sync_receiver(**payload: Any) -> None:
+        told.append("sync")
+        loop.call_soon_threadsafe(lambda: both.set() if len(told) == 2 else None)
+
+    loop = asyncio.get_running_loop()
+    signals.job_started.connect(receiver)
+    signals.job_started.connect(sync_receiver)
+    try:
+        EngineEvents().emit(events.JobStarted(JOB))
+        async with asyncio.timeout(10):
+            await both.wait()
+    finally:
+        signals.job_started.disconnect(receiver)
+        signals.job_started.disconnect(sync_receiver)
+    assert sorted(told) == ["async", "sync"]

@@ -177,7 +177,8 @@ class Claimer:
                 self._patience.wait_after(error)
                 self._next_scan = 0.0
                 continue
-            self._patience.succeeded()
+            if self._duties.may_claim():  # Otherwise the turn has asked the store nothing.
+                self._patience.succeeded()
             self._wake.wait(wait_seconds)
             self._wake.clear()
 

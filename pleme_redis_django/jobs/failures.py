@@ -52,11 +52,34 @@ def is_retryable(
     retry_on: Iterable[type[BaseException]] = (),
     no_retry_on: Iterable[type[BaseException]] = (),
 ) -> bool:
-    """Whether another attempt may help: ``no_retry_on`` wins, then ``retry_on``, then the kind."""
-    if isinstance(error, tuple(no_retry_on)):
+    """Whether another attempt may help: ``no_retry_on`` wins, then ``retry_on``, then the kind.
+
+    In a group of exceptions, as a TaskGroup raises it, those inside are asked: one that stays wrong is enough.
+    """
+    errors = [error, *leaves_of(error)]
+    if any(isinstance(one, tuple(no_retry_on)) for one in errors):
         return False
-    if isinstance(error, tuple(retry_on)):
+    if any(isinstance(one, tuple(retry_on)) for one in errors):
         return True
+    return all(_is_retryable_kind(one) for one in errors)
+
+
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """Return the exceptions inside a group, however deep; the error itself where it is no group."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    found: list[BaseException] = []
+    waiting: list[BaseException] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseExceptionGroup):
+            waiting += reversed(one.exceptions)
+        else:
+            found.append(one)
+    return found
+
+
+def _is_retryable_kind(error: BaseException) -> bool:
     if isinstance(error, ExecutorError):
         return error.retryable
     return not any(_class_path(kind) in _NEVER_RETRIED for kind in type(error).__mro__)

@@ -14,6 +14,16 @@ from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 
 Clock = Callable[[], float]
 
+# A beat that comes later than this after the one before tells of trouble with the database or the network.
+GAP_BEATS = 2
+
+
+def lease_clock() -> float:
+    """Return seconds that also pass while the machine is suspended, where the system has such a clock."""
+    # time.monotonic() stands still then, and a process that wakes up would believe in its lease.
+    boottime: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+
 
 class Heartbeat:
     """The thread that renews the lease; ``is_current`` gates every claim and every start."""
@@ -28,7 +38,7 @@ class Heartbeat:
         *,
         on_drain: Callable[[], None] = lambda: None,
         on_new_id: Callable[[str], None] = lambda worker_id: None,
-        clock: Clock = time.monotonic,
+        clock: Clock = lease_clock,
     ) -> None:
         self._registry = registry
         self._identity = identity
@@ -74,12 +84,15 @@ class Heartbeat:
         return self._clock() - self._renewed_at < self._lease_seconds
 
     def is_unbroken(self) -> bool:
-        """Whether every beat of the last lease came through: only then may this process sweep.
+        """Whether no beat of the last lease was late: only then may this process sweep.
 
         After a database outage every process looks silent. Whoever swept at once would take the
-        jobs of all live ones; one lease later the live ones have beaten again.
+        jobs of all live ones; one lease later the live ones have beaten again. Nor does an outage touch all
+        alike: one process is cut off at once and is back soon, another one waits for an answer all the while.
         """
         now = self._clock()
+        if now - self._renewed_at > GAP_BEATS * self._interval_seconds:
+            return False
         return self.is_current() and now - self._unbroken_since >= self._lease_seconds
 
     def _run(self) -> None:
@@ -120,7 +133,7 @@ class Heartbeat:
             self._sink.emit(LeaseLost(old, new))
             self.register()
             return
-        if sent_at - self._renewed_at >= self._lease_seconds:
+        if sent_at - self._renewed_at > GAP_BEATS * self._interval_seconds:
             self._unbroken_since = sent_at
         self._renewed_at = sent_at
         if standing is WorkerStanding.DRAINING:

@@ -82,6 +82,10 @@ class _CountingLane:
         self._duties.sink.emit(JobStarted(held.context.job))
         return True
 
+    def _end_unexpectedly(self, held: HeldJob, error: BaseException) -> None:
+        """End an attempt out of which an exception came that nobody expected: no job is left without an ending."""
+        self._duties.finish(held, self._duties.runner.ending_of(error, held.context))
+
 
 class ThreadLane(_CountingLane):
     """Runs sync handlers, each in one of ``slots`` threads."""
@@ -146,10 +150,14 @@ class ThreadLane(_CountingLane):
         inbox, run, finish = self._inbox, self._duties.runner.run, self._duties.finish
         slot, stop_executing = self._first_slot + index, self._duties.executing.end
         while (held := inbox.get()) is not None:
-            if self._begin(held, slot):
-                ending = run(held.context)
+            try:
+                if self._begin(held, slot):
+                    ending = run(held.context)
+                    stop_executing(slot)
+                    finish(held, ending)
+            except BaseException as error:
                 stop_executing(slot)
-                finish(held, ending)
+                self._end_unexpectedly(held, error)
             self._ended[index] += 1
             if inbox.qsize() <= self.low_water:
                 self._duties.on_low()
@@ -171,6 +179,7 @@ class LoopLane(_CountingLane):
         self._free_slots = list(range(first_slot, first_slot + slots))
         self._tasks: dict[asyncio.Task[None], HeldJob] = {}
         self._ended = 0
+        self._is_over = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="pleme-async-jobs", daemon=True)
 
@@ -221,7 +230,11 @@ class LoopLane(_CountingLane):
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            while not self._is_over:
+                # asyncio lets SystemExit and KeyboardInterrupt of any task or callback out of here, and a
+                # handler may call stop(). What it ends is its own job; those beside it go on.
+                with suppress(SystemExit, KeyboardInterrupt):
+                    self._loop.run_forever()
         finally:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
@@ -241,6 +254,9 @@ class LoopLane(_CountingLane):
         if task.cancelled():
             # Cancelled before its first step, so that no ending came out of it.
             self._duties.finish(held, let_go(held))
+        elif (error := task.exception()) is not None:
+            # A GeneratorExit from an awaited task closes every coroutine on its way, endings included.
+            self._end_unexpectedly(held, error)
         self._ended += 1
         self._fill_slots()
         if len(self._inbox) <= self.low_water:
@@ -264,6 +280,7 @@ class LoopLane(_CountingLane):
         if self._tasks:
             next(iter(self._tasks)).add_done_callback(lambda _task: self._stop_when_done())
         else:
+            self._is_over = True
             self._loop.stop()
 
 

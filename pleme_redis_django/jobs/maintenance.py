@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -38,7 +39,7 @@ from pleme_redis_django.jobs.rescue import (
     ending_of_stale,
     ending_of_undecidable,
 )
-from pleme_redis_django.jobs.store import BadEnding, JobStore
+from pleme_redis_django.jobs.store import BadEnding, JobStore, LockedJobs
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 
 SWEEPER_ROLE = "sweeper"
@@ -145,6 +146,9 @@ class Maintenance:
     def _try(self, step: Callable[[], None]) -> None:
         try:
             step()
+            if self._patience.is_away:
+                # A step may have had nothing to ask, and its success says nothing then.
+                self._store.held_jobs(self._identity.worker_id)
         except Exception as error:
             self._patience.wait_after(error)
         else:
@@ -265,10 +269,20 @@ class Maintenance:
 
     def _record_starts(self) -> None:
         before = time.monotonic() - RECORD_START_AFTER_SECONDS
-        for held in self._holdings.running():
-            if not held.start_recorded and held.started_at is not None and held.started_at <= before:
-                held.start_recorded = True
-                self._store.mark_job_running(held.context.job.id, claim=held.context.claim)
+        started = [
+            (held, held.started_at)
+            for held in self._holdings.running()
+            if not held.start_recorded and held.started_at is not None and held.started_at <= before
+        ]
+        if not started:
+            return
+        now = time.monotonic()
+        with suppress(LockedJobs):  # They are told again by their endings.
+            self._store.record_starts(
+                [(held.context.job.id, held.context.claim, now - started_at) for held, started_at in started]
+            )
+        for held, _started_at in started:
+            held.start_recorded = True
 
     def give_back_lost_claims(self) -> bool:
         """Give back, once nothing claims any more, what is not held; False when the store did not answer."""

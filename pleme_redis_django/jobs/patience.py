@@ -1,4 +1,4 @@
-"""Patience: what a thread of the engine does while the store does not answer."""
+"""Patience: what a thread of the engine does while the store does not answer, or refuses what it asks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class Patience:
         """The last failure, while the store is away."""
 
     def report(self, error: BaseException) -> None:
-        """Tell that the store is away, unless that was told already."""
+        """Tell what went wrong, unless that was told already."""
+        is_news = not self._away or type(error) is not type(self.error)
         self.error = error
-        if not self._away:
+        if is_news:
             self._away = True
             self._sink.emit(StoreUnavailable(self._operation, error))
 
@@ -36,8 +37,16 @@ class Patience:
         self._next_wait = min(wait * 2, LONGEST_WAIT_SECONDS)
         return not self._stopping.wait(wait)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the last that is known of the store is a failure."""
+        return self._away
+
     def succeeded(self) -> None:
-        """Forget past failures, and tell that the store is back if it was away."""
+        """Forget past failures, and tell that the store is back if it was away.
+
+        To be called only once the store has really answered something.
+        """
         self._next_wait = FIRST_WAIT_SECONDS
         self.error = None
         if self._away:

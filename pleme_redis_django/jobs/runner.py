@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import time
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ from pleme_redis_django.exceptions import ExecutorError, JobCancelled
 from pleme_redis_django.jobs.context import JobContext, _current
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Retried
 from pleme_redis_django.jobs.executor import JobExecutor
-from pleme_redis_django.jobs.failures import failure_of, is_retryable
+from pleme_redis_django.jobs.failures import failure_of, is_retryable, leaves_of
 from pleme_redis_django.jobs.job import Job
 from pleme_redis_django.jobs.json_text import NotJson, to_json
 from pleme_redis_django.jobs.retry import backoff_delay, jittered
@@ -26,7 +27,7 @@ class JobScope(Protocol):
     """What surrounds each job in its thread or task: database connections, for instance."""
 
     def enter(self) -> None:
-        """Run in the job's thread before a sync handler."""
+        """Run in the job's thread before a sync handler, in the thread's own context."""
         ...
 
     def leave(self) -> None:
@@ -78,22 +79,25 @@ class JobRunner:
 
     def run(self, context: JobContext) -> Ending:
         """Run a sync handler, or an async one to its end, in the calling thread."""
-        token = _current.set(context)
         started = time.perf_counter()
         try:
             self._scope.enter()
-            value = self._execute(context.job)
-            if inspect.isawaitable(value):
-                value = asyncio.run(_awaited(value))
-            return self._completed(context, value, started)
+            # A copy: what the handler sets (a tenant, a language, a time zone) is gone before the next job.
+            return contextvars.copy_context().run(self._run, context, started)
         # SystemExit and KeyboardInterrupt of a handler end its attempt, not its worker thread.
         except BaseException as error:
             return self._ended_by(error, context, started)
         finally:
-            _current.reset(token)
             # What leaving could not tidy up shows in the next job; this one has its ending.
             with suppress(Exception):
                 self._scope.leave()
+
+    def _run(self, context: JobContext, started: float) -> Ending:
+        _current.set(context)
+        value = self._execute(context.job)
+        if inspect.isawaitable(value):
+            value = asyncio.run(_awaited(value))
+        return self._completed(context, value, started)
 
     async def arun(self, context: JobContext) -> Ending:
         """Run an async handler in the calling task."""
@@ -128,6 +132,10 @@ class JobRunner:
             results_json=text,
         )
 
+    def ending_of(self, error: BaseException, context: JobContext) -> Ending:
+        """Return the ending of an attempt that ``error`` ended outside of its run."""
+        return self._ended_by(error, context, time.perf_counter())
+
     def _ended_by(self, error: BaseException, context: JobContext, started: float) -> Ending:
         job = context.job
         failure = failure_of(error, job.job_type)
@@ -138,10 +146,10 @@ class JobRunner:
             "progress": context.take_unwritten_progress(),
             "failure": failure,
         }
-        if isinstance(error, JobCancelled):
+        if all(isinstance(one, JobCancelled) for one in leaves_of(error)):
             return Cancelled(**shared)
         # The job model and the executor's rules are the project's, and may be broken themselves.
-        with suppress(Exception):
+        with suppress(BaseException):
             if job.can_retry() and self._worth_a_retry(error, job.job_type):
                 if context.cancel_requested:
                     return Cancelled(**shared)

@@ -179,6 +179,14 @@ class JobStore(Protocol[J_co]):
         for job_id, claim, progress in reports:
             self.update_progress(job_id, progress, claim=claim)
 
+    def record_starts(self, starts: Sequence[tuple[UUID, JobClaim, float]]) -> None:
+        """Record that handlers have started so many seconds ago; a start that is recorded already stays.
+
+        Raises LockedJobs for those whose rows are locked; then the others were written.
+        """
+        for job_id, claim, _seconds in starts:
+            self.mark_job_running(job_id, claim=claim)
+
     def held_back(self) -> Hashable | None:
         """Return what keeps ready jobs from every claim for now, such as pauses; None: nothing.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,27 +23,32 @@ from django.db import (
 # What the role or the database has set itself is kept. Said for one transaction alone, since a session
 # may be PgBouncer's.
 LOCK_WAIT = "250ms"
-STATEMENT_TIME = "30s"
-_BOUNDS_SQL = "SELECT " + ", ".join(
-    f"set_config('{name}', CASE current_setting('{name}') WHEN '0' THEN '{bound}' "
-    f"ELSE current_setting('{name}') END, true)"
-    for name, bound in (("lock_timeout", LOCK_WAIT), ("statement_timeout", STATEMENT_TIME))
-)
+STATEMENT_SECONDS = 30.0
 
 
-def bounds_of(connection: Any) -> str | None:
+def bounds_of(connection: Any, statement_seconds: float = STATEMENT_SECONDS) -> str | None:
     """Return the statement that bounds the waits of a transaction which is about to begin, if one is to be sent."""
     if connection.vendor != "postgresql" or connection.in_atomic_block:
         return None  # Inside a caller's transaction how long to wait is the caller's.
-    return _BOUNDS_SQL
+    return _bounds_sql(statement_seconds)
+
+
+@functools.lru_cache(maxsize=16)
+def _bounds_sql(statement_seconds: float) -> str:
+    bounds = {"lock_timeout": LOCK_WAIT, "statement_timeout": f"{statement_seconds * 1000:.0f}ms"}
+    return "SELECT " + ", ".join(
+        f"set_config('{name}', CASE current_setting('{name}') WHEN '0' THEN '{bound}' "
+        f"ELSE current_setting('{name}') END, true)"
+        for name, bound in bounds.items()
+    )
 
 
 @contextmanager
-def writing(using: str) -> Iterator[None]:
+def writing(using: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Iterator[None]:
     """Begin a transaction that waits for no lock and no statement for long, and commit it."""
     with reconnecting(using):
         connection = connections[using]
-        bounds = bounds_of(connection)
+        bounds = bounds_of(connection, statement_seconds)
         with transaction.atomic(using=using):
             if bounds is not None:
                 with connection.cursor() as cursor:

@@ -90,17 +90,29 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             return bool(row.update(progress=dict(progress), updated_at=Now()))
 
     def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
-        locked: set[UUID] = set()
-        if connections[self.using].vendor == "postgresql":
-            with reconnecting(self.using):
-                # Of a handler that holds its own row nothing can be written, and nobody waits for it.
-                locked = locked_jobs(self.model, self.using, [job_id for job_id, _claim, _report in reports])
-        free = [report for report in reports if report[0] not in locked]
-        if free:
+        locked = self._locked([job_id for job_id, _claim, _report in reports])
+        if free := [report for report in reports if report[0] not in locked]:
             with writing(self.using):
                 super().record_progress(free)
         if locked:
             raise LockedJobs(locked)
+
+    def record_starts(self, starts: Sequence[tuple[UUID, JobClaim, float]]) -> None:
+        locked = self._locked([job_id for job_id, _claim, _seconds in starts])
+        with writing(self.using):
+            for job_id, claim, seconds in starts:
+                if job_id not in locked:
+                    row = fenced(self.model, self.using, job_id, claim).filter(started_at=None)
+                    row.update(started_at=Now() - timedelta(seconds=seconds), updated_at=Now())
+        if locked:
+            raise LockedJobs(locked)
+
+    def _locked(self, job_ids: Sequence[UUID]) -> set[UUID]:
+        """Return whose rows others hold: nobody waits for a handler that holds its own."""
+        if connections[self.using].vendor != "postgresql":
+            return set()
+        with reconnecting(self.using):
+            return locked_jobs(self.model, self.using, job_ids)
 
     def find_orphaned_jobs(self) -> Sequence[QueuedJob]:
         waited = Now() - timedelta(seconds=ORPHANED_AFTER_SECONDS)

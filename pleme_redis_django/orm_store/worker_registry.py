@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.identity import DEFAULT_LEASE_SECONDS, WorkerDescription, WorkerStanding
 from pleme_redis_django.models import Election, WorkerProcess
-from pleme_redis_django.orm_store.connection import writing
+from pleme_redis_django.orm_store.connection import STATEMENT_SECONDS, writing
 
 # For so long a dead worker's id is asked for again: a claim that was under way when it died may
 # be committed after its jobs were rescued. After that the row is deleted.
@@ -40,7 +40,9 @@ class OrmWorkerRegistry:
             "running": running,
             "async_running": async_running,
         }
-        with writing(self.using):
+        # An answer that comes after the lease helps nobody.
+        bound = min(STATEMENT_SECONDS, self._lease.total_seconds() / 4)
+        with writing(self.using, statement_seconds=bound):
             alive = self._workers().filter(id=worker_id, died_at=None)
             # Two updates only for one that drains: every other heartbeat is one statement.
             if alive.filter(drain_requested_at=None).update(**beat):

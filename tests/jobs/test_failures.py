@@ -182,3 +182,31 @@ def test_the_jobs_own_rules_come_first(retry_on: Any, no_retry_on: Any, retried:
 
 def test_a_rule_may_retry_what_is_never_retried() -> None:
     assert is_retryable(InvalidParameters("x"), retry_on=(InvalidParameters,)) is True
+
+
+@pytest.mark.parametrize(
+    ("errors", "retried"),
+    [
+        ([ProviderError("x"), ProviderError("y")], True),
+        ([ProviderError("x"), InvalidParameters("y")], False),
+        ([DjangoValidationError("x")], False),
+        (
+            [ExceptionGroup("inner", [OSError("x"), ExceptionGroup("inmost", [InvalidParameters("y")])])],
+            False,
+        ),
+    ],
+    ids=["all", "one-wrong", "validation", "nested"],
+)
+def test_a_group_is_worth_a_retry_when_all_in_it_are(errors: list[Exception], retried: bool) -> None:
+    assert is_retryable(ExceptionGroup("tasks", errors)) is retried
+
+
+@pytest.mark.parametrize(("rules", "retried"), [({"no_retry_on": (KeyError,)}, False), ({}, True)])
+def test_the_jobs_own_rules_look_into_a_group(rules: Any, retried: bool) -> None:
+    group = ExceptionGroup("tasks", [OSError("x"), KeyError("y")])
+    assert is_retryable(group, **rules) is retried
+
+
+def test_a_rule_may_retry_a_group_with_what_is_never_retried() -> None:
+    group = ExceptionGroup("tasks", [InvalidParameters("x")])
+    assert is_retryable(group, retry_on=(InvalidParameters,)) is True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,6 +35,7 @@ class Bench:
         self.finished: list[tuple[HeldJob, Ending]] = []
         self.may_start = True
         self.lows = 0
+        self.functions: list[Callable[[Any], Any]] = []
         executor = AsyncFunctionExecutor(self._await) if is_async else FunctionExecutor(self._block)
         duties = LaneDuties(
             runner=JobRunner(executor, WorkerPoolConfig()),
@@ -61,8 +64,16 @@ class Bench:
         self.running.append(job.id)
         assert self.gate.wait(DEADLINE_SECONDS)
 
+    def run_async(self, function: Callable[[Any], Any], count: int = 1) -> list[HeldJob]:
+        """Have the loop run ``function`` for the next jobs."""
+        self.functions += [function] * count
+        return self.submit(count)
+
     async def _await(self, job: Any) -> None:
         self.running.append(job.id)
+        if self.functions:
+            await self.functions.pop(0)(job)
+            return
         await await_until(self.gate.is_set, "the gate opens")
 
 
@@ -211,4 +222,80 @@ def test_many_async_jobs_run_at_once() -> None:
     wait_until(lambda: len(bench.running) == 200)
     bench.gate.set()
     wait_until(lambda: bench.lane.ended() == 200)
+    bench.lane.stop()
+
+
+async def _exits(job: Any) -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(leave())
+
+
+async def _exits_in_a_callback(job: Any) -> None:
+    asyncio.get_running_loop().call_soon(sys.exit, 3)
+    await asyncio.sleep(0)
+
+
+async def _stops_the_loop(job: Any) -> None:
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [(_exits, Retried), (_exits_in_a_callback, Completed), (_stops_the_loop, Completed)],
+)
+def test_a_job_that_stops_the_event_loop_stops_no_other(
+    function: Callable[[Any], Any], kind: type[Ending]
+) -> None:
+    bench = Bench(is_async=True, slots=3)
+    (neighbour,) = bench.submit(1)
+    wait_until(lambda: bench.running)
+    (stopper,) = bench.run_async(function)
+    wait_until(lambda: bench.finished)
+    assert [(one, type(ending)) for one, ending in bench.finished] == [(stopper, kind)]
+    (later,) = bench.submit(1)
+    bench.gate.set()
+    wait_until(lambda: len(bench.finished) == 3)
+    assert {one for one, _ending in bench.finished} == {stopper, neighbour, later}
+    bench.lane.stop()
+    assert isinstance(bench.lane, LoopLane)
+    bench.lane._thread.join(DEADLINE_SECONDS)
+    assert not bench.lane._thread.is_alive()
+
+
+def test_a_generator_exit_out_of_an_awaited_task_ends_its_job() -> None:
+    async def closed() -> None:
+        raise GeneratorExit
+
+    async def awaits(job: Any) -> None:
+        await asyncio.ensure_future(closed())
+
+    bench = Bench(is_async=True, slots=1)
+    (one,) = bench.run_async(awaits)
+    wait_until(lambda: bench.finished)
+    assert [(held, type(ending)) for held, ending in bench.finished] == [(one, Retried)]
+    wait_until(lambda: bench.lane.unfinished() == 0)
+    bench.lane.stop()
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["threads", "loop"])
+def test_an_error_that_nobody_expected_ends_its_job_and_no_thread(is_async: bool) -> None:
+    bench = Bench(is_async=is_async, slots=1)
+    bench.gate.set()
+    emit, broken = bench.sink.emit, ["JobStarted"]
+
+    def break_once(event: Any) -> None:
+        if type(event).__name__ in broken:
+            broken.clear()
+            raise RuntimeError("a sink that raises")
+        emit(event)
+
+    bench.sink.emit = break_once  # type: ignore[method-assign]
+    bench.submit(2)
+    wait_until(lambda: len(bench.finished) == 2)
+    assert bench.kinds() == [Retried, Completed]
+    wait_until(lambda: bench.lane.unfinished() == 0)
     bench.lane.stop()

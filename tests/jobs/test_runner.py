@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from django.core.cache import caches
+from django.utils import timezone, translation
 
 from pleme_redis_django import (
     ExecutionFailed,
@@ -21,6 +24,7 @@ from pleme_redis_django.jobs.context import JobContext
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Retried
 from pleme_redis_django.jobs.runner import JobRunner, retry_delay
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
+from pleme_redis_django.wiring import DatabaseScope
 from tests.jobs.recording import AsyncFunctionExecutor, FunctionExecutor, claimed, context_of
 
 CONFIG = WorkerPoolConfig()
@@ -238,3 +242,50 @@ def test_the_jobs_own_base_delay_wins_over_the_pools() -> None:
     assert retry_delay(job, CONFIG) == 10
     assert retry_delay(MemoryJob(retry_count=1), CONFIG) == 120
     assert retry_delay(MemoryJob(retry_count=9), WorkerPoolConfig(max_retry_delay=100)) == 100
+
+
+TENANT: ContextVar[str | None] = ContextVar("tenant", default=None)
+
+
+def test_what_a_sync_handler_sets_is_gone_before_the_next_job() -> None:
+    """A tenant, a language and a time zone of one job are nobody's business in the next one."""
+    seen: list[Any] = []
+
+    def handler(job: Any) -> None:
+        seen.append((TENANT.get(), translation.get_language(), timezone.get_current_timezone_name()))
+        TENANT.set("alpha")
+        translation.activate("de")
+        timezone.activate("Asia/Tokyo")
+        assert current_job_context() is not None
+
+    store = MemoryJobStore()
+    runner = JobRunner(FunctionExecutor(handler), WorkerPoolConfig())
+    for _ in range(2):
+        assert isinstance(runner.run(context_of(claimed(store))), Completed)
+    assert seen[0] == seen[1]
+    assert seen[0][0] is None
+    assert current_job_context() is None
+
+
+def test_a_thread_makes_its_caches_once_for_all_jobs() -> None:
+    """Their connections would otherwise be opened, and left open, in each job."""
+    seen: list[Any] = []
+    store = MemoryJobStore()
+    runner = JobRunner(
+        FunctionExecutor(lambda job: seen.append(caches["default"])),
+        WorkerPoolConfig(),
+        scope=DatabaseScope(),
+    )
+    for _ in range(2):
+        runner.run(context_of(claimed(store)))
+    assert seen[0] is seen[1]
+
+
+def test_a_cancel_in_a_task_group_cancels_the_job() -> None:
+    def handler(job: Any) -> None:
+        raise ExceptionGroup("tasks", [JobCancelled("as asked")])
+
+    ending = JobRunner(FunctionExecutor(handler), WorkerPoolConfig()).run(
+        context_of(claimed(MemoryJobStore()))
+    )
+    assert isinstance(ending, Cancelled)

@@ -855,3 +855,27 @@ class _Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_a_turn_that_asks_nothing_does_not_tell_that_the_store_is_back(bench: Bench) -> None:
+    pool = unlaunched(bench, FunctionExecutor(bench.note))
+    asked = 0
+
+    def away(*_args: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        raise ConnectionError("away")
+
+    def fail() -> None:
+        raise ConnectionError("away")
+
+    bench.store.held_jobs = away  # type: ignore[method-assign]
+    pool.maintenance._stopping.set()  # Nothing is waited for.
+    pool.maintenance._try(fail)
+    pool.maintenance._try(lambda: None)
+    assert asked == 1
+    assert bench.sink.of(StoreUnavailable)
+    assert not bench.sink.of(StoreBack)
+    bench.store.held_jobs = lambda *_args: []  # type: ignore[method-assign]
+    pool.maintenance._try(lambda: None)
+    assert len(bench.sink.of(StoreBack)) == 1

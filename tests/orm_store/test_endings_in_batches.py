@@ -116,6 +116,18 @@ def test_a_start_that_was_recorded_is_kept(store: OrmJobStore[Job]) -> None:
     assert Job.objects.using(store.using).get().started_at == started_at
 
 
+def test_a_start_is_recorded_as_of_when_it_was(store: OrmJobStore[Job]) -> None:
+    (job,) = claimed(store, 1)
+    assert job.claim is not None
+    store.record_starts([(job.id, job.claim, 4.0)])
+    row = Job.objects.using(store.using).get()
+    assert row.started_at is not None
+    assert row.claimed_at is not None
+    assert (row.claimed_at - row.started_at).total_seconds() == pytest.approx(4.0, abs=0.5)
+    store.record_starts([(job.id, job.claim, 400.0)])
+    assert Job.objects.using(store.using).get().started_at == row.started_at
+
+
 def statements(using: str, call: Any) -> int:
     connections[using].ensure_connection()
     with CaptureQueriesContext(connections[using]) as queries:

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
+from pleme_redis_django.jobs.claimer import Claimer
 from pleme_redis_django.models import Job
 from tests.waiting import wait_for
 
@@ -57,6 +58,22 @@ async def await_for_ever(started: str) -> None:
     """Create the file ``started``, and wait until the task is cancelled."""
     await asyncio.to_thread(Path(started).touch)
     await asyncio.Event().wait()
+
+
+@job
+def count_jobs() -> int:
+    """Use the ORM, and so a connection of the handler's thread."""
+    return Job.objects.count()
+
+
+@job
+def break_the_claimer() -> None:
+    """Have the thread that claims in this process end by an error at its next turn."""
+
+    def break_down(claimer: Any) -> float:
+        raise SystemExit("as asked")
+
+    Claimer._turn = break_down  # type: ignore[method-assign]
 
 
 @job

@@ -25,6 +25,8 @@ EXIT_CANNOT_START = 1
 EXIT_HANDED_BACK = 3
 # Of a worker process alone: it was asked to drain, and its supervisor starts no other in its place.
 EXIT_DRAINED = 4
+# Of a worker process alone: a thread of its engine had ended, and its supervisor starts another one.
+EXIT_BROKEN = 5
 
 EPILOG = """\
 Examples:

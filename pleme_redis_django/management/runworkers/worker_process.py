@@ -28,6 +28,7 @@ from pleme_redis_django.management.runworkers.inheritance import (
 )
 from pleme_redis_django.management.runworkers.options import (
     END_GRACE_SIGNAL,
+    EXIT_BROKEN,
     EXIT_CANNOT_START,
     EXIT_DRAINED,
     EXIT_HANDED_BACK,
@@ -36,6 +37,7 @@ from pleme_redis_django.management.runworkers.options import (
 )
 from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch
 from pleme_redis_django.management.runworkers.process_end import BoundedEnd, end_now
+from pleme_redis_django.management.runworkers.thread_watch import ThreadWatch
 from pleme_redis_django.wiring import PoolParts, build_pool
 
 # Threads that run handlers and the thread that claims take turns more often than Python's 5 ms,
@@ -93,6 +95,7 @@ class WorkerProcessRun:
             on_suspects=self._reporter.report_suspects,
         )
         self._store = parts.store
+        self._lease_seconds = parts.config.lease_seconds
         has_presence = get_settings().url is not None and not self._ends_when_dry
         self._presence = PresenceWatch(worker_id) if has_presence else None
         self._burst = options.burst and not is_quarantine
@@ -100,6 +103,7 @@ class WorkerProcessRun:
         self._lifeline_fd = lifeline_fd
         self._sigterm_seen = False
         self._end = BoundedEnd()
+        self._threads = ThreadWatch(self._request_stop)
         keep_descriptors([lifeline_fd, report_fd])
         if page_fd is not None:
             os.close(page_fd)  # It is mapped by now.
@@ -107,7 +111,7 @@ class WorkerProcessRun:
     def run(self) -> int:
         """Run until stopped; return the exit code, and see to it that the process ends."""
         code = self._run_pool()
-        if code == EXIT_HANDED_BACK:
+        if code in (EXIT_HANDED_BACK, EXIT_BROKEN):
             # The threads of handlers that were handed back still run.
             end_now(code)
         self._end.begin(code)
@@ -115,7 +119,8 @@ class WorkerProcessRun:
 
     def _run_pool(self) -> int:
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-        bound_database_waits()
+        self._threads.begin()
+        bound_database_waits(self._lease_seconds, jobs_alias=get_settings().database)
         self._listen_to_signals()
         threading.Thread(target=self._watch_lifeline, name="pleme-lifeline", daemon=True).start()
         threading.Thread(target=self._reporter.beat, name="pleme-beat", daemon=True).start()
@@ -139,7 +144,7 @@ class WorkerProcessRun:
         self._pool.stop()
         self._statistics.stop(STATISTICS_SECONDS)
         self._reporter.report()
-        return self._reporter.exit_code()
+        return EXIT_BROKEN if self._threads.is_broken else self._reporter.exit_code()
 
     def _listen_to_signals(self) -> None:
         # Ctrl-C and the end of a terminal reach the whole process group; the supervisor alone decides what
