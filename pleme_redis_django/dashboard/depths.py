@@ -39,11 +39,13 @@ def measure_depths(
     rows = model._base_manager.using(using).filter(deleted_at=None)
     queued = rows.filter(status=JobStatus.QUEUED)
     # Each part asks for just what a partial index holds: else the planner reads the table.
+    ready = queued.filter(crash_count__lt=SUSPECT_AFTER_CRASHES).order_by("-priority", "run_after", "id")
+    suspects = queued.filter(crash_count__gte=SUSPECT_AFTER_CRASHES).order_by("run_after")
     kinds = [
-        (queued.filter(crash_count__lt=SUSPECT_AFTER_CRASHES), "ready", "run_after"),
-        (queued.filter(crash_count__gte=SUSPECT_AFTER_CRASHES), "ready", "run_after"),
-        (rows.filter(status=JobStatus.PENDING), "pending", "run_after"),
-        (rows.filter(status=JobStatus.RUNNING), "running", "claimed_at"),
+        (ready, "ready", "run_after"),
+        (suspects, "ready", "run_after"),
+        (rows.filter(status=JobStatus.PENDING).order_by("run_after"), "pending", "run_after"),
+        (rows.filter(status=JobStatus.RUNNING).order_by("worker_id"), "running", "claimed_at"),
     ]
     first, *others = [_counted(part, kind, since, limit) for part, kind, since in kinds]
     depths: dict[QueueKey, Depth] = {}
@@ -58,11 +60,12 @@ def measure_depths(
 
 
 def _counted(rows: QuerySet[Any], kind: str, since: str, limit: int | None) -> Any:
-    rows = rows.order_by()
     if limit is not None:
-        rows = rows.model._base_manager.using(rows.db).order_by().filter(pk__in=rows.values("pk")[:limit])
+        # In the order of its index: a limit alone would have the planner look for them in the whole table.
+        rows = rows.model._base_manager.using(rows.db).filter(pk__in=rows.values("pk")[:limit])
     return (
-        rows.annotate(kind=Value(kind, CharField()))
+        rows.order_by()
+        .annotate(kind=Value(kind, CharField()))
         .values_list("product", "queue_name", "kind")
         .annotate(jobs=Count("*"), since=Min(since))
     )

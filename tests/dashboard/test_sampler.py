@@ -6,6 +6,7 @@ import dataclasses
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import OperationalError, connections
 from django.db.models import F, Sum
@@ -307,3 +308,29 @@ def test_a_recorder_that_counted_nothing_writes_nothing(using: str) -> None:
     with CaptureQueriesContext(connections[using]) as captured:
         recorder.store()
     assert len(captured) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_count_that_the_database_ends_is_put_off_and_keeps_no_tallies_waiting(using: str) -> None:
+    if using != "default":
+        pytest.skip("SQLite ends no statement")
+    QueueSample.objects.create(job_model="pleme_redis_django.job")
+    make_job(using)
+    store_endings([ended()], using)
+    sampler = a_sampler(using)
+    blocker = psycopg.connect(**connections[using].get_connection_params())
+    blocker.execute(f"LOCK TABLE {Job._meta.db_table}")
+    with connections[using].cursor() as cursor:
+        cursor.execute("SET statement_timeout = '200ms'")
+    try:
+        with pytest.raises(OperationalError, match="statement timeout"):
+            sampler.turn()
+        assert not WorkerTally.objects.using(using).exists()
+        # Not at once: this turn asks for no count, which would wait for the lock again.
+        sampler.turn()
+        assert totals(using, product="shop", queue_name="emails")["completed"] == 1
+    finally:
+        blocker.close()
+        connections[using].close()
+    assert turn_now(sampler, using) == INTERVAL_SECONDS
+    assert sample(using)["default", "default"]["ready"] == 1
