@@ -39,7 +39,7 @@ def make_attempt(job: AbstractJob, attempt: int = 1, **fields: Any) -> JobAttemp
     """Store a failed attempt of the job, on the job's database."""
     values = {"worker_id": uuid.uuid4(), "error_code": "provider_error", "message": "away", **fields}
     return JobAttempt._base_manager.using(job._state.db).create(
-        job_model=model_label(job), job_id=job.pk, attempt=attempt, **values
+        job_model=model_label(job), job_id=job.pk, product=job.product, attempt=attempt, **values
     )
 
 

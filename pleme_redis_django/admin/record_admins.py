@@ -6,8 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin, messages
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -24,8 +23,6 @@ from pleme_redis_django.dashboard.scope import scope_of_request
 from pleme_redis_django.durations import duration
 from pleme_redis_django.models import AbstractJob, JobAttempt, WorkerProcess, model_label
 from pleme_redis_django.monitoring import worker_report, workers_with_ages
-
-WINDOW_ATTEMPTS = 100_000
 
 
 class ReadOnlyAdmin(AnyModelAdmin):
@@ -107,18 +104,8 @@ class JobAttemptAdmin(ReadOnlyAdmin):
             return queryset.none(), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the attempts of the jobs that the user sees; of many, the newest ``WINDOW_ATTEMPTS``."""
-        rows = super().get_queryset(request)
-        scope = scope_of_request(request)
-        if scope.products is None:
-            return rows
-        seen = Q()
-        for model in _job_models():
-            jobs = scope.narrow(model._base_manager.using(rows.db).filter(pk=OuterRef("job_id")))
-            seen |= Q(Exists(jobs), job_model=model_label(model))
-        # Whose product a job is has no index here: without a bound, a quiet product would read them all.
-        newest = rows.order_by("-id").values("id")[WINDOW_ATTEMPTS : WINDOW_ATTEMPTS + 1]
-        return rows.filter(seen, id__gt=Coalesce(Subquery(newest), 0))
+        """Return the attempts of the products that the user sees."""
+        return scope_of_request(request).narrow(super().get_queryset(request))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return an attempt as it may be shown: redacted, as that of its job."""

@@ -259,21 +259,24 @@ def _error(failure: Failure) -> dict[str, Any]:
 
 
 def _keep_attempts(model: type[AbstractJob], using: str, endings: Sequence[Ending]) -> None:
-    rows = [
-        _attempt(model, ending, failure)
-        for ending in endings
-        if (failure := getattr(ending, "failure", None)) is not None
+    failed = [
+        (ending, failure) for ending in endings if (failure := getattr(ending, "failure", None)) is not None
     ]
-    if rows:
-        # A repeated ending meets the attempt that its first try has kept.
-        JobAttempt._base_manager.using(using).bulk_create(rows, ignore_conflicts=True)
+    if not failed:
+        return
+    jobs = model._base_manager.using(using).filter(id__in=[ending.job_id for ending, _failure in failed])
+    products = dict(jobs.values_list("id", "product"))
+    rows = [_attempt(model, products[ending.job_id], ending, failure) for ending, failure in failed]
+    # A repeated ending meets the attempt that its first try has kept.
+    JobAttempt._base_manager.using(using).bulk_create(rows, ignore_conflicts=True)
 
 
-def _attempt(model: type[AbstractJob], ending: Ending, failure: Failure) -> JobAttempt:
+def _attempt(model: type[AbstractJob], product: str, ending: Ending, failure: Failure) -> JobAttempt:
     known = ending.run_seconds or None
     return JobAttempt(
         job_model=model_label(model),
         job_id=ending.job_id,
+        product=product,
         attempt=ending.claim.attempt,
         worker_id=UUID(ending.claim.worker_id),
         started_at=Now() - timedelta(seconds=known) if known else None,

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import Client
-from django.test.utils import override_settings
+from django.test.utils import CaptureQueriesContext, override_settings
 
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.jobs.job import JobStatus
@@ -163,3 +164,11 @@ def test_a_list_that_is_limited_looks_through_the_newest_jobs_only(
     assert response.context["cl"].window is not None
     assert "Looked through the newest 5 jobs" in response.content.decode()
     assert listed_ids(limited, "?status__exact=FAILED") == {str(own.pk)}
+
+
+def test_the_list_of_attempts_reads_no_table_of_jobs(limited: Client, own: Any) -> None:
+    """It would go through all jobs of the product, at each page."""
+    make_attempt(own)
+    with CaptureQueriesContext(connection) as captured:
+        assert limited.get("/admin/pleme_redis_django/jobattempt/").status_code == 200
+    assert not [query for query in captured if '"pleme_redis_django_job"' in query["sql"]]

@@ -169,3 +169,12 @@ def test_an_idle_scan_is_a_handful_of_statements(store: OrmJobStore[Job]) -> Non
     assert statements(store.using, lambda: store.look_ahead(JobSelection())) <= 6
     assert statements(store.using, lambda: store.promote_due_jobs(100)) <= 3
     assert statements(store.using, lambda: store.held_jobs(str(uuid4()))) == 1
+
+
+def test_an_attempt_is_kept_with_the_product_of_its_job(store: OrmJobStore[Job]) -> None:
+    for product in ("acme", "globex"):
+        [job] = claimed(store, 1, product=product)
+        assert job.claim is not None
+        assert list(store.finish_jobs([Failed(job_id=job.id, claim=job.claim, failure=FAILURE)])) == [True]
+        kept = JobAttempt.objects.using(store.using).get(job_id=job.id)
+        assert kept.product == product
