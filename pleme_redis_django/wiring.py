@@ -36,6 +36,7 @@ from pleme_redis_django.jobs.worker_pool import WorkerPool
 from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
+from pleme_redis_django.orm_store.connection import forget_queries
 from pleme_redis_django.redis_state.job_queue import JobQueue
 from pleme_redis_django.redis_state.worker_calls import RedisWorkerCalls
 
@@ -164,6 +165,7 @@ def build_pool(
             slots=threads + tasks,
             async_slots=tasks,
             release=release,
+            job_types=known_job_types(parts.executor),
             lease_seconds=config.lease_seconds,
             is_quarantine=is_quarantine,
         ),
@@ -219,6 +221,7 @@ class DatabaseScope:
     def leave(self) -> None:
         """Close connections that the job broke or left in a transaction; the others stay open."""
         for connection in self._thread.opened:
+            forget_queries(connection)
             if connection.in_atomic_block:
                 # Django would keep a connection that is closed inside a block unusable until its end.
                 connection.in_atomic_block = False

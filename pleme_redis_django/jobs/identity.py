@@ -7,7 +7,7 @@ import enum
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 DEFAULT_LEASE_SECONDS = 25.0
@@ -27,6 +27,8 @@ class WorkerDescription:
     async_slots: int
     """Those of the slots that take async jobs alone."""
     release: str
+    job_types: tuple[str, ...] | None = None
+    """The types that it knows; None: every type."""
     lease_seconds: float
     """How long the process may be silent before it is taken for dead."""
     is_quarantine: bool = False
@@ -46,6 +48,7 @@ class WorkerIdentity:
         slots: int = 0,
         async_slots: int = 0,
         release: str = "",
+        job_types: Collection[str] | None = None,
         lease_seconds: float = DEFAULT_LEASE_SECONDS,
         is_quarantine: bool = False,
     ) -> None:
@@ -56,6 +59,7 @@ class WorkerIdentity:
         self._slots = slots
         self._async_slots = async_slots
         self._release = release
+        self._job_types = None if job_types is None else tuple(sorted(job_types))
         self._lease_seconds = lease_seconds
         self._is_quarantine = is_quarantine
 
@@ -76,6 +80,7 @@ class WorkerIdentity:
             slots=self._slots,
             async_slots=self._async_slots,
             release=self._release,
+            job_types=self._job_types,
             lease_seconds=self._lease_seconds,
             is_quarantine=self._is_quarantine,
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.db import (
     DatabaseError,
     DataError,
@@ -60,6 +61,15 @@ def writing(using: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Iter
 _HARMLESS_CLASSES = frozenset({"20", "21", "22", "23", "26", "34", "40", "42", "44", "54", "55", "P0"})
 
 
+def forget_queries(connection: Any) -> None:
+    """Drop what ``DEBUG`` has Django keep of every query: no request ends here, and so nobody else does.
+
+    A test that captures queries keeps its own.
+    """
+    if django_settings.DEBUG and not connection.force_debug_cursor:
+        connection.queries_log.clear()
+
+
 @contextmanager
 def reconnecting(using: str) -> Iterator[None]:
     """Drop the thread's connection when the block failed for a reason that another one may not have.
@@ -69,6 +79,7 @@ def reconnecting(using: str) -> Iterator[None]:
     """
     try:
         yield
+        forget_queries(connections[using])
     except (DatabaseError, InterfaceError) as error:
         connection = connections[using]
         if not connection.in_atomic_block and not is_harmless(error):

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Generic
 from uuid import UUID
 
-from django.db import connections, transaction
+from django.db import DataError, connections, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -21,11 +21,17 @@ from pleme_redis_django.jobs.store import HeldJob, JobSelection, LockedJobs, Out
 from pleme_redis_django.models import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claims import claim_jobs
-from pleme_redis_django.orm_store.connection import reconnecting, round_trip_seconds, writing
+from pleme_redis_django.orm_store.connection import (
+    reconnecting,
+    round_trip_seconds,
+    sqlstate_of,
+    writing,
+)
 from pleme_redis_django.orm_store.endings import fenced, finish_jobs, locked_jobs
 from pleme_redis_django.orm_store.outlook import count_unserved, look_ahead, promote_due_jobs
 from pleme_redis_django.orm_store.pauses import KnownPauses
 from pleme_redis_django.orm_store.ready_rows import M, claimed_fields, ready_rows
+from pleme_redis_django.orm_store.unreadable_rows import end_unreadable_jobs
 
 ORPHANS_LIMIT = 1000
 # A ready job whose hint is younger than this is not forgotten, only waiting for a slot.
@@ -54,9 +60,17 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             position=self._positions[selection],
         )
         with reconnecting(self.using):
-            jobs = claim(pauses=self._pauses.current())
-            # Nothing: maybe because of a pause that was not known here.
-            return claim(pauses=self._pauses.last_read) if not jobs and self._pauses.read_again() else jobs
+            try:
+                jobs = claim(pauses=self._pauses.current())
+                # Nothing: maybe because of a pause that was not known here.
+                return (
+                    claim(pauses=self._pauses.last_read) if not jobs and self._pauses.read_again() else jobs
+                )
+            except DataError as error:
+                # Psycopg's, of a row that cannot be loaded: the database itself would give an SQLSTATE.
+                if not sqlstate_of(error):
+                    end_unreadable_jobs(self.model, self.using)
+                raise
 
     def held_back(self) -> Hashable | None:
         with reconnecting(self.using):

@@ -88,6 +88,7 @@ class OrmWorkerRegistry:
             host=worker.host,
             pid=worker.pid,
             queues=list(worker.queues),
+            job_types=None if worker.job_types is None else list(worker.job_types),
             product=worker.product or "",
             slots=worker.slots,
             async_slots=worker.async_slots,

@@ -7,8 +7,11 @@ from uuid import uuid4
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.management.runworkers.banner import banner
+from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
 from pleme_redis_django.orm_store.connection import LOCK_WAIT, reconnecting, writing
@@ -83,3 +86,30 @@ def test_what_the_engine_writes_waits_for_no_lock_for_long(kept_for_ever: None) 
             cursor.execute("SELECT current_setting('statement_timeout')")
             assert cursor.fetchone() == ("3s",)
     connection.close()
+
+
+def test_queries_of_debug_are_forgotten(settings: Any) -> None:
+    """Django keeps the last 9,000 of a connection, and drops them where a request begins."""
+    settings.DEBUG = True
+    with reconnecting("default"):
+        Job.objects.count()
+    assert len(connection.queries_log) == 0
+    with CaptureQueriesContext(connection) as captured, reconnecting("default"):
+        Job.objects.count()
+    assert len(captured) == 1
+
+
+def test_a_worker_tells_that_debug_is_on(settings: Any) -> None:
+    options = RunOptions(
+        pools=("default",),
+        processes=1,
+        overrides={},
+        burst=False,
+        reload=False,
+        log_format="text",
+        release="",
+        max_silence_seconds=0,
+    )
+    assert "DEBUG is on" not in banner([], options)
+    settings.DEBUG = True
+    assert "DEBUG is on" in banner([], options)

@@ -112,3 +112,12 @@ def test_sync_and_async_slots_are_told_apart(using: str) -> None:
     registry.heartbeat(identity.worker_id, 11, 1)
     row = row_of(identity, using)
     assert (row.slots, row.async_slots, row.running, row.async_running) == (30, 20, 11, 1)
+
+
+@pytest.mark.parametrize(("known", "stored"), [(None, None), ({"b", "a"}, ["a", "b"]), (set(), [])])
+def test_a_worker_tells_which_types_it_knows(
+    using: str, known: set[str] | None, stored: list[str] | None
+) -> None:
+    identity = WorkerIdentity(job_types=known)
+    OrmWorkerRegistry(using=using).register(identity.describe())
+    assert row_of(identity, using).job_types == stored

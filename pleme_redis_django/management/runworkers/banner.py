@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import django
+from django.conf import settings as django_settings
 from django.db import connections
 
 import pleme_redis_django
@@ -17,6 +18,10 @@ from pleme_redis_django.jobs.worker_pool import SCAN_SECONDS_WITHOUT_HINTS
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import model_label
 from pleme_redis_django.wiring import PoolParts
+
+_DEBUG_LINES = [
+    "  warning    DEBUG is on: Django keeps every query of a running job in memory. Never in production."
+]
 
 
 def banner(parts: Sequence[PoolParts], options: RunOptions) -> str:
@@ -29,6 +34,7 @@ def banner(parts: Sequence[PoolParts], options: RunOptions) -> str:
         f"  database   {settings.database} ({database.vendor})",
         f"  hints      {_redis_place(settings.url)}",
         *(line for one in parts for line in _pool_lines(one, options)),
+        *(_DEBUG_LINES if django_settings.DEBUG else ()),
         "  stop       " + ("when nothing is claimable" if options.burst else "Ctrl-C or SIGTERM drains"),
     ]
     return "\n".join(lines)

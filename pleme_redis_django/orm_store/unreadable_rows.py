@@ -1,0 +1,48 @@
+"""Rows that PostgreSQL keeps and Python cannot load: due before the year 1, after 9999, or infinitely.
+
+``enqueue()`` refuses such a time; SQL by hand does not. A claim that takes one fails as a whole, after
+it was committed, and would do so for ever.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.connection import writing
+
+# A day less on either side: what is loaded is converted to the time zone of the connection.
+FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+UNREADABLE = "unreadable_row"
+
+
+def end_unreadable_jobs(model: type[AbstractJob], using: str) -> int:
+    """End the waiting and the claimed jobs that no worker can load as FAILED; return how many.
+
+    Their due time becomes now, so that pages can show them. The jobs that were claimed together with
+    one are given back by the process that claimed them.
+    """
+    beyond = Q(run_after__lt=FIRST) | Q(run_after__gt=LAST)
+    alive = Q(status__in=[JobStatus.PENDING, JobStatus.QUEUED, JobStatus.RUNNING])
+    message = (
+        f"The due time of this job lies outside of the years {FIRST.year} to {LAST.year}, and no worker can load it. "
+        "It was stored past enqueue(). Enqueue the job anew."
+    )
+    with writing(using):
+        return (
+            model._base_manager.using(using)
+            .filter(alive & beyond)
+            .update(
+                status=JobStatus.FAILED,
+                run_after=Now(),
+                failed_at=Now(),
+                updated_at=Now(),
+                unique_slot=None,
+                error_message=message,
+                error_details={"error_code": UNREADABLE},
+            )
+        )

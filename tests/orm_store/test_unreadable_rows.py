@@ -1,0 +1,46 @@
+"""Rows that PostgreSQL keeps and Python cannot load: they end alone, and the queue goes on."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.db import DataError, connection
+
+from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.models import Job
+from pleme_redis_django.orm_store import OrmJobStore
+from tests.rows import make_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EVERYTHING = JobSelection()
+
+
+@pytest.fixture(params=["0001-01-01 00:00:00+00 BC", "-infinity"])
+def unreadable(request: pytest.FixtureRequest) -> uuid.UUID:
+    job = make_job()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE pleme_redis_django_job SET run_after = %s WHERE id = %s", [request.param, job.pk]
+        )
+    return uuid.UUID(str(job.pk))
+
+
+def test_a_row_that_cannot_be_loaded_ends_alone(unreadable: uuid.UUID) -> None:
+    readable = make_job()
+    store, worker_id = OrmJobStore(Job), str(uuid.uuid4())
+    with pytest.raises(DataError):
+        store.claim_jobs(worker_id, 10, EVERYTHING)
+    ended = Job.objects.get(pk=unreadable)
+    assert ended.status == JobStatus.FAILED
+    assert (
+        ended.error_details == {"error_code": "unreadable_row"}
+        and "Enqueue the job anew" in ended.error_message
+    )
+    # The claim was committed: its process finds the other job among its lost claims, and gives it back.
+    other = Job.objects.get(pk=readable.pk)
+    assert (other.status, str(other.worker_id)) == (JobStatus.RUNNING, worker_id)
+    make_job()
+    assert len(store.claim_jobs(worker_id, 10, EVERYTHING)) == 1
