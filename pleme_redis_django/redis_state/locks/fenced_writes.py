@@ -58,7 +58,7 @@ def _require_fence_field(model: type[Model], fence_field: str) -> None:
         field = model._meta.get_field(fence_field)
     except FieldDoesNotExist:
         field = None
-    # A fence is a number of milliseconds since 1970 and does not fit into 32 bits.
+    # A fence is a number of microseconds since 1970 and does not fit into 32 bits.
     if not isinstance(field, models.BigIntegerField):
         raise FenceFieldMissing(
             f"{model._meta.label} has no BigIntegerField {fence_field!r}. Add "

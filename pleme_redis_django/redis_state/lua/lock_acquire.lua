@@ -21,10 +21,12 @@ if redis.call('SISMEMBER', KEYS[3], ARGV[1]) == 1 then -- its caller was cancell
 end
 local now = redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
--- Monotonic when the counter was lost (then the clock exceeds every fence given out) and when the
--- clock went back (then the counter does). A day of memory keeps a counter that is in use, and
--- idle names cost nothing for long.
-local fence = string.format('%.0f', math.max((tonumber(redis.call('GET', KEYS[2])) or 0) + 1, ms))
+-- Microseconds, since nobody takes a lock as often as that: the clock exceeds every fence given out,
+-- so fences grow when the counter was lost, and the counter lets them grow when the clock went back.
+-- A day of memory keeps a counter that is in use, and idle names cost nothing for long. Exact as a
+-- double until the year 2255; tostring() and Redis' own conversion would round 16 digits.
+local clock = now[1] * 1000000 + now[2]
+local fence = string.format('%.0f', math.max((tonumber(redis.call('GET', KEYS[2])) or 0) + 1, clock))
 redis.call('SET', KEYS[2], fence, 'PX', 86400000)
 redis.call('SET', KEYS[1], ARGV[1] .. fence .. ' ' .. string.format('%.0f', ms) .. ' ' .. ARGV[3], 'PX', ARGV[2])
 return {1, fence}

@@ -186,7 +186,7 @@ async def test_a_fence_grows_when_the_servers_clock_went_back(
     call_twin: CallTwin, raw_redis: redis.Redis
 ) -> None:
     locks = LockManager("acme")
-    an_hour_ahead = (await call_twin(locks.try_lock, "before", 60)).fence + 3_600_000
+    an_hour_ahead = (await call_twin(locks.try_lock, "before", 60)).fence + 3_600_000_000
     raw_redis.set(lock_keys("acme", "x").fence, an_hour_ahead)
     assert (await call_twin(locks.try_lock, "x", 60)).fence == an_hour_ahead + 1
 
