@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.enqueueing.rows import NewRow, RowTemplate
 from pleme_redis_django.enqueueing.unique_jobs import holder_or_insert, kept_waiting
 from pleme_redis_django.exceptions import UniqueSlotContended
-from pleme_redis_django.jobs.json_text import to_json
+from pleme_redis_django.jobs.json_text import from_json, to_json
 from pleme_redis_django.jobs.uniqueness import period_seconds, waits_only
 from pleme_redis_django.models import Job
 
@@ -111,10 +111,10 @@ def _holders(
 # The ORM writes one VALUES tuple with 38 columns a row; these leave the others to their database
 # defaults. Of many rows, arrays cost a fifth of VALUES; of one row, they are more to plan.
 _COLUMNS = """
-product, job_type, queue_name, priority, status, configuration, run_after, max_retries,
+product, job_type, queue_name, priority, status, configuration, run_after, max_retries, metadata,
 id, parameters, unique_slot
 """
-_SHARED = "%s, %s, %s, %s, %s, %s::jsonb, COALESCE(%s::timestamptz, statement_timestamp()), %s"
+_SHARED = "%s, %s, %s, %s, %s, %s::jsonb, COALESCE(%s::timestamptz, statement_timestamp()), %s, %s::jsonb"
 _ONE_ROW = f"VALUES ({_SHARED}, %s, %s::jsonb, %s)"
 _ROWS = f"""
 SELECT {_SHARED}, new.id, new.parameters::jsonb, new.unique_slot
@@ -147,6 +147,7 @@ def _insert_by_statement(using: str, template: RowTemplate, rows: Sequence[NewRo
         None if configuration is None else to_json(configuration, max_bytes=_CONFIGURATION_MAX_BYTES),
         template.run_after,
         template.max_retries,
+        template.metadata_json,
     ]
     if len(rows) == 1:
         (row,) = rows
@@ -184,6 +185,7 @@ def _shared_fields(template: RowTemplate) -> dict[str, object]:
         "status": template.status,
         "configuration": template.configuration,
         "max_retries": template.max_retries,
+        "metadata": from_json(template.metadata_json),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -38,6 +39,7 @@ class RowTemplate:
     configuration: dict[str, Any] | None
     uniqueness: Uniqueness | None
     unique_key: str | None
+    metadata_json: str
 
     @property
     def status(self) -> JobStatus:
@@ -58,6 +60,7 @@ class NewRow:
 def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> RowTemplate:
     """Return what an enqueue of the definition stores. Raises EnqueueError or InvalidProduct."""
     options = definition.options
+    metadata = options.metadata
     retries = (options.max_retries, definition.max_retries, pool_max_retries)
     return RowTemplate(
         job_type=definition.name,
@@ -73,6 +76,7 @@ def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> R
         ),
         uniqueness=_uniqueness(definition),
         unique_key=_unique_key(options.unique_key),
+        metadata_json="{}" if metadata is None else _metadata_json(definition.name, metadata),
     )
 
 
@@ -100,6 +104,7 @@ def prepare_instance(job: AbstractJob) -> None:
     checked_priority(job.priority, EnqueueError)
     _max_retries(job.max_retries)
     checked_parameters_json(job.job_type, job.parameters)
+    _metadata_json(job.job_type, job.metadata)
     _check_configuration(job.configuration)
     if isinstance(job.run_after, datetime | str):
         # Only the database's clock says whether the time is past: a claimer promotes the row.
@@ -122,11 +127,24 @@ def enqueued_product(product: str | None) -> str:
 
 def checked_parameters_json(job_type: str, parameters: object) -> str:
     """Return the parameters as JSON text. Raises InvalidParameters when JSON does not keep them."""
+    return _checked_json("parameters", job_type, parameters)
+
+
+def _metadata_json(job_type: str, metadata: object) -> str:
+    if isinstance(metadata, Mapping):
+        return _checked_json("metadata", job_type, dict(metadata))
+    raise InvalidParameters(
+        f"The metadata of {job_type} are {repr(metadata)[:60]}. Accepted: a JSON object, such as "
+        '{"order": 123}.'
+    )
+
+
+def _checked_json(noun: str, job_type: str, value: object) -> str:
     try:
-        return to_json(parameters, max_bytes=get_settings().max_parameters_bytes)
+        return to_json(value, max_bytes=get_settings().max_parameters_bytes)
     except NotJson as error:
         raise InvalidParameters(
-            f"The parameters of {job_type} are refused: {error}. Accepted: what JSON gives back unchanged "
+            f"The {noun} of {job_type} are refused: {error}. Accepted: what JSON gives back unchanged "
             "(text, numbers, true, false, null, lists, and dicts with text keys)."
         ) from None
 

@@ -33,6 +33,7 @@ class EnqueueOptions:
     run_after: datetime | None = None
     unique_key: str | None = None
     max_retries: int | None = None
+    metadata: Mapping[str, Any] | None = None
 
 
 class Enqueuer(Protocol):
@@ -109,6 +110,7 @@ class JobDefinition(Generic[P, R]):
         run_after: datetime | None = None,
         unique_key: str | None = None,
         max_retries: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> JobDefinition[P, R]:
         """Return a copy whose enqueues use these options; what is not named stays as it was.
 
@@ -123,6 +125,7 @@ class JobDefinition(Generic[P, R]):
             "run_after": run_after,
             "unique_key": unique_key,
             "max_retries": max_retries,
+            "metadata": metadata,
         }
         changed = {key: value for key, value in given.items() if value is not None}
         return dataclasses.replace(self, options=dataclasses.replace(self.options, **changed))

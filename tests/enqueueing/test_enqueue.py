@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from datetime import timezone as fixed_zone
@@ -113,6 +114,17 @@ def test_a_job_is_run_with_what_was_enqueued() -> None:
     assert attempt.job.parameters == {"text": 'Grüße "世界"\n', "number": -1.5, "nested": {"a": [None, True]}}
 
 
+def test_postgresql_keeps_the_digits_of_a_float_and_not_its_form() -> None:
+    numbers = [1e15, 1e16, 1e22, 1.5e300, -1e23, 0.1, 5e-324, -0.0]
+    jobs.anything.enqueue(numbers=numbers)
+    (attempt,) = drain_jobs()
+    arrived = attempt.job.parameters["numbers"]
+    assert [float(number) for number in arrived] == numbers
+    kinds = [type(number) for number in arrived]
+    assert kinds == [float, int, int, int, int, float, float, float]
+    assert math.copysign(1, arrived[-1]) == 1
+
+
 BAD_PARAMETERS: list[Any] = [
     ("nan", float("nan")),
     ("infinity", float("inf")),
@@ -157,6 +169,66 @@ def deep(depth: int) -> list[Any]:
 def test_parameters_that_are_nested_too_deeply_are_refused() -> None:
     with pytest.raises(InvalidParameters, match="nested too deeply"):
         jobs.anything.enqueue(field=deep(10_000))
+
+
+METADATA = {"order": 123, "tags": ["a", None]}
+
+
+@pytest.mark.parametrize("of", [jobs.send, jobs.send.using(unique_key="k")], ids=["free", "unique"])
+def test_metadata_are_kept_with_the_job_and_found_by(of: Any) -> None:
+    (job,) = of.using(metadata=METADATA).enqueue_many([{"to": "a@b"}])
+    assert Job.objects.get(metadata__order=123) == job
+    assert job.metadata == METADATA
+    assert Job.objects.get().parameters == {"to": "a@b"}
+
+
+def test_each_of_many_has_the_metadata_and_a_job_without_has_none() -> None:
+    with_metadata = jobs.send.using(metadata=METADATA)
+    with_metadata.using(priority=1).enqueue("a@b")
+    with_metadata.enqueue_many([{"to": "a@b"}] * 3)
+    with_metadata.using(metadata={}).enqueue("a@b")
+    jobs.send.enqueue("a@b")
+    stored = [job.metadata for job in Job.objects.order_by("id")]
+    assert stored == [METADATA] * 4 + [{}, {}]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_async_twins_keep_metadata() -> None:
+    of = jobs.send.using(metadata=METADATA)
+    await of.aenqueue("a@b")
+    await aenqueue(of, to="a@b")
+    await of.aenqueue_many([{"to": "a@b"}])
+    await aenqueue_many(of, [{"to": "a@b"}])
+    assert [job.metadata async for job in Job.objects.all()] == [METADATA] * 4
+
+
+BAD_METADATA: list[Any] = [
+    ("text", "order 123", "Accepted: a JSON object"),
+    ("list", [1], "Accepted: a JSON object"),
+    ("tuple", {"pair": (1, 2)}, "at pair a tuple"),
+    ("nan", {"price": float("nan")}, "at price nan"),
+    ("int_key", {1: "a"}, "the key 1 is no string"),
+    ("nul", {"text": "a\x00b"}, "which PostgreSQL cannot store"),
+    ("oversize", {"text": "x" * 300_000}, "it is 300,011 bytes as JSON, and the limit is 262,144"),
+]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "fault"), [case[1:] for case in BAD_METADATA], ids=[case[0] for case in BAD_METADATA]
+)
+@pytest.mark.parametrize("way", ["one", "many", "instance"])
+def test_bad_metadata_are_refused(way: str, metadata: Any, fault: str) -> None:
+    of = jobs.send.using(metadata=metadata)
+    ways: dict[str, Callable[[], Any]] = {
+        "one": lambda: of.enqueue("a@b"),
+        "many": lambda: of.enqueue_many([{"to": "a@b"}]),
+        "instance": lambda: enqueue(Job(job_type=of.name, parameters={"to": "a@b"}, metadata=metadata)),
+    }
+    with pytest.raises(InvalidParameters, match=r"metadata of tests\.enqueueing\.jobs\.send") as error:
+        ways[way]()
+    assert fault in str(error.value)
+    assert len(str(error.value)) < 500
+    assert not Job.objects.exists()
 
 
 def test_a_wrong_call_is_refused() -> None:

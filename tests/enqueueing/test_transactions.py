@@ -185,9 +185,10 @@ def test_on_sqlite_it_is_stored_the_same(settings: Any) -> None:
     settings.PLEME_REDIS = {**settings.PLEME_REDIS, "DATABASE": "sqlite"}
     jobs.send.enqueue("a")
     jobs.send.enqueue_many([{"to": "b"}, {"to": "c"}])
-    jobs.unique_running.enqueue(1)
-    jobs.unique_running.enqueue(1)
+    jobs.unique_running.using(metadata={"order": 1}).enqueue(1)
+    jobs.unique_running.using(metadata={"order": 1}).enqueue(1)
     assert not Job.objects.using("default").exists()
     found = Job.objects.using("sqlite").order_by("created_at", "id")
     assert [job.parameters for job in found] == [{"to": "a"}, {"to": "b"}, {"to": "c"}, {"key": 1}]
+    assert [job.metadata for job in found] == [{}, {}, {}, {"order": 1}]
     assert connections["sqlite"].vendor == "sqlite"
