@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError
 from django.dispatch import Signal
 
 from pleme_redis_django import signals
@@ -213,7 +213,8 @@ def _reason(error: BaseException | None) -> str:
     if error is None:
         return "no time was left"
     name = type(error).__name__
-    if isinstance(error, DatabaseError | InterfaceError | StoreError):
+    # Of a DataError the first line quotes the value too.
+    if isinstance(error, DatabaseError | InterfaceError | StoreError) and not isinstance(error, DataError):
         return f"{name}: {first_line(error)[:REASON_MAX_LENGTH]}"
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     return f"{name} at {frames[0].filename}:{frames[0].lineno}" if frames else name

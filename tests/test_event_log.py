@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import OperationalError, ProgrammingError
+from django.db import DataError, OperationalError, ProgrammingError
 from psycopg.errors import UndefinedTable
 
 from pleme_redis_django import signals
@@ -173,12 +173,17 @@ def _database_error(kind: type[Exception], cause: Exception | None, text: str) -
             'sqlstate=42P01 why=ProgrammingError: relation "job" does not exist',
         ),
         (
+            _database_error(DataError, None, 'invalid input syntax for type uuid: "a secret"'),
+            "the database refuses what the engine asks",
+            "why=DataError",
+        ),
+        (
             RuntimeError("Event loop is closed"),
             "the engine met an error that nobody expected",
             "RuntimeError",
         ),
     ],
-    ids=["away", "refused", "unexpected"],
+    ids=["away", "refused", "value", "unexpected"],
 )
 def test_a_failure_of_the_engine_is_called_what_it_is(
     error: Exception, what: str, why: str, caplog: pytest.LogCaptureFixture

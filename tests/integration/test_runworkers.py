@@ -129,7 +129,7 @@ def test_workers_without_their_database_say_why_and_keep_trying(start_workers: S
     workers = start_workers(environment=NO_DATABASE)
     output = workers.wait_for_output("the database does not answer")
     assert "The workers keep trying." in output
-    assert "error=OperationalError why=connection is bad: " in output
+    assert "why=OperationalError: connection is bad: " in output
     assert "Traceback" not in workers.output()
     workers.signal(signal.SIGTERM)
     assert workers.exit_code() == 0
