@@ -55,6 +55,18 @@ class CancellationWatch:
         return self._task is not None and self._task.cancelling() > self._known
 
 
+async def unbroken(work: Awaitable[T]) -> T:
+    """Await ``work`` to its end also when the caller is cancelled meanwhile, who is cancelled then."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await to_its_end(asyncio.wait({task}))
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio logs it as never retrieved
+        raise
+
+
 async def to_its_end(work: Awaitable[T]) -> T:
     """Await ``work`` however often the caller is cancelled meanwhile: the last thing that it does."""
     task = asyncio.ensure_future(work)

@@ -58,6 +58,7 @@ class CacheStore(Protocol):
     """Where entries lie. Two implementations: Redis itself, and any Django cache.
 
     Each method has an async twin with the prefix ``a``. Those that ask Redis raise RedisUnavailable.
+    What changes or removes an entry takes the lease from its builder, who then stores nothing.
     """
 
     def mget(self, keys: list[str]) -> list[bytes | None]: ...
@@ -80,7 +81,8 @@ class CacheStore(Protocol):
 
     def open(self, keys: EntryKeys, token: str, lease_ms: int, earliness: float) -> Opening: ...
 
-    def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> None: ...
+    def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> bool:
+        """End a build and return whether its entry was stored: only while the lease holds ``token``."""
 
     def wait_for_build(self, keys: EntryKeys, seconds: float) -> None: ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -18,6 +19,7 @@ from pleme_redis_django.redis_state.cache import envelope
 from pleme_redis_django.redis_state.cache.building import EntryKeys, Opening, Todo
 from pleme_redis_django.redis_state.cache.envelope import GENERATION_BYTES
 from pleme_redis_django.redis_state.cache.native_store import GENERATION_TTL_MS
+from pleme_redis_django.redis_state.keyspace import cache_build_keys
 
 POLL_SECONDS = 0.005
 
@@ -37,6 +39,7 @@ class DjangoStore:
         return [int((_expires_at(found[key]) - now) * 1000) if key in found else -2 for key in keys]
 
     def write(self, keys: EntryKeys, tail: bytes, ttl_ms: int) -> None:
+        self._cache.delete(keys.builds.lease)
         self._put(keys.entry, self.header(keys) + tail, ttl_ms)
 
     def header(self, keys: EntryKeys) -> bytes:
@@ -47,10 +50,12 @@ class DjangoStore:
         return b"\x01" + generations[0] + bytes([len(keys.raw_digests)]) + b"".join(tags)
 
     def mset(self, entries: dict[str, bytes], ttl_ms: int) -> None:
+        self._take_leases(entries)
         for key, entry in entries.items():
             self._put(key, entry, ttl_ms)
 
     def delete(self, keys: list[str]) -> int:
+        self._take_leases(keys)
         return sum(self._cache.delete(key) for key in keys)
 
     def expire(self, key: str, ttl_ms: int) -> bool:
@@ -87,11 +92,14 @@ class DjangoStore:
         todo = Todo.BUILD if taken else Todo.LEAVE
         return Opening(todo=todo, header=header, entry=entry, wait_seconds=lease_ms / 1000)
 
-    def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> None:
-        if entry.startswith(self.header(keys)):
+    def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> bool:
+        if self._cache.get(keys.builds.lease) != token:
+            return False
+        stored = entry.startswith(self.header(keys))
+        if stored:
             self._put(keys.entry, entry, ttl_ms)
-        if self._cache.get(keys.builds.lease) == token:
-            self._cache.delete(keys.builds.lease)
+        self._cache.delete(keys.builds.lease)
+        return stored
 
     def wait_for_build(self, keys: EntryKeys, seconds: float) -> None:
         give_up_at = time.monotonic() + seconds
@@ -126,6 +134,10 @@ class DjangoStore:
     def _fresh_ms(self, keys: EntryKeys, entry: bytes) -> int:
         [left_ms] = self.pttl([keys.entry])
         return left_ms - envelope.grace_ms_of(entry)
+
+    def _take_leases(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._cache.delete(cache_build_keys(key).lease)
 
     def _put(self, key: str, entry: bytes, ttl_ms: int) -> None:
         self._cache.set(key, _wrap(entry, ttl_ms), ttl_ms / 1000)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from asgiref.sync import sync_to_async
 
 from pleme_redis_django.redis_state.cache.operations import Steps
+from pleme_redis_django.redis_state.cancellation import unbroken
 
 T = TypeVar("T")
 
@@ -37,6 +38,9 @@ async def arun(steps: Steps[T], store: Any) -> T:
             try:
                 if name == "build":
                     reply = await _abuild(*arguments)
+                elif name == "close":
+                    # Cut short, it would leave the lease, and nobody could build until that runs out.
+                    reply = await unbroken(store.aclose(*arguments))
                 else:
                     reply = await getattr(store, f"a{name}")(*arguments)
             except BaseException as error:

@@ -140,7 +140,9 @@ class CacheManager:
         - ``wait_seconds``: how long to wait for another builder before building uncached.
 
         A builder that returns ``Uncached(value)`` has its caller get the value and the cache not. A
-        flush during the build voids what it stores. When Redis is away, every caller builds.
+        flush, a delete or a write of the entry during the build keeps it from storing, and so does its
+        taking longer than ``build_seconds``. One that fails while the entry may still be used is logged,
+        and the entry is returned. When Redis is away, every caller builds.
         """
         recipe = self._recipe(timeout, tags, grace, none_timeout, beta, build_seconds, wait_seconds)
         return run(self._do.get_or_set(key, builder, recipe), self._store)
@@ -172,7 +174,8 @@ class CacheManager:
     ) -> dict[str, Any]:
         """Return the values of ``keys``; ``loader`` is called once, with those that are missing.
 
-        What it leaves out is left out of the result. Other processes may load the same meanwhile.
+        What it leaves out is left out of the result. Other processes may load the same meanwhile. A
+        flush during the load keeps it from storing, a write or a delete of one entry does not.
         """
         steps = self._do.get_or_set_many(keys, loader, self._ttl_ms(timeout), tag_digests(tags))
         return run(steps, self._store)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import redis
@@ -29,6 +29,7 @@ from pleme_redis_django.redis_state.connections import (
     async_redis_client,
     redis_client,
 )
+from pleme_redis_django.redis_state.keyspace import cache_build_keys
 from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 from pleme_redis_django.redis_state.outages import OUTAGES, outages_as_unavailable, unavailable
 from pleme_redis_django.redis_state.scripts import script
@@ -108,7 +109,7 @@ class NativeStore:
 
     def _write_call(self, keys: EntryKeys, tail: bytes, ttl_ms: int) -> tuple[list[str], list[Any]]:
         return (
-            [self._key(key) for key in (keys.entry, *keys.generations)],
+            [self._key(key) for key in (keys.entry, keys.builds.lease, *keys.generations)],
             [tail, ttl_ms, _generation(), GENERATION_TTL_MS, *keys.raw_digests],
         )
 
@@ -128,14 +129,25 @@ class NativeStore:
 
     def mset(self, entries: dict[str, bytes], ttl_ms: int) -> None:
         with self._outage_pauses():
-            self._set_pipeline(self._client(), entries, ttl_ms).execute()
+            self._mset_pipeline(self._client(), entries, ttl_ms).execute()
 
     async def amset(self, entries: dict[str, bytes], ttl_ms: int) -> None:
         with self._outage_pauses():
-            await self._set_pipeline(self._aclient(), entries, ttl_ms).execute()
+            await self._mset_pipeline(self._aclient(), entries, ttl_ms).execute()
+
+    def _mset_pipeline(self, client: Any, entries: dict[str, bytes], ttl_ms: int) -> Any:
+        return self._add_sets(self._pipeline_without_leases(client, entries), entries, ttl_ms)
 
     def _set_pipeline(self, client: Any, entries: dict[str, bytes], ttl_ms: int) -> Any:
+        return self._add_sets(client.pipeline(transaction=False), entries, ttl_ms)
+
+    def _pipeline_without_leases(self, client: Any, keys: Iterable[str]) -> Any:
+        """Start a pipeline with what keeps builds under way from storing over what follows in it."""
         pipeline = client.pipeline(transaction=False)
+        pipeline.unlink(*(self._key(cache_build_keys(key).lease) for key in keys))
+        return pipeline
+
+    def _add_sets(self, pipeline: Any, entries: dict[str, bytes], ttl_ms: int) -> Any:
         for key, entry in entries.items():
             pipeline.set(self._key(key), entry, px=ttl_ms)
         return pipeline
@@ -158,17 +170,22 @@ class NativeStore:
         return await script("cache_increment").arun(client, *self._increment_call(keys, delta))  # type: ignore[no-any-return]
 
     def _increment_call(self, keys: EntryKeys, delta: int) -> tuple[list[str], list[Any]]:
-        return [self._key(keys.entry), self._key(keys.generations[0])], [delta]
+        all_keys = (keys.entry, keys.builds.lease, keys.generations[0])
+        return [self._key(key) for key in all_keys], [delta]
 
     # Invalidation: never skipped after an outage, for what is not deleted is served on
 
     def delete(self, keys: list[str]) -> int:
         with outages_as_unavailable():
-            return int(self._client().unlink(*(self._key(key) for key in keys)))
+            return int(self._delete_pipeline(self._client(), keys).execute()[1])
 
     async def adelete(self, keys: list[str]) -> int:
         with outages_as_unavailable():
-            return int(await self._aclient().unlink(*(self._key(key) for key in keys)))
+            return int((await self._delete_pipeline(self._aclient(), keys).execute())[1])
+
+    def _delete_pipeline(self, client: Any, keys: list[str]) -> Any:
+        # The leases first: a build that ends between the two commands has stored what the second one removes.
+        return self._pipeline_without_leases(client, keys).unlink(*(self._key(key) for key in keys))
 
     def renew_generations(self, keys: list[str]) -> None:
         with outages_as_unavailable():
@@ -213,13 +230,15 @@ class NativeStore:
             [token, lease_ms, _generation(), GENERATION_TTL_MS, f"{earliness:.6f}", *keys.raw_digests],
         )
 
-    def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> None:
+    def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> bool:
         with outages_as_unavailable():
-            script("cache_close").run(self._client(), *self._close_call(keys, token, entry, ttl_ms))
+            call = self._close_call(keys, token, entry, ttl_ms)
+            return bool(script("cache_close").run(self._client(), *call))
 
-    async def aclose(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> None:
+    async def aclose(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> bool:
         with outages_as_unavailable():
-            await script("cache_close").arun(self._aclient(), *self._close_call(keys, token, entry, ttl_ms))
+            call = self._close_call(keys, token, entry, ttl_ms)
+            return bool(await script("cache_close").arun(self._aclient(), *call))
 
     def _close_call(
         self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int

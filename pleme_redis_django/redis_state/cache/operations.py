@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, TypeVar
 
-from pleme_redis_django.exceptions import NotACounter, RedisUnavailable
+from pleme_redis_django.exceptions import JobCancelled, NotACounter, RedisUnavailable
 from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.cache import envelope
 from pleme_redis_django.redis_state.cache.building import EntryKeys, Opening, Todo
@@ -186,29 +186,51 @@ class Operations:
         builder: Callable[[], Any],
         recipe: Recipe,
     ) -> Steps[Any]:
-        """Build, store and wake those who wait; after a failure one of them builds."""
-        started, entry, ttl_ms = time.monotonic(), b"", 0
+        """Build, store and wake those who wait; after a failure one of them builds.
+
+        A refresh that fails costs its reader nothing: the entry may still be used.
+        """
+        started = time.monotonic()
         try:
             value = yield ("build", builder)
-            ttl_ms = recipe.ttl_ms_of(value)
-            if ttl_ms:
-                build_ms = int((time.monotonic() - started) * 1000)
-                entry = opening.header + packed(
-                    value, key, self._max_value_bytes, grace_ms=recipe.grace_ms, build_ms=build_ms
-                )
         except GeneratorExit:
             raise
+        except BaseException as failure:
+            yield from self._give_back(keys, token)
+            if (
+                opening.entry is None
+                or not isinstance(failure, Exception)
+                or isinstance(failure, JobCancelled)
+            ):
+                raise
+            logger.warning("building %.80r anew failed, the entry of before is used", key, exc_info=True)
+            return envelope.value_of(opening.entry)
+        try:
+            ttl_ms, build_ms = recipe.ttl_ms_of(value), int((time.monotonic() - started) * 1000)
+            entry = opening.header + self._packed(key, value, recipe, build_ms) if ttl_ms else b""
         except BaseException:
-            with contextlib.suppress(RedisUnavailable):
-                yield ("close", keys, token, b"", 0)
+            yield from self._give_back(keys, token)
             raise
         try:
-            yield ("close", keys, token, entry, ttl_ms + recipe.grace_ms)
+            stored = yield ("close", keys, token, entry, ttl_ms + recipe.grace_ms)
         except RedisUnavailable as outage:
             _report(outage)
         else:
-            yield from self._note_write(1 if entry else 0, len(entry))
+            if stored:
+                yield from self._note_write(1, len(entry))
+            elif entry and build_ms >= recipe.lease_ms:
+                logger.warning(
+                    "building %.80r took %.1f s, longer than its build_seconds of %.1f: it was not stored",
+                    *(key, build_ms / 1000, recipe.lease_ms / 1000),
+                )
         return _plain(value)
+
+    def _packed(self, key: str, value: Any, recipe: Recipe, build_ms: int) -> bytes:
+        return packed(value, key, self._max_value_bytes, grace_ms=recipe.grace_ms, build_ms=build_ms)
+
+    def _give_back(self, keys: EntryKeys, token: str) -> Steps[None]:
+        with contextlib.suppress(RedisUnavailable):
+            yield ("close", keys, token, b"", 0)
 
     def get_or_set_many(
         self, keys: Iterable[str], loader: Callable[[list[str]], Any], ttl_ms: int, tags: tuple[str, ...]

@@ -1,10 +1,12 @@
--- Ends a build: stores its entry unless a generation changed meanwhile, gives the lease back and wakes
--- all who wait. Redis >= 4.
+-- Ends a build: stores its entry while the lease is still its own and no generation changed meanwhile, gives
+-- the lease back and wakes all who wait, unless they wait for another builder by now. A lease that is gone ran
+-- out, or was taken away by a delete or a write of the entry, which is newer than what was built. Redis >= 4.
 -- KEYS 1 entry (STRING)  2 lease (STRING)  3 waiters (STRING)  4 wake (LIST)  5 generation  6... tag generations
 -- ARGV 1 token  2 entry, or '' when the build failed  3 its TTL in ms  4 TTL of generations in ms
 -- Returns 1 when the entry was stored, else 0.
-local stored = 0
-if ARGV[2] ~= '' then
+local lease, stored = redis.call('GET', KEYS[2]), 0
+local own = lease == ARGV[1]
+if own and ARGV[2] ~= '' then
   local current = redis.call('GET', KEYS[5]) == string.sub(ARGV[2], 2, 9)
   for i = 6, #KEYS do
     local at = 11 + (i - 6) * 24 + 16
@@ -18,9 +20,10 @@ if ARGV[2] ~= '' then
     stored = 1
   end
 end
-if redis.call('GET', KEYS[2]) == ARGV[1] then
-  redis.call('DEL', KEYS[2])
+if lease and not own then
+  return 0
 end
+redis.call('DEL', KEYS[2])
 local waiters = math.min(tonumber(redis.call('GET', KEYS[3]) or '0'), 10000)
 redis.call('DEL', KEYS[3], KEYS[4])
 for _ = 1, waiters do

@@ -1,9 +1,10 @@
--- Adds to a whole number that an entry without tags holds; its TTL stays. Redis >= 6 (KEEPTTL).
--- KEYS 1 entry (STRING)  2 generation (STRING)
+-- Adds to a whole number that an entry without tags holds; its TTL stays. Takes the lease from
+-- whoever builds the entry anew: that would undo the addition. Redis >= 6 (KEEPTTL).
+-- KEYS 1 entry (STRING)  2 lease (STRING)  3 generation (STRING)
 -- ARGV 1 whole number to add
 -- Returns the sum as text, 0 when there is no such entry, 1 when it holds no number without tags,
 -- 2 when the sum is 2^53 or more, where a double is no longer exact.
-local entry, generation = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
+local entry, generation = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[3])
 if not entry or not generation or string.sub(entry, 1, 9) ~= '\1' .. generation then
   return 0
 end
@@ -17,4 +18,5 @@ if math.abs(sum) >= 9007199254740992 then
 end
 local text = string.format('%.0f', sum)
 redis.call('SET', KEYS[1], string.sub(entry, 1, 19) .. text, 'KEEPTTL')
+redis.call('DEL', KEYS[2])
 return text

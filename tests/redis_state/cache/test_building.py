@@ -12,35 +12,10 @@ import redis
 from pleme_redis_django import CacheManager, RedisUnavailable, Uncached
 from pleme_redis_django.exceptions import InvalidNumber
 from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.cache import envelope
-from pleme_redis_django.redis_state.cache.building import EntryKeys
-from pleme_redis_django.redis_state.connections import close_async_clients
+from tests.redis_state.cache.builders import Builder, due_for_refresh
 from tests.redis_state.conftest import CallTwin, blocked_clients
 from tests.redis_state.lossy_proxy import LossyProxy
 from tests.waiting import await_until, wait_until
-
-
-class Builder:
-    """Counts its builds; ``hold()`` keeps it building until ``release()``."""
-
-    def __init__(self, value: Any = "built") -> None:
-        self.value = value
-        self.builds = 0
-        self.entered = threading.Event()
-        self._go = threading.Event()
-        self._go.set()
-
-    def hold(self) -> None:
-        self._go.clear()
-
-    def release(self) -> None:
-        self._go.set()
-
-    def __call__(self) -> Any:
-        self.builds += 1
-        self.entered.set()
-        assert self._go.wait(20)
-        return self.value
 
 
 async def test_a_value_is_built_once_and_kept(call_twin: CallTwin, alias: str) -> None:
@@ -69,19 +44,6 @@ async def test_many_misses_at_once_build_once(loop_clients: None, tasks: int) ->
     results = await asking
     assert results == ["built"] * tasks
     assert builds == 1
-
-
-async def test_a_cancelled_opening_leaves_no_lease(loop_clients: None) -> None:
-    cache = CacheManager("acme")
-    for ticks in range(25):
-        await close_async_clients()  # connecting has the most moments
-        task = asyncio.ensure_future(cache.aget_or_set(f"x{ticks}", lambda: 1, 300))
-        for _ in range(ticks):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait({task})
-        assert await cache.aget_or_set(f"x{ticks}", lambda: 2, 300, wait_seconds=0) in (1, 2)
-        assert await cache.aget(f"x{ticks}") in (1, 2)
 
 
 def test_200_threads_build_once() -> None:
@@ -132,30 +94,6 @@ def test_processes_build_once(settings: Any, cache_redis: redis.Redis) -> None:
     assert built.get(timeout=5) and built.empty()
 
 
-async def test_a_failed_build_lets_the_next_one_try(call_twin: CallTwin, alias: str) -> None:
-    cache = CacheManager("acme", alias=alias)
-    with pytest.raises(ZeroDivisionError):
-        await call_twin(cache.get_or_set, "x", lambda: 1 / 0, 300)
-    assert await call_twin(cache.get_or_set, "x", lambda: 2, 300, wait_seconds=0) == 2
-    assert await call_twin(cache.get, "x") == 2
-
-
-async def test_a_cancelled_build_lets_the_next_one_try(loop_clients: None) -> None:
-    cache, entered = CacheManager("acme"), asyncio.Event()
-
-    async def build() -> None:
-        entered.set()
-        await asyncio.sleep(60)
-
-    task = asyncio.ensure_future(cache.aget_or_set("x", build, 300))
-    await entered.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert await cache.aget_or_set("x", lambda: 2, 300, wait_seconds=0) == 2
-    assert await cache.aget("x") == 2
-
-
 async def test_stale_values_are_served_while_one_builds(call_twin: CallTwin, alias: str) -> None:
     cache, old, new = CacheManager("acme", alias=alias), Builder("old"), Builder("new")
     options = {"grace": 60, "beta": 0}
@@ -184,11 +122,8 @@ async def test_slow_builds_are_repeated_ahead_of_time(
     call_twin: CallTwin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, build = CacheManager("acme"), Builder("new")
-    entry_key = keyspace.cache_entry("acme", "x")
-    header = cache._store.header(EntryKeys(product="acme", entry=entry_key))
-    took_100_s = header + envelope.pack_tail("old", build_ms=100_000)
-    cache._store.mset({entry_key: took_100_s}, 300_000)
-    rolls = iter([0.5, 0.999])  # -log(1 - roll) * 100 s: 69 s and 691 s before the end
+    due_for_refresh(cache, "x", "old", monkeypatch)
+    rolls = iter([0.5, 0.999])
     monkeypatch.setattr("pleme_redis_django.redis_state.cache.operations.random.random", lambda: next(rolls))
     assert await call_twin(cache.get_or_set, "x", build, 300) == "old"
     assert await call_twin(cache.get_or_set, "x", build, 300) == "new"
@@ -263,16 +198,6 @@ async def test_waiting_for_another_builder_has_an_end(call_twin: CallTwin, alias
     assert await call_twin(cache.get_or_set, "x", lambda: "own", 300, wait_seconds=0.01) == "own"
     slow.release()
     assert await building == "slow"
-
-
-async def test_a_dead_builder_holds_up_nobody_past_its_lease(call_twin: CallTwin, alias: str) -> None:
-    cache, dead = CacheManager("acme", alias=alias), Builder("dead")
-    dead.hold()
-    building = asyncio.ensure_future(asyncio.to_thread(cache.get_or_set, "x", dead, 300, build_seconds=0.05))
-    await asyncio.to_thread(dead.entered.wait, 20)
-    assert await call_twin(cache.get_or_set, "x", lambda: "alive", 300) == "alive"
-    dead.release()
-    await building
 
 
 async def test_coroutine_builders_and_awaitables_are_awaited(loop_clients: None) -> None:
