@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
+from asgiref.sync import iscoroutinefunction
+
 from pleme_redis_django.exceptions import LockBusy, RedisUnavailable
 from pleme_redis_django.redis_state.cancellation import CancellationWatch, blocking, to_its_end
 from pleme_redis_django.redis_state.connections import (
@@ -26,6 +28,7 @@ from pleme_redis_django.redis_state.connections import (
 )
 from pleme_redis_django.redis_state.locks.claims import Busy, Claim
 from pleme_redis_django.redis_state.locks.clock import Clock
+from pleme_redis_django.redis_state.locks.entered import EnteredGuards
 from pleme_redis_django.redis_state.locks.guard import Guard
 from pleme_redis_django.redis_state.locks.renewal import Renewal, start_task
 from pleme_redis_django.redis_state.locks.sending import Answer, asend, send
@@ -45,6 +48,8 @@ class Acquisition(Generic[G]):
     - ``with locks.lock("x", 30) as guard:``, ``async with ...``
     - ``guard = locks.lock("x", 30).acquire()``, ``await ....aacquire()``
     - ``@locks.lock("x", 30)`` on a function or a coroutine function: each call takes it anew
+
+    It may be entered again while it is open, by others or by the same thread or task.
     """
 
     name: str | Callable[..., str]
@@ -54,7 +59,8 @@ class Acquisition(Generic[G]):
     wait_seconds: float
     auto_renew: bool
     clock: Clock
-    _entered: dict[object, G] = dataclasses.field(default_factory=dict)
+    _threads: EnteredGuards[G] = dataclasses.field(default_factory=EnteredGuards, init=False)
+    _tasks: EnteredGuards[G] = dataclasses.field(default_factory=EnteredGuards, init=False)
 
     def try_acquire(self) -> G | None:
         """Return a guard, or None when it is held. Raises RedisUnavailable when Redis is away."""
@@ -91,28 +97,32 @@ class Acquisition(Generic[G]):
 
     def __enter__(self) -> G:
         guard = self.acquire()
-        self._entered[threading.get_ident()] = guard
+        self._threads.push(threading.get_ident(), guard)
         return guard
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._entered.pop(threading.get_ident()).__exit__(kind, error, trace)
+        self._threads.pop(threading.get_ident(), self.name).__exit__(kind, error, trace)
 
     async def __aenter__(self) -> G:
         guard = await self.aacquire()
-        self._entered[asyncio.current_task()] = guard
+        self._tasks.push(asyncio.current_task(), guard)
         return guard
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._entered.pop(asyncio.current_task()).__aexit__(kind, error, trace)
+        await self._tasks.pop(asyncio.current_task(), self.name).__aexit__(kind, error, trace)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Return ``function`` wrapped so that each call holds the claim; its arguments may name it."""
-        if inspect.iscoroutinefunction(function):
-            return cast("Callable[P, R]", self._wrap_async(function))
+        """Return ``function`` wrapped so that each call holds the claim; its arguments may name it.
+
+        Raises TypeError for a generator function: a call of it returns before its body has begun.
+        """
+        _refuse_generators(function)
+        if _is_async(function):
+            return cast("Callable[P, R]", self._wrap_async(cast("Callable[P, Awaitable[Any]]", function)))
 
         @functools.wraps(function)
         def locked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -132,7 +142,7 @@ class Acquisition(Generic[G]):
     def _for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Acquisition[G]:
         if not callable(self.name):
             return self
-        return dataclasses.replace(self, name=self.name(*args, **kwargs), _entered={})
+        return dataclasses.replace(self, name=self.name(*args, **kwargs))
 
     def _new_claim(self) -> Claim:
         if callable(self.name):
@@ -184,6 +194,21 @@ class Acquisition(Generic[G]):
             holder_pid=busy.owner.pid if busy.owner else None,
             holder_job_id=busy.owner.job_id if busy.owner else None,
         )
+
+
+def _refuse_generators(function: Callable[..., Any]) -> None:
+    for called in (function, type(function).__call__):
+        if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+            name = getattr(function, "__qualname__", repr(function))
+            raise TypeError(
+                f"{name} is a generator: a call of it returns before its body begins, and the lock would be "
+                "released by then. Write `with locks.lock(...):` (`async with` if it is async) inside it, or "
+                "decorate the function that uses it up."
+            )
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__)
 
 
 async def _undo(claim: Claim, clock: Clock) -> None:
