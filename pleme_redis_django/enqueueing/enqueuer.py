@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -131,7 +130,12 @@ def _hint_at_kept_jobs(jobs: Sequence[Job], rows: Sequence[NewRow], using: str) 
     for job in kept.values():
         by_queue[job.queue_name].append(job)
     for of_queue in by_queue.values():
-        transaction.on_commit(functools.partial(_hint_at, of_queue), using=using, robust=True)
+        _hint_after_commit(of_queue, using)
+
+
+def _hint_after_commit(jobs: Sequence[AbstractJob], using: str) -> None:
+    # No partial: Django logs the __qualname__ of a robust callback that fails, and a partial has none.
+    transaction.on_commit(lambda: _hint_at(jobs), using=using, robust=True)
 
 
 def _save(job: AbstractJob) -> AbstractJob:
@@ -153,7 +157,7 @@ def _defer_database_defaults(job: AbstractJob) -> None:
 
 def announce(jobs: Sequence[AbstractJob], using: str) -> None:
     """Hint at stored jobs and send ``jobs_enqueued``, once the transaction on ``using`` commits."""
-    transaction.on_commit(functools.partial(_announce_now, jobs), using=using, robust=True)
+    transaction.on_commit(lambda: _announce_now(jobs), using=using, robust=True)
 
 
 def _announce_now(jobs: Sequence[AbstractJob]) -> None:

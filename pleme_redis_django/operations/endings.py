@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -85,8 +84,10 @@ def _cancel_waiting(rows: QuerySet[M]) -> int:
         unique_slot=None,
     )
     if ids:
-        tell = functools.partial(_tell_of_cancelled, rows.model, rows.db, ids)
-        transaction.on_commit(tell, using=rows.db, robust=True)
+        # No partial: Django logs the __qualname__ of a robust callback that fails, and a partial has none.
+        transaction.on_commit(
+            lambda: _tell_of_cancelled(rows.model, rows.db, ids), using=rows.db, robust=True
+        )
     return ended
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -47,14 +46,15 @@ def queue_names_of(jobs: QuerySet[M]) -> list[str]:
 
 def hint_after_commit(model: type[AbstractJob], using: str, queue_names: Iterable[str]) -> None:
     """Wake a worker of each queue after the commit; one that finds more than it can take wakes the next."""
-    hint = functools.partial(_hint_queues, model, list(queue_names))
-    transaction.on_commit(hint, using=using, robust=True)
+    names = list(queue_names)
+    # No partial: Django logs the __qualname__ of a robust callback that fails, and a partial has none.
+    transaction.on_commit(lambda: _hint_queues(model, names), using=using, robust=True)
 
 
 def call_after_commit(using: str, worker_ids: Iterable[object]) -> None:
     """Have worker processes look at their rows after the commit, instead of at their next sweep."""
-    call = functools.partial(_call_workers, [str(worker_id) for worker_id in worker_ids if worker_id])
-    transaction.on_commit(call, using=using, robust=True)
+    called = [str(worker_id) for worker_id in worker_ids if worker_id]
+    transaction.on_commit(lambda: _call_workers(called), using=using, robust=True)
 
 
 def _call_workers(worker_ids: list[str]) -> None:

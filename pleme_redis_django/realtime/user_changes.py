@@ -118,7 +118,7 @@ class _Orders:
     def __init__(self) -> None:
         self.controls: dict[Control, None] = {}
 
-    def __call__(self) -> None:
+    def send(self) -> None:
         try:
             send_controls(_gathered(list(self.controls)))
         except RedisUnavailable as error:
@@ -139,7 +139,8 @@ def _order(control: Control, using: str | None = None) -> None:
     connection = transaction.get_connection(using)
     # A rollback takes its callbacks off this list, and with them what they were to send.
     now_in = set(connection.savepoint_ids)
-    for savepoints, waiting, *_ in connection.run_on_commit:
+    for savepoints, callback, *_ in connection.run_on_commit:
+        waiting = getattr(callback, "__self__", None)
         if isinstance(waiting, _Orders):
             if control in waiting.controls and savepoints <= now_in:
                 return
@@ -148,5 +149,6 @@ def _order(control: Control, using: str | None = None) -> None:
                 return
     orders = _Orders()
     orders.controls[control] = None
-    # Robust: what was saved is saved, whatever Redis answers.
-    transaction.on_commit(orders, using=using, robust=True)
+    # Robust: what was saved is saved, whatever Redis answers. A method, since Django logs the __qualname__
+    # of a callback that fails.
+    transaction.on_commit(orders.send, using=using, robust=True)

@@ -52,6 +52,17 @@ def test_inside_a_transaction_the_hint_waits_for_the_commit(way: Callable[[], An
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_hint_that_fails_after_the_commit_has_a_name_in_the_log(way: Callable[[], Any]) -> None:
+    with transaction.atomic():
+        way()
+        jobs.unique_waiting.enqueue(1)
+        jobs.unique_waiting.enqueue(1)  # kept out by the first one, which is hinted at again
+        robust = [call for _savepoints, call, is_robust in connection.run_on_commit if is_robust]
+        assert len(robust) == 3
+        assert all(isinstance(call.__qualname__, str) for call in robust)  # Django logs it
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_rollback_takes_job_and_hint_with_it(way: Callable[[], Any]) -> None:
     with pytest.raises(Undo), transaction.atomic():
         way()

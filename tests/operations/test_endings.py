@@ -261,6 +261,25 @@ def test_who_listens_is_told_of_waiting_jobs_that_were_cancelled(
     assert [(job.pk, job.status) for job in jobs_told] == [(waiting.pk, JobStatus.CANCELLED)]
 
 
+def test_what_fails_after_the_commit_has_a_name_in_the_log(
+    using: str, django_capture_on_commit_callbacks
+) -> None:
+    def receive(sender, job, **kwargs) -> None: ...
+
+    make_job(using)
+    make_job(using, status=JobStatus.RUNNING, worker_id=uuid4())
+    make_failed_job(using)
+    signals.job_cancelled.connect(receive)
+    try:
+        with django_capture_on_commit_callbacks(using=using) as callbacks:
+            retry_jobs(jobs(using))
+            cancel_jobs(jobs(using))
+    finally:
+        signals.job_cancelled.disconnect(receive)
+    assert len(callbacks) == 3, "a hint, a call to the worker, a signal"
+    assert all(isinstance(each.__qualname__, str) for each in callbacks)  # Django logs it
+
+
 def test_where_nobody_listens_no_row_is_read(using: str, django_capture_on_commit_callbacks) -> None:
     make_job(using)
     with (

@@ -451,6 +451,21 @@ def test_orders_of_a_transaction_are_sent_once(_no_orders: None) -> None:
     assert [(each["operation"], each["user_id"]) for each in orders()] == [("revalidate", str(user.pk))]
 
 
+def test_an_order_that_redis_refuses_is_logged_and_undoes_nothing(
+    _no_orders: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = get_user_model().objects.create_user("ana")
+    redis_client().set(keyspace.control_log(), "no stream")
+    try:
+        user.save()
+        with transaction.atomic():
+            user.save()
+    finally:
+        redis_client().delete(keyspace.control_log())
+    refused = [each for each in caplog.messages if "Error calling _Orders.send in on_commit()" in each]
+    assert len(refused) == 2 and all("WRONGTYPE" in each for each in refused)
+
+
 def test_a_large_group_is_one_order(_no_orders: None) -> None:
     users = get_user_model().objects.bulk_create(get_user_model()(username=f"u{n}") for n in range(150))
     Group.objects.create(name="all").user_set.set(users)
