@@ -28,7 +28,8 @@ if entry and string.sub(entry, 1, #header) == header then
 else
   entry = ''
 end
-if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
+-- The lease may be the caller's own: the reply that told so got lost, and the client asks again.
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) or redis.call('GET', KEYS[2]) == ARGV[1] then
   return {1, header, entry, 0}
 end
 if entry == '' then

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from pleme_redis_django import CacheManager
 from pleme_redis_django.exceptions import JobCancelled
 from pleme_redis_django.redis_state.connections import close_async_clients
+from pleme_redis_django.redis_state.scripts import script
 from tests.redis_state.cache.builders import Builder, due_for_refresh
 from tests.redis_state.conftest import CallTwin
+from tests.redis_state.lossy_proxy import LossyProxy
 from tests.waiting import await_until
 
 
@@ -23,6 +26,17 @@ async def test_a_cancelled_opening_leaves_no_lease(loop_clients: None) -> None:
         await asyncio.wait({task})
         assert await cache.aget_or_set(f"x{ticks}", lambda: 2, 300, wait_seconds=0) in (1, 2)
         assert await cache.aget(f"x{ticks}") in (1, 2)
+
+
+async def test_a_lost_reply_to_an_opening_leaves_the_lease_with_its_caller(
+    call_twin: CallTwin, lossy_redis: LossyProxy, settings: Any
+) -> None:
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": lossy_redis.url}}
+    cache = CacheManager("acme")
+    await call_twin(cache.get_or_set, "warm", int, 300)  # the server knows the script
+    lossy_redis.lose_replies(script("cache_open").sha.encode())
+    assert await call_twin(cache.get_or_set, "x", lambda: "built", 300, wait_seconds=0) == "built"
+    assert await call_twin(cache.get, "x") == "built"
 
 
 async def test_a_failed_build_lets_the_next_one_try(call_twin: CallTwin, alias: str) -> None:
