@@ -38,6 +38,8 @@ from pleme_redis_django.redis_state.scripts import script
 EVERY_QUEUE = "*"
 MAX_HINTS_PER_QUEUE = 10_000
 POP_LIMIT = 1_000
+# A queue without a push for so long is forgotten. Its next hint wakes a worker like that of a new queue.
+REMEMBER_QUEUE_SECONDS = 3_600
 # One blocking pop lasts no longer, so that names of new queues are learned and a stop is noticed.
 LONGEST_POP_SECONDS = 30.0
 
@@ -145,7 +147,7 @@ class JobQueue:
     def _keys(self) -> list[str]:
         names: Sequence[str] = self.queue_names or ()
         if self.queue_names is None:
-            found: Any = redis_client(COMMANDS).smembers(self._names_key)
+            found: Any = redis_client(COMMANDS).zrange(self._names_key, 0, -1)
             names = sorted(name.decode() for name in found)
         return [*(hint_list(self.queue_key, name) for name in names), self._wake_key]
 
@@ -195,7 +197,12 @@ class JobQueue:
             self._wake_key,
             self._counters_key,
         ]
-        arguments: list[str | bytes | int | float] = [queue_name, MAX_HINTS_PER_QUEUE, *elements]
+        arguments: list[str | bytes | int | float] = [
+            queue_name,
+            MAX_HINTS_PER_QUEUE,
+            REMEMBER_QUEUE_SECONDS,
+            *elements,
+        ]
         return self._guarded(lambda: script("push_hints").run(redis_client(HINTS), keys, arguments))
 
     def _guarded(self, send: Callable[[], object]) -> bool:

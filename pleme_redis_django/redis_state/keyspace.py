@@ -25,12 +25,12 @@ def digest(name: str) -> str:
 
 
 def hint_list(queue_key: str, queue_name: str) -> str:
-    """LIST of hints of one queue, newest left; trimmed to 10,000 elements; no TTL."""
+    """LIST of hints of one queue, newest left; trimmed to 10,000 elements; TTL one hour."""
     return f"{PREFIX}:{{{validate_queue_name(queue_key)}}}:queue:{validate_queue_name(queue_name)}"
 
 
 def hint_queue_names(queue_key: str) -> str:
-    """SET of the queue names that were ever hinted; no TTL."""
+    """ZSET queue name -> time of its last hint (s), of the last hour; TTL one hour."""
     return f"{PREFIX}:{{{validate_queue_name(queue_key)}}}:names"
 
 

@@ -14,8 +14,9 @@ import pytest
 import redis
 
 from pleme_redis_django import JobQueue, QueuedJob
+from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidName
-from pleme_redis_django.redis_state import job_queue
+from pleme_redis_django.redis_state import job_queue, keyspace
 from pleme_redis_django.redis_state.connections import close_sync_clients
 from pleme_redis_django.redis_state.hint_breaker import hint_breaker
 from pleme_redis_django.redis_state.job_queue import decode_hint, encode_hint
@@ -179,6 +180,23 @@ def test_a_queue_name_that_is_new_wakes_a_worker_of_every_queue() -> None:
     assert woken == [True]
     JobQueue("brand-new").enqueue(hint())
     assert every.wait_for_hint(20) is True
+
+
+def test_a_queue_without_hints_for_long_is_forgotten_until_its_next_one() -> None:
+    names = keyspace.hint_queue_names("jobs")
+    with redis.Redis.from_url(str(get_settings().url)) as client:
+        for name in ("tenant1", "tenant2"):
+            JobQueue(name).enqueue(hint())
+            assert 0 < client.ttl(keyspace.hint_list("jobs", name)) <= 3_600  # type: ignore[operator]
+        client.zincrby(names, -3_601, "tenant1")
+        JobQueue("tenant2").enqueue(hint())
+        assert client.zrange(names, 0, -1) == [b"tenant2"]
+        client.delete(keyspace.hint_list("jobs", "tenant1"))  # as it expires
+    every = JobQueue("*")
+    assert every.wait_for_hint(20) is True
+    assert every.wait_for_hint(0.01) is False
+    JobQueue("tenant1").enqueue(again := hint())
+    assert every.dequeue(20) == again
 
 
 @pytest.mark.parametrize("names", ["*", "email"])

@@ -1,14 +1,19 @@
--- Push hints that jobs of one queue are ready.
--- KEYS 1 the queue's list, 2 the set of queue names, 3 the wake-all list, 4 the counters
--- ARGV 1 queue name, 2 longest list, 3.. hints
+-- Push hints that jobs of one queue are ready. Forgets queues that had none for long, since a worker of
+-- every queue blocks on each list that is known. Redis >= 6.2.
+-- KEYS 1 the queue's list, 2 the names (ZSET: queue name -> last push in s), 3 the wake-all list, 4 the counters
+-- ARGV 1 queue name, 2 longest list, 3 seconds that a queue is remembered, 4.. hints
 -- Returns 1 when the queue's name was new, so that the wake-all list got a hint too; else 0
 local chunk = 1000 -- unpack() takes no more than some thousands at once
-for first = 3, #ARGV, chunk do
+for first = 4, #ARGV, chunk do
   redis.call('LPUSH', KEYS[1], unpack(ARGV, first, math.min(first + chunk - 1, #ARGV)))
 end
 redis.call('LTRIM', KEYS[1], 0, ARGV[2] - 1)
-redis.call('HINCRBY', KEYS[4], 'pushed:' .. ARGV[1], #ARGV - 2)
-local new = redis.call('SADD', KEYS[2], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('HINCRBY', KEYS[4], 'pushed:' .. ARGV[1], #ARGV - 3)
+local now = redis.call('TIME')[1]
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3])
+local new = redis.call('ZADD', KEYS[2], now, ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
 if new == 1 then
   redis.call('LPUSH', KEYS[3], '{}')
   redis.call('LTRIM', KEYS[3], 0, 99)
