@@ -5,6 +5,9 @@ row version that it might see, and a claim from the head of the index reads past
 10 ms for 100,000 of them, and growing. So a claim that was slow remembers where it ended, and the next
 ones start there. From the head is looked again as soon as that has cost a twentieth of the time since,
 because a job of a higher priority, or one that was due earlier, may have come.
+
+Ready jobs that are not for this worker cost the same. Of a worker with several queues, those of other
+queues are gone around by looking at the head of each queue instead, for as long.
 """
 
 from __future__ import annotations
@@ -57,18 +60,29 @@ class ClaimPosition:
 
     def place(self) -> Place | None:
         """Return where the next claim starts; None: at the head."""
-        return self._place if self._clock() < self._head_at else None
+        return self._place if self.is_head_slow() else None
+
+    def is_head_slow(self) -> bool:
+        """Return whether claims from the head were slow, and are to be kept from for now."""
+        return self._clock() < self._head_at
 
     def claimed_from_head(self, jobs: Sequence[AbstractJob], seconds: float) -> None:
         """Take note of what a claim from the head took, and how long."""
-        expected = EXPECTED_SECONDS + EXPECTED_SECONDS_PER_JOB * len(jobs)
-        self._slow_claims = self._slow_claims + 1 if seconds > expected else 0
+        self._slow_claims = self._slow_claims + 1 if _is_slow(jobs, seconds) else 0
         if self._slow_claims >= SLOW_CLAIMS and seconds > EXPECTED_ROUND_TRIPS * self._round_trip():
             self._head_at = self._clock() + min(seconds / HEAD_SHARE, MAX_SECONDS_WITHOUT_HEAD)
         self._remember(jobs)
 
-    def claimed_from_place(self, jobs: Sequence[AbstractJob]) -> None:
-        """Take note of what a claim from ``place()`` took."""
+    def claimed_from_place(self, jobs: Sequence[AbstractJob], seconds: float) -> None:
+        """Take note of what a claim from ``place()`` took, and how long."""
+        is_slow = _is_slow(jobs, seconds) and seconds > EXPECTED_ROUND_TRIPS * self._round_trip()
+        if is_slow and not jobs:
+            # Jobs that are not for this worker stand behind the place too.
+            self._place = None
+        self._remember(jobs)
+
+    def claimed_by_queue(self, jobs: Sequence[AbstractJob]) -> None:
+        """Take note of what a claim from the head of each queue took."""
         self._remember(jobs)
 
     def _round_trip(self) -> float:
@@ -82,3 +96,7 @@ class ClaimPosition:
         if jobs:
             last = jobs[-1]
             self._place = Place(last.priority, last.run_after, last.pk)
+
+
+def _is_slow(jobs: Sequence[AbstractJob], seconds: float) -> bool:
+    return seconds > EXPECTED_SECONDS + EXPECTED_SECONDS_PER_JOB * len(jobs)

@@ -24,7 +24,7 @@ from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.open_queues import first_ready
 from pleme_redis_django.orm_store.pauses import Pauses, is_closed
 from pleme_redis_django.orm_store.prepared import fetch_prepared
-from pleme_redis_django.orm_store.ready_rows import M, claimable_rows, is_merged
+from pleme_redis_django.orm_store.ready_rows import M, claimable_rows, has_named_queues, is_merged
 
 # How often a claim beside paused queues looks for other jobs when those it saw were taken by others.
 MERGE_ROUNDS = 3
@@ -42,34 +42,47 @@ def claim_jobs(
     """Claim up to ``limit`` ready rows; return them in claim order. One round trip on PostgreSQL.
 
     Nothing when there is a pause that ``pauses`` does not have. Beside paused queues it is one round
-    trip more, and one for each queue that has some of the first jobs. ``position``: that of the
-    caller in this selection.
+    trip more, and one for each queue that has some of the first jobs; so it is for several queues while
+    claims from the head are slow. ``position``: that of the caller in this selection.
     """
     if is_closed(selection, pauses):
         return []
     if is_merged(using, selection, pauses):
-        jobs = _claim_by_queue(model, using, worker_id, limit, selection, pauses)
+        jobs, _saw_all = _claim_by_queue(model, using, worker_id, limit, selection, pauses)
     elif selection.suspects or connections[using].vendor != "postgresql":
         jobs = _claim(model, using, worker_id, limit, selection, pauses)
     else:
         claim = functools.partial(_claim, model, using, worker_id, selection=selection, pauses=pauses)
-        jobs = _claim_from(position, limit, claim)
+        by_queue = functools.partial(
+            _claim_by_queue, model, using, worker_id, selection=selection, pauses=pauses
+        )
+        jobs = _claim_from(position, limit, claim, by_queue if has_named_queues(using, selection) else None)
     worker = UUID(worker_id)
     for job in jobs:
         _mark_taken(job, worker)
     return jobs
 
 
-def _claim_from(position: ClaimPosition, limit: int, claim: Callable[..., list[M]]) -> list[M]:
+def _claim_from(
+    position: ClaimPosition,
+    limit: int,
+    claim: Callable[..., list[M]],
+    claim_by_queue: Callable[..., tuple[list[M], bool]] | None,
+) -> list[M]:
     """Claim behind the position where that is wise, and from the head what is not found there.
 
     A short claim means that nothing is ready, so that it has to have looked everywhere.
     """
-    place, jobs = position.place(), []
+    place, jobs, saw_all = position.place(), [], False
     if place is not None:
+        started = time.monotonic()
         jobs = claim(limit=limit, place=place)
-        position.claimed_from_place(jobs)
-    if len(jobs) == limit:
+        position.claimed_from_place(jobs, time.monotonic() - started)
+    if claim_by_queue is not None and len(jobs) < limit and position.is_head_slow():
+        first, saw_all = claim_by_queue(limit=limit - len(jobs))
+        position.claimed_by_queue(first)
+        jobs = sorted(first + jobs, key=_claim_order)
+    if saw_all or len(jobs) == limit:
         return jobs
     started = time.monotonic()
     first = claim(limit=limit - len(jobs))
@@ -108,7 +121,8 @@ def _claim(
 
 def _claim_by_queue(
     model: type[M], using: str, worker_id: str, limit: int, selection: JobSelection, pauses: Pauses
-) -> list[M]:
+) -> tuple[list[M], bool]:
+    """Claim from the head of each open queue; return the jobs, and whether nothing else was ready."""
     jobs: list[M] = []
     for _round in range(MERGE_ROUNDS):
         first = first_ready(model, using, selection, limit - len(jobs), pauses)
@@ -119,8 +133,8 @@ def _claim_by_queue(
         jobs += claimed
         # Fewer than were seen: other workers have taken them, and there may be more behind.
         if len(claimed) == len(first):
-            break
-    return sorted(jobs, key=_claim_order)
+            return sorted(jobs, key=_claim_order), True
+    return sorted(jobs, key=_claim_order), False
 
 
 def _claim_order(job: AbstractJob) -> tuple[Any, ...]:

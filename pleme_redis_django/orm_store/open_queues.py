@@ -1,8 +1,8 @@
-"""Open queues: the first ready jobs beside paused ones, however many of those there are. PostgreSQL only.
+"""Open queues: the first ready jobs beside paused queues and those of others. PostgreSQL only.
 
-The index in claim order holds the backlog of a paused queue too: with 300,000 of its jobs first, a
-claim that filters them out takes 110 ms. So the heads of the open queues are merged, each from the
-index of queues, which takes 1 ms; the rows are then locked queue by queue.
+The index in claim order holds the backlog of a paused queue too, and of one that others serve: with
+300,000 of its jobs first, a claim that filters them out takes 110 ms. So the heads of the open queues
+are merged, each from the index of queues, which takes 1 ms; the rows are then locked queue by queue.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ _EVERY_QUEUE = """
           WHERE {ready} AND next.queue_name > names.queue_name ORDER BY next.queue_name LIMIT 1)
   FROM names WHERE names.queue_name IS NOT NULL
 """
-_THESE_QUEUES = "SELECT unnest(%(queue_names)s::text[])"
 
 # No row is locked here: a lock on the first rows of each queue would hide them from other workers.
-_FIRST_READY = """
-WITH RECURSIVE names (queue_name) AS ({names})
-SELECT head.queue_name
-FROM names CROSS JOIN LATERAL (
+_HEAD = """(
   SELECT id, queue_name, priority, run_after FROM {table} AS job
-  WHERE job.queue_name = names.queue_name AND {ready} {conditions}
+  WHERE job.queue_name = {queue_name} AND {ready} {conditions}
   ORDER BY priority DESC, run_after, id LIMIT %(limit)s
-) AS head
+)"""
+_HEADS_OF_EVERY_QUEUE = """
+WITH RECURSIVE names (queue_name) AS ({every_queue})
+SELECT head.* FROM names CROSS JOIN LATERAL {head} AS head
 WHERE names.queue_name <> ALL(%(closed)s::text[])
-ORDER BY head.priority DESC, head.run_after, head.id LIMIT %(limit)s
+"""
+_FIRST_READY = """
+SELECT queue_name FROM ({heads}) AS head
+ORDER BY priority DESC, run_after, id LIMIT %(limit)s
 """
 _NOT_PAUSED_FOR_ITS_PRODUCT = """
   AND (job.queue_name, job.product)
@@ -58,19 +60,33 @@ def first_ready(
         conditions += _NOT_PAUSED_FOR_ITS_PRODUCT
     if selection.job_types is not None:
         conditions += " AND job.job_type = ANY(%(job_types)s::text[])"
-    names = _EVERY_QUEUE if selection.queue_names is None else _THESE_QUEUES
-    table = connection.ops.quote_name(model._meta.db_table)
-    parts = {"table": table, "ready": _READY, "conditions": conditions}
-    sql = _FIRST_READY.format(names=names.format(**parts), **parts)
+    closed = pauses.closed_queues(selection.product)
+    open_names = [name for name in selection.queue_names or () if name not in closed]
+    parts = {
+        "table": connection.ops.quote_name(model._meta.db_table),
+        "ready": _READY,
+        "conditions": conditions,
+    }
     parameters: dict[str, Any] = {
-        "queue_names": list(selection.queue_names or ()),
-        "closed": sorted(pauses.closed_queues(selection.product)),
+        "closed": sorted(closed),
         "product": selection.product,
         "job_types": sorted(selection.job_types or ()),
         "paused_queues": [queue_name for queue_name, _product in pauses.of_products],
         "paused_products": [product for _queue_name, product in pauses.of_products],
         "limit": limit,
     }
+    if selection.queue_names is None:
+        head = _HEAD.format(queue_name="names.queue_name", **parts)
+        heads = _HEADS_OF_EVERY_QUEUE.format(every_queue=_EVERY_QUEUE.format(**parts), head=head)
+    else:
+        # Each name for itself: of one out of a list, the planner cannot tell that it has few rows, and
+        # may read the whole backlog of others in claim order.
+        keys = {f"queue_{number}": name for number, name in enumerate(open_names)}
+        heads = " UNION ALL ".join(_HEAD.format(queue_name=f"%({key})s", **parts) for key in keys)
+        parameters |= keys
+    if not heads:
+        return []
+    sql = _FIRST_READY.format(heads=heads)
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return [queue_name for (queue_name,) in cursor.fetchall()]

@@ -15,7 +15,7 @@ from pleme_redis_django.jobs.store import JobSelection, Outlook
 from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.open_queues import first_ready
 from pleme_redis_django.orm_store.pauses import Pauses, is_closed
-from pleme_redis_django.orm_store.ready_rows import M, is_merged, pending_rows, ready_rows
+from pleme_redis_django.orm_store.ready_rows import M, has_named_queues, is_merged, pending_rows, ready_rows
 
 # Jobs that nobody takes gather at the head of the queue, so that a look at its head finds them.
 UNSERVED_SAMPLE = 1_000
@@ -49,7 +49,7 @@ def look_ahead(model: type[M], using: str, selection: JobSelection, pauses: Paus
 def _is_ready(model: type[M], using: str, selection: JobSelection, pauses: Pauses) -> bool:
     if is_closed(selection, pauses):
         return False
-    if is_merged(using, selection, pauses):
+    if is_merged(using, selection, pauses) or has_named_queues(using, selection):
         return bool(first_ready(model, using, selection, 1, pauses))
     return ready_rows(model, using, selection, pauses).exists()
 

@@ -116,3 +116,9 @@ def is_merged(using: str, selection: JobSelection, pauses: Pauses) -> bool:
     several = selection.queue_names is None or len(selection.queue_names) > 1
     closed = bool(pauses) and bool(pauses.closed_queues(selection.product))
     return closed and several and not selection.suspects and connections[using].vendor == "postgresql"
+
+
+def has_named_queues(using: str, selection: JobSelection) -> bool:
+    """Whether several queues are named: their first jobs may stand behind the backlog of another one."""
+    several = selection.queue_names is not None and len(selection.queue_names) > 1
+    return several and not selection.suspects and connections[using].vendor == "postgresql"

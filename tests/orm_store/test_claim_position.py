@@ -69,7 +69,7 @@ def test_after_slow_claims_the_next_starts_behind_the_last(clock: Clock) -> None
     last = slow_claims(position)
     assert position.place() == Place(last.priority, last.run_after, last.id)
     further = job(priority=-5)
-    position.claimed_from_place([further])
+    position.claimed_from_place([further], QUICK_SECONDS)
     assert position.place() == Place(-5, further.run_after, further.id)
 
 
@@ -127,6 +127,16 @@ def test_a_far_database_makes_no_claim_slow(clock: Clock) -> None:
     for _ in range(SLOW_CLAIMS):
         position.claimed_from_head([job()], 2 * SLOW_SECONDS)
     assert position.place() is not None
+
+
+def test_a_place_with_nothing_but_a_backlog_behind_it_is_left(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    slow_claims(position)
+    position.claimed_from_place([], QUICK_SECONDS)
+    assert position.place() is not None
+    position.claimed_from_place([], SLOW_SECONDS)
+    assert position.place() is None
+    assert position.is_head_slow()
 
 
 @pytest.fixture
