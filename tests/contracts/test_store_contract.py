@@ -50,8 +50,8 @@ class RunsDeleted(MemoryJobStore):
 class ChargesGiveBacks(MemoryJobStore):
     """Counts a shutdown as a failure of the job."""
 
-    def _delay(self, job: MemoryJob, delay_seconds: float, crashed: bool) -> None:
-        super()._delay(job, delay_seconds, crashed)
+    def _delay(self, job: MemoryJob, delay_seconds: float) -> None:
+        super()._delay(job, delay_seconds)
         job.retry_count += 1
 
 
