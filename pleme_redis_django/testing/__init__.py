@@ -2,6 +2,7 @@
 
 - ``drain_jobs()``, ``adrain_jobs()``: run what a test enqueued, inside the test's own transaction
 - ``assert_enqueued(job, **parameters)``: that a job was enqueued so; a failure lists what was instead
+- ``job_context()``: the ``ctx`` to call a handler with
 - ``MemoryJobStore``, ``ManualClock``: the engine without a database, and time without waiting
 - ``JobStoreContract``, ``NewJob``: the conformance suite for a store of your own
 - ``servers``: a real PostgreSQL and Redis, started by your suite
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pleme_redis_django.testing.assertions import aassert_enqueued as aassert_enqueued
     from pleme_redis_django.testing.assertions import assert_enqueued as assert_enqueued
     from pleme_redis_django.testing.clock import ManualClock as ManualClock
+    from pleme_redis_django.testing.contexts import RecordingJobContext as RecordingJobContext
+    from pleme_redis_django.testing.contexts import job_context as job_context
     from pleme_redis_django.testing.draining import DrainSummary as DrainSummary
     from pleme_redis_django.testing.draining import adrain_jobs as adrain_jobs
     from pleme_redis_django.testing.draining import drain_jobs as drain_jobs
@@ -35,10 +38,12 @@ _MODULE_OF = {
     "MemoryJob": "memory_job",
     "MemoryJobStore": "memory_store",
     "NewJob": "store_contract",
+    "RecordingJobContext": "contexts",
     "aassert_enqueued": "assertions",
     "adrain_jobs": "draining",
     "assert_enqueued": "assertions",
     "drain_jobs": "draining",
+    "job_context": "contexts",
 }
 
 __all__ = list(_MODULE_OF)

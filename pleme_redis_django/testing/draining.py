@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
+from django.db.models import Model
 from django.db.models.functions import Now
 
 from pleme_redis_django.conf import get_settings
@@ -37,7 +38,7 @@ class DrainedAttempt:
     """One attempt that ``drain_jobs()`` has run."""
 
     job: Any
-    """The job as it was claimed; ``refresh_from_db()`` tells what became of it."""
+    """The whole row as this attempt left it; as it was claimed, where the handler has deleted the row."""
     ending: Ending
 
 
@@ -146,7 +147,8 @@ class _Drain:
     def run(self, limit: int | None) -> DrainSummary:
         attempts: list[DrainedAttempt] = []
         while (limit is None or len(attempts) < limit) and (job := self._claim()) is not None:
-            attempts.append(DrainedAttempt(job=job, ending=self._attempt(job)))
+            ending = self._attempt(job)
+            attempts.append(DrainedAttempt(job=_whole_row(job), ending=ending))
             if limit is None and len(attempts) >= ENDLESS_ATTEMPTS:
                 raise AssertionError(
                     f"drain_jobs() has run {ENDLESS_ATTEMPTS:,} attempts, the last one of {job.job_type}, and jobs "
@@ -191,6 +193,13 @@ class _Drain:
         # async_to_sync, not asyncio.run: the handler's ORM calls come back to this thread, and so
         # to the connection that holds the test's transaction.
         return async_to_sync(self._runner.arun)(context)
+
+
+def _whole_row(job: Any) -> Any:
+    """Return the job as it is stored now: a claim loads some fields, and knows no result."""
+    if not isinstance(job, Model):
+        return job
+    return type(job)._base_manager.using(job._state.db).filter(pk=job.pk).first() or job
 
 
 def _known_types(executor: Any) -> frozenset[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
+from pleme_redis_django import Job, JobCancelled, JobContext, ProviderError, job
 
 
 @job(queue_name="names")
@@ -68,3 +68,8 @@ def report(ctx: JobContext) -> dict[str, int]:
     for done in range(1, 4):
         ctx.progress(done, 3)
     return {"attempt": ctx.attempt}
+
+
+@job
+def delete_own_row(ctx: JobContext) -> None:
+    Job.objects.filter(pk=ctx.job.id).delete()

@@ -73,6 +73,12 @@ class InATestCase(TestCase):
         assert len(summary.completed) == 2
         assert await Group.objects.acount() == 2
 
+    async def test_what_was_run_is_read_in_an_async_test(self) -> None:
+        await jobs.make_group.aenqueue(name="editors")
+        [done] = (await adrain_jobs()).completed
+        assert (done.results, done.error_message) == ((await Group.objects.aget()).pk, "")
+        await done.arefresh_from_db()
+
     async def test_the_sync_form_in_an_event_loop_names_the_async_one(self) -> None:
         with pytest.raises(RuntimeError, match="await adrain_jobs"):
             drain_jobs()
@@ -125,6 +131,17 @@ class TestWithPytestDjango:
         assert [one.pk for one in summary.retried] == [job.pk]
         assert "no mail today" in str(summary)
         assert len(drain_jobs()) == 0
+
+    def test_each_attempts_job_is_the_row_as_the_attempt_left_it(self) -> None:
+        jobs.fail.enqueue(message="no mail today")
+        rows = [attempt.job for attempt in drain_jobs(with_retries=True)]
+        assert [(row.status, row.attempt) for row in rows] == [("PENDING", 1), ("PENDING", 2), ("FAILED", 3)]
+        assert all(not row.get_deferred_fields() for row in rows)
+
+    def test_a_job_whose_row_its_handler_has_deleted_is_told_as_claimed(self) -> None:
+        job = jobs.delete_own_row.enqueue()
+        [attempt] = drain_jobs()
+        assert attempt.job.pk == job.pk
 
     def test_with_retries_nothing_waits(self) -> None:
         job = jobs.fail.enqueue(message="no mail today")
