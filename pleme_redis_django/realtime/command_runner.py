@@ -13,7 +13,7 @@ from collections import deque
 from pleme_redis_django.exceptions import InvalidEvent, InvalidName, RedisUnavailable
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.close_codes import CloseCode
-from pleme_redis_django.realtime.commands import HANDLERS
+from pleme_redis_django.realtime.commands import HANDLERS, Handler
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.frames import Command, CommandRefused, ErrorCode
 from pleme_redis_django.realtime.hub import Hub
@@ -107,7 +107,8 @@ class CommandRunner:
             self.refuse(None if command is None else command.id, ErrorCode.RATE, "too many commands")
         elif command is not None:
             await self._answer(command)
-            await self._connection.wait_until_drained()
+            while self._connection.is_backed_up:
+                await self._hub.next_tick()
 
     def _take_token(self) -> bool:
         bucket = self._connection.bucket
@@ -116,7 +117,7 @@ class CommandRunner:
 
     async def _answer(self, command: Command) -> None:
         try:
-            body = await self._run(command)
+            body = await self._handler(command)(self._hub, self._connection, command.fields)
         except CommandRefused as refused:
             self._answer_error(command, refused.code, str(refused))
         except (InvalidName, InvalidEvent) as error:
@@ -132,12 +133,12 @@ class CommandRunner:
             if command.id is not None:
                 self._connection.queue(frames.reply(command.id, command.name, body))
 
-    async def _run(self, command: Command) -> str:
+    def _handler(self, command: Command) -> Handler:
         if command.name not in self._commands:
             raise CommandRefused(ErrorCode.BAD_REQUEST, f"this endpoint has no command {command.name!r}")
         if not self._connection.is_registered and command.name != "connect":
             raise CommandRefused(ErrorCode.UNAUTHORIZED, "the first command is connect")
-        return await HANDLERS[command.name](self._hub, self._connection, command.fields)
+        return HANDLERS[command.name]
 
     def _answer_error(self, command: Command, code: ErrorCode, message: str) -> None:
         if command.id is not None:

@@ -178,10 +178,10 @@ class Connection:
             self._queue.clear()
             self._hub.start(self._say_goodbye(code, why))
 
-    async def wait_until_drained(self) -> None:
-        """Return when less than half of the queue is in use: no new command before its replies can leave."""
-        while self._characters > self.limits.buffered_characters // 2 and not self.is_closing:
-            await self._hub.next_tick()
+    @property
+    def is_backed_up(self) -> bool:
+        """Tell whether half of the queue is in use: no new command before its replies can leave."""
+        return self._characters > self.limits.buffered_characters // 2 and not self.is_closing
 
     def grow_older(self, seconds: float) -> None:
         """Let the timers be ``seconds`` further on."""

@@ -117,7 +117,7 @@ def parse_line(line: str, *, strict: bool = False) -> Command | None:
     if is_nested_too_deeply(line):
         raise _bad(None, f"the frame is nested too deeply; accepted are {MAX_NESTING_LEVELS} levels")
     try:
-        value = json.loads(line, parse_constant=_refuse_constant)
+        value = _decode(line)
     except (ValueError, RecursionError) as error:
         raise _bad(None, f"the frame is no JSON: {str(error)[:80]}") from None
     if not isinstance(value, dict):
@@ -144,8 +144,7 @@ def _checked(command_id: int | None, name: str, fields: Any, strict: bool) -> di
                 raise _bad(command_id, f"{name}.{field} is missing; accepted is {accepted}")
         elif not accepts(fields[field]):
             raise _bad(command_id, f"{name}.{field}: accepted is {accepted}")
-    unknown = [field for field in fields if field not in schema]
-    if strict and unknown:
+    if strict and (unknown := [field for field in fields if field not in schema]):
         raise _bad(command_id, f"{name}.{unknown[0][:40]} is unknown")
     return fields
 
@@ -161,6 +160,10 @@ def _what_is_wrong(value: Mapping[str, Any], names: list[str]) -> str:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+# json.loads() would make a decoder for each line.
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 class _BadRequest(CommandRefused):

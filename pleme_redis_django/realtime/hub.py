@@ -111,7 +111,10 @@ class Hub:
         if connection.user_id is None:
             return connection.bucket
         key = (connection.product, connection.user_id)
-        return self._buckets.setdefault(key, TokenBucket(limits.user_commands_per_second))
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = TokenBucket(limits.user_commands_per_second)
+        return bucket
 
     def charge(self, connection: Connection, cost: float) -> None:
         """Let a connection and its user pay for what a command caused, beyond the one token of the command."""

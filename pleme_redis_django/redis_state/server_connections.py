@@ -7,13 +7,13 @@ take the pool's limit for an outage.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import redis.asyncio.connection
 import redis.connection
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MaxConnectionsError, ResponseError
 
 from pleme_redis_django.redis_state.outages import NotPrimary, judged
@@ -86,15 +86,46 @@ def async_judging_connection(connection_class: Any) -> Any:
     return AsyncJudgingConnection
 
 
-class QueueingPool(redis.asyncio.connection.BlockingConnectionPool):
-    """Callers wait for one of few connections; whose ``timeout`` passes first gets MaxConnectionsError."""
+class QueueingPool(redis.asyncio.connection.ConnectionPool):
+    """Callers wait for one of few connections; whose ``timeout`` passes first gets MaxConnectionsError.
 
-    async def get_connection(self, *args: Any, **options: Any) -> Any:
+    While there is one for everybody, a caller pays for no timer and no condition, as redis-py's
+    BlockingConnectionPool would have it do.
+    """
+
+    def __init__(self, *, timeout: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.timeout = timeout
+        self._places = asyncio.Semaphore(self.max_connections)
+
+    async def get_connection(self, *_args: Any, **_options: Any) -> Any:
+        if self._places.locked():
+            await self._queue()
+        else:
+            await self._places.acquire()  # does not wait
         try:
-            return await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
-        except RedisConnectionError as error:
-            if isinstance(error.__cause__, TimeoutError) and not isinstance(error, MaxConnectionsError):
-                raise MaxConnectionsError(
-                    f"None of {self.max_connections} connections became free within {self.timeout} s."
-                ) from error
+            connection = self.get_available_connection()  # type: ignore[no-untyped-call]
+        except BaseException:
+            self._places.release()
             raise
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
+        return connection
+
+    async def release(self, connection: Any) -> None:
+        try:
+            await super().release(connection)
+        finally:
+            self._places.release()
+
+    async def _queue(self) -> None:
+        try:
+            async with asyncio.timeout(self.timeout):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise MaxConnectionsError(
+                f"None of {self.max_connections} connections became free within {self.timeout} s."
+            ) from error
