@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import uuid
 from collections.abc import Collection
@@ -53,6 +54,12 @@ READY_INDEX, QUEUE_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "qu
 FAILED_INDEX, FAILED_AT_INDEX = "fail", "fails"
 SLOT_CONSTRAINT = "slot"
 _NAMED = "%(app_label)s_%(class)s_"
+
+
+# One worker process claims many jobs, and formatting its id anew costs each of them more than its claim.
+@functools.lru_cache(maxsize=64)
+def _text_of(worker_id: uuid.UUID) -> str:
+    return str(worker_id)
 
 
 def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
@@ -194,7 +201,7 @@ class AbstractJob(models.Model):
         """The claim under which the row is RUNNING, None in every other status."""
         if self.status != JobStatus.RUNNING or self.worker_id is None:
             return None
-        return JobClaim(worker_id=str(self.worker_id), attempt=self.attempt)
+        return JobClaim(worker_id=_text_of(self.worker_id), attempt=self.attempt)
 
     @property
     def cancel_requested(self) -> bool:

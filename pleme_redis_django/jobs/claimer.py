@@ -315,25 +315,27 @@ class Claimer:
             job_types = job_types or selection.job_types
             selection = dataclasses.replace(selection, job_types=job_types, suspects=suspects)
         jobs = self._store.claim_jobs(self._identity.worker_id, limit, selection)
-        held = [self._hold(job) for job in jobs if not self._holds_already(job)]
+        held = self._newly_held(jobs)
         self._holdings.add(held)
         self._claimed += len(jobs)
         if len(held) < len(jobs):
             self._next_scan = 0.0  # Fewer than there was room for, though more may be ready.
         return held
 
-    def _holds_already(self, job: Job) -> bool:
-        """Whether the store forgot this very claim in a crash: its handler runs on, now with a claim again."""
-        return job.claim is not None and self._holdings.holds(job.id, job.claim.attempt)
-
     def _submit_suspect(self, held: HeldJob) -> None:
         self._feed_of(held.context.job).lane.submit([held])
 
-    def _hold(self, job: Job) -> HeldJob:
-        claim = job.claim
-        if claim is None:
-            raise TypeError(f"{type(self._store).__name__} returned a claimed job whose .claim is None.")
-        return HeldJob(JobContext(job, claim, self._duties.on_progress), time.monotonic())
+    def _newly_held(self, jobs: Iterable[Job]) -> list[HeldJob]:
+        now, on_progress, held = time.monotonic(), self._duties.on_progress, []
+        for job in jobs:
+            claim = job.claim
+            if claim is None:
+                raise TypeError(f"{type(self._store).__name__} returned a claimed job whose .claim is None.")
+            # Already held: the store forgot this very claim in a crash, and its handler runs on, now with
+            # a claim again.
+            if not self._holdings.holds(job.id, claim.attempt):
+                held.append(HeldJob(JobContext(job, claim, on_progress), now))
+        return held
 
     def _feed_of(self, job: Job) -> LaneFeed:
         for feed in self._feeds:

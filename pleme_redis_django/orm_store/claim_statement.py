@@ -18,6 +18,8 @@ from pleme_redis_django.orm_store.ready_rows import M, claimable_rows
 # The ORM writes the SELECT ... FOR UPDATE SKIP LOCKED, and has no UPDATE ... FROM. As one statement
 # they are one round trip where BEGIN, SELECT, UPDATE and COMMIT are four. MATERIALIZED: a subquery
 # that the planner may run more than once would lock more rows than its LIMIT.
+# The rows come out of an array of their ids: joined to them, the planner goes through a whole small
+# table, and carries every column through a sort.
 # "while_waiting" slots end where the attempt begins, and are not restored by a retry or a rescue:
 # a restored slot would collide with the job that has taken it meanwhile.
 # A claim is not waited for on disk (https://www.postgresql.org/docs/current/wal-async-commit.html): a
@@ -28,13 +30,13 @@ WITH ready AS MATERIALIZED ({ready}),
      commit_mode AS MATERIALIZED (
          SELECT set_config('synchronous_commit', COALESCE(%s, current_setting('synchronous_commit')), true)
      )
-UPDATE {table} AS job
-SET status = 'RUNNING', worker_id = %s, attempt = job.attempt + 1, claimed_at = statement_timestamp(),
+UPDATE {table}
+SET status = 'RUNNING', worker_id = %s, attempt = {table}.attempt + 1, claimed_at = statement_timestamp(),
     started_at = NULL, updated_at = statement_timestamp(),
-    unique_slot = CASE WHEN job.unique_slot LIKE '{waiting}%%' THEN NULL ELSE job.unique_slot END
-FROM ready, commit_mode
-WHERE job.id = ready.id
-RETURNING ready.*
+    unique_slot = CASE WHEN {table}.unique_slot LIKE '{waiting}%%' THEN NULL ELSE {table}.unique_slot END
+FROM commit_mode
+WHERE {table}.id = ANY (ARRAY(SELECT ready.id FROM ready))
+RETURNING {columns}
 """
 
 # The ORM compares no rows. Only so does the index find the place itself: those before it are not read.
@@ -55,13 +57,14 @@ def claim_statement(
     if behind:
         place = RawSQL(_BEHIND_SQL, _PLACE, output_field=BooleanField())  # noqa: S611 - a constant
         rows = rows.filter(place)
+    loaded = compile_query(rows, using)
     # The ORM compiles a query that locks rows only inside a transaction; nothing is sent in this one.
     with transaction.atomic(using=using, savepoint=False):
-        ready = compile_query(rows.select_for_update(skip_locked=True)[:limit], using)
+        ready = compile_query(rows.values_list("id").select_for_update(skip_locked=True)[:limit], using)
     if ready.sql is None:
-        return ready
+        return dataclasses.replace(loaded, sql=None)
     table = connections[using].ops.quote_name(model._meta.db_table)
-    sql = _CLAIM_SQL.format(ready=ready.sql, table=table, waiting=WAITING_PREFIX)
+    sql = _CLAIM_SQL.format(ready=ready.sql, table=table, waiting=WAITING_PREFIX, columns=loaded.columns_sql)
     # The place stands last in the query, and is another one at each claim.
     parameters = ready.parameters[: -len(_PLACE)] if behind else ready.parameters
-    return dataclasses.replace(ready, sql=sql, parameters=parameters)
+    return dataclasses.replace(loaded, sql=sql, parameters=parameters)

@@ -116,6 +116,8 @@ def _claim(
     with transaction.atomic(using=using):
         jobs = list(claimable_rows(model, using, selection, pauses)[:limit])
         _take(model, using, worker_id, jobs)
+    for job in jobs:
+        job.attempt += 1
     return jobs
 
 
@@ -162,4 +164,3 @@ def _take(model: type[M], using: str, worker_id: str, jobs: Sequence[M]) -> None
 def _mark_taken(job: Any, worker_id: UUID) -> None:
     job.status = JobStatus.RUNNING
     job.worker_id = worker_id
-    job.attempt += 1

@@ -29,6 +29,8 @@ class CompiledQuery(Generic[M]):
     sql: str | None
     """None: no row can match, and the database is not asked."""
     parameters: tuple[Any, ...] = ()
+    columns_sql: str = ""
+    """What it selects, for a statement that returns the same; without parameters of its own."""
     field_names: tuple[str, ...] = ()
     annotations: tuple[str, ...] = ()
     """Their values become attributes of the instance, as in a queryset."""
@@ -77,6 +79,7 @@ def compile_query(rows: QuerySet[M], using: str) -> CompiledQuery[M]:
         using=using,
         sql=sql,
         parameters=tuple(parameters),
+        columns_sql=", ".join(column_sql for _column, (column_sql, _none), _alias in compiler.select),
         field_names=tuple(column.target.attname for column in columns[: len(columns) - len(annotations)]),
         annotations=annotations,
         converters=compiler.get_converters(columns),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
@@ -29,9 +30,12 @@ def finish_jobs(model: type[AbstractJob], using: str, endings: Sequence[Ending])
     """
     bounds = bounds_of(connections[using])
     try:
-        with transaction.atomic(using=using):
-            accepted = _write_all(model, using, endings, bounds)
-            _keep_attempts(model, using, [e for e in endings if _key(e) in accepted])
+        if _is_one_statement(endings, using, bounds):
+            accepted = _complete_in_bulk(model, using, endings, bounds)
+        else:
+            with transaction.atomic(using=using):
+                accepted = _write_all(model, using, endings, bounds)
+                _keep_attempts(model, using, list(itertools.compress(endings, accepted)))
     except ValueError as error:  # A lone surrogate, or no JSON.
         raise BadEnding(str(error)) from error
     except DatabaseError as error:
@@ -39,9 +43,12 @@ def finish_jobs(model: type[AbstractJob], using: str, endings: Sequence[Ending])
             error, model, using, [ending.job_id for ending in endings], bounded=bounds is not None
         )
         raise
+    if all(accepted):
+        return accepted
     # Looked at only afterwards: a statement that found every row says nothing about the others.
-    accepted |= _ended_before(model, using, [e for e in endings if _key(e) not in accepted])
-    return [_key(ending) in accepted for ending in endings]
+    refused = [ending for ending, was_accepted in zip(endings, accepted, strict=True) if not was_accepted]
+    before = iter(_ended_before(model, using, refused))
+    return [was_accepted or next(before) for was_accepted in accepted]
 
 
 def fenced(model: type[AbstractJob], using: str, job_id: UUID, claim: JobClaim) -> QuerySet[Any]:
@@ -51,25 +58,31 @@ def fenced(model: type[AbstractJob], using: str, job_id: UUID, claim: JobClaim) 
     )
 
 
-_Key = tuple[UUID, str, int, type[Ending]]
-
-
-def _key(ending: Ending) -> _Key:
-    # Not the job's id alone: a late ending of an earlier attempt may be in the same batch.
-    return (ending.job_id, ending.claim.worker_id, ending.claim.attempt, type(ending))
+def _is_one_statement(
+    endings: Sequence[Ending], using: str, bounds: str | None
+) -> TypeGuard[Sequence[Completed]]:
+    """Whether all of it goes out as one string, and so is one transaction without BEGIN and COMMIT."""
+    connection: Any = connections[using]
+    return (
+        bounds is not None
+        and not connection.features.uses_server_side_binding
+        and connection.get_autocommit()
+        and all(isinstance(ending, Completed) for ending in endings)
+    )
 
 
 def _write_all(
     model: type[AbstractJob], using: str, endings: Sequence[Ending], bounds: str | None
-) -> set[_Key]:
+) -> list[bool]:
     completed = [ending for ending in endings if isinstance(ending, Completed)]
-    others = [ending for ending in endings if not isinstance(ending, Completed)]
     if connections[using].vendor == "postgresql" and completed:
-        accepted = _complete_in_bulk(model, using, completed, bounds)
-    else:
-        _send_bounds(using, bounds)
-        accepted = _write_each(model, using, completed)
-    return accepted | _write_each(model, using, others)
+        in_bulk = iter(_complete_in_bulk(model, using, completed, bounds))
+        return [
+            next(in_bulk) if isinstance(ending, Completed) else _write_one(model, using, ending)
+            for ending in endings
+        ]
+    _send_bounds(using, bounds)
+    return [_write_one(model, using, ending) for ending in endings]
 
 
 def _send_bounds(using: str, bounds: str | None) -> None:
@@ -91,16 +104,16 @@ SET status = 'COMPLETED', completed_at = statement_timestamp(), updated_at = sta
     unique_slot = CASE WHEN job.unique_slot LIKE '{period}%%' THEN job.unique_slot END,
     crash_count = CASE WHEN job.crash_count < {suspect} THEN job.crash_count ELSE 0 END
 FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::float8[], %s::text[], %s::text[])
-     AS ending(id, worker_id, status, attempt, run_seconds, results, progress)
+     WITH ORDINALITY AS ending(id, worker_id, status, attempt, run_seconds, results, progress, number)
 WHERE job.id = ending.id AND job.status = ending.status
   AND job.worker_id = ending.worker_id AND job.attempt = ending.attempt
-RETURNING job.id, job.worker_id, job.attempt
+RETURNING ending.number
 """
 
 
 def _complete_in_bulk(
     model: type[AbstractJob], using: str, endings: Sequence[Completed], bounds: str | None
-) -> set[_Key]:
+) -> list[bool]:
     connection: Any = connections[using]
     table = connection.ops.quote_name(model._meta.db_table)
     sql = _COMPLETE_SQL.format(table=table, period=PERIOD_PREFIX, suspect=SUSPECT_AFTER_CRASHES)
@@ -112,8 +125,10 @@ def _complete_in_bulk(
         cursor.execute(sql, _columns(endings))
         while cursor.nextset():
             pass
-        found = cursor.fetchall()
-    return {(job_id, str(worker_id), attempt, Completed) for job_id, worker_id, attempt in found}
+        if cursor.rowcount == len(endings):
+            return [True] * len(endings)
+        found = {number for (number,) in cursor.fetchall()}
+    return [number in found for number in range(1, len(endings) + 1)]
 
 
 def _columns(endings: Sequence[Completed]) -> list[Any]:
@@ -167,12 +182,8 @@ def _array_text(items: Iterable[str]) -> str:
     return "{" + ",".join(items) + "}"
 
 
-def _write_each(model: type[AbstractJob], using: str, endings: Iterable[Ending]) -> set[_Key]:
-    return {
-        _key(ending)
-        for ending in endings
-        if fenced(model, using, ending.job_id, ending.claim).update(**_changes(ending))
-    }
+def _write_one(model: type[AbstractJob], using: str, ending: Ending) -> bool:
+    return bool(fenced(model, using, ending.job_id, ending.claim).update(**_changes(ending)))
 
 
 def _changes(ending: Ending) -> dict[str, Any]:
@@ -287,17 +298,11 @@ def _attempt(model: type[AbstractJob], product: str, ending: Ending, failure: Fa
     )
 
 
-def _ended_before(model: type[AbstractJob], using: str, endings: Sequence[Ending]) -> set[_Key]:
+def _ended_before(model: type[AbstractJob], using: str, endings: Sequence[Ending]) -> list[bool]:
     """Return which refused endings had been written before: their first reply was lost."""
-    if not endings:
-        return set()
     rows = model._base_manager.using(using).filter(id__in=[ending.job_id for ending in endings])
     found = {row["id"]: row for row in rows.values(*_TRACES)}
-    return {
-        _key(ending)
-        for ending in endings
-        if ending.job_id in found and _is_trace_of(ending, **found[ending.job_id])
-    }
+    return [ending.job_id in found and _is_trace_of(ending, **found[ending.job_id]) for ending in endings]
 
 
 _TRACES = ("id", "worker_id", "attempt", "status", "retry_count", "claimed_at")

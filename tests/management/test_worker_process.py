@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from pleme_redis_django.management.runworkers.options import END_GRACE_SIGNAL, RunOptions
-from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun
+from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun, spare_the_collector
 from pleme_redis_django.wiring import pool_parts
 
 OPTIONS = RunOptions(
@@ -61,3 +62,15 @@ def test_a_signal_may_interrupt_the_handler_of_another_anywhere() -> None:
     assert nested > 5
     os.close(lifeline)
     os.close(writer)
+
+
+def test_the_collector_leaves_alone_what_a_worker_has_loaded() -> None:
+    before = gc.get_threshold()
+    try:
+        spare_the_collector()
+        assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold()[0] > before[0]
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

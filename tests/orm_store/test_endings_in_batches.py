@@ -178,3 +178,25 @@ def test_an_attempt_is_kept_with_the_product_of_its_job(store: OrmJobStore[Job])
         assert list(store.finish_jobs([Failed(job_id=job.id, claim=job.claim, failure=FAILURE)])) == [True]
         kept = JobAttempt.objects.using(store.using).get(job_id=job.id)
         assert kept.product == product
+
+
+@pytest.mark.django_db(databases=BACKENDS, transaction=True)
+def test_completed_jobs_are_written_in_one_round_trip() -> None:
+    store = OrmJobStore(Job)
+    jobs = claimed(store, 3)
+    with CaptureQueriesContext(connections["default"]) as queries:
+        assert list(store.finish_jobs([completed(job) for job in jobs])) == [True, True, True]
+    assert len(queries) == 1
+    with CaptureQueriesContext(connections["default"]) as queries:
+        # Repeated, as after a lost reply: what falls short is looked at.
+        assert list(store.finish_jobs([completed(job) for job in jobs])) == [True, True, True]
+    assert len(queries) == 2
+
+
+@pytest.mark.django_db(databases=BACKENDS, transaction=True)
+def test_each_ending_of_a_batch_gets_its_own_answer() -> None:
+    store = OrmJobStore(Job)
+    first, taken, last = claimed(store, 3)
+    Job.objects.filter(id=taken.id).update(attempt=2)
+    endings = [completed(taken), completed(first), completed(taken), completed(last), completed(first)]
+    assert list(store.finish_jobs(endings)) == [False, True, False, True, True]

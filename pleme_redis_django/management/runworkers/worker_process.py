@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -43,6 +44,9 @@ from pleme_redis_django.wiring import PoolParts, build_pool
 # Threads that run handlers and the thread that claims take turns more often than Python's 5 ms,
 # so that a claim does not wait while a handler computes.
 SWITCH_INTERVAL_SECONDS = 0.002
+# Objects made between two searches of the youngest generation, and so many of those for one of the next:
+# a claim of hundreds of jobs makes thousands that are no garbage.
+COLLECTOR_THRESHOLDS = (50_000, 20, 50)
 REPORT_INTERVAL_SECONDS = 0.1
 SUSPECTS_INTERVAL_SECONDS = 1.0
 # Much less than the shortest silence that a supervisor takes for a hang.
@@ -120,6 +124,7 @@ class WorkerProcessRun:
     def _run_pool(self) -> int:
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         self._threads.begin()
+        spare_the_collector()
         bound_database_waits(self._lease_seconds, jobs_alias=get_settings().database)
         self._listen_to_signals()
         threading.Thread(target=self._watch_lifeline, name="pleme-lifeline", daemon=True).start()
@@ -173,6 +178,16 @@ class WorkerProcessRun:
     def _request_stop(self) -> None:
         self._is_stop_requested = True
         self._wake.put(None)
+
+
+def spare_the_collector() -> None:
+    """Take what is loaded out of Python's search for cyclic garbage, and have it search less often.
+
+    With the defaults of Python that is a tenth of the processor time of a busy worker.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 class Reporter:

@@ -1,0 +1,44 @@
+"""The statement that claims: what PostgreSQL does for it, and what it loads."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from pleme_redis_django import JobStatus
+from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.models import Job
+from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.claim_statement import claim_statement
+from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED
+from tests.rows import make_job
+
+pytestmark = pytest.mark.django_db
+
+READY = 2_000
+
+
+def test_a_claim_of_a_small_table_does_not_go_through_all_of_it() -> None:
+    """Joined to the ready rows, the planner read the whole table for each claim of some hundred jobs."""
+    Job.objects.bulk_create(
+        Job(product="default", job_type="tests.noop", status=JobStatus.QUEUED) for _ in range(READY)
+    )
+    statement = claim_statement(Job, "default", JobSelection(), 500, NOTHING_PAUSED, behind=False)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE pleme_redis_django_job")
+        cursor.execute(f"EXPLAIN {statement.sql}", (*statement.parameters, None, str(uuid4())))
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan using pleme_redis_django_job_pkey" in plan, plan
+    assert "Hash Join" not in plan, plan
+
+
+def test_a_claim_loads_the_row_as_it_is_now() -> None:
+    make_job("default", priority=7, attempt=4, retry_count=2)
+    worker_id = str(uuid4())
+    (job,) = OrmJobStore(Job).claim_jobs(worker_id, 5, JobSelection())
+    row = Job.objects.get()
+    assert (job.id, job.priority, job.attempt, job.retry_count) == (row.id, 7, 5, 2)
+    assert job.claim == row.claim and job.status == JobStatus.RUNNING
+    assert job.waited_seconds >= 0
