@@ -48,6 +48,8 @@ class Cards:
     pending: int | None
     failed_last_hour: int | None
     """Jobs that ended FAILED in the last hour, as workers have counted them."""
+    is_failing: bool
+    """Whether of some queue more jobs fail than is usual."""
     oldest_ready_seconds: float | None
     """Since the ready job that waits longest was due; None also when none is ready."""
     is_capped: bool = False
@@ -91,6 +93,9 @@ class QueueFigures:
     """Jobs that came to an end in the last ten minutes."""
     failed_of_late: int = 0
     """Those of them that ended FAILED."""
+    ended_usually: int = 0
+    """Jobs that came to an end in the hours of the last week that are over: what is usual."""
+    failed_usually: int = 0
     run_p95: float | None = None
     """Seconds that handlers ran, 95th percentile of the last ten minutes."""
     oldest_running_seconds: float | None = None

@@ -19,6 +19,9 @@ FORESEEN_SECONDS = 600.0
 NOTABLE_GROWTH_PER_MINUTE = 5.0
 NOTABLE_FAILURES = 10
 NOTABLE_FAILED_SHARE = 0.25
+# A smaller share is notable too where it is this multiple of the usual one, unless hardly any job fails.
+UNUSUAL_MULTIPLE = 5
+LEAST_FAILED_SHARE = 0.01
 # A job that runs for longer than this multiple of the 95th percentile, and than ten minutes, may hang.
 HANGS_AFTER_MULTIPLE = 10
 HANGS_AFTER_SECONDS = 600.0
@@ -71,15 +74,25 @@ def growing_queues(queues: Sequence[QueueFigures], max_wait: Mapping[str, float]
             yield _about(queue, "warning", text)
 
 
+def is_failing(queue: QueueFigures) -> bool:
+    """Whether many jobs of the queue fail for good: a quarter of them, or many times as many as usually."""
+    failed, ended = queue.failed_of_late, queue.ended_of_late
+    if failed < NOTABLE_FAILURES:
+        return False
+    # One failure more than there were: a queue that ended three jobs, and all well, has no usual share yet.
+    unusual = UNUSUAL_MULTIPLE * (queue.failed_usually + 1) / (queue.ended_usually + 1)
+    return failed >= min(NOTABLE_FAILED_SHARE, max(unusual, LEAST_FAILED_SHARE)) * ended
+
+
 def failing_queues(queues: Sequence[QueueFigures]) -> Iterator[Reason]:
-    """Yield the queues of which many jobs fail for good."""
-    for queue in queues:
-        failed, ended = queue.failed_of_late, queue.ended_of_late
-        if failed >= NOTABLE_FAILURES and failed >= NOTABLE_FAILED_SHARE * ended:
-            text = (
-                f"queue {queue.queue} of {queue.product}: {failed:,} of the {ended:,} jobs that ended in the "
-            )
-            yield _about(queue, "warning", text + "last ten minutes failed")
+    """Yield the queues of which many jobs fail for good, with what is usual."""
+    for queue in filter(is_failing, queues):
+        text = f"queue {queue.queue} of {queue.product}: {queue.failed_of_late:,} of the "
+        text += f"{queue.ended_of_late:,} jobs that ended in the last ten minutes failed"
+        if queue.ended_usually:
+            share = 100 * queue.failed_usually / queue.ended_usually
+            text += f"; usually {share:.1f} % do" if queue.failed_usually else "; usually none does"
+        yield _about(queue, "warning", text)
 
 
 def stuck_jobs(queues: Sequence[QueueFigures]) -> Iterator[Reason]:

@@ -19,7 +19,7 @@ from pleme_redis_django.dashboard import histogram, tally
 from pleme_redis_django.dashboard.depths import Depth, measure_depths
 from pleme_redis_django.dashboard.rollups import FINEST, SETTLE_SECONDS, RollupStore, floor
 from pleme_redis_django.dashboard.tally import QueueKey, Tally, with_totals
-from pleme_redis_django.dashboard.windows import Window, Windows, read_windows
+from pleme_redis_django.dashboard.windows import Window, Windows, read_usual, read_windows
 from pleme_redis_django.models import AbstractJob, QueueSample, WorkerTally, model_label
 from pleme_redis_django.orm_store import OrmWorkerRegistry
 from pleme_redis_django.orm_store.connection import reconnecting, writing
@@ -46,6 +46,8 @@ CAPPED_ROWS = 200_000
 HELD_FOR_SECONDS = 60
 TALLIES_A_TURN = 1_000
 WINDOWS_SECONDS = 5.0
+# What is usual changes when an hour is over.
+USUAL_SECONDS = 600.0
 
 
 class Sampler:
@@ -67,6 +69,9 @@ class Sampler:
         self._store = RollupStore(job_model=self._label, using=using)
         self._windows: Windows | None = None
         self._windows_at = 0.0
+        self._usual: dict[QueueKey, tuple[int, int]] = {}
+        """Jobs that ended, and those of them that failed."""
+        self._usual_at = 0.0
         self._rolled_up_at = 0
         self._held: _Held | None = None
         """None: this process was not the sampler at its last turn."""
@@ -194,12 +199,15 @@ class Sampler:
 
     def _figures(self, depths: Mapping[QueueKey, Depth], now: float) -> list[dict[str, Any]]:
         windows = self._current_windows(now)
+        if now - self._usual_at >= USUAL_SECONDS:
+            self._usual, self._usual_at = read_usual(self._store), now
         is_capped = self._row_limit is not None and _is_at_limit(depths.values(), self._row_limit)
         if not is_capped:
             # The backlog is small again: the next count is of all of it.
             self._row_limit = None
         return [
             _queue(key, depths.get(key, Depth()), windows.queues.get(key, Window()), windows, now)
+            | dict(zip(("ended_usually", "failed_usually"), self._usual.get(key, (0, 0)), strict=True))
             | {"is_capped": is_capped}
             for key in sorted(depths.keys() | windows.queues.keys())
         ]

@@ -21,7 +21,7 @@ from pleme_redis_django.dashboard.figures import (
     WorkerState,
 )
 from pleme_redis_django.dashboard.health import judge
-from pleme_redis_django.dashboard.queue_health import is_late
+from pleme_redis_django.dashboard.queue_health import is_failing, is_late
 from pleme_redis_django.dashboard.samples import Sample, read_sample
 from pleme_redis_django.dashboard.scope import EVERY_PRODUCT, ProductScope
 from pleme_redis_django.models import AbstractJob, Job, QueuePause
@@ -172,6 +172,8 @@ def _queue(stored: Mapping[str, Any], now: datetime) -> QueueFigures:
         spark=tuple(stored["spark"]),
         ended_of_late=stored["ended_of_late"],
         failed_of_late=stored["failed_of_late"],
+        ended_usually=stored["ended_usually"],
+        failed_usually=stored["failed_usually"],
         run_p95=stored["run_p95"],
         oldest_running_seconds=_seconds_since(stored["oldest_running_at"], now),
         is_capped=stored["is_capped"],
@@ -200,13 +202,21 @@ def _by_trouble(queue: QueueFigures, max_wait: Mapping[str, float]) -> tuple[Any
 
 def _cards(queues: Sequence[QueueFigures], *, is_measured: bool) -> Cards:
     if not is_measured:
-        return Cards(ready=None, running=None, pending=None, failed_last_hour=None, oldest_ready_seconds=None)
+        return Cards(
+            ready=None,
+            running=None,
+            pending=None,
+            failed_last_hour=None,
+            is_failing=False,
+            oldest_ready_seconds=None,
+        )
     ages = [queue.oldest_ready_seconds for queue in queues if queue.oldest_ready_seconds is not None]
     return Cards(
         ready=sum(queue.ready for queue in queues),
         running=sum(queue.running for queue in queues),
         pending=sum(queue.pending for queue in queues),
         failed_last_hour=sum(queue.failed_last_hour for queue in queues),
+        is_failing=any(is_failing(queue) for queue in queues),
         oldest_ready_seconds=max(ages, default=None),
         is_capped=any(queue.is_capped for queue in queues),
     )

@@ -134,6 +134,30 @@ def test_jobs_that_fail_are_not_well(admin_client: Client) -> None:
     assert "All is well" not in page
 
 
+def test_more_failures_than_usual_are_not_well_and_one_failure_is_not_red(admin_client: Client) -> None:
+    make_worker()
+    hour = int(time.time() // 3600) * 3600
+    QueueRollup.objects.create(
+        job_model="pleme_redis_django.job",
+        step_seconds=3600,
+        started_at=hour - 7_200,
+        product="shop",
+        queue_name="emails",
+        completed=9_980,
+        failed=20,
+    )
+    red = 'data-card-of="is_failing" data-level'
+    store_endings([ended("completed")] * 1_000 + [ended("failed")])
+    measure_now()
+    assert "All is well" in text_of(admin_client)
+    assert red not in admin_client.get(ROOT).content.decode()
+    store_endings([ended("failed")] * 40)
+    measure_now()
+    told = "41 of the 1,041 jobs that ended in the last ten minutes failed; usually 0.2 % do"
+    assert told in text_of(admin_client)
+    assert red in admin_client.get(ROOT).content.decode()
+
+
 def test_a_worker_that_was_replaced_is_a_note_with_what_became_of_its_jobs(admin_client: Client) -> None:
     make_worker()
     make_worker(host="w9", running=23, heartbeat_at=ago(240), lease_until=ago(215), died_at=ago(215))

@@ -163,6 +163,8 @@ def measured(queue: tuple[Any, ...]) -> dict[str, Any]:
         "failed_last_hour": failed,
         "ended_of_late": round(10 * pace),
         "failed_of_late": failed // 6,
+        "ended_usually": 0,
+        "failed_usually": 0,
         "wait_p95": wait,
         "run_p95": 0.4,
         "oldest_running_at": time.time() - 8 if running else None,

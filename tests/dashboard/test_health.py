@@ -211,6 +211,32 @@ def test_a_queue_of_which_many_jobs_fail() -> None:
     assert judged(queue(failed_of_late=100, ended_of_late=1_000)).level == "ok"
 
 
+def test_a_queue_of_which_more_jobs_fail_than_usual() -> None:
+    usual = {"ended_usually": 40_000, "failed_usually": 80}
+    health = judged(queue(failed_of_late=163, ended_of_late=4_000, **usual))
+    assert (health.level, health.sentence) == (
+        "warning",
+        "1 problem: queue emails of shop: 163 of the 4,000 jobs that ended in the last ten minutes failed; "
+        "usually 0.2 % do.",
+    )
+    never = judged(queue(failed_of_late=163, ended_of_late=4_000, ended_usually=40_000))
+    assert never.sentence.endswith("failed; usually none does.")
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        # Four times as many as usual; so few that it may be chance; one of a thousand; a queue of yesterday.
+        {"failed_of_late": 100, "ended_of_late": 1_000, "ended_usually": 40_000, "failed_usually": 1_000},
+        {"failed_of_late": 9, "ended_of_late": 100, "ended_usually": 40_000, "failed_usually": 80},
+        {"failed_of_late": 20, "ended_of_late": 20_000, "ended_usually": 400_000},
+        {"failed_of_late": 20, "ended_of_late": 100, "ended_usually": 10},
+    ],
+)
+def test_a_queue_that_fails_about_as_usual(figures: dict[str, int]) -> None:
+    assert judged(queue(**figures)).level == "ok"
+
+
 def test_a_job_that_is_held_for_very_long() -> None:
     held = judged(queue(running=1, oldest_running_seconds=31_140))
     assert held.sentence == "1 problem: a job of queue emails of shop is held by its worker for 8 h 39 m."
