@@ -29,14 +29,18 @@ def attempts_of(job: AbstractJob, using: str) -> list[Any]:
     return known
 
 
-def attempts_block(job: AbstractJob, using: str) -> SafeString | str:
-    """Return the attempts as a list of headings that open, the newest one open."""
+def attempts_block(job: AbstractJob, using: str, *, all_url: str) -> SafeString | str:
+    """Return the attempts as a list of headings that open, the newest one open.
+
+    ``all_url``: of the page that lists all of them, "" where there is none.
+    """
     rows = attempts_of(job, using)
     if not rows:
         return "-"
     context = {
         "attempts": [_shown(row) for row in rows[:SHOWN_ATTEMPTS]],
         "shown_attempts": SHOWN_ATTEMPTS if len(rows) > SHOWN_ATTEMPTS else None,
+        "all_url": all_url,
     }
     return render_to_string("pleme_redis_django/admin/attempts.html", context)
 

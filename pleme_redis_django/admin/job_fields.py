@@ -8,7 +8,9 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 
 from pleme_redis_django.admin.attempts import attempts_block
 from pleme_redis_django.admin.display import (
@@ -23,7 +25,7 @@ from pleme_redis_django.admin.display import (
 )
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.redaction import fields_of_project, redact_job
-from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
 
 _DATA_FIELDS = ("parameters", "results", "configuration", "metadata")
 LONG_FIELDS = (*_DATA_FIELDS, "error_details", "error_message")
@@ -69,6 +71,7 @@ class JobFields:
 
     opts: Any
     model: Any
+    admin_site: Any
 
     status_shown = _field("status", lambda job: status_badge(job.status))
     type_shown = _field("type", lambda job: type_name(job.job_type))
@@ -89,7 +92,18 @@ class JobFields:
     metadata_shown = _long_field("metadata")
     error_message_shown = _long_field("error_message")
     error_details_shown = _long_field("error_details")
-    attempts_shown = _field("failed attempts", lambda job: attempts_block(job, get_settings().database))
+
+    @admin.display(description="failed attempts")
+    def attempts_shown(self, job: Any) -> Any:
+        """Return the newest failed attempts, with a link to all of them."""
+        return attempts_block(job, get_settings().database, all_url=self._attempts_url(job))
+
+    def _attempts_url(self, job: Any) -> str:
+        if not self.admin_site.is_registered(JobAttempt):
+            return ""
+        name = "admin:pleme_redis_django_jobattempt_changelist"
+        query = urlencode({"job_model": model_label(job), "job_id": job.pk})
+        return f"{reverse(name, current_app=self.admin_site.name)}?{query}"
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the groups of fields in which this job has something to show."""

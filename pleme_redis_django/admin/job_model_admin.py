@@ -31,6 +31,7 @@ from pleme_redis_django.admin.filters import (
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, JobFields, make_presentable
 from pleme_redis_django.admin.job_list import STATUS_PARAMETER, JobChangeList, searched
 from pleme_redis_django.admin.job_page import JobPage
+from pleme_redis_django.admin.search.autocomplete import is_autocomplete, offered_jobs
 from pleme_redis_django.admin.search.timeout import SEARCH_SECONDS, SearchTookTooLong, bounded_time
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
@@ -184,6 +185,8 @@ class JobModelAdmin(JobFields, JobPage):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
+        if is_autocomplete(request):
+            return offered_jobs(queryset.defer(*self.heavy_fields), search_term), False
         return queryset.filter(searched(request, self, search_term).condition), False
 
     def get_urls(self) -> list[URLPattern]:

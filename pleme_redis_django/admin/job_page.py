@@ -20,6 +20,7 @@ from pleme_redis_django.admin.attempts import attempts_of
 from pleme_redis_django.admin.bulk.batches import run_batch
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.bulk.views import BulkActions
+from pleme_redis_django.admin.content_policy import csp_nonce
 from pleme_redis_django.admin.display import age, badge, plain, progress_bar, status_badge
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
@@ -128,6 +129,7 @@ class JobPage(BulkActions):
             "poll_seconds": poll_seconds(job),
             "tools_are_inside": _TOOLS_ARE_INSIDE,
             "breadcrumbs_are_list": not _TOOLS_ARE_INSIDE,
+            "csp_nonce": csp_nonce(request),
         }
 
     def _job(self, request: HttpRequest, object_id: str, *fields: str) -> Any:

@@ -11,7 +11,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
 
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.presence import PresenceManager
@@ -63,7 +62,7 @@ class OnlineUserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # mixed into
         """Return the change list that asks Redis once."""
         return OnlineChangeList
 
-    @admin.display(boolean=True, description=_("online"))
+    @admin.display(boolean=True, description="online")
     def is_online(self, user: Any) -> bool | None:
         """Return what the page's one call said; None (shown as unknown) when Redis is away."""
         return getattr(user, "pleme_is_online", None)
@@ -72,12 +71,12 @@ class OnlineUserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # mixed into
 class OnlineFilter(admin.SimpleListFilter):
     """Shows who is online, or who is not."""
 
-    title = _("online")
+    title = "online"
     parameter_name = "online"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """Return the two choices."""
-        return [("yes", _("Yes")), ("no", _("No"))]
+        return [("yes", "Yes"), ("no", "No")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Filter by what Redis says now."""
@@ -86,6 +85,6 @@ class OnlineFilter(admin.SimpleListFilter):
         try:
             ids = _keys_of(queryset.model, online_user_ids(limit=MOST_FILTERED))
         except RedisUnavailable:
-            messages.warning(request, _("Redis is away: who is online is not known."))
+            messages.warning(request, "Redis is away: who is online is not known.")
             return queryset
         return queryset.filter(pk__in=ids) if self.value() == "yes" else queryset.exclude(pk__in=ids)

@@ -181,6 +181,21 @@ def test_only_as_far_back_as_the_list_has_looked(
 
 
 @pytest.mark.usefixtures("small_batches")
+def test_the_preview_says_how_far_back_the_list_has_looked(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_failed_job(product="acme")
+    told = "Looked through the newest 5 jobs, back to"
+    assert told not in words(ask(admin_client, "delete", "?product=acme"))
+    monkeypatch.setattr(search_window, "WINDOW_JOBS", 5)
+    for _ in range(6):
+        make_failed_job(product="acme")
+    page = words(ask(admin_client, "delete", "?product=acme"))
+    assert "Delete 5 jobs?" in page
+    assert told in page
+    assert "What is older is left as it is." in page
+
+
 def test_what_was_previewed_is_changed_though_new_jobs_arrive(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,3 +74,14 @@ def test_time_has_its_exact_moment() -> None:
     moment: Any = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
     assert 'datetime="2026-01-02T03:04:05+00:00"' in shown.ago(moment)
     assert shown.ago(None) == "–"  # noqa: RUF001
+
+
+def test_nothing_is_marked_for_translation() -> None:
+    """The texts of the package are English, all of them: some marks would make pages of two languages."""
+    texts = {
+        path: path.read_text(encoding="utf-8")
+        for suffix in ("py", "html", "js")
+        for path in PACKAGE.rglob(f"*.{suffix}")
+    }
+    marks = re.compile(r"\bn?p?gettext|{% (blocktrans|trans)|load [^%]*i18n")
+    assert [path.name for path, text in texts.items() if marks.search(text)] == []

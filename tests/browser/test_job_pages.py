@@ -254,7 +254,7 @@ async def test_a_run_that_loses_its_connection_goes_on_where_it_was(
         await ask_to_retry_all(page, live_server.url)
         await page.route("**/bulk/**", lambda route: route.abort(), times=1)
         await page.get_by_role("button", name="Retry 5,000 jobs").click()
-        await page.get_by_text("0 of 5,000 done.").wait_for()
+        await page.get_by_text("No connection. 0 of 5,000 done.").wait_for()
         await page.get_by_role("button", name="Go on").click()
         await page.get_by_text("Finished: 5,000 done.").wait_for()
     assert await LogEntry.objects.acount() == many_failed

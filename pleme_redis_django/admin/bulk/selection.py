@@ -30,6 +30,8 @@ class Selection:
     """Of those that match, only ids above it: how far back the list has looked."""
     address: str
     """The filters, as the query of an address."""
+    window_note: str = ""
+    """How far back the list has looked, "" where it was through all."""
 
     @classmethod
     def of(cls, model_admin: Any, request: HttpRequest, page_of: Any = None) -> Self:
@@ -40,7 +42,8 @@ class Selection:
         matches = JobMatches.of(model_admin, request)
         address = matches.get_query_string().removeprefix("?")
         if page_of is None and request.POST.get(SELECT_ACROSS) == "1":
-            return cls(rows=matches.matching, ids=(), after=matches.after, address=address)
+            note = matches.window_note if matches.window else ""
+            return cls(rows=matches.matching, ids=(), after=matches.after, address=address, window_note=note)
         ids = (str(page_of.pk),) if page_of else tuple(request.POST.getlist(ACTION_CHECKBOX_NAME))
         try:
             rows = matches.matching.filter(pk__in=ids)

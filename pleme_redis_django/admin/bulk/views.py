@@ -38,6 +38,7 @@ from pleme_redis_django.admin.bulk.selection import (
     posted_id,
     sealed_cursor,
 )
+from pleme_redis_django.admin.content_policy import csp_nonce
 from pleme_redis_django.admin.display import age, plain, status_badge
 from pleme_redis_django.admin.search.timeout import SearchTookTooLong, bounded_time
 from pleme_redis_django.admin.untrusted import refuse_nul, whole_number
@@ -153,6 +154,7 @@ class BulkActions(AddressedAdmin):
             "title": f"{button}?" if found.able else f"{operation.label}: nothing to do",
             "opts": self.opts,
             "media": self.media,
+            "csp_nonce": csp_nonce(request),
             "breadcrumbs_are_list": django.VERSION >= (6, 1),
             "operation": operation,
             "preview": found,

@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from pleme_redis_django.admin.capped_list import AnyModelAdmin
+from pleme_redis_django.admin.content_policy import csp_nonce
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.figures import Health, Reason
@@ -113,7 +114,7 @@ class DashboardFrame(AnyModelAdmin):
                 "title": title or ("Jobs dashboard" if page == "dashboard_changelist" else TABS[page]),
                 "crumbs": self._crumbs(page, is_below=title is not None),
                 "breadcrumbs_are_a_list": _BREADCRUMBS_ARE_A_LIST,
-                "csp_nonce": _csp_nonce(request),
+                "csp_nonce": csp_nonce(request),
                 "tabs": self._tabs(request, page),
                 "jobs_url": self._url_of_jobs("changelist"),
                 "product": request.GET.get("product", ""),
@@ -207,10 +208,3 @@ def validate_chosen(product: str) -> str:
         return validate_product(product)
     except InvalidProduct as error:
         raise Http404(str(error)) from error
-
-
-def _csp_nonce(request: HttpRequest) -> str:
-    """Return the nonce of Django's own middleware (6.0 and later) or of django-csp, "" without either."""
-    own = getattr(request, "_csp_nonce", None)
-    # Django's is made when it is read as text, and false until then.
-    return str(getattr(request, "csp_nonce", "") if own is None else own)

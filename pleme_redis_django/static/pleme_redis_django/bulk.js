@@ -18,7 +18,10 @@ if (form && panel) {
 
   async function doBatch() {
     const headers = { Accept: "application/json" };
-    const response = await fetch(form.action, { method: "POST", body: new FormData(form), headers });
+    // What fetch() itself says of a lost connection is another text in each browser.
+    const response = await fetch(form.action, { method: "POST", body: new FormData(form), headers }).catch(() => {
+      throw new Error("No connection.");
+    });
     if (response.redirected || response.status === 403) throw new Error("You are signed out, or may no longer do this.");
     if (response.status === 400) throw new Error((await response.json()).error);
     if (!response.ok) throw new Error(`The server answered with status ${response.status}.`);
@@ -60,7 +63,7 @@ if (form && panel) {
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    run().catch((error) => pause(`${error.message || "No connection."} ${soFar()}.`));
+    run().catch((error) => pause(`${error.message} ${soFar()}.`));
   });
   stop.addEventListener("click", () => {
     isStopped = true;
