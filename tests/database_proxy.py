@@ -1,9 +1,11 @@
-"""DatabaseProxy: a TCP proxy in front of PostgreSQL that stalls, and loses the reply to a chosen commit."""
+"""DatabaseProxy: a TCP proxy in front of PostgreSQL that stalls, swallows packets, and loses a chosen reply."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import socket
+import struct
 import threading
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -11,6 +13,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 # ReadyForQuery outside a transaction: what was sent is committed, whether by COMMIT or by itself.
 _COMMITTED = b"Z\x00\x00\x00\x05I"
 _LONGEST_MARKER = 200
+# Linux: asm-generic/socket.h, and the classic BPF program "return 0", which keeps nothing of a packet.
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
+_KEEP_NOTHING = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 
 class DatabaseProxy:
@@ -25,6 +30,7 @@ class DatabaseProxy:
         self._marker: bytes | None = None
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
+        self._clients: list[socket.socket] = []
         self.replies_lost = 0
         self._acceptor = threading.Thread(target=self._accept, name="database-proxy", daemon=True)
         self._acceptor.start()
@@ -42,6 +48,22 @@ class DatabaseProxy:
     def resume(self) -> None:
         """Forward again what has been waiting."""
         self._open.set()
+
+    def swallow(self, *, new_connections: bool) -> None:
+        """Drop every packet of the connections that are open, before TCP can acknowledge it: nobody is told.
+
+        ``new_connections``: of those to come as well, until ``end_swallowing()``, as when the network is gone;
+        else they pass, as when a firewall has forgotten connections, or an address has moved to another host.
+        """
+        for client in self._clients:
+            with contextlib.suppress(OSError):
+                _swallow_packets(client)
+        if new_connections:
+            _swallow_packets(self._listener)
+
+    def end_swallowing(self) -> None:
+        """Let new connections pass again; those that were open stay dead."""
+        self._listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
     def lose_reply_to_commit_after(self, marker: bytes) -> None:
         """Cut the next connection that commits after having sent ``marker``, once the server has committed."""
@@ -64,6 +86,7 @@ class DatabaseProxy:
             except OSError:
                 return
             self._sockets += [client, server]
+            self._clients.append(client)
             connection = _Connection(client, server)
             for pump in (self._to_server, self._to_client):
                 threading.Thread(target=pump, args=(connection,), daemon=True).start()
@@ -114,6 +137,11 @@ class _Connection:
     def cut(self) -> None:
         _cut(self.client)
         _cut(self.server)
+
+
+def _swallow_packets(of: socket.socket) -> None:
+    program = ctypes.create_string_buffer(_KEEP_NOTHING)
+    of.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
 
 
 def _cut(connected: socket.socket) -> None:

@@ -15,6 +15,7 @@ from django.core import checks
 from django.core.checks import CheckMessage
 
 from pleme_redis_django.checks import (
+    database_waits,
     job_storage,
     jobs,
     jobs_deploy,
@@ -38,6 +39,7 @@ def register_all() -> None:
         jobs.check_job_models,
         jobs.check_database,
         jobs.check_job_events,
+        database_waits.check_database_waits,
         redis_settings.check_redis,
         realtime.check_realtime,
     ):

@@ -9,13 +9,16 @@ from collections.abc import Callable
 from pleme_redis_django.jobs.events import EventSink, LeaseLost
 from pleme_redis_django.jobs.holdings import Holdings
 from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry, WorkerStanding
-from pleme_redis_django.jobs.patience import Patience
+from pleme_redis_django.jobs.patience import LONGEST_WAIT_SECONDS, Patience
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 
 Clock = Callable[[], float]
 
 # A beat that comes later than this after the one before tells of trouble with the database or the network.
 GAP_BEATS = 2
+# A beat that failed is repeated within this part of the interval, however long the trouble lasts: once it is
+# over, the lease is renewed before others take the silence for a death.
+REPEAT_BEATS = 0.5
 
 
 def lease_clock() -> float:
@@ -56,7 +59,12 @@ class Heartbeat:
         self._in_good_order = True
         self._stopping = threading.Event()
         self._wake = threading.Event()
-        self._patience = Patience("heartbeat", sink, self._stopping)
+        self._patience = Patience(
+            "heartbeat",
+            sink,
+            self._stopping,
+            longest_wait_seconds=min(LONGEST_WAIT_SECONDS, config.heartbeat_seconds * REPEAT_BEATS),
+        )
         self._thread = threading.Thread(target=self._run, name="pleme-heartbeat", daemon=True)
 
     def start(self) -> None:

@@ -13,11 +13,19 @@ LONGEST_WAIT_SECONDS = 5.0
 class Patience:
     """Waits longer after each failure in a row, and tells once that the store is away and back."""
 
-    def __init__(self, operation: str, sink: EventSink, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        operation: str,
+        sink: EventSink,
+        stopping: threading.Event,
+        *,
+        longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
+    ) -> None:
         self._operation = operation
         self._sink = sink
         self._stopping = stopping
-        self._next_wait = FIRST_WAIT_SECONDS
+        self._longest_wait = longest_wait_seconds
+        self._next_wait = min(FIRST_WAIT_SECONDS, longest_wait_seconds)
         self._away = False
         self.error: BaseException | None = None
         """The last failure, while the store is away."""
@@ -34,7 +42,7 @@ class Patience:
         """Report the failure and wait; return False when the process is stopping."""
         self.report(error)
         wait = self._next_wait
-        self._next_wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+        self._next_wait = min(wait * 2, self._longest_wait)
         return not self._stopping.wait(wait)
 
     @property
@@ -47,7 +55,7 @@ class Patience:
 
         To be called only once the store has really answered something.
         """
-        self._next_wait = FIRST_WAIT_SECONDS
+        self._next_wait = min(FIRST_WAIT_SECONDS, self._longest_wait)
         self.error = None
         if self._away:
             self._away = False

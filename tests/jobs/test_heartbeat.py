@@ -166,6 +166,23 @@ def test_the_thread_goes_on_trying_to_register() -> None:
     assert bench.registry.deregistered == [WORKER]
 
 
+def test_a_beat_that_failed_is_repeated_within_half_an_interval() -> None:
+    """Waiting as long as the others would, 5 s, it could lose a lease that outlived the trouble."""
+    bench, tries = Bench(WorkerPoolConfig(heartbeat_seconds=0.05, lease_seconds=0.2)), 12
+    attempts: list[str] = []
+
+    def register(worker: object) -> None:
+        attempts.append("registers")
+        if len(attempts) < tries:
+            raise ConnectionError("away")
+
+    bench.registry.register = register  # type: ignore[method-assign]
+    bench.heartbeat.start()
+    # Twelve waits that double from 0.1 s on would take over 40 s.
+    wait_until(lambda: len(attempts) >= tries)
+    bench.heartbeat.stop(10)
+
+
 def test_a_process_that_is_asked_to_drain_beats_on() -> None:
     bench, asked = Bench(FAST), threading.Event()
     bench.heartbeat._on_drain = asked.set
