@@ -13,6 +13,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
 # Django's applications are loaded first: the websocket side imports models.
 http_application = ASGIStaticFilesHandler(get_asgi_application())
 
+from django.urls import path  # noqa: E402
+
+from example_project.shop.admin import EMAIL_DASHBOARD_SOCKET  # noqa: E402
+from example_project.shop.models import EmailJob  # noqa: E402
+from pleme_redis_django.realtime.dashboard_consumer import DashboardConsumer  # noqa: E402
 from pleme_redis_django.realtime.routing import websocket_application  # noqa: E402
 
-application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application()})
+
+class EmailDashboardConsumer(DashboardConsumer):
+    job_model = EmailJob
+
+
+sockets = websocket_application(path(EMAIL_DASHBOARD_SOCKET, EmailDashboardConsumer.as_asgi()))
+application = ProtocolTypeRouter({"http": http_application, "websocket": sockets})

@@ -1,4 +1,4 @@
-"""URLs of the example project: what the shop is doing, its catalog, live support, and the admin."""
+"""URLs of the example project: what the shop is doing, its catalog, live support, and the admin sites."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from example_project.shop import views
+from example_project.shop.admin import email_site
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -15,5 +16,6 @@ urlpatterns = [
     path("catalog/", views.catalog, name="catalog"),
     path("catalog/<int:number>/", views.catalog, name="catalog-page"),
     path("admin/", admin.site.urls),
+    path("email/admin/", email_site.urls),
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
 ]

@@ -29,6 +29,7 @@ from pleme_redis_django.testing.servers.managed_server import free_port
 
 WEB_PORT = 8000
 DASHBOARD = "/admin/pleme_redis_django/dashboard/"
+EMAIL_DASHBOARD = "/email/admin/pleme_redis_django/dashboard/"
 SUPPORT_NAMES = ("ada", "ben")
 USERNAME = PASSWORD = "admin"  # noqa: S105 - a demo on loopback
 
@@ -114,6 +115,7 @@ class Stage(AbstractContextManager["Stage"]):
             self._steps.say()
             site = f"http://127.0.0.1:{port}"
             self._steps.say(f"          dashboard  {site}{DASHBOARD}  (admin / admin)")
+            self._steps.say(f"          e-mails    {site}{EMAIL_DASHBOARD}")
             self._steps.say(f"          shop       {site}/")
             self._steps.say(f"          chat       {site}/support/  (ada / ada, ben / ben)")
             self._steps.say()

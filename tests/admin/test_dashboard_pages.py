@@ -119,6 +119,13 @@ def test_other_product_cannot_be_asked_for(address: str, acme_staff: Client) -> 
     assert acme_staff.get(ROOT + address).status_code == 403
 
 
+@pytest.mark.parametrize("tab", ["queue", "worker", "error"])
+def test_a_tab_may_be_typed_as_it_is_called(tab: str, admin_client: Client) -> None:
+    answer = admin_client.get(f"{ROOT}{tab}s/?product=acme%2Dtwo", follow=True)
+    assert answer.redirect_chain == [(f"../{tab}/?product=acme%2Dtwo", 302)]
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("address", ["?product=No%20such!", "queue/acme/a%20b/", "queue/A/b/"])
 def test_what_is_no_name_is_not_found(address: str, admin_client: Client) -> None:
     assert admin_client.get(ROOT + address).status_code == 404

@@ -82,6 +82,9 @@ def test_interrupted_demo_leaves_nothing_running(demo: subprocess.Popen[str], si
     assert dashboard, text
     page = urllib.request.urlopen(dashboard[1], timeout=DEADLINE_SECONDS).read().decode()
     assert "csrfmiddlewaretoken" in page  # of the log-in, which leads back to the dashboard
+    emails = re.search(r"e-mails +(http://127\.0\.0\.1:\d+/email/admin/pleme_redis_django/dashboard/)", text)
+    assert emails, text
+    assert "E-mail jobs" in urllib.request.urlopen(emails[1], timeout=DEADLINE_SECONDS).read().decode()
     assert "novaskyn" in urllib.request.urlopen(found[1], timeout=DEADLINE_SECONDS).read().decode()
 
     children = psutil.Process(demo.pid).children(recursive=True)

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client, RequestFactory
 
 from example_project.shop import jobs
+from example_project.shop.admin import EMAIL_DASHBOARD_SOCKET
 from example_project.shop.models import CatalogItem
 from example_project.shop.views import overview
 from pleme_redis_django import Job, JobClaim, JobContext
@@ -27,6 +28,12 @@ def test_overview_shows_counts_jobs_and_pictures(
     assert "<dt>catalog items</dt><dd>20</dd>" in page
     assert "<dt>queued</dt><dd>1</dd>" in page
     assert f'src="/media/thumbnails/{catalog[0].code}.png"' in page
+
+
+def test_email_jobs_have_a_dashboard_of_their_own(admin_client: Client) -> None:
+    page = admin_client.get("/email/admin/pleme_redis_django/dashboard/")
+    assert page.context["live"]["websocketPath"] == f"/{EMAIL_DASHBOARD_SOCKET}"
+    assert admin_client.get("/email/admin/shop/emailjob/").status_code == 200
 
 
 @pytest.mark.django_db

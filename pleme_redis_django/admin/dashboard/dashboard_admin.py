@@ -16,6 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.views.generic import RedirectView
 
 from pleme_redis_django.admin.dashboard.actions import DashboardActions
 from pleme_redis_django.admin.dashboard.charts import chart_context, chosen_span, series_of, span_options
@@ -72,7 +73,8 @@ class DashboardAdmin(DashboardActions):
             ("data.json", self.data_view, "dashboard_data"),
             ("series.json", self.series_view, "dashboard_series"),
         ]
-        return [path(route, view(page), name=f"pleme_redis_django_{name}") for route, page, name in pages]
+        named = [path(route, view(page), name=f"pleme_redis_django_{name}") for route, page, name in pages]
+        return [*named, *(path(f"{tab}s/", _redirect_to_tab(tab)) for tab in ("queue", "worker", "error"))]
 
     # Pages
 
@@ -224,6 +226,11 @@ class DashboardAdmin(DashboardActions):
         return conditional_json(
             request, series_of(request, scope, self.job_model, queue=request.GET.get("queue"))
         )
+
+
+def _redirect_to_tab(tab: str) -> Any:
+    """Return the view of what a person types: the tab's title instead of its address."""
+    return RedirectView.as_view(url=f"../{tab}/", query_string=True)
 
 
 def _is_about(entry: LogEntry, scope: ProductScope) -> bool:
