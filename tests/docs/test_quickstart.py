@@ -53,10 +53,8 @@ class Project:
         kind, _, name = block.mark.partition(": ")
         if kind == "append":
             self.append(name, block.text)
-        elif kind == "file" and "/" in name:
-            (self.folder / name).write_text(block.text, encoding="utf-8")
         elif kind == "file":
-            return self.run("manage.py", "shell", stdin=block.text)
+            (self.folder / name).write_text(block.text, encoding="utf-8")
         elif block.language == "console":
             return "".join(self._command(line) for line in block.text.splitlines())
         return ""
@@ -66,6 +64,8 @@ class Project:
         assert (dollar, python) == ("$", "python")
         if arguments[:3] == ["-m", "pip", "install"]:
             return ""
+        if arguments[-2:-1] == ["<"]:
+            return self.run(*arguments[:-2], stdin=(self.folder / arguments[-1]).read_text(encoding="utf-8"))
         return self.run(*arguments)
 
 
@@ -83,7 +83,8 @@ def test_quickstart_works_as_written(project: Project) -> None:
     assert "job types  shop.jobs.send_welcome_email" in output
     assert "job completed" in output
     last = list(printed.values())[-1]
-    assert "'message_id': '<" in last and "'note': 'writing to Alice'" in last
+    assert "Subject: Welcome!" in output and "Subject: Still there?" not in output
+    assert "'sent_to': 'user@example.com'" in last and "'note': 'writing to Alice'" in last
     assert _statuses(project) == ["COMPLETED", "PENDING"]
 
 
