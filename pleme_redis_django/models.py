@@ -158,6 +158,11 @@ class AbstractJob(models.Model):
         db_default=0,
         help_text="How often its worker process died while it ran; from 2 on it runs alone.",
     )
+    unseen_deaths = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="How many worker processes in a row vanished, most likely with their hosts, while it ran.",
+    )
     run_after = models.DateTimeField(db_default=Now(), help_text="Due time: scheduled start or next retry.")
     progress = models.JSONField(null=True, blank=True)
     unique_slot = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - NULLs are distinct

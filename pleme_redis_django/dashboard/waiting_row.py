@@ -50,6 +50,7 @@ _FIELDS = (
     "priority",
     "run_after",
     "crash_count",
+    "unseen_deaths",
     "retry_count",
     "max_retries",
     "created_at",

@@ -13,7 +13,7 @@ from pleme_redis_django.dashboard.serving_workers import ServingWorkers
 from pleme_redis_django.dashboard.turn import reason_of_turn
 from pleme_redis_django.dashboard.waiting_row import WaitingRow, WaitReason, read_waiting_row
 from pleme_redis_django.durations import duration
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobStatus
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, SUSPECT_AFTER_UNSEEN_DEATHS, JobStatus
 from pleme_redis_django.models import AbstractJob, QueuePause
 from pleme_redis_django.operations import paused_queues
 from pleme_redis_django.wiring import known_types_of_models
@@ -53,8 +53,14 @@ def _of_row(row: WaitingRow) -> Iterator[WaitReason]:
     if row.status == JobStatus.PENDING:
         yield _not_due(row) if row.due_in > timedelta() else _due(row)
     if row.crash_count >= SUSPECT_AFTER_CRASHES:
-        text = f"Its worker process died {row.crash_count} times while it ran, so it runs alone, after other such jobs."
+        text = f"{_deaths(row)} while it ran, so it runs alone, after other such jobs."
         yield WaitReason(code="runs_alone", text=text)
+
+
+def _deaths(row: WaitingRow) -> str:
+    if row.unseen_deaths >= SUSPECT_AFTER_UNSEEN_DEATHS:
+        return f"{row.unseen_deaths} worker processes in a row vanished, most likely with their hosts,"
+    return f"Its worker process died {row.crash_count} times"
 
 
 def _not_due(row: WaitingRow) -> WaitReason:

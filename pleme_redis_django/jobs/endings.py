@@ -56,6 +56,8 @@ class Failed(Ending):
     failure: Failure
     crashed: bool = False
     """Whether the worker process died of it: raises the job's ``crash_count``."""
+    unseen_death: bool = False
+    """Whether the worker process vanished while the job ran: raises its ``unseen_deaths``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,5 +85,8 @@ class GivenBack(Ending):
     delay_seconds: float = 0.0
     crashed: bool = False
     """Whether the worker process died while the job ran: raises its ``crash_count``."""
+    unseen_death: bool = False
+    """Whether the worker process vanished while the job ran: raises its ``unseen_deaths``, and from
+    ``SUSPECT_AFTER_UNSEEN_DEATHS`` on makes a suspect of it."""
     failure: Failure | None = None
     """What is kept of the attempt, when there is something to tell."""

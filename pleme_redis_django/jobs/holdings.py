@@ -12,7 +12,15 @@ from pleme_redis_django.jobs.context import JobContext
 class HeldJob:
     """A claimed job on its way through the process."""
 
-    __slots__ = ("claimed_at", "context", "handed_back", "start_recorded", "started_at", "unwanted")
+    __slots__ = (
+        "claimed_at",
+        "context",
+        "handed_back",
+        "runs_again",
+        "start_recorded",
+        "started_at",
+        "unwanted",
+    )
 
     def __init__(self, context: JobContext, claimed_at: float) -> None:
         self.context = context
@@ -21,6 +29,8 @@ class HeldJob:
         self.started_at: float | None = None
         """Monotonic seconds; None until a slot takes the job."""
         self.start_recorded = False
+        self.runs_again = context.claim.attempt > context.job.retry_count + 1
+        """Whether an attempt before this one was given back, or an operator has retried the job."""
         self.handed_back = False
         """Whether shutdown gave the job away while its handler was still running."""
         self.unwanted = False

@@ -20,6 +20,9 @@ PRIORITY_LOW, PRIORITY_HIGH = -100, 100
 
 # One death may be a neighbour's fault: a job that ran at two of them is a suspect.
 SUSPECT_AFTER_CRASHES = 2
+# A death that nobody saw is most often that of a host, and a long job meets those of a fleet: so many in
+# a row are needed. One that is as likely as not to lose its host gets there once in 32 times.
+SUSPECT_AFTER_UNSEEN_DEATHS = 5
 
 
 class JobStatus(enum.StrEnum):

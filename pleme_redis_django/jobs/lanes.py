@@ -52,6 +52,8 @@ class LaneDuties:
     sink: EventSink
     may_start: Callable[[HeldJob], bool]
     on_low: Callable[[], None]
+    on_another_start: Callable[[], None]
+    """A job starts that had been given back before."""
     executing: ExecutingPage
 
 
@@ -79,6 +81,8 @@ class _CountingLane:
             return False
         held.started_at = time.monotonic()
         self._duties.executing.begin(slot, held.context.job.id, held.context.claim.attempt)
+        if held.runs_again:
+            self._duties.on_another_start()
         self._duties.sink.emit(JobStarted(held.context.job))
         return True
 

@@ -1,6 +1,6 @@
 """Maintenance: the thread that finds what got stuck, in this process and in the cluster.
 
-Every sweep: records jobs that have run for a second, gives back rows that are RUNNING under this
+Every sweep: records starts, gives back rows that are RUNNING under this
 worker's id and not held by it, learns of requested cancels; one elected worker rescues the jobs
 of dead ones. Every stale check, one elected worker ends jobs that went silent, and hints again
 what nobody claimed.
@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Container, Sequence
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -36,17 +35,17 @@ from pleme_redis_django.jobs.reconciliation import Reconciliation
 from pleme_redis_django.jobs.rescue import (
     APART_SECONDS,
     ending_after_death,
+    ending_after_unseen_death,
     ending_of_stale,
     ending_of_undecidable,
 )
-from pleme_redis_django.jobs.store import BadEnding, JobStore, LockedJobs
+from pleme_redis_django.jobs.starts import StartRecords
+from pleme_redis_django.jobs.store import BadEnding, JobStore
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 
 SWEEPER_ROLE = "sweeper"
 CARETAKER_ROLE = "caretaker"
 RESCUE_BATCH = 500
-# A job that has run for so long is worth a write of its own that says when it started.
-RECORD_START_AFTER_SECONDS = 1.0
 
 
 class Maintenance:
@@ -89,6 +88,7 @@ class Maintenance:
         self._next_turn = time.monotonic() + config.lease_sweep_seconds
         self._called = False
         self._wake = threading.Event()
+        self._starts = StartRecords(store, holdings, wake=self._wake.set)
         self._nothing_left = False
         self._stopping = threading.Event()
         self._patience = Patience("maintenance", sink, self._stopping)
@@ -118,6 +118,10 @@ class Maintenance:
         """Whether jobs of a worker whose end was seen may still be RUNNING."""
         return bool(self._seen_deaths)
 
+    def note_another_start(self) -> None:
+        """Record soon that a job runs which had been given back; from any thread."""
+        self._starts.note_start()
+
     def note_call(self) -> None:
         """Learn at once what was asked of held jobs; from any thread."""
         self._called = True
@@ -129,7 +133,8 @@ class Maintenance:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._wake.wait(max(self._next_turn - time.monotonic(), 0.0))
+            next_at = min(self._next_turn, self._starts.due_at)
+            self._wake.wait(max(next_at - time.monotonic(), 0.0))
             self._wake.clear()
             if not self._stopping.is_set():
                 self._do_what_is_due()
@@ -139,6 +144,8 @@ class Maintenance:
         if self._called:
             self._called = False
             self._try(self._reconciliation.learn_of_requests)
+        if time.monotonic() >= self._starts.due_at:
+            self._try(self._starts.write)
         if self._seen_deaths or time.monotonic() >= self._next_turn:
             self._try(self.turn)
             self._next_turn = time.monotonic() + self._config.lease_sweep_seconds
@@ -161,7 +168,7 @@ class Maintenance:
         """
         self._do_each(
             self._rescue_jobs_of_seen_dead,
-            self._record_starts,
+            self._starts.write,
             self._reconcile,
             self._sweep,
             self._care,
@@ -197,7 +204,7 @@ class Maintenance:
         if self._seen_deaths and self._registry is not None:
             seen = list(self._seen_deaths)
             worker_ids = [death.worker_id for death in seen]
-            draining = self._registry.draining_among(worker_ids)
+            draining = self._draining_among(worker_ids)
             executing = {
                 claim for death in seen if death.worker_id not in draining for claim in death.executing
             }
@@ -220,26 +227,39 @@ class Maintenance:
         self._registry.forget([worker_id for worker_id in dead if worker_id not in self._held_up])
         return rescued
 
-    def rescue_jobs_of(self, worker_ids: Sequence[str], executing: Container[JobExecuted] = ()) -> int:
+    def rescue_jobs_of(
+        self, worker_ids: Sequence[str], executing: Container[JobExecuted] | None = None
+    ) -> int:
         """Rescue every RUNNING job of these workers; return how many were.
 
-        ``executing``: what ran when one of them died of itself. A death that nobody saw is that of
-        a host, a network or a database, and nothing is suspected of it.
+        ``executing``: what ran when one of them died of itself. None: nobody saw their ends.
         """
-        apart_seconds = 0.0 if self._burst else APART_SECONDS
         self._held_up.clear()
+        jobs = self._store.find_jobs_of(worker_ids)
+        if not jobs:
+            return 0
+        vanished: frozenset[str] = frozenset()
+        if executing is None:
+            vanished = frozenset(worker_ids) - self._draining_among(worker_ids)
+        apart_seconds = 0.0 if self._burst else APART_SECONDS
 
         def decide(job: Job, claim: JobClaim, config: WorkerPoolConfig) -> Ending:
-            may_have_killed = JobExecuted(job.id, claim.attempt) in executing
+            # What the worker had only prefetched has no start.
+            if claim.worker_id in vanished and getattr(job, "started_at", None) is not None:
+                return ending_after_unseen_death(job, claim, config, apart_seconds=apart_seconds)
+            may_have_killed = executing is not None and JobExecuted(job.id, claim.attempt) in executing
             return ending_after_death(
                 job, claim, config, may_have_killed=may_have_killed, apart_seconds=apart_seconds
             )
 
-        rescued = self._apply(self._store.find_jobs_of(worker_ids), decide)
+        rescued = self._apply(jobs, decide)
         if rescued:
             self._sink.emit(WorkerDied(tuple(worker_ids), rescued))
             self._announce()
         return rescued
+
+    def _draining_among(self, worker_ids: Sequence[str]) -> frozenset[str]:
+        return self._registry.draining_among(worker_ids) if self._registry is not None else frozenset()
 
     def end_stale_jobs(self) -> int:
         """Retry or fail the jobs without a sign of life; return how many."""
@@ -266,23 +286,6 @@ class Maintenance:
         if counts:
             self._sink.emit(UnservedJobsFound(counts))
         return sum(counts.values())
-
-    def _record_starts(self) -> None:
-        before = time.monotonic() - RECORD_START_AFTER_SECONDS
-        started = [
-            (held, held.started_at)
-            for held in self._holdings.running()
-            if not held.start_recorded and held.started_at is not None and held.started_at <= before
-        ]
-        if not started:
-            return
-        now = time.monotonic()
-        with suppress(LockedJobs):  # They are told again by their endings.
-            self._store.record_starts(
-                [(held.context.job.id, held.context.claim, now - started_at) for held, started_at in started]
-            )
-        for held, _started_at in started:
-            held.start_recorded = True
 
     def give_back_lost_claims(self) -> bool:
         """Give back, once nothing claims any more, what is not held; False when the store did not answer."""

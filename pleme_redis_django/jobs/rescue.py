@@ -8,7 +8,7 @@ from typing import Any
 
 from pleme_redis_django.jobs.endings import Cancelled, Ending, Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.failures import engine_failure, failure_of
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, Job, JobClaim
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, SUSPECT_AFTER_UNSEEN_DEATHS, Job, JobClaim
 from pleme_redis_django.jobs.retry import jittered
 from pleme_redis_django.jobs.runner import retry_delay
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
@@ -34,7 +34,7 @@ def ending_after_death(
     ``may_have_killed``: its handler was running when the process died of itself. The first time
     that may be a neighbour's fault. From the second on the job runs alone, and then a death is its own.
     """
-    crash_count: int | None = getattr(job, "crash_count", None)
+    crash_count = _crash_count(job)
     failure = engine_failure(
         WORKER_DIED, _death_notice(job, claim, crash_count, may_have_killed), job.job_type
     )
@@ -52,6 +52,50 @@ def ending_after_death(
     return GivenBack(**shared, crashed=True, delay_seconds=delay)
 
 
+def ending_after_unseen_death(
+    job: Job, claim: JobClaim, config: WorkerPoolConfig, *, apart_seconds: float = APART_SECONDS
+) -> Ending:
+    """Return the ending of a job that ran when its process vanished: nobody saw that end.
+
+    Once it is the host, the network or the database, and several times in a row still: a long job meets the
+    deaths of a fleet. A job that takes its whole container along looks the same, so that they are counted.
+    """
+    before: int | None = getattr(job, "unseen_deaths", None)
+    if before is None or _cancel_requested(job):
+        return ending_after_death(job, claim, config)
+    is_last = (_crash_count(job) or 0) >= SUSPECT_AFTER_CRASHES and before + 1 >= config.max_unseen_deaths
+    message = _unseen_death_notice(claim, before + 1, config, is_last=is_last)
+    failure = engine_failure(WORKER_DIED, message, job.job_type)
+    shared: dict[str, Any] = {"job_id": job.id, "claim": claim, "failure": failure, "unseen_death": True}
+    if is_last:
+        return Failed(**shared)
+    # Ready at once the first time. After that it parts from the one that takes hosts along, if there is one.
+    delay = random.uniform(0, apart_seconds) if before else 0.0  # noqa: S311 - spreads jobs
+    return GivenBack(**shared, delay_seconds=delay)
+
+
+def _unseen_death_notice(claim: JobClaim, deaths: int, config: WorkerPoolConfig, *, is_last: bool) -> str:
+    vanished = (
+        f"The worker process {claim.worker_id} vanished while it ran this job (attempt {claim.attempt}): its host, its "
+        "container or its way to the database was lost, and nobody saw how."
+    )
+    if deaths > 1:
+        vanished += f" That was the number {deaths} in a row."
+    if is_last:
+        return (
+            f"{vanished} It ran alone at the last ones, and max_unseen_deaths is {config.max_unseen_deaths}. Look for "
+            "the kernel's out-of-memory log, and for restarts of the hosts. Mended, it can be retried."
+        )
+    if deaths < SUSPECT_AFTER_UNSEEN_DEATHS:
+        return f"{vanished} It runs again."
+    return f"{vanished} It runs again, alone: it may be what takes them along."
+
+
+def _crash_count(job: Job) -> int | None:
+    # A store of only the eleven methods counts no deaths.
+    return getattr(job, "crash_count", None)
+
+
 def _cancel_requested(job: Job) -> bool:
     # A store of only the eleven methods knows of no requests.
     return getattr(job, "cancel_requested", False)
@@ -67,9 +111,11 @@ def _death_notice(job: Job, claim: JobClaim, crash_count: int | None, may_have_k
     if crash_count is None:
         return f"{died[:-2]}, retry {job.retry_count} of {job.max_retries}). {look}"
     if crash_count >= SUSPECT_AFTER_CRASHES:
+        unseen = getattr(job, "unseen_deaths", 0)
+        before = f"{unseen} in a row that had vanished" if unseen else f"{crash_count} that had died"
         return (
             f"The worker process {claim.worker_id} died while it ran this job alone (attempt {claim.attempt}), after "
-            f"{crash_count} that had died while it ran. {look}"
+            f"{before} while it ran. {look}"
         )
     again = "It runs again" if crash_count + 1 < SUSPECT_AFTER_CRASHES else "It runs again, alone"
     return (

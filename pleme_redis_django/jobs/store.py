@@ -45,7 +45,7 @@ class JobSelection:
     job_types: frozenset[str] | None = None
     """None: every type. A type that no handler is known for is left alone, for a worker that knows it."""
     suspects: bool = False
-    """True: only jobs that ran when a worker process died, twice at least; each runs alone."""
+    """True: only suspects, at whose run several worker processes died; each runs alone."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,6 +112,7 @@ class WorkerPool(Generic[J_co]):
             sink=self._sink,
             may_start=self._may_start,
             on_low=self._wake_claimer,
+            on_another_start=lambda: self.maintenance.note_another_start(),
             executing=self._page,
         )
         self._lanes = build_lanes(executor, config, duties)

@@ -57,6 +57,10 @@ class WorkerPoolConfig:
     max_crashes: int = 3
     """A job at whose run worker processes died so often, the last ones while it ran alone, ends FAILED (3 to 1,000)."""
 
+    max_unseen_deaths: int = 10
+    """A job that ran at so many worker processes in a row that vanished, the last ones while it ran alone, ends
+    FAILED (5 to 1,000)."""
+
     def __post_init__(self) -> None:
         for field, (kind, low, high) in _RANGES.items():
             self._check_number(field, kind, low, high)
@@ -123,6 +127,7 @@ _RANGES: dict[str, tuple[type, float, float]] = {
     "lease_sweep_seconds": (float, 0.05, 3_600),
     "grace_seconds": (float, 0, _DAY_SECONDS),
     "max_crashes": (int, 3, 1_000),
+    "max_unseen_deaths": (int, 5, 1_000),
 }
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -23,6 +23,11 @@ class Migration(migrations.Migration):
             name='pleme_redis_django_job_solo',
         ),
         migrations.AddField(
+            model_name='job',
+            name='unseen_deaths',
+            field=models.PositiveIntegerField(db_default=0, default=0, help_text='How many worker processes in a row vanished, most likely with their hosts, while it ran.'),
+        ),
+        migrations.AddField(
             model_name='jobattempt',
             name='product',
             field=models.CharField(blank=True, db_default='', default='', help_text="The job's.", max_length=50),

@@ -107,9 +107,9 @@ def retry_jobs(jobs: QuerySet[M]) -> int:
 
     Each starts with all its retries again (``retry_count`` 0), and its cancel request is void.
     ``attempt`` goes on counting, and the kept attempts stay. What killed its worker processes starts
-    with a clean record (``crash_count`` 0) too: who retries it has mended it, and a job that was not
-    is found out again. The unique slot is not taken again: another job may have it. The others of
-    the queryset are left as they are.
+    with a clean record (``crash_count`` and ``unseen_deaths`` 0) too: who retries it has mended it, and a
+    job that was not is found out again. The unique slot is not taken again: another job may have it. The
+    others of the queryset are left as they are.
     """
     rows = retryable_jobs(jobs).order_by()
     with transaction.atomic(using=rows.db):
@@ -118,6 +118,7 @@ def retry_jobs(jobs: QuerySet[M]) -> int:
             status=JobStatus.QUEUED,
             retry_count=0,
             crash_count=0,
+            unseen_deaths=0,
             run_after=Now(),
             cancel_requested_at=None,
             updated_at=Now(),

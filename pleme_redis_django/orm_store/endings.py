@@ -11,10 +11,15 @@ from uuid import UUID
 
 from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
 from django.db.models import Case, CharField, F, PositiveIntegerField, Q, QuerySet, Value, When
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce, Greatest, Now
 
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus
+from pleme_redis_django.jobs.job import (
+    SUSPECT_AFTER_CRASHES,
+    SUSPECT_AFTER_UNSEEN_DEATHS,
+    JobClaim,
+    JobStatus,
+)
 from pleme_redis_django.jobs.json_text import from_json
 from pleme_redis_django.jobs.store import BadEnding, DoubtfulEndings, LockedJobs
 from pleme_redis_django.jobs.uniqueness import PERIOD_PREFIX
@@ -193,7 +198,7 @@ def _changes(ending: Ending) -> dict[str, Any]:
         changes["progress"] = ending.progress
     if ending.status.is_terminal:
         changes["unique_slot"] = _SLOT_AFTER_THE_END
-    changes |= _crash_count(ending)
+    changes |= _deaths(ending)
     match ending:
         case Completed():
             results = from_json(ending.results_json)
@@ -226,6 +231,15 @@ _ACQUITTED = Case(
     default=F("crash_count"),
     output_field=PositiveIntegerField(),
 )
+# So many worker processes in a row have vanished with it that it is to run alone.
+_CRASH_COUNT_AFTER_UNSEEN_DEATH = Case(
+    When(
+        unseen_deaths__gte=SUSPECT_AFTER_UNSEEN_DEATHS - 1,
+        then=Greatest(F("crash_count"), Value(SUSPECT_AFTER_CRASHES)),
+    ),
+    default=F("crash_count"),
+    output_field=PositiveIntegerField(),
+)
 
 
 _ASKED_TO_END = Q(cancel_requested_at__isnull=False)
@@ -254,11 +268,16 @@ def _due(delay_seconds: float) -> dict[str, Any]:
     return {"run_after": Now() + timedelta(seconds=delay_seconds)} if delay_seconds else {}
 
 
-def _crash_count(ending: Ending) -> dict[str, Any]:
-    """Return what an ending says of the deaths before: one more, or that a suspect has survived itself."""
+def _deaths(ending: Ending) -> dict[str, Any]:
+    """Return what an ending says of the deaths before: one more, or that the job has survived itself."""
     if getattr(ending, "crashed", False):
         return {"crash_count": F("crash_count") + 1}
-    return {} if isinstance(ending, GivenBack) else {"crash_count": _ACQUITTED}
+    if getattr(ending, "unseen_death", False):
+        return {"unseen_deaths": F("unseen_deaths") + 1, "crash_count": _CRASH_COUNT_AFTER_UNSEEN_DEATH}
+    if isinstance(ending, GivenBack):
+        return {}
+    survived = {"unseen_deaths": 0} if isinstance(ending, Retried) else {}
+    return survived | {"crash_count": _ACQUITTED}
 
 
 def _error(failure: Failure) -> dict[str, Any]:

@@ -189,10 +189,12 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         return ready_rows(self.model, self.using, selection, self._pauses.last_read)
 
     def _running(self) -> QuerySet[M]:
-        fields = ("status", "worker_id", "started_at", "cancel_requested_at", *claimed_fields(self.model))
+        fields = (*_RESCUED_FIELDS, *claimed_fields(self.model))
         return self._rows().filter(status=JobStatus.RUNNING).only(*fields).order_by("id")
 
 
+# Of a job that its worker did not end, beside what a claim reads.
+_RESCUED_FIELDS = ("status", "worker_id", "started_at", "cancel_requested_at", "unseen_deaths")
 _HELD_FIELDS = ("id", "attempt", "cancel_requested_at", "deleted_at")
 _HINT_FIELDS = ("id", "product", "job_type", "retry_count", "max_retries", "created_at")
 

@@ -33,6 +33,7 @@ class MemoryJob:
     max_retries: int = DEFAULT_MAX_RETRIES
     retry_count: int = 0
     crash_count: int = 0
+    unseen_deaths: int = 0
     status: JobStatus = JobStatus.QUEUED
     worker_id: str | None = None
     attempt: int = 0

@@ -17,7 +17,13 @@ from uuid import UUID
 from pleme_redis_django.exceptions import JobNotFound
 from pleme_redis_django.jobs.batch_store import BatchJobStore
 from pleme_redis_django.jobs.endings import Completed, Ending, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus, QueuedJob
+from pleme_redis_django.jobs.job import (
+    SUSPECT_AFTER_CRASHES,
+    SUSPECT_AFTER_UNSEEN_DEATHS,
+    JobClaim,
+    JobStatus,
+    QueuedJob,
+)
 from pleme_redis_django.jobs.json_text import from_json
 from pleme_redis_django.jobs.store import HeldJob, JobSelection, Outlook
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
@@ -216,17 +222,27 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
                 job.retry_count = ending.retry_count
                 self._delay(job, ending.delay_seconds)
         job.status = job.ends_instead(job.status)
-        if getattr(ending, "crashed", False):
-            job.crash_count += 1
-        elif job.crash_count >= SUSPECT_AFTER_CRASHES and not isinstance(ending, GivenBack):
-            # It ran alone, and its process lives: the deaths were not its own.
-            job.crash_count = 0
+        self._count_death(job, ending)
         if job.status.is_terminal:
             job.ended_at = job.updated_at
         failure: Failure | None = getattr(ending, "failure", None)
         if failure is not None:
             job.error_message, job.error_details = failure.message, failure.details()
         return True
+
+    def _count_death(self, job: MemoryJob, ending: Ending) -> None:
+        if getattr(ending, "crashed", False):
+            job.crash_count += 1
+        elif getattr(ending, "unseen_death", False):
+            job.unseen_deaths += 1
+            if job.unseen_deaths >= SUSPECT_AFTER_UNSEEN_DEATHS:
+                job.crash_count = max(job.crash_count, SUSPECT_AFTER_CRASHES)
+        elif not isinstance(ending, GivenBack):
+            if isinstance(ending, Retried):
+                job.unseen_deaths = 0
+            if job.crash_count >= SUSPECT_AFTER_CRASHES:
+                # It ran alone, and its process lives: the deaths were not its own.
+                job.crash_count = 0
 
     def _delay(self, job: MemoryJob, delay_seconds: float) -> None:
         job.started_at = None

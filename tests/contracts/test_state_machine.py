@@ -26,7 +26,7 @@ from pleme_redis_django import JobClaim, JobStatus
 from pleme_redis_django.exceptions import JobNotFound
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
 from pleme_redis_django.jobs.failures import engine_failure
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, SUSPECT_AFTER_UNSEEN_DEATHS
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import cancel_jobs, pause_queue, resume_queue
@@ -36,7 +36,17 @@ from pleme_redis_django.testing import ManualClock, MemoryJobStore
 WORKERS = [str(uuid4()), str(uuid4())]
 FAILURE = engine_failure("machine", "as the machine asked", "machine")
 # Most attempts leave the job to another one: that is where zombies come from.
-ENDINGS = ["given_back", "given_back", "retried", "died", "completed", "failed", "cancelled"]
+ENDINGS = [
+    "given_back",
+    "given_back",
+    "retried",
+    "died",
+    "vanished",
+    "vanished",
+    "completed",
+    "failed",
+    "cancelled",
+]
 STEP_SECONDS = 60
 STALE_SECONDS = 1_000
 
@@ -50,6 +60,7 @@ class Model:
     worker_id: str | None = None
     retry_count: int = 0
     crash_count: int = 0
+    unseen_deaths: int = 0
     due_at: int = 0
     heard_at: int = 0
     deleted: bool = False
@@ -145,8 +156,12 @@ class JobLives(RuleBasedStateMachine):
         match ending:
             case Retried():
                 model.retry_count, model.due_at = ending.retry_count, self.now + STEP_SECONDS
+                model.unseen_deaths = 0
             case GivenBack():
                 model.crash_count += ending.crashed
+                model.unseen_deaths += ending.unseen_death
+                if ending.unseen_death and model.unseen_deaths >= SUSPECT_AFTER_UNSEEN_DEATHS:
+                    model.crash_count = max(model.crash_count, SUSPECT_AFTER_CRASHES)
         if model.crash_count >= SUSPECT_AFTER_CRASHES and not isinstance(ending, GivenBack):
             model.crash_count = 0
 
@@ -225,9 +240,9 @@ class JobLives(RuleBasedStateMachine):
         assert self.store.is_job_deleted(job_id) is model.deleted
         if not model.deleted:
             job = self.store.load_job(job_id)
-            found = (job.status, job.attempt, job.retry_count, job.crash_count, job.claim)
-            wanted = (model.status, model.attempt, model.retry_count, model.crash_count, model.claim)
-            assert found == wanted
+            found = (job.status, job.attempt, job.retry_count, job.claim)
+            assert found == (model.status, model.attempt, model.retry_count, model.claim)
+            assert (job.crash_count, job.unseen_deaths) == (model.crash_count, model.unseen_deaths)
 
     def _ready(self, suspects: bool) -> list[UUID]:
         return [
@@ -253,7 +268,7 @@ class JobLives(RuleBasedStateMachine):
                     **shared, failure=FAILURE, retry_count=model.retry_count + 1, delay_seconds=STEP_SECONDS
                 )
             case _:
-                return GivenBack(**shared, crashed=kind == "died")
+                return GivenBack(**shared, crashed=kind == "died", unseen_death=kind == "vanished")
 
 
 class MemoryLives(JobLives):

@@ -160,6 +160,13 @@ def test_a_suspect_runs_alone_and_a_job_that_was_there_once_is_none() -> None:
     assert codes(waiting(crash_count=1, queue_name="other")) == ["next"]
 
 
+def test_a_suspect_by_unseen_deaths_says_so() -> None:
+    make_worker()
+    reason = only(waiting(crash_count=2, unseen_deaths=6))
+    assert reason.code == "runs_alone"
+    assert "6 worker processes in a row vanished" in reason.text
+
+
 def test_busy_workers_and_the_jobs_before_it() -> None:
     make_worker(slots=3, running=3)
     make_worker(slots=2, running=2)

@@ -17,7 +17,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils import timezone
 
-from pleme_redis_django import JobContext, job
+from pleme_redis_django import Job, JobContext, job
 from tests.faults.effects import leave
 from tests.faults.failing_stores import note_death
 from tests.waiting import wait_for
@@ -69,6 +69,18 @@ def kill_own_process(ctx: JobContext, path: str = "") -> None:
     if path:
         _wait_for(Path(path))
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job(max_retries=1, base_retry_delay=0)
+def kill_own_container(ctx: JobContext) -> None:
+    """Die with the supervisor and all its processes, every time, once the start of this run is recorded."""
+    leave(ctx, "begin")
+    wait_for(
+        lambda: Job.objects.filter(id=ctx.job.id, started_at__isnull=False).exists(),
+        "its start is recorded",
+        deadline_seconds=LONGEST_WAIT_SECONDS,
+    )
+    os.killpg(0, signal.SIGKILL)
 
 
 @job

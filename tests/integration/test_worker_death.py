@@ -10,8 +10,16 @@ import pytest
 
 from pleme_redis_django import Job
 from pleme_redis_django.models import WorkerProcess
+from pleme_redis_django.operations import run_jobs_now
 from tests.faults.effects import effects_of, transitions_of
-from tests.faults.jobs import enqueue_a_record, exit_own_process, kill_own_process, record, wait_for_file
+from tests.faults.jobs import (
+    enqueue_a_record,
+    exit_own_process,
+    kill_own_container,
+    kill_own_process,
+    record,
+    wait_for_file,
+)
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.workload.jobs import noop
@@ -242,3 +250,44 @@ def test_a_burst_runs_what_a_suspect_has_enqueued(start_workers: StartWorkers) -
     workers = start_workers("--burst", "--processes", "2")
     assert workers.exit_code(deadline_seconds=60) == 0, workers.output()
     assert sorted(Job.objects.values_list("status", "crash_count")) == [("COMPLETED", 0)] * 2
+
+
+def test_a_job_that_takes_its_container_along_every_time_ends_failed(start_workers: StartWorkers) -> None:
+    """As when the kernel ends a whole container for its memory: nobody is left who would have seen it."""
+    killer = kill_own_container.enqueue()
+    Job.objects.filter(id=killer.id).update(
+        unseen_deaths=3
+    )  # Each takes seconds, and these are like the others.
+    prefetched = record.enqueue_many({} for _ in range(20))
+    for _ in range(3):
+        _start_a_container_that_dies(start_workers, killer)
+    workers = start_workers(pool=ONE_SLOT)
+    wait_for(lambda: status_of(killer) == "FAILED", "the killer fails", details=workers.output)
+    rows = Job.objects.filter(id__in=[job.id for job in prefetched])
+    wait_for(lambda: rows.filter(status="COMPLETED").count() == 20, "the others end", details=workers.output)
+    assert set(rows.values_list("unseen_deaths", "crash_count", "retry_count")) == {(0, 0, 0)}
+    dead = Job.objects.get(id=killer.id)
+    assert (dead.unseen_deaths, dead.retry_count) == (6, 0)
+    assert dead.error_details["error_code"] == "worker_died"
+    assert "number 6 in a row" in dead.error_message
+
+
+ONE_SLOT = {
+    "worker_count": 1,
+    "async_count": 0,
+    "max_unseen_deaths": 6,
+    "heartbeat_seconds": 0.25,
+    "lease_seconds": 1,
+    "lease_sweep_seconds": 0.25,
+}
+
+
+def _start_a_container_that_dies(start_workers: StartWorkers, killer: Job) -> None:
+    workers = start_workers(pool=ONE_SLOT)
+
+    def has_died() -> bool:
+        # It is not to wait for its delay, by which it parts from others.
+        run_jobs_now(Job.objects.filter(id=killer.id))
+        return not workers.is_running()
+
+    wait_for(has_died, "it kills again", details=workers.output)

@@ -42,6 +42,7 @@ class Bench:
             finish=lambda one, ending: self.finished.append((one, ending)),
             sink=self.sink,
             may_start=lambda held: self.may_start,
+            on_another_start=lambda: None,
             on_low=self._note_low,
             executing=ExecutingPage(slots, WORKER),
         )

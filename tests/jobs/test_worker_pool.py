@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import ExecutionFailed, JobStatus, WorkerPool, WorkerPoolConfig, current_job_context
-from pleme_redis_django.jobs.endings import Completed, Ending
+from pleme_redis_django.jobs.endings import Completed, Ending, GivenBack
 from pleme_redis_django.jobs.events import (
     DrainRequested,
     JobEnded,
@@ -27,6 +27,7 @@ from pleme_redis_django.jobs.events import (
 from pleme_redis_django.jobs.executing_page import JobExecuted, SeenDeath
 from pleme_redis_django.jobs.identity import WorkerStanding
 from pleme_redis_django.jobs.lanes import LoopLane
+from pleme_redis_django.jobs.maintenance import Maintenance
 from pleme_redis_django.jobs.store import JobSelection, LockedJobs
 from pleme_redis_django.jobs.suspects import SuspectRule
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
@@ -632,6 +633,86 @@ def test_a_death_known_by_its_lease_alone_says_nothing_of_the_jobs(bench: Bench)
     wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 3)
     assert {bench.store.load_job(job.id).crash_count for job in jobs} == {0}
     wait_until(lambda: DEAD in bench.registry.forgotten)
+
+
+def started(store: MemoryJobStore, **fields: Any) -> MemoryJob:
+    """Return a job that DEAD has claimed and begun to run."""
+    job = claimed(store, DEAD, **fields)
+    assert job.claim is not None
+    assert store.mark_job_running(job.id, claim=job.claim)
+    return job
+
+
+def maintenance_of(bench: Bench, **config: Any) -> Maintenance:
+    """Return the maintenance of a pool that is never launched, for the test to call."""
+    pool = bench.pool(**config)
+    bench.pools.clear()
+    return pool.maintenance
+
+
+def test_what_ran_at_an_unseen_death_is_counted_and_what_was_prefetched_is_not(bench: Bench) -> None:
+    ran = started(bench.store)
+    for _ in range(3):
+        claimed(bench.store, DEAD)
+    bench.registry.dead = [DEAD]
+    maintenance_of(bench).rescue_jobs_of_the_dead()
+    assert bench.statuses() == [JobStatus.QUEUED] * 4
+    counted = {job.id: (job.unseen_deaths, job.crash_count, job.retry_count) for job in bench.store.all()}
+    assert counted.pop(ran.id) == (1, 0, 0)
+    assert set(counted.values()) == {(0, 0, 0)}
+
+
+def test_an_unseen_death_while_draining_counts_nothing(bench: Bench) -> None:
+    job = started(bench.store)
+    bench.registry.dead = bench.registry.draining = [DEAD]
+    maintenance_of(bench).rescue_jobs_of_the_dead()
+    row = bench.store.load_job(job.id)
+    assert (row.status, row.unseen_deaths) == (JobStatus.QUEUED, 0)
+
+
+def test_what_was_executing_at_a_seen_death_is_no_unseen_one(bench: Bench) -> None:
+    job = started(bench.store)
+    pool = bench.pool()
+    pool.launch()
+    pool.rescue_jobs_of(death_with(job))
+    wait_until(lambda: bench.registry.declared == [DEAD])
+    row = bench.store.load_job(job.id)
+    assert (row.crash_count, row.unseen_deaths) == (1, 0)
+
+
+def test_a_job_at_whose_run_hosts_vanish_again_and_again_ends_failed(bench: Bench) -> None:
+    bench.registry.dead = [DEAD]
+    bench.store.add()
+    maintenance = maintenance_of(bench, burst=True, max_unseen_deaths=7)
+    ran_alone = []
+    for _ in range(7):
+        bench.store.promote_due_jobs(1)
+        is_suspect = bench.store.look_ahead(JobSelection()).suspects
+        (job,) = bench.store.claim_jobs(DEAD, 1, JobSelection(suspects=is_suspect))
+        assert job.claim is not None
+        bench.store.mark_job_running(job.id, claim=job.claim)
+        ran_alone.append(is_suspect)
+        maintenance.rescue_jobs_of_the_dead()
+    assert ran_alone == [False] * 5 + [True] * 2
+    assert bench.statuses() == [JobStatus.FAILED]
+    assert "number 7 in a row" in bench.store.all()[0].error_message
+
+
+def test_the_start_of_a_job_that_was_given_back_is_recorded_at_once(bench: Bench) -> None:
+    """It may be what takes hosts along, and leaves no other trace of having run."""
+    gate = threading.Event()
+    bench.add(2)
+    first = bench.store.claim_next_job(DEAD)
+    assert first is not None
+    assert first.claim is not None
+    bench.store.finish_jobs([GivenBack(job_id=first.id, claim=first.claim)])
+    pool = bench.pool(
+        FunctionExecutor(lambda job: gate.wait(DEADLINE_SECONDS) and None), lease_sweep_seconds=NEVER_SECONDS
+    )
+    pool.launch()
+    wait_until(lambda: bench.store.load_job(first.id).started_at is not None)
+    gate.set()
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 2)
 
 
 def test_a_job_that_kills_while_it_runs_alone_fails(bench: Bench) -> None:

@@ -29,6 +29,7 @@ OUR_DEFAULTS = {
     "lease_sweep_seconds": 5,
     "grace_seconds": 30,
     "max_crashes": 3,
+    "max_unseen_deaths": 10,
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "high_throughput": {

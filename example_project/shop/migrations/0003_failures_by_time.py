@@ -22,6 +22,11 @@ class Migration(migrations.Migration):
             model_name='emailjob',
             name='shop_emailjob_solo',
         ),
+        migrations.AddField(
+            model_name='emailjob',
+            name='unseen_deaths',
+            field=models.PositiveIntegerField(db_default=0, default=0, help_text='How many worker processes in a row vanished, most likely with their hosts, while it ran.'),
+        ),
         migrations.AddIndex(
             model_name='emailjob',
             index=models.Index(models.OrderBy(models.F('priority'), descending=True), models.F('run_after'), models.F('id'), condition=models.Q(('crash_count__lt', 2), ('deleted_at', None), ('status', 'QUEUED')), name='shop_emailjob_ready'),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from pleme_redis_django.jobs.endings import Completed
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.job import SUSPECT_AFTER_UNSEEN_DEATHS, JobStatus
 from pleme_redis_django.jobs.store import BadEnding, JobSelection
 from pleme_redis_django.testing.store_contract.subject import (
     FAILURE,
@@ -179,6 +180,43 @@ class EndingTests(StoreSubject):
         assert self.store.finish_jobs([given_back(job_id, claim_of(job))]) == [True]
         self.store.promote_due_jobs(100)
         assert self.store.look_ahead(JobSelection()).suspects is True
+
+    def test_only_many_unseen_deaths_in_a_row_make_a_suspect(self) -> None:
+        """Nobody saw what ended them: most likely their hosts, so that a few say nothing."""
+        self.needs("knows_suspects")
+        job_id = self._after_unseen_deaths(SUSPECT_AFTER_UNSEEN_DEATHS - 1)
+        assert self.store.look_ahead(JobSelection()).suspects is False
+        claim = self.claim(job_id)
+        assert self.store.finish_jobs([given_back(job_id, claim, unseen_death=True)]) == [True]
+        assert self.store.look_ahead(JobSelection()).ready is False
+        assert ids_of(self.store.claim_jobs(new_worker(), 10, JobSelection(suspects=True))) == [job_id]
+        assert self.stored(job_id, "unseen_deaths") == SUSPECT_AFTER_UNSEEN_DEATHS
+
+    def test_what_is_given_back_plainly_is_no_unseen_death(self) -> None:
+        self.needs("knows_suspects")
+        job_id = self._after_unseen_deaths(SUSPECT_AFTER_UNSEEN_DEATHS - 1)
+        claim = self.claim(job_id)
+        assert self.store.finish_jobs([given_back(job_id, claim)]) == [True]
+        assert self.store.look_ahead(JobSelection()).suspects is False
+        assert self.stored(job_id, "unseen_deaths") == SUSPECT_AFTER_UNSEEN_DEATHS - 1
+
+    def test_an_attempt_that_fails_by_itself_ends_the_row_of_unseen_deaths(self) -> None:
+        self.needs("knows_suspects")
+        job_id = self._after_unseen_deaths(SUSPECT_AFTER_UNSEEN_DEATHS - 1)
+        assert self.store.finish_jobs([retried(job_id, self.claim(job_id), delay_seconds=0)]) == [True]
+        self.store.promote_due_jobs(100)
+        claim = self.claim(job_id)
+        assert self.store.finish_jobs([given_back(job_id, claim, unseen_death=True)]) == [True]
+        assert self.store.look_ahead(JobSelection()).suspects is False
+        assert self.stored(job_id, "unseen_deaths") == 1
+
+    def _after_unseen_deaths(self, count: int) -> UUID:
+        job_id, claim = self.claimed()
+        for number in range(1, count + 1):
+            assert self.store.finish_jobs([given_back(job_id, claim, unseen_death=True)]) == [True]
+            if number < count:
+                claim = self.claim(job_id)
+        return job_id
 
     def test_a_batch_may_hold_every_kind_of_ending(self) -> None:
         claims = [self.claimed() for _ in range(5)]

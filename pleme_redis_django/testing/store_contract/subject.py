@@ -43,7 +43,7 @@ class StoreAbilities:
     claims_by_selection: ClassVar[bool] = True
     """``claim_jobs()`` of its own, which honours queue names, product and job types."""
     knows_suspects: ClassVar[bool] = True
-    """Keeps ``crash_count``, so that a job at whose run processes died runs alone."""
+    """Keeps ``crash_count`` and ``unseen_deaths``, so that a job at whose run processes died runs alone."""
     finishes_in_batches: ClassVar[bool] = True
     """``finish_jobs()`` of its own: all or nothing, and a cancelled job ends CANCELLED, not FAILED."""
     can_pass_time: ClassVar[bool] = True
@@ -178,9 +178,16 @@ def retried(job_id: UUID, claim: JobClaim, delay_seconds: float = LATER_SECONDS)
 
 
 def given_back(
-    job_id: UUID, claim: JobClaim, *, crashed: bool = False, delay_seconds: float = 0.0
+    job_id: UUID,
+    claim: JobClaim,
+    *,
+    crashed: bool = False,
+    unseen_death: bool = False,
+    delay_seconds: float = 0.0,
 ) -> GivenBack:
-    return GivenBack(job_id=job_id, claim=claim, crashed=crashed, delay_seconds=delay_seconds)
+    return GivenBack(
+        job_id=job_id, claim=claim, crashed=crashed, unseen_death=unseen_death, delay_seconds=delay_seconds
+    )
 
 
 MakeEnding = Callable[[UUID, JobClaim], Ending]

@@ -1,0 +1,63 @@
+"""Starts: what is written about when handlers began, so that a job that ran differs from one that only waited.
+
+A job that ends within a second needs no such write: its ending tells. One that was given back before is
+written down almost at once, since it may be what takes whole hosts along, and what it runs on leaves no
+other trace then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from pleme_redis_django.jobs.holdings import Holdings
+from pleme_redis_django.jobs.store import JobStore, LockedJobs
+
+# A job that has run for so long is worth a write of its own.
+RECORD_START_AFTER_SECONDS = 1.0
+# One that runs again: what is over sooner, such as the many short jobs of an operator's retry, costs no write.
+RECORD_ANOTHER_START_AFTER_SECONDS = 0.05
+
+
+class StartRecords:
+    """The part of maintenance that writes starts; ``note_start`` from any thread, the rest from its own."""
+
+    def __init__(self, store: JobStore[Any], holdings: Holdings, *, wake: Callable[[], None]) -> None:
+        self._store = store
+        self._holdings = holdings
+        self._wake = wake
+        self.due_at = float("inf")
+        """When to write next, by the monotonic clock; others are written at every sweep."""
+
+    def note_start(self) -> None:
+        """Take note that a job has started which had been given back."""
+        if self.due_at == float("inf"):
+            self.due_at = time.monotonic() + RECORD_ANOTHER_START_AFTER_SECONDS
+            self._wake()
+
+    def write(self) -> None:
+        """Write what has run for long enough."""
+        self.due_at = float("inf")  # First: what starts from here on is noted anew.
+        now = time.monotonic()
+        started = []
+        for held in self._holdings.running():
+            if held.start_recorded or held.started_at is None:
+                continue
+            if now - held.started_at >= _write_after_seconds(held.runs_again):
+                started.append((held, held.started_at))
+            elif held.runs_again:
+                self.note_start()
+        if not started:
+            return
+        with suppress(LockedJobs):  # They are told again by their endings.
+            self._store.record_starts(
+                [(held.context.job.id, held.context.claim, now - started_at) for held, started_at in started]
+            )
+        for held, _started_at in started:
+            held.start_recorded = True
+
+
+def _write_after_seconds(runs_again: bool) -> float:
+    return RECORD_ANOTHER_START_AFTER_SECONDS if runs_again else RECORD_START_AFTER_SECONDS
