@@ -196,6 +196,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     events.LeaseLost: lambda e: _say(
         logging.ERROR, "was taken for dead, goes on as a new worker", old=e.worker_id, new=e.new_worker_id
     ),
+    events.EngineBroken: lambda e: _engine_broken(e),
     events.StoreUnavailable: lambda e: _store_unavailable(e),
     events.StoreBack: lambda e: _say(logging.INFO, "the database answers again", during=e.operation),
     events.HintsUnavailable: lambda e: _say(
@@ -234,6 +235,11 @@ def _send(signal: Signal, job: Job, **payload: Any) -> None:
     task = loop.create_task(signal.asend_robust(sender=type(job), job=job, **payload))
     _sending.add(task)
     task.add_done_callback(_sending.discard)
+
+
+def _engine_broken(event: events.EngineBroken) -> None:
+    what = "a thread of the worker has ended by an error that nobody expected; the worker drains and ends"
+    logger.critical("%s thread=%s", what, event.thread, exc_info=event.error)
 
 
 def _store_unavailable(event: events.StoreUnavailable) -> None:

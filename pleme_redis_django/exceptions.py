@@ -50,6 +50,10 @@ class WrongTransaction(EnqueueError):
 # Executing
 
 
+class WorkerPoolBroken(PlemeError):
+    """An error that nobody expected has ended a thread of the pool, which has drained; the cause is that error."""
+
+
 class ExecutorError(PlemeError):
     """Base of what an executor may raise to say how its attempt ended.
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from pleme_redis_django.jobs.engine_thread import EngineThread, OnBroken, tell_nobody
 from pleme_redis_django.jobs.identity import WorkerIdentity
 
 CALL_TIMEOUT_SECONDS = 30.0
@@ -26,12 +27,19 @@ class WorkerCalls(Protocol):
 class CallListener:
     """The thread that waits for calls of its own process, also while that is full."""
 
-    def __init__(self, calls: WorkerCalls, identity: WorkerIdentity, *, on_call: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        calls: WorkerCalls,
+        identity: WorkerIdentity,
+        *,
+        on_call: Callable[[], None],
+        on_broken: OnBroken = tell_nobody,
+    ) -> None:
         self._calls = calls
         self._identity = identity
         self._on_call = on_call
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pleme-calls", daemon=True)
+        self._thread = EngineThread(self._run, "pleme-calls", on_broken)
 
     def start(self) -> None:
         """Start the thread."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from pleme_redis_django.jobs.context import JobContext
+from pleme_redis_django.jobs.engine_thread import EngineThread, OnBroken
 from pleme_redis_django.jobs.events import EventSink, JobsClaimed
 from pleme_redis_django.jobs.holdings import HeldJob, Holdings
 from pleme_redis_django.jobs.identity import WorkerIdentity
@@ -78,6 +79,7 @@ class ClaimerDuties:
     suspects_seen: Callable[[], None]
     """Suspects are ready, which this process leaves to another one."""
     set_room: Callable[[bool], None]
+    on_broken: OnBroken
 
 
 class Claimer:
@@ -129,7 +131,7 @@ class Claimer:
             on_seen=duties.suspects_seen,
         )
         self._patience = Patience("claim", sink, self._stopping)
-        self._thread = threading.Thread(target=self._run, name="pleme-claimer", daemon=True)
+        self._thread = EngineThread(self._run, "pleme-claimer", duties.on_broken)
         self.dry = threading.Event()
         """Set in burst mode once nothing is ready for this process, and nothing is held."""
 

@@ -130,6 +130,14 @@ class LeaseLost:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class EngineBroken:
+    """An error that nobody expected has ended a thread of the engine; its pool drains and stops."""
+
+    thread: str
+    error: BaseException
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class StoreUnavailable:
     operation: str
     error: BaseException
@@ -176,6 +184,7 @@ Event = (
     | LostClaimsGivenBack
     | DrainRequested
     | LeaseLost
+    | EngineBroken
     | StoreUnavailable
     | StoreBack
     | HintsUnavailable

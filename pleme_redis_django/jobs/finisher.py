@@ -16,6 +16,7 @@ from uuid import UUID
 from pleme_redis_django.jobs.context import JobContext
 from pleme_redis_django.jobs.ending_batches import MAX_ENDINGS, Answer, batch_length, write_parted
 from pleme_redis_django.jobs.endings import Ending, Failed
+from pleme_redis_django.jobs.engine_thread import EngineThread, OnBroken, tell_nobody
 from pleme_redis_django.jobs.events import (
     EndingDelayed,
     EndingRefused,
@@ -67,6 +68,7 @@ class Finisher:
         max_unwritten: int = MAX_UNWRITTEN,
         on_retry: Callable[[float], None] = lambda delay_seconds: None,
         on_idle: Callable[[], None] = lambda: None,
+        on_broken: OnBroken = tell_nobody,
     ) -> None:
         self._store = store
         self._holdings = holdings
@@ -85,7 +87,7 @@ class Finisher:
         self._stopping = threading.Event()
         self._given_up = threading.Event()
         self._patience = Patience("finish", sink, self._given_up)
-        self._thread = threading.Thread(target=self._run, name="pleme-finisher", daemon=True)
+        self._thread = EngineThread(self._run, "pleme-finisher", on_broken)
 
     def start(self) -> None:
         """Start the thread."""

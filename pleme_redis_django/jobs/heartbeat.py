@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from pleme_redis_django.jobs.engine_thread import EngineThread, OnBroken, tell_nobody
 from pleme_redis_django.jobs.events import EventSink, LeaseLost
 from pleme_redis_django.jobs.holdings import Holdings
 from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry, WorkerStanding
@@ -41,6 +42,7 @@ class Heartbeat:
         *,
         on_drain: Callable[[], None] = lambda: None,
         on_new_id: Callable[[str], None] = lambda worker_id: None,
+        on_broken: OnBroken = tell_nobody,
         clock: Clock = lease_clock,
     ) -> None:
         self._registry = registry
@@ -65,7 +67,7 @@ class Heartbeat:
             self._stopping,
             longest_wait_seconds=min(LONGEST_WAIT_SECONDS, config.heartbeat_seconds * REPEAT_BEATS),
         )
-        self._thread = threading.Thread(target=self._run, name="pleme-heartbeat", daemon=True)
+        self._thread = EngineThread(self._run, "pleme-heartbeat", on_broken)
 
     def start(self) -> None:
         """Start the thread, which registers the process first; until then no lease is current."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pleme_redis_django.jobs.engine_thread import EngineThread, OnBroken, tell_nobody
 from pleme_redis_django.jobs.events import EventSink, HintsBack, HintsUnavailable
 from pleme_redis_django.jobs.job import QueuedJob
 
@@ -45,6 +46,7 @@ class HintListener:
         *,
         on_hint: Callable[[], None],
         timeout_seconds: float,
+        on_broken: OnBroken = tell_nobody,
     ) -> None:
         self._hints = hints
         self._sink = sink
@@ -53,7 +55,7 @@ class HintListener:
         self._room = threading.Event()
         self._stopping = threading.Event()
         self._away = False
-        self._thread = threading.Thread(target=self._run, name="pleme-hints", daemon=True)
+        self._thread = EngineThread(self._run, "pleme-hints", on_broken)
 
     def start(self) -> None:
         """Start the thread."""

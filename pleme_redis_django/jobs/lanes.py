@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from typing import Protocol
 
 from pleme_redis_django.exceptions import JobCancelled
 from pleme_redis_django.jobs.endings import Cancelled, Ending, GivenBack
+from pleme_redis_django.jobs.engine_thread import EngineThread, OnBroken, tell_nobody
 from pleme_redis_django.jobs.events import EventSink, JobStarted
 from pleme_redis_django.jobs.executing_page import ExecutingPage
 from pleme_redis_django.jobs.failures import engine_failure
@@ -55,6 +55,7 @@ class LaneDuties:
     on_another_start: Callable[[], None]
     """A job starts that had been given back before."""
     executing: ExecutingPage
+    on_broken: OnBroken = tell_nobody
 
 
 class _CountingLane:
@@ -106,7 +107,7 @@ class ThreadLane(_CountingLane):
         self._inbox: queue.SimpleQueue[HeldJob | None] = queue.SimpleQueue()
         self._ended = [0] * self.slots
         self._threads = [
-            threading.Thread(target=self._work, args=(index,), name=f"pleme-job-{index}", daemon=True)
+            EngineThread(self._work, f"pleme-job-{index}", duties.on_broken, args=(index,))
             for index in range(self.slots)
         ]
 
@@ -185,7 +186,7 @@ class LoopLane(_CountingLane):
         self._ended = 0
         self._is_over = False
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run_loop, name="pleme-async-jobs", daemon=True)
+        self._thread = EngineThread(self._run_loop, "pleme-async-jobs", duties.on_broken)
 
     def start(self) -> None:
         """Start the loop's thread."""

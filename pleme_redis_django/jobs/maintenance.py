@@ -16,6 +16,7 @@ from uuid import UUID
 
 from pleme_redis_django.jobs.ending_batches import write_parted
 from pleme_redis_django.jobs.endings import Ending
+from pleme_redis_django.jobs.engine_thread import EngineThread, OnBroken, tell_nobody
 from pleme_redis_django.jobs.events import (
     EventSink,
     JobEnded,
@@ -66,6 +67,7 @@ class Maintenance:
         burst: bool = False,
         on_rescue: Callable[[], None] = lambda: None,
         on_cancel: Callable[[HeldJob], None] = lambda held: None,
+        on_broken: OnBroken = tell_nobody,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -92,7 +94,7 @@ class Maintenance:
         self._nothing_left = False
         self._stopping = threading.Event()
         self._patience = Patience("maintenance", sink, self._stopping)
-        self._thread = threading.Thread(target=self._run, name="pleme-maintenance", daemon=True)
+        self._thread = EngineThread(self._run, "pleme-maintenance", on_broken)
 
     def start(self) -> None:
         """Start the thread."""

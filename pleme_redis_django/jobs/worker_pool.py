@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Generic
 
+from pleme_redis_django.exceptions import WorkerPoolBroken
 from pleme_redis_django.jobs.calls import CallListener, WorkerCalls
 from pleme_redis_django.jobs.claimer import Claimer, ClaimerDuties
 from pleme_redis_django.jobs.events import (
     DrainRequested,
+    EngineBroken,
     EventSink,
     NullSink,
     WorkerStarted,
@@ -88,6 +90,8 @@ class WorkerPool(Generic[J_co]):
         self._ends_when_dry = burst or suspects is SuspectRule.ONLY
         self._draining = False
         self._drain_requested = False
+        self.error: BaseException | None = None
+        """What has ended a thread of the engine before its time; the pool drains then, and stops."""
         self._returned = 0
         # No Event: end_grace() runs in signal handlers, which interrupt each other, and set() takes a lock.
         self._is_grace_over = False
@@ -105,6 +109,7 @@ class WorkerPool(Generic[J_co]):
             max_unwritten=max(MAX_UNWRITTEN, 2 * (config.worker_count + config.async_count)),
             on_retry=self._note_due,
             on_idle=self._note_idle,
+            on_broken=self._note_broken,
         )
         duties = LaneDuties(
             runner=runner,
@@ -114,6 +119,7 @@ class WorkerPool(Generic[J_co]):
             on_low=self._wake_claimer,
             on_another_start=lambda: self.maintenance.note_another_start(),
             executing=self._page,
+            on_broken=self._note_broken,
         )
         self._lanes = build_lanes(executor, config, duties)
         self._heartbeat = (
@@ -125,13 +131,24 @@ class WorkerPool(Generic[J_co]):
                 self._sink,
                 on_drain=self._note_drain_request,
                 on_new_id=self._page.note_worker,
+                on_broken=self._note_broken,
             )
             if registry
             else None
         )
-        self._call_listener = CallListener(calls, self.identity, on_call=self._on_call) if calls else None
+        self._call_listener = (
+            CallListener(calls, self.identity, on_call=self._on_call, on_broken=self._note_broken)
+            if calls
+            else None
+        )
         self._listener = (
-            HintListener(job_queue, self._sink, on_hint=self._on_hint, timeout_seconds=config.poll_timeout)
+            HintListener(
+                job_queue,
+                self._sink,
+                on_hint=self._on_hint,
+                timeout_seconds=config.poll_timeout,
+                on_broken=self._note_broken,
+            )
             if job_queue and not self._ends_when_dry
             else None
         )
@@ -148,18 +165,24 @@ class WorkerPool(Generic[J_co]):
             known_types=self._known_types(),
             on_rescue=self._claimer.scan_soon,
             on_cancel=self._cancel,
+            on_broken=self._note_broken,
             burst=burst,
         )
 
     def start(self) -> None:
         """Run until ``stop()`` is called from another thread, the process was asked to drain and has, or,
-        in burst mode, nothing is ready."""
+        in burst mode, nothing is ready. Raises WorkerPoolBroken when an error has ended a thread of the pool."""
         self.launch()
         if self._ends_when_dry:
             while not self._stopped.is_set() and not self._claimer.dry.wait(0.1):
                 pass
             self.stop()
         self._stopped.wait()
+        if self.error is not None:
+            raise WorkerPoolBroken(
+                "An error that nobody expected has ended a thread of this worker pool, which has drained and "
+                "stopped. Start another one, in a new process where that is possible."
+            ) from self.error
 
     def launch(self) -> None:
         """Start every thread, and return."""
@@ -211,6 +234,14 @@ class WorkerPool(Generic[J_co]):
             self._sink.emit(DrainRequested(self.identity.worker_id))
             # In a thread of its own: the heartbeat, which learned of it, has to go on.
             threading.Thread(target=self._drain_patiently, name="pleme-drain", daemon=True).start()
+
+    def _note_broken(self, thread: str, error: BaseException) -> None:
+        """Stop, since a pool without one of its threads looks alive and does half of its work."""
+        if self.error is None:
+            self.error = error
+            self._draining = True
+            threading.Thread(target=self.stop, name="pleme-drain", daemon=True).start()
+        self._sink.emit(EngineBroken(thread, error))
 
     def _drain_patiently(self) -> None:
         """Claim no more, and stop once what runs has ended: nobody hurries, so no grace period ends."""
@@ -288,6 +319,7 @@ class WorkerPool(Generic[J_co]):
                 nudge=self._job_queue.nudge if self._job_queue else lambda: None,
                 suspects_seen=on_suspects,
                 set_room=self._listener.set_room if self._listener else lambda room: None,
+                on_broken=self._note_broken,
             ),
             selection=JobSelection(
                 queue_names=config.queue_names, product=config.product, job_types=self._known_types()

@@ -1,7 +1,7 @@
-"""The last resort of every thread of the engine: one that an exception ends takes its process down.
+"""The last resort of a worker process's threads beside its pool's: one that an exception ends takes it down too.
 
-A process without its claimer, its finisher or its heartbeat looks alive and does half of its work. It drains
-instead, as far as what is left of it can, and ends with a code for which its supervisor starts another one.
+A process that no longer counts what it ends, or hears of its supervisor, looks alive and does half of its work.
+It drains instead, as far as what is left of it can, and ends with a code for which its supervisor starts another one.
 """
 
 from __future__ import annotations

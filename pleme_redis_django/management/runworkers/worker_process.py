@@ -149,7 +149,8 @@ class WorkerProcessRun:
         self._pool.stop()
         self._statistics.stop(STATISTICS_SECONDS)
         self._reporter.report()
-        return EXIT_BROKEN if self._threads.is_broken else self._reporter.exit_code()
+        is_broken = self._threads.is_broken or self._pool.error is not None
+        return EXIT_BROKEN if is_broken else self._reporter.exit_code()
 
     def _listen_to_signals(self) -> None:
         # Ctrl-C and the end of a terminal reach the whole process group; the supervisor alone decides what
