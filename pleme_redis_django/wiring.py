@@ -36,7 +36,7 @@ from pleme_redis_django.jobs.worker_pool import WorkerPool
 from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
-from pleme_redis_django.orm_store.connection import forget_queries
+from pleme_redis_django.orm_store.connection import forget_queries, is_pooled
 from pleme_redis_django.redis_state.job_queue import JobQueue
 from pleme_redis_django.redis_state.worker_calls import RedisWorkerCalls
 
@@ -226,8 +226,9 @@ class DatabaseScope:
                 # Django would keep a connection that is closed inside a block unusable until its end.
                 connection.in_atomic_block = False
                 connection.close()
-            elif connection.errors_occurred or not connection.autocommit:
-                # That it still answers says little: it may have come to a server that only reads.
+            elif connection.errors_occurred or not connection.autocommit or is_pooled(connection):
+                # That it still answers says little: it may have come to a server that only reads. And one out
+                # of a pool is somebody else's between two jobs.
                 connection.close()
 
     def around_async(self) -> AbstractAsyncContextManager[None]:

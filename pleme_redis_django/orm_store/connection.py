@@ -70,19 +70,28 @@ def forget_queries(connection: Any) -> None:
         connection.queries_log.clear()
 
 
+def is_pooled(connection: Any) -> bool:
+    """Whether Django takes the connection out of a pool, where others wait for it."""
+    return bool(connection.settings_dict["OPTIONS"].get("pool"))
+
+
 @contextmanager
 def reconnecting(using: str) -> Iterator[None]:
     """Drop the thread's connection when the block failed for a reason that another one may not have.
 
+    One out of a pool goes back after every block: kept by each thread of the engine, a few would be all there are.
     Engine threads live as long as their process, and no request cycle tidies up after them. That a
     session still answers says little: after a failover it may be one to a server that only reads.
     """
     try:
         yield
-        forget_queries(connections[using])
+        connection = connections[using]
+        forget_queries(connection)
+        if is_pooled(connection) and not connection.in_atomic_block:
+            connection.close()
     except (DatabaseError, InterfaceError) as error:
         connection = connections[using]
-        if not connection.in_atomic_block and not is_harmless(error):
+        if not connection.in_atomic_block and (is_pooled(connection) or not is_harmless(error)):
             connection.close()
         raise
 

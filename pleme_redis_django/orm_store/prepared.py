@@ -17,6 +17,7 @@ from typing import Any
 from django.db import DatabaseError, connections
 
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, M
+from pleme_redis_django.orm_store.connection import is_pooled
 
 # Claims of a backlog differ in their limits all the time, and are not worth a plan each.
 USES_BEFORE = 5
@@ -40,6 +41,8 @@ def fetch_prepared(query: CompiledQuery[M], *parameters: Any) -> list[M]:
     connection: Any = connections[query.using]
     if query.sql is None or connection.features.uses_server_side_binding or connection.queries_logged:
         return query.fetch(*parameters)
+    if is_pooled(connection):
+        return query.fetch(*parameters)  # The next claim has another session.
     connection.ensure_connection()
     return query.instances(_statements_on(connection).fetch(query, parameters))
 

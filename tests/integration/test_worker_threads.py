@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -38,3 +40,39 @@ def test_workers_need_no_room_in_a_connection_pool(start_workers: StartWorkers) 
     workers = start_workers("--worker-count", "5", environment={"DATABASE_OVERRIDES": options})
     wait_for(partial(_completed, 20), "20 jobs end", details=workers.output)
     assert workers.output().count("workers use no connection pool") == 1
+
+
+# What a program of the project's own may be: no supervisor, no runworkers.
+PROGRAM = """
+import django
+django.setup()
+from pleme_redis_django import Job, WorkerPool, WorkerPoolConfig
+from pleme_redis_django.event_log import EngineEvents
+from pleme_redis_django.jobs.registry import RegistryExecutor
+from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
+from pleme_redis_django.wiring import DatabaseScope
+import tests.workload.jobs
+WorkerPool(
+    WorkerPoolConfig(worker_count=5), None, RegistryExecutor(), OrmJobStore(Job),
+    registry=OrmWorkerRegistry(), scope=DatabaseScope(), sink=EngineEvents(), burst=True,
+).start()
+"""
+
+
+def test_a_pool_of_a_programs_own_starves_nobody_in_a_connection_pool(
+    transactional_db: None, process_environment: dict[str, str]
+) -> None:
+    pytest.importorskip("psycopg_pool", reason="Django has no connection pool without psycopg_pool.")
+    jobs.count_jobs.enqueue_many([{}] * 20)
+    options = json.dumps({"OPTIONS": {"pool": {"min_size": 1, "max_size": 2, "timeout": 4}}})
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**process_environment, "DATABASE_OVERRIDES": options},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert _completed(20), ended.stderr
+    assert "PoolTimeout" not in ended.stderr
