@@ -166,6 +166,9 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     events.JobEnded: _job_ended,
     events.EndingRefused: _refused,
     events.EndingDelayed: _delayed,
+    events.BurstHeldUp: lambda e: _say(
+        logging.WARNING, "a burst ends once what is held up is written", jobs=e.count, why=_reason(e.error)
+    ),
     events.EndingsUnwritten: lambda e: _say(
         logging.ERROR,
         "endings could not be written before the end; their jobs run again",
@@ -247,7 +250,7 @@ def _store_unavailable(event: events.StoreUnavailable) -> None:
     state = getattr(error.__cause__, "sqlstate", None) or ""
     if isinstance(error, OperationalError | InterfaceError) and state[:2] in _AWAY_CLASSES:
         what = "the database does not answer"
-    elif isinstance(error, DatabaseError | InterfaceError):
+    elif isinstance(error, DatabaseError | InterfaceError | StoreError):
         what = "the database refuses what the engine asks"
     else:
         what = "the engine met an error that nobody expected, and tries again"

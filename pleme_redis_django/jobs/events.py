@@ -71,6 +71,14 @@ class EndingDelayed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class BurstHeldUp:
+    """All that a burst still holds has ended, and cannot be written yet; it ends once that is written."""
+
+    count: int
+    error: BaseException
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class EndingsUnwritten:
     """The process ends, and the store has not taken these endings: their jobs run again."""
 
@@ -176,6 +184,7 @@ Event = (
     | JobEnded
     | EndingRefused
     | EndingDelayed
+    | BurstHeldUp
     | EndingsUnwritten
     | WorkerDied
     | StaleJobsFound

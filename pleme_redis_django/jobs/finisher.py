@@ -68,6 +68,7 @@ class Finisher:
         max_unwritten: int = MAX_UNWRITTEN,
         on_retry: Callable[[float], None] = lambda delay_seconds: None,
         on_idle: Callable[[], None] = lambda: None,
+        on_held_up: Callable[[int, Exception], None] = lambda count, error: None,
         on_broken: OnBroken = tell_nobody,
     ) -> None:
         self._store = store
@@ -76,6 +77,8 @@ class Finisher:
         self._max_unwritten = max_unwritten
         self._on_retry = on_retry
         self._on_idle = on_idle
+        self._on_held_up = on_held_up
+        """Called while everything that is held waits apart, with how many and what keeps the last one."""
         self._lock = threading.Lock()
         self._pending: list[Entry] = []
         self._in_hand: list[Entry] = []
@@ -136,7 +139,9 @@ class Finisher:
             if self._some.wait(PROGRESS_INTERVAL_SECONDS if idle else 0.1):
                 self._many.wait(FLUSH_DELAY_SECONDS)
                 self._flush()
-            self._retry_delayed(time.monotonic())
+            if self._delayed:
+                self._retry_delayed(time.monotonic())
+                self._tell_of_delayed()
             if self._progressed and time.monotonic() >= next_progress:
                 self._write_progress()
                 next_progress = time.monotonic() + PROGRESS_INTERVAL_SECONDS
@@ -211,6 +216,10 @@ class Finisher:
             if self._write(due[:length]):
                 return
             due = due[length:]
+
+    def _tell_of_delayed(self) -> None:
+        if self._delayed and len(self._delayed) == len(self._holdings):
+            self._on_held_up(len(self._delayed), next(reversed(self._delayed.values())).error)
 
     def _settle(self, entries: Sequence[Entry], accepted: Sequence[bool]) -> None:
         for (_held, ending), was_accepted in zip(entries, accepted, strict=True):

@@ -275,11 +275,17 @@ class BadEnding(StoreError):
 class LockedJobs(StoreError):
     """The rows of some jobs are locked by another transaction, so that nothing of them can be written now."""
 
-    def __init__(self, job_ids: Iterable[UUID]) -> None:
+    def __init__(self, job_ids: Iterable[UUID], pids: Sequence[int] = ()) -> None:
         self.job_ids = frozenset(job_ids)
+        whose = f", of the database's process {', '.join(map(str, pids))}," if pids else ""
         super().__init__(
-            f"Another transaction holds the rows of {len(self.job_ids)} job(s): they are written once it has ended."
+            f"Another transaction{whose} holds the rows of {len(self.job_ids)} job(s): they are written once it has "
+            "ended."
         )
+
+
+class LockedTable(StoreError):
+    """Another transaction holds all rows at once: it is no ending's fault, and all of them wait."""
 
 
 class DoubtfulEndings(StoreError):

@@ -11,6 +11,7 @@ from pleme_redis_django.exceptions import WorkerPoolBroken
 from pleme_redis_django.jobs.calls import CallListener, WorkerCalls
 from pleme_redis_django.jobs.claimer import Claimer, ClaimerDuties
 from pleme_redis_django.jobs.events import (
+    BurstHeldUp,
     DrainRequested,
     EngineBroken,
     EventSink,
@@ -92,6 +93,7 @@ class WorkerPool(Generic[J_co]):
         self._drain_requested = False
         self.error: BaseException | None = None
         """What has ended a thread of the engine before its time; the pool drains then, and stops."""
+        self._is_held_up = False
         self._returned = 0
         # No Event: end_grace() runs in signal handlers, which interrupt each other, and set() takes a lock.
         self._is_grace_over = False
@@ -109,6 +111,7 @@ class WorkerPool(Generic[J_co]):
             max_unwritten=max(MAX_UNWRITTEN, 2 * (config.worker_count + config.async_count)),
             on_retry=self._note_due,
             on_idle=self._note_idle,
+            on_held_up=self._note_held_up,
             on_broken=self._note_broken,
         )
         duties = LaneDuties(
@@ -242,6 +245,11 @@ class WorkerPool(Generic[J_co]):
             self._draining = True
             threading.Thread(target=self.stop, name="pleme-drain", daemon=True).start()
         self._sink.emit(EngineBroken(thread, error))
+
+    def _note_held_up(self, count: int, error: Exception) -> None:
+        if self._ends_when_dry and not self._is_held_up:
+            self._is_held_up = True
+            self._sink.emit(BurstHeldUp(count, error))
 
     def _drain_patiently(self) -> None:
         """Claim no more, and stop once what runs has ended: nobody hurries, so no grace period ends."""

@@ -25,13 +25,14 @@ from pleme_redis_django.jobs.store import BadEnding, DoubtfulEndings, LockedJobs
 from pleme_redis_django.jobs.uniqueness import PERIOD_PREFIX
 from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
 from pleme_redis_django.orm_store.connection import bounds_of, sqlstate_of, writing
+from pleme_redis_django.orm_store.lock_holders import holders_of_rows, locked_table
 from pleme_redis_django.orm_store.lookups import any_of
 
 
 def finish_jobs(model: type[AbstractJob], using: str, endings: Sequence[Ending]) -> list[bool]:
     """Write endings in one transaction; return which were accepted.
 
-    Raises BadEnding, LockedJobs or DoubtfulEndings, and then has written nothing.
+    Raises BadEnding, LockedJobs, LockedTable or DoubtfulEndings, and then has written nothing.
     """
     bounds = bounds_of(connections[using])
     try:
@@ -166,8 +167,11 @@ def _raise_as_refusal(
     state = sqlstate_of(error)
     if isinstance(error, DataError | IntegrityError) or state[:2] in _ROW_CLASSES:
         raise BadEnding(str(error)) from error
-    if state == _LOCK_NOT_AVAILABLE and bounded and (locked := locked_jobs(model, using, job_ids)):
-        raise LockedJobs(locked) from error
+    if state == _LOCK_NOT_AVAILABLE and bounded:
+        if held := locked_table(using, [model._meta.db_table, JobAttempt._meta.db_table]):
+            raise held from error
+        if locked := locked_jobs(model, using, job_ids):
+            raise LockedJobs(locked, holders_of_rows(using, model._meta.db_table, locked)) from error
     if state[:2] in _DOUBTFUL_CLASSES or state in _DOUBTFUL_CLASSES:
         raise DoubtfulEndings(str(error)) from error
 
