@@ -24,16 +24,14 @@ from pleme_redis_django.redis_state.channel_names import (
     validate_room,
     validate_user_id,
 )
-from pleme_redis_django.redis_state.connections import async_redis_client, redis_client
 from pleme_redis_django.redis_state.messages import encode_event
-from pleme_redis_django.redis_state.outages import outages_as_unavailable
 from pleme_redis_django.redis_state.presence_changes import (
+    ChangeSignals,
     PresenceResult,
     parse_result,
-    send_signals,
-    send_signals_async,
 )
-from pleme_redis_django.redis_state.scripts import Argument, script
+from pleme_redis_django.redis_state.redis_call import Flow, RedisCall, arun, run, script_call
+from pleme_redis_django.redis_state.scripts import Argument
 
 METADATA_MAX_BYTES = 1024
 MAX_CONNECTIONS_PER_USER = 32
@@ -88,10 +86,6 @@ class PresenceManager:
     def __repr__(self) -> str:
         return f"PresenceManager({self.product!r}, room={self.room!r})"
 
-    def in_room(self, room: str) -> PresenceManager:
-        """Return the presence of one room of this product."""
-        return PresenceManager(self.product, room)
-
     # Changes
 
     def set_online(
@@ -111,9 +105,7 @@ class PresenceManager:
         has ``max_connections``, when the scope has ``max_users``, or when the connection belongs to
         another user.
         """
-        arguments = self._join(user_id, connection_id, metadata, max_connections, max_users, idle)
-        self._register()
-        return self._change(arguments)
+        return run(self._join(user_id, connection_id, metadata, max_connections, max_users, idle))
 
     async def aset_online(
         self,
@@ -125,10 +117,7 @@ class PresenceManager:
         max_users: int = MAX_USERS,
         idle: bool = False,
     ) -> PresenceResult:
-        """Do what ``set_online`` does, on the running event loop."""
-        arguments = self._join(user_id, connection_id, metadata, max_connections, max_users, idle)
-        await self._aregister()
-        return await self._achange(arguments)
+        return await arun(self._join(user_id, connection_id, metadata, max_connections, max_users, idle))
 
     def set_offline(
         self, user_id: object, connection_id: str | None = None, *, grace_seconds: float = 0
@@ -137,13 +126,12 @@ class PresenceManager:
 
         With ``grace_seconds`` they expire that much later, and a page reload in between is not seen.
         """
-        return self._change(self._leave(user_id, connection_id, grace_seconds))
+        return run(self._leave(user_id, connection_id, grace_seconds))
 
     async def aset_offline(
         self, user_id: object, connection_id: str | None = None, *, grace_seconds: float = 0
     ) -> PresenceResult:
-        """Do what ``set_offline`` does, on the running event loop."""
-        return await self._achange(self._leave(user_id, connection_id, grace_seconds))
+        return await arun(self._leave(user_id, connection_id, grace_seconds))
 
     def set_idle(
         self, user_id: object, connection_id: str | None = None, *, idle: bool = True
@@ -152,121 +140,68 @@ class PresenceManager:
 
         The user is idle when no connection is active.
         """
-        return self._change(self._mark(user_id, connection_id, idle))
+        return run(self._mark(user_id, connection_id, idle))
 
     async def aset_idle(
         self, user_id: object, connection_id: str | None = None, *, idle: bool = True
     ) -> PresenceResult:
-        """Do what ``set_idle`` does, on the running event loop."""
-        return await self._achange(self._mark(user_id, connection_id, idle))
+        return await arun(self._mark(user_id, connection_id, idle))
 
     def sweep(self) -> PresenceResult:
         """Remove up to 100 expired connections and announce who left. Any process may, at any time."""
-        return self._change(self._arguments("sweep", str(SWEEP_BATCH), ""))
+        return run(self._change("sweep", str(SWEEP_BATCH), ""))
 
     async def asweep(self) -> PresenceResult:
-        """Do what ``sweep`` does, on the running event loop."""
-        return await self._achange(self._arguments("sweep", str(SWEEP_BATCH), ""))
+        return await arun(self._change("sweep", str(SWEEP_BATCH), ""))
 
     # Reads
 
     def is_online(self, user_id: object) -> bool:
         """Tell whether a user has a live connection. O(1)."""
-        user = validate_user_id(user_id)
-        return bool(script("is_online").run(redis_client(), [self.keys.expiries], [user]))
+        return self._is_online(user_id).run()
 
     async def ais_online(self, user_id: object) -> bool:
-        """Do what ``is_online`` does, on the running event loop."""
-        user = validate_user_id(user_id)
-        return bool(await script("is_online").arun(async_redis_client(), [self.keys.expiries], [user]))
+        return await self._is_online(user_id).arun()
 
     def are_online(self, user_ids: Iterable[UserId]) -> dict[UserId, bool]:
         """Tell which of the users are online, keyed by the ids as given; one call per thousand."""
-        return {
-            user: bool(flag)
-            for chunk in _chunks(user_ids)
-            for user, flag in zip(
-                chunk,
-                script("online_flags").run(redis_client(), [self.keys.expiries], _names(chunk)),
-                strict=True,
-            )
-        }
+        return run(self._are_online(user_ids))
 
     async def aare_online(self, user_ids: Iterable[UserId]) -> dict[UserId, bool]:
-        """Do what ``are_online`` does, on the running event loop."""
-        online: dict[UserId, bool] = {}
-        for chunk in _chunks(user_ids):
-            flags = await script("online_flags").arun(
-                async_redis_client(), [self.keys.expiries], _names(chunk)
-            )
-            online.update(zip(chunk, map(bool, flags), strict=True))
-        return online
+        return await arun(self._are_online(user_ids))
 
     def get_online_users(self, limit: int | None = None, offset: int = 0) -> list[str]:
         """List users who are online, the one whose time ends first first. O(log N + the number returned).
 
         To walk through many while they come and go, page with ``snapshot``.
         """
-        arguments = _page(limit, offset)
-        return _texts(script("online_users").run(redis_client(), [self.keys.expiries], arguments))
+        return self._online_users(limit, offset).run()
 
     async def aget_online_users(self, limit: int | None = None, offset: int = 0) -> list[str]:
-        """Do what ``get_online_users`` does, on the running event loop."""
-        arguments = _page(limit, offset)
-        return _texts(
-            await script("online_users").arun(async_redis_client(), [self.keys.expiries], arguments)
-        )
+        return await self._online_users(limit, offset).arun()
 
     def count_online(self) -> int:
         """Count the users who are online. O(log N)."""
-        return int(script("online_users").run(redis_client(), [self.keys.expiries], ["count"]))
+        return self._online_count().run()
 
     async def acount_online(self) -> int:
-        """Do what ``count_online`` does, on the running event loop."""
-        return int(await script("online_users").arun(async_redis_client(), [self.keys.expiries], ["count"]))
+        return await self._online_count().arun()
 
     def last_seen(self, user_id: object) -> datetime.datetime | None:
         """Tell when the product saw a user last: now when online, None after ``LAST_SEEN_SECONDS``."""
-        reply = script("last_seen").run(redis_client(), self._last_seen_keys(), [validate_user_id(user_id)])
-        return _moment(reply[0])
+        return self._last_seen(user_id).run()
 
     async def alast_seen(self, user_id: object) -> datetime.datetime | None:
-        """Do what ``last_seen`` does, on the running event loop."""
-        user = validate_user_id(user_id)
-        return _moment(
-            (await script("last_seen").arun(async_redis_client(), self._last_seen_keys(), [user]))[0]
-        )
+        return await self._last_seen(user_id).arun()
 
     def snapshot(self, cursor: str | None = None, limit: int = 100) -> PresenceSnapshot:
         """Read about ``limit`` users with their metadata; who is there throughout is on some page."""
-        arguments: list[Argument] = [cursor or "0", limit]
-        return _snapshot(script("presence_snapshot").run(redis_client(), self.keys, arguments))
+        return self._snapshot(cursor, limit).run()
 
     async def asnapshot(self, cursor: str | None = None, limit: int = 100) -> PresenceSnapshot:
-        """Do what ``snapshot`` does, on the running event loop."""
-        arguments: list[Argument] = [cursor or "0", limit]
-        return _snapshot(await script("presence_snapshot").arun(async_redis_client(), self.keys, arguments))
+        return await self._snapshot(cursor, limit).arun()
 
-    # What the twins share
-
-    def _change(self, arguments: list[Argument]) -> PresenceResult:
-        reply = script("change_presence").run(redis_client(), self._change_keys, arguments)
-        result = parse_result(reply)
-        if self.room is None:
-            send_signals(PresenceManager, self.product, result)
-        return result
-
-    async def _achange(self, arguments: list[Argument]) -> PresenceResult:
-        reply = await script("change_presence").arun(async_redis_client(), self._change_keys, arguments)
-        result = parse_result(reply)
-        if self.room is None:
-            await send_signals_async(PresenceManager, self.product, result)
-        return result
-
-    def _arguments(self, operation: str, connection: str, user: str, *more: Argument) -> list[Argument]:
-        settings = get_settings()
-        ttl_ms, seen_ms = settings.presence_ttl_seconds * 1000, settings.last_seen_seconds * 1000
-        return [operation, self.room or "", self._bus, ttl_ms, KEY_TTL_MS, seen_ms, connection, user, *more]
+    # What the twins send
 
     def _join(
         self,
@@ -276,36 +211,61 @@ class PresenceManager:
         max_connections: int,
         max_users: int,
         idle: bool,
-    ) -> list[Argument]:
+    ) -> Flow[PresenceResult]:
         user = validate_user_id(user_id)
         # No name that validate_connection_id accepts holds a colon, so this one is nobody else's.
         connection = (
             f":{keyspace.digest(user)}" if connection_id is None else validate_connection_id(connection_id)
         )
-        text = encode_metadata(metadata or {})
-        state = "i" if idle else "a"
-        return self._arguments("join", connection, user, text, max_connections, max_users, state)
-
-    def _leave(self, user_id: object, connection_id: str | None, grace_seconds: float) -> list[Argument]:
-        connection = "" if connection_id is None else validate_connection_id(connection_id)
-        return self._arguments("leave", connection, validate_user_id(user_id), int(grace_seconds * 1000))
-
-    def _mark(self, user_id: object, connection_id: str | None, idle: bool) -> list[Argument]:
-        connection = "" if connection_id is None else validate_connection_id(connection_id)
-        return self._arguments("idle" if idle else "active", connection, validate_user_id(user_id))
-
-    def _last_seen_keys(self) -> list[str]:
-        return [keyspace.presence_keys(self.product, "").expiries, self._last_seen_key]
-
-    def _register(self) -> None:
+        text, state = encode_metadata(metadata or {}), "i" if idle else "a"
         if _is_registration_due(self.product):
-            with outages_as_unavailable():
-                redis_client().zadd(keyspace.presence_products(), {self.product: time.time()})
+            yield RedisCall(("ZADD", keyspace.presence_products(), time.time(), self.product))
+        return (yield from self._change("join", connection, user, text, max_connections, max_users, state))
 
-    async def _aregister(self) -> None:
-        if _is_registration_due(self.product):
-            with outages_as_unavailable():
-                await async_redis_client().zadd(keyspace.presence_products(), {self.product: time.time()})
+    def _leave(
+        self, user_id: object, connection_id: str | None, grace_seconds: float
+    ) -> Flow[PresenceResult]:
+        connection = "" if connection_id is None else validate_connection_id(connection_id)
+        return self._change("leave", connection, validate_user_id(user_id), int(grace_seconds * 1000))
+
+    def _mark(self, user_id: object, connection_id: str | None, idle: bool) -> Flow[PresenceResult]:
+        connection = "" if connection_id is None else validate_connection_id(connection_id)
+        return self._change("idle" if idle else "active", connection, validate_user_id(user_id))
+
+    def _change(self, operation: str, connection: str, user: str, *more: Argument) -> Flow[PresenceResult]:
+        settings = get_settings()
+        ttl_ms, seen_ms = settings.presence_ttl_seconds * 1000, settings.last_seen_seconds * 1000
+        scope: list[Argument] = [self.room or "", self._bus, ttl_ms, KEY_TTL_MS, seen_ms]
+        arguments = [operation, *scope, connection, user, *more]
+        result = yield script_call("change_presence", self._change_keys, arguments, read=parse_result)
+        if self.room is None:
+            yield ChangeSignals(sender=PresenceManager, product=self.product, result=result)
+        return result  # type: ignore[no-any-return]
+
+    def _is_online(self, user_id: object) -> RedisCall[bool]:
+        return script_call("is_online", [self.keys.expiries], [validate_user_id(user_id)], read=bool)
+
+    def _are_online(self, user_ids: Iterable[UserId]) -> Flow[dict[UserId, bool]]:
+        ids, online = list(user_ids), dict[UserId, bool]()
+        for start in range(0, len(ids), USERS_PER_CALL):
+            some = ids[start : start + USERS_PER_CALL]
+            flags = yield script_call("online_flags", [self.keys.expiries], list(map(validate_user_id, some)))
+            online.update(zip(some, map(bool, flags), strict=True))
+        return online
+
+    def _online_users(self, limit: int | None, offset: int) -> RedisCall[list[str]]:
+        arguments: list[Argument] = ["list", offset, -1 if limit is None else limit]
+        return script_call("online_users", [self.keys.expiries], arguments, read=_texts)
+
+    def _online_count(self) -> RedisCall[int]:
+        return script_call("online_users", [self.keys.expiries], ["count"], read=int)
+
+    def _last_seen(self, user_id: object) -> RedisCall[datetime.datetime | None]:
+        keys = [keyspace.presence_keys(self.product, "").expiries, self._last_seen_key]
+        return script_call("last_seen", keys, [validate_user_id(user_id)], read=_moment)
+
+    def _snapshot(self, cursor: str | None, limit: int) -> RedisCall[PresenceSnapshot]:
+        return script_call("presence_snapshot", self.keys, [cursor or "0", limit], read=_snapshot)
 
 
 def encode_metadata(metadata: Mapping[str, Any]) -> str:
@@ -321,24 +281,12 @@ def _is_registration_due(product: str) -> bool:
     return True
 
 
-def _chunks(user_ids: Iterable[UserId]) -> Iterable[list[UserId]]:
-    ids = list(user_ids)
-    return (ids[start : start + USERS_PER_CALL] for start in range(0, len(ids), USERS_PER_CALL))
-
-
-def _names(user_ids: Iterable[object]) -> list[str]:
-    return [validate_user_id(user_id) for user_id in user_ids]
-
-
-def _page(limit: int | None, offset: int) -> list[Argument]:
-    return ["list", offset, -1 if limit is None else limit]
-
-
 def _texts(values: Iterable[bytes]) -> list[str]:
     return [value.decode() for value in values]
 
 
-def _moment(milliseconds: int | None) -> datetime.datetime | None:
+def _moment(reply: list[int | None]) -> datetime.datetime | None:
+    [milliseconds] = reply
     if milliseconds is None:
         return None
     return datetime.datetime.fromtimestamp(milliseconds / 1000, tz=datetime.UTC)

@@ -59,25 +59,30 @@ def parse_result(reply: list[Any]) -> PresenceResult:
     )
 
 
-def send_signals(sender: type, product: str, result: PresenceResult) -> None:
-    """Send the signals of a product's visible changes; a receiver that raises is logged by Django."""
-    for signal, arguments in _signals(product, result):
-        signal.send_robust(sender, **arguments)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeSignals:
+    """Sends the signals of a product's visible changes; a receiver that raises is logged by Django."""
 
+    sender: type
+    product: str
+    result: PresenceResult
 
-async def send_signals_async(sender: type, product: str, result: PresenceResult) -> None:
-    """Do what ``send_signals`` does; sync receivers run in a thread."""
-    for signal, arguments in _signals(product, result):
-        if signal.receivers:
-            await signal.asend_robust(sender, **arguments)
+    def run(self) -> None:
+        for signal, arguments in self._signals():
+            signal.send_robust(self.sender, **arguments)
 
+    async def arun(self) -> None:
+        """Do what ``run`` does; sync receivers run in a thread."""
+        for signal, arguments in self._signals():
+            if signal.receivers:
+                await signal.asend_robust(self.sender, **arguments)
 
-def _signals(product: str, result: PresenceResult) -> Iterator[tuple[Signal, dict[str, Any]]]:
-    for change in result.changes:
-        arguments: dict[str, Any] = {"product": product, "user_id": change.user_id}
-        if change.kind == "online":
-            yield user_online, arguments
-        elif change.kind == "offline":
-            yield user_offline, arguments
-        elif change.kind in ("idle", "active"):
-            yield user_idle, {**arguments, "idle": change.kind == "idle"}
+    def _signals(self) -> Iterator[tuple[Signal, dict[str, Any]]]:
+        for change in self.result.changes:
+            arguments: dict[str, Any] = {"product": self.product, "user_id": change.user_id}
+            if change.kind == "online":
+                yield user_online, arguments
+            elif change.kind == "offline":
+                yield user_offline, arguments
+            elif change.kind in ("idle", "active"):
+                yield user_idle, {**arguments, "idle": change.kind == "idle"}

@@ -59,6 +59,15 @@ class Script:
             raise unavailable(error) from error
 
 
+def with_source(command: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the EVAL of an EVALSHA, for a server that lost the script."""
+    _, sha, *rest = command
+    return ("EVAL", _sources[sha], *rest)
+
+
+_sources: dict[str, str] = {}
+
+
 @cache
 def script(name: str) -> Script:
     """Return the script of ``lua/<name>.lua``, read once in a process.
@@ -68,4 +77,5 @@ def script(name: str) -> Script:
     source = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
     # EVALSHA names a script by the SHA-1 of its text; nothing is authenticated by it.
     sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    _sources[sha] = source
     return Script(name=name, source=source, sha=sha)

@@ -10,8 +10,7 @@ from pleme_redis_django.redis_state.channel_names import (
     validate_connection_id,
     validate_user_id,
 )
-from pleme_redis_django.redis_state.connections import async_redis_client, redis_client
-from pleme_redis_django.redis_state.scripts import Argument, script
+from pleme_redis_django.redis_state.redis_call import RedisCall, script_call
 
 MAX_TYPING_USERS = 100
 """How many users of one conversation may type at once; who comes later is not shown."""
@@ -35,54 +34,53 @@ class TypingManager:
         Calling it per keystroke is fine: only a call past half that time renews it and tells others.
         ``connection_id`` names the connection that does not get the event.
         """
-        keys, arguments = self._call(conversation_id, user_id, connection_id, typing=True)
-        return bool(script("set_typing").run(redis_client(), keys, arguments))
+        return self._change(conversation_id, user_id, connection_id, is_typing=True).run()
 
     async def aset_typing(
         self, conversation_id: object, user_id: object, *, connection_id: str | None = None
     ) -> bool:
-        """Do what ``set_typing`` does, on the running event loop."""
-        keys, arguments = self._call(conversation_id, user_id, connection_id, typing=True)
-        return bool(await script("set_typing").arun(async_redis_client(), keys, arguments))
+        return await self._change(conversation_id, user_id, connection_id, is_typing=True).arun()
 
     def clear_typing(
         self, conversation_id: object, user_id: object, *, connection_id: str | None = None
     ) -> bool:
         """Stop showing a user as typing (the message was sent); return whether an event was sent."""
-        keys, arguments = self._call(conversation_id, user_id, connection_id, typing=False)
-        return bool(script("set_typing").run(redis_client(), keys, arguments))
+        return self._change(conversation_id, user_id, connection_id, is_typing=False).run()
 
     async def aclear_typing(
         self, conversation_id: object, user_id: object, *, connection_id: str | None = None
     ) -> bool:
-        """Do what ``clear_typing`` does, on the running event loop."""
-        keys, arguments = self._call(conversation_id, user_id, connection_id, typing=False)
-        return bool(await script("set_typing").arun(async_redis_client(), keys, arguments))
+        return await self._change(conversation_id, user_id, connection_id, is_typing=False).arun()
 
     def get_typing_users(self, conversation_id: object) -> list[str]:
         """List the ids of the users who type now."""
-        key = self._key(validate_channel(str(conversation_id)))
-        return [user.decode() for user in script("typing_users").run(redis_client(), [key])]
+        return self._users(conversation_id).run()
 
     async def aget_typing_users(self, conversation_id: object) -> list[str]:
-        """Do what ``get_typing_users`` does, on the running event loop."""
+        return await self._users(conversation_id).arun()
+
+    def _users(self, conversation_id: object) -> RedisCall[list[str]]:
         key = self._key(validate_channel(str(conversation_id)))
-        return [user.decode() for user in await script("typing_users").arun(async_redis_client(), [key])]
+        return script_call("typing_users", [key], read=_texts)
 
     def _key(self, channel: str) -> str:
         return keyspace.typing_users(self.product, head_of(channel), channel)
 
-    def _call(
-        self, conversation_id: object, user_id: object, connection_id: str | None, *, typing: bool
-    ) -> tuple[list[str], list[Argument]]:
+    def _change(
+        self, conversation_id: object, user_id: object, connection_id: str | None, *, is_typing: bool
+    ) -> RedisCall[bool]:
         channel = validate_channel(str(conversation_id))
-        connection = "" if connection_id is None else validate_connection_id(connection_id)
-        return [self._key(channel)], [
+        arguments = [
             keyspace.channel_bus(self.product, head_of(channel)),
             channel,
             validate_user_id(user_id),
-            connection,
-            "1" if typing else "0",
+            "" if connection_id is None else validate_connection_id(connection_id),
+            "1" if is_typing else "0",
             get_settings().typing_ttl_seconds * 1000,
             MAX_TYPING_USERS,
         ]
+        return script_call("set_typing", [self._key(channel)], arguments, read=bool)
+
+
+def _texts(values: list[bytes]) -> list[str]:
+    return [value.decode() for value in values]

@@ -24,7 +24,7 @@ from pleme_redis_django.redis_state.locks.claims import LockClaim, PermitClaim
 from pleme_redis_django.redis_state.locks.clock import elapsed_seconds
 from pleme_redis_django.redis_state.locks.sending import send
 from pleme_redis_django.redis_state.presence_sweep import PresenceSweeper, sweep_product
-from pleme_redis_django.redis_state.scripts import Script, script
+from pleme_redis_django.redis_state.scripts import script
 from pleme_redis_django.redis_state.unique_places import take_place
 from pleme_redis_django.testing.servers import RedisServer
 from tests.redis_state.conftest import CallTwin
@@ -123,17 +123,19 @@ def use_every_script(product: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["x", "{x}", "}{", "a}:{b"])
 def test_the_keys_of_every_script_share_a_cluster_slot(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    ran: dict[str, set[int]] = {}
-    run = Script.run
+    names, ran = {script(each).sha: each for each in SCRIPTS}, set()
+    execute_command = redis.Redis.execute_command
 
-    def recorded(self: Script, client: Any, keys: Any, arguments: Any = ()) -> Any:
-        slots = {key_slot(str(key).encode()) for key in keys}
-        assert len(slots) == 1, f"{self.name}: {keys}"
-        ran.setdefault(self.name, set()).update(slots)
-        return run(self, client, keys, arguments)
+    def recorded(self: redis.Redis, *command: Any, **options: Any) -> Any:
+        if command[0] == "EVALSHA":
+            _, sha, key_count, *rest = command
+            keys = [str(key) for key in rest[:key_count]]
+            assert len({key_slot(key.encode()) for key in keys}) == 1, f"{names[sha]}: {keys}"
+            ran.add(names[sha])
+        return execute_command(self, *command, **options)
 
-    monkeypatch.setattr(Script, "run", recorded)
+    monkeypatch.setattr(redis.Redis, "execute_command", recorded)
     use_every_script("acme", name)
-    assert set(SCRIPTS) - ran.keys() == OF_THE_PRESENCE_KEEPER
+    assert set(SCRIPTS) - ran == OF_THE_PRESENCE_KEEPER
     presence = (*presence_keys("acme", name), *presence_keys("acme", ""), presence_due("acme"))
     assert len({key_slot(key.encode()) for key in presence}) == 1
