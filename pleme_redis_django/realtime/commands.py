@@ -27,7 +27,7 @@ from pleme_redis_django.redis_state.channel_names import (
 )
 from pleme_redis_django.redis_state.head_feed import HeadFeed
 from pleme_redis_django.redis_state.keyspace import digest
-from pleme_redis_django.redis_state.message_log import LogPage, aread_log, to_position
+from pleme_redis_django.redis_state.message_log import LogPage, log_page, to_position
 from pleme_redis_django.redis_state.messages import Position
 from pleme_redis_django.redis_state.presence import PresenceManager, encode_metadata
 from pleme_redis_django.redis_state.pubsub import PubSubManager
@@ -237,7 +237,7 @@ async def history(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -
     await _check(connection, "subscribe", pattern)
     position = None if since is None else to_position(since)
     limit = min(fields.get("limit", HISTORY_MESSAGES), HISTORY_MESSAGES)
-    page = await aread_log(connection.product, head_of(pattern), position, limit, pattern=pattern)
+    page = await log_page(connection.product, head_of(pattern), position, limit, pattern=pattern).arun()
     _charge_reading(hub, connection, page)
     if page.status in ("epoch", "trimmed"):
         raise CommandRefused(

@@ -25,7 +25,7 @@ from redis.retry import Retry
 from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.exceptions import RedisNotConfigured
 from pleme_redis_django.redis_state.loop_registry import LoopRegistry
-from pleme_redis_django.redis_state.publish_pause import publish_pause
+from pleme_redis_django.redis_state.pause import reset_pauses
 from pleme_redis_django.redis_state.server_connections import (
     QueueingPool,
     async_judging_connection,
@@ -117,7 +117,7 @@ async def close_async_clients() -> None:
 
 def close_sync_clients() -> None:
     """Disconnect every sync client of this process; the next use connects again."""
-    publish_pause.reset()
+    reset_pauses()
     for client in _sync_clients:
         client.close()
         client.connection_pool.disconnect()

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pleme_redis_django.redis_state.channel_names import covers
 from pleme_redis_django.redis_state.cursor import HeadCursor, Step
-from pleme_redis_django.redis_state.message_log import REPAIR_LIMIT, LogPage, aread_log
+from pleme_redis_django.redis_state.message_log import REPAIR_LIMIT, LogPage, log_page
 from pleme_redis_django.redis_state.messages import BusMessage, Position
 
 RING_MESSAGES = 256
@@ -121,7 +121,7 @@ class HeadFeed:
         while is_part:
             since = self.cursor.position if self.cursor else None
             limit = REPAIR_LIMIT if since else 0
-            page = await aread_log(self.product, self.head, since, limit, self._run_id)
+            page = await log_page(self.product, self.head, since, limit, self._run_id).arun()
             self._apply(page)
             is_part = page.status == "part"
 
@@ -157,7 +157,7 @@ class HeadFeed:
         read_bytes = 0
         for _ in range(most_pages):
             left = limit - len(messages)
-            page = await aread_log(self.product, self.head, since, left, pattern=pattern)
+            page = await log_page(self.product, self.head, since, left, pattern=pattern).arun()
             messages += page.messages
             read_bytes += page.read_bytes
             if page.status != "part":
@@ -169,7 +169,7 @@ class HeadFeed:
         async with self._filling:
             if self._is_filled:
                 return
-            page = await aread_log(self.product, self.head, None, RING_MESSAGES)
+            page = await log_page(self.product, self.head, None, RING_MESSAGES).arun()
             self._is_filled = True
             first = self._ring[0].offset if self._ring else self.position.offset + 1
             for message in reversed(page.messages):

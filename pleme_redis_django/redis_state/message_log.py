@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.connections import async_redis_client, redis_client
+from pleme_redis_django.redis_state.channel_names import head_of
 from pleme_redis_django.redis_state.messages import (
     BusMessage,
     Message,
@@ -16,7 +15,8 @@ from pleme_redis_django.redis_state.messages import (
     parse_bus_message,
     to_message,
 )
-from pleme_redis_django.redis_state.scripts import Argument, script
+from pleme_redis_django.redis_state.redis_call import Flow, RedisCall, script_call
+from pleme_redis_django.redis_state.scripts import Argument
 
 # A position outlives its log, so that a quiet head does not begin a new epoch every few minutes.
 POSITION_TTL_MS = 24 * 3600 * 1000
@@ -47,47 +47,44 @@ class LogPage:
         return self.status == "complete"
 
 
-def read_log(
-    product: str, head: str, since: Position | None, limit: int = REPAIR_LIMIT, run_id: str = "", **more: Any
-) -> LogPage:
-    """Return what a head's log holds after ``since``; without one, its newest ``limit`` messages.
+def log_page(
+    product: str,
+    head: str,
+    since: Position | None,
+    limit: int = REPAIR_LIMIT,
+    run_id: str = "",
+    *,
+    pattern: str = "",
+    before: int = 0,
+) -> RedisCall[LogPage]:
+    """Return the request for what a head's log holds after ``since``; without one, its newest ``limit`` messages.
 
     One call looks at ``PAGE_BYTES`` of the log; what is left out then is a ``part``. ``pattern`` leaves out
     the messages of channels that it does not cover; ``before`` is an offset that the newest are older than.
     """
-    keys, arguments = _call(product, head, since, limit, run_id, **more)
-    return _page(script("replay").run(redis_client(), keys, arguments))
+    epoch, offset = since or Position("", before)
+    keys = [keyspace.channel_position(product, head), keyspace.channel_log(product, head)]
+    header = _header_pattern(pattern) if pattern else ""
+    arguments: list[Argument] = [epoch, offset, limit, POSITION_TTL_MS, run_id, header, PAGE_BYTES]
+    return script_call("replay", keys, arguments, read=_page)
 
 
-async def aread_log(
-    product: str, head: str, since: Position | None, limit: int = REPAIR_LIMIT, run_id: str = "", **more: Any
-) -> LogPage:
-    """Do what ``read_log`` does, on the running event loop."""
-    keys, arguments = _call(product, head, since, limit, run_id, **more)
-    return _page(await script("replay").arun(async_redis_client(), keys, arguments))
-
-
-class HistoryWalk:
-    """Where a reader of many pages stands: forwards from a position, or backwards from the newest message."""
-
-    def __init__(self, pattern: str, since: Position | None, limit: int) -> None:
-        self.found: list[Message] = []
-        self.since = since
-        self.left = limit
-        self.more: dict[str, Any] = {"pattern": pattern}
-        self.is_over = False
-
-    def take(self, page: LogPage) -> None:
-        """Take in the next page."""
+def history(product: str, pattern: str, since: Position | None, limit: int) -> Flow[list[Message]]:
+    """Read page after page: forwards from a position, or backwards from the newest message."""
+    found: list[Message] = []
+    before = 0
+    while True:
+        left = limit - len(found)
+        page = yield log_page(product, head_of(pattern), since, left, pattern=pattern, before=before)
         messages = [to_message(message) for message in page.messages]
-        if self.since is None:
-            self.found = messages + self.found
-            self.more["before"] = page.reached.offset
+        if since is None:
+            found = messages + found
+            before = page.reached.offset
         else:
-            self.found += messages
-            self.since = page.reached
-        self.left -= len(messages)
-        self.is_over = page.status != "part" or self.left <= 0
+            found += messages
+            since = page.reached
+        if page.status != "part" or len(found) >= limit:
+            return found
 
 
 def to_position(value: object) -> Position:
@@ -106,22 +103,6 @@ def to_position(value: object) -> Position:
         ):
             return Position(epoch, offset)
     raise InvalidName(f"{repr(value)[:60]} is no position. Accepted: [epoch, offset], as received before.")
-
-
-def _call(
-    product: str,
-    head: str,
-    since: Position | None,
-    limit: int,
-    run_id: str,
-    *,
-    pattern: str = "",
-    before: int = 0,
-) -> tuple[list[str], Sequence[Argument]]:
-    epoch, offset = since or Position("", before)
-    keys = [keyspace.channel_position(product, head), keyspace.channel_log(product, head)]
-    header = _header_pattern(pattern) if pattern else ""
-    return keys, [epoch, offset, limit, POSITION_TTL_MS, run_id, header, PAGE_BYTES]
 
 
 def _header_pattern(pattern: str) -> str:

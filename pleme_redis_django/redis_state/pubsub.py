@@ -7,7 +7,6 @@ What must not be lost at all is a job or a row, not a message.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import secrets
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 
 from django.db import transaction
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
@@ -26,38 +26,29 @@ from pleme_redis_django.redis_state.channel_names import (
     validate_pattern,
     validate_user_id,
 )
-from pleme_redis_django.redis_state.connections import (
-    PUBLISHING,
-    async_redis_client,
-    redis_client,
-)
-from pleme_redis_django.redis_state.message_log import (
-    POSITION_TTL_MS,
-    HistoryWalk,
-    aread_log,
-    read_log,
-)
+from pleme_redis_django.redis_state.connections import PUBLISHING
+from pleme_redis_django.redis_state.message_log import POSITION_TTL_MS, history
 from pleme_redis_django.redis_state.messages import Message, Position, encode_event
-from pleme_redis_django.redis_state.publish_pause import publish_pause
-from pleme_redis_django.redis_state.scripts import Argument, script
+from pleme_redis_django.redis_state.pause import Pause
+from pleme_redis_django.redis_state.redis_call import Flow, RedisCall, arun, run, script_call
+from pleme_redis_django.redis_state.scripts import Argument
 from pleme_redis_django.redis_state.subscriptions import AsyncSubscription, Subscription
 
 IDEMPOTENCY_TTL_MS = 5 * 60 * 1000
 IDEMPOTENCY_KEY_MAX_LENGTH = 200
+FIRST_ATTEMPT, SECOND_ATTEMPT = "0", "1"
+PAUSE_SECONDS = 5.0
 
 logger = logging.getLogger("pleme_redis_django.pubsub")
 
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    """One publish, and how to say that its first attempt may have worked."""
-
-    keys: list[str]
-    arguments: list[Argument]
-
-    @property
-    def again(self) -> list[Argument]:
-        return [*self.arguments[:-1], "1"]
+# A server that refuses or is gone answers at once and costs nothing; one that hangs costs each caller the
+# whole timeout, and most publish after a commit, inside a request.
+publish_pause = Pause(
+    PAUSE_SECONDS,
+    f"Redis did not answer a publish a moment ago, and is not asked for {PAUSE_SECONDS:.0f} s. "
+    "Check that the server of the configured URL is not stopped or busy.",
+    after=(RedisTimeoutError,),
+)
 
 
 class PubSubManager:
@@ -90,11 +81,11 @@ class PubSubManager:
         Raises InvalidName, InvalidEvent (no JSON, or more than ``MAX_EVENT_BYTES``), RedisUnavailable; for
         five seconds after a server that hung, at once.
         """
-        call = self._call(channel, event, idempotency_key, user_id, connection_id, echo)
+        call = self._publish(channel, event, idempotency_key, user_id, connection_id, echo)
         if on_commit and transaction.get_connection(using).in_atomic_block:
             transaction.on_commit(self._deferred(call), using=using)
             return None
-        return self._send(call)
+        return run(sent(call))
 
     async def apublish(
         self,
@@ -107,7 +98,8 @@ class PubSubManager:
         echo: bool = True,
     ) -> Position:
         """Publish at once, on the running event loop; Django's transactions are synchronous."""
-        return await self._asend(self._call(channel, event, idempotency_key, user_id, connection_id, echo))
+        call = self._publish(channel, event, idempotency_key, user_id, connection_id, echo)
+        return await arun(sent(call))
 
     def subscribe(self, *patterns: str, since: Position | None = None) -> Subscription:
         """Return a context manager whose value iterates over Message and Resync, for sync code.
@@ -132,19 +124,12 @@ class PubSubManager:
         Without ``since``, the newest. Nothing is returned when the log does not reach back to it. One round
         trip for each MiB of the head's log.
         """
-        walk = HistoryWalk(validate_pattern(channel), since, limit)
-        while not walk.is_over:
-            walk.take(read_log(self.product, head_of(channel), walk.since, walk.left, **walk.more))
-        return walk.found
+        return run(history(self.product, validate_pattern(channel), since, limit))
 
     async def ahistory(self, channel: str, since: Position | None = None, limit: int = 100) -> list[Message]:
-        """Do what ``history`` does, on the running event loop."""
-        walk = HistoryWalk(validate_pattern(channel), since, limit)
-        while not walk.is_over:
-            walk.take(await aread_log(self.product, head_of(channel), walk.since, walk.left, **walk.more))
-        return walk.found
+        return await arun(history(self.product, validate_pattern(channel), since, limit))
 
-    def _call(
+    def _publish(
         self,
         channel: str,
         event: Any,
@@ -152,7 +137,7 @@ class PubSubManager:
         user_id: object | None,
         connection_id: str | None,
         echo: bool,
-    ) -> _Call:
+    ) -> RedisCall[Position]:
         settings = get_settings()
         head = head_of(validate_channel(channel))
         connection = "" if connection_id is None else validate_connection_id(connection_id)
@@ -162,52 +147,28 @@ class PubSubManager:
         ]
         if idempotency_key is not None:
             keys.append(keyspace.channel_once(self.product, head, _validate_key(idempotency_key)))
-        return _Call(
-            keys=keys,
-            arguments=[
-                keyspace.channel_bus(self.product, head),
-                channel,
-                encode_event(event, settings.max_event_bytes),
-                connection,
-                "-" if echo or not connection else connection,
-                settings.replay_messages,
-                settings.replay_seconds * 1000,
-                POSITION_TTL_MS,
-                IDEMPOTENCY_TTL_MS,
-                "" if user_id is None else validate_user_id(user_id),
-                secrets.token_hex(8),
-                "0",
-            ],
+        arguments: list[Argument] = [
+            keyspace.channel_bus(self.product, head),
+            channel,
+            encode_event(event, settings.max_event_bytes),
+            connection,
+            "-" if echo or not connection else connection,
+            settings.replay_messages,
+            settings.replay_seconds * 1000,
+            POSITION_TTL_MS,
+            IDEMPOTENCY_TTL_MS,
+            "" if user_id is None else validate_user_id(user_id),
+            secrets.token_hex(8),
+            FIRST_ATTEMPT,
+        ]
+        return script_call(
+            "publish", keys, arguments, read=_position, profile=PUBLISHING, pause=publish_pause
         )
 
-    def _send(self, call: _Call) -> Position:
-        publish_pause.check()
-        client = redis_client(PUBLISHING)
-        try:
-            reply = script("publish").run(client, call.keys, call.arguments)
-        except RedisUnavailable as error:
-            publish_pause.failed(error)
-            if not _may_send_again(error):
-                raise
-            reply = script("publish").run(client, call.keys, call.again)
-        return _position(reply)
-
-    async def _asend(self, call: _Call) -> Position:
-        publish_pause.check()
-        client = async_redis_client(PUBLISHING)
-        try:
-            reply = await script("publish").arun(client, call.keys, call.arguments)
-        except RedisUnavailable as error:
-            publish_pause.failed(error)
-            if not _may_send_again(error):
-                raise
-            reply = await script("publish").arun(client, call.keys, call.again)
-        return _position(reply)
-
-    def _deferred(self, call: _Call) -> Callable[[], None]:
+    def _deferred(self, call: RedisCall[Position]) -> Callable[[], None]:
         def publish_after_commit() -> None:
             try:
-                self._send(call)
+                run(sent(call))
             except RedisUnavailable:
                 logger.exception("An event of product %s was committed but not published.", self.product)
 
@@ -231,6 +192,17 @@ def _validate_key(key: object) -> str:
     raise InvalidName(
         f"{repr(key)[:60]} is no idempotency key. Accepted: 1 to {IDEMPOTENCY_KEY_MAX_LENGTH} characters."
     )
+
+
+def sent(call: RedisCall[Position]) -> Flow[Position]:
+    """Publish; when the connection breaks, once more, saying that the first attempt may have worked."""
+    try:
+        position: Position = yield call
+    except RedisUnavailable as error:
+        if not _may_send_again(error):
+            raise
+        position = yield call._replace(command=(*call.command[:-1], SECOND_ATTEMPT))
+    return position
 
 
 def _may_send_again(error: RedisUnavailable) -> bool:

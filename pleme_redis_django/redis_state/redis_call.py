@@ -13,6 +13,7 @@ from redis.exceptions import NoScriptError
 
 from pleme_redis_django.redis_state.connections import COMMANDS, Profile, async_redis_client, redis_client
 from pleme_redis_django.redis_state.outages import OUTAGES, unavailable
+from pleme_redis_django.redis_state.pause import Pause
 from pleme_redis_django.redis_state.scripts import Argument, script, with_source
 
 T = TypeVar("T")
@@ -29,16 +30,6 @@ class Request(Protocol[T_co]):
 
 Flow = Generator[Request[Any], Any, T]
 """Several requests, one after the other. What one of them raises is raised where it was yielded."""
-
-
-class Pause(Protocol):
-    """What keeps callers from waiting for a server that was away a moment ago."""
-
-    def check(self) -> None:
-        """Raise RedisUnavailable during the pause."""
-
-    def failed(self, error: BaseException) -> None:
-        """Begin the pause, if this error of redis-py calls for one."""
 
 
 def _as_it_is(reply: Any) -> Any:

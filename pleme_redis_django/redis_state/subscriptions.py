@@ -30,7 +30,7 @@ from pleme_redis_django.redis_state.channel_names import head_of
 from pleme_redis_django.redis_state.connections import BLOCKING, redis_client
 from pleme_redis_django.redis_state.cursor import HeadCursor, Step
 from pleme_redis_django.redis_state.head_feed import HeadFeed
-from pleme_redis_django.redis_state.message_log import REPAIR_LIMIT, LogPage, read_log
+from pleme_redis_django.redis_state.message_log import REPAIR_LIMIT, LogPage, log_page
 from pleme_redis_django.redis_state.messages import (
     BusMessage,
     Message,
@@ -267,7 +267,7 @@ class Subscription:
         since = cursor.position if cursor else self._since
         is_part = True
         while is_part:
-            page: LogPage = read_log(self._product, head, since, REPAIR_LIMIT if since else 0, run_id)
+            page: LogPage = log_page(self._product, head, since, REPAIR_LIMIT if since else 0, run_id).run()
             is_part = page.status == "part"
             since = page.reached if is_part else page.top
             self._cursors[head] = HeadCursor(since)

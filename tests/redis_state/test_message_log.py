@@ -16,7 +16,7 @@ from pleme_redis_django.redis_state.head_feed import (
     HeadFeed,
     RingBudget,
 )
-from pleme_redis_django.redis_state.message_log import PAGE_BYTES, read_log
+from pleme_redis_django.redis_state.message_log import PAGE_BYTES, log_page
 from pleme_redis_django.redis_state.messages import BusMessage, Message, Position
 from pleme_redis_django.redis_state.pubsub import PubSubManager
 from tests.redis_state.conftest import CountRoundTrips
@@ -54,7 +54,7 @@ def test_one_call_reads_no_more_than_its_share(
     position = start_of(manager.publish("order:first", 1))
     publish_large(manager, 60)
     before = output_bytes(raw_redis)
-    page = read_log("acme", "order", None if is_newest else position, pattern=pattern)
+    page = log_page("acme", "order", None if is_newest else position, pattern=pattern).run()
     assert output_bytes(raw_redis) - before < 2 * PAGE_BYTES
     assert page.status == "part"
     assert sum(len(message.frame) for message in page.messages) < PAGE_BYTES + 2 * len(LARGE)
@@ -80,7 +80,7 @@ def test_redis_covers_as_everybody_does(manager: PubSubManager, pattern: str) ->
         manager.publish(channel, 0)
     expected = [channel for channel in channels if covers(pattern, channel)]
     for since in (position, None):
-        page = read_log("acme", "order", since, pattern=pattern)
+        page = log_page("acme", "order", since, pattern=pattern).run()
         assert [message.channel for message in page.messages] == expected
         assert page.recovered
 
@@ -90,8 +90,8 @@ def test_only_what_is_covered_counts(manager: PubSubManager) -> None:
     for number in range(50):
         manager.publish("user:2", number)
     manager.publish("user:1", 1)
-    assert read_log("acme", "user", position, 2, pattern="user:1").status == "complete"
-    page = read_log("acme", "user", position, 1, pattern="user:1")
+    assert log_page("acme", "user", position, 2, pattern="user:1").run().status == "complete"
+    page = log_page("acme", "user", position, 1, pattern="user:1").run()
     assert (page.status, page.reached.offset) == ("limit", 51)
 
 
@@ -134,11 +134,11 @@ def test_sync_subscription_is_repaired_in_pages(manager: PubSubManager) -> None:
 def test_first_publish_notes_the_server(manager: PubSubManager) -> None:
     position = manager.publish("order:created", 1)
     run_id = redis_client().info("server")["run_id"]
-    assert read_log("acme", "order", position, run_id=run_id).recovered
-    assert read_log("acme", "order", position, run_id="another").status == "epoch"
-    read_log("acme", "stock", None)
+    assert log_page("acme", "order", position, run_id=run_id).run().recovered
+    assert log_page("acme", "order", position, run_id="another").run().status == "epoch"
+    log_page("acme", "stock", None).run()
     after = manager.publish("stock:created", 1)
-    assert read_log("acme", "stock", after, run_id="another").status == "epoch"
+    assert log_page("acme", "stock", after, run_id="another").run().status == "epoch"
 
 
 # What a feed remembers

@@ -21,8 +21,7 @@ from pleme_redis_django.redis_state.hint_breaker import hint_breaker
 from pleme_redis_django.redis_state.job_queue import JobQueue
 from pleme_redis_django.redis_state.locks import LockManager
 from pleme_redis_django.redis_state.presence import PresenceManager
-from pleme_redis_django.redis_state.publish_pause import publish_pause
-from pleme_redis_django.redis_state.pubsub import PubSubManager
+from pleme_redis_django.redis_state.pubsub import PubSubManager, publish_pause
 from pleme_redis_django.redis_state.typing_indicators import TypingManager
 from pleme_redis_django.redis_state.unique_places import note_place, take_place
 from pleme_redis_django.testing.servers import RedisServer

@@ -12,13 +12,12 @@ import pytest
 import redis
 from django.db import transaction
 
-from pleme_redis_django.exceptions import InvalidEvent, InvalidName
+from pleme_redis_django.exceptions import InvalidEvent, InvalidName, RedisUnavailable
 from pleme_redis_django.redis_state import keyspace, subscriptions
 from pleme_redis_django.redis_state.connections import PUBLISHING, redis_client
-from pleme_redis_django.redis_state.message_log import read_log, to_position
+from pleme_redis_django.redis_state.message_log import log_page, to_position
 from pleme_redis_django.redis_state.messages import Message, Position, Resync
-from pleme_redis_django.redis_state.pubsub import PubSubManager
-from pleme_redis_django.redis_state.scripts import script
+from pleme_redis_django.redis_state.pubsub import PubSubManager, sent
 from tests.redis_state.lossy_proxy import LossyProxy
 from tests.twins import Twin
 from tests.waiting import wait_until
@@ -119,10 +118,12 @@ async def test_publish_survives_a_cut_connection(pubsub: Twin) -> None:
 
 def test_publish_whose_reply_was_lost_is_not_sent_twice() -> None:
     manager = PubSubManager("acme")
-    call = manager._call("order:created", 1, None, None, None, True)
-    first = script("publish").run(redis_client(), call.keys, call.arguments)
+    flow = sent(manager._publish("order:created", 1, None, None, None, True))
+    first = next(flow).run()
     manager.publish("order:created", 2)
-    assert script("publish").run(redis_client(), call.keys, call.again)[:2] == first[:2]
+    broken = RedisUnavailable("the reply was lost")
+    broken.__cause__ = redis.ConnectionError()
+    assert flow.throw(broken).run() == first
     assert [message.data for message in manager.history("order:*")] == [1, 2]
 
 
@@ -156,13 +157,13 @@ def test_replay_says_what_is_missing() -> None:
     positions = [manager.publish("order:created", {"n": n}) for n in range(5)]
     start = positions[0]
     assert start is not None
-    page = read_log("acme", "order", start)
+    page = log_page("acme", "order", start).run()
     assert (page.status, len(page.messages)) == ("complete", 4)
-    assert read_log("acme", "order", start, limit=2).status == "limit"
-    assert read_log("acme", "order", Position("other", 1)).status == "epoch"
-    assert read_log("acme", "order", Position(start.epoch, 99)).status == "epoch"
+    assert log_page("acme", "order", start, limit=2).run().status == "limit"
+    assert log_page("acme", "order", Position("other", 1)).run().status == "epoch"
+    assert log_page("acme", "order", Position(start.epoch, 99)).run().status == "epoch"
     redis_client().xtrim("pl:{acme:order}:log", maxlen=2, approximate=False)
-    assert read_log("acme", "order", start).status == "trimmed"
+    assert log_page("acme", "order", start).run().status == "trimmed"
 
 
 def test_another_server_begins_a_new_epoch() -> None:
@@ -171,8 +172,8 @@ def test_another_server_begins_a_new_epoch() -> None:
     assert position is not None
     run_id = redis_client().info("server")["run_id"]
     for _ in range(2):
-        assert read_log("acme", "order", position, run_id=run_id).recovered
-    assert read_log("acme", "order", position, run_id="another").status == "epoch"
+        assert log_page("acme", "order", position, run_id=run_id).run().recovered
+    assert log_page("acme", "order", position, run_id="another").run().status == "epoch"
 
 
 @pytest.mark.parametrize(

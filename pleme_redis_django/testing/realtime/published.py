@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pleme_redis_django.conf import resolve_product
 from pleme_redis_django.redis_state.channel_names import covers, head_of, validate_pattern
-from pleme_redis_django.redis_state.message_log import REPAIR_LIMIT, read_log
+from pleme_redis_django.redis_state.message_log import REPAIR_LIMIT, log_page
 from pleme_redis_django.redis_state.messages import Message, to_message
 
 Published = list[Message]
@@ -22,10 +22,10 @@ def assert_published(
     Inside a TestCase, what waits for a commit is published by ``captureOnCommitCallbacks(execute=True)``.
     """
     product, head = resolve_product(product), head_of(validate_pattern(pattern))
-    before = read_log(product, head, None, 0).top
+    before = log_page(product, head, None, 0).run().top
     published: Published = []
     yield published
-    page = read_log(product, head, before, REPAIR_LIMIT)
+    page = log_page(product, head, before, REPAIR_LIMIT).run()
     if not page.recovered:
         raise AssertionError(f"What the block published cannot be read from the log any more: {page.status}.")
     published += [to_message(each) for each in page.messages if covers(pattern, each.channel)]
