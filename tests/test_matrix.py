@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -13,9 +15,10 @@ ROOT = Path(__file__).parent.parent
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"ci_{name}", ROOT / ".ci" / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where a dataclass looks for its module
     spec.loader.exec_module(module)
     return module
 
@@ -76,10 +79,47 @@ def test_declared_versions_are_the_ones_that_are_run(matrix: ModuleType) -> None
     assert (declared, pythons) == (set(matrix.DJANGOS), set(matrix.PYTHONS))
 
 
-def test_environments_pair_each_interpreter_with_the_series_it_runs(
+def _names(matrix: ModuleType, pythons: list[str], monkeypatch: pytest.MonkeyPatch, **how: Any) -> list[str]:
+    at_hand = {python: f"python{python}" for python in pythons}
+    monkeypatch.setattr(matrix, "find_interpreter", at_hand.get)
+    found = list(matrix.find_environments(matrix.PYTHONS))
+    return [each.name for each in matrix.choose(found, **{"full": False, "only": None, **how})]
+
+
+def test_full_pairs_each_interpreter_with_the_series_it_runs(
     matrix: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matrix, "find_interpreter", lambda version: f"python{version}")
-    names = [name for name, _, _ in matrix.find_environments(matrix.PYTHONS)]
+    names = _names(matrix, matrix.PYTHONS, monkeypatch, full=True)
+    assert len(names) == len(set(names)) == sum(map(len, matrix.DJANGOS.values())) + 1
     assert "py311-django52" in names and "py311-lowest" in names and "py314-django61" in names
     assert "py311-django60" not in names  # Django 6.0 needs Python 3.12
+
+
+@pytest.mark.parametrize(
+    ("pythons", "names"),
+    [
+        (
+            ["3.11", "3.12", "3.13", "3.14"],
+            ["py311-lowest", "py311-django52", "py312-django60", "py313-django61", "py314-django61"],
+        ),
+        (["3.11", "3.12"], ["py311-lowest", "py311-django52", "py312-django60", "py312-django61"]),
+        (["3.13"], ["py313-django52", "py313-django60", "py313-django61"]),
+        (["3.11"], ["py311-lowest", "py311-django52"]),
+        ([], []),
+    ],
+)
+def test_by_default_every_interpreter_and_every_django_occurs(
+    pythons: list[str], names: list[str], matrix: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _names(matrix, pythons, monkeypatch) == names
+
+
+def test_environments_are_chosen_by_their_names(matrix: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = ["py313-django52", "py312-django61"]
+    assert _names(matrix, matrix.PYTHONS, monkeypatch, only=wanted) == list(reversed(wanted))
+
+
+def test_what_follows_two_dashes_goes_to_pytest(matrix: ModuleType) -> None:
+    options, passed = matrix.read_arguments(["--only", "py312-django60", "--", "-n", "0", "tests/jobs"])
+    assert (options.only, passed) == (["py312-django60"], ["-n", "0", "tests/jobs"])
+    assert matrix.read_arguments(["--list"])[1] == []
