@@ -11,12 +11,12 @@ INSTALLED := $(VENV)/.installed-dev
 
 help:
 	@echo "make demo     run the example shop: PostgreSQL, Redis, mail, web and workers (Ctrl-C stops all)"
-	@echo "make test     lint, types, layers and the whole test suite"
+	@echo "make test     lint, types, layers and the whole test suite, on every core; ARGS='-n 0 tests/jobs' chooses"
 	@echo "make lint     only ruff, mypy and import-linter"
 	@echo "make docs     the documentation as HTML in docs/_build; every warning is an error"
 	@echo "make bench    benchmarks on durable servers; ARGS='bench_machine --rounds 5' chooses"
 	@echo "make faults   the long fault runs, with figures; KILLS=3000 SEED=7 chooses"
-	@echo "make matrix   the suite on every supported Django and the interpreters at hand (.venvs/)"
+	@echo "make matrix   the suite on the interpreters at hand and every Django (.venvs/); ARGS=--full takes every pair"
 	@echo "make install  build .venv with everything above; PYTHON=python3.13 chooses the interpreter"
 	@echo "make clean    remove .venv, .venvs and caches"
 
@@ -39,8 +39,8 @@ demo: $(VENV)/.installed-demo
 	@$(BIN)/python manage.py demo $(ARGS)
 
 test: lint
-	@echo "Running the test suite on real servers (10 to 15 minutes on two cores) ..."
-	@$(BIN)/python -m pytest $(ARGS)
+	@echo "Running the test suite on real servers (under 10 minutes on two cores) ..."
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(INSTALLED)
 	@echo "Checking style, types and layers ..."

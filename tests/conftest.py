@@ -1,8 +1,8 @@
 """The servers of one test run: one PostgreSQL, one Redis, one SQLite file, and a browser on demand.
 
 Nothing is mocked and nothing is skipped for want of a server. With pytest-xdist the workers share
-PostgreSQL (each has a database of its own) and start a Redis each, since pub/sub and FLUSHDB know
-no prefix.
+the PostgreSQL of the process that started them (each has a database of its own), and start a Redis
+each: pub/sub, the statistics that tests read and CLIENT KILL know neither prefix nor database.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from asgiref.sync import SyncToAsync
 from django.db import connections
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.testing.servers import BackingServices
+from pleme_redis_django.testing.servers import BackingServices, PostgresServer
 from pleme_redis_django.testing.servers.backing_services import redis_url_with_database
 from tests import browsers, processes
 from tests import settings as test_settings
@@ -39,19 +39,46 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
 ]
 
+# Workers of pytest-xdist: past this, each one more gains little and costs a Redis and two databases.
+MAX_WORKERS = 8
+
 _services = pytest.StashKey[BackingServices]()
+_shared_postgres = pytest.StashKey[PostgresServer]()
 _folder = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many workers ``-n auto`` means: none on a Redis that is given, which they cannot share."""
+    return 0 if os.environ.get("REDIS_URL") else min(os.cpu_count() or 1, MAX_WORKERS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the servers before the first test database is created."""
     if config.option.help or config.option.collectonly:
         return
+    if getattr(config.option, "tx", None):  # this process starts workers and runs no test
+        _start_shared_postgres(config)
+    else:
+        _start_servers(config)
+
+
+def _start_shared_postgres(config: pytest.Config) -> None:
+    """Start what the workers share; they find it in the environment that they inherit."""
+    if os.environ.get("REDIS_URL"):
+        raise pytest.UsageError(
+            "REDIS_URL names one Redis, and workers need one each. Run with -n 0, or set PLEME_REDIS_SERVER "
+            "to the program that each shall start."
+        )
+    if not os.environ.get("DATABASE_URL"):
+        server = config.stash[_shared_postgres] = PostgresServer(durable=False).start()
+        os.environ["DATABASE_URL"] = server.url
+
+
+def _start_servers(config: pytest.Config) -> None:
     # Tests trade the safety of a crashed machine for speed; benchmarks keep fsync on.
     services = config.stash[_services] = BackingServices(durable=False).start()
     folder = config.stash[_folder] = Path(tempfile.mkdtemp(prefix="pleme-tests-"))
-    if config.option.__dict__.get("numprocesses"):
-        os.environ["DATABASE_URL"] = services.database_url  # inherited by the workers of pytest-xdist
     test_settings.use_servers(
         database_url=services.database_url,
         redis_url=redis_url_with_database(services.redis_url, 0),
@@ -61,6 +88,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if _shared_postgres in config.stash:
+        config.stash[_shared_postgres].stop()
+        del os.environ["DATABASE_URL"]
     if _services in config.stash:
         config.stash[_services].stop()
         shutil.rmtree(config.stash[_folder], ignore_errors=True)

@@ -250,7 +250,11 @@ def test_an_unknown_type_is_refused_with_the_nearest() -> None:
         enqueue("tests.enqueueing.jobs.sned", to="a")
 
 
-@pytest.mark.parametrize("what", [5, None, len, jobs.send.function, {"to": "a"}], ids=repr)
+@pytest.mark.parametrize(
+    "what",
+    [5, None, len, jobs.send.function, {"to": "a"}],
+    ids=["number", "none", "built-in", "undecorated", "dict"],
+)
 def test_what_is_no_job_is_refused(what: Any) -> None:
     with pytest.raises(EnqueueError, match=r"Accepted: a function decorated with @job"):
         enqueue(what)

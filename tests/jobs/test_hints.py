@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pleme_redis_django.jobs import hints as hints_module
 from pleme_redis_django.jobs.events import HintsBack, HintsUnavailable
 from pleme_redis_django.jobs.hints import HintListener
 from tests.jobs.recording import RecordingSink
@@ -87,7 +88,9 @@ def test_a_wait_without_a_hint_is_followed_by_another(
     wait_until(lambda: hinted == [True], "the hint is told")
 
 
-def test_the_end_of_an_outage_is_told_once() -> None:
+def test_the_end_of_an_outage_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints_module, "PAUSE_AFTER_FAILURE_SECONDS", 0.01)
+
     class AwayTwice(Hints):
         failures = 2
 

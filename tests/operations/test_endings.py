@@ -53,7 +53,9 @@ def test_a_retried_job_is_ready_now_with_all_its_retries(using: str, status: Job
     assert job.error_message == "the provider is away", "kept until the next ending"
 
 
-@pytest.mark.parametrize("status", set(JobStatus) - {JobStatus.FAILED, JobStatus.CANCELLED})
+@pytest.mark.parametrize(
+    "status", [each for each in JobStatus if each not in (JobStatus.FAILED, JobStatus.CANCELLED)]
+)
 def test_other_jobs_are_not_retried(using: str, status: JobStatus) -> None:
     job = make_job(using, status=status, retry_count=2)
     assert retry_jobs(jobs(using)) == 0
