@@ -58,7 +58,7 @@ async def connect(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) 
             # Not for good: those of a web server that has just gone count for a while yet.
             connection.close(CloseCode.OVERLOAD, "too many connections")
             raise CommandRefused(ErrorCode.LIMIT, str(refused)) from refused
-    connection.is_registered = True
+    hub.register(connection)
     limits = connection.limits
     return frames.encode(
         {

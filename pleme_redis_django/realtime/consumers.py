@@ -24,6 +24,7 @@ from pleme_redis_django.realtime.commands import HANDLERS
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.database_threads import call_for_identity
 from pleme_redis_django.realtime.frames import ErrorCode
+from pleme_redis_django.realtime.handshakes import TooManyHandshakes, place_in_turn, send_refusal
 from pleme_redis_django.realtime.hub import Hub, hub
 from pleme_redis_django.realtime.limits import get_limits
 from pleme_redis_django.realtime.sessions import SessionsAway, load_user
@@ -57,11 +58,17 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
         accepted = frames.SUBPROTOCOL if frames.SUBPROTOCOL in offered else None
         await self.send({"type": "websocket.accept", "subprotocol": accepted})
         if offered and accepted is None:
-            await self._refuse(CloseCode.BAD_PROTOCOL, f"accepted subprotocol: {frames.SUBPROTOCOL}")
+            await send_refusal(
+                self.send, CloseCode.BAD_PROTOCOL, f"accepted subprotocol: {frames.SUBPROTOCOL}"
+            )
             return
-        code, why = await self._admit()
+        try:
+            async with place_in_turn():
+                code, why = await self._admit()
+        except TooManyHandshakes:
+            code, why = CloseCode.OVERLOAD, "too many sockets at once"
         if code is not None:
-            await self._refuse(code, why)
+            await send_refusal(self.send, code, why)
             return
         self.hub = hub()
         self.connection = Connection(
@@ -131,10 +138,6 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
             logger.exception("A socket was refused, since the resolver of its product failed.")
             return CloseCode.DENIED, "no product"
         return None, ""
-
-    async def _refuse(self, code: CloseCode, why: str) -> None:
-        await self.send({"type": "websocket.send", "text": frames.bye(code, why)})
-        await self.send({"type": "websocket.close", "code": int(code), "reason": why[:100]})
 
 
 class PresenceConsumer(RealtimeConsumer):

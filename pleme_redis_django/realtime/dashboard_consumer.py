@@ -35,7 +35,7 @@ class DashboardConsumer(RealtimeConsumer):
         await super().websocket_connect(message)
         if self.connection is not None and self.product_scope is not None:
             # There is no command to wait for.
-            self.connection.is_registered = True
+            self.hub.register(self.connection)
             dashboard_feed(self.job_model).join(self.connection, self.product_scope)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:

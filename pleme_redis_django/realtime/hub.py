@@ -46,6 +46,8 @@ class Hub:
         self.presence = PresenceKeeper(self)
         self.revalidator = Revalidator(self)
         self._by_user: dict[str | None, dict[Connection, None]] = {}
+        self._silent: dict[Connection, None] = {}
+        """Anonymous sockets that have not said ``connect``, the oldest first."""
         self._orders: deque[tuple[float, Control]] = deque(maxlen=1000)
         self._was_confirmed = False
         self._heads: dict[tuple[str, str], HeadRoutes] = {}
@@ -81,6 +83,7 @@ class Hub:
         if self.connections.pop(connection.id, None) is None:
             return
         _forget(self._by_user, connection)
+        self._silent.pop(connection, None)
         for pattern in list(connection.subscriptions):
             await self.unsubscribe(connection, pattern)
         rooms = dict(connection.rooms)
@@ -92,11 +95,28 @@ class Hub:
             await self._close()
 
     def _refuse_idle_sockets(self, connection: Connection) -> None:
-        """Close a socket whose user has as many open already that have not said who they are: they count nowhere."""
-        if connection.user_id is not None:
+        """Close one when too many are open that have not said ``connect``: they count nowhere else.
+
+        Of a user's the newest. Of the anonymous the oldest, since nobody knows whose they are, and who means
+        well says it at once.
+        """
+        too_many: Connection | None = None
+        if connection.user_id is None:
+            self._silent[connection] = None
+            if len(self._silent) > connection.limits.silent_anonymous:
+                too_many = next(iter(self._silent))
+                del self._silent[too_many]
+        else:
             waiting = sum(not each.is_registered for each in self.of_user(connection.user_id))
             if waiting > connection.limits.connections_per_user:
-                connection.close(CloseCode.OVERLOAD, "too many sockets without a connect command")
+                too_many = connection
+        if too_many is not None:
+            too_many.close(CloseCode.OVERLOAD, "too many sockets without a connect command")
+
+    def register(self, connection: Connection) -> None:
+        """Note that a socket said ``connect``, or need not."""
+        connection.is_registered = True
+        self._silent.pop(connection, None)
 
     def gone(self, connection: Connection) -> None:
         """Note that nothing can be sent any more; the consumer will hear of it from the server."""

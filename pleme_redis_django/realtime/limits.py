@@ -33,6 +33,8 @@ class Limits:
     """Presence rooms of one connection."""
     connections_per_user: int = 20
     """Connections of one user to one product, over all processes."""
+    silent_anonymous: int = 500
+    """Anonymous sockets of one process that have not said ``connect``; beyond it the oldest is closed (4100)."""
     room_members: int = 1000
     """Users present in one room."""
     buffered_pushes: int = 1000
@@ -45,6 +47,10 @@ class Limits:
     """How long one send may wait for a client that does not read, until it is closed (4108)."""
     connect_timeout_seconds: int = 10
     """How long an open socket may wait with its ``connect`` command."""
+    handshakes: int = 16
+    """Sockets of one process whose users, sessions and products are loaded at once; the others queue."""
+    handshake_wait_seconds: int = 3
+    """How long one may queue for that, until it is closed (4100)."""
     ping_seconds: int = 25
     """How often the server pings a client that sends nothing."""
     pong_seconds: int = 8

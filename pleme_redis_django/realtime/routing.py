@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator, OriginValidator
+from channels.sessions import CookieMiddleware, SessionMiddleware
 from django.urls import path
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.realtime.consumers import RealtimeConsumer
 from pleme_redis_django.realtime.dashboard_consumer import DashboardConsumer
+from pleme_redis_django.realtime.handshakes import QueuedAuthMiddleware
 
 websocket_urlpatterns = [
     path("ws/pleme/", RealtimeConsumer.as_asgi()),
@@ -23,9 +24,10 @@ def websocket_application(*urlpatterns: Any) -> Any:
     """Return the documented websocket application for ``ProtocolTypeRouter``.
 
     It refuses a foreign or missing Origin (HTTP 403, by ``PLEME_REDIS["ALLOWED_ORIGINS"]`` or else
-    ``ALLOWED_HOSTS``), loads session and user, and routes ``ws/pleme/``, the dashboard's
+    ``ALLOWED_HOSTS``), loads session and user, of so many sockets at once, and routes ``ws/pleme/``, the dashboard's
     ``ws/pleme/dashboard/``, and whatever ``urlpatterns`` the project adds before them.
     """
-    application = AuthMiddlewareStack(URLRouter([*urlpatterns, *websocket_urlpatterns]))
+    routes = URLRouter([*urlpatterns, *websocket_urlpatterns])
+    application = CookieMiddleware(SessionMiddleware(QueuedAuthMiddleware(routes)))
     origins = get_settings().allowed_origins
     return OriginValidator(application, origins) if origins else AllowedHostsOriginValidator(application)
