@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from pleme_redis_django import JobStatus
 from pleme_redis_django.jobs.context import JobContext
@@ -23,6 +24,7 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore, endings
 from tests.jobs.recording import RecordingSink
 from tests.rows import make_job
+from tests.waiting import wait_until
 
 TABLE = Job._meta.db_table
 REFUSED = '{"refused": true}'
@@ -134,6 +136,37 @@ def test_a_locked_row_delays_its_own_ending_alone(somebody: psycopg.Connection[A
     process.finisher._retry_delayed(float("inf"))
     assert statuses().count(JobStatus.COMPLETED) == 30
     assert process.finisher.unwritten() == 0
+
+
+def test_who_updates_the_same_rows_in_another_order_is_let_through(somebody: psycopg.Connection[Any]) -> None:
+    """The finisher gives up its locks before PostgreSQL looks for a deadlock, so that nobody's statement fails."""
+    process = Process(20)
+    # Whatever the order of the finisher's plan is, it holds some rows when it comes to the middle.
+    somebody.execute(f"UPDATE {TABLE} SET priority = 7 WHERE id = %s", [process.jobs[10].id])
+
+    def complete() -> None:
+        try:
+            process.complete_all({})
+        finally:
+            connections.close_all()
+
+    finishing = threading.Thread(target=complete)
+    finishing.start()
+    wait_until(lambda: _waiting_for_a_row() or not finishing.is_alive(), "the finisher waits")
+    somebody.execute(f"UPDATE {TABLE} SET priority = 7")
+    finishing.join(20)
+    somebody.commit()
+    process.finisher._retry_delayed(float("inf"))
+    assert statuses() == [JobStatus.COMPLETED] * 20
+    assert set(Job.objects.values_list("priority", flat=True)) == {7}
+
+
+def _waiting_for_a_row() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid')"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.django_db
