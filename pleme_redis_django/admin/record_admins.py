@@ -86,7 +86,9 @@ class JobAttemptAdmin(ReadOnlyAdmin):
     )
     readonly_fields = fields
     list_display_links = ("attempt",)
-    offered_lookups = frozenset({"job_id", "job_id__exact", "job_model", "job_model__exact"})
+    offered_lookups = frozenset(
+        {"job_id", "job_id__exact", "job_model", "job_model__exact", "worker_id", "worker_id__exact"}
+    )
     ordering = ("-id",)
     heavy_fields = ("message", "traceback")
     search_fields = ("job_id",)

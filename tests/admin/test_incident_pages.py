@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from pleme_redis_django.admin.search.window import Window
 from pleme_redis_django.models import Job, JobStatus, WorkerProcess
 from pleme_redis_django.operations import pause_queue
 from tests.admin.conftest import LIST, StaffLogin
-from tests.rows import ago, make_failed_job, make_job, make_worker
+from tests.rows import ago, make_attempt, make_failed_job, make_job, make_worker
 
 pytestmark = pytest.mark.django_db
 
@@ -170,6 +171,24 @@ def test_the_worker_with_the_longest_running_job_is_on_top(admin_client: Client)
         Job.objects.filter(pk=job.pk).update(worker_id=worker.pk, started_at=ago(seconds))
     shown = [row["worker"].host for row in admin_client.get(f"{ROOT}worker/").context["rows"]]
     assert shown == [stuck.host, quick.host, dead.host]
+
+
+def test_what_a_dead_worker_held_and_what_became_of_it_is_still_known(admin_client: Client) -> None:
+    dead = make_worker(
+        host="dead", started_at=ago(30_000), heartbeat_at=ago(20_000), died_at=ago(19_970), running=3
+    )
+    attempt = make_attempt(make_failed_job(), worker_id=dead.pk, error_code="worker_died")
+    make_attempt(make_failed_job())
+    page = text_of(admin_client, f"{ROOT}worker/")
+    assert "held 3 jobs when last heard" in page
+    assert re.search(r"lived</span> 2 h 46 m", page)
+    (link,) = re.findall(r'href="([^"]+worker_id=[^"]+)"', page)
+    assert list(admin_client.get(link).context["cl"].result_list) == [attempt]
+
+
+def test_a_dead_workers_attempts_are_offered_to_those_who_may_see_them(staff: StaffLogin) -> None:
+    make_worker(died_at=ago(5), running=1)
+    assert "worker_id=" not in text_of(staff("view_job"), f"{ROOT}worker/")
 
 
 def test_the_page_of_a_job_links_to_the_process_of_its_last_claim(admin_client: Client) -> None:

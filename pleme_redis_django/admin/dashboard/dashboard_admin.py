@@ -148,6 +148,7 @@ class DashboardAdmin(DashboardActions):
             scope,
             self.job_model,
             job_url=self.job_url,
+            attempts_url=self.attempts_url(request),
             may_drain=lambda worker: self.may_drain(request, worker.product),
         )
         live = {"data": _WHOLE if len(rows) > WORKERS_SHOWN else {}}

@@ -19,7 +19,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.figures import Health, Reason
 from pleme_redis_django.dashboard.scope import ProductScope, scope_of_request
 from pleme_redis_django.exceptions import InvalidProduct
-from pleme_redis_django.models import AbstractJob, Job
+from pleme_redis_django.models import AbstractJob, Job, JobAttempt
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.templatetags.pleme_dashboard import JOB_LIST_QUERIES, with_product
 
@@ -126,6 +126,15 @@ class DashboardFrame(AnyModelAdmin):
     def job_url(self, job_id: Any) -> str:
         """Return the address of a job's page, "" where this AdminSite has none."""
         return self._url_of_jobs("change", job_id)
+
+    def attempts_url(self, request: HttpRequest) -> str:
+        """Return the address of the list of failed attempts, "" where the user cannot see it."""
+        opts = JobAttempt._meta
+        may_view = request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}")
+        if not may_view or not self.admin_site.is_registered(JobAttempt):
+            return ""
+        name = f"admin:{opts.app_label}_{opts.model_name}_changelist"
+        return reverse(name, current_app=self.admin_site.name)
 
     def reasons(self, health: Health) -> list[dict[str, str]]:
         """Return the reasons of a judgement, each with the address of the page that shows more."""

@@ -25,9 +25,13 @@ def worker_rows(
     model: type[AbstractJob],
     *,
     job_url: Callable[[Any], str],
+    attempts_url: str,
     may_drain: Callable[[WorkerFigures], bool],
 ) -> list[dict[str, Any]]:
-    """Return a row for each process; two queries, however many there are."""
+    """Return a row for each process; two queries, however many there are.
+
+    ``attempts_url``: the list of failed attempts, in which what a dead one held is found; "": there is none.
+    """
     now = timezone.now()
     running = _running_jobs(scope, model)
     workers = worker_figures(scope, model=model)
@@ -45,7 +49,8 @@ def worker_rows(
             ],
             "more_jobs": max(len(running[worker.id]) - JOBS_SHOWN, 0),
             "serves": "every queue" if "*" in worker.queues else ", ".join(worker.queues),
-            "up_seconds": None if worker.state == "dead" else (now - worker.started_at).total_seconds(),
+            "up_seconds": _up_seconds(worker, now),
+            "attempts_url": attempts_url and f"{attempts_url}?worker_id={worker.id}",
             "may_drain": worker.state == "alive" and may_drain(worker),
             "leaves": unserved_without(worker, alive),
         }
@@ -72,6 +77,12 @@ def unserved_without(worker: WorkerFigures, alive: Sequence[WorkerFigures]) -> s
         "every other queue" if "*" in left else f"the queue{'s' if len(left) > 1 else ''} {', '.join(left)}"
     )
     return f"Nobody else serves {names}."
+
+
+def _up_seconds(worker: WorkerFigures, now: datetime) -> float:
+    """Return for how long it has lived; a dead one until it was last heard."""
+    since_start = (now - worker.started_at).total_seconds()
+    return max(since_start - worker.silent_seconds, 0.0) if worker.state == "dead" else since_start
 
 
 def _longest(jobs: Sequence[Mapping[str, Any]]) -> float:
