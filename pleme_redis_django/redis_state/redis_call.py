@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from redis.exceptions import NoScriptError
 
+from pleme_redis_django.redis_state.cancellation import blocking
 from pleme_redis_django.redis_state.connections import COMMANDS, Profile, async_redis_client, redis_client
 from pleme_redis_django.redis_state.outages import OUTAGES, unavailable
 from pleme_redis_django.redis_state.pause import Pause
@@ -70,12 +71,14 @@ class RedisCall(NamedTuple, Generic[T]):
         return self.read(reply)
 
     async def arun(self) -> T:
+        """Do what ``run`` does; a cancellation ends a blocking command at once."""
         if self.pause is not None:
             self.pause.check()
         client = async_redis_client(self.profile, self.url)
         try:
             try:
-                reply = await self._send(client, self.command)
+                sent = self._send(client, self.command)
+                reply = await (blocking(sent) if self.profile.blocks else sent)
             except NoScriptError:
                 reply = await self._send(client, with_source(self.command))
         except OUTAGES as error:

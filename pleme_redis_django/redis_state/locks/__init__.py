@@ -3,10 +3,9 @@
 - ``manager.py``: LockManager, the way in
 - ``acquisition.py``: trying, waiting, context managers, decorators
 - ``guard.py``: what a holder has in hand
-- ``claims.py``: which script, keys and arguments; the meaning of the replies
+- ``claims.py``: which script, keys and arguments; the meaning of the replies; one retry after a lost one
 - ``fenced_writes.py``: ORM writes that refuse a stale holder
 - ``held.py``: who holds what; an operator's force-release
-- ``sending.py``: one retry after a lost reply
 - ``renewal.py``, ``owner.py``, ``clock.py``, ``durations.py``
 
 A Redis lock is efficiency: a failover or a paused holder can break it. Correctness is the fence,

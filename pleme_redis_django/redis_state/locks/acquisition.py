@@ -19,20 +19,14 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from asgiref.sync import iscoroutinefunction
 
 from pleme_redis_django.exceptions import LockBusy, RedisUnavailable
-from pleme_redis_django.redis_state.cancellation import CancellationWatch, blocking, to_its_end
-from pleme_redis_django.redis_state.connections import (
-    SHORTEST_BLOCK_SECONDS,
-    WAITS,
-    async_redis_client,
-    redis_client,
-)
-from pleme_redis_django.redis_state.locks.claims import Busy, Claim
+from pleme_redis_django.redis_state.cancellation import CancellationWatch, to_its_end
+from pleme_redis_django.redis_state.connections import SHORTEST_BLOCK_SECONDS, WAITS
+from pleme_redis_django.redis_state.locks.claims import Answer, Busy, Claim, Held, answer_to
 from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.entered import EnteredGuards
 from pleme_redis_django.redis_state.locks.guard import Guard
 from pleme_redis_django.redis_state.locks.renewal import Renewal, start_task
-from pleme_redis_django.redis_state.locks.sending import Answer, asend, send
-from pleme_redis_django.redis_state.outages import outages_as_unavailable
+from pleme_redis_django.redis_state.redis_call import RedisCall, arun, run
 
 G = TypeVar("G", bound=Guard)
 P = ParamSpec("P")
@@ -68,7 +62,6 @@ class Acquisition(Generic[G]):
         return None if isinstance(outcome, Busy) else outcome
 
     async def atry_acquire(self) -> G | None:
-        """Do what ``try_acquire`` does on the running event loop."""
         outcome = await self._atry(self._new_claim(), will_wait=False)
         return None if isinstance(outcome, Busy) else outcome
 
@@ -80,9 +73,7 @@ class Acquisition(Generic[G]):
         claim = self._new_claim()
         give_up_at = self.clock() + self.wait_seconds
         while isinstance(outcome := self._try(claim, will_wait=True), Busy):
-            block_seconds = self._block_seconds(claim, outcome, give_up_at)
-            with outages_as_unavailable():
-                redis_client(WAITS).blpop([claim.wake_key], timeout=block_seconds)
+            self._wait(claim, outcome, give_up_at).run()
         return outcome
 
     async def aacquire(self) -> G:
@@ -90,9 +81,7 @@ class Acquisition(Generic[G]):
         claim = self._new_claim()
         give_up_at = self.clock() + self.wait_seconds
         while isinstance(outcome := await self._atry(claim, will_wait=True), Busy):
-            block_seconds = self._block_seconds(claim, outcome, give_up_at)
-            with outages_as_unavailable():
-                await blocking(async_redis_client(WAITS).blpop([claim.wake_key], timeout=block_seconds))
+            await self._wait(claim, outcome, give_up_at).arun()
         return outcome
 
     def __enter__(self) -> G:
@@ -150,39 +139,40 @@ class Acquisition(Generic[G]):
         return self.claim(self.name)
 
     def _try(self, claim: Claim, *, will_wait: bool) -> G | Busy:
-        outcome = self._read(claim, send(claim.acquire(self.ttl_ms, will_wait=will_wait), self.clock))
+        call = claim.acquire(self.ttl_ms, will_wait=will_wait)
+        outcome = self._read(claim, run(answer_to(call, self.clock)))
         if self.auto_renew and not isinstance(outcome, Busy):
-            outcome._keep_renewed_by(Renewal(outcome, self.ttl_ms))
+            outcome.keep_renewed_by(Renewal(outcome, self.ttl_ms))
         return outcome
 
     async def _atry(self, claim: Claim, *, will_wait: bool) -> G | Busy:
         watch = CancellationWatch()
         try:
-            outcome = self._read(
-                claim, await asend(claim.acquire(self.ttl_ms, will_wait=will_wait), self.clock)
-            )
+            call = claim.acquire(self.ttl_ms, will_wait=will_wait)
+            outcome = self._read(claim, await arun(answer_to(call, self.clock)))
             if watch.noticed():
                 raise asyncio.CancelledError
         except asyncio.CancelledError:
             await to_its_end(_undo(claim, self.clock))
             raise
         if self.auto_renew and not isinstance(outcome, Busy):
-            outcome._keep_renewed_by(start_task(outcome, self.ttl_ms))
+            outcome.keep_renewed_by(start_task(outcome, self.ttl_ms))
         return outcome
 
-    def _read(self, claim: Claim, answer: Answer) -> G | Busy:
-        outcome = claim.read(answer.reply)
+    def _read(self, claim: Claim, answer: Answer[Held | Busy]) -> G | Busy:
+        outcome = answer.reply
         if isinstance(outcome, Busy):
             return outcome
         return self.guard(
             claim, fence=outcome.fence, ttl_ms=self.ttl_ms, sent_at=answer.sent_at, clock=self.clock
         )
 
-    def _block_seconds(self, claim: Claim, busy: Busy, give_up_at: float) -> float:
-        """Return how long to block for a wake-up; raise LockBusy when there is no time left."""
+    def _wait(self, claim: Claim, busy: Busy, give_up_at: float) -> RedisCall[object]:
+        """Return what blocks for a wake-up; raise LockBusy when there is no time left."""
         left = give_up_at - self.clock()
         if left > 0:
-            return max(min(busy.remaining_seconds, left, WAIT_SLICE_SECONDS), SHORTEST_BLOCK_SECONDS)
+            seconds = max(min(busy.remaining_seconds, left, WAIT_SLICE_SECONDS), SHORTEST_BLOCK_SECONDS)
+            return RedisCall(("BLPOP", claim.wake_key, seconds), profile=WAITS)
         holder = f"held by {busy.owner}" if busy.owner else "held"
         raise LockBusy(
             f"{claim.name[:80]!r} of {claim.product} is {holder}, for {busy.remaining_seconds:.1f} s more "
@@ -214,5 +204,5 @@ def _is_async(function: Callable[..., Any]) -> bool:
 async def _undo(claim: Claim, clock: Clock) -> None:
     """Free what a cancelled acquire took, or will take: its request may arrive after the release."""
     with contextlib.suppress(RedisUnavailable):  # then it expires
-        await asend(claim.void(), clock)
-        await asend(claim.release(), clock)
+        await arun(answer_to(claim.void(), clock))
+        await arun(answer_to(claim.release(), clock))

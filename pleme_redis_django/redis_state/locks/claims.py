@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from pleme_redis_django.exceptions import RedisNotConfigured, RedisUnavailable
+from pleme_redis_django.redis_state.connections import LOCKS
 from pleme_redis_django.redis_state.keyspace import LockKeys, lock_keys
+from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.owner import LockOwner, decode_owner, encode_owner
-from pleme_redis_django.redis_state.scripts import Argument, Script, script
+from pleme_redis_django.redis_state.redis_call import Flow, RedisCall, script_call
+
+T = TypeVar("T")
 
 _FLAG = ("0", "1")
-
-
-class Call(NamedTuple):
-    """One script with its keys and arguments."""
-
-    script: Script
-    keys: tuple[str, ...]
-    arguments: tuple[Argument, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +33,14 @@ class Busy:
     owner: LockOwner | None
 
 
+class Answer(NamedTuple, Generic[T]):
+    """A reply, when its request was sent, and whether an earlier one went unanswered."""
+
+    reply: T
+    sent_at: float
+    retried: bool
+
+
 class Claim(Protocol):
     """A wish to hold something, with the token that proves it: a lock's or a permit's."""
 
@@ -43,17 +48,15 @@ class Claim(Protocol):
     name: str
     wake_key: str
 
-    def acquire(self, ttl_ms: int, *, will_wait: bool) -> Call: ...
+    def acquire(self, ttl_ms: int, *, will_wait: bool) -> RedisCall[Held | Busy]: ...
 
-    def renew(self, ttl_ms: int) -> Call: ...
+    def renew(self, ttl_ms: int) -> RedisCall[int]: ...
 
-    def release(self) -> Call: ...
+    def release(self) -> RedisCall[int]: ...
 
-    def void(self) -> Call:
+    def void(self) -> RedisCall[int]:
         """Refuse an acquire that was abandoned and may still arrive."""
         ...
-
-    def read(self, reply: list[Any]) -> Held | Busy: ...
 
 
 class LockClaim:
@@ -69,24 +72,20 @@ class LockClaim:
         self._owner = encode_owner(name)
         self.wake_key = self._keys.wake
 
-    def acquire(self, ttl_ms: int, *, will_wait: bool) -> Call:
+    def acquire(self, ttl_ms: int, *, will_wait: bool) -> RedisCall[Held | Busy]:
         keys = (self._keys.lock, self._keys.fence, self._keys.notes)
-        return Call(script("lock_acquire"), keys, (self.token, ttl_ms, self._owner, _FLAG[will_wait]))
+        arguments = (self.token, ttl_ms, self._owner, _FLAG[will_wait])
+        return script_call("lock_acquire", keys, arguments, read=_read_lock, profile=LOCKS)
 
-    def renew(self, ttl_ms: int) -> Call:
-        return Call(script("lock_renew"), (self._keys.lock,), (self.token, ttl_ms))
+    def renew(self, ttl_ms: int) -> RedisCall[int]:
+        return script_call("lock_renew", (self._keys.lock,), (self.token, ttl_ms), profile=LOCKS)
 
-    def release(self) -> Call:
+    def release(self) -> RedisCall[int]:
         keys = (self._keys.lock, self._keys.wake, self._keys.notes)
-        return Call(script("lock_release"), keys, (self.token,))
+        return script_call("lock_release", keys, (self.token,), profile=LOCKS)
 
-    def void(self) -> Call:
-        return Call(script("claim_void"), (self._keys.notes,), (self.token,))
-
-    def read(self, reply: list[Any]) -> Held | Busy:
-        if reply[0] == 1:
-            return Held(fence=int(reply[1]))
-        return _busy(reply[1], reply[2])
+    def void(self) -> RedisCall[int]:
+        return script_call("claim_void", (self._keys.notes,), (self.token,), profile=LOCKS)
 
 
 class PermitClaim:
@@ -102,24 +101,44 @@ class PermitClaim:
         self._keys = lock_keys(product, name)
         self.wake_key = self._keys.wake
 
-    def acquire(self, ttl_ms: int, *, will_wait: bool) -> Call:
+    def acquire(self, ttl_ms: int, *, will_wait: bool) -> RedisCall[Held | Busy]:
         keys = (self._keys.semaphore, self._keys.notes)
-        return Call(script("semaphore_acquire"), keys, (self._permit, self.limit, ttl_ms, _FLAG[will_wait]))
+        arguments = (self._permit, self.limit, ttl_ms, _FLAG[will_wait])
+        return script_call("semaphore_acquire", keys, arguments, read=_read_permit, profile=LOCKS)
 
-    def renew(self, ttl_ms: int) -> Call:
-        return Call(script("semaphore_renew"), (self._keys.semaphore,), (self._permit, ttl_ms))
+    def renew(self, ttl_ms: int) -> RedisCall[int]:
+        return script_call("semaphore_renew", (self._keys.semaphore,), (self._permit, ttl_ms), profile=LOCKS)
 
-    def release(self) -> Call:
+    def release(self) -> RedisCall[int]:
         keys = (self._keys.semaphore, self._keys.wake, self._keys.notes)
-        return Call(script("semaphore_release"), keys, (self._permit,))
+        return script_call("semaphore_release", keys, (self._permit,), profile=LOCKS)
 
-    def void(self) -> Call:
-        return Call(script("claim_void"), (self._keys.notes,), (self._permit,))
+    def void(self) -> RedisCall[int]:
+        return script_call("claim_void", (self._keys.notes,), (self._permit,), profile=LOCKS)
 
-    def read(self, reply: list[Any]) -> Held | Busy:
-        if reply[0] == 1:
-            return Held(fence=0)
-        return _busy(reply[1], reply[2][32:])
+
+def answer_to(call: RedisCall[T], clock: Clock) -> Flow[Answer[T]]:
+    """Send a call, once more when the first reply is lost: the scripts are idempotent by token."""
+    sent_at = clock()
+    try:
+        return Answer((yield call), sent_at, False)
+    except RedisNotConfigured:
+        raise
+    except RedisUnavailable:
+        sent_at = clock()
+        return Answer((yield call), sent_at, True)
+
+
+def _read_lock(reply: list[Any]) -> Held | Busy:
+    if reply[0] == 1:
+        return Held(fence=int(reply[1]))
+    return _busy(reply[1], reply[2])
+
+
+def _read_permit(reply: list[Any]) -> Held | Busy:
+    if reply[0] == 1:
+        return Held(fence=0)
+    return _busy(reply[1], reply[2][32:])
 
 
 def _busy(remaining_ms: int, owner: bytes | None) -> Busy:

@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 from pleme_redis_django.exceptions import LockLost, RedisUnavailable
 from pleme_redis_django.redis_state.cancellation import to_its_end
 from pleme_redis_django.redis_state.locks import fenced_writes
-from pleme_redis_django.redis_state.locks.claims import Claim
+from pleme_redis_django.redis_state.locks.claims import Answer, Claim, answer_to
 from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.durations import ttl_milliseconds
-from pleme_redis_django.redis_state.locks.sending import Answer, asend, send
+from pleme_redis_django.redis_state.locks.renewal import Renewal
+from pleme_redis_django.redis_state.redis_call import Flow, arun, run
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
-
-    from pleme_redis_django.redis_state.locks.renewal import Renewal
 
 logger = logging.getLogger("pleme_redis_django.locks")
 
@@ -78,17 +77,10 @@ class Guard:
 
         Raises RedisUnavailable when Redis does not answer; the claim then runs out at its old time.
         """
-        ttl_ms = self._ttl_ms if ttl_seconds is None else ttl_milliseconds(ttl_seconds)
-        if self._lost or self._kept is not None:
-            return False
-        return self._read_renewal(send(self._claim.renew(ttl_ms), self._clock), ttl_ms)
+        return run(self._renewing(ttl_seconds))
 
     async def arenew(self, ttl_seconds: float | None = None) -> bool:
-        """Do what ``renew`` does on the running event loop."""
-        ttl_ms = self._ttl_ms if ttl_seconds is None else ttl_milliseconds(ttl_seconds)
-        if self._lost or self._kept is not None:
-            return False
-        return self._read_renewal(await asend(self._claim.renew(ttl_ms), self._clock), ttl_ms)
+        return await arun(self._renewing(ttl_seconds))
 
     def release(self) -> bool:
         """Give the claim back; True when it was held without a gap until now, else False.
@@ -98,7 +90,7 @@ class Guard:
         """
         if self._kept is None:
             self._end()
-            self._kept = self._read_release(send(self._claim.release(), self._clock))
+            self._kept = self._read_release(run(answer_to(self._claim.release(), self._clock)))
         return self._kept
 
     async def arelease(self) -> bool:
@@ -106,10 +98,10 @@ class Guard:
         if self._kept is None:
             self._end()
             try:
-                self._kept = self._read_release(await asend(self._claim.release(), self._clock))
+                self._kept = self._read_release(await arun(answer_to(self._claim.release(), self._clock)))
             except asyncio.CancelledError:
                 with contextlib.suppress(RedisUnavailable):  # then it expires
-                    answer = await to_its_end(asend(self._claim.release(), self._clock))
+                    answer = await to_its_end(arun(answer_to(self._claim.release(), self._clock)))
                     self._kept = self._read_release(answer._replace(retried=True))
                 raise
         return self._kept
@@ -142,7 +134,8 @@ class Guard:
         state = "lost" if self.lost else "released" if self._kept else f"{self.remaining_seconds:.1f} s left"
         return f"<{type(self).__name__} {self.name!r} of {self.product}, {state}>"
 
-    def _keep_renewed_by(self, renewal: Renewal | asyncio.Task[None]) -> None:
+    def keep_renewed_by(self, renewal: Renewal | asyncio.Task[None]) -> None:
+        """Cancel ``renewal`` when the claim is released."""
         self._renewal = renewal
 
     def _end(self) -> None:
@@ -150,7 +143,11 @@ class Guard:
             self._renewal.cancel()
             self._renewal = None
 
-    def _read_renewal(self, answer: Answer, ttl_ms: int) -> bool:
+    def _renewing(self, ttl_seconds: float | None) -> Flow[bool]:
+        ttl_ms = self._ttl_ms if ttl_seconds is None else ttl_milliseconds(ttl_seconds)
+        if self._lost or self._kept is not None:
+            return False
+        answer = yield from answer_to(self._claim.renew(ttl_ms), self._clock)
         if answer.reply == 1:
             self._ttl_ms = ttl_ms
             self._deadline = answer.sent_at + ttl_ms / 1000
@@ -158,7 +155,7 @@ class Guard:
         self._lost = True
         return False
 
-    def _read_release(self, answer: Answer) -> bool:
+    def _read_release(self, answer: Answer[int]) -> bool:
         if answer.reply == 1:
             return True
         # After a lost reply, "not yours" may be the answer to our own second request.

@@ -9,11 +9,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import logging
-from collections.abc import Iterator
-from itertools import islice
+from functools import partial
 from typing import Any
 
-from pleme_redis_django.redis_state.connections import redis_client
 from pleme_redis_django.redis_state.keyspace import (
     LockKeys,
     held_locks_pattern,
@@ -21,8 +19,7 @@ from pleme_redis_django.redis_state.keyspace import (
     lock_keys_by_digest,
 )
 from pleme_redis_django.redis_state.locks.owner import LockOwner, decode_owner
-from pleme_redis_django.redis_state.outages import outages_as_unavailable
-from pleme_redis_django.redis_state.scripts import script
+from pleme_redis_django.redis_state.redis_call import Flow, RedisCall, script_call
 from pleme_redis_django.signals import lock_force_released
 
 logger = logging.getLogger("pleme_redis_django.locks")
@@ -46,15 +43,25 @@ class HeldLock:
         return self.owner.name if self.owner else f"(digest {self.digest})"
 
 
-def inspect(product: str, digest: str) -> HeldLock | None:
-    """Return who holds the lock, None when it is free. One round trip."""
+def inspect(product: str, digest: str) -> RedisCall[HeldLock | None]:
+    """Ask who holds the lock; None when it is free."""
     keys = lock_keys_by_digest(product, digest)
-    return _read(product, digest, script("lock_inspect").run(redis_client(), (keys.lock,)))
+    return script_call("lock_inspect", (keys.lock,), read=partial(_read, product, digest))
 
 
-def held_locks(product: str, *, limit: int) -> list[HeldLock]:
-    """Return up to ``limit`` held locks of a product, longest held first. Costs a scan of the database."""
-    found = [held for digest in islice(_digests(product), limit) if (held := inspect(product, digest))]
+def held_locks(product: str, limit: int) -> Flow[list[HeldLock]]:
+    """Find up to ``limit`` held locks of a product, longest held first. Costs a scan of the database."""
+    digests: dict[str, None] = {}  # SCAN may name a key twice
+    cursor = None
+    while cursor != 0 and len(digests) < limit:
+        scan = ("SCAN", cursor or 0, "MATCH", held_locks_pattern(product), "COUNT", SCAN_COUNT)
+        cursor, keys = yield RedisCall(scan)
+        digests.update((lock_digest_of(key.decode()), None) for key in keys)
+    found = []
+    for digest in list(digests)[:limit]:
+        held: HeldLock | None = yield inspect(product, digest)
+        if held is not None:
+            found.append(held)
     return sorted(found, key=lambda held: (held.since, held.name))
 
 
@@ -66,8 +73,8 @@ def force_release(product: str, digest: str, *, by: str, reason: str, fence: int
     """
     keys: LockKeys = lock_keys_by_digest(product, digest)
     expected_fence = "" if fence is None else str(fence)
-    reply = script("lock_force_release").run(redis_client(), (keys.lock, keys.wake), (expected_fence,))
-    held = _read(product, digest, reply)
+    read = partial(_read, product, digest)
+    held = script_call("lock_force_release", (keys.lock, keys.wake), (expected_fence,), read=read).run()
     if held is not None:
         logger.warning(
             "lock %s of %s, held by %s, was released by force by %s: %s",
@@ -79,16 +86,6 @@ def force_release(product: str, digest: str, *, by: str, reason: str, fence: int
         )
         lock_force_released.send_robust(sender=HeldLock, lock=held, by=by, reason=reason)
     return held
-
-
-def _digests(product: str) -> Iterator[str]:
-    seen: set[str] = set()  # SCAN may name a key twice
-    with outages_as_unavailable():
-        for key in redis_client().scan_iter(match=held_locks_pattern(product), count=SCAN_COUNT):
-            digest = lock_digest_of(key.decode())
-            if digest not in seen:
-                seen.add(digest)
-                yield digest
 
 
 def _read(product: str, digest: str, reply: list[Any]) -> HeldLock | None:

@@ -16,6 +16,7 @@ from pleme_redis_django.redis_state.locks.clock import Clock, elapsed_seconds
 from pleme_redis_django.redis_state.locks.durations import permit_limit, ttl_milliseconds, wait_duration
 from pleme_redis_django.redis_state.locks.guard import LockGuard, Permit
 from pleme_redis_django.redis_state.locks.held import HeldLock
+from pleme_redis_django.redis_state.redis_call import arun, run
 
 NAME_MAX_LENGTH = 500
 LockName = str | Callable[..., str]
@@ -40,7 +41,6 @@ class LockManager:
         return self.lock(name, ttl_seconds, auto_renew=auto_renew).try_acquire()
 
     async def atry_lock(self, name: str, ttl_seconds: float, *, auto_renew: bool = False) -> LockGuard | None:
-        """Do what ``try_lock`` does on the running event loop."""
         return await self.lock(name, ttl_seconds, auto_renew=auto_renew).atry_acquire()
 
     def lock(
@@ -88,19 +88,17 @@ class LockManager:
 
     def holder(self, name: str) -> HeldLock | None:
         """Return who holds the lock now, None when it is free; one round trip."""
-        return held.inspect(self.product, digest(validate_lock_name(name)))
+        return held.inspect(self.product, digest(validate_lock_name(name))).run()
 
     async def aholder(self, name: str) -> HeldLock | None:
-        """Do what ``holder`` does, in a thread."""
-        return await sync_to_async(self.holder)(name)
+        return await held.inspect(self.product, digest(validate_lock_name(name))).arun()
 
     def held_locks(self, *, limit: int = 200) -> list[HeldLock]:
         """Return up to ``limit`` held locks, longest held first. Scans the locks' database."""
-        return held.held_locks(self.product, limit=limit)
+        return run(held.held_locks(self.product, limit))
 
     async def aheld_locks(self, *, limit: int = 200) -> list[HeldLock]:
-        """Do what ``held_locks`` does, in a thread."""
-        return await sync_to_async(self.held_locks)(limit=limit)
+        return await arun(held.held_locks(self.product, limit))
 
     def force_release(
         self, lock: str | HeldLock, *, by: str, reason: str, fence: int | None = None

@@ -10,17 +10,34 @@ import asyncio
 import logging
 import threading
 import weakref
+from typing import Protocol
 
 from pleme_redis_django.exceptions import RedisUnavailable
-from pleme_redis_django.redis_state.locks.guard import Guard
 
 logger = logging.getLogger("pleme_redis_django.locks")
+
+
+class Renewable(Protocol):
+    """What is kept renewed: a guard."""
+
+    @property
+    def product(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def lost(self) -> bool: ...
+
+    def renew(self) -> bool: ...
+
+    async def arenew(self) -> bool: ...
 
 
 class Renewal:
     """A daemon thread that renews one guard."""
 
-    def __init__(self, guard: Guard, ttl_ms: int) -> None:
+    def __init__(self, guard: Renewable, ttl_ms: int) -> None:
         self._guard = weakref.ref(guard, lambda _gone: self.cancel())
         self._pause_seconds = ttl_ms / 3000
         self._cancelled = threading.Event()
@@ -37,7 +54,7 @@ class Renewal:
             del guard
 
 
-async def renew_until_cancelled(guard_ref: weakref.ref[Guard], ttl_ms: int) -> None:
+async def renew_until_cancelled(guard_ref: weakref.ref[Renewable], ttl_ms: int) -> None:
     """Do what ``Renewal`` does, as a task of the guard's event loop."""
     while True:
         await asyncio.sleep(ttl_ms / 3000)
@@ -47,33 +64,33 @@ async def renew_until_cancelled(guard_ref: weakref.ref[Guard], ttl_ms: int) -> N
         del guard
 
 
-def start_task(guard: Guard, ttl_ms: int) -> asyncio.Task[None]:
+def start_task(guard: Renewable, ttl_ms: int) -> asyncio.Task[None]:
     """Return the task that renews ``guard``; the guard cancels it when it is released."""
     return asyncio.create_task(
         renew_until_cancelled(weakref.ref(guard), ttl_ms), name=f"renew {guard.name[:40]}"
     )
 
 
-def _renew(guard: Guard) -> bool:
+def _renew(guard: Renewable) -> bool:
     try:
         return guard.renew() or _report_lost(guard)
     except RedisUnavailable as outage:
         return _report_outage(guard, outage)
 
 
-async def _arenew(guard: Guard) -> bool:
+async def _arenew(guard: Renewable) -> bool:
     try:
         return await guard.arenew() or _report_lost(guard)
     except RedisUnavailable as outage:
         return _report_outage(guard, outage)
 
 
-def _report_lost(guard: Guard) -> bool:
+def _report_lost(guard: Renewable) -> bool:
     if guard.lost:
         logger.warning("lock %s of %s was lost while it was being renewed", guard.name, guard.product)
     return False
 
 
-def _report_outage(guard: Guard, outage: RedisUnavailable) -> bool:
+def _report_outage(guard: Renewable, outage: RedisUnavailable) -> bool:
     logger.warning("lock %s of %s could not be renewed: %s", guard.name, guard.product, outage)
     return True
