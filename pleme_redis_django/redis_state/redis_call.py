@@ -33,7 +33,8 @@ Flow = Generator[Request[Any], Any, T]
 """Several requests, one after the other. What one of them raises is raised where it was yielded."""
 
 
-def _as_it_is(reply: Any) -> Any:
+def as_it_is(reply: Any) -> Any:
+    """Return a reply as redis-py has it."""
     return reply
 
 
@@ -45,7 +46,7 @@ class RedisCall(NamedTuple, Generic[T]):
 
     command: tuple[Any, ...]
     """The words of the command, such as ``("GET", key)``."""
-    read: Callable[[Any], T] = _as_it_is
+    read: Callable[[Any], T] = as_it_is
     profile: Profile = COMMANDS
     url: str | None = None
     """Another server than the settings'."""
@@ -110,7 +111,7 @@ def script_call(
     keys: Sequence[str],
     arguments: Sequence[Argument] = (),
     *,
-    read: Callable[[Any], T] = _as_it_is,
+    read: Callable[[Any], T] = as_it_is,
     profile: Profile = COMMANDS,
     url: str | None = None,
     pause: Pause | None = None,

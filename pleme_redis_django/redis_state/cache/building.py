@@ -1,12 +1,20 @@
-"""Values that pass between the operations and the stores."""
+"""What passes between the operations and the stores."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Protocol
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+from asgiref.sync import sync_to_async
 
 from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.cancellation import unbroken
+from pleme_redis_django.redis_state.redis_call import Request
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,38 +62,72 @@ class Opening:
     """How long the builder's lease lasts, when somebody else builds."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Build:
+    """A call of a builder."""
+
+    builder: Callable[[], Any]
+
+    def run(self) -> Any:
+        value = self.builder()
+        if inspect.isawaitable(value):
+            if inspect.iscoroutine(value):
+                value.close()
+            raise TypeError("The builder returned an awaitable. Use the async method (aget_or_set) for it.")
+        return value
+
+    async def arun(self) -> Any:
+        """Await a coroutine function; call anything else in a thread, where it may use the ORM."""
+        builder = self.builder
+        value = builder() if inspect.iscoroutinefunction(builder) else await sync_to_async(builder)()
+        return await value if inspect.isawaitable(value) else value
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unbroken(Generic[T]):
+    """A request that reaches its end also when its caller is cancelled meanwhile."""
+
+    request: Request[T]
+
+    def run(self) -> T:
+        return self.request.run()
+
+    async def arun(self) -> T:
+        return await unbroken(self.request.arun())
+
+
 class CacheStore(Protocol):
     """Where entries lie. Two implementations: Redis itself, and any Django cache.
 
-    Each method has an async twin with the prefix ``a``. Those that ask Redis raise RedisUnavailable.
-    What changes or removes an entry takes the lease from its builder, who then stores nothing.
+    A method returns what is to be done; those that ask Redis raise RedisUnavailable when it is done. What
+    changes or removes an entry takes the lease from its builder, who then stores nothing.
     """
 
-    def mget(self, keys: list[str]) -> list[bytes | None]: ...
+    def mget(self, keys: list[str]) -> Request[list[bytes | None]]: ...
 
-    def pttl(self, keys: list[str]) -> list[int]: ...
+    def pttl(self, keys: list[str]) -> Request[list[int]]: ...
 
-    def write(self, keys: EntryKeys, tail: bytes, ttl_ms: int) -> None: ...
+    def write(self, keys: EntryKeys, tail: bytes, ttl_ms: int) -> Request[object]: ...
 
-    def header(self, keys: EntryKeys) -> bytes: ...
+    def header(self, keys: EntryKeys) -> Request[bytes]: ...
 
-    def mset(self, entries: dict[str, bytes], ttl_ms: int) -> None: ...
+    def mset(self, entries: dict[str, bytes], ttl_ms: int) -> Request[object]: ...
 
-    def delete(self, keys: list[str]) -> int: ...
+    def delete(self, keys: list[str]) -> Request[int]: ...
 
-    def expire(self, key: str, ttl_ms: int) -> bool: ...
+    def expire(self, key: str, ttl_ms: int) -> Request[bool]: ...
 
-    def increment(self, keys: EntryKeys, delta: int) -> bytes | int: ...
+    def increment(self, keys: EntryKeys, delta: int) -> Request[bytes | int]: ...
 
-    def renew_generations(self, keys: list[str]) -> None: ...
+    def renew_generations(self, keys: list[str]) -> Request[object]: ...
 
-    def open(self, keys: EntryKeys, token: str, lease_ms: int, earliness: float) -> Opening: ...
+    def open(self, keys: EntryKeys, token: str, lease_ms: int, earliness: float) -> Request[Opening]: ...
 
-    def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> bool:
-        """End a build and return whether its entry was stored: only while the lease holds ``token``."""
+    def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> Request[bool]:
+        """End a build, and tell whether its entry was stored: only while the lease holds ``token``."""
 
-    def wait_for_build(self, keys: EntryKeys, seconds: float) -> None: ...
+    def wait_for_build(self, keys: EntryKeys, seconds: float) -> Request[object]: ...
 
-    def count(self, key: str, counts: dict[str, int]) -> None: ...
+    def count(self, key: str, counts: dict[str, int]) -> Request[object]: ...
 
-    def counted(self, key: str) -> dict[str, int]: ...
+    def counted(self, key: str) -> Request[dict[str, int]]: ...

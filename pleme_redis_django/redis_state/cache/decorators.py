@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, Unpack, cast
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.http import HttpRequest
@@ -14,6 +14,7 @@ from django.utils.translation import get_language
 
 from pleme_redis_django.exceptions import InvalidName, UncacheableValue
 from pleme_redis_django.redis_state.cache import codec, responses
+from pleme_redis_django.redis_state.cache.limits import BuildOptions
 from pleme_redis_django.redis_state.cache.manager import CacheManager
 from pleme_redis_django.redis_state.cache.watched_requests import watched
 from pleme_redis_django.redis_state.keyspace import digest
@@ -29,7 +30,7 @@ def cached(
     *,
     product: str | None = None,
     alias: str | None = None,
-    **options: Any,
+    **options: Unpack[BuildOptions],
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that keeps a function's results for ``timeout`` seconds.
 
@@ -64,7 +65,7 @@ def _sync_cached(
     key: Key,
     timeout: object,
     manager: Callable[[], CacheManager],
-    options: dict[str, Any],
+    options: BuildOptions,
 ) -> Callable[P, R]:
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -94,7 +95,7 @@ def _async_cached(
     key: Key,
     timeout: object,
     manager: Callable[[], CacheManager],
-    options: dict[str, Any],
+    options: BuildOptions,
 ) -> Callable[..., Any]:
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:

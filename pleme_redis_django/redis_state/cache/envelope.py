@@ -14,6 +14,8 @@ from typing import Any
 from pleme_redis_django.redis_state.cache import codec
 
 GENERATION_BYTES = 8
+# Longer than any entry lives, so that a generation outlives what was stored under it.
+GENERATION_TTL_MS = 31 * 24 * 3600 * 1000
 HEADER_BYTES = 1 + GENERATION_BYTES + 1
 TAG_DIGEST_BYTES = 16
 TAG_BYTES = TAG_DIGEST_BYTES + GENERATION_BYTES

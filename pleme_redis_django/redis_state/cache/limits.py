@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypedDict
 
 from pleme_redis_django.exceptions import InvalidName, InvalidNumber, ValueTooLarge
 from pleme_redis_django.redis_state.cache import envelope
@@ -43,6 +43,40 @@ class Recipe:
         if isinstance(value, Uncached):
             return 0
         return self.none_ttl_ms if value is None else self.ttl_ms
+
+
+class BuildOptions(TypedDict, total=False):
+    """The options of ``CacheManager.get_or_set``, which tells what they do."""
+
+    tags: Iterable[str]
+    grace: float
+    none_timeout: float | None
+    beta: float
+    build_seconds: float
+    wait_seconds: float
+
+
+def recipe(
+    ttl_ms: int,
+    *,
+    tags: Iterable[str] = (),
+    grace: float = 0,
+    none_timeout: float | None = None,
+    beta: float = 1.0,
+    build_seconds: float = 30.0,
+    wait_seconds: float = 30.0,
+) -> Recipe:
+    """Return the recipe of these ``BuildOptions``. Raises InvalidNumber, InvalidName."""
+    none_ttl_ms = ttl_ms if none_timeout is None else 0 if none_timeout == 0 else timeout_ms(none_timeout)
+    return Recipe(
+        ttl_ms=ttl_ms,
+        none_ttl_ms=none_ttl_ms,
+        grace_ms=milliseconds("grace", grace, low=0, high=LONGEST_GRACE_SECONDS),
+        beta=eagerness(beta),
+        lease_ms=milliseconds("build_seconds", build_seconds, low=0.01, high=LONGEST_BUILD_SECONDS),
+        wait_seconds=milliseconds("wait_seconds", wait_seconds, low=0, high=LONGEST_BUILD_SECONDS) / 1000,
+        tag_digests=tag_digests(tags),
+    )
 
 
 def packed(value: Any, key: str, limit_bytes: int, *, grace_ms: int = 0, build_ms: int = 0) -> bytes:
@@ -105,7 +139,7 @@ def whole_number(delta: object) -> int:
     raise InvalidNumber(f"delta is {str(delta)[:40]!r}. Accepted: a whole number between -2^53 and 2^53.")
 
 
-def beta(value: object) -> float:
+def eagerness(value: object) -> float:
     """Return the eagerness of early refreshes. Raises InvalidNumber for anything but 0 to 100."""
     if not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= 100:
         return float(value)

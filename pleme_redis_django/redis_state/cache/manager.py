@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
@@ -11,10 +11,10 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.redis_state.cache import limits
 from pleme_redis_django.redis_state.cache.counters import CacheStats, counts_of
-from pleme_redis_django.redis_state.cache.driving import arun, run
-from pleme_redis_django.redis_state.cache.limits import Recipe, tag_digests, timeout_ms
+from pleme_redis_django.redis_state.cache.limits import BuildOptions, recipe, tag_digests, timeout_ms
 from pleme_redis_django.redis_state.cache.operations import Operations
 from pleme_redis_django.redis_state.cache.stores import store_of
+from pleme_redis_django.redis_state.redis_call import arun, run
 
 Builder = Callable[[], Any] | Callable[[], Awaitable[Any]]
 
@@ -34,23 +34,23 @@ class CacheManager:
         self.alias = alias or settings.cache_alias
         self._store = store_of(self.alias)
         self._do = Operations(
-            self.product, counts_of(self.alias, self.product), settings.cache_max_value_bytes
+            self.product, self._store, counts_of(self.alias, self.product), settings.cache_max_value_bytes
         )
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of ``key``, or ``default``; one round trip, a second for an entry with tags."""
-        return run(self._do.get(key, default), self._store)
+        return run(self._do.get(key, default))
 
     async def aget(self, key: str, default: Any = None) -> Any:
         """Do what ``get`` does; tasks that ask in the same turn of the event loop share one MGET."""
-        return await arun(self._do.get(key, default), self._store)
+        return await arun(self._do.get(key, default))
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return the values that are there, by key; one round trip."""
-        return run(self._do.get_many(keys), self._store)
+        return run(self._do.get_many(keys))
 
     async def aget_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        return await arun(self._do.get_many(keys), self._store)
+        return await arun(self._do.get_many(keys))
 
     def set(
         self, key: str, value: Any, timeout: object = DEFAULT_TIMEOUT, *, tags: Iterable[str] = ()
@@ -60,44 +60,44 @@ class CacheManager:
         Raises UncacheableValue for a type that would not come back the same, ValueTooLarge over
         ``PLEME_REDIS["CACHE_MAX_VALUE_BYTES"]``, InvalidNumber for a timeout of 0, below, or None.
         """
-        return run(self._do.set(key, value, self._ttl_ms(timeout), tag_digests(tags)), self._store)
+        return run(self._do.set(key, value, self._ttl_ms(timeout), tag_digests(tags)))
 
     async def aset(
         self, key: str, value: Any, timeout: object = DEFAULT_TIMEOUT, *, tags: Iterable[str] = ()
     ) -> bool:
-        return await arun(self._do.set(key, value, self._ttl_ms(timeout), tag_digests(tags)), self._store)
+        return await arun(self._do.set(key, value, self._ttl_ms(timeout), tag_digests(tags)))
 
     def set_many(
         self, values: Mapping[str, Any], timeout: object = DEFAULT_TIMEOUT, *, tags: Iterable[str] = ()
     ) -> bool:
         """Store several values; False when Redis is away. Two round trips, however many values."""
-        return run(self._do.set_many(values, self._ttl_ms(timeout), tag_digests(tags)), self._store)
+        return run(self._do.set_many(values, self._ttl_ms(timeout), tag_digests(tags)))
 
     async def aset_many(
         self, values: Mapping[str, Any], timeout: object = DEFAULT_TIMEOUT, *, tags: Iterable[str] = ()
     ) -> bool:
-        return await arun(self._do.set_many(values, self._ttl_ms(timeout), tag_digests(tags)), self._store)
+        return await arun(self._do.set_many(values, self._ttl_ms(timeout), tag_digests(tags)))
 
     def delete(self, key: str) -> bool:
         """Remove an entry; whether there was one. Raises RedisUnavailable: it would be served on."""
-        return bool(run(self._do.delete_many([key]), self._store))
+        return bool(run(self._do.delete_many([key])))
 
     async def adelete(self, key: str) -> bool:
-        return bool(await arun(self._do.delete_many([key]), self._store))
+        return bool(await arun(self._do.delete_many([key])))
 
     def delete_many(self, keys: Iterable[str]) -> int:
         """Remove entries; how many there were. Raises RedisUnavailable."""
-        return run(self._do.delete_many(keys), self._store)
+        return run(self._do.delete_many(keys))
 
     async def adelete_many(self, keys: Iterable[str]) -> int:
-        return await arun(self._do.delete_many(keys), self._store)
+        return await arun(self._do.delete_many(keys))
 
     def touch(self, key: str, timeout: object = DEFAULT_TIMEOUT) -> bool:
         """Start an entry's time to live again; False when it is missing. Raises RedisUnavailable."""
-        return run(self._do.touch(key, self._ttl_ms(timeout)), self._store)
+        return run(self._do.touch(key, self._ttl_ms(timeout)))
 
     async def atouch(self, key: str, timeout: object = DEFAULT_TIMEOUT) -> bool:
-        return await arun(self._do.touch(key, self._ttl_ms(timeout)), self._store)
+        return await arun(self._do.touch(key, self._ttl_ms(timeout)))
 
     def incr(self, key: str, delta: int = 1) -> int:
         """Add to a whole number in one atomic step, and return the sum; its time to live stays.
@@ -105,10 +105,10 @@ class CacheManager:
         Raises NotACounter (a ValueError) when there is none, RedisUnavailable when Redis is away, in
         which case it may or may not have been added.
         """
-        return run(self._do.increment(key, limits.whole_number(delta)), self._store)
+        return run(self._do.increment(key, limits.whole_number(delta)))
 
     async def aincr(self, key: str, delta: int = 1) -> int:
-        return await arun(self._do.increment(key, limits.whole_number(delta)), self._store)
+        return await arun(self._do.increment(key, limits.whole_number(delta)))
 
     def decr(self, key: str, delta: int = 1) -> int:
         return self.incr(key, -limits.whole_number(delta))
@@ -121,48 +121,35 @@ class CacheManager:
         key: str,
         builder: Callable[[], Any],
         timeout: object = DEFAULT_TIMEOUT,
-        *,
-        tags: Iterable[str] = (),
-        grace: float = 0,
-        none_timeout: float | None = None,
-        beta: float = 1.0,
-        build_seconds: float = 30.0,
-        wait_seconds: float = 30.0,
+        **options: Unpack[BuildOptions],
     ) -> Any:
         """Return the value of ``key``; build and store it when it is missing, in one process at a time.
 
+        - ``tags``: what ``flush_tags`` finds the entry by.
         - ``grace``: for so many seconds after ``timeout`` the stale value is served while one caller
           builds the next; without it, the others wait to be woken.
-        - ``beta``: readers build the more probably ahead of time, the longer building took and the
+        - ``beta`` (1): readers build the more probably ahead of time, the longer building took and the
           closer the end is (XFetch); 0: never ahead of time.
         - ``none_timeout``: for how long a None is kept; None: like any value, 0: not at all.
-        - ``build_seconds``: how long one caller may build before another one may too.
-        - ``wait_seconds``: how long to wait for another builder before building uncached.
+        - ``build_seconds`` (30): how long one caller may build before another one may too.
+        - ``wait_seconds`` (30): how long to wait for another builder before building uncached.
 
         A builder that returns ``Uncached(value)`` has its caller get the value and the cache not. A
         flush, a delete or a write of the entry during the build keeps it from storing, and so does its
         taking longer than ``build_seconds``. One that fails while the entry may still be used is logged,
         and the entry is returned. When Redis is away, every caller builds.
         """
-        recipe = self._recipe(timeout, tags, grace, none_timeout, beta, build_seconds, wait_seconds)
-        return run(self._do.get_or_set(key, builder, recipe), self._store)
+        return run(self._do.get_or_set(key, builder, recipe(self._ttl_ms(timeout), **options)))
 
     async def aget_or_set(
         self,
         key: str,
         builder: Builder,
         timeout: object = DEFAULT_TIMEOUT,
-        *,
-        tags: Iterable[str] = (),
-        grace: float = 0,
-        none_timeout: float | None = None,
-        beta: float = 1.0,
-        build_seconds: float = 30.0,
-        wait_seconds: float = 30.0,
+        **options: Unpack[BuildOptions],
     ) -> Any:
         """Do what ``get_or_set`` does; a builder that is no coroutine function runs in a thread."""
-        recipe = self._recipe(timeout, tags, grace, none_timeout, beta, build_seconds, wait_seconds)
-        return await arun(self._do.get_or_set(key, builder, recipe), self._store)
+        return await arun(self._do.get_or_set(key, builder, recipe(self._ttl_ms(timeout), **options)))
 
     def get_or_set_many(
         self,
@@ -178,7 +165,7 @@ class CacheManager:
         flush during the load keeps it from storing, a write or a delete of one entry does not.
         """
         steps = self._do.get_or_set_many(keys, loader, self._ttl_ms(timeout), tag_digests(tags))
-        return run(steps, self._store)
+        return run(steps)
 
     async def aget_or_set_many(
         self,
@@ -189,37 +176,37 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> dict[str, Any]:
         steps = self._do.get_or_set_many(keys, loader, self._ttl_ms(timeout), tag_digests(tags))
-        return await arun(steps, self._store)
+        return await arun(steps)
 
     def flush_product(self) -> None:
         """Make every entry of the product a miss, also those that are being built; O(1).
 
         Raises RedisUnavailable when Redis is away: the entries would be served on.
         """
-        run(self._do.flush_product(), self._store)
+        run(self._do.flush_product())
 
     async def aflush_product(self) -> None:
-        await arun(self._do.flush_product(), self._store)
+        await arun(self._do.flush_product())
 
     def flush_tags(self, *tags: str) -> None:
         """Make every entry with one of these tags a miss, also those that are being built; O(tags).
 
         Raises RedisUnavailable when Redis is away.
         """
-        run(self._do.flush_tags(tag_digests(tags)), self._store)
+        run(self._do.flush_tags(tag_digests(tags)))
 
     async def aflush_tags(self, *tags: str) -> None:
-        await arun(self._do.flush_tags(tag_digests(tags)), self._store)
+        await arun(self._do.flush_tags(tag_digests(tags)))
 
     def stats(self) -> CacheStats:
         """Return hits, misses, writes and bytes of the product, of all processes.
 
         Each process reports every 10 s or 1,000 operations, as part of an operation.
         """
-        return CacheStats(**run(self._do.stats(), self._store))
+        return CacheStats(**run(self._do.stats()))
 
     async def astats(self) -> CacheStats:
-        return CacheStats(**await arun(self._do.stats(), self._store))
+        return CacheStats(**await arun(self._do.stats()))
 
     def __repr__(self) -> str:
         return f"CacheManager({self.product!r}, alias={self.alias!r})"
@@ -229,25 +216,3 @@ class CacheManager:
             return timeout_ms(timeout)
         default = caches[self.alias].default_timeout
         return timeout_ms(limits.LONGEST_TIMEOUT_SECONDS if default is None else default)
-
-    def _recipe(
-        self,
-        timeout: object,
-        tags: Iterable[str],
-        grace: float,
-        none_timeout: float | None,
-        beta: float,
-        build_seconds: float,
-        wait_seconds: float,
-    ) -> Recipe:
-        in_ms, ttl_ms = limits.milliseconds, self._ttl_ms(timeout)
-        none_ttl_ms = ttl_ms if none_timeout is None else 0 if none_timeout == 0 else timeout_ms(none_timeout)
-        return Recipe(
-            ttl_ms=ttl_ms,
-            none_ttl_ms=none_ttl_ms,
-            grace_ms=in_ms("grace", grace, low=0, high=limits.LONGEST_GRACE_SECONDS),
-            beta=limits.beta(beta),
-            lease_ms=in_ms("build_seconds", build_seconds, low=0.01, high=limits.LONGEST_BUILD_SECONDS),
-            wait_seconds=in_ms("wait_seconds", wait_seconds, low=0, high=limits.LONGEST_BUILD_SECONDS) / 1000,
-            tag_digests=tag_digests(tags),
-        )

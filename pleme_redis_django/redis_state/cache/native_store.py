@@ -8,36 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any
-
-import redis
-import redis.asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.cache.building import EntryKeys, Opening, Todo
-from pleme_redis_django.redis_state.cache.envelope import GENERATION_BYTES
-from pleme_redis_django.redis_state.cache.read_batch import ReadBatch
+from pleme_redis_django.redis_state.cache.envelope import GENERATION_BYTES, GENERATION_TTL_MS
+from pleme_redis_django.redis_state.cache.read_batch import SharedReads, Values
 from pleme_redis_django.redis_state.cache.shared_flights import SharedFlights
-from pleme_redis_django.redis_state.cancellation import blocking, to_its_end
-from pleme_redis_django.redis_state.connections import (
-    CACHE,
-    PUBLISHING,
-    WAITS,
-    async_redis_client,
-    redis_client,
-)
+from pleme_redis_django.redis_state.cancellation import to_its_end
+from pleme_redis_django.redis_state.connections import CACHE, PUBLISHING, WAITS, Profile
 from pleme_redis_django.redis_state.keyspace import cache_build_keys
-from pleme_redis_django.redis_state.loop_registry import LoopRegistry
-from pleme_redis_django.redis_state.outages import OUTAGES, outages_as_unavailable, unavailable
-from pleme_redis_django.redis_state.scripts import script
+from pleme_redis_django.redis_state.pause import Pause
+from pleme_redis_django.redis_state.redis_call import RedisCall, RedisPipeline, Request, as_it_is, script_call
 
-# Longer than any entry lives, so that a generation outlives what was stored under it.
-GENERATION_TTL_MS = 31 * 24 * 3600 * 1000
+T = TypeVar("T")
 
-# After an outage, reads do without Redis for a moment instead of each waiting for a timeout.
 PAUSE_SECONDS = 1.0
 
 
@@ -47,283 +36,178 @@ class NativeStore:
     def __init__(self, url: str, make_key: Callable[[str], str]) -> None:
         self._url = url
         self._key = make_key
-        self._paused_until = 0.0
+        self._pause = Pause(PAUSE_SECONDS, "Redis was away a moment ago; the cache is not asked again yet.")
+        self._reads = SharedReads(lambda keys: self._mget(keys).arun())
         self._openings: SharedFlights[Opening] = SharedFlights()
-        self._waits: SharedFlights[None] = SharedFlights()
-        self._batches: LoopRegistry[None, ReadBatch] = LoopRegistry()
+        self._waits: SharedFlights[object] = SharedFlights()
 
     # Reads
 
-    def mget(self, keys: list[str]) -> list[bytes | None]:
-        # The hot path: no context manager, and not through redis-py's mget(), which adds a layer.
-        if self._paused_until:
-            self._check_pause()
-        execute: Callable[..., Any] = redis_client(CACHE, self._url).execute_command
-        try:
-            values: list[bytes | None] = execute("MGET", *map(self._key, keys))
-        except OUTAGES as error:
-            self._pause()
-            raise unavailable(error) from error
-        return values
+    def mget(self, keys: list[str]) -> Request[Values]:
+        return _Read(self._mget(list(map(self._key, keys))), self._reads)
 
-    async def amget(self, keys: list[str]) -> list[bytes | None]:
-        """Read together with what other tasks read in this turn of the event loop: one MGET for all."""
-        batch = self._batches.get(None, self._new_batch)
-        if batch.closed:
-            self._batches.discard(None)
-            batch = self._batches.get(None, self._new_batch)
-        with self._outage_pauses():
-            return await batch.read([self._key(key) for key in keys])
+    def _mget(self, redis_keys: list[str]) -> RedisCall[Values]:
+        return RedisCall(("MGET", *redis_keys), profile=CACHE, url=self._url, pause=self._pause)
 
-    def _new_batch(self) -> ReadBatch:
-        return ReadBatch(self._amget_now)
-
-    async def _amget_now(self, keys: list[str]) -> list[bytes | None]:
-        with outages_as_unavailable():
-            execute: Callable[..., Awaitable[list[bytes | None]]] = self._aclient().execute_command
-            return await execute("MGET", *keys)
-
-    def pttl(self, keys: list[str]) -> list[int]:
-        with self._outage_pauses():
-            return self._pttl_pipeline(self._client(), keys).execute()  # type: ignore[no-any-return]
-
-    async def apttl(self, keys: list[str]) -> list[int]:
-        with self._outage_pauses():
-            return await self._pttl_pipeline(self._aclient(), keys).execute()  # type: ignore[no-any-return]
-
-    def _pttl_pipeline(self, client: Any, keys: list[str]) -> Any:
-        pipeline = client.pipeline(transaction=False)
-        for key in keys:
-            pipeline.pttl(self._key(key))
-        return pipeline
+    def pttl(self, keys: list[str]) -> RedisPipeline[list[int]]:
+        return self._pipeline((("PTTL", self._key(key)) for key in keys), pause=self._pause)
 
     # Writes
 
-    def write(self, keys: EntryKeys, tail: bytes, ttl_ms: int) -> None:
-        with self._outage_pauses():
-            script("cache_write").run(self._client(), *self._write_call(keys, tail, ttl_ms))
+    def write(self, keys: EntryKeys, tail: bytes, ttl_ms: int) -> RedisCall[None]:
+        arguments = [tail, ttl_ms, _generation(), GENERATION_TTL_MS, *keys.raw_digests]
+        all_keys = (keys.entry, keys.builds.lease, *keys.generations)
+        return self._script("cache_write", all_keys, arguments, pause=self._pause)
 
-    async def awrite(self, keys: EntryKeys, tail: bytes, ttl_ms: int) -> None:
-        with self._outage_pauses():
-            await script("cache_write").arun(self._aclient(), *self._write_call(keys, tail, ttl_ms))
+    def header(self, keys: EntryKeys) -> RedisCall[bytes]:
+        arguments = [_generation(), GENERATION_TTL_MS, *keys.raw_digests]
+        return self._script("cache_header", keys.generations, arguments, pause=self._pause)
 
-    def _write_call(self, keys: EntryKeys, tail: bytes, ttl_ms: int) -> tuple[list[str], list[Any]]:
-        return (
-            [self._key(key) for key in (keys.entry, keys.builds.lease, *keys.generations)],
-            [tail, ttl_ms, _generation(), GENERATION_TTL_MS, *keys.raw_digests],
-        )
+    def mset(self, entries: dict[str, bytes], ttl_ms: int) -> RedisPipeline[object]:
+        return self._pipeline([self._take_leases(entries), *self._sets(entries, ttl_ms)], pause=self._pause)
 
-    def header(self, keys: EntryKeys) -> bytes:
-        with self._outage_pauses():
-            return script("cache_header").run(self._client(), *self._header_call(keys))  # type: ignore[no-any-return]
+    def _sets(self, entries: Mapping[str, bytes], ttl_ms: int) -> Iterable[_Command]:
+        return (("SET", self._key(key), entry, "PX", ttl_ms) for key, entry in entries.items())
 
-    async def aheader(self, keys: EntryKeys) -> bytes:
-        with self._outage_pauses():
-            return await script("cache_header").arun(self._aclient(), *self._header_call(keys))  # type: ignore[no-any-return]
+    def _take_leases(self, keys: Iterable[str]) -> _Command:
+        """Keep builds under way from storing over what follows in a pipeline."""
+        return ("UNLINK", *(self._key(cache_build_keys(key).lease) for key in keys))
 
-    def _header_call(self, keys: EntryKeys) -> tuple[list[str], list[Any]]:
-        return (
-            [self._key(key) for key in keys.generations],
-            [_generation(), GENERATION_TTL_MS, *keys.raw_digests],
-        )
+    def expire(self, key: str, ttl_ms: int) -> RedisCall[bool]:
+        return RedisCall(("PEXPIRE", self._key(key), ttl_ms), bool, CACHE, self._url)
 
-    def mset(self, entries: dict[str, bytes], ttl_ms: int) -> None:
-        with self._outage_pauses():
-            self._mset_pipeline(self._client(), entries, ttl_ms).execute()
-
-    async def amset(self, entries: dict[str, bytes], ttl_ms: int) -> None:
-        with self._outage_pauses():
-            await self._mset_pipeline(self._aclient(), entries, ttl_ms).execute()
-
-    def _mset_pipeline(self, client: Any, entries: dict[str, bytes], ttl_ms: int) -> Any:
-        return self._add_sets(self._pipeline_without_leases(client, entries), entries, ttl_ms)
-
-    def _set_pipeline(self, client: Any, entries: dict[str, bytes], ttl_ms: int) -> Any:
-        return self._add_sets(client.pipeline(transaction=False), entries, ttl_ms)
-
-    def _pipeline_without_leases(self, client: Any, keys: Iterable[str]) -> Any:
-        """Start a pipeline with what keeps builds under way from storing over what follows in it."""
-        pipeline = client.pipeline(transaction=False)
-        pipeline.unlink(*(self._key(cache_build_keys(key).lease) for key in keys))
-        return pipeline
-
-    def _add_sets(self, pipeline: Any, entries: dict[str, bytes], ttl_ms: int) -> Any:
-        for key, entry in entries.items():
-            pipeline.set(self._key(key), entry, px=ttl_ms)
-        return pipeline
-
-    def expire(self, key: str, ttl_ms: int) -> bool:
-        with outages_as_unavailable():
-            return bool(self._client().pexpire(self._key(key), ttl_ms))
-
-    async def aexpire(self, key: str, ttl_ms: int) -> bool:
-        with outages_as_unavailable():
-            return bool(await self._aclient().pexpire(self._key(key), ttl_ms))
-
-    def increment(self, keys: EntryKeys, delta: int) -> bytes | int:
+    def increment(self, keys: EntryKeys, delta: int) -> RedisCall[bytes | int]:
         # Not idempotent, so through the profile that does not try again.
-        client = redis_client(PUBLISHING, self._url)
-        return script("cache_increment").run(client, *self._increment_call(keys, delta))  # type: ignore[no-any-return]
-
-    async def aincrement(self, keys: EntryKeys, delta: int) -> bytes | int:
-        client = async_redis_client(PUBLISHING, self._url)
-        return await script("cache_increment").arun(client, *self._increment_call(keys, delta))  # type: ignore[no-any-return]
-
-    def _increment_call(self, keys: EntryKeys, delta: int) -> tuple[list[str], list[Any]]:
         all_keys = (keys.entry, keys.builds.lease, keys.generations[0])
-        return [self._key(key) for key in all_keys], [delta]
+        return self._script("cache_increment", all_keys, [delta], profile=PUBLISHING)
 
     # Invalidation: never skipped after an outage, for what is not deleted is served on
 
-    def delete(self, keys: list[str]) -> int:
-        with outages_as_unavailable():
-            return int(self._delete_pipeline(self._client(), keys).execute()[1])
-
-    async def adelete(self, keys: list[str]) -> int:
-        with outages_as_unavailable():
-            return int((await self._delete_pipeline(self._aclient(), keys).execute())[1])
-
-    def _delete_pipeline(self, client: Any, keys: list[str]) -> Any:
+    def delete(self, keys: list[str]) -> RedisPipeline[int]:
         # The leases first: a build that ends between the two commands has stored what the second one removes.
-        return self._pipeline_without_leases(client, keys).unlink(*(self._key(key) for key in keys))
+        entries = ("UNLINK", *map(self._key, keys))
+        return self._pipeline([self._take_leases(keys), entries], read=lambda replies: int(replies[1]))
 
-    def renew_generations(self, keys: list[str]) -> None:
-        with outages_as_unavailable():
-            self._set_pipeline(self._client(), _new_generations(keys), GENERATION_TTL_MS).execute()
-
-    async def arenew_generations(self, keys: list[str]) -> None:
-        with outages_as_unavailable():
-            await self._set_pipeline(self._aclient(), _new_generations(keys), GENERATION_TTL_MS).execute()
+    def renew_generations(self, keys: list[str]) -> RedisPipeline[object]:
+        return self._pipeline(self._sets({key: _generation() for key in keys}, GENERATION_TTL_MS))
 
     # Building
 
-    def open(self, keys: EntryKeys, token: str, lease_ms: int, earliness: float) -> Opening:
-        with self._outage_pauses():
-            call = self._open_call(keys, token, lease_ms, earliness)
-            return _read_opening(script("cache_open").run(self._client(), *call))
+    def open(self, keys: EntryKeys, token: str, lease_ms: int, earliness: float) -> Request[Opening]:
+        all_keys = (keys.entry, *keys.builds[:2], *keys.generations)
+        arguments = [token, lease_ms, _generation(), GENERATION_TTL_MS, f"{earliness:.6f}", *keys.raw_digests]
+        call = self._script("cache_open", all_keys, arguments, read=_read_opening, pause=self._pause)
+        give_back = partial(self.close, keys, token, b"", 0)
+        return _Open(call=call, keys=keys, shared=self._openings, give_back=give_back)
 
-    async def aopen(self, keys: EntryKeys, token: str, lease_ms: int, earliness: float) -> Opening:
-        """Join the opening of the same entry that is under way, unless it makes somebody else build."""
-        while (flight := self._openings.join(keys)) is not None:
+    def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> RedisCall[bool]:
+        all_keys = (keys.entry, *keys.builds, *keys.generations)
+        return self._script("cache_close", all_keys, [token, entry, ttl_ms, GENERATION_TTL_MS], read=bool)
+
+    def wait_for_build(self, keys: EntryKeys, seconds: float) -> Request[object]:
+        wake = self._key(keys.builds.wake)
+        call: RedisCall[object] = RedisCall(("BLPOP", wake, seconds), profile=WAITS, url=self._url)
+        return _Wait(call=call, wake=wake, seconds=seconds, shared=self._waits)
+
+    # Counters
+
+    def count(self, key: str, counts: dict[str, int]) -> RedisPipeline[object]:
+        commands = (("HINCRBY", self._key(key), field, number) for field, number in counts.items())
+        return self._pipeline(commands, pause=self._pause)
+
+    def counted(self, key: str) -> RedisCall[dict[str, int]]:
+        return RedisCall(("HGETALL", self._key(key)), _read_counts, CACHE, self._url)
+
+    def _script(
+        self,
+        name: str,
+        keys: Iterable[str],
+        arguments: Sequence[Any],
+        *,
+        read: Callable[[Any], T] = as_it_is,
+        profile: Profile = CACHE,
+        pause: Pause | None = None,
+    ) -> RedisCall[T]:
+        all_keys = list(map(self._key, keys))
+        return script_call(name, all_keys, arguments, read=read, profile=profile, url=self._url, pause=pause)
+
+    def _pipeline(
+        self, commands: Iterable[_Command], *, read: Callable[[Any], T] = as_it_is, pause: Pause | None = None
+    ) -> RedisPipeline[T]:
+        return RedisPipeline(tuple(commands), read, CACHE, self._url, pause)
+
+
+_Command = tuple[Any, ...]
+
+
+# What many tasks of an event loop ask at once is asked once.
+
+
+class _Read:
+    """An MGET; tasks share it."""
+
+    # The hot path: no dataclass.
+    __slots__ = ("_call", "_shared", "run")
+
+    def __init__(self, call: RedisCall[Values], shared: SharedReads) -> None:
+        self._call = call
+        self._shared = shared
+        self.run = call.run
+
+    async def arun(self) -> Values:
+        return await self._shared.read(list(self._call.command[1:]))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    """The opening of an entry; tasks share what makes none of them build."""
+
+    call: RedisCall[Opening]
+    keys: EntryKeys
+    shared: SharedFlights[Opening]
+    give_back: Callable[[], RedisCall[bool]]
+
+    def run(self) -> Opening:
+        return self.call.run()
+
+    async def arun(self) -> Opening:
+        while (flight := self.shared.join(self.keys)) is not None:
             opening = await asyncio.shield(flight)
             if opening.todo is not Todo.BUILD:
                 return opening
-        flight = self._openings.start(keys, lambda: self._aopen_now(keys, token, lease_ms, earliness))
+        flight = self.shared.start(self.keys, self.call.arun)
         try:
             return await asyncio.shield(flight)
         except asyncio.CancelledError:
             with contextlib.suppress(RedisUnavailable):
                 if (await to_its_end(flight)).todo is Todo.BUILD:
-                    await to_its_end(self.aclose(keys, token, b"", 0))
+                    await to_its_end(self.give_back().arun())
             raise
 
-    async def _aopen_now(self, keys: EntryKeys, token: str, lease_ms: int, earliness: float) -> Opening:
-        with self._outage_pauses():
-            call = self._open_call(keys, token, lease_ms, earliness)
-            return _read_opening(await script("cache_open").arun(self._aclient(), *call))
 
-    def _open_call(
-        self, keys: EntryKeys, token: str, lease_ms: int, earliness: float
-    ) -> tuple[list[str], list[Any]]:
-        return (
-            [self._key(key) for key in (keys.entry, *keys.builds[:2], *keys.generations)],
-            [token, lease_ms, _generation(), GENERATION_TTL_MS, f"{earliness:.6f}", *keys.raw_digests],
-        )
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Wait:
+    """The wait for a build; tasks that wait for the same one share it."""
 
-    def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> bool:
-        with outages_as_unavailable():
-            call = self._close_call(keys, token, entry, ttl_ms)
-            return bool(script("cache_close").run(self._client(), *call))
+    call: RedisCall[object]
+    wake: str
+    seconds: float
+    shared: SharedFlights[object]
 
-    async def aclose(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> bool:
-        with outages_as_unavailable():
-            call = self._close_call(keys, token, entry, ttl_ms)
-            return bool(await script("cache_close").arun(self._aclient(), *call))
+    def run(self) -> object:
+        return self.call.run()
 
-    def _close_call(
-        self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int
-    ) -> tuple[list[str], list[Any]]:
-        all_keys = (keys.entry, *keys.builds, *keys.generations)
-        return [self._key(key) for key in all_keys], [
-            token,
-            entry,
-            ttl_ms,
-            GENERATION_TTL_MS,
-        ]
+    async def arun(self) -> None:
+        wait = self.shared.join(self.wake) or self.shared.start(self.wake, self._block)
+        await asyncio.wait({wait}, timeout=self.seconds)
 
-    def wait_for_build(self, keys: EntryKeys, seconds: float) -> None:
-        with outages_as_unavailable():
-            redis_client(WAITS, self._url).blpop([self._key(keys.builds.wake)], timeout=seconds)
-
-    async def await_for_build(self, keys: EntryKeys, seconds: float) -> None:
-        """Join the wait for the same build, if another task waits for it."""
-        wake = self._key(keys.builds.wake)
-        wait = self._waits.join(wake) or self._waits.start(wake, lambda: self._ablock(wake, seconds))
-        await asyncio.wait({wait}, timeout=seconds)
-
-    async def _ablock(self, wake: str, seconds: float) -> None:
-        with contextlib.suppress(*OUTAGES):  # asking again will tell
-            await blocking(async_redis_client(WAITS, self._url).blpop([wake], timeout=seconds))
-
-    # Counters
-
-    def count(self, key: str, counts: dict[str, int]) -> None:
-        with self._outage_pauses():
-            self._count_pipeline(self._client(), key, counts).execute()
-
-    async def acount(self, key: str, counts: dict[str, int]) -> None:
-        with self._outage_pauses():
-            await self._count_pipeline(self._aclient(), key, counts).execute()
-
-    def _count_pipeline(self, client: Any, key: str, counts: dict[str, int]) -> Any:
-        pipeline = client.pipeline(transaction=False)
-        for field, number in counts.items():
-            pipeline.hincrby(self._key(key), field, number)
-        return pipeline
-
-    def counted(self, key: str) -> dict[str, int]:
-        with outages_as_unavailable():
-            return _read_counts(self._client().hgetall(self._key(key)))
-
-    async def acounted(self, key: str) -> dict[str, int]:
-        with outages_as_unavailable():
-            return _read_counts(await self._aclient().hgetall(self._key(key)))
-
-    def _client(self) -> redis.Redis:
-        return redis_client(CACHE, self._url)
-
-    def _aclient(self) -> redis.asyncio.Redis:
-        return async_redis_client(CACHE, self._url)
-
-    @contextlib.contextmanager
-    def _outage_pauses(self) -> Iterator[None]:
-        """Raise RedisUnavailable at once for a moment after an outage."""
-        if self._paused_until:
-            self._check_pause()
-        try:
-            yield
-        except OUTAGES as error:
-            self._pause()
-            raise unavailable(error) from error
-        except RedisUnavailable:
-            self._pause()
-            raise
-
-    def _check_pause(self) -> None:
-        if time.monotonic() < self._paused_until:
-            raise RedisUnavailable("Redis was away a moment ago; the cache is not asked again yet.")
-        self._paused_until = 0.0
-
-    def _pause(self) -> None:
-        self._paused_until = time.monotonic() + PAUSE_SECONDS
+    async def _block(self) -> None:
+        with contextlib.suppress(RedisUnavailable):  # asking again will tell
+            await self.call.arun()
 
 
 def _generation() -> bytes:
     return secrets.token_bytes(GENERATION_BYTES)
-
-
-def _new_generations(keys: list[str]) -> dict[str, bytes]:
-    return {key: _generation() for key in keys}
 
 
 def _read_opening(reply: list[Any]) -> Opening:

@@ -5,10 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from pleme_redis_django.redis_state.loop_registry import LoopRegistry
+
 # Past this, one MGET would hold up the server's other clients.
 MOST_KEYS = 1000
 
 Values = list[bytes | None]
+
+
+class SharedReads:
+    """The batch of each event loop that still takes keys."""
+
+    def __init__(self, mget: Callable[[list[str]], Awaitable[Values]]) -> None:
+        self._mget = mget
+        self._batches: LoopRegistry[None, ReadBatch] = LoopRegistry()
+
+    async def read(self, keys: list[str]) -> Values:
+        """Read together with what other tasks read in this turn of the event loop: one MGET for all."""
+        batch = self._batches.get(None, self._new)
+        if batch.closed:
+            self._batches.discard(None)
+            batch = self._batches.get(None, self._new)
+        return await batch.read(keys)
+
+    def _new(self) -> ReadBatch:
+        return ReadBatch(self._mget)
 
 
 class ReadBatch:

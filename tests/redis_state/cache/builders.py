@@ -40,7 +40,7 @@ class Builder:
 def due_for_refresh(cache: CacheManager, key: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Store a fresh entry that the next reader builds ahead of time, and no other one."""
     entry_key = keyspace.cache_entry(cache.product, key)
-    header = cache._store.header(EntryKeys(product=cache.product, entry=entry_key))
-    cache._store.mset({entry_key: header + envelope.pack_tail(value, build_ms=100_000)}, 300_000)
+    header = cache._store.header(EntryKeys(product=cache.product, entry=entry_key)).run()
+    cache._store.mset({entry_key: header + envelope.pack_tail(value, build_ms=100_000)}, 300_000).run()
     rolls = itertools.chain([0.999], itertools.repeat(0.5))  # -log(1 - roll) * 100 s: 691 s and 69 s
     monkeypatch.setattr("pleme_redis_django.redis_state.cache.operations.random.random", lambda: next(rolls))
