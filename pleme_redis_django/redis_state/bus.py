@@ -77,11 +77,6 @@ class Bus:
         self._repairing: set[HeadFeed] = set()
         self._catch_ups = asyncio.Semaphore(CATCH_UPS_AT_ONCE)
 
-    @property
-    def is_connected(self) -> bool:
-        """Tell whether there is a connection at this moment."""
-        return self._connection is not None
-
     async def follow(self, product: str, head: str, listener: FeedListener) -> HeadFeed:
         """Return the live feed of a head, with ``listener`` added to it.
 

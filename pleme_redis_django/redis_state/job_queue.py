@@ -33,7 +33,7 @@ from pleme_redis_django.redis_state.keyspace import (
     hint_queue_names,
     hint_wake_all,
 )
-from pleme_redis_django.redis_state.scripts import script
+from pleme_redis_django.redis_state.redis_call import script_call
 
 EVERY_QUEUE = "*"
 MAX_HINTS_PER_QUEUE = 10_000
@@ -203,7 +203,7 @@ class JobQueue:
             REMEMBER_QUEUE_SECONDS,
             *elements,
         ]
-        return self._guarded(lambda: script("push_hints").run(redis_client(HINTS), keys, arguments))
+        return self._guarded(script_call("push_hints", keys, arguments, profile=HINTS).run)
 
     def _guarded(self, send: Callable[[], object]) -> bool:
         """Send something in one round trip; False when Redis is away, or was a moment ago."""

@@ -14,7 +14,7 @@ from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.connections import HINTS, redis_client
 from pleme_redis_django.redis_state.hint_breaker import hint_breaker
 from pleme_redis_django.redis_state.keyspace import unique_place
-from pleme_redis_django.redis_state.scripts import script
+from pleme_redis_django.redis_state.redis_call import script_call
 
 # Long enough for bursts of equal enqueues; a longer-lived slot is found in the database.
 MEMORY_MS = 3600 * 1000
@@ -29,12 +29,14 @@ def take_place(product: str, slot: str, job_id: UUID) -> UUID | None:
         return None
     try:
         arguments = (str(job_id), MEMORY_MS)
-        holder = script("unique_place").run(redis_client(HINTS), [unique_place(product, slot)], arguments)
+        holder = script_call(
+            "unique_place", [unique_place(product, slot)], arguments, read=_job_id, profile=HINTS
+        ).run()
     except RedisUnavailable as error:
         hint_breaker.failed(error)
         return None
     hint_breaker.succeeded()
-    return _job_id(holder)
+    return holder
 
 
 def note_place(product: str, slot: str, job_id: UUID) -> None:
