@@ -122,6 +122,8 @@ class Claimer:
         """When a job that this process gave back or will retry is due; written by other threads too."""
         self._due_lock = threading.Lock()
         self._seen_ready = False
+        self._is_drained = False
+        """In burst mode: whether, in this turn, a look at everything found nothing when all was done."""
         self._suspects = SuspectTurns(
             suspects,
             holdings,
@@ -189,7 +191,7 @@ class Claimer:
         if not self._duties.may_claim():
             return LEASE_CHECK_SECONDS
         hinted, claimed_before = self._hinted, self._claimed
-        self._seen_ready = False
+        self._seen_ready = self._is_drained = False
         by_scan = self._take_hint_or_scan()
         self._take_what_is_due()
         self._suspects.turn()
@@ -222,12 +224,16 @@ class Claimer:
         return self._look_ahead()
 
     def _look_ahead(self) -> bool:
+        seemed_done = self._burst and self._seems_done()
         outlook = self._store.look_ahead(self._selection)
         due_in = outlook.due_in_seconds
         self._next_due = time.monotonic() + due_in if due_in is not None else float("inf")
         if outlook.suspects:
             self._suspects.note_seen()
         self._seen_ready = outlook.ready
+        saw_all = self._saw_all(self._selection)
+        is_empty = self._suspects.rule is SuspectRule.ONLY or (saw_all and not outlook.ready)
+        self._is_drained = seemed_done and is_empty
         if outlook.ready:
             self._expect_work()
         return outlook.ready
@@ -317,12 +323,20 @@ class Claimer:
             job_types = job_types or selection.job_types
             selection = dataclasses.replace(selection, job_types=job_types, suspects=suspects)
         jobs = self._store.claim_jobs(self._identity.worker_id, limit, selection)
+        self._saw_all(selection)
         held = self._newly_held(jobs)
         self._holdings.add(held)
         self._claimed += len(jobs)
         if len(held) < len(jobs):
             self._next_scan = 0.0  # Fewer than there was room for, though more may be ready.
         return held
+
+    def _saw_all(self, selection: JobSelection) -> bool:
+        """Return whether the store has just seen all that is ready; if not, look again when it will."""
+        again_in = self._store.look_again_in(selection)
+        if again_in is not None:
+            self._next_scan = min(self._next_scan, time.monotonic() + again_in)
+        return again_in is None
 
     def _submit_suspect(self, held: HeldJob) -> None:
         self._feed_of(held.context.job).lane.submit([held])
@@ -390,12 +404,12 @@ class Claimer:
         return self._rest()
 
     def _is_done(self) -> bool:
-        """Whether nothing is left to do; a lane may have run dry beside rows that were locked then."""
+        """Whether nothing is left to do; a lane may have run dry beside rows that it did not see."""
         if not self._seems_done():
             return False
-        if self._look_ahead():
+        if not self._is_drained and self._look_ahead():
             self._next_scan = time.monotonic() + BURST_LOOK_SECONDS
-        return self._seems_done()
+        return self._is_drained and self._seems_done()
 
     def _seems_done(self) -> bool:
         return (

@@ -195,6 +195,14 @@ class JobStore(Protocol[J_co]):
         """
         return None
 
+    def look_again_in(self, selection: JobSelection) -> float | None:
+        """Return in how many seconds to look at the selection again; None: the last claim or look saw all.
+
+        For a store that may pass ready jobs over for a moment, because it would cost too much to read past
+        those that this worker may not take each time. A short claim does not say then that nothing is ready.
+        """
+        return None
+
     def look_ahead(self, selection: JobSelection) -> Outlook:
         """Return what is ready and what is due next, changing nothing."""
         return Outlook(ready=self.count_claimable_jobs() > 0)

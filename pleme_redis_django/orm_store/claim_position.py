@@ -68,15 +68,14 @@ class ClaimPosition:
 
     def claimed_from_head(self, jobs: Sequence[AbstractJob], seconds: float) -> None:
         """Take note of what a claim from the head took, and how long."""
-        self._slow_claims = self._slow_claims + 1 if _is_slow(jobs, seconds) else 0
+        self._slow_claims = self._slow_claims + 1 if is_slow(len(jobs), seconds) else 0
         if self._slow_claims >= SLOW_CLAIMS and seconds > EXPECTED_ROUND_TRIPS * self._round_trip():
             self._head_at = self._clock() + min(seconds / HEAD_SHARE, MAX_SECONDS_WITHOUT_HEAD)
         self._remember(jobs)
 
     def claimed_from_place(self, jobs: Sequence[AbstractJob], seconds: float) -> None:
         """Take note of what a claim from ``place()`` took, and how long."""
-        is_slow = _is_slow(jobs, seconds) and seconds > EXPECTED_ROUND_TRIPS * self._round_trip()
-        if is_slow and not jobs:
+        if is_slow(len(jobs), seconds) and not jobs and seconds > EXPECTED_ROUND_TRIPS * self._round_trip():
             # Jobs that are not for this worker stand behind the place too.
             self._place = None
         self._remember(jobs)
@@ -98,5 +97,6 @@ class ClaimPosition:
             self._place = Place(last.priority, last.run_after, last.pk)
 
 
-def _is_slow(jobs: Sequence[AbstractJob], seconds: float) -> bool:
-    return seconds > EXPECTED_SECONDS + EXPECTED_SECONDS_PER_JOB * len(jobs)
+def is_slow(count: int, seconds: float) -> bool:
+    """Return whether a claim of so many jobs took longer than it should."""
+    return seconds > EXPECTED_SECONDS + EXPECTED_SECONDS_PER_JOB * count

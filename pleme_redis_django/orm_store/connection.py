@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -103,6 +104,14 @@ def round_trip_seconds(using: str) -> float:
         cursor.execute("SELECT 1")
         cursor.fetchone()
         return time.monotonic() - started
+
+
+def database_time(using: str) -> datetime:
+    """Return when the current transaction began, or this query, by the clock of PostgreSQL."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT now()")
+        (now,) = cursor.fetchone()
+    return now  # type: ignore[no-any-return]
 
 
 def is_harmless(error: BaseException) -> bool:

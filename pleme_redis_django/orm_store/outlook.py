@@ -12,6 +12,8 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.jobs.store import JobSelection, Outlook
+from pleme_redis_django.orm_store.horizon import Horizon
+from pleme_redis_django.orm_store.later_rows import first_later
 from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.open_queues import first_ready
 from pleme_redis_django.orm_store.pauses import Pauses, is_closed
@@ -34,21 +36,37 @@ def promote_due_jobs(model: type[M], using: str, limit: int) -> int:
         return due_rows.update(status=JobStatus.QUEUED, updated_at=Now())
 
 
-def look_ahead(model: type[M], using: str, selection: JobSelection, pauses: Pauses) -> Outlook:
-    """Return what is ready and what is due next."""
+def look_ahead(
+    model: type[M], using: str, selection: JobSelection, pauses: Pauses, horizon: Horizon
+) -> Outlook:
+    """Return what is ready and what is due next. ``horizon``: that of the caller in this selection."""
     wait = ExpressionWrapper(Min("run_after") - Now(), output_field=DurationField())
     suspects = dataclasses.replace(selection, suspects=True)
     due_in: timedelta | None = pending_rows(model, using).aggregate(wait=wait)["wait"]
     return Outlook(
-        ready=_is_ready(model, using, selection, pauses),
+        ready=_is_ready(model, using, selection, pauses, horizon),
         suspects=ready_rows(model, using, suspects, pauses).exists(),
         due_in_seconds=None if due_in is None else due_in.total_seconds(),
     )
 
 
-def _is_ready(model: type[M], using: str, selection: JobSelection, pauses: Pauses) -> bool:
+def _is_ready(model: type[M], using: str, selection: JobSelection, pauses: Pauses, horizon: Horizon) -> bool:
     if is_closed(selection, pauses):
         return False
+    if connections[using].vendor != "postgresql":
+        return ready_rows(model, using, selection, pauses).exists()
+    if (since := horizon.since(pauses)) is not None:
+        look = horizon.begin_later()
+        found = bool(first_later(model, using, selection, 1, pauses, since))
+        horizon.saw_later_ones(look, int(found), all_of_them=not found)
+        return found
+    look = horizon.begin()
+    found = _is_any_ready(model, using, selection, pauses)
+    horizon.saw(look, int(found), pauses, everything=not found)
+    return found
+
+
+def _is_any_ready(model: type[M], using: str, selection: JobSelection, pauses: Pauses) -> bool:
     if is_merged(using, selection, pauses) or has_named_queues(using, selection):
         return bool(first_ready(model, using, selection, 1, pauses))
     return ready_rows(model, using, selection, pauses).exists()

@@ -22,12 +22,14 @@ from pleme_redis_django.models import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claims import claim_jobs
 from pleme_redis_django.orm_store.connection import (
+    database_time,
     reconnecting,
     round_trip_seconds,
     sqlstate_of,
     writing,
 )
 from pleme_redis_django.orm_store.endings import fenced, finish_jobs, locked_jobs
+from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.outlook import count_unserved, look_ahead, promote_due_jobs
 from pleme_redis_django.orm_store.pauses import KnownPauses
 from pleme_redis_django.orm_store.ready_rows import M, claimed_fields, ready_rows
@@ -48,6 +50,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         self.using = using
         self._pauses = KnownPauses(model, using)
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
+        self._horizons: defaultdict[JobSelection, Horizon] = defaultdict(self._new_horizon)
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
         claim = functools.partial(
@@ -58,6 +61,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             limit,
             selection,
             position=self._positions[selection],
+            horizon=self._horizons[selection],
         )
         with reconnecting(self.using):
             try:
@@ -71,6 +75,13 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
                 if not sqlstate_of(error):
                     end_unreadable_jobs(self.model, self.using)
                 raise
+
+    def claim_next_job(self, worker_id: str) -> M | None:
+        self._horizons.pop(_EVERYTHING, None)  # None says that nothing is ready anywhere.
+        return super().claim_next_job(worker_id)
+
+    def look_again_in(self, selection: JobSelection) -> float | None:
+        return self._horizons[selection].everything_in()
 
     def held_back(self) -> Hashable | None:
         with reconnecting(self.using):
@@ -165,7 +176,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def look_ahead(self, selection: JobSelection) -> Outlook:
         with reconnecting(self.using), transaction.atomic(using=self.using):
             self._pauses.read_again()
-            return look_ahead(self.model, self.using, selection, self._pauses.last_read)
+            return look_ahead(
+                self.model, self.using, selection, self._pauses.last_read, self._horizons[selection]
+            )
 
     def count_unserved(self, known_types: frozenset[str]) -> Mapping[str, int]:
         with reconnecting(self.using):
@@ -180,6 +193,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def _new_position(self) -> ClaimPosition:
         return ClaimPosition(round_trip_seconds=functools.partial(round_trip_seconds, self.using))
+
+    def _new_horizon(self) -> Horizon:
+        return Horizon(functools.partial(database_time, self.using))
 
     def _rows(self) -> QuerySet[M]:
         return self.model._base_manager.using(self.using)

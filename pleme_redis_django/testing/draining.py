@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -160,9 +161,17 @@ class _Drain:
         self._make_due()
         for suspects in (False, True):
             selection = dataclasses.replace(self._selection, suspects=suspects)
-            for job in self._parts.store.claim_jobs(self._worker_id, 1, selection):
-                return job  # type: ignore[no-any-return]  # JobStore[Any]
+            for job in self._claim_one(selection):
+                return job
         return None
+
+    def _claim_one(self, selection: JobSelection) -> Sequence[Job]:
+        store = self._parts.store
+        jobs: Sequence[Job] = store.claim_jobs(self._worker_id, 1, selection)
+        while not jobs and (again_in := store.look_again_in(selection)) is not None:
+            time.sleep(again_in)
+            jobs = store.claim_jobs(self._worker_id, 1, selection)
+        return jobs
 
     def _make_due(self) -> None:
         pending = self._parts.model._base_manager.using(get_settings().database).filter(

@@ -42,14 +42,16 @@ def settle() -> None:
         cursor.execute("CHECKPOINT")
 
 
-def insert_ready_jobs(count: int, queue_name: str = "default", product: str = "default") -> None:
+def insert_ready_jobs(
+    count: int, queue_name: str = "default", product: str = "default", job_type: str = NOOP
+) -> None:
     """Insert ready no-op jobs without hints, as they would lie there after an outage of Redis."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO pleme_redis_django_job"
             " (id, product, job_type, queue_name, priority, status, parameters, max_retries)"
             " SELECT uuidv7(), %s, %s, %s, 0, 'QUEUED', '{}', 3 FROM generate_series(1, %s)",
-            [product, NOOP, queue_name, count],
+            [product, job_type, queue_name, count],
         )
 
 

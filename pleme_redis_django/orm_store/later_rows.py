@@ -1,0 +1,57 @@
+"""Later rows: the first ready jobs that are due after a horizon, of every priority. PostgreSQL only.
+
+The index in claim order begins with the priority, so that what is due late stands at the end of each: the
+priorities are jumped through, and each is read from the horizon on. What is due earlier is not read.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connections
+
+from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.claim_position import Place
+from pleme_redis_django.orm_store.open_queues import READY, conditions_of
+from pleme_redis_django.orm_store.pauses import Pauses
+
+# Each step of the recursion jumps to the next priority in the index (a "loose index scan").
+_FIRST_LATER = """
+WITH RECURSIVE priorities (priority) AS (
+  (SELECT priority FROM {table} WHERE {ready} ORDER BY priority DESC LIMIT 1)
+  UNION ALL
+  SELECT (SELECT next.priority FROM {table} AS next
+          WHERE {ready} AND next.priority < priorities.priority ORDER BY next.priority DESC LIMIT 1)
+  FROM priorities WHERE priorities.priority IS NOT NULL
+)
+SELECT head.priority FROM priorities CROSS JOIN LATERAL (
+  SELECT job.priority, run_after, id FROM {table} AS job
+  WHERE job.priority = priorities.priority AND run_after >= %(since)s AND {ready} {conditions}
+  ORDER BY run_after, id LIMIT %(limit)s
+) AS head
+ORDER BY head.priority DESC, head.run_after, head.id LIMIT %(limit)s
+"""
+_LOWEST_ID = UUID(int=0)
+
+
+def first_later(
+    model: type[AbstractJob], using: str, selection: JobSelection, limit: int, pauses: Pauses, since: datetime
+) -> list[int]:
+    """Return the priority of each of the first ready jobs that are due from ``since`` on; one query."""
+    connection = connections[using]
+    conditions, parameters = conditions_of(selection, pauses)
+    conditions += " AND job.queue_name <> ALL(%(closed)s::text[])"
+    if selection.queue_names is not None:
+        conditions += " AND job.queue_name = ANY(%(open)s::text[])"
+    table = connection.ops.quote_name(model._meta.db_table)
+    sql = _FIRST_LATER.format(table=table, ready=READY, conditions=conditions)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters | {"limit": limit, "since": since})
+        return [priority for (priority,) in cursor.fetchall()]
+
+
+def place_before(priority: int, since: datetime) -> Place:
+    """Return the place in claim order behind which the jobs of a priority are due from ``since`` on."""
+    return Place(priority, since, _LOWEST_ID)
