@@ -8,6 +8,9 @@ from uuid import UUID
 
 from pleme_redis_django.jobs.context import JobContext
 
+# More than the retries that an operator's retry forgets, at the default of max_retries.
+MANY_RETURNS = 5
+
 
 class HeldJob:
     """A claimed job on its way through the process."""
@@ -16,6 +19,7 @@ class HeldJob:
         "claimed_at",
         "context",
         "handed_back",
+        "keeps_coming_back",
         "runs_again",
         "start_recorded",
         "started_at",
@@ -31,6 +35,8 @@ class HeldJob:
         self.start_recorded = False
         self.runs_again = context.claim.attempt > context.job.retry_count + 1
         """Whether an attempt before this one was given back, or an operator has retried the job."""
+        self.keeps_coming_back = context.claim.attempt > context.job.retry_count + 1 + MANY_RETURNS
+        """Whether so many attempts left no ending that its start is written before its handler begins."""
         self.handed_back = False
         """Whether shutdown gave the job away while its handler was still running."""
         self.unwanted = False

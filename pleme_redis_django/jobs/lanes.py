@@ -24,6 +24,10 @@ from pleme_redis_django.jobs.failures import engine_failure
 from pleme_redis_django.jobs.holdings import HeldJob
 from pleme_redis_django.jobs.runner import JobRunner
 
+# A job that keeps coming back waits for the record of its start, and no longer than this when the store is away.
+LONGEST_RECORD_SECONDS = 1.0
+RECORD_LOOK_SECONDS = 0.01
+
 
 class Lane(Protocol):
     """Slots of one kind, and the jobs that wait for them."""
@@ -86,6 +90,16 @@ class _CountingLane:
             self._duties.on_another_start()
         self._duties.sink.emit(JobStarted(held.context.job))
         return True
+
+    def _waits_for_its_record(self, held: HeldJob) -> bool:
+        """Whether the handler is to wait, because its start is not written yet.
+
+        A handler that holds the interpreter's lock for longer than the lease silences its whole process at once:
+        what had no start in time is taken for prefetched, and would come back without end, never counted.
+        """
+        if held.start_recorded or held.started_at is None:
+            return False
+        return time.monotonic() - held.started_at < LONGEST_RECORD_SECONDS
 
     def _end_unexpectedly(self, held: HeldJob, error: BaseException) -> None:
         """End an attempt out of which an exception came that nobody expected: no job is left without an ending."""
@@ -157,6 +171,8 @@ class ThreadLane(_CountingLane):
         while (held := inbox.get()) is not None:
             try:
                 if self._begin(held, slot):
+                    while held.keeps_coming_back and self._waits_for_its_record(held):
+                        time.sleep(RECORD_LOOK_SECONDS)
                     ending = run(held.context)
                     stop_executing(slot)
                     finish(held, ending)
@@ -271,6 +287,8 @@ class LoopLane(_CountingLane):
         slot = self._free_slots.pop()
         try:
             if self._begin(held, slot):
+                while held.keeps_coming_back and self._waits_for_its_record(held):
+                    await asyncio.sleep(RECORD_LOOK_SECONDS)
                 self._duties.finish(held, await self._duties.runner.arun(held.context))
         finally:
             self._duties.executing.end(slot)

@@ -715,6 +715,25 @@ def test_the_start_of_a_job_that_was_given_back_is_recorded_at_once(bench: Bench
     wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 2)
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_job_that_keeps_coming_back_starts_once_its_start_is_written(bench: Bench, kind: str) -> None:
+    """Its handler may hold the interpreter's lock from its first step on, so that nobody here can write it then."""
+    seen: list[Any] = []
+
+    def look(job: Any) -> None:
+        seen.append(bench.store.load_job(job.id).started_at)
+
+    async def alook(job: Any) -> None:
+        look(job)
+
+    bench.add(1, attempt=6)
+    bench.add(1, attempt=5)
+    executor = FunctionExecutor(look) if kind == "sync" else AsyncFunctionExecutor(alook)
+    bench.pool(executor, worker_count=1, async_count=1, lease_sweep_seconds=NEVER_SECONDS).launch()
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 2)
+    assert [at is not None for at in seen] == [True, False]
+
+
 def test_a_job_that_kills_while_it_runs_alone_fails(bench: Bench) -> None:
     bench.store.add(crash_count=2)
     (job,) = bench.store.claim_jobs(DEAD, 1, JobSelection(suspects=True))
