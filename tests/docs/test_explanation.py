@@ -100,6 +100,13 @@ def test_named_tests_of_the_contract_exist() -> None:
     assert [name for name in named if f"def {name}(" not in source] == []
 
 
+def test_every_promise_names_its_proof() -> None:
+    found = dict(sections(EXPLANATION / "guarantees.md"))
+    headings = list(found)
+    promises = headings[headings.index("At a glance") + 1 : headings.index("What is not promised")]
+    assert [each for each in promises if not TEST_NAME.search(found[each].partition("- Proof:")[2])] == []
+
+
 def test_glossary_is_in_order_and_names_nothing_twice() -> None:
     terms = re.findall(r"^## (.+)$", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert terms == sorted(set(terms))
