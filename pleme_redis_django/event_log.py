@@ -43,7 +43,7 @@ class HiddenFailure:
         return "<not logged>"
 
     def text(self) -> str:
-        """Return the traceback, or the message of a failure that is no exception."""
+        """Return the traceback, or the message of a failure that is not an exception."""
         return (self._failure.traceback or self._failure.message).rstrip()
 
 

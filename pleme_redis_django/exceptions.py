@@ -184,7 +184,7 @@ class ValueTooLarge(PlemeError, ValueError):
 
 
 class NotACounter(PlemeError, ValueError):
-    """``incr`` met an entry that is missing, is no whole number, carries tags, or would reach 2^53."""
+    """``incr`` met an entry that is missing, is not a whole number, carries tags, or would reach 2^53."""
 
 
 # Testing
@@ -198,7 +198,7 @@ class ServerUnavailable(PlemeError):
 
 
 class InvalidEvent(PlemeError, ValueError):
-    """An event, or a connection's metadata, is no JSON, is nested past 100 levels, or is larger than the limit."""
+    """An event, or a connection's metadata, is not JSON, is nested past 100 levels, or is larger than the limit."""
 
 
 class PresenceRefused(PlemeError):

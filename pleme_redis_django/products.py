@@ -23,7 +23,7 @@ def validate_product(product: object) -> str:
     if isinstance(product, str) and _PRODUCT.fullmatch(product):
         return product
     raise InvalidProduct(
-        f"{_shorten(product)} is no product name. Accepted: 1 to {PRODUCT_MAX_LENGTH} characters of a-z, "
+        f"{_shorten(product)} is not a valid product name. Accepted: 1 to {PRODUCT_MAX_LENGTH} characters of a-z, "
         "0-9 and -, not starting with -. Map your tenant's name to such a slug."
     )
 

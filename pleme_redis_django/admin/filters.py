@@ -141,7 +141,7 @@ class WorkerFilter(admin.SimpleListFilter):
             return queryset
         try:
             return queryset.filter(worker_id=self.value())
-        except ValidationError:  # an address with what is no id
+        except ValidationError:  # an address with something that is not an id
             return queryset.none()
 
     def has_output(self) -> bool:

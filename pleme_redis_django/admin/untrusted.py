@@ -18,7 +18,7 @@ def refuse_nul(request: HttpRequest) -> None:
 
 
 def whole_number(text: str | None) -> int | None:
-    """Return a number of a form's hidden field, None for what is none."""
+    """Return a number of a form's hidden field, None when it is not one."""
     if text is None or len(text) > _DIGITS or not (text.isascii() and text.isdigit()):
         return None
     return int(text)

@@ -129,7 +129,7 @@ def _channel_layers() -> Iterator[CheckMessage]:
 
 
 def _locations(configured: Mapping[str, Any]) -> list[str]:
-    """Return the URLs of a cache alias; none when it is no Redis."""
+    """Return the URLs of a cache alias; none when it is not a Redis."""
     location = configured.get("LOCATION") or ""
     parts = location.replace(";", ",").split(",") if isinstance(location, str) else location
     return [url.strip() for url in parts if str(url).strip().startswith(("redis", "unix"))]

@@ -1,7 +1,7 @@
 """Which products a user sees and acts on in the dashboard, asked of the project's own hook.
 
 ``PLEME_REDIS["DASHBOARD_PRODUCTS"]`` names ``f(user) -> collection of product names, or None for all``.
-Without it everyone sees every product. A hook that raises, or returns what is no collection of product
+Without it everyone sees every product. A hook that raises, or returns something other than a collection of product
 names, shows nothing: its error goes up.
 """
 
@@ -83,4 +83,4 @@ def _validated(path: str, products: object) -> frozenset[str] | None:
     try:
         return frozenset(validate_product(product) for product in products)
     except InvalidProduct as error:
-        raise InvalidSettings(f"{path}(user) returned a name that is no product. {error}") from error
+        raise InvalidSettings(f"{path}(user) returned a name that is not a valid product. {error}") from error

@@ -40,7 +40,7 @@ class Enqueuer(Protocol):
     """What stores jobs; the Django side binds one when apps are ready."""
 
     def check_run_after(self, run_after: object) -> None:
-        """Raise EnqueueError for what is no due time: whether one needs a zone, settings say."""
+        """Raise EnqueueError for what is not a due time: whether it needs a zone, settings say."""
         ...
 
     def enqueue(self, definition: JobDefinition[Any, Any], parameters: dict[str, Any]) -> Any: ...

@@ -65,7 +65,7 @@ def is_retryable(
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:
-    """Return the exceptions inside a group, however deep; the error itself where it is no group."""
+    """Return the exceptions inside a group, however deep; the error itself when it is not a group."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     found: list[BaseException] = []

@@ -126,4 +126,4 @@ def validate_queue_name(name: object) -> str:
     """
     if isinstance(name, str) and _QUEUE_NAME.fullmatch(name):
         return name
-    raise InvalidName(f"{str(name)[:80]!r} is no queue name. Accepted: {QUEUE_NAME_ACCEPTS}.")
+    raise InvalidName(f"{str(name)[:80]!r} is not a valid queue name. Accepted: {QUEUE_NAME_ACCEPTS}.")

@@ -1,6 +1,6 @@
 """JSON as PostgreSQL's jsonb keeps it: refuses whatever would fail there or come back changed.
 
-Refused: what JSON has no form for, tuples and sets, keys that are no strings, NaN and infinities,
+Refused: what JSON has no form for, tuples and sets, keys that are not strings, NaN and infinities,
 NUL characters, lone surrogates, nesting past 100 levels, and texts over a size limit.
 """
 
@@ -46,7 +46,7 @@ def to_json(value: Any, *, max_bytes: int) -> str:
         is_deep = is_nested_too_deeply(text)
         unchanged = not is_deep and _ESCAPED_NUL not in text and _decode(text) == value
     except (TypeError, ValueError, RecursionError) as error:
-        raise NotJson(_fault_of(value) or f"it is no JSON: {error}") from None
+        raise NotJson(_fault_of(value) or f"it is not JSON: {error}") from None
     if is_deep:
         raise NotJson(f"it is nested too deeply: more than {MAX_NESTING_LEVELS} levels")
     if not unchanged and (fault := _fault_of(value)):
@@ -120,7 +120,7 @@ def _fault_in_text(text: str, where: str) -> str | None:
 def _fault_in_mapping(mapping: Mapping[Any, Any], path: str, where: str) -> str | None:
     for key, item in mapping.items():
         if not isinstance(key, str):
-            return f"{where}the key {key!r} is no string, and JSON would turn it into one"
+            return f"{where}the key {key!r} is not a string, and JSON would turn it into one"
         fault = _fault_in_text(key, where) or _fault_at(item, f"{path}.{key}" if path else key)
         if fault:
             return fault

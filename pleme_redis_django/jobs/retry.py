@@ -25,7 +25,7 @@ def backoff_delay(
 ) -> float:
     """Return the exact delay in seconds after ``retry_count`` retries: 60, 120, 240, ... up to the cap."""
     doublings = min(max(retry_count, 0), _MAX_EXPONENT)
-    # The cap first: a base that is no float's size has no product either.
+    # The cap first: a base that does not fit into a float has no product either.
     return min(min(base_seconds, max_seconds) * float(1 << doublings), max_seconds)
 
 

@@ -167,13 +167,13 @@ class JobRunner:
 def retry_delay(job: Job, config: WorkerPoolConfig) -> float:
     """Return the exact seconds until the next attempt: the job's own base delay, or the pool's.
 
-    The row is the project's, and may hold anything: what is no delay is passed over.
+    The row is the project's, and may hold anything: what is not a delay is passed over.
     """
     configuration = job.configuration
     base: Any = configuration.get("base_retry_delay") if isinstance(configuration, Mapping) else None
     if type(base) not in (int, float) or not 0 <= base < float("inf"):
         base = config.base_retry_delay
-    # Cut first: an integer of 400 digits is no float.
+    # Cut first: an integer of 400 digits does not fit into a float.
     base = min(base, config.max_retry_delay)
     return backoff_delay(job.retry_count, base_seconds=base, max_seconds=config.max_retry_delay)
 

@@ -252,7 +252,7 @@ class JobStore(Protocol[J_co]):
             case GivenBack():
                 return self._give_back(ending)
             case _:
-                raise StoreError(f"{type(ending).__name__} is no ending that a store knows.")
+                raise StoreError(f"{type(ending).__name__} is not an ending that a store knows.")
 
     def _give_back(self, ending: GivenBack) -> bool:
         try:

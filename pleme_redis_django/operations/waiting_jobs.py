@@ -45,7 +45,7 @@ def reschedule_jobs(jobs: QuerySet[M], run_after: datetime) -> int:
     """Make waiting jobs due at ``run_after``; return how many were changed.
 
     By the database's clock: a time that is past makes them QUEUED, one to come PENDING. Raises
-    EnqueueError for what is no datetime, or has no time zone while USE_TZ is on.
+    EnqueueError for what is not a datetime, or has no time zone while USE_TZ is on.
     """
     if checked_run_after(run_after) is None:
         raise EnqueueError("run_after is None. Accepted: a datetime; run_jobs_now() makes jobs due now.")

@@ -42,7 +42,7 @@ def finish_jobs(model: type[AbstractJob], using: str, endings: Sequence[Ending])
             with transaction.atomic(using=using):
                 accepted = _write_all(model, using, endings, bounds)
                 _keep_attempts(model, using, list(itertools.compress(endings, accepted)))
-    except ValueError as error:  # A lone surrogate, or no JSON.
+    except ValueError as error:  # A lone surrogate, or not JSON.
         raise BadEnding(str(error)) from error
     except DatabaseError as error:
         _raise_as_refusal(

@@ -42,7 +42,7 @@ READ_CHARACTERS_PER_COMMAND = 16 * 1024
 COST_OF_TYPING = 4
 COST_OF_JOIN = 2
 COST_OF_UPDATE = 9
-"""Telling up to a thousand people of a room that somebody came, or changed his metadata."""
+"""Telling up to a thousand people of a room that somebody came, or changed their metadata."""
 
 Handler = Callable[[Hub, Connection, Mapping[str, Any]], Awaitable[str]]
 

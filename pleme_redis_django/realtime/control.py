@@ -60,7 +60,7 @@ def session_digest(session_key: str | None) -> str | None:
 
 
 def parse_control(raw: bytes | str) -> Control | None:
-    """Return an order, None for what is none: another release may send fields and operations of its own."""
+    """Return an order, None for anything else: another release may send fields and operations of its own."""
     try:
         fields = json.loads(raw)
         known = {name: fields[name] for name in _FIELDS if name in fields}

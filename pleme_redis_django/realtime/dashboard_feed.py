@@ -113,7 +113,7 @@ class DashboardFeed:
 
 
 def viewer_scope(user: Any, model: type[AbstractJob]) -> ProductScope | None:
-    """Return what a user sees of the dashboard, None when he may not see it. May ask the database."""
+    """Return what a user sees of the dashboard, None when they may not see it. May ask the database."""
     label, name = model._meta.app_label, model._meta.model_name
     if not (user.is_active and user.is_staff and user.has_perm(f"{label}.view_{name}")):
         return None

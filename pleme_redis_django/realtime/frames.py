@@ -119,7 +119,7 @@ def parse_line(line: str, *, strict: bool = False) -> Command | None:
     try:
         value = _decode(line)
     except (ValueError, RecursionError) as error:
-        raise _bad(None, f"the frame is no JSON: {str(error)[:80]}") from None
+        raise _bad(None, f"the frame is not JSON: {str(error)[:80]}") from None
     if not isinstance(value, dict):
         raise _bad(None, "a command is an object")
     if not value:

@@ -62,7 +62,7 @@ class Limits:
 def build_limits(raw: Mapping[str, Any]) -> Limits:
     """Return the limits with what the settings change.
 
-    Raises InvalidSettings for an unknown name, and for a value that is no whole number from 1 on.
+    Raises InvalidSettings for an unknown name, and for a value that is not a whole number of 1 or more.
     """
     known = {field.name for field in dataclasses.fields(Limits)}
     for name, value in raw.items():

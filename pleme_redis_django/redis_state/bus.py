@@ -53,7 +53,7 @@ ControlHandler = Callable[[bytes], None]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Handler:
-    """Who hears a channel that is no head's bus, and who learns that it is heard (again)."""
+    """Who hears a channel that is not a head's bus, and who learns that it is heard (again)."""
 
     take: ControlHandler
     on_confirmed: Callable[[], None] | None
@@ -116,7 +116,7 @@ class Bus:
     def listen(
         self, name: str, handler: ControlHandler, *, on_confirmed: Callable[[], None] | None = None
     ) -> None:
-        """Call ``handler`` with each raw message of a Redis channel that is no head's bus.
+        """Call ``handler`` with each raw message of a Redis channel that is not a head's bus.
 
         Such messages have no numbers: what is published while the connection is away is lost.
         ``on_confirmed`` is called, without arguments, each time that Redis has confirmed the channel, the
@@ -284,7 +284,7 @@ class Bus:
             logger.warning(message, error)
 
     async def _leave_demoted(self) -> None:
-        """Connect anew when a server said that it is no primary: ours may be the same, and would not tell."""
+        """Connect anew when a server said that it is not a primary: ours may be the same, and would not tell."""
         if demotions_seen() != self._demotions_known:
             self._demotions_known = demotions_seen()
             await self._break()

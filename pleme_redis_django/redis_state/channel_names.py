@@ -36,7 +36,7 @@ def validate_channel(channel: object) -> str:
     """
     if isinstance(channel, str) and len(channel) <= CHANNEL_MAX_LENGTH and _CHANNEL.fullmatch(channel):
         return channel
-    raise InvalidName(f"{_shorten(channel)} is no channel name. Accepted: {CHANNEL_ACCEPTS}.")
+    raise InvalidName(f"{_shorten(channel)} is not a valid channel name. Accepted: {CHANNEL_ACCEPTS}.")
 
 
 def validate_pattern(pattern: object) -> str:
@@ -47,7 +47,7 @@ def validate_pattern(pattern: object) -> str:
     if isinstance(pattern, str) and len(pattern) <= CHANNEL_MAX_LENGTH and _PATTERN.fullmatch(pattern):
         return pattern
     raise InvalidName(
-        f"{_shorten(pattern)} is no channel pattern. Accepted: {CHANNEL_ACCEPTS}; "
+        f"{_shorten(pattern)} is not a valid channel pattern. Accepted: {CHANNEL_ACCEPTS}; "
         "any segment but the first may be '*'."
     )
 
@@ -69,7 +69,7 @@ def validate_user_id(user_id: object) -> str:
     if user_id is not None and _USER.fullmatch(text):
         return text
     raise InvalidName(
-        f"{_shorten(user_id)} is no user id. "
+        f"{_shorten(user_id)} is not a valid user id. "
         "Accepted: 1 to 128 characters without blanks and control characters."
     )
 
@@ -82,7 +82,7 @@ def validate_connection_id(connection_id: object) -> str:
     if isinstance(connection_id, str) and _CONNECTION.fullmatch(connection_id):
         return connection_id
     raise InvalidName(
-        f"{_shorten(connection_id)} is no connection id. "
+        f"{_shorten(connection_id)} is not a valid connection id. "
         "Accepted: 1 to 64 characters a-z, A-Z, 0-9, '.', '_', '~', '-'."
     )
 

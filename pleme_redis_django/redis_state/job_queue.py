@@ -93,7 +93,7 @@ class JobQueue:
             element = self._pop(min(left, LONGEST_POP_SECONDS)) if left > 0 else self._pop_now()
             if element is None and left <= LONGEST_POP_SECONDS:
                 break
-            # A bare nudge is no hint of a job: the time is not over.
+            # A bare nudge is not a hint of a job: the time is not over.
             hint = decode_hint(element) if element else None
         self._write_counts(redis_client(COMMANDS).pipeline(transaction=False)).execute()
         return hint
@@ -240,7 +240,7 @@ def encode_hint(queued: QueuedJob) -> bytes:
 
 
 def decode_hint(element: bytes) -> QueuedJob | None:
-    """Return the hint of a list element; None for a bare nudge and for what is no hint."""
+    """Return the hint of a list element; None for a bare nudge and for what is not a hint."""
     try:
         fields = json.loads(element)
         return QueuedJob(

@@ -102,7 +102,7 @@ def to_position(value: object) -> Position:
             and 0 <= offset < 2**53
         ):
             return Position(epoch, offset)
-    raise InvalidName(f"{repr(value)[:60]} is no position. Accepted: [epoch, offset], as received before.")
+    raise InvalidName(f"{repr(value)[:60]} is not a position. Accepted: [epoch, offset], as received before.")
 
 
 def _header_pattern(pattern: str) -> str:

@@ -92,7 +92,7 @@ def to_message(message: BusMessage) -> Message:
 def encode_event(event: Any, max_bytes: int, what: str = "event", *, sort_keys: bool = False) -> str:
     """Return ``event`` as compact JSON text (dates, Decimal and UUID as Django writes them).
 
-    Raises InvalidEvent when it is no JSON, nested past 100 levels, or larger than ``max_bytes`` as UTF-8.
+    Raises InvalidEvent when it is not JSON, nested past 100 levels, or larger than ``max_bytes`` as UTF-8.
     """
     try:
         text = json.dumps(

@@ -1,7 +1,7 @@
 """Which answers and errors mean that Redis cannot do its work now, and how they become RedisUnavailable.
 
 ``judged`` decides it, for each error reply that arrives (``server_connections.py``), so that every path
-sees the same. A wrong call (a type error, an unknown command) is no outage and is not hidden.
+sees the same. A wrong call (a type error, an unknown command) is not an outage, and is not hidden.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class ServerRefuses(exceptions.ResponseError):
 
 
 class NotPrimary(exceptions.ConnectionError):
-    """The connection leads to a server that is no primary, or no longer.
+    """The connection leads to a server that is not a primary, or not any more.
 
     A ConnectionError: redis-py disconnects, and the next attempt goes to whom the address names by now.
     """

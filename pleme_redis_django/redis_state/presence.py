@@ -269,7 +269,7 @@ class PresenceManager:
 
 
 def encode_metadata(metadata: Mapping[str, Any]) -> str:
-    """Return a connection's metadata as JSON text; raises InvalidEvent when it is none, or over 1 KiB."""
+    """Return a connection's metadata as JSON text; raises InvalidEvent when that is not possible, or over 1 KiB."""
     return encode_event(dict(metadata), METADATA_MAX_BYTES, "metadata", sort_keys=True)
 
 

@@ -78,7 +78,7 @@ class PubSubManager:
         ``user_id`` tells recipients who published; ``connection_id`` names the publishing websocket,
         which gets no copy when ``echo`` is false.
 
-        Raises InvalidName, InvalidEvent (no JSON, or more than ``MAX_EVENT_BYTES``), RedisUnavailable; for
+        Raises InvalidName, InvalidEvent (not JSON, or more than ``MAX_EVENT_BYTES``), RedisUnavailable; for
         five seconds after a server that hung, at once.
         """
         call = self._publish(channel, event, idempotency_key, user_id, connection_id, echo)
@@ -190,7 +190,7 @@ def _validate_key(key: object) -> str:
     if isinstance(key, str) and 0 < len(key) <= IDEMPOTENCY_KEY_MAX_LENGTH:
         return key
     raise InvalidName(
-        f"{repr(key)[:60]} is no idempotency key. Accepted: 1 to {IDEMPOTENCY_KEY_MAX_LENGTH} characters."
+        f"{repr(key)[:60]} is not a valid idempotency key. Accepted: 1 to {IDEMPOTENCY_KEY_MAX_LENGTH} characters."
     )
 
 

@@ -22,7 +22,7 @@ _demotions_seen = 0
 
 
 def demotions_seen() -> int:
-    """Return how often a server told this process that it is no primary: a failover has taken place."""
+    """Return how often a server told this process that it is not a primary: a failover has taken place."""
     return _demotions_seen
 
 

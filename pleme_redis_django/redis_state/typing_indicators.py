@@ -20,7 +20,7 @@ class TypingManager:
     """Typing indicators of ``product`` (default: the settings' product).
 
     A conversation id is a channel name (``conv:7``; a bare 7 is one too). Every call is one round
-    trip. Raises InvalidName for an id that is none, RedisUnavailable when Redis is away.
+    trip. Raises InvalidName for an id that is not valid, RedisUnavailable when Redis is away.
     """
 
     def __init__(self, product: str | None = None) -> None:

@@ -190,8 +190,8 @@ def test_a_new_due_time_is_taken_in_the_zone_of_the_admin(admin_client: Client) 
         ("reschedule", {"run_after": "tomorrow"}, "Enter a valid date/time."),
         ("reschedule", {"run_after": "9999-12-31T23:59"}, "Accepted: a time of the years 1900 to 8999"),
         ("change_priority", {"priority": "101"}, "less than or equal to 100"),
-        ("change_queue", {"queue_name": "a b"}, "is no queue name"),
-        ("change_queue", {"queue_name": "<script>"}, "is no queue name"),
+        ("change_queue", {"queue_name": "a b"}, "is not a valid queue name"),
+        ("change_queue", {"queue_name": "<script>"}, "is not a valid queue name"),
     ],
 )
 def test_a_value_that_is_not_accepted_changes_nothing(

@@ -56,9 +56,9 @@ def test_a_search_is_read_as_terms(text: str, terms: list[Term]) -> None:
         ("status:nonsense", "Known: pending, queued, running"),
         ("id:zzz", "at least 8 of its 32 hexadecimal digits"),
         ("before:yesterday", "2026-11-20"),
-        ("before:2026-02-31", "is no time"),
-        ("after:999999d", "is no time"),
-        ("x" * 500 + ":1", 'x…:" is no qualifier'),
+        ("before:2026-02-31", "is not a time"),
+        ("after:999999d", "is not a time"),
+        ("x" * 500 + ":1", 'x…:" is not a qualifier'),
     ],
 )
 def test_a_search_that_says_nothing_known_says_what_is_known(text: str, message: str) -> None:
@@ -72,8 +72,8 @@ def test_the_page_says_what_is_wrong_and_finds_nothing(admin_client: Client) -> 
     make_job()
     response = admin_client.get("/admin/pleme_redis_django/job/", {"q": "quue:<script>"})
     page = response.content.decode()
-    assert '"quue:" is no qualifier. Did you mean queue:?' in unescape(page)
-    assert page.count("is no qualifier") == 1
+    assert '"quue:" is not a qualifier. Did you mean queue:?' in unescape(page)
+    assert page.count("is not a qualifier") == 1
     assert "<script>:" not in page
     assert response.context["cl"].result_count == 0
 

@@ -10,7 +10,7 @@ from pleme_redis_django.checks.realtime import check_realtime
 @pytest.mark.parametrize(
     ("values", "check_id", "why"),
     [
-        ({"CHANNELS": {"*": {}}}, "E080", "no channel pattern"),
+        ({"CHANNELS": {"*": {}}}, "E080", "not a valid channel pattern"),
         ({"CHANNELS": {"room:*": {"read": "anyone"}}}, "E080", "unknown action 'read'"),
         ({"CHANNELS": {"room:*": {"subscribe": "everyone"}}}, "E080", "everyone"),
         ({"CHANNELS": {"room:*": {"subscribe": "no.such.rule"}}}, "E080", "cannot be imported"),

@@ -52,7 +52,12 @@ def test_the_hook_names_the_products(configure: Configure) -> None:
 
 @pytest.mark.parametrize(
     ("returned", "complaint"),
-    [("shop", "collection"), (5, "collection"), (["Shop!"], "no product"), ([None], "no product")],
+    [
+        ("shop", "collection"),
+        (5, "collection"),
+        (["Shop!"], "not a valid product"),
+        ([None], "not a valid product"),
+    ],
 )
 def test_what_is_no_collection_of_products_is_refused(
     configure: Configure, returned: Any, complaint: str

@@ -207,7 +207,7 @@ BAD_METADATA: list[Any] = [
     ("list", [1], "Accepted: a JSON object"),
     ("tuple", {"pair": (1, 2)}, "at pair a tuple"),
     ("nan", {"price": float("nan")}, "at price nan"),
-    ("int_key", {1: "a"}, "the key 1 is no string"),
+    ("int_key", {1: "a"}, "the key 1 is not a string"),
     ("nul", {"text": "a\x00b"}, "which PostgreSQL cannot store"),
     ("oversize", {"text": "x" * 300_000}, "it is 300,011 bytes as JSON, and the limit is 262,144"),
 ]
@@ -267,7 +267,7 @@ HOSTILE_PRODUCTS = [
 
 @pytest.mark.parametrize("product", HOSTILE_PRODUCTS, ids=lambda name: ascii(name)[:20])
 def test_a_hostile_product_is_refused(product: str) -> None:
-    with pytest.raises(InvalidProduct, match=r"is no product name\. Accepted") as error:
+    with pytest.raises(InvalidProduct, match=r"is not a valid product name\. Accepted") as error:
         jobs.send.using(product=product).enqueue("a")
     assert len(str(error.value)) < 400
     if product:
@@ -280,9 +280,9 @@ def test_a_hostile_product_is_refused(product: str) -> None:
     "queue_name", ["", "a:b", "*", "a\n", "x" * 65, "\u202eabc", "{x}", "a\x00"], ids=ascii
 )
 def test_a_hostile_queue_name_is_refused(queue_name: str) -> None:
-    with pytest.raises(EnqueueError, match="no queue name"):
+    with pytest.raises(EnqueueError, match="not a valid queue name"):
         jobs.send.using(queue_name=queue_name).enqueue("a")
-    with pytest.raises(EnqueueError, match="no queue name"):
+    with pytest.raises(EnqueueError, match="not a valid queue name"):
         enqueue(Job(job_type=jobs.send.name, parameters={"to": "a"}, queue_name=queue_name))
     assert not Job.objects.exists()
 

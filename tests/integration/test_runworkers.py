@@ -99,7 +99,7 @@ def test_takes_the_numbers_of_a_preset(start_workers: StartWorkers) -> None:
     [
         (("emial",), 'no pool "emial"'),
         (("--worker-count", "-1"), "worker_count is -1"),
-        (("--queues", "no/such name"), "is no queue name"),
+        (("--queues", "no/such name"), "is not a valid queue name"),
         (("--product", "A:B"), "product"),
     ],
 )

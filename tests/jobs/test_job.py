@@ -63,6 +63,8 @@ HOSTILE_NAMES = [
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES, ids=lambda name: ascii(name)[:20])
 def test_hostile_queue_names_are_refused(name: Any) -> None:
-    with pytest.raises(InvalidName, match=r"is no queue name\. Accepted: 1 to 64 characters") as error:
+    with pytest.raises(
+        InvalidName, match=r"is not a valid queue name\. Accepted: 1 to 64 characters"
+    ) as error:
         validate_queue_name(name)
     assert len(str(error.value)) < 300

@@ -178,8 +178,8 @@ def test_limits_that_are_kept_are_exit_code_0() -> None:
     ("arguments", "said"),
     [
         (["--pool", "defualt"], "Did you mean default"),
-        (["--product", "Not A Product"], "is no product name"),
-        (["--queue", "a b"], "is no queue name"),
+        (["--product", "Not A Product"], "is not a valid product name"),
+        (["--queue", "a b"], "is not a valid queue name"),
     ],
 )
 def test_a_wrong_question_is_exit_code_2(arguments: list[str], said: str) -> None:

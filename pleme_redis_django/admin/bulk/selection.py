@@ -47,7 +47,7 @@ class Selection:
         ids = (str(page_of.pk),) if page_of else tuple(request.POST.getlist(ACTION_CHECKBOX_NAME))
         try:
             rows = matches.matching.filter(pk__in=ids)
-        except ValidationError:  # what is no id
+        except ValidationError:  # not an id
             rows = matches.matching.none()
         return cls(rows=rows, ids=ids, after=FIRST_ID, address=address)
 
@@ -75,7 +75,7 @@ def _signer(request: HttpRequest, selection: Selection) -> Signer:
 
 
 def posted_id(request: HttpRequest, name: str, default: uuid.UUID) -> uuid.UUID:
-    """Return the id in a hidden field, the default for none and for what is none."""
+    """Return the id in a hidden field, the default when there is none or it is not an id."""
     try:
         return uuid.UUID(request.POST.get(name) or str(default))
     except ValueError:

@@ -202,7 +202,7 @@ class DashboardAdmin(DashboardActions):
         return seen[:PAUSE_HISTORY_SHOWN]
 
     def _products(self, request: HttpRequest) -> list[str]:
-        """Return the products among which the user may choose: his, or those that were measured."""
+        """Return the products among which the user may choose: their own, or those that were measured."""
         scope = scope_of_request(request)
         measured = {each.product for each in queue_figures(scope, model=self.job_model) if each.product}
         return sorted(measured if scope.products is None else scope.products)

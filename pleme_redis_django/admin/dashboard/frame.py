@@ -78,7 +78,7 @@ class DashboardFrame(AnyModelAdmin):
         return request.user.has_perm(f"{jobs.app_label}.view_{jobs.model_name}")
 
     def chosen_scope(self, request: HttpRequest, chosen: str | None) -> ProductScope:
-        """Return the products that the user looks at: the chosen one, or all that he may see."""
+        """Return the products that the user looks at: the chosen one, or all that they may see."""
         scope = scope_of_request(request)
         if not chosen:
             return scope

@@ -99,7 +99,7 @@ def _statuses(value: str) -> frozenset[JobStatus]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             advice = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-            raise SearchError(f'"{shortened(name)}" is no status. {advice}')
+            raise SearchError(f'"{shortened(name)}" is not a status. {advice}')
     return frozenset(JobStatus(name.upper()) for name in value.split(","))
 
 
@@ -116,7 +116,8 @@ def _id_range(value: str) -> tuple[uuid.UUID, uuid.UUID]:
 def _by_job_id(term: Term) -> Q:
     if not _is_id(term.value):
         raise SearchError(
-            f'"{shortened(term.value)}" is no id of a job. Accepted: at least {ID_DIGITS} of its 32 hexadecimal digits.'
+            f'"{shortened(term.value)}" is not the id of a job. '
+            f"Accepted: at least {ID_DIGITS} of its 32 hexadecimal digits."
         )
     return Q(id__range=_id_range(term.value))
 
@@ -141,7 +142,7 @@ def _moment(term: Term) -> datetime:
     except (ValueError, OverflowError):
         pass  # a form that is right, and a day that does not exist
     raise SearchError(
-        f'"{term.key}:{shortened(term.value)}" is no time. '
+        f'"{term.key}:{shortened(term.value)}" is not a time. '
         'Accepted: "2026-11-20", "2026-11-20T13:05", "90m", "2h", "7d" (ago).'
     )
 

@@ -73,7 +73,7 @@ def _check_key(key: str, path: tuple[str, ...], *, written: str) -> None:
             f"Did you mean {near[0]}:?" if near else f"Known: {', '.join(f'{each}:' for each in QUALIFIERS)}."
         )
         raise SearchError(
-            f'"{shortened(key)}:" is no qualifier. {advice} '
+            f'"{shortened(key)}:" is not a qualifier. {advice} '
             f'To search for the text itself, quote it: "{shortened(written)}".'
         )
     if key == "param" and not path:

@@ -39,7 +39,7 @@ def bounded_time(using: str) -> Iterator[None]:
             if connections[using].vendor == "postgresql":
                 with connections[using].cursor() as cursor:
                     milliseconds = str(round(SEARCH_SECONDS * 1000))
-                    # 0 is no limit. pg_settings tells the limit in milliseconds, whatever its unit was.
+                    # 0 means no limit. pg_settings tells the limit in milliseconds, whatever its unit was.
                     cursor.execute(
                         "SELECT set_config('statement_timeout', "
                         "CASE WHEN setting::int BETWEEN 1 AND %s::int THEN setting ELSE %s END, true) "

@@ -1,6 +1,6 @@
 """The end of a worker process: bounded, whatever threads its handlers have left behind.
 
-Python's own end joins every thread that is no daemon, and those of ``concurrent.futures``:
+Python's own end joins every thread that is not a daemon, and those of ``concurrent.futures``:
 one that sleeps for ten minutes would hold a deploy for ten minutes.
 """
 

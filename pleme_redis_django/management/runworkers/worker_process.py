@@ -45,7 +45,7 @@ from pleme_redis_django.wiring import PoolParts, build_pool
 # so that a claim does not wait while a handler computes.
 SWITCH_INTERVAL_SECONDS = 0.002
 # Objects made between two searches of the youngest generation, and so many of those for one of the next:
-# a claim of hundreds of jobs makes thousands that are no garbage.
+# a claim of hundreds of jobs makes thousands that are not garbage.
 COLLECTOR_THRESHOLDS = (50_000, 20, 50)
 REPORT_INTERVAL_SECONDS = 0.1
 SUSPECTS_INTERVAL_SECONDS = 1.0

@@ -1,7 +1,7 @@
 """Typed JSON: what goes in comes out equal and of the same type, and nothing is ever executed.
 
 JSON's own types, and tagged as ``{"!": tag, "v": form}``: tuple, set, frozenset, dict with keys that
-are no strings, bytes, Decimal, UUID, datetime, date, time, timedelta and Django's SafeString. Any
+are not strings, bytes, Decimal, UUID, datetime, date, time, timedelta and Django's SafeString. Any
 other type is refused, subclasses included: a model instance that comes back as text would be a bug
 that shows later.
 """

@@ -97,7 +97,8 @@ def validate_key(key: object) -> str:
     if isinstance(key, str) and 0 < len(key) <= KEY_MAX_LENGTH:
         return key
     raise InvalidName(
-        f"{str(key)[:60]!a} is no cache key. Accepted: text of 1 to {KEY_MAX_LENGTH:,} characters; any of them."
+        f"{str(key)[:60]!a} is not a valid cache key. "
+        f"Accepted: text of 1 to {KEY_MAX_LENGTH:,} characters; any of them."
     )
 
 

@@ -148,7 +148,7 @@ class CacheManager:
         timeout: object = DEFAULT_TIMEOUT,
         **options: Unpack[BuildOptions],
     ) -> Any:
-        """Do what ``get_or_set`` does; a builder that is no coroutine function runs in a thread."""
+        """Do what ``get_or_set`` does; a builder that is not a coroutine function runs in a thread."""
         return await arun(self._do.get_or_set(key, builder, recipe(self._ttl_ms(timeout), **options)))
 
     def get_or_set_many(

@@ -134,7 +134,7 @@ def validate_lock_name(name: object) -> str:
     if isinstance(name, str) and 0 < len(name) <= NAME_MAX_LENGTH and not _has_surrogates(name):
         return name
     raise InvalidName(
-        f"{str(name)[:60]!a} is no name of a lock. Accepted: text of 1 to {NAME_MAX_LENGTH} characters; "
+        f"{str(name)[:60]!a} is not a valid name of a lock. Accepted: text of 1 to {NAME_MAX_LENGTH} characters; "
         "digest longer ones yourself."
     )
 

@@ -80,7 +80,7 @@ def _wanted_redis(program: str) -> Path:
     if found := shutil.which(program):
         return Path(found)
     raise ServerUnavailable(
-        f"{REDIS_SERVER_VARIABLE} is {program!r}, which is no program. Accepted: the path of a redis-server or "
+        f"{REDIS_SERVER_VARIABLE} is {program!r}, which is not a program. Accepted: the path of a redis-server or "
         "valkey-server, or its name on PATH. Without the variable, the one of the wheel is run."
     )
 

@@ -279,7 +279,7 @@ class EndingTests(StoreSubject):
         assert self.stored(job_id, "progress") == {"done": 1, "total": 3}
         self.store.record_progress([(job_id, claim, {"done": 2, "total": 3, "note": "\u00fc"})])
         assert self.stored(job_id, "progress") == {"done": 2, "total": 3, "note": "\u00fc"}
-        self.assert_running(job_id, claim, "progress is no ending")
+        self.assert_running(job_id, claim, "progress is not an ending")
 
     def test_the_last_message_is_gone_once_the_job_has_completed(self) -> None:
         job_id, claim = self.claimed()

@@ -159,4 +159,4 @@ def _kind(write: str) -> str:
     for kind in ("completed", "failed", "cancelled", "retr", "givenback"):
         if kind in write.lower():
             return kind
-    raise ValueError(f"{write!r} is no ending.")
+    raise ValueError(f"{write!r} is not an ending.")

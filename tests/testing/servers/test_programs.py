@@ -62,7 +62,7 @@ def test_environment_chooses_the_redis(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PLEME_REDIS_SERVER", program.name)
     assert programs.find_redis() == program
     monkeypatch.setenv("PLEME_REDIS_SERVER", str(tmp_path / "missing"))
-    with pytest.raises(ServerUnavailable, match=r"PLEME_REDIS_SERVER is '.*missing', which is no program"):
+    with pytest.raises(ServerUnavailable, match=r"PLEME_REDIS_SERVER is '.*missing', which is not a program"):
         programs.find_redis()
 
 
