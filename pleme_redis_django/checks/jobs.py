@@ -79,7 +79,7 @@ def check_job_models(app_configs: Any = None, **_kwargs: Any) -> Iterator[CheckM
 
 
 def check_database(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """E025: DATABASE names no database. W026: SQLite begins transactions that cannot become writers."""
+    """E025: DATABASE names no database. W026, E033: SQLite's transactions cannot become writers, or its times lie."""
     alias = get_settings().database
     if alias not in django_settings.DATABASES:
         yield Error(
@@ -95,6 +95,13 @@ def check_database(**_kwargs: Any) -> Iterator[CheckMessage]:
             hint=f'DATABASES["{alias}"]["OPTIONS"] = {{"transaction_mode": "IMMEDIATE", '
             '"init_command": "PRAGMA journal_mode=WAL"}. Production belongs on PostgreSQL.',
             id="pleme_redis_django.W026",
+        )
+    if _is_sqlite(django_settings.DATABASES.get(alias, {})) and not _naive_times_are_utc():
+        yield Error(
+            f'The database "{alias}" is SQLite, whose clock tells UTC, and with USE_TZ = False the times of jobs are '
+            f"of {django_settings.TIME_ZONE}: scheduled jobs and retries would run hours too early or too late.",
+            hint='Set USE_TZ = True, or TIME_ZONE = "UTC", or use PostgreSQL.',
+            id="pleme_redis_django.E033",
         )
 
 
@@ -167,4 +174,12 @@ def _short_prefix(model: type[AbstractJob]) -> str:
 
 def _is_sqlite_without_immediate(database: Any) -> bool:
     mode = str(database.get("OPTIONS", {}).get("transaction_mode", "")).upper()
-    return str(database.get("ENGINE", "")).endswith("sqlite3") and mode not in ("IMMEDIATE", "EXCLUSIVE")
+    return _is_sqlite(database) and mode not in ("IMMEDIATE", "EXCLUSIVE")
+
+
+def _is_sqlite(database: Any) -> bool:
+    return str(database.get("ENGINE", "")).endswith("sqlite3")
+
+
+def _naive_times_are_utc() -> bool:
+    return bool(django_settings.USE_TZ) or django_settings.TIME_ZONE in ("UTC", "Etc/UTC")

@@ -108,7 +108,7 @@ def prepare_instance(job: AbstractJob) -> None:
     _check_configuration(job.configuration)
     if isinstance(job.run_after, datetime | str):
         # Only the database's clock says whether the time is past: a claimer promotes the row.
-        checked_run_after(job.run_after)
+        job.run_after = checked_run_after(job.run_after)  # type: ignore[assignment]  # only None gives None
         job.status = JobStatus.PENDING
     try:
         job.full_clean(validate_unique=False, validate_constraints=False)
@@ -157,9 +157,9 @@ def _queue_name(name: str) -> str:
 
 
 def checked_run_after(run_after: object) -> datetime | None:
-    """Return a due time when it is an aware datetime of the years 1900 to 8999, or None.
+    """Return a due time as it is stored; it is an aware datetime of the years 1900 to 8999, or None.
 
-    Raises EnqueueError for anything else.
+    Raises EnqueueError for anything else. With USE_TZ off naive ones are of TIME_ZONE, and aware ones become so.
     """
     if run_after is None:
         return None
@@ -177,6 +177,8 @@ def checked_run_after(run_after: object) -> datetime | None:
             f"run_after is {run_after.isoformat()}. Accepted: a time of the years {FIRST_DUE_YEAR} to "
             f"{LAST_DUE_YEAR}; leave it out to have the job run now."
         )
+    if not django_settings.USE_TZ and timezone.is_aware(run_after):
+        return timezone.make_naive(run_after, timezone.get_default_timezone())
     return run_after
 
 

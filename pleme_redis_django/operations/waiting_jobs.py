@@ -47,9 +47,9 @@ def reschedule_jobs(jobs: QuerySet[M], run_after: datetime) -> int:
     By the database's clock: a time that is past makes them QUEUED, one to come PENDING. Raises
     EnqueueError for what is not a datetime, or has no time zone while USE_TZ is on.
     """
-    if checked_run_after(run_after) is None:
+    if (checked := checked_run_after(run_after)) is None:
         raise EnqueueError("run_after is None. Accepted: a datetime; run_jobs_now() makes jobs due now.")
-    due = Value(run_after, DateTimeField())
+    due = Value(checked, DateTimeField())
     status = Case(
         When(GreaterThan(due, Now()), then=Value(JobStatus.PENDING.value)),
         default=Value(JobStatus.QUEUED.value),

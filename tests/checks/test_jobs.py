@@ -187,3 +187,21 @@ def test_sqlite_needs_immediate_transactions(
 ) -> None:
     monkeypatch.setitem(django_settings.DATABASES["sqlite"], "OPTIONS", options)
     assert ids(messages_of(jobs.check_database, DATABASE="sqlite")) == expected
+
+
+@pytest.mark.parametrize(
+    ("use_tz", "zone", "database", "expected"),
+    [
+        (False, "America/New_York", "sqlite", ["E033"]),
+        (False, "UTC", "sqlite", []),
+        (True, "America/New_York", "sqlite", []),
+        (False, "America/New_York", "default", []),
+    ],
+)
+def test_naive_times_on_sqlite_have_to_be_utc(
+    use_tz: bool, zone: str, database: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(django_settings, "USE_TZ", use_tz)
+    monkeypatch.setattr(django_settings, "TIME_ZONE", zone)
+    found = ids(messages_of(jobs.check_database, DATABASE=database))
+    assert [one for one in found if one.startswith("E")] == expected

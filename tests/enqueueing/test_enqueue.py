@@ -20,6 +20,7 @@ from pleme_redis_django import (
     enqueue,
     enqueue_many,
 )
+from pleme_redis_django.enqueueing.rows import checked_run_after
 from pleme_redis_django.exceptions import EnqueueError, InvalidProduct, UnknownJobType
 from pleme_redis_django.models import Job
 from pleme_redis_django.testing import drain_jobs
@@ -327,6 +328,16 @@ def test_a_naive_time_is_fine_without_time_zones(settings: Any) -> None:
         from pleme_redis_django.enqueueing.rows import template_of
 
         assert template_of(template, 3).run_after == datetime(2026, 1, 1)  # noqa: DTZ001 - as given
+    finally:
+        settings.USE_TZ = True
+
+
+def test_an_aware_time_is_stored_as_a_naive_one_without_time_zones(settings: Any) -> None:
+    settings.USE_TZ = False
+    try:
+        with timezone.override("Asia/Tokyo"):  # TIME_ZONE counts: Chicago by default
+            stored = checked_run_after(datetime(2026, 1, 1, 12, tzinfo=ZoneInfo("America/New_York")))
+        assert stored == datetime(2026, 1, 1, 11)  # noqa: DTZ001 - what is stored
     finally:
         settings.USE_TZ = True
 
