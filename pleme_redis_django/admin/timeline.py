@@ -12,6 +12,7 @@ from django.utils import timezone
 from pleme_redis_django.admin.display import moment
 from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.rescue import WORKER_DIED
 from pleme_redis_django.models import AbstractJob
 
 _WAITING = (JobStatus.PENDING, JobStatus.QUEUED)
@@ -60,8 +61,7 @@ def _steps(job: AbstractJob, attempts: Sequence[Any], now: datetime) -> Iterator
     yield Step(name="Created", at=job.created_at)
     if failed := _failed_before(job, attempts):
         count = failed[0].attempt if len(failed) == len(attempts) else len(failed)
-        name = f"Attempt {failed[0].attempt} failed" if count == 1 else f"{count} attempts failed"
-        yield Step(name=name, at=failed[0].ended_at, wait="{} until then")
+        yield Step(name=_ended_early(failed, count), at=failed[0].ended_at, wait="{} until then")
     wait = "{} until the retry" if failed else "{} later, as scheduled"
     is_to_come = job.status == JobStatus.PENDING and job.run_after > now
     yield Step(name="Due", at=job.run_after, wait=wait, kind="future" if is_to_come else "past")
@@ -95,6 +95,14 @@ def _failed_before(job: AbstractJob, attempts: Sequence[Any]) -> list[Any]:
     """Return the failed attempts before the last run, or all of a job that waits."""
     is_waiting = job.status in _WAITING
     return [attempt for attempt in attempts if is_waiting or attempt.attempt < job.attempt]
+
+
+def _ended_early(attempts: Sequence[Any], count: int) -> str:
+    # What its process took along has not failed: most often it is no fault of the job.
+    died = all(attempt.error_code == WORKER_DIED for attempt in attempts)
+    if count == 1:
+        return f"Attempt {attempts[0].attempt} {'lost its worker process' if died else 'failed'}"
+    return f"{count} attempts {'lost their worker processes' if died else 'failed'}"
 
 
 def _in_words(step: Step, before: datetime | None, now: datetime) -> ShownStep:

@@ -26,8 +26,8 @@ def job_of(status: JobStatus, **times: Any) -> Job:
     return Job(**({"status": status, "created_at": T0, "run_after": T0} | fields))
 
 
-def failed(attempt: int, seconds: float) -> Any:
-    return SimpleNamespace(attempt=attempt, ended_at=at(seconds))
+def failed(attempt: int, seconds: float, error_code: str = "provider_error") -> Any:
+    return SimpleNamespace(attempt=attempt, ended_at=at(seconds), error_code=error_code)
 
 
 def steps(job: Job, attempts: Any = ()) -> list[tuple[str, str, str]]:
@@ -92,6 +92,14 @@ def test_a_job_that_failed_for_good_tells_its_last_attempt_from_those_before() -
         ("Started", "", "past"),
         ("Failed", "ran for 9.0 s", "past"),
     ]
+
+
+def test_an_attempt_whose_process_died_has_not_failed() -> None:
+    job = job_of(JobStatus.QUEUED, run_after=40)
+    died = [failed(2, 30, "worker_died"), failed(1, 20, "worker_died")]
+    assert steps(job, died[1:])[1][0] == "Attempt 1 lost its worker process"
+    assert steps(job, died)[1][0] == "2 attempts lost their worker processes"
+    assert steps(job, [died[0], failed(1, 20)])[1][0] == "2 attempts failed"
 
 
 def test_a_job_that_was_retried_by_hand_waits_again() -> None:
