@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from pleme_redis_django import JobStatus
-from pleme_redis_django.models import Job
+from pleme_redis_django.models import Election, Job
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.workload import jobs
@@ -32,6 +34,22 @@ def test_a_process_whose_claimer_has_ended_is_replaced(start_workers: StartWorke
     wait_for(partial(_completed, 2), "the next process runs jobs", details=workers.output)
     workers.signal(signal.SIGTERM)
     assert workers.exit_code() == 0
+
+
+def test_a_handler_that_silences_its_process_is_counted_once_it_keeps_coming_back(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    """No thread of its process can write that it runs, once it does."""
+    neighbour = start_workers("--queues", "none")
+    wait_for(
+        lambda: Election.objects.filter(role__startswith="sweeper"), "it sweeps", details=neighbour.output
+    )
+    os.mkfifo(tmp_path / "pipe")
+    silencer = jobs.hold_the_interpreter.enqueue(str(tmp_path / "pipe"))
+    Job.objects.filter(id=silencer.id).update(attempt=6)
+    start_workers()
+    neighbour.wait_for_output("rescued the jobs of dead workers jobs=1")
+    assert Job.objects.get(id=silencer.id).unseen_deaths == 1
 
 
 def test_workers_need_no_room_in_a_connection_pool(start_workers: StartWorkers) -> None:

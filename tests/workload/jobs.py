@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -108,3 +110,9 @@ async def fail_first(ctx: JobContext, total: int) -> str:
         ctx.progress(done, total, "parcels")
         await asyncio.sleep(0.1)
     return "delivered"
+
+
+@job
+def hold_the_interpreter(pipe: str) -> None:
+    """Hold the interpreter's lock, as a C extension may, until somebody opens the named pipe to write."""
+    ctypes.PyDLL(None).open(os.fsencode(pipe), os.O_RDONLY)
