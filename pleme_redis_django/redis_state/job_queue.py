@@ -48,7 +48,7 @@ _NUDGE = b"{}"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatistics:
-    """What one queue of hints holds now, and what has passed through it."""
+    """What one queue of hints holds now, and what passed through it since it last had none for an hour."""
 
     length: int
     oldest_age_seconds: float | None

@@ -8,6 +8,7 @@ processes that all died leave as well.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 import time
@@ -29,6 +30,7 @@ PRODUCTS_SECONDS = 5.0
 FORGET_PRODUCT_SECONDS = 24 * 3600
 TURN_SECONDS = 5.0
 """How long a sweeper that says nothing keeps its turn."""
+PRODUCTS_PER_CALL = 100
 SCOPES_PER_LOOK = 100
 MOST_LOOKS, MOST_BATCHES = 20, 100
 """Bounds of one sweep of a product: 2,000 rooms, and of each 10,000 connections. The rest a second later."""
@@ -47,17 +49,18 @@ class PresenceSweeper:
     def step(self) -> float:
         """Sweep, if it is this process's turn; return after how many seconds to call again.
 
-        One call for the turn, and one for each product. What fails for one product is logged. Raises
-        RedisUnavailable.
+        One round trip for the turn, one for each hundred products, and some for each in which somebody's time is
+        over. What fails for one product is logged. Raises RedisUnavailable.
         """
         if not script("take_turn").run(redis_client(), [keyspace.presence_turn()], self._turn):
             return _seconds_without_a_turn()
         if time.monotonic() >= self._list_at:
             self._products = list_products()
             self._list_at = time.monotonic() + PRODUCTS_SECONDS
-        for product in self._products:
-            with _logged("product", product):
-                sweep_product(product)
+        for batch in _batches(self._products):
+            for product in _due_products(batch):
+                with _logged("product", product):
+                    sweep_product(product)
         return _seconds_with_the_turn()
 
     async def astep(self, own: Iterable[str] = ()) -> float:
@@ -67,9 +70,10 @@ class PresenceSweeper:
         if time.monotonic() >= self._list_at:
             self._products = await alist_products()
             self._list_at = time.monotonic() + PRODUCTS_SECONDS
-        for product in dict.fromkeys([*own, *self._products]):
-            with _logged("product", product):
-                await asweep_product(product)
+        for batch in _batches(dict.fromkeys([*own, *self._products])):
+            for product in await _adue_products(batch):
+                with _logged("product", product):
+                    await asweep_product(product)
         return _seconds_with_the_turn()
 
     def grow_older(self, seconds: float) -> None:
@@ -94,6 +98,26 @@ async def alist_products() -> list[str]:
     with outages_as_unavailable():
         await client.zremrangebyscore(keyspace.presence_products(), "-inf", _forgotten())
         return _decoded(await client.zrange(keyspace.presence_products(), 0, -1))
+
+
+def _due_products(products: list[str]) -> list[str]:
+    """Return the products in which something is due; also one that cannot be asked, which will say why."""
+    pipeline = redis_client().pipeline(transaction=False)
+    for product in products:
+        script("presence_due").queue(pipeline, *_due(product))
+    with outages_as_unavailable():
+        replies = pipeline.execute(raise_on_error=False)
+    return [product for product, found in zip(products, replies, strict=True) if found]
+
+
+async def _adue_products(products: list[str]) -> list[str]:
+    """Do what ``_due_products`` does, on the running event loop."""
+    pipeline = async_redis_client().pipeline(transaction=False)
+    for product in products:
+        script("presence_due").queue(pipeline, *_due(product))
+    with outages_as_unavailable():
+        replies = await pipeline.execute(raise_on_error=False)
+    return [product for product, found in zip(products, replies, strict=True) if found]
 
 
 def sweep_product(product: str) -> int:
@@ -140,6 +164,12 @@ async def _asweep_scope(manager: PresenceManager) -> int:
         if result.removed < SWEEP_BATCH:
             break
     return left
+
+
+def _batches(products: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(products)
+    while batch := list(itertools.islice(rest, PRODUCTS_PER_CALL)):
+        yield batch
 
 
 def _due(product: str) -> tuple[list[str], list[Argument]]:

@@ -58,6 +58,10 @@ class Script:
         except OUTAGES as error:
             raise unavailable(error) from error
 
+    def queue(self, pipeline: Any, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> None:
+        """Add a call to a pipeline, sync or async; where the server lost the script, its reply is an error."""
+        pipeline.execute_command("EVALSHA", self.sha, len(keys), *keys, *arguments)
+
 
 def with_source(command: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the EVAL of an EVALSHA, for a server that lost the script."""

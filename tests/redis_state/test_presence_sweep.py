@@ -85,6 +85,50 @@ def test_an_idle_sweep_is_one_call_for_the_turn_and_one_a_product() -> None:
     assert redis_client().info("commandstats")["cmdstat_evalsha"]["calls"] == 3
 
 
+MANY = [f"p{number}" for number in range(250)]
+
+
+def reads() -> int:
+    """How often the server has read something since the last reset: a pipeline is one read, or a few."""
+    return redis_client().info("stats")["total_reads_processed"]  # type: ignore[no-any-return, index]
+
+
+def test_an_idle_sweep_of_many_products_is_a_few_round_trips(left: list[Any]) -> None:
+    redis_client().zadd(keyspace.presence_products(), dict.fromkeys(MANY, 2e9))
+    come_and_expire("p200")
+    sweeper = PresenceSweeper("only")
+    sweeper.step()
+    assert left == [("p200", "1")]
+    redis_client().config_resetstat()
+    sweeper.step()
+    assert reads() < len(MANY) / 5
+
+
+async def test_an_idle_sweep_of_many_products_is_a_few_async_round_trips(
+    left: list[Any], loop_clients: None
+) -> None:
+    come_and_expire("p200")
+    sweeper = PresenceSweeper("only")
+    await sweeper.astep(MANY)
+    assert left == [("p200", "1")]
+    redis_client().config_resetstat()
+    await sweeper.astep(MANY)
+    assert reads() < len(MANY) / 5
+
+
+@pytest.mark.parametrize("lost", ["script", "product"])
+def test_product_that_cannot_be_asked_keeps_no_other_from_its_turn(left: list[Any], lost: str) -> None:
+    for product in ("acme", "other"):
+        come_and_expire(product)
+    if lost == "product":
+        redis_client().set(keyspace.presence_due("acme"), "not what it should be")
+    else:
+        redis_client().script_flush()
+    PresenceSweeper("only").step()
+    swept = [("other", "1")] if lost == "product" else [("acme", "1"), ("other", "1")]
+    assert sorted(left) == swept
+
+
 async def test_web_processes_take_turns_with_all_others(left: list[Any], loop_clients: None) -> None:
     PresenceSweeper("a worker").step()
     come_and_expire("acme")

@@ -1,5 +1,5 @@
 -- Push hints that jobs of one queue are ready. Forgets queues that had none for long, since a worker of
--- every queue blocks on each list that is known. Redis >= 6.2.
+-- every queue blocks on each list that is known, with their counters. Redis >= 6.2.
 -- KEYS 1 the queue's list, 2 the names (ZSET: queue name -> last push in s), 3 the wake-all list, 4 the counters
 -- ARGV 1 queue name, 2 longest list, 3 seconds that a queue is remembered, 4.. hints
 -- Returns 1 when the queue's name was new, so that the wake-all list got a hint too; else 0
@@ -11,9 +11,13 @@ redis.call('LTRIM', KEYS[1], 0, ARGV[2] - 1)
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('HINCRBY', KEYS[4], 'pushed:' .. ARGV[1], #ARGV - 3)
 local now = redis.call('TIME')[1]
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3])
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3], 'LIMIT', 0, 100)) do
+  redis.call('ZREM', KEYS[2], name)
+  redis.call('HDEL', KEYS[4], 'pushed:' .. name, 'popped:' .. name)
+end
 local new = redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
+redis.call('EXPIRE', KEYS[4], ARGV[3])
 if new == 1 then
   redis.call('LPUSH', KEYS[3], '{}')
   redis.call('LTRIM', KEYS[3], 0, 99)
