@@ -23,7 +23,7 @@ from django.utils.module_loading import import_string
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
 from pleme_redis_django.exceptions import InvalidSettings, RedisUnavailable
-from pleme_redis_django.realtime.database_threads import call_for_identity, call_for_rule
+from pleme_redis_django.realtime.database_threads import call_for_client, call_for_identity, call_for_rule
 from pleme_redis_django.redis_state.channel_names import (
     PRODUCT_PRESENCE,
     includes,
@@ -79,21 +79,23 @@ NAMED_RULES: dict[str, Rule] = {
 }
 
 
-async def is_allowed(scope: Scope, action: Action, channel: str) -> bool:
+async def is_allowed(scope: Scope, action: Action, channel: str, *, is_look: bool = False) -> bool:
     """Tell whether a socket may do ``action`` on a channel or pattern. A rule that raises denies, loudly.
 
+    A look at an open socket, which may take something away, does not wait behind what clients ask for.
     Raises OperationalError, InterfaceError and RedisUnavailable of a rule: it could not be asked.
     """
+    call = call_for_rule if is_look else call_for_client
     hook = _hook()
     if hook is not None:
-        return await _ask(hook, scope, action, channel)
+        return await _ask(hook, scope, action, channel, call)
     for pattern, rules in channel_rules().items():
         rule = rules.get(action, _nobody)
         if pattern == channel or (channel != PRODUCT_PRESENCE and includes(pattern, channel)):
-            return await _ask(rule, scope, action, channel)
+            return await _ask(rule, scope, action, channel, call)
         # What an earlier rule closes is its own pattern, whatever the client's looks like.
         is_earlier = channel != PRODUCT_PRESENCE and overlaps(pattern, channel)
-        if is_earlier and not await _ask(rule, scope, action, pattern):
+        if is_earlier and not await _ask(rule, scope, action, pattern, call):
             return False
     return False
 
@@ -109,7 +111,7 @@ async def resolve_scope_product(scope: Scope, *, is_handshake: bool = False) -> 
     return resolve_product(cast("str | None", product))
 
 
-async def _ask(rule: Rule, scope: Scope, action: str, channel: str) -> bool:
+async def _ask(rule: Rule, scope: Scope, action: str, channel: str, call: Any) -> bool:
     if id(rule) in _INLINE:
         return bool(rule(scope, action, channel))
     if is_pattern(channel) and not getattr(rule, "takes_patterns", False):
@@ -118,7 +120,7 @@ async def _ask(rule: Rule, scope: Scope, action: str, channel: str) -> bool:
         )
         return False
     try:
-        answer = await _call(rule, scope, action, channel)
+        answer = await _call(rule, scope, action, channel, call=call)
     except OUTAGES:
         raise
     except Exception as error:
@@ -130,7 +132,7 @@ async def _ask(rule: Rule, scope: Scope, action: str, channel: str) -> bool:
     return answer
 
 
-async def _call(function: Callable[..., Any], *args: Any, call: Any = call_for_rule) -> Any:
+async def _call(function: Callable[..., Any], *args: Any, call: Any) -> Any:
     if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
         return await function(*args)
     answer = await call(function, *args)

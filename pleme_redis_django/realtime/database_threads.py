@@ -6,11 +6,14 @@ is what a web server that was deployed anew has to do at the same moment.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar, cast
 
 from channels.db import DatabaseSyncToAsync
+
+from pleme_redis_django.redis_state.loop_registry import LoopRegistry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,9 +21,12 @@ R = TypeVar("R")
 IDENTITY_THREADS = 2
 RULE_THREADS = 4
 """Each of them has a database connection while it works."""
+RULES_OF_CLIENTS = 2 * RULE_THREADS
+"""How many rules that clients' commands ask may stand in line for these threads; the rest wait before it."""
 
 _identities = ThreadPoolExecutor(IDENTITY_THREADS, thread_name_prefix="pleme-identity")
 _rules = ThreadPoolExecutor(RULE_THREADS, thread_name_prefix="pleme-rule")
+_turns: LoopRegistry[None, asyncio.Semaphore] = LoopRegistry()
 
 
 async def call_for_identity(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -33,3 +39,13 @@ async def call_for_rule(function: Callable[P, R], *args: P.args, **kwargs: P.kwa
     """Call a function of the project that decides about a socket, which may take its time."""
     call = DatabaseSyncToAsync(function, thread_sensitive=False, executor=_rules)
     return cast(R, await call(*args, **kwargs))
+
+
+async def call_for_client(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a rule for a client's command, in turn with those of all others.
+
+    Whoever may lose a permission is asked about past them, and does not keep it for as long as a herd of clients
+    that come back after a deploy takes to subscribe.
+    """
+    async with _turns.get(None, lambda: asyncio.Semaphore(RULES_OF_CLIENTS)):
+        return await call_for_rule(function, *args, **kwargs)

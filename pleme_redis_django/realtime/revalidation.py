@@ -149,7 +149,7 @@ class Revalidator:
             return
         connection.become(found.user, found.session)
         for pattern in list(connection.subscriptions):
-            allowed = await is_allowed(connection.scope, "subscribe", pattern)
+            allowed = await is_allowed(connection.scope, "subscribe", pattern, is_look=True)
             if not connection.is_newest_look(look):
                 return
             if not allowed:
@@ -157,7 +157,7 @@ class Revalidator:
                 connection.queue(frames.unsubscribed(pattern))
         action: Action = "presence"
         for room in list(connection.rooms):
-            allowed = await is_allowed(connection.scope, action, room)
+            allowed = await is_allowed(connection.scope, action, room, is_look=True)
             if not connection.is_newest_look(look):
                 return
             if not allowed and room in connection.rooms:

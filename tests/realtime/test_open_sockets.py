@@ -30,7 +30,7 @@ from pleme_redis_django.realtime.control import (
     parse_control,
     revoke_user,
 )
-from pleme_redis_django.realtime.database_threads import RULE_THREADS
+from pleme_redis_django.realtime.database_threads import RULE_THREADS, RULES_OF_CLIENTS
 from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.realtime.revalidation import _judge
@@ -545,6 +545,40 @@ async def test_handshake_does_not_wait_for_rules(configure: Configure) -> None:
         async with opened(ben):
             assert not answer.is_set()
         answer.set()
+        await asyncio.gather(*asking)
+
+
+async def test_withdrawn_permission_does_not_wait_behind_a_herd(configure: Configure) -> None:
+    may_answer = threading.Semaphore(0)
+
+    def rule(scope: dict[str, Any], action: str, channel: str) -> bool:
+        return channel != "order:herd" or may_answer.acquire(timeout=30)
+
+    @takes_patterns
+    def of_staff(scope: dict[str, Any], action: str, channel: str) -> bool:
+        return bool(scope["user"].is_staff)
+
+    configure(CHANNELS={"order:*": {"subscribe": rule}, "room:*": {"subscribe": of_staff}})
+    ben = await create_user("ben", is_staff=True)
+    herd = [await create_user(f"u{number}") for number in range(4 * RULES_OF_CLIENTS)]
+    async with AsyncExitStack() as stack:
+        socket = await stack.enter_async_context(opened(ben))
+        await heard()
+        await socket.client.subscribe("room:staff")
+        sockets = [await stack.enter_async_context(opened(user)) for user in herd]
+        asking = [asyncio.ensure_future(each.client.subscribe("order:herd")) for each in sockets]
+        await await_until(
+            lambda: all(each.is_busy for each in hub().connections.values() if each.user_id != str(ben.pk))
+        )
+        (connection,) = hub().of_user(str(ben.pk))
+        looks = connection._looks
+        ben.is_staff = False
+        await ben.asave()
+        await await_until(lambda: connection._looks > looks)
+        # For the look's resolver, and for its rule.
+        may_answer.release(2 * RULES_OF_CLIENTS)
+        assert (await socket.client.next_push("unsub"))["ch"] == "room:staff"
+        may_answer.release(len(herd))
         await asyncio.gather(*asking)
 
 
