@@ -18,14 +18,16 @@ ITEMS_PER_PAGE = 60
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     context = {
-        "counts": {
-            "catalog items": CatalogItem.objects.count(),
-            "orders": Order.objects.count(),
-            "thumbnails": Thumbnail.objects.count(),
-        },
+        "counts": _grouped(
+            {
+                "catalog items": CatalogItem.objects.count(),
+                "orders": Order.objects.count(),
+                "thumbnails": Thumbnail.objects.count(),
+            }
+        ),
         "jobs": [
-            ("jobs", jobs_by_status(Job.objects.all())),
-            ("e-mail jobs", jobs_by_status(EmailJob.objects.all())),
+            ("jobs", _grouped(jobs_by_status(Job.objects.all()))),
+            ("e-mail jobs", _grouped(jobs_by_status(EmailJob.objects.all()))),
         ],
         "thumbnails": Thumbnail.objects.select_related("item").order_by("-drawn_at")[:NEWEST],
     }
@@ -38,3 +40,7 @@ def catalog(request: HttpRequest, number: int = 1) -> HttpResponse:
     items = CatalogItem.objects.only("code", "name", "city", "country", "price_cents")
     page = Paginator(items, ITEMS_PER_PAGE).get_page(number)
     return render(request, "shop/catalog.html", {"page": page})
+
+
+def _grouped(counts: dict[str, int]) -> dict[str, str]:
+    return {name: f"{count:,}" for name, count in counts.items()}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client, RequestFactory
 
-from example_project.shop import jobs
+from example_project.shop import jobs, views
 from example_project.shop.admin import EMAIL_DASHBOARD_SOCKET
 from example_project.shop.models import CatalogItem
 from example_project.shop.views import overview
@@ -34,6 +34,12 @@ def test_email_jobs_have_a_dashboard_of_their_own(admin_client: Client) -> None:
     page = admin_client.get("/email/admin/pleme_redis_django/dashboard/")
     assert page.context["live"]["websocketPath"] == f"/{EMAIL_DASHBOARD_SOCKET}"
     assert admin_client.get("/email/admin/shop/emailjob/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_large_counts_are_grouped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "jobs_by_status", lambda jobs: {"COMPLETED": 28_298})
+    assert "<dd>28,298</dd>" in overview(RequestFactory().get("/")).content.decode()
 
 
 @pytest.mark.django_db
