@@ -346,7 +346,7 @@ async def test_crashed_users_leave_once(ana: Person) -> None:
         assert not [push for push in client.pushes if "pres" in push and push["pres"]["leave"]]
 
 
-async def test_restart_locks_nobody_out_of_his_tabs(ana: Person, configure: Configure) -> None:
+async def test_restart_locks_nobody_out_of_their_tabs(ana: Person, configure: Configure) -> None:
     configure(REALTIME_LIMITS={"connections_per_user": 3})
     async with AsyncExitStack() as stack:
         before = [await stack.enter_async_context(open_socket(ana)) for _ in range(3)]
