@@ -165,13 +165,16 @@ class JobModelAdmin(JobFields, JobPage):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Return the columns, with what is asked first about jobs of the one status that is listed."""
-        columns = super().get_list_display(request)
+        columns = list(super().get_list_display(request))
+        status = request.GET.get(STATUS_PARAMETER, "")
         added = [
             name
-            for name in _COLUMNS_OF_STATUS.get(request.GET.get(STATUS_PARAMETER, ""), ())
+            for name in _COLUMNS_OF_STATUS.get(status, ())
             if not (name == "error_shown" and is_redacting())
         ]
-        return [*columns[:2], *added, *columns[2:]]
+        listed = [*columns[:2], *added, *columns[2:]]
+        # The tab says it already, and a row has no room to spare.
+        return [name for name in listed if not (name == "status_shown" and status in set(JobStatus))]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Whether an address may filter by this: only by what is offered, since a lookup could read all else."""

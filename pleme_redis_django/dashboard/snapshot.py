@@ -21,10 +21,12 @@ from pleme_redis_django.dashboard.figures import (
     WorkerState,
 )
 from pleme_redis_django.dashboard.health import judge
+from pleme_redis_django.dashboard.measured import MeasuredAt
 from pleme_redis_django.dashboard.queue_health import is_failing, is_late
+from pleme_redis_django.dashboard.rollups import KEPT_SECONDS
 from pleme_redis_django.dashboard.samples import Sample, read_sample
 from pleme_redis_django.dashboard.scope import EVERY_PRODUCT, ProductScope
-from pleme_redis_django.models import AbstractJob, Job, QueuePause
+from pleme_redis_django.models import AbstractJob, Job, QueuePause, QueueRollup, model_label
 from pleme_redis_django.monitoring import WorkerReport, worker_reports
 from pleme_redis_django.operations import paused_queues
 
@@ -66,7 +68,23 @@ def queue_figures(
     scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = Job
 ) -> list[QueueFigures]:
     """Return every queue of the scope, those in trouble first; two queries."""
-    return _queues(read_sample(model), scope, model)
+    return measured_queues(scope, model=model)[1]
+
+
+def measured_queues(
+    scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = Job
+) -> tuple[MeasuredAt, list[QueueFigures]]:
+    """Return every queue of the scope and when they were measured; two queries."""
+    sample = read_sample(model)
+    return sample.measured, _queues(sample, scope, model)
+
+
+def was_measured(product: str, queue: str, *, model: type[AbstractJob] = Job) -> bool:
+    """Whether a measurement of the last week found something in a queue; one query."""
+    rows = QueueRollup._base_manager.using(get_settings().database).filter(job_model=model_label(model))
+    # Every step of the index, whose next columns are these.
+    steps = rows.filter(step_seconds__in=sorted(KEPT_SECONDS))
+    return steps.filter(product=product, queue_name=queue).exists()
 
 
 def _queues(sample: Sample, scope: ProductScope, model: type[AbstractJob]) -> list[QueueFigures]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from typing import Any, ClassVar
+from urllib.parse import parse_qs
 
 from pleme_redis_django.dashboard.scope import ProductScope
-from pleme_redis_django.models import AbstractJob, Job
+from pleme_redis_django.models import AbstractJob, Job, model_label
 from pleme_redis_django.realtime.authorization import OUTAGES
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.consumers import RealtimeConsumer
@@ -65,9 +66,26 @@ class DashboardConsumer(RealtimeConsumer):
         if scope is None:
             code = CloseCode.DENIED if is_authenticated else CloseCode.BAD_CREDENTIALS
             return code, "permission denied" if is_authenticated else "log in first"
+        if self._is_of_another_table():
+            return CloseCode.DENIED, f"these are the figures of {model_label(self.job_model)}"
         self.scope["product"] = NO_PRODUCT
         self.product_scope = scope
         return None, ""
+
+    def _is_of_another_table(self) -> bool:
+        """Whether the page that looks, as its address says, is one of another job model."""
+        query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
+        theirs, ours = query.get("model", [""])[0], model_label(self.job_model)
+        if theirs in ("", ours):
+            return False
+        logger.error(
+            "A dashboard of %.200r asked for figures at %s, where those of %s are: it polls instead. Mount a "
+            "DashboardConsumer with its job_model there, or take websocket_path off its DashboardAdmin.",
+            theirs,
+            self.scope.get("path"),
+            ours,
+        )
+        return True
 
     def _look_at(self, user: Any) -> tuple[ProductScope | None, bool]:
         is_authenticated = load_user(self.scope)

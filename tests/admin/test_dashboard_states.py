@@ -78,14 +78,27 @@ def test_figures_of_before_the_workers_stopped_are_told_as_old(admin_client: Cli
     measure_now()
     QueueSample.objects.update(measured_at=ago(130), next_measure_at=ago(120))
     page = admin_client.get(ROOT).content.decode()
-    assert "data-old data-cards" in page
+    assert page.count("data-old data-measured") == 2, "the totals and the queues"
     assert "2 m 10 s ago" in strip_tags(page) or "2 m 11 s ago" in strip_tags(page)
     assert snapshot_of(admin_client)["is_old"]
+    for address in ("queue/", "queue/shop/emails/"):
+        assert "data-old data-measured" in admin_client.get(ROOT + address).content.decode()
+        assert "not of now" in text_of(admin_client, address)
 
 
 def test_an_empty_list_of_workers_does_not_say_that_there_has_never_been_one(admin_client: Client) -> None:
     for page in ("", "worker/"):
         assert "No worker process is running. Start one" in text_of(admin_client, page)
+
+
+def test_before_the_first_measurement_no_page_says_that_no_job_was_ever_enqueued(
+    admin_client: Client,
+) -> None:
+    make_job()
+    for page in ("", "queue/"):
+        shown = text_of(admin_client, page)
+        assert "No queue was at work in the last hour, as far as worker processes have measured." in shown
+        assert "has held a job yet" not in shown
 
 
 # A growing backlog
@@ -247,6 +260,30 @@ def test_a_group_leads_to_its_own_jobs(admin_client: Client) -> None:
     [link] = [each for each in links if "error%3A" in each and f"type={inside.job_type}" in each]
     listed = admin_client.get(unquote(link).replace("&amp;", "&")).context["cl"].result_list
     assert [job.pk for job in listed] == [inside.pk]
+
+
+# A queue with nothing to show
+
+
+def test_a_queue_that_nothing_was_ever_in_is_asked_about(admin_client: Client) -> None:
+    store_endings([ended("completed", queue="emails")])
+    measure_now()
+    misspelt = text_of(admin_client, "queue/shop/emials/")
+    assert "No measurement of the last week has found a job in a queue of this name." in misspelt
+    assert "No queue was at work" not in misspelt
+
+
+def test_an_idle_queue_says_that_it_is_idle(admin_client: Client) -> None:
+    QueueRollup.objects.create(
+        job_model="pleme_redis_django.job",
+        step_seconds=3600,
+        started_at=int(time.time() // 3600) * 3600 - 7_200,
+        product="shop",
+        queue_name="emails",
+        completed=1,
+    )
+    measure_now()
+    assert "Nothing waits or runs in this queue" in text_of(admin_client, "queue/shop/emails/")
 
 
 # Another table, other people

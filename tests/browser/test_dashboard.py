@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -155,7 +157,8 @@ async def test_an_open_page_tells_that_the_last_worker_is_gone(
         assert await page.locator("[data-old-note]").is_hidden()
         await sync_to_async(QueueSample.objects.update)(measured_at=ago(130), next_measure_at=ago(120))
         await page.get_by_text(re.compile("These figures tell of 2 m 1. s ago, not of now.")).wait_for()
-        assert await page.locator("[data-cards][data-old]").count() == 1
+        assert await page.locator(".pleme-cards[data-old]").count() == 1
+        assert await page.locator(".pleme-queues[data-old]").count() == 1
         await take_picture(page, "dashboard-without-workers")
         # Another one starts, and measures.
         await sync_to_async(make_worker)()
@@ -251,6 +254,59 @@ async def test_page_of_a_job_says_that_its_queue_is_paused(
         await page.locator("tr", has_text="reports").locator("[data-jobs=ready]").click()
         await page.locator("#result_list").get_by_role("link", name="tests.noop").click()
         await page.get_by_text("paused by ana", exact=False).first.wait_for()
+
+
+async def test_a_page_names_its_table_and_asks_no_more_for_a_socket_that_has_another(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    async with admin_page(chromium, session_cookie, blocks_sockets=False) as page:
+        asked: list[str] = []
+
+        async def refuse(socket: Any) -> None:
+            asked.append(socket.url)
+            await socket.close(code=4003, reason="these are the figures of another table")
+
+        await page.route_web_socket("**/*", refuse)
+        await page.clock.install()
+        await page.goto(live_server.url + ROOT)
+        await page.get_by_text("Every 5 s").wait_for()
+        await await_until(lambda: asked, "the page's socket")
+        await page.clock.run_for(60_000)
+        assert [url.partition("/ws/")[2] for url in asked] == [
+            "pleme/dashboard/?model=pleme_redis_django.job"
+        ]
+
+
+async def test_times_are_those_of_the_admin_wherever_the_browser_is(
+    chromium: Browser, live_server: Any, session_cookie: Any, settings: Any
+) -> None:
+    settings.TIME_ZONE = "Asia/Kathmandu"
+    await sync_to_async(make_job)(product="acme")
+    await sync_to_async(measure_now)()
+    async with admin_page(chromium, session_cookie, timezone_id="America/New_York", locale="en-GB") as page:
+        await page.goto(live_server.url + ROOT)
+        await page.get_by_text("Times are those of Asia/Kathmandu.").wait_for()
+        chart = page.locator("[data-chart=depth]")
+        await chart.locator("summary").click()
+        payload = await page.evaluate("fetch('series.json').then((answer) => answer.json())")
+        last = max(at for at, ready in zip(payload["times"], payload["ready"], strict=True) if ready)
+        shown = datetime.fromtimestamp(last, tz=ZoneInfo("Asia/Kathmandu"))
+        await chart.locator("tbody th", has_text=f"{shown:%H:%M:%S}").first.wait_for()
+        await page.get_by_role("button", name="Pause updates").click()
+        now = datetime.now(tz=ZoneInfo("Asia/Kathmandu"))
+        text = await page.locator("[data-live-text]").inner_text()
+        assert abs(int(text.split()[2][:2]) - now.hour) in (0, 1, 23)
+
+
+async def test_without_a_script_no_empty_charts_are_shown_and_the_page_says_of_when_it_is(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    async with admin_page(chromium, session_cookie, java_script_enabled=False) as page:
+        await page.goto(live_server.url + ROOT)
+        told = await page.locator("#pleme-dashboard noscript").all_inner_texts()
+        assert "without scripts it stays so" in told[0]
+        assert "made by a script, which this browser does not run" in told[1]
+        assert await page.locator("[data-chart=depth]").is_hidden()
 
 
 async def test_paused_page_asks_for_nothing(chromium: Browser, live_server: Any, session_cookie: Any) -> None:

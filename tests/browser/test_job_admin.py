@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.urls import reverse
 
-from tests.browser.admin_pages import complaints_of, overflow_of
-from tests.rows import make_attempt, make_failed_job
+from tests.browser.admin_pages import admin_page, complaints_of, faults_of_job_page, overflow_of, take_picture
+from tests.rows import ago, make_attempt, make_failed_job, make_job, make_worker
 from tests.strict_policy import POLICY
 
 if TYPE_CHECKING:
@@ -52,3 +53,35 @@ async def test_a_failed_job_is_found_read_and_retried(
     assert await page.locator(".pleme-badge").first.inner_text() == "☰ Queued"
     assert complaints == []
     await context.close()
+
+
+@pytest.mark.parametrize("status", ["", "?status__exact=FAILED", "?status__exact=RUNNING"])
+@pytest.mark.parametrize("width", [375, 1440])
+async def test_no_column_of_a_job_list_is_cut(
+    chromium: Browser, live_server: Any, session_cookie: Any, status: str, width: int
+) -> None:
+    worker = await sync_to_async(make_worker)()
+    long = {
+        "product": "international-shop",
+        "queue_name": "payments-with-a-longer-name",
+        "job_type": "example_project.shop.jobs.payments.capture_payment",
+    }
+    await sync_to_async(make_failed_job)(
+        **long, error_message="The payment provider answered 503 after 30 seconds, and again at the third try"
+    )
+    running = {
+        "status": "RUNNING",
+        "worker_id": worker.pk,
+        "claimed_at": ago(9_000),
+        "started_at": ago(9_000),
+    }
+    await sync_to_async(make_job)(**long, **running)
+    async with admin_page(chromium, session_cookie, viewport={"width": width, "height": 900}) as page:
+        await page.goto(f"{live_server.url}/admin/pleme_redis_django/job/{status}")
+        table = await page.evaluate(
+            "(({scrollWidth, clientWidth}) => [scrollWidth, clientWidth])(document.querySelector('.results'))"
+        )
+        assert table[0] <= table[1], table
+        assert await overflow_of(page) <= 0
+        assert await faults_of_job_page(page) == []
+        await take_picture(page, f"jobs-{status[-7:]}-{width}")

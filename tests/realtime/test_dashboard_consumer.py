@@ -74,13 +74,15 @@ def log_in(configure: Callable[..., None]) -> LogIn:
 
 
 @asynccontextmanager
-async def dashboard(logged_in: tuple[Any, Client] | None = None) -> AsyncIterator[InProcessSocket]:
+async def dashboard(
+    logged_in: tuple[Any, Client] | None = None, **scope: Any
+) -> AsyncIterator[InProcessSocket]:
     user, session = AnonymousUser(), None
     if logged_in is not None:
         user = logged_in[0]
         session = await sync_to_async(lambda: logged_in[1].session)()
     async with open_socket(
-        user, application=DashboardConsumer.as_asgi(), session=session, subprotocols=[]
+        user, application=DashboardConsumer.as_asgi(), session=session, subprotocols=[], **scope
     ) as socket:
         yield socket
 
@@ -130,6 +132,22 @@ async def test_who_may_not_look_is_refused(log_in: LogIn, person: dict[str, Any]
     async with dashboard(None if person is None else await log_in("ana", **person)) as socket:
         assert await socket.client.wait_closed() == code
         assert not any("queues" in push for push in socket.client.pushes)
+
+
+async def test_a_page_of_another_table_gets_no_figures_of_this_one(
+    log_in: LogIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A DashboardAdmin of another job model may name the path of this consumer by mistake."""
+    await some_jobs("shop")
+    viewer = await log_in()
+    async with dashboard(viewer, query_string=b"model=workload.emailjob") as socket:
+        assert await socket.client.wait_closed() == 4003
+        assert not any("queues" in push for push in socket.client.pushes)
+    [line] = [record.getMessage() for record in caplog.records if "workload.emailjob" in record.getMessage()]
+    assert "those of pleme_redis_django.job are" in line
+    assert "Mount a DashboardConsumer with its job_model there" in line
+    async with dashboard(viewer, query_string=b"model=pleme_redis_django.job") as socket:
+        await next_snapshot(socket)
 
 
 async def test_a_scope_sees_its_products_alone(log_in: LogIn) -> None:

@@ -31,8 +31,10 @@ from pleme_redis_django.dashboard.scope import ProductScope, scope_of_request
 from pleme_redis_django.dashboard.snapshot import (
     QUEUES_SHOWN,
     WORKERS_SHOWN,
+    measured_queues,
     queue_figures,
     snapshot,
+    was_measured,
     worker_figures,
 )
 from pleme_redis_django.durations import duration
@@ -43,6 +45,11 @@ from pleme_redis_django.operations import paused_queues
 from pleme_redis_django.products import validate_product
 
 QUEUES_PER_PAGE = 100
+_IDLE_QUEUE = "Nothing waits or runs in this queue, and nothing has ended within the last hour."
+_UNKNOWN_QUEUE = (
+    "No measurement of the last week has found a job in a queue of this name. Is it the name that jobs are "
+    "enqueued with?"
+)
 _SPAN_TITLES = {"1h": "hour", "3h": "3 hours", "24h": "24 hours", "7d": "7 days"}
 # What a page asks for that has more rows than a snapshot: it polls, since the socket sends snapshots.
 _WHOLE = {"whole": "1"}
@@ -94,11 +101,13 @@ class DashboardAdmin(DashboardActions):
     @page_view
     def queues_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
         """Show every queue, a hundred a page."""
-        queues = queue_figures(scope, model=self.job_model)
+        measured, queues = measured_queues(scope, model=self.job_model)
         page = Paginator(queues, QUEUES_PER_PAGE).get_page(request.GET.get("page"))
         context = {
             "queues": page.object_list,
             "queue_count": len(queues),
+            "is_old": measured.is_overdue,
+            "sampled_at": measured.at,
             "page": page,
             "products": self._products(request),
             "pauses": self._pauses(request, scope),
@@ -118,12 +127,17 @@ class DashboardAdmin(DashboardActions):
         if not scope.allows(product):
             raise PermissionDenied
         only = ProductScope(products=frozenset([product]))
-        every_queue = queue_figures(scope, model=self.job_model)
+        measured, every_queue = measured_queues(scope, model=self.job_model)
+        shown = [each for each in every_queue if (each.product, each.queue) == (product, queue)]
+        is_known = bool(shown) or was_measured(product, queue, model=self.job_model)
         promise = promised_wait(queue, get_settings().dashboard_max_wait)
         context = {
             "product_name": product,
             "queue_name": queue,
-            "queues": [each for each in every_queue if (each.product, each.queue) == (product, queue)],
+            "queues": shown,
+            "no_queue": _IDLE_QUEUE if is_known else _UNKNOWN_QUEUE,
+            "is_old": measured.is_overdue,
+            "sampled_at": measured.at,
             "pauses": [
                 each
                 for each in paused_queues(product=product, model=self.job_model)

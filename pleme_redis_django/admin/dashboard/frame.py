@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.utils import timezone
 
 from pleme_redis_django.admin.capped_list import AnyModelAdmin
 from pleme_redis_django.admin.content_policy import csp_nonce
@@ -19,7 +20,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.figures import Health, Reason
 from pleme_redis_django.dashboard.scope import ProductScope, scope_of_request
 from pleme_redis_django.exceptions import InvalidProduct
-from pleme_redis_django.models import AbstractJob, Job, JobAttempt
+from pleme_redis_django.models import AbstractJob, Job, JobAttempt, model_label
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.templatetags.pleme_dashboard import JOB_LIST_QUERIES, with_product
 
@@ -200,6 +201,8 @@ class DashboardFrame(AnyModelAdmin):
             "dataUrl": self.page_url("dashboard_data"),
             "seriesUrl": self.page_url("dashboard_series"),
             "websocketPath": self._websocket_address(),
+            "model": model_label(self.job_model),
+            "timeZone": timezone.get_current_timezone_name(),
             "pollSeconds": POLL_SECONDS,
             "dataQuery": {**chosen, **queries.get("data", {})},
             "seriesQuery": {**chosen, **queries.get("series", {})},

@@ -6,7 +6,7 @@
  */
 
 const settings = JSON.parse(document.getElementById("pleme-live-settings").textContent);
-const { formats } = globalThis.plemeDashboard;
+const { formats, timeZone } = globalThis.plemeDashboard;
 const { uPlot } = globalThis;
 
 const HEIGHT = 160;
@@ -111,6 +111,7 @@ class Chart {
             height: HEIGHT,
             padding: [8, 18, 0, 0],
             legend: { show: false },
+            tzDate: (seconds) => (timeZone ? uPlot.tzDate(new Date(seconds * 1000), timeZone) : new Date(seconds * 1000)),
             cursor: { sync: { key: cursors.key }, y: false, points: { size: 6 }, drag: { x: false, y: false } },
             scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : 1] } },
             axes: [
@@ -185,7 +186,7 @@ class Chart {
         const row = document.createElement("tr");
         const head = row.appendChild(document.createElement("th"));
         head.scope = "row";
-        head.textContent = new Date(time * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "medium" });
+        head.textContent = new Date(time * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "medium", timeZone });
         for (const value of cells) {
             const cell = row.appendChild(document.createElement("td"));
             cell.className = "pleme-number";
@@ -203,7 +204,7 @@ function isolated(values) {
 
 function timeLabels(plot, ticks, _axis, _space, step) {
     const pick = step >= 86400 ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-    return ticks.map((tick) => new Date(tick * 1000).toLocaleString([], pick));
+    return ticks.map((tick) => new Date(tick * 1000).toLocaleString([], { ...pick, timeZone }));
 }
 
 class History {
@@ -215,6 +216,7 @@ class History {
         document.addEventListener("pleme:snapshot", () => this.refreshWhenDue());
         new ResizeObserver(() => this.charts.forEach((chart) => chart.resize())).observe(section);
         this.watchTheme();
+        if (!timeZone) section.querySelector("[data-zone]").textContent = "Times are those of this browser.";
     }
 
     show(series) {

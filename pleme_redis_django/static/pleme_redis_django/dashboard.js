@@ -17,8 +17,15 @@ const RECONNECT_SECONDS = 15;
 const SILENCE_SECONDS = 15;
 const ANNOUNCE_SECONDS = 20;
 const NO_SOCKET_SECONDS = 300;
+// The close code of a socket that has nothing for this page.
+const DENIED = 4003;
 // From so many on, causes are not counted.
 const CAUSES_COUNTED = 1000;
+
+/** The time zone of the admin's own times; undefined, which is the browser's own, where it does not know that one. */
+const timeZone = (() => {
+    try { return new Intl.DateTimeFormat([], { timeZone: settings?.timeZone }).resolvedOptions().timeZone; } catch { return undefined; }
+})();
 
 // Formats
 
@@ -195,7 +202,7 @@ function reasonItem(reason) {
 }
 
 function patchCards({ cards, is_old: isOld, sampled_at: at }) {
-    document.querySelector("[data-cards]")?.toggleAttribute("data-old", isOld);
+    for (const measured of document.querySelectorAll("[data-measured]")) measured.toggleAttribute("data-old", isOld);
     for (const note of document.querySelectorAll("[data-old-note]")) {
         note.hidden = !isOld;
         write(note.querySelector("[data-old-at]"), formats.ago(at));
@@ -255,9 +262,9 @@ class Indicator {
     }
 }
 
-/** Remembers for a while that this site serves no websocket: under runserver each try is a 404 in two logs. */
+/** Remembers for a while that there is no websocket for this page: under runserver each try is a 404 in two logs. */
 const noSocket = {
-    key: "pleme-no-socket",
+    key: `pleme-no-socket ${settings?.websocketPath} ${settings?.model}`,
     note() {
         try { sessionStorage.setItem(this.key, String(Date.now())); } catch { /* it is asked again */ }
     },
@@ -316,7 +323,7 @@ class Feed {
         const scheme = location.protocol === "https:" ? "wss:" : "ws:";
         let socket;
         try {
-            socket = new WebSocket(`${scheme}//${location.host}${settings.websocketPath}`);
+            socket = new WebSocket(`${scheme}//${location.host}${settings.websocketPath}?${new URLSearchParams({ model: settings.model })}`);
         } catch {
             return;
         }
@@ -327,8 +334,8 @@ class Feed {
             for (const line of event.data.split("\n")) this.hear(socket, line);
         });
         socket.addEventListener("open", () => (this.hasOpened = true));
-        socket.addEventListener("close", () => {
-            if (!this.hasOpened) noSocket.note();
+        socket.addEventListener("close", ({ code }) => {
+            if (!this.hasOpened || code === DENIED) noSocket.note();
             if (this.socket === socket) this.socket = null;
         });
     }
@@ -391,10 +398,10 @@ class Feed {
     }
 }
 
-const clock = (at) => new Date(at).toLocaleTimeString([], { hourCycle: "h23" });
+const clock = (at) => new Date(at).toLocaleTimeString([], { hourCycle: "h23", timeZone });
 
 // For dashboard-charts.js. Not an import: where the names of static files carry a hash, it would load this twice.
-globalThis.plemeDashboard = { formats };
+globalThis.plemeDashboard = { formats, timeZone };
 
 const element = document.getElementById("pleme-live");
 if (element && settings) new Feed(element);
