@@ -90,6 +90,15 @@ def failure_groups(
     )
 
 
+def failed_products(
+    span: str, *, model: type[AbstractJob] = Job, using: str | None = None, read_limit: int = READ_LIMIT
+) -> set[str]:
+    """Return the products whose jobs failed within a span, of those that failed last; one query."""
+    rows = model._base_manager.using(using or get_settings().database)
+    newest = failed_within(rows, span).order_by("-failed_at", "-id").values("pk")[:read_limit]
+    return set(rows.filter(pk__in=newest).order_by().values_list("product", flat=True).distinct())
+
+
 def failed_within(rows: QuerySet[Any], span: str) -> QuerySet[Any]:
     """Return those of the jobs that are FAILED, and failed within the span. Raises KeyError for another."""
     return rows.filter(status=JobStatus.FAILED, deleted_at=None, failed_at__gte=Now() - FAILURE_SPANS[span])

@@ -44,11 +44,13 @@ def judge(
         reasons += [
             *_of_age(measured, workers),
             *late_queues(queues, workers, max_wait),
-            *stuck_jobs(queues),
             *paused_queue_notes(queues, measured.now),
         ]
         if not measured.is_stale:
             reasons += [*growing_queues(queues, max_wait), *failing_queues(queues)]
+        # Without workers nobody holds a job, whatever its row says: the first one that starts takes it over.
+        if any(worker.state != "dead" for worker in workers):
+            reasons += stuck_jobs(queues)
     reasons.sort(key=lambda reason: _ORDER[reason.level])
     problems = [reason for reason in reasons if reason.level != "note"]
     sentence = _problems(problems) if problems else _all_well(queues, workers, reasons)

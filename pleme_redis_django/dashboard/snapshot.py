@@ -89,7 +89,7 @@ def was_measured(product: str, queue: str, *, model: type[AbstractJob] = Job) ->
 
 def _queues(sample: Sample, scope: ProductScope, model: type[AbstractJob]) -> list[QueueFigures]:
     queues = with_pauses(
-        [_queue(stored, sample.measured.now) for stored in sample.queues if scope.allows(stored["product"])],
+        [_queue(stored, sample.measured) for stored in sample.queues if scope.allows(stored["product"])],
         [pause for pause in paused_queues(model=model) if _is_visible(pause.product, scope)],
     )
     max_wait = get_settings().dashboard_max_wait
@@ -172,8 +172,10 @@ def _state(report: WorkerReport) -> WorkerState:
     return "alive" if report.worker.drain_requested_at is None else "draining"
 
 
-def _queue(stored: Mapping[str, Any], now: datetime) -> QueueFigures:
-    ready, pace, growth = stored["ready"], stored["done_per_minute"], stored["growth_per_minute"]
+def _queue(stored: Mapping[str, Any], measured: MeasuredAt) -> QueueFigures:
+    now, ready, pace = measured.now, stored["ready"], stored["done_per_minute"]
+    # What was measured long ago foretells nothing: the workers may be gone.
+    growth = None if measured.is_overdue else stored["growth_per_minute"]
     return QueueFigures(
         product=stored["product"],
         queue=stored["queue"],
@@ -185,7 +187,7 @@ def _queue(stored: Mapping[str, Any], now: datetime) -> QueueFigures:
         growth_per_minute=growth,
         failed_last_hour=stored["failed_last_hour"],
         wait_p95=stored["wait_p95"],
-        drain_seconds=_drain_seconds(ready, pace, growth),
+        drain_seconds=None if measured.is_overdue else _drain_seconds(ready, pace, growth),
         paused=None,
         spark=tuple(stored["spark"]),
         ended_of_late=stored["ended_of_late"],

@@ -81,6 +81,12 @@ def test_figures_of_before_the_workers_stopped_are_told_as_old(admin_client: Cli
     assert page.count("data-old data-measured") == 2, "the totals and the queues"
     assert "2 m 10 s ago" in strip_tags(page) or "2 m 11 s ago" in strip_tags(page)
     assert snapshot_of(admin_client)["is_old"]
+    steps_of([100, 100], done=100)
+    make_job(product="shop", queue_name="grow")
+    measure_now()
+    assert snapshot_of(admin_client)["queues"][0]["drain_seconds"] is not None
+    QueueSample.objects.update(measured_at=ago(130), next_measure_at=ago(120))
+    assert snapshot_of(admin_client)["queues"][0]["drain_seconds"] is None, "nothing is foretold"
     for address in ("queue/", "queue/shop/emails/"):
         assert "data-old data-measured" in admin_client.get(ROOT + address).content.decode()
         assert "not of now" in text_of(admin_client, address)
@@ -247,6 +253,20 @@ def test_not_all_causes_are_shown_and_that_is_told(admin_client: Client) -> None
 
 def test_an_error_page_without_errors_names_the_span(admin_client: Client) -> None:
     assert "Nothing has failed in the last 3 hours." in text_of(admin_client, "error/?span=3h")
+
+
+def test_a_product_that_failed_yesterday_and_was_idle_since_can_be_chosen(admin_client: Client) -> None:
+    make_failed_job(product="idle", failed_at=ago(90_000))
+    make_job(product="shop")
+    measure_now()
+    assert admin_client.get(f"{ROOT}error/?span=7d").context["products"] == ["idle", "shop"]
+    assert admin_client.get(f"{ROOT}error/?span=1h").context["products"] == ["shop"]
+
+
+@pytest.mark.parametrize("page", ["", "queue/", "error/"])
+def test_a_page_of_one_product_never_says_that_it_is_one_of_all(admin_client: Client, page: str) -> None:
+    shown = admin_client.get(f"{ROOT}{page}?product=idle").content.decode()
+    assert '<option value="idle" selected>idle</option>' in shown
 
 
 def test_a_group_leads_to_its_own_jobs(admin_client: Client) -> None:

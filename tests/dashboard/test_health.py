@@ -244,3 +244,5 @@ def test_a_job_that_is_held_for_very_long() -> None:
     assert unusual.reasons[0].text.endswith("for 15 m; 95 % of the others took at most 2.0 s")
     assert judged(queue(running=1, oldest_running_seconds=900, run_p95=100.0)).level == "ok"
     assert judged(queue(running=1, oldest_running_seconds=900)).level == "ok"
+    alone = judged(queue(running=1, oldest_running_seconds=31_140), workers=())
+    assert alone.reason_count == 1, "without a worker nobody holds it"

@@ -8,6 +8,7 @@ queues and viewers there are.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -25,7 +26,12 @@ from pleme_redis_django.admin.dashboard.frame import View, page_view
 from pleme_redis_django.admin.dashboard.realtime_page import realtime_state
 from pleme_redis_django.admin.dashboard.worker_page import worker_rows
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.failures import CAUSES_COUNTED, FAILURE_SPANS, failure_groups
+from pleme_redis_django.dashboard.failures import (
+    CAUSES_COUNTED,
+    FAILURE_SPANS,
+    failed_products,
+    failure_groups,
+)
 from pleme_redis_django.dashboard.queue_health import promised_wait
 from pleme_redis_django.dashboard.scope import ProductScope, scope_of_request
 from pleme_redis_django.dashboard.snapshot import (
@@ -183,7 +189,7 @@ class DashboardAdmin(DashboardActions):
             "chosen_span": span,
             "spans": span_options(request, spans),
             "may_retry": self.may(request, "retry"),
-            "products": self._products(request),
+            "products": self._products(request, failed_products(span, model=self.job_model)),
         }
         return self.render(request, "errors", context, template="errors")
 
@@ -215,11 +221,14 @@ class DashboardAdmin(DashboardActions):
         seen = [entry for entry in entries.order_by("-pk")[:PAUSE_HISTORY_READ] if _is_about(entry, scope)]
         return seen[:PAUSE_HISTORY_SHOWN]
 
-    def _products(self, request: HttpRequest) -> list[str]:
-        """Return the products among which the user may choose: their own, or those that were measured."""
+    def _products(self, request: HttpRequest, others: Collection[str] = ()) -> list[str]:
+        """Return the products among which the user may choose: their own, or the measured ones and ``others``."""
         scope = scope_of_request(request)
-        measured = {each.product for each in queue_figures(scope, model=self.job_model) if each.product}
-        return sorted(measured if scope.products is None else scope.products)
+        if scope.products is not None:
+            return sorted(scope.products)
+        measured = {each.product for each in queue_figures(scope, model=self.job_model)}
+        # The chosen one too: without it, a page of one product would say that it is one of all.
+        return sorted({*measured, *others, request.GET.get("product", "")} - {""})
 
     # Data
 
