@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from pleme_redis_django.direction_marks import without_reordering as without_reordering
@@ -49,12 +48,6 @@ def badge(icon: str, word: str, kind: str) -> SafeString:
 def plain(text: str) -> SafeString:
     """Return text that may come from anyone: escaped, isolated from the direction of what is around."""
     return format_html("<bdi>{}</bdi>", without_reordering(text))
-
-
-def type_name(text: str) -> SafeString:
-    """Return the path of a job type, which breaks behind its dots and not in the middle of a word."""
-    parts = re.split(r"(?<=[._])", without_reordering(text))
-    return format_html("<bdi>{}</bdi>", format_html_join("", "{}<wbr>", ((part,) for part in parts)))
 
 
 def json_text(value: Any) -> str:

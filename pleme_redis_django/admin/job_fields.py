@@ -20,12 +20,12 @@ from pleme_redis_django.admin.display import (
     plain,
     status_badge,
     text_block,
-    type_name,
     without_reordering,
 )
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.dashboard.redaction import fields_of_project, redact_job
 from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
+from pleme_redis_django.templatetags.pleme_dashboard import type_name
 
 _DATA_FIELDS = ("parameters", "results", "configuration", "metadata")
 LONG_FIELDS = (*_DATA_FIELDS, "error_details", "error_message")

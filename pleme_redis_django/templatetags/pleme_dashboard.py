@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeGuard
@@ -9,7 +10,7 @@ from typing import Any, TypeGuard
 from django import template
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
@@ -100,6 +101,13 @@ def share(fraction: float | None) -> str:
 def plain(text: object) -> str:
     """Return text that may come from anyone, with its direction marks as escapes."""
     return without_reordering(str(text))
+
+
+@register.filter
+def type_name(text: str) -> SafeString:
+    """Return the path of a job type, which breaks behind its dots and not in the middle of a word."""
+    parts = re.split(r"(?<=[._])", without_reordering(text))
+    return format_html("<bdi>{}</bdi>", format_html_join("", "{}<wbr>", ((part,) for part in parts)))
 
 
 @register.filter

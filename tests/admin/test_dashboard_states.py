@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 from urllib.parse import unquote
@@ -267,6 +268,14 @@ def test_a_product_that_failed_yesterday_and_was_idle_since_can_be_chosen(admin_
 def test_a_page_of_one_product_never_says_that_it_is_one_of_all(admin_client: Client, page: str) -> None:
     shown = admin_client.get(f"{ROOT}{page}?product=idle").content.decode()
     assert '<option value="idle" selected>idle</option>' in shown
+
+
+def test_a_page_that_is_not_live_says_so_and_breaks_types_behind_their_dots(admin_client: Client) -> None:
+    make_failed_job(job_type="shop.jobs.payments")
+    assert re.search(r"As of \d\d:\d\d:\d\d \w+, not live", text_of(admin_client, "error/"))
+    assert "not live" not in text_of(admin_client)
+    page = admin_client.get(f"{ROOT}error/").content.decode()
+    assert "shop.<wbr>jobs.<wbr>payments" in page
 
 
 def test_a_group_leads_to_its_own_jobs(admin_client: Client) -> None:
