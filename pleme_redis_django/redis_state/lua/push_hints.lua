@@ -11,13 +11,15 @@ redis.call('LTRIM', KEYS[1], 0, ARGV[2] - 1)
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('HINCRBY', KEYS[4], 'pushed:' .. ARGV[1], #ARGV - 3)
 local now = redis.call('TIME')[1]
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3], 'LIMIT', 0, 100)) do
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3])) do
   redis.call('ZREM', KEYS[2], name)
   redis.call('HDEL', KEYS[4], 'pushed:' .. name, 'popped:' .. name)
 end
 local new = redis.call('ZADD', KEYS[2], now, ARGV[1])
-redis.call('EXPIRE', KEYS[2], ARGV[3])
-redis.call('EXPIRE', KEYS[4], ARGV[3])
+if redis.call('TTL', KEYS[2]) < tonumber(ARGV[3]) then
+  redis.call('EXPIRE', KEYS[2], 2 * ARGV[3])
+  redis.call('EXPIRE', KEYS[4], 2 * ARGV[3])
+end
 if new == 1 then
   redis.call('LPUSH', KEYS[3], '{}')
   redis.call('LTRIM', KEYS[3], 0, 99)
