@@ -1,13 +1,15 @@
 """Loads the Lua scripts of ``lua/`` and runs them: EVALSHA, and EVAL where the server lost them.
 
 A script's file opens with a header that names its KEYS, its ARGV and what it returns. All keys of
-one call share a hash tag, so that the call works on a Cluster.
+one call share a hash tag, so that the call works on a Cluster. What several scripts need is a file of
+``lua/include/``, and a line ``-- include: name`` stands for it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from importlib import resources
@@ -78,8 +80,16 @@ def script(name: str) -> Script:
 
     Raises FileNotFoundError when there is none.
     """
-    source = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    source = _text_of(name)
     # EVALSHA names a script by the SHA-1 of its text; nothing is authenticated by it.
     sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
     _sources[sha] = source
     return Script(name=name, source=source, sha=sha)
+
+
+def _text_of(path: str) -> str:
+    text = resources.files(__package__).joinpath("lua", f"{path}.lua").read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda line: _text_of(f"include/{line[1]}"), text)
+
+
+_INCLUDE = re.compile(r"^-- include: (\w+)\n", re.MULTILINE)

@@ -35,6 +35,7 @@ SCRIPTS = sorted(path.name.removesuffix(".lua") for path in LUA.iterdir() if pat
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_names_its_keys_arguments_and_reply(name: str) -> None:
     source = script(name).source
+    assert "include:" not in source
     header = "\n".join(line for line in source.splitlines() if line.startswith("--"))
     assert "-- Returns " in header
     for kind in ("KEYS", "ARGV"):

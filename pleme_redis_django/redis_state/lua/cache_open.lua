@@ -6,19 +6,8 @@
 --      5 -log(random) * beta of this reader; 0: never early  6... digests of the tags (16 bytes)
 -- Returns {what to do, header, entry or '', ms}: 0 use it; 1 build it, yours is the lease; 2 somebody
 -- builds it for ms more: use the entry, or wait if it is ''.
-local function generation_of(key)
-  local generation = redis.call('GET', key)
-  if generation and #generation == 8 then
-    return generation
-  end
-  redis.call('SET', key, ARGV[3], 'PX', ARGV[4])
-  return ARGV[3]
-end
-
-local header = '\1' .. generation_of(KEYS[4]) .. string.char(#KEYS - 4)
-for i = 5, #KEYS do
-  header = header .. ARGV[i + 1] .. generation_of(KEYS[i])
-end
+-- include: cache_header
+local header = header_of(4, 6, ARGV[3], ARGV[4], false)
 local entry = redis.call('GET', KEYS[1])
 if entry and string.sub(entry, 1, #header) == header then
   local _, grace, build_ms = struct.unpack('<BI4I4', entry, #header + 1)

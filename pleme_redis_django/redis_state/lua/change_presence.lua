@@ -37,29 +37,10 @@ local function connections_of(user)
   return ids
 end
 
+-- include: presence_visible
 local function look(user)
-  local ids = connections_of(user)
-  if #ids == 0 then
-    return nil
-  end
-  local idle, distinct, first = true, {}, {}
-  for _, id in ipairs(ids) do
-    local record = redis.call('HGET', KEYS[2], id)
-    if record then
-      local metadata = string.match(record, '\n(.*)$')
-      idle = idle and string.sub(record, 1, 1) == 'i'
-      if not first[metadata] then
-        first[metadata] = id
-        distinct[#distinct + 1] = metadata
-      end
-    end
-  end
-  table.sort(distinct)
-  local entries = {}
-  for i, metadata in ipairs(distinct) do
-    entries[i] = '{"c":"' .. first[metadata] .. '","m":' .. metadata .. (idle and ',"idle":true}' or '}')
-  end
-  return {idle = idle, metadata = table.concat(distinct, '\n'), shown = '[' .. table.concat(entries, ',') .. ']'}
+  local connections = redis.call('HGET', KEYS[3], user) or ''
+  return string.find(connections, '%S') and visible(connections)
 end
 
 local function change(kind, user)

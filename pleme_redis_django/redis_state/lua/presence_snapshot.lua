@@ -11,31 +11,12 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local scanned = redis.call('HSCAN', KEYS[3], ARGV[1], 'COUNT', ARGV[2])
 local users = {}
 
-local function entries(connections)
-  local idle, distinct, first = true, {}, {}
-  for id in string.gmatch(connections, '%S+') do
-    local record = redis.call('HGET', KEYS[2], id)
-    if record then
-      local metadata = string.match(record, '\n(.*)$')
-      idle = idle and string.sub(record, 1, 1) == 'i'
-      if not first[metadata] then
-        first[metadata] = id
-        distinct[#distinct + 1] = metadata
-      end
-    end
-  end
-  table.sort(distinct)
-  for i, metadata in ipairs(distinct) do
-    distinct[i] = '{"c":"' .. first[metadata] .. '","m":' .. metadata .. (idle and ',"idle":true}' or '}')
-  end
-  return '[' .. table.concat(distinct, ',') .. ']'
-end
-
+-- include: presence_visible
 for i = 1, #scanned[2], 2 do
   local user = scanned[2][i]
   local expiry = redis.call('ZSCORE', KEYS[4], user)
   if expiry and tonumber(expiry) > now then
-    users[#users + 1] = cjson.encode(user) .. ':' .. entries(scanned[2][i + 1])
+    users[#users + 1] = cjson.encode(user) .. ':' .. visible(scanned[2][i + 1]).shown
   end
 end
 return {tonumber(redis.call('GET', KEYS[5]) or 0), '{' .. table.concat(users, ',') .. '}', scanned[1]}
