@@ -28,7 +28,8 @@ from pleme_redis_django.redis_state.outages import outages_as_unavailable
 from pleme_redis_django.redis_state.presence import KEY_TTL_MS, PresenceManager
 from pleme_redis_django.redis_state.presence_changes import PresenceResult
 from pleme_redis_django.redis_state.presence_sweep import SWEEP_SECONDS, PresenceSweeper
-from pleme_redis_django.redis_state.scripts import Argument, script
+from pleme_redis_django.redis_state.redis_call import script_call
+from pleme_redis_django.redis_state.scripts import Argument
 
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.connection import Connection
@@ -177,7 +178,7 @@ class PresenceKeeper:
             keys += PresenceManager(product, room).keys
             arguments.append(len(connections))
             arguments += itertools.chain.from_iterable((each.id, each.user_id or "") for each in connections)
-        reply = await script("heartbeat_presence").arun(async_redis_client(), keys, arguments)
+        reply: list[Any] = await script_call("heartbeat_presence", keys, arguments).arun()
         rooms = list(scopes)
         return [
             (rooms[number - 1], self._hub.connections[name.decode()])

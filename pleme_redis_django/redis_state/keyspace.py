@@ -79,6 +79,11 @@ def typing_users(product: str, head: str, channel: str) -> str:
     return f"{PREFIX}:{{{product}:{head}}}:typing:{digest(channel)}"
 
 
+def typing_pattern(product: str) -> str:
+    """Pattern of every key of who types in a product, for SCAN."""
+    return f"{PREFIX}:{{{product}:*}}:typing:*"
+
+
 def rights_probe() -> str:
     """Key and channel by which ``check --deploy`` finds out what the user may do; 1 ms."""
     return f"{PREFIX}:{{check}}:rights"
@@ -118,6 +123,11 @@ def presence_keys(product: str, room: str) -> PresenceKeys:
     return PresenceKeys(
         *(f"{scope}:{part}" for part in ("connections", "records", "users", "expiries", "version"))
     )
+
+
+def presence_pattern(product: str) -> str:
+    """Pattern of every key of a product's presence, for SCAN; a product holds nothing that a pattern reads."""
+    return f"{PREFIX}:{{{product}}}:presence:*"
 
 
 def presence_last_seen(product: str) -> str:

@@ -149,10 +149,14 @@ class PresenceManager:
 
     def sweep(self) -> PresenceResult:
         """Remove up to 100 expired connections and announce who left. Any process may, at any time."""
-        return run(self._change("sweep", str(SWEEP_BATCH), ""))
+        return run(self.sweeping())
 
     async def asweep(self) -> PresenceResult:
-        return await arun(self._change("sweep", str(SWEEP_BATCH), ""))
+        return await arun(self.sweeping())
+
+    def sweeping(self) -> Flow[PresenceResult]:
+        """Return what ``sweep`` does, as a part of a longer flow."""
+        return self._change("sweep", str(SWEEP_BATCH), "")
 
     # Reads
 

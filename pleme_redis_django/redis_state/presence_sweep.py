@@ -14,15 +14,19 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.connections import async_redis_client, redis_client
-from pleme_redis_django.redis_state.outages import outages_as_unavailable
 from pleme_redis_django.redis_state.presence import SWEEP_BATCH, PresenceManager
-from pleme_redis_django.redis_state.presence_changes import PresenceResult
-from pleme_redis_django.redis_state.scripts import Argument, script
+from pleme_redis_django.redis_state.redis_call import (
+    Flow,
+    PartialPipeline,
+    RedisCall,
+    RedisPipeline,
+    arun,
+    run,
+    script_call,
+)
 
 SWEEP_SECONDS = 1.0
 PRODUCTS_SECONDS = 5.0
@@ -52,115 +56,65 @@ class PresenceSweeper:
         One round trip for the turn, one for each hundred products, and some for each in which somebody's time is
         over. What fails for one product is logged. Raises RedisUnavailable.
         """
-        if not script("take_turn").run(redis_client(), [keyspace.presence_turn()], self._turn):
-            return _seconds_without_a_turn()
-        if time.monotonic() >= self._list_at:
-            self._products = list_products()
-            self._list_at = time.monotonic() + PRODUCTS_SECONDS
-        for batch in _batches(self._products):
-            for product in _due_products(batch):
-                with _logged("product", product):
-                    sweep_product(product)
-        return _seconds_with_the_turn()
+        return run(self._step())
 
     async def astep(self, own: Iterable[str] = ()) -> float:
         """Do what ``step`` does, on the running event loop; ``own`` are products that the caller knows."""
-        if not await script("take_turn").arun(async_redis_client(), [keyspace.presence_turn()], self._turn):
+        return await arun(self._step(own))
+
+    def _step(self, own: Iterable[str] = ()) -> Flow[float]:
+        turn = (self._holder, int(TURN_SECONDS * 1000))
+        if not (yield script_call("take_turn", [keyspace.presence_turn()], turn)):
             return _seconds_without_a_turn()
         if time.monotonic() >= self._list_at:
-            self._products = await alist_products()
+            self._products = yield list_products()
             self._list_at = time.monotonic() + PRODUCTS_SECONDS
         for batch in _batches(dict.fromkeys([*own, *self._products])):
-            for product in await _adue_products(batch):
+            for product in (yield _due_products(batch)):
                 with _logged("product", product):
-                    await asweep_product(product)
+                    yield from sweep_product(product)
         return _seconds_with_the_turn()
 
     def grow_older(self, seconds: float) -> None:
         """Let the timers be ``seconds`` further on."""
         self._list_at -= seconds
 
-    @property
-    def _turn(self) -> tuple[str, int]:
-        return self._holder, int(TURN_SECONDS * 1000)
+
+def list_products() -> RedisPipeline[list[str]]:
+    """Ask for the products that had presence within a day, and forget the others."""
+    key, forgotten = keyspace.presence_products(), time.time() - FORGET_PRODUCT_SECONDS
+    return RedisPipeline(
+        (("ZREMRANGEBYSCORE", key, "-inf", forgotten), ("ZRANGE", key, 0, -1)),
+        read=lambda replies: [name.decode() for name in replies[1]],
+    )
 
 
-def list_products() -> list[str]:
-    """Return the products that had presence within a day, and forget the others."""
-    with outages_as_unavailable():
-        redis_client().zremrangebyscore(keyspace.presence_products(), "-inf", _forgotten())
-        return _decoded(redis_client().zrange(keyspace.presence_products(), 0, -1))
+def _due_products(products: list[str]) -> RedisPipeline[list[str]]:
+    """Ask in which products something is due; also one that cannot be asked is named, and will say why."""
+    return PartialPipeline(
+        tuple(_due(product).command for product in products),
+        read=lambda replies: [product for product, due in zip(products, replies, strict=True) if due],
+    )
 
 
-async def alist_products() -> list[str]:
-    """Do what ``list_products`` does, on the running event loop."""
-    client = async_redis_client()
-    with outages_as_unavailable():
-        await client.zremrangebyscore(keyspace.presence_products(), "-inf", _forgotten())
-        return _decoded(await client.zrange(keyspace.presence_products(), 0, -1))
-
-
-def _due_products(products: list[str]) -> list[str]:
-    """Return the products in which something is due; also one that cannot be asked, which will say why."""
-    pipeline = redis_client().pipeline(transaction=False)
-    for product in products:
-        script("presence_due").queue(pipeline, *_due(product))
-    with outages_as_unavailable():
-        replies = pipeline.execute(raise_on_error=False)
-    return [product for product, found in zip(products, replies, strict=True) if found]
-
-
-async def _adue_products(products: list[str]) -> list[str]:
-    """Do what ``_due_products`` does, on the running event loop."""
-    pipeline = async_redis_client().pipeline(transaction=False)
-    for product in products:
-        script("presence_due").queue(pipeline, *_due(product))
-    with outages_as_unavailable():
-        replies = await pipeline.execute(raise_on_error=False)
-    return [product for product, found in zip(products, replies, strict=True) if found]
-
-
-def sweep_product(product: str) -> int:
+def sweep_product(product: str) -> Flow[int]:
     """Remove whoever expired in a product and its rooms; return how many users became visible as gone."""
     left, swept = 0, set[bytes]()
     for _ in range(MOST_LOOKS):
-        found: list[bytes] = script("presence_due").run(redis_client(), *_due(product))
+        found: list[bytes] = yield _due(product)
         for manager in _managers(product, found, swept):
             with _logged("presence", manager):
-                left += _sweep_scope(manager)
+                left += yield from _sweep_scope(manager)
         if _is_done(found, swept):
             break
     return left
 
 
-async def asweep_product(product: str) -> int:
-    """Do what ``sweep_product`` does, on the running event loop."""
-    left, swept = 0, set[bytes]()
-    for _ in range(MOST_LOOKS):
-        found: list[bytes] = await script("presence_due").arun(async_redis_client(), *_due(product))
-        for manager in _managers(product, found, swept):
-            with _logged("presence", manager):
-                left += await _asweep_scope(manager)
-        if _is_done(found, swept):
-            break
-    return left
-
-
-def _sweep_scope(manager: PresenceManager) -> int:
+def _sweep_scope(manager: PresenceManager) -> Flow[int]:
     left = 0
     for _ in range(MOST_BATCHES):
-        result = manager.sweep()
-        left += _count_left(result)
-        if result.removed < SWEEP_BATCH:
-            break
-    return left
-
-
-async def _asweep_scope(manager: PresenceManager) -> int:
-    left = 0
-    for _ in range(MOST_BATCHES):
-        result = await manager.asweep()
-        left += _count_left(result)
+        result = yield from manager.sweeping()
+        left += sum(change.kind == "offline" for change in result.changes)
         if result.removed < SWEEP_BATCH:
             break
     return left
@@ -172,8 +126,8 @@ def _batches(products: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _due(product: str) -> tuple[list[str], list[Argument]]:
-    return [keyspace.presence_due(product)], [SCOPES_PER_LOOK]
+def _due(product: str) -> RedisCall[list[bytes]]:
+    return script_call("presence_due", [keyspace.presence_due(product)], [SCOPES_PER_LOOK])
 
 
 def _managers(product: str, found: list[bytes], swept: set[bytes]) -> Iterator[PresenceManager]:
@@ -206,15 +160,3 @@ def _seconds_with_the_turn() -> float:
 
 def _seconds_without_a_turn() -> float:
     return TURN_SECONDS * random.uniform(0.4, 0.6)  # noqa: S311 - jitter
-
-
-def _count_left(result: PresenceResult) -> int:
-    return sum(change.kind == "offline" for change in result.changes)
-
-
-def _forgotten() -> float:
-    return time.time() - FORGET_PRODUCT_SECONDS
-
-
-def _decoded(names: Any) -> list[str]:
-    return [name.decode() for name in names]

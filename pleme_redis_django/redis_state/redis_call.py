@@ -98,12 +98,20 @@ class RedisPipeline(RedisCall[T]):
     """Several commands in one round trip: ``command`` is made of whole commands, and ``read`` gets all replies."""
 
     __slots__ = ()
+    raise_on_error = True
 
     def _send(self, client: Any, command: tuple[Any, ...]) -> Any:
         pipeline = client.pipeline(transaction=False)
         for each in command:
             pipeline.execute_command(*each)
-        return pipeline.execute()
+        return pipeline.execute(raise_on_error=self.raise_on_error)
+
+
+class PartialPipeline(RedisPipeline[T]):
+    """A pipeline in which an error is the reply of its own command; also that of a script which the server lost."""
+
+    __slots__ = ()
+    raise_on_error = False
 
 
 def script_call(

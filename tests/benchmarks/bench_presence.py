@@ -18,19 +18,15 @@ PAGES = 200
 def run(_servers: BenchmarkServers) -> list[Row]:
     from pleme_redis_django.redis_state.connections import redis_client
     from pleme_redis_django.redis_state.presence import PresenceManager
-    from pleme_redis_django.redis_state.scripts import script
 
     client, manager = redis_client(), PresenceManager("bench")
     client.flushdb()
     manager.set_online("first")
-    change = script("change_presence")
     for start in range(0, USERS, 1000):
         pipeline = client.pipeline(transaction=False)
         for user in range(start, start + 1000):
-            arguments = manager._join(user, f"c{user}", {"name": f"user {user}"}, 32, 1_000_000)
-            pipeline.execute_command(
-                "EVALSHA", change.sha, len(manager._change_keys), *manager._change_keys, *arguments
-            )
+            join = manager._join(user, f"c{user}", {"name": f"user {user}"}, 32, 1_000_000, False)
+            pipeline.execute_command(*next(join).command)
         pipeline.execute()
     client.config_resetstat()
     for number in range(JOINS):

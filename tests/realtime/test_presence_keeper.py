@@ -11,9 +11,10 @@ import pytest
 from pleme_redis_django.realtime import presence_keeper
 from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
-from pleme_redis_django.redis_state import keyspace, scripts
+from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.connections import close_sync_clients, redis_client
 from pleme_redis_django.redis_state.presence import PresenceManager
+from pleme_redis_django.redis_state.redis_call import script_call
 from pleme_redis_django.testing.realtime import CommandFailed, connected_client, let_time_pass
 from pleme_redis_django.testing.realtime.client import open_socket
 from tests.realtime.conftest import Person
@@ -144,17 +145,19 @@ async def test_heartbeat_does_not_outlive_the_grace_of_who_closed(
     async with open_socket(ana) as socket:
         await socket.client.connect()
         keeper = hub().presence
-        script = scripts.script("heartbeat_presence")
 
         class Late:
             """The heartbeat's request, overtaken by the leave of a connection that closes meanwhile."""
 
-            async def arun(self, *arguments: Any) -> Any:
+            def __init__(self, *call: Any) -> None:
+                self.call = script_call(*call)
+
+            async def arun(self) -> Any:
                 await socket.disconnect()
                 await hub().settle()
-                return await script.arun(*arguments)
+                return await self.call.arun()
 
-        monkeypatch.setattr(presence_keeper, "script", lambda _name: Late())
+        monkeypatch.setattr(presence_keeper, "script_call", Late)
         await keeper.heartbeat()
         let_time_pass(6, product="acme")
         assert not PresenceManager("acme").is_online(1)

@@ -13,11 +13,10 @@ from pleme_redis_django.redis_state.presence_sweep import (
     SWEEP_SECONDS,
     TURN_SECONDS,
     PresenceSweeper,
-    alist_products,
-    asweep_product,
     list_products,
     sweep_product,
 )
+from pleme_redis_django.redis_state.redis_call import arun, run
 from pleme_redis_django.signals import user_offline
 
 
@@ -152,13 +151,13 @@ def expired(product: str, rooms: int, users: int, tabs: int) -> None:
 @pytest.mark.parametrize(("rooms", "users", "tabs"), [(1, 130, 2), (130, 1, 1)])
 def test_one_sweep_removes_everyone_whose_time_is_over(rooms: int, users: int, tabs: int) -> None:
     expired("acme", rooms, users, tabs)
-    assert sweep_product("acme") == rooms * users
+    assert run(sweep_product("acme")) == rooms * users
     assert not redis_client().exists(keyspace.presence_due("acme"))
 
 
 async def test_one_async_sweep_removes_everyone_whose_time_is_over(loop_clients: None) -> None:
     expired("acme", 1, 130, 2)
-    assert await asweep_product("acme") == 130
+    assert await arun(sweep_product("acme")) == 130
 
 
 def test_sweep_that_fails_fails_for_one_scope(left: list[Any]) -> None:
@@ -172,14 +171,14 @@ def test_sweep_that_fails_fails_for_one_scope(left: list[Any]) -> None:
 
 async def test_twins_agree(left: list[Any], loop_clients: None) -> None:
     come_and_expire("acme")
-    assert list_products() == await alist_products() == ["acme"]
-    assert await asweep_product("acme") == 2
+    assert list_products().run() == await list_products().arun() == ["acme"]
+    assert await arun(sweep_product("acme")) == 2
     come_and_expire("acme")
-    assert sweep_product("acme") == 2
+    assert run(sweep_product("acme")) == 2
     assert left == [("acme", "1")] * 2
 
 
 def test_a_product_without_presence_for_a_day_is_forgotten() -> None:
     redis_client().zadd(keyspace.presence_products(), {"old": 1, "acme": 2e9})
-    assert list_products() == ["acme"]
+    assert list_products().run() == ["acme"]
     assert redis_client().zcard(keyspace.presence_products()) == 1

@@ -22,6 +22,7 @@ from pleme_redis_django.redis_state.connections import close_sync_clients
 from pleme_redis_django.redis_state.keyspace import presence_due, presence_keys
 from pleme_redis_django.redis_state.locks.claims import LockClaim, PermitClaim
 from pleme_redis_django.redis_state.presence_sweep import PresenceSweeper, sweep_product
+from pleme_redis_django.redis_state.redis_call import run
 from pleme_redis_django.redis_state.scripts import script
 from pleme_redis_django.redis_state.unique_places import take_place
 from pleme_redis_django.testing.servers import RedisServer
@@ -107,7 +108,7 @@ def use_every_script(product: str, name: str) -> None:
     presence.last_seen("user")
     presence.snapshot()
     PresenceSweeper(name).step()
-    sweep_product(product)
+    run(sweep_product(product))
     pubsub = PubSubManager(product)
     pubsub.publish("order:created", {})
     pubsub.history("order:created")

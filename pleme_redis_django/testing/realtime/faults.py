@@ -30,8 +30,8 @@ def let_time_pass(seconds: float, *, product: str | None = None) -> None:
     """
     client: Any = redis_client()
     name = resolve_product(product)
-    tags = (f"{keyspace.PREFIX}:{{{name}}}:presence:*", f"{keyspace.PREFIX}:{{{name}:*}}:typing:*")
-    keys = [key for tag in tags for key in client.scan_iter(tag)]
+    patterns = (keyspace.presence_pattern(name), keyspace.typing_pattern(name))
+    keys = [key for pattern in patterns for key in client.scan_iter(pattern)]
     client.eval(_SHIFT, len(keys), *keys, int(seconds * 1000))
     _age_sockets(seconds)
 
