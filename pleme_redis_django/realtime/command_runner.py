@@ -77,7 +77,10 @@ class CommandRunner:
             while self._waiting:
                 text = self._waiting.popleft()
                 self._characters -= len(text)
-                await self._run_lines(text)
+                if "\n" in text:
+                    await self._run_lines(text)
+                elif not self._connection.is_closing:
+                    await self._run_line(text)
         finally:
             self._task = None
             self._connection.is_busy = False
