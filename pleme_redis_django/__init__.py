@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     from pleme_redis_django.redis_state.cache import CacheManager as CacheManager
     from pleme_redis_django.redis_state.cache import Uncached as Uncached
     from pleme_redis_django.redis_state.cache import cached as cached
-    from pleme_redis_django.redis_state.job_queue import JobQueue as JobQueue
     from pleme_redis_django.redis_state.locks import LockManager as LockManager
     from pleme_redis_django.redis_state.presence import PresenceManager as PresenceManager
+    from pleme_redis_django.redis_state.presence import TypingManager as TypingManager
     from pleme_redis_django.redis_state.pubsub import PubSubManager as PubSubManager
-    from pleme_redis_django.redis_state.typing_indicators import TypingManager as TypingManager
+    from pleme_redis_django.redis_state.wakeups import JobQueue as JobQueue
 
 __version__ = "0.1.0.dev0"
 
@@ -69,7 +69,7 @@ _MODULE_OF = {
     "JobContext": "jobs.context",
     "JobExecutor": "jobs.executor",
     "JobNotFound": "exceptions",
-    "JobQueue": "redis_state.job_queue",
+    "JobQueue": "redis_state.wakeups",
     "JobStatus": "jobs.job",
     "JobStore": "jobs.store",
     "LockBusy": "exceptions",
@@ -81,7 +81,7 @@ _MODULE_OF = {
     "QueuedJob": "jobs.job",
     "RedisUnavailable": "exceptions",
     "StoreError": "exceptions",
-    "TypingManager": "redis_state.typing_indicators",
+    "TypingManager": "redis_state.presence",
     "Uncached": "redis_state.cache",
     "WorkerPool": "jobs.worker_pool",
     "WorkerPoolConfig": "jobs.worker_pool_config",

@@ -37,8 +37,8 @@ from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
 from pleme_redis_django.orm_store.connection import forget_queries, is_pooled
-from pleme_redis_django.redis_state.job_queue import JobQueue
-from pleme_redis_django.redis_state.worker_calls import RedisWorkerCalls
+from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
+from pleme_redis_django.redis_state.wakeups.worker_calls import RedisWorkerCalls
 
 # What the column WorkerProcess.pool holds.
 POOL_NAME_MAX_LENGTH = 64

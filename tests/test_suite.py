@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.db import connections
 
-from pleme_redis_django.redis_state.connections import redis_client
+from pleme_redis_django.redis_state.server.connections import redis_client
 
 
 @pytest.mark.django_db(databases=["default", "sqlite"])
@@ -39,7 +39,7 @@ def test_a_subprocess_sees_what_a_test_has_committed(alias: str, process_environ
     program = (
         "import django; django.setup()\n"
         "from django.contrib.auth.models import Group\n"
-        "from pleme_redis_django.redis_state.connections import redis_client\n"
+        "from pleme_redis_django.redis_state.server.connections import redis_client\n"
         f"print(Group.objects.using({alias!r}).get().name, redis_client().get('word').decode())\n"
     )
     answer = subprocess.run(

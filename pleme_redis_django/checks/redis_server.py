@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Warning
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.exceptions import RedisUnavailable
-from pleme_redis_django.redis_state.server_facts import ServerFacts, refused_rights, server_facts
+from pleme_redis_django.redis_state.server.facts import ServerFacts, refused_rights, server_facts
 
 OLDEST = (6, 2)
 

@@ -29,7 +29,7 @@ from pleme_redis_django.jobs.job import JobStatus, QueuedJob
 from pleme_redis_django.jobs.registry import registry
 from pleme_redis_django.jobs.uniqueness import waits_only
 from pleme_redis_django.models import AbstractJob, Job
-from pleme_redis_django.redis_state.job_queue import JobQueue
+from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
 from pleme_redis_django.signals import jobs_enqueued
 
 

@@ -18,20 +18,20 @@ from django.db.models.functions import Now
 from pleme_redis_django.enqueueing.pools import hints_enabled
 from pleme_redis_django.jobs.uniqueness import period_seconds, waits_only
 from pleme_redis_django.models import Job
-from pleme_redis_django.redis_state.unique_places import note_place, take_place
+from pleme_redis_django.redis_state.wakeups.unique_slots import note_slot, take_slot
 
 
 def holder_or_insert(using: str, product: str, slot: str, job_id: UUID, insert: Callable[[], Job]) -> Job:
     """Return the job that holds the slot, or what ``insert()`` stored or found."""
     if not hints_enabled() or (waits_only(slot) and _cannot_keep_waiting(using)):
         return insert()
-    remembered = take_place(product, slot, job_id)
+    remembered = take_slot(product, slot, job_id)
     holder = None if remembered is None else _confirmed(using, product, slot, remembered)
     if holder is not None:
         return holder
     job = insert()
     if remembered is not None or job.id != job_id:
-        note_place(product, slot, job.id)
+        note_slot(product, slot, job.id)
     return job
 
 

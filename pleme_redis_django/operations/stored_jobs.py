@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.models import AbstractJob
-from pleme_redis_django.redis_state.job_queue import JobQueue
-from pleme_redis_django.redis_state.worker_calls import call_workers
+from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
+from pleme_redis_django.redis_state.wakeups.worker_calls import call_workers
 
 M = TypeVar("M", bound=AbstractJob)
 

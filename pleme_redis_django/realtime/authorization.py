@@ -24,7 +24,7 @@ from django.utils.module_loading import import_string
 from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
 from pleme_redis_django.exceptions import InvalidSettings, RedisUnavailable
 from pleme_redis_django.realtime.database_threads import call_for_client, call_for_identity, call_for_rule
-from pleme_redis_django.redis_state.channel_names import (
+from pleme_redis_django.redis_state.names import (
     PRODUCT_PRESENCE,
     includes,
     is_pattern,

@@ -18,20 +18,20 @@ from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.frames import CommandRefused, ErrorCode
 from pleme_redis_django.realtime.hub import Hub
 from pleme_redis_django.realtime.limits import Limits
-from pleme_redis_django.redis_state.channel_names import (
+from pleme_redis_django.redis_state.names import (
     PRODUCT_PRESENCE,
     head_of,
     validate_channel,
     validate_pattern,
     validate_room,
 )
-from pleme_redis_django.redis_state.head_feed import HeadFeed
-from pleme_redis_django.redis_state.keyspace import digest
-from pleme_redis_django.redis_state.message_log import LogPage, log_page, to_position
-from pleme_redis_django.redis_state.messages import Position
-from pleme_redis_django.redis_state.presence import PresenceManager, encode_metadata
-from pleme_redis_django.redis_state.pubsub import PubSubManager
-from pleme_redis_django.redis_state.typing_indicators import TypingManager
+from pleme_redis_django.redis_state.presence.manager import PresenceManager, encode_metadata
+from pleme_redis_django.redis_state.presence.typing_indicators import TypingManager
+from pleme_redis_django.redis_state.pubsub.head_feed import HeadFeed
+from pleme_redis_django.redis_state.pubsub.log import LogPage, log_page, to_position
+from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
+from pleme_redis_django.redis_state.pubsub.messages import Position
+from pleme_redis_django.redis_state.server.keyspace import digest
 
 RECOVERED_CHARACTERS = 1024 * 1024
 HISTORY_MESSAGES = 100

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.realtime.close_codes import CloseCode
-from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.channel_names import validate_user_id
-from pleme_redis_django.redis_state.connections import HINTS, async_redis_client, redis_client
-from pleme_redis_django.redis_state.outages import outages_as_unavailable
+from pleme_redis_django.redis_state.names import validate_user_id
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.connections import HINTS, async_redis_client, redis_client
+from pleme_redis_django.redis_state.server.outages import outages_as_unavailable
 
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.connection import Connection

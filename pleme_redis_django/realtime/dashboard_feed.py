@@ -19,7 +19,7 @@ from pleme_redis_django.realtime.authorization import OUTAGES
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.database_threads import call_for_rule
-from pleme_redis_django.redis_state.loop_registry import LoopRegistry
+from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
 
 logger = logging.getLogger("pleme_redis_django.dashboard_feed")
 

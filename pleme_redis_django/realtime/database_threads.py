@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar, cast
 
 from channels.db import DatabaseSyncToAsync
 
-from pleme_redis_django.redis_state.loop_registry import LoopRegistry
+from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
 
 P = ParamSpec("P")
 R = TypeVar("R")

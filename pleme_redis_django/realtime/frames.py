@@ -14,7 +14,7 @@ from typing import Any
 
 from pleme_redis_django.jobs.json_text import MAX_NESTING_LEVELS, is_nested_too_deeply
 from pleme_redis_django.realtime.close_codes import CloseCode
-from pleme_redis_django.redis_state.messages import Position
+from pleme_redis_django.redis_state.pubsub.messages import Position
 
 SUBPROTOCOL = "pleme.v1"
 PING = "{}"

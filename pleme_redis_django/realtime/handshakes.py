@@ -20,7 +20,7 @@ from pleme_redis_django.realtime.authorization import OUTAGES
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.database_threads import call_for_identity
 from pleme_redis_django.realtime.limits import get_limits
-from pleme_redis_django.redis_state.loop_registry import LoopRegistry
+from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
 
 REPORT_SECONDS = 60.0
 

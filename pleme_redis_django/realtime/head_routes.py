@@ -7,10 +7,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from pleme_redis_django.realtime import frames
-from pleme_redis_django.redis_state.channel_names import is_pattern
-from pleme_redis_django.redis_state.head_feed import HeadFeed
-from pleme_redis_django.redis_state.messages import BusMessage, Position
-from pleme_redis_django.redis_state.pattern_tree import PatternTree
+from pleme_redis_django.redis_state.names import is_pattern
+from pleme_redis_django.redis_state.pubsub.head_feed import HeadFeed
+from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
+from pleme_redis_django.redis_state.pubsub.pattern_tree import PatternTree
 
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.connection import Connection

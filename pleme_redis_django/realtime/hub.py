@@ -23,11 +23,11 @@ from pleme_redis_django.realtime.head_routes import HeadRoutes
 from pleme_redis_django.realtime.limits import Limits, TokenBucket
 from pleme_redis_django.realtime.presence_keeper import PresenceKeeper
 from pleme_redis_django.realtime.revalidation import Revalidator
-from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.bus import bus
-from pleme_redis_django.redis_state.cancellation import end
-from pleme_redis_django.redis_state.channel_names import head_of
-from pleme_redis_django.redis_state.loop_registry import LoopRegistry
+from pleme_redis_django.redis_state.names import head_of
+from pleme_redis_django.redis_state.pubsub.bus import bus
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.cancellation import end
+from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
 
 TICK_SECONDS = 0.5
 BUCKETS_SECONDS = 60.0

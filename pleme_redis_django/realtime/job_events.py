@@ -15,7 +15,7 @@ from django.dispatch import Signal
 from pleme_redis_django import signals
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import PlemeError
-from pleme_redis_django.redis_state.pubsub import PubSubManager
+from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 
 # After an outage the workers go on without waiting for Redis at every event.
 PAUSE_SECONDS = 5.0

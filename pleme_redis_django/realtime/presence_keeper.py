@@ -21,15 +21,15 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import PlemeError, PresenceRefused
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.frames import ErrorCode
-from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.channel_names import PRODUCT_PRESENCE
-from pleme_redis_django.redis_state.connections import async_redis_client
-from pleme_redis_django.redis_state.outages import outages_as_unavailable
-from pleme_redis_django.redis_state.presence import KEY_TTL_MS, PresenceManager
-from pleme_redis_django.redis_state.presence_changes import PresenceResult
-from pleme_redis_django.redis_state.presence_sweep import SWEEP_SECONDS, PresenceSweeper
-from pleme_redis_django.redis_state.redis_call import script_call
-from pleme_redis_django.redis_state.scripts import Argument
+from pleme_redis_django.redis_state.names import PRODUCT_PRESENCE
+from pleme_redis_django.redis_state.presence.changes import PresenceResult
+from pleme_redis_django.redis_state.presence.manager import KEY_TTL_MS, PresenceManager
+from pleme_redis_django.redis_state.presence.sweep import SWEEP_SECONDS, PresenceSweeper
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.connections import async_redis_client
+from pleme_redis_django.redis_state.server.outages import outages_as_unavailable
+from pleme_redis_django.redis_state.server.redis_call import script_call
+from pleme_redis_django.redis_state.server.scripts import Argument
 
 if TYPE_CHECKING:
     from pleme_redis_django.realtime.connection import Connection
@@ -178,7 +178,7 @@ class PresenceKeeper:
             keys += PresenceManager(product, room).keys
             arguments.append(len(connections))
             arguments += itertools.chain.from_iterable((each.id, each.user_id or "") for each in connections)
-        reply: list[Any] = await script_call("heartbeat_presence", keys, arguments).arun()
+        reply: list[Any] = await script_call("presence_beat", keys, arguments).arun()
         rooms = list(scopes)
         return [
             (rooms[number - 1], self._hub.connections[name.decode()])

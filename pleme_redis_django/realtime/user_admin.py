@@ -13,7 +13,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from pleme_redis_django.exceptions import RedisUnavailable
-from pleme_redis_django.redis_state.presence import PresenceManager
+from pleme_redis_django.redis_state.presence.manager import PresenceManager
 
 logger = logging.getLogger("pleme_redis_django.user_admin")
 

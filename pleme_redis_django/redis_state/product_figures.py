@@ -9,10 +9,10 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.cache import CacheManager, CacheStats
-from pleme_redis_django.redis_state.connections import redis_client
-from pleme_redis_django.redis_state.outages import outages_as_unavailable
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.outages import outages_as_unavailable
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from django.test import Client
 from pleme_redis_django import JobStatus
 from pleme_redis_django.models import Job, WorkerProcess
 from pleme_redis_django.operations import pause_queue, paused_queues
-from pleme_redis_django.redis_state.keyspace import digest
 from pleme_redis_django.redis_state.locks import LockManager
+from pleme_redis_django.redis_state.server.keyspace import digest
 from tests.admin.conftest import StaffLogin
 from tests.rows import ago, make_failed_job, make_worker
 

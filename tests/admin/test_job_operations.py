@@ -158,7 +158,7 @@ def test_a_retry_of_a_job_that_is_no_longer_failed_says_so(staff: StaffLogin) ->
 def test_workers_are_woken_when_the_retry_has_committed(
     admin_client: Client, django_capture_on_commit_callbacks: Any
 ) -> None:
-    from pleme_redis_django.redis_state.job_queue import JobQueue
+    from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
 
     job = make_failed_job(queue_name="email")
     with django_capture_on_commit_callbacks(execute=True):

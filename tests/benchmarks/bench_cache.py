@@ -21,7 +21,7 @@ TARGET_ASYNC_GET = 5.0
 def run(servers: BenchmarkServers) -> list[Row]:
     from django.test.utils import override_settings
 
-    from pleme_redis_django.redis_state.connections import close_sync_clients
+    from pleme_redis_django.redis_state.server.connections import close_sync_clients
     from pleme_redis_django.testing.servers import RedisServer
 
     with RedisServer(tcp=True) as server:
@@ -71,7 +71,7 @@ async def _async(url: str) -> list[Row]:
     from django.core.cache import caches
 
     from pleme_redis_django import CacheManager
-    from pleme_redis_django.redis_state.connections import close_async_clients
+    from pleme_redis_django.redis_state.server.connections import close_async_clients
 
     cashews = Cache()
     cashews.setup(url, max_connections=2 * AT_ONCE)

@@ -68,7 +68,7 @@ def _sync(url: str) -> tuple[float, float]:
 
 async def _async(url: str) -> tuple[float, float]:
     from pleme_redis_django import LockManager
-    from pleme_redis_django.redis_state.connections import close_async_clients
+    from pleme_redis_django.redis_state.server.connections import close_async_clients
 
     locks = LockManager("bench")
 

@@ -16,8 +16,8 @@ PAGES = 200
 
 
 def run(_servers: BenchmarkServers) -> list[Row]:
-    from pleme_redis_django.redis_state.connections import redis_client
-    from pleme_redis_django.redis_state.presence import PresenceManager
+    from pleme_redis_django.redis_state.presence.manager import PresenceManager
+    from pleme_redis_django.redis_state.server.connections import redis_client
 
     client, manager = redis_client(), PresenceManager("bench")
     client.flushdb()

@@ -182,7 +182,7 @@ Publish = Callable[[str], Awaitable[Any]]
 
 async def _publisher(servers: BenchmarkServers, arm: Arm) -> Publish:
     if arm is HUB:
-        from pleme_redis_django.redis_state.pubsub import PubSubManager
+        from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 
         manager = PubSubManager()
         return lambda text: manager.apublish("bench:1", text)
@@ -193,7 +193,7 @@ async def _publisher(servers: BenchmarkServers, arm: Arm) -> Publish:
 
 
 async def _close_layer(_publish: Publish) -> None:
-    from pleme_redis_django.redis_state.connections import close_async_clients
+    from pleme_redis_django.redis_state.server.connections import close_async_clients
 
     await close_async_clients()
 

@@ -19,10 +19,10 @@ from django.utils import timezone
 from pleme_redis_django.dashboard.histogram import bucket_of
 from pleme_redis_django.models import Job, QueueRollup, QueueSample, model_label
 from pleme_redis_django.operations import pause_queue
-from pleme_redis_django.redis_state import presence
 from pleme_redis_django.redis_state.cache import CacheManager
 from pleme_redis_django.redis_state.locks import LockManager
-from pleme_redis_django.redis_state.presence import PresenceManager
+from pleme_redis_django.redis_state.presence import manager as presence
+from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from tests.browser.admin_pages import SCREENSHOTS, admin_page, overflow_of
 from tests.browser.test_dashboard import ROOT
 from tests.rows import ago, make_failed_job, make_job, make_worker

@@ -17,8 +17,8 @@ from pleme_redis_django.checks.redis_settings import check_redis
 from pleme_redis_django.conf import build_settings
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.realtime.channel_layer import channel_layer_entry
-from pleme_redis_django.redis_state.connections import close_sync_clients
-from pleme_redis_django.redis_state.server_facts import ServerFacts
+from pleme_redis_django.redis_state.server.connections import close_sync_clients
+from pleme_redis_django.redis_state.server.facts import ServerFacts
 from pleme_redis_django.testing.servers import RedisServer
 
 REDIS = "django_redis.cache.RedisCache"

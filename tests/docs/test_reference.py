@@ -23,7 +23,7 @@ from pleme_redis_django.jobs import worker_pool
 from pleme_redis_django.jobs.definition import EnqueueOptions, definition_of
 from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.management.runworkers import options, supervisor
-from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.server import keyspace
 from tests.docs.pages import DOCS, Row, anchors, code, rows, tables
 
 REFERENCE = DOCS / "reference"
@@ -282,6 +282,8 @@ _NO_KEYS = {
     "held_locks_pattern",
     "lock_digest_of",
     "lock_keys_by_digest",
+    "presence_pattern",
+    "typing_pattern",
     "validate_queue_name",
 }
 

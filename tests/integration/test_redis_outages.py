@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from pleme_redis_django import Job
-from pleme_redis_django.redis_state.connections import POPS
-from pleme_redis_django.redis_state.job_queue import LONGEST_POP_SECONDS
+from pleme_redis_django.redis_state.server.connections import POPS
+from pleme_redis_django.redis_state.wakeups.job_queue import LONGEST_POP_SECONDS
 from pleme_redis_django.testing.servers import BackingServices, RedisServer
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for

@@ -24,9 +24,9 @@ from pleme_redis_django.operations import (
     delete_jobs,
     retry_jobs,
 )
-from pleme_redis_django.redis_state.connections import redis_client
-from pleme_redis_django.redis_state.job_queue import JobQueue
-from pleme_redis_django.redis_state.keyspace import worker_calls
+from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.keyspace import worker_calls
+from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
 from tests.rows import BACKENDS, ago, make_attempt, make_failed_job, make_job
 from tests.workload.jobs import noop
 

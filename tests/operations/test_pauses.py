@@ -15,7 +15,7 @@ from pleme_redis_django.operations import (
     paused_queues,
     resume_queue,
 )
-from pleme_redis_django.redis_state.job_queue import JobQueue
+from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
 from tests.rows import BACKENDS
 from tests.workload.models import EmailJob
 

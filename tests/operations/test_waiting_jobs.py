@@ -26,7 +26,7 @@ from pleme_redis_django.operations import (
     runnable_jobs,
 )
 from pleme_redis_django.orm_store import OrmJobStore
-from pleme_redis_django.redis_state.job_queue import JobQueue
+from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
 from tests.rows import BACKENDS, ago, make_job
 
 pytestmark = [

@@ -12,10 +12,10 @@ from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.consumers import PresenceConsumer, PubSubConsumer, TypingConsumer
 from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
-from pleme_redis_django.redis_state.connections import redis_client
-from pleme_redis_django.redis_state.presence import PresenceManager
-from pleme_redis_django.redis_state.pubsub import PubSubManager
-from pleme_redis_django.redis_state.typing_indicators import TypingManager
+from pleme_redis_django.redis_state.presence.manager import PresenceManager
+from pleme_redis_django.redis_state.presence.typing_indicators import TypingManager
+from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
+from pleme_redis_django.redis_state.server.connections import redis_client
 from pleme_redis_django.testing.realtime import (
     CommandFailed,
     SocketClosed,

@@ -9,9 +9,9 @@ import pytest
 
 from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
-from pleme_redis_django.redis_state.connections import redis_client
-from pleme_redis_django.redis_state.presence import PresenceManager
-from pleme_redis_django.redis_state.pubsub import PubSubManager
+from pleme_redis_django.redis_state.presence.manager import PresenceManager
+from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
+from pleme_redis_django.redis_state.server.connections import redis_client
 from pleme_redis_django.testing.realtime import CommandFailed, connected_client
 from pleme_redis_django.testing.realtime.client import RealtimeClient
 from tests.realtime.conftest import Person

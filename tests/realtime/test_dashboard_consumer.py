@@ -19,9 +19,9 @@ from pleme_redis_django.realtime import dashboard_feed as feed_module
 from pleme_redis_django.realtime.dashboard_consumer import DashboardConsumer
 from pleme_redis_django.realtime.dashboard_feed import dashboard_feed
 from pleme_redis_django.realtime.hub import hub
-from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.connections import async_redis_client
-from pleme_redis_django.redis_state.presence import PresenceManager
+from pleme_redis_django.redis_state.presence.manager import PresenceManager
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.connections import async_redis_client
 from pleme_redis_django.testing.realtime import let_time_pass
 from pleme_redis_django.testing.realtime.client import InProcessSocket, connected_client, open_socket
 from tests.dashboard.measuring import measure_now

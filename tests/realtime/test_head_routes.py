@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pleme_redis_django.realtime.head_routes import HeadRoutes
-from pleme_redis_django.redis_state import channel_names
-from pleme_redis_django.redis_state.messages import BusMessage, Position
-from pleme_redis_django.redis_state.pattern_tree import PatternTree
+from pleme_redis_django.redis_state import names
+from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
+from pleme_redis_django.redis_state.pubsub.pattern_tree import PatternTree
 
 EPOCH = "e1"
 
@@ -76,12 +76,12 @@ def test_thousands_of_patterns_are_not_compiled_for_each_message(routes: Any) ->
     connections = [Pushed(f"c{number}") for number in range(5000)]
     for number, each in enumerate(connections):
         routes.subscribe(f"room:{number}:*", each, Position(EPOCH, 100))
-    compiled = channel_names.matcher.cache_info().misses
+    compiled = names.matcher.cache_info().misses
     for offset in range(101, 104):
         routes.on_message(pub(f"room:4999:{offset}", offset))
     assert len(connections[4999].frames) == 3
     assert not connections[0].frames
-    assert channel_names.matcher.cache_info().misses == compiled
+    assert names.matcher.cache_info().misses == compiled
 
 
 def test_channel_that_nobody_listens_to_is_looked_up_once(

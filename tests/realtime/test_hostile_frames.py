@@ -14,7 +14,7 @@ from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
-from pleme_redis_django.redis_state.pubsub import PubSubManager
+from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.testing.realtime import connected_client, let_time_pass
 from pleme_redis_django.testing.realtime.client import open_socket
 from tests.realtime.conftest import Person

@@ -35,9 +35,9 @@ from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.realtime.revalidation import _judge
 from pleme_redis_django.realtime.user_changes import connect_receivers
-from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.connections import redis_client
-from pleme_redis_django.redis_state.presence import PresenceManager
+from pleme_redis_django.redis_state.presence.manager import PresenceManager
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.connections import redis_client
 from pleme_redis_django.testing.realtime import CommandFailed, connected_client, let_time_pass
 from pleme_redis_django.testing.realtime.client import InProcessSocket, open_socket
 from tests.realtime.conftest import Person

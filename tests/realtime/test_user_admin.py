@@ -10,8 +10,8 @@ from django.contrib.messages.storage.fallback import FallbackStorage
 from django.test import RequestFactory
 
 from pleme_redis_django.realtime.user_admin import OnlineFilter, OnlineUserAdmin, online_user_ids
-from pleme_redis_django.redis_state.connections import redis_client
-from pleme_redis_django.redis_state.presence import PresenceManager
+from pleme_redis_django.redis_state.presence.manager import PresenceManager
+from pleme_redis_django.redis_state.server.connections import redis_client
 
 pytestmark = pytest.mark.django_db
 

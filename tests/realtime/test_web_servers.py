@@ -14,10 +14,10 @@ import websockets
 from channels_redis.core import RedisChannelLayer
 
 from pleme_redis_django.realtime.channel_layer import channel_layer_entry
-from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.connections import redis_client
-from pleme_redis_django.redis_state.presence import PresenceManager
-from pleme_redis_django.redis_state.pubsub import PubSubManager
+from pleme_redis_django.redis_state.presence.manager import PresenceManager
+from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.connections import redis_client
 from pleme_redis_django.testing.servers.redis_server import RedisServer
 from tests.processes import process_environment
 from tests.realtime.web_servers import WebServer, client_of, cookie_of, raw_socket, web_server

@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.redis_state.bus import close_bus
-from pleme_redis_django.redis_state.connections import close_async_clients, close_sync_clients
+from pleme_redis_django.redis_state.pubsub.bus import close_bus
+from pleme_redis_django.redis_state.server.connections import close_async_clients, close_sync_clients
 from pleme_redis_django.testing.servers import RedisServer
 from tests.redis_state.lossy_proxy import LossyProxy
 from tests.twins import Twin

@@ -8,7 +8,7 @@ import threading
 from django.db import close_old_connections
 
 from pleme_redis_django.exceptions import RedisUnavailable
-from pleme_redis_django.redis_state.presence_sweep import PresenceSweeper
+from pleme_redis_django.redis_state.presence.sweep import PresenceSweeper
 
 PAUSE_AFTER_FAILURE_SECONDS = 5.0
 

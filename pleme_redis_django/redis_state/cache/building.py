@@ -10,9 +10,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
 
-from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.cancellation import unbroken
-from pleme_redis_django.redis_state.redis_call import Request
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.cancellation import unbroken
+from pleme_redis_django.redis_state.server.redis_call import Request
 
 T = TypeVar("T")
 

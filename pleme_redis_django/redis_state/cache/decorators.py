@@ -17,7 +17,7 @@ from pleme_redis_django.redis_state.cache import codec, responses
 from pleme_redis_django.redis_state.cache.limits import BuildOptions
 from pleme_redis_django.redis_state.cache.manager import CacheManager
 from pleme_redis_django.redis_state.cache.watched_requests import watched
-from pleme_redis_django.redis_state.keyspace import digest
+from pleme_redis_django.redis_state.server.keyspace import digest
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -20,7 +20,7 @@ from django.core.cache.backends.base import BaseCache
 from pleme_redis_django.redis_state.cache import envelope
 from pleme_redis_django.redis_state.cache.building import EntryKeys, Opening, Todo
 from pleme_redis_django.redis_state.cache.envelope import GENERATION_BYTES, GENERATION_TTL_MS
-from pleme_redis_django.redis_state.keyspace import cache_build_keys
+from pleme_redis_django.redis_state.server.keyspace import cache_build_keys
 
 POLL_SECONDS = 0.005
 

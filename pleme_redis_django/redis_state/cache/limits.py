@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 from pleme_redis_django.exceptions import InvalidName, InvalidNumber, ValueTooLarge
 from pleme_redis_django.redis_state.cache import envelope
-from pleme_redis_django.redis_state.keyspace import digest
+from pleme_redis_django.redis_state.server.keyspace import digest
 
 KEY_MAX_LENGTH = 2000
 MOST_TAGS = 32

@@ -19,11 +19,17 @@ from pleme_redis_django.redis_state.cache.building import EntryKeys, Opening, To
 from pleme_redis_django.redis_state.cache.envelope import GENERATION_BYTES, GENERATION_TTL_MS
 from pleme_redis_django.redis_state.cache.read_batch import SharedReads, Values
 from pleme_redis_django.redis_state.cache.shared_flights import SharedFlights
-from pleme_redis_django.redis_state.cancellation import to_its_end
-from pleme_redis_django.redis_state.connections import CACHE, PUBLISHING, WAITS, Profile
-from pleme_redis_django.redis_state.keyspace import cache_build_keys
-from pleme_redis_django.redis_state.pause import Pause
-from pleme_redis_django.redis_state.redis_call import RedisCall, RedisPipeline, Request, as_it_is, script_call
+from pleme_redis_django.redis_state.server.cancellation import to_its_end
+from pleme_redis_django.redis_state.server.connections import CACHE, PUBLISHING, WAITS, Profile
+from pleme_redis_django.redis_state.server.keyspace import cache_build_keys
+from pleme_redis_django.redis_state.server.pause import Pause
+from pleme_redis_django.redis_state.server.redis_call import (
+    RedisCall,
+    RedisPipeline,
+    Request,
+    as_it_is,
+    script_call,
+)
 
 T = TypeVar("T")
 
@@ -61,7 +67,7 @@ class NativeStore:
 
     def header(self, keys: EntryKeys) -> RedisCall[bytes]:
         arguments = [_generation(), GENERATION_TTL_MS, *keys.raw_digests]
-        return self._script("cache_header", keys.generations, arguments, pause=self._pause)
+        return self._script("cache_make_header", keys.generations, arguments, pause=self._pause)
 
     def mset(self, entries: dict[str, bytes], ttl_ms: int) -> RedisPipeline[object]:
         return self._pipeline([self._take_leases(entries), *self._sets(entries, ttl_ms)], pause=self._pause)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pleme_redis_django.exceptions import JobCancelled, NotACounter, RedisUnavailable
-from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.cache import envelope
 from pleme_redis_django.redis_state.cache.building import (
     Build,
@@ -28,8 +27,9 @@ from pleme_redis_django.redis_state.cache.building import (
 )
 from pleme_redis_django.redis_state.cache.counters import Counts
 from pleme_redis_django.redis_state.cache.limits import Recipe, Uncached, packed, validate_key
-from pleme_redis_django.redis_state.connections import SHORTEST_BLOCK_SECONDS
-from pleme_redis_django.redis_state.redis_call import Flow
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.connections import SHORTEST_BLOCK_SECONDS
+from pleme_redis_django.redis_state.server.redis_call import Flow
 
 logger = logging.getLogger("pleme_redis_django.cache")
 

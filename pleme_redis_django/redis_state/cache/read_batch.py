@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from pleme_redis_django.redis_state.loop_registry import LoopRegistry
+from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
 
 # Past this, one MGET would hold up the server's other clients.
 MOST_KEYS = 1000

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
-from pleme_redis_django.redis_state.loop_registry import LoopRegistry
+from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
 
 T = TypeVar("T")
 

@@ -19,14 +19,14 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from asgiref.sync import iscoroutinefunction
 
 from pleme_redis_django.exceptions import LockBusy, RedisUnavailable
-from pleme_redis_django.redis_state.cancellation import CancellationWatch, to_its_end
-from pleme_redis_django.redis_state.connections import SHORTEST_BLOCK_SECONDS, WAITS
 from pleme_redis_django.redis_state.locks.claims import Answer, Busy, Claim, Held, answer_to
 from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.entered import EnteredGuards
 from pleme_redis_django.redis_state.locks.guard import Guard
 from pleme_redis_django.redis_state.locks.renewal import Renewal, start_task
-from pleme_redis_django.redis_state.redis_call import RedisCall, arun, run
+from pleme_redis_django.redis_state.server.cancellation import CancellationWatch, to_its_end
+from pleme_redis_django.redis_state.server.connections import SHORTEST_BLOCK_SECONDS, WAITS
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, arun, run
 
 G = TypeVar("G", bound=Guard)
 P = ParamSpec("P")

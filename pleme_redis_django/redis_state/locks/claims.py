@@ -7,11 +7,11 @@ import secrets
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pleme_redis_django.exceptions import RedisNotConfigured, RedisUnavailable
-from pleme_redis_django.redis_state.connections import LOCKS
-from pleme_redis_django.redis_state.keyspace import LockKeys, lock_keys
 from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.owner import LockOwner, decode_owner, encode_owner
-from pleme_redis_django.redis_state.redis_call import Flow, RedisCall, script_call
+from pleme_redis_django.redis_state.server.connections import LOCKS
+from pleme_redis_django.redis_state.server.keyspace import LockKeys, lock_keys
+from pleme_redis_django.redis_state.server.redis_call import Flow, RedisCall, script_call
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class LockClaim:
         return script_call("lock_release", keys, (self.token,), profile=LOCKS)
 
     def void(self) -> RedisCall[int]:
-        return script_call("claim_void", (self._keys.notes,), (self.token,), profile=LOCKS)
+        return script_call("lock_void", (self._keys.notes,), (self.token,), profile=LOCKS)
 
 
 class PermitClaim:
@@ -114,7 +114,7 @@ class PermitClaim:
         return script_call("semaphore_release", keys, (self._permit,), profile=LOCKS)
 
     def void(self) -> RedisCall[int]:
-        return script_call("claim_void", (self._keys.notes,), (self._permit,), profile=LOCKS)
+        return script_call("lock_void", (self._keys.notes,), (self._permit,), profile=LOCKS)
 
 
 def answer_to(call: RedisCall[T], clock: Clock) -> Flow[Answer[T]]:

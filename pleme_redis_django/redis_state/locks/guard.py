@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pleme_redis_django.exceptions import LockLost, RedisUnavailable
-from pleme_redis_django.redis_state.cancellation import to_its_end
 from pleme_redis_django.redis_state.locks import fenced_writes
 from pleme_redis_django.redis_state.locks.claims import Answer, Claim, answer_to
 from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.durations import ttl_milliseconds
 from pleme_redis_django.redis_state.locks.renewal import Renewal
-from pleme_redis_django.redis_state.redis_call import Flow, arun, run
+from pleme_redis_django.redis_state.server.cancellation import to_its_end
+from pleme_redis_django.redis_state.server.redis_call import Flow, arun, run
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet

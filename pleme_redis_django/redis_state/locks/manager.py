@@ -8,7 +8,6 @@ from asgiref.sync import sync_to_async
 
 from pleme_redis_django.conf import resolve_product
 from pleme_redis_django.exceptions import InvalidName
-from pleme_redis_django.redis_state.keyspace import digest
 from pleme_redis_django.redis_state.locks import held
 from pleme_redis_django.redis_state.locks.acquisition import Acquisition
 from pleme_redis_django.redis_state.locks.claims import LockClaim, PermitClaim
@@ -16,7 +15,8 @@ from pleme_redis_django.redis_state.locks.clock import Clock, elapsed_seconds
 from pleme_redis_django.redis_state.locks.durations import permit_limit, ttl_milliseconds, wait_duration
 from pleme_redis_django.redis_state.locks.guard import LockGuard, Permit
 from pleme_redis_django.redis_state.locks.held import HeldLock
-from pleme_redis_django.redis_state.redis_call import arun, run
+from pleme_redis_django.redis_state.server.keyspace import digest
+from pleme_redis_django.redis_state.server.redis_call import arun, run
 
 NAME_MAX_LENGTH = 500
 LockName = str | Callable[..., str]

@@ -15,8 +15,8 @@ from django.contrib.auth.models import AnonymousUser
 from pleme_redis_django.realtime.consumers import RealtimeConsumer
 from pleme_redis_django.realtime.frames import PING, SUBPROTOCOL
 from pleme_redis_django.realtime.hub import hub
-from pleme_redis_django.redis_state.bus import close_bus
-from pleme_redis_django.redis_state.connections import close_async_clients
+from pleme_redis_django.redis_state.pubsub.bus import close_bus
+from pleme_redis_django.redis_state.server.connections import close_async_clients
 
 TIMEOUT_SECONDS = 10.0
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pleme_redis_django.conf import resolve_product
 from pleme_redis_django.realtime.hub import hub
-from pleme_redis_django.redis_state import keyspace
-from pleme_redis_django.redis_state.connections import redis_client
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.connections import redis_client
 
 _SHIFT = """
 for _, key in ipairs(KEYS) do

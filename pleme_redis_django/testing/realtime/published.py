@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pleme_redis_django.conf import resolve_product
-from pleme_redis_django.redis_state.channel_names import covers, head_of, validate_pattern
-from pleme_redis_django.redis_state.message_log import REPAIR_LIMIT, log_page
-from pleme_redis_django.redis_state.messages import Message, to_message
+from pleme_redis_django.redis_state.names import covers, head_of, validate_pattern
+from pleme_redis_django.redis_state.pubsub.log import REPAIR_LIMIT, log_page
+from pleme_redis_django.redis_state.pubsub.messages import Message, to_message
 
 Published = list[Message]
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import CacheManager
-from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.cache import envelope
 from pleme_redis_django.redis_state.cache.building import EntryKeys
+from pleme_redis_django.redis_state.server import keyspace
 
 
 class Builder:

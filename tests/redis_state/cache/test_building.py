@@ -11,7 +11,7 @@ import redis
 
 from pleme_redis_django import CacheManager, RedisUnavailable, Uncached
 from pleme_redis_django.exceptions import InvalidNumber
-from pleme_redis_django.redis_state import keyspace
+from pleme_redis_django.redis_state.server import keyspace
 from tests.redis_state.cache.builders import Builder, due_for_refresh
 from tests.redis_state.conftest import CallTwin, blocked_clients
 from tests.redis_state.lossy_proxy import LossyProxy

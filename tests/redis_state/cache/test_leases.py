@@ -7,8 +7,8 @@ import pytest
 
 from pleme_redis_django import CacheManager
 from pleme_redis_django.exceptions import JobCancelled
-from pleme_redis_django.redis_state.connections import close_async_clients
-from pleme_redis_django.redis_state.scripts import script
+from pleme_redis_django.redis_state.server.connections import close_async_clients
+from pleme_redis_django.redis_state.server.scripts import script
 from tests.redis_state.cache.builders import Builder, due_for_refresh
 from tests.redis_state.conftest import CallTwin
 from tests.redis_state.lossy_proxy import LossyProxy

@@ -17,9 +17,9 @@ from pleme_redis_django.exceptions import (
     UncacheableValue,
     ValueTooLarge,
 )
-from pleme_redis_django.redis_state import keyspace
 from pleme_redis_django.redis_state.cache.stores import native_url, store_of
-from pleme_redis_django.redis_state.connections import close_sync_clients
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.connections import close_sync_clients
 from pleme_redis_django.testing.servers import RedisServer
 from tests.redis_state.conftest import CallTwin, CountRoundTrips
 from tests.waiting import await_until

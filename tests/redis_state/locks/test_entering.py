@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from pleme_redis_django import LockManager
-from pleme_redis_django.redis_state.keyspace import lock_keys
+from pleme_redis_django.redis_state.server.keyspace import lock_keys
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import datetime
 import redis
 
 from pleme_redis_django import LockManager
-from pleme_redis_django.redis_state.keyspace import lock_keys
 from pleme_redis_django.redis_state.locks.claims import LockClaim
+from pleme_redis_django.redis_state.server.keyspace import lock_keys
 from tests.redis_state.conftest import CallTwin
 
 

@@ -12,8 +12,8 @@ import redis
 
 from pleme_redis_django import JobClaim, JobContext, LockBusy, LockManager
 from pleme_redis_django.jobs.context import _current
-from pleme_redis_django.redis_state.keyspace import lock_keys
 from pleme_redis_django.redis_state.locks import HeldLock
+from pleme_redis_django.redis_state.server.keyspace import lock_keys
 from pleme_redis_django.signals import lock_force_released
 from tests.redis_state.conftest import CallTwin
 

@@ -11,8 +11,8 @@ import time_machine
 
 from pleme_redis_django import LockBusy, LockLost, LockManager, RedisUnavailable
 from pleme_redis_django.exceptions import InvalidName, InvalidNumber, InvalidProduct, RedisNotConfigured
-from pleme_redis_django.redis_state.connections import close_async_clients
-from pleme_redis_django.redis_state.keyspace import lock_keys
+from pleme_redis_django.redis_state.server.connections import close_async_clients
+from pleme_redis_django.redis_state.server.keyspace import lock_keys
 from pleme_redis_django.testing.servers import RedisServer
 from tests.redis_state.conftest import CallTwin, CountRoundTrips, blocked_clients
 from tests.redis_state.lossy_proxy import LossyProxy

@@ -8,7 +8,7 @@ import redis
 
 from pleme_redis_django import LockBusy, LockManager
 from pleme_redis_django.exceptions import InvalidNumber
-from pleme_redis_django.redis_state.keyspace import lock_keys
+from pleme_redis_django.redis_state.server.keyspace import lock_keys
 from tests.redis_state.conftest import CallTwin, CountRoundTrips
 from tests.redis_state.lossy_proxy import LossyProxy
 from tests.waiting import await_until

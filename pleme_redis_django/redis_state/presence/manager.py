@@ -1,0 +1,305 @@
+"""Who is online, in a product or in one of its rooms, through any number of connections.
+
+Expiry is the truth: a connection counts until its time is over, whether or not anybody said goodbye,
+and every read compares with the server's clock. What became visible (a user came, left, became idle,
+or shows other metadata) is sent to the scope's bus by the script that changed it, so exactly once.
+A call costs one round trip. Nothing here waits or loops: ``realtime.hub`` heartbeats and sweeps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pleme_redis_django.conf import get_settings, resolve_product
+from pleme_redis_django.redis_state.names import (
+    PRODUCT_PRESENCE,
+    head_of,
+    validate_connection_id,
+    validate_room,
+    validate_user_id,
+)
+from pleme_redis_django.redis_state.presence.changes import (
+    ChangeSignals,
+    PresenceResult,
+    parse_result,
+)
+from pleme_redis_django.redis_state.pubsub.messages import encode_event
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.redis_call import Flow, RedisCall, arun, run, script_call
+from pleme_redis_django.redis_state.server.scripts import Argument
+
+METADATA_MAX_BYTES = 1024
+MAX_CONNECTIONS_PER_USER = 32
+MAX_USERS = 1_000_000
+SWEEP_BATCH = 100
+# Lua's unpack() takes some 8,000 values.
+USERS_PER_CALL = 1000
+KEY_TTL_MS = 24 * 3600 * 1000
+# How often a process tells sweepers that a product has presence; a product is forgotten after a day.
+REGISTER_SECONDS = 300
+
+UserId = TypeVar("UserId")
+"""A user's primary key: int, str or UUID. Its ``str()`` is what is stored."""
+
+_registered: dict[tuple[str | None, str], float] = {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceSnapshot:
+    """One page of who is there. ``version`` numbers the scope's events: the next event is news, and
+    one that is not ``version + 1`` says that some were missed."""
+
+    version: int
+    users_json: str
+    """JSON object, as clients get it: user -> ``[{"c": connection, "m": metadata, "idle": true?}]``."""
+    cursor: str | None
+    """Where the next page begins; None after the last one."""
+
+    @property
+    def users(self) -> dict[str, list[dict[str, Any]]]:
+        """The users of this page, decoded."""
+        users: dict[str, list[dict[str, Any]]] = json.loads(self.users_json)
+        return users
+
+
+class PresenceManager:
+    """Presence in ``product`` (default: the settings' product), or in one ``room`` of it.
+
+    Raises InvalidProduct and InvalidName at construction; every method raises RedisUnavailable when
+    Redis is away. A user id may be of any type whose ``str()`` names the user.
+    """
+
+    def __init__(self, product: str | None = None, room: str | None = None) -> None:
+        self.product = resolve_product(product)
+        name = PRODUCT_PRESENCE if room is None else validate_room(room)
+        self.room = None if name == PRODUCT_PRESENCE else name
+        self.keys = keyspace.presence_keys(self.product, self.room or "")
+        self._bus = keyspace.channel_bus(self.product, head_of(name))
+        self._last_seen_key = keyspace.presence_last_seen(self.product)
+        self._change_keys = [*self.keys, self._last_seen_key, keyspace.presence_due(self.product)]
+
+    def __repr__(self) -> str:
+        return f"PresenceManager({self.product!r}, room={self.room!r})"
+
+    # Changes
+
+    def set_online(
+        self,
+        user_id: object,
+        connection_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        max_connections: int = MAX_CONNECTIONS_PER_USER,
+        max_users: int = MAX_USERS,
+        idle: bool = False,
+    ) -> PresenceResult:
+        """Join, or extend and describe anew, one connection of a user for ``PRESENCE_TTL_SECONDS``.
+
+        Without a ``connection_id`` it is the user's one nameless connection. ``metadata`` is a JSON
+        object of up to 1 KiB; ``idle`` says that the person is away. Raises PresenceRefused when the user
+        has ``max_connections``, when the scope has ``max_users``, or when the connection belongs to
+        another user.
+        """
+        return run(self._join(user_id, connection_id, metadata, max_connections, max_users, idle))
+
+    async def aset_online(
+        self,
+        user_id: object,
+        connection_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        max_connections: int = MAX_CONNECTIONS_PER_USER,
+        max_users: int = MAX_USERS,
+        idle: bool = False,
+    ) -> PresenceResult:
+        return await arun(self._join(user_id, connection_id, metadata, max_connections, max_users, idle))
+
+    def set_offline(
+        self, user_id: object, connection_id: str | None = None, *, grace_seconds: float = 0
+    ) -> PresenceResult:
+        """Remove one connection of a user, or all of them.
+
+        With ``grace_seconds`` they expire that much later, and a page reload in between is not seen.
+        """
+        return run(self._leave(user_id, connection_id, grace_seconds))
+
+    async def aset_offline(
+        self, user_id: object, connection_id: str | None = None, *, grace_seconds: float = 0
+    ) -> PresenceResult:
+        return await arun(self._leave(user_id, connection_id, grace_seconds))
+
+    def set_idle(
+        self, user_id: object, connection_id: str | None = None, *, idle: bool = True
+    ) -> PresenceResult:
+        """Mark one connection of a user, or all of them, as idle (away) or as active again.
+
+        The user is idle when no connection is active.
+        """
+        return run(self._mark(user_id, connection_id, idle))
+
+    async def aset_idle(
+        self, user_id: object, connection_id: str | None = None, *, idle: bool = True
+    ) -> PresenceResult:
+        return await arun(self._mark(user_id, connection_id, idle))
+
+    def sweep(self) -> PresenceResult:
+        """Remove up to 100 expired connections and announce who left. Any process may, at any time."""
+        return run(self.sweeping())
+
+    async def asweep(self) -> PresenceResult:
+        return await arun(self.sweeping())
+
+    def sweeping(self) -> Flow[PresenceResult]:
+        """Return what ``sweep`` does, as a part of a longer flow."""
+        return self._change("sweep", str(SWEEP_BATCH), "")
+
+    # Reads
+
+    def is_online(self, user_id: object) -> bool:
+        """Tell whether a user has a live connection. O(1)."""
+        return self._is_online(user_id).run()
+
+    async def ais_online(self, user_id: object) -> bool:
+        return await self._is_online(user_id).arun()
+
+    def are_online(self, user_ids: Iterable[UserId]) -> dict[UserId, bool]:
+        """Tell which of the users are online, keyed by the ids as given; one call per thousand."""
+        return run(self._are_online(user_ids))
+
+    async def aare_online(self, user_ids: Iterable[UserId]) -> dict[UserId, bool]:
+        return await arun(self._are_online(user_ids))
+
+    def get_online_users(self, limit: int | None = None, offset: int = 0) -> list[str]:
+        """List users who are online, the one whose time ends first first. O(log N + the number returned).
+
+        To walk through many while they come and go, page with ``snapshot``.
+        """
+        return self._online_users(limit, offset).run()
+
+    async def aget_online_users(self, limit: int | None = None, offset: int = 0) -> list[str]:
+        return await self._online_users(limit, offset).arun()
+
+    def count_online(self) -> int:
+        """Count the users who are online. O(log N)."""
+        return self._online_count().run()
+
+    async def acount_online(self) -> int:
+        return await self._online_count().arun()
+
+    def last_seen(self, user_id: object) -> datetime.datetime | None:
+        """Tell when the product saw a user last: now when online, None after ``LAST_SEEN_SECONDS``."""
+        return self._last_seen(user_id).run()
+
+    async def alast_seen(self, user_id: object) -> datetime.datetime | None:
+        return await self._last_seen(user_id).arun()
+
+    def snapshot(self, cursor: str | None = None, limit: int = 100) -> PresenceSnapshot:
+        """Read about ``limit`` users with their metadata; who is there throughout is on some page."""
+        return self._snapshot(cursor, limit).run()
+
+    async def asnapshot(self, cursor: str | None = None, limit: int = 100) -> PresenceSnapshot:
+        return await self._snapshot(cursor, limit).arun()
+
+    # What the twins send
+
+    def _join(
+        self,
+        user_id: object,
+        connection_id: str | None,
+        metadata: Mapping[str, Any] | None,
+        max_connections: int,
+        max_users: int,
+        idle: bool,
+    ) -> Flow[PresenceResult]:
+        user = validate_user_id(user_id)
+        # No name that validate_connection_id accepts holds a colon, so this one is nobody else's.
+        connection = (
+            f":{keyspace.digest(user)}" if connection_id is None else validate_connection_id(connection_id)
+        )
+        text, state = encode_metadata(metadata or {}), "i" if idle else "a"
+        if _is_registration_due(self.product):
+            yield RedisCall(("ZADD", keyspace.presence_products(), time.time(), self.product))
+        return (yield from self._change("join", connection, user, text, max_connections, max_users, state))
+
+    def _leave(
+        self, user_id: object, connection_id: str | None, grace_seconds: float
+    ) -> Flow[PresenceResult]:
+        connection = "" if connection_id is None else validate_connection_id(connection_id)
+        return self._change("leave", connection, validate_user_id(user_id), int(grace_seconds * 1000))
+
+    def _mark(self, user_id: object, connection_id: str | None, idle: bool) -> Flow[PresenceResult]:
+        connection = "" if connection_id is None else validate_connection_id(connection_id)
+        return self._change("idle" if idle else "active", connection, validate_user_id(user_id))
+
+    def _change(self, operation: str, connection: str, user: str, *more: Argument) -> Flow[PresenceResult]:
+        settings = get_settings()
+        ttl_ms, seen_ms = settings.presence_ttl_seconds * 1000, settings.last_seen_seconds * 1000
+        scope: list[Argument] = [self.room or "", self._bus, ttl_ms, KEY_TTL_MS, seen_ms]
+        arguments = [operation, *scope, connection, user, *more]
+        result = yield script_call("presence_change", self._change_keys, arguments, read=parse_result)
+        if self.room is None:
+            yield ChangeSignals(sender=PresenceManager, product=self.product, result=result)
+        return result  # type: ignore[no-any-return]
+
+    def _is_online(self, user_id: object) -> RedisCall[bool]:
+        return script_call("presence_check", [self.keys.expiries], [validate_user_id(user_id)], read=bool)
+
+    def _are_online(self, user_ids: Iterable[UserId]) -> Flow[dict[UserId, bool]]:
+        ids, online = list(user_ids), dict[UserId, bool]()
+        for start in range(0, len(ids), USERS_PER_CALL):
+            some = ids[start : start + USERS_PER_CALL]
+            flags = yield script_call(
+                "presence_check_many", [self.keys.expiries], list(map(validate_user_id, some))
+            )
+            online.update(zip(some, map(bool, flags), strict=True))
+        return online
+
+    def _online_users(self, limit: int | None, offset: int) -> RedisCall[list[str]]:
+        arguments: list[Argument] = ["list", offset, -1 if limit is None else limit]
+        return script_call("presence_list", [self.keys.expiries], arguments, read=_texts)
+
+    def _online_count(self) -> RedisCall[int]:
+        return script_call("presence_list", [self.keys.expiries], ["count"], read=int)
+
+    def _last_seen(self, user_id: object) -> RedisCall[datetime.datetime | None]:
+        keys = [keyspace.presence_keys(self.product, "").expiries, self._last_seen_key]
+        return script_call("presence_recall", keys, [validate_user_id(user_id)], read=_moment)
+
+    def _snapshot(self, cursor: str | None, limit: int) -> RedisCall[PresenceSnapshot]:
+        return script_call("presence_snapshot", self.keys, [cursor or "0", limit], read=_snapshot)
+
+
+def encode_metadata(metadata: Mapping[str, Any]) -> str:
+    """Return a connection's metadata as JSON text; raises InvalidEvent when that is not possible, or over 1 KiB."""
+    return encode_event(dict(metadata), METADATA_MAX_BYTES, "metadata", sort_keys=True)
+
+
+def _is_registration_due(product: str) -> bool:
+    key, now = (get_settings().url, product), time.monotonic()
+    if now - _registered.get(key, -REGISTER_SECONDS) < REGISTER_SECONDS:
+        return False
+    _registered[key] = now
+    return True
+
+
+def _texts(values: Iterable[bytes]) -> list[str]:
+    return [value.decode() for value in values]
+
+
+def _moment(reply: list[int | None]) -> datetime.datetime | None:
+    [milliseconds] = reply
+    if milliseconds is None:
+        return None
+    return datetime.datetime.fromtimestamp(milliseconds / 1000, tz=datetime.UTC)
+
+
+def _snapshot(reply: tuple[int, bytes, bytes]) -> PresenceSnapshot:
+    version, users, cursor = reply
+    return PresenceSnapshot(
+        version=version, users_json=users.decode(), cursor=None if cursor == b"0" else cursor.decode()
+    )

@@ -1,0 +1,354 @@
+"""The one Redis connection through which an event loop hears every head that it follows.
+
+It subscribes to a head's bus by name; patterns are matched by whoever listens (with PSUBSCRIBE, Redis
+tries every pattern on every publish). A lost connection is made again with a growing, jittered delay,
+and each feed then reads from the log what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import math
+import random
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.exceptions import RedisUnavailable
+from pleme_redis_django.redis_state.pubsub.head_feed import FeedListener, HeadFeed, RingBudget
+from pleme_redis_django.redis_state.pubsub.messages import parse_bus_message
+from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.cancellation import end
+from pleme_redis_django.redis_state.server.connection_classes import demotions_seen
+from pleme_redis_django.redis_state.server.connections import LISTENING, async_redis_client
+from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
+from pleme_redis_django.redis_state.server.outages import OUTAGES, ServerRefuses, outages_as_unavailable
+
+LIVE_TIMEOUT_SECONDS = 5.0
+"""How long a new subscription waits for Redis before it fails."""
+CHECK_SECONDS = 10.0
+"""How often the connection is probed; silent for two periods, it is taken for dead."""
+TAIL_CHECK_SECONDS = 25.0
+"""How often a quiet feed is compared with its log: a lost last message leaves no gap to see."""
+RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.05, 5.0
+REPAIR_MOST_SECONDS = 1.0
+"""The longest pause between two attempts to repair a feed."""
+STEADY_SECONDS = 5.0
+"""How long a connection has to last before the next one is made without delay again."""
+CATCH_UPS_AT_ONCE = 10
+"""How many feeds read their log at the same time, so that a process with many heads leaves Redis to others."""
+RESYNCS_PER_SECOND = 1000
+"""How fast heads are told of a reconnect: each of their clients then reads what it watches anew."""
+
+logger = logging.getLogger("pleme_redis_django.bus")
+
+ControlHandler = Callable[[bytes], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Handler:
+    """Who hears a channel that is not a head's bus, and who learns that it is heard (again)."""
+
+    take: ControlHandler
+    on_confirmed: Callable[[], None] | None
+
+
+class Bus:
+    """Feeds of one event loop, opened on first use and closed with the last. Not for other loops."""
+
+    def __init__(self) -> None:
+        self._feeds: dict[bytes, HeadFeed] = {}
+        self._rings = RingBudget()
+        self._handlers: dict[bytes, list[_Handler]] = {}
+        self._heard_names: set[bytes] = set()
+        self._connection: AbstractConnection | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._run_id = ""
+        self._heard = 0.0
+        self._is_reconnect = False
+        self._demotions_known = 0
+        self._warned_at = 0.0
+        self._repairing: set[HeadFeed] = set()
+        self._catch_ups = asyncio.Semaphore(CATCH_UPS_AT_ONCE)
+
+    async def follow(self, product: str, head: str, listener: FeedListener) -> HeadFeed:
+        """Return the live feed of a head, with ``listener`` added to it.
+
+        Raises RedisUnavailable when it is not live within five seconds.
+        """
+        name = keyspace.channel_bus(product, head).encode()
+        feed = self._feeds.get(name)
+        if feed is None:
+            feed = self._feeds[name] = HeadFeed(product, head, self._rings)
+            self._subscribe(name)
+        feed.listeners.append(listener)
+        try:
+            # Not wait_for(): until Python 3.12 it swallows a cancellation that meets its result.
+            async with asyncio.timeout(LIVE_TIMEOUT_SECONDS):
+                await feed.live.wait()
+        except TimeoutError as error:
+            await self.unfollow(feed, listener)
+            raise RedisUnavailable(
+                f"Redis did not confirm a subscription within {LIVE_TIMEOUT_SECONDS:.0f} s. "
+                "Check that the server of the configured URL runs."
+            ) from error
+        except asyncio.CancelledError:
+            await self.unfollow(feed, listener)
+            raise
+        return feed
+
+    async def unfollow(self, feed: HeadFeed, listener: FeedListener) -> None:
+        """Take a listener from a feed; a feed without one is closed, and the bus with its last feed."""
+        if listener in feed.listeners:
+            feed.listeners.remove(listener)
+        name = keyspace.channel_bus(feed.product, feed.head).encode()
+        if not feed.listeners and self._feeds.get(name) is feed:
+            del self._feeds[name]
+            feed.forget()
+            await self._unsubscribe(name)
+
+    def listen(
+        self, name: str, handler: ControlHandler, *, on_confirmed: Callable[[], None] | None = None
+    ) -> None:
+        """Call ``handler`` with each raw message of a Redis channel that is not a head's bus.
+
+        Such messages have no numbers: what is published while the connection is away is lost.
+        ``on_confirmed`` is called, without arguments, each time that Redis has confirmed the channel, the
+        first time and after every reconnect: from then on messages are heard, and what was missed before
+        can be made up for. Neither may block; what they raise is logged.
+        """
+        handlers = self._handlers.setdefault(name.encode(), [])
+        handlers.append(_Handler(take=handler, on_confirmed=on_confirmed))
+        if len(handlers) == 1:
+            self._subscribe(name.encode())
+        elif on_confirmed is not None and name.encode() in self._heard_names:
+            on_confirmed()
+
+    async def unlisten(self, name: str, handler: ControlHandler) -> None:
+        """Undo ``listen``."""
+        handlers = self._handlers.get(name.encode(), [])
+        handlers[:] = [each for each in handlers if each.take != handler]
+        if not handlers and self._handlers.pop(name.encode(), None) is not None:
+            self._heard_names.discard(name.encode())
+            await self._unsubscribe(name.encode())
+
+    async def aclose(self) -> None:
+        """Drop every feed and the connection."""
+        self._feeds.clear()
+        self._rings = RingBudget()
+        self._handlers.clear()
+        tasks, self._tasks = self._tasks, set()
+        # Each task closes what it opened: by now a new caller may have begun to connect again.
+        await end(tasks - {asyncio.current_task()})
+
+    # The connection
+
+    def _subscribe(self, name: bytes) -> None:
+        if not self._tasks:
+            self._start(self._run())
+            self._start(self._probe())
+            self._start(self._check_tails())
+        elif self._connection is not None:
+            self._start(self._send("SUBSCRIBE", name))
+
+    async def _unsubscribe(self, name: bytes) -> None:
+        if not self._feeds and not self._handlers:
+            await self.aclose()
+        else:
+            await self._send("UNSUBSCRIBE", name)
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self) -> None:
+        delay, loop = RECONNECT_FIRST_SECONDS, asyncio.get_running_loop()
+        while True:
+            connection, began = self._new_connection(), loop.time()
+            try:
+                await self._connect(connection)
+                await self._read(connection)
+            except (RedisUnavailable, *OUTAGES) as error:
+                logger.warning("The realtime connection to Redis was lost: %s", error)
+            except Exception:
+                # Without this task the whole process would be deaf.
+                logger.exception("The realtime connection to Redis failed.")
+            finally:
+                if self._connection is connection:
+                    self._connection = None
+                self._heard_names.clear()
+                await connection.disconnect(nowait=True)
+            self._is_reconnect = True
+            if loop.time() - began > STEADY_SECONDS:
+                delay = RECONNECT_FIRST_SECONDS
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            delay = min(delay * 2, RECONNECT_MOST_SECONDS)
+
+    def _new_connection(self) -> AbstractConnection:
+        make: Callable[[], AbstractConnection] = async_redis_client(LISTENING).connection_pool.make_connection
+        return make()
+
+    async def _connect(self, connection: AbstractConnection) -> None:
+        connect: Callable[[], Awaitable[None]] = connection.connect
+        await connect()
+        self._demotions_known = demotions_seen()
+        self._run_id = await _run_id_of(connection)
+        self._connection = connection
+        self._heard = asyncio.get_running_loop().time()
+        names = [*self._feeds, *self._handlers]
+        if names:
+            await connection.send_command("SUBSCRIBE", *names)
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            reply = await connection.read_response(disable_decoding=True, timeout=math.inf)
+            self._heard = loop.time()
+            if reply[0] == b"message":
+                self._hand_on(reply[1], reply[2])
+            elif reply[0] == b"subscribe":
+                self._confirmed(reply[1])
+
+    def _hand_on(self, name: bytes, raw: bytes) -> None:
+        feed = self._feeds.get(name)
+        if feed is None:
+            for handler in self._handlers.get(name, ()):
+                _guarded(handler.take, raw)
+            return
+        try:
+            message = parse_bus_message(raw)
+        except Exception:
+            # One bad message must not cost every feed of the process its connection; a number that it
+            # had is missing now, and is repaired as any gap is.
+            logger.exception("A message of head %s is not readable.", feed.head)
+            return
+        if not feed.take(message):
+            self._start(self._catch_up(feed))
+
+    def _confirmed(self, name: bytes) -> None:
+        feed = self._feeds.get(name)
+        if feed is not None:
+            if self._is_reconnect:
+                self._start(self._tell_reconnect(feed))
+            self._start(self._catch_up(feed, self._run_id))
+        elif name in self._handlers:
+            self._heard_names.add(name)
+            for handler in list(self._handlers[name]):
+                if handler.on_confirmed is not None:
+                    _guarded(handler.on_confirmed)
+
+    async def _tell_reconnect(self, feed: HeadFeed) -> None:
+        spread = min(len(self._feeds) / RESYNCS_PER_SECOND, RECONNECT_MOST_SECONDS)
+        await asyncio.sleep(spread * random.random())  # noqa: S311 - jitter
+        feed.tell_reconnect()
+
+    async def _catch_up(self, feed: HeadFeed, run_id: str = "") -> None:
+        """Repair a feed, again and again while it is followed and Redis does not answer.
+
+        The commands' trouble is no reason to break the connection that brings the messages: every feed
+        of the process would begin again, and trouble Redis more.
+        """
+        feed.note_loss(run_id)
+        if feed in self._repairing:
+            return
+        self._repairing.add(feed)
+        name = keyspace.channel_bus(feed.product, feed.head).encode()
+        delay = RECONNECT_FIRST_SECONDS
+        try:
+            while self._feeds.get(name) is feed:
+                try:
+                    async with self._catch_ups:
+                        await feed.catch_up()
+                    break
+                except RedisUnavailable as error:
+                    self._warn("A feed could not be repaired yet: %s", error)
+                await self._leave_demoted()
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                delay = min(delay * 2, REPAIR_MOST_SECONDS)
+        finally:
+            self._repairing.discard(feed)
+        await self._leave_demoted()
+
+    def _warn(self, message: str, error: Exception) -> None:
+        """Log a warning, once a second at most: thousands of feeds share one trouble."""
+        now = asyncio.get_running_loop().time()
+        if now - self._warned_at > 1:
+            self._warned_at = now
+            logger.warning(message, error)
+
+    async def _leave_demoted(self) -> None:
+        """Connect anew when a server said that it is not a primary: ours may be the same, and would not tell."""
+        if demotions_seen() != self._demotions_known:
+            self._demotions_known = demotions_seen()
+            await self._break()
+
+    async def _send(self, *command: str | bytes) -> None:
+        connection = self._connection
+        if connection is not None:
+            try:
+                await connection.send_command(*command)
+            except OUTAGES:
+                await self._break()
+
+    async def _break(self) -> None:
+        if self._connection is not None:
+            with suppress(*OUTAGES):
+                await self._connection.disconnect(nowait=True)
+
+    async def _probe(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            if self._connection is not None and loop.time() - self._heard > 2 * CHECK_SECONDS:
+                logger.warning("The realtime connection to Redis is silent; connecting again.")
+                await self._break()
+            else:
+                await self._leave_demoted()
+                await self._send("PING")
+
+    async def _check_tails(self) -> None:
+        while True:
+            await asyncio.sleep(TAIL_CHECK_SECONDS * random.uniform(0.8, 1.0))  # noqa: S311 - jitter
+            for feed in list(self._feeds.values()):
+                if feed.live.is_set():
+                    await self._catch_up(feed)
+
+
+async def _run_id_of(connection: AbstractConnection) -> str:
+    """Return the run id of the server that this very connection leads to; empty without the right to ask."""
+    with outages_as_unavailable():
+        await connection.send_command("INFO", "server")
+        try:
+            info = await connection.read_response(timeout=LIVE_TIMEOUT_SECONDS)
+        except ServerRefuses:
+            return ""
+    found = re.search(rb"run_id:(\w+)", info if isinstance(info, bytes) else str(info).encode())
+    return found[1].decode() if found else ""
+
+
+def _guarded(handler: Callable[..., None], *arguments: object) -> None:
+    """Call a handler; what it raises would otherwise tear the connection that every other one hears by."""
+    try:
+        handler(*arguments)
+    except Exception:
+        logger.exception("A handler of the realtime connection failed.")
+
+
+_buses: LoopRegistry[str | None, Bus] = LoopRegistry(close=Bus.aclose)
+
+
+def bus() -> Bus:
+    """Return the running event loop's bus for the configured Redis."""
+    return _buses.get(get_settings().url, Bus)
+
+
+async def close_bus() -> None:
+    """Close the running loop's buses, whoever still listens."""
+    await _buses.aclose()

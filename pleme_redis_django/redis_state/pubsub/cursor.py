@@ -1,0 +1,43 @@
+"""Where a subscriber stands in a head's log, and what the next message means for it. Pure."""
+
+from __future__ import annotations
+
+import enum
+
+from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
+
+
+class Step(enum.Enum):
+    """What a numbered message is to a cursor."""
+
+    NEXT = "next"
+    KNOWN = "known"
+    GAP = "gap"
+
+
+class HeadCursor:
+    """The position up to which messages of one head were handed on."""
+
+    __slots__ = ("epoch", "offset")
+
+    def __init__(self, position: Position) -> None:
+        self.epoch, self.offset = position
+
+    @property
+    def position(self) -> Position:
+        """The last message that was handed on."""
+        return Position(self.epoch, self.offset)
+
+    def step(self, message: BusMessage) -> Step:
+        """Tell what ``message`` is, and move onto it when it is the next one."""
+        if message.epoch == self.epoch:
+            if message.offset == self.offset + 1:
+                self.offset = message.offset
+                return Step.NEXT
+            if message.offset <= self.offset:
+                return Step.KNOWN
+        return Step.GAP
+
+    def move(self, position: Position) -> None:
+        """Stand at ``position``."""
+        self.epoch, self.offset = position

@@ -1,0 +1,265 @@
+"""One head of one product as a process follows it: in order, repaired, with the newest messages at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pleme_redis_django.redis_state.names import covers
+from pleme_redis_django.redis_state.pubsub.cursor import HeadCursor, Step
+from pleme_redis_django.redis_state.pubsub.log import REPAIR_LIMIT, LogPage, log_page
+from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
+
+RING_MESSAGES = 256
+RING_CHARACTERS = 1024 * 1024
+# Beyond this a repair in progress starts again from the log, which has these messages anyway.
+MOST_WAITING, MOST_WAITING_CHARACTERS = 10_000, 4 * 1024 * 1024
+RINGS_CHARACTERS = 64 * 1024 * 1024
+"""What all feeds of an event loop remember together."""
+RECOVERY_PAGES = 4
+"""How many pages of the log are looked at for a client that comes back."""
+
+
+logger = logging.getLogger("pleme_redis_django.bus")
+
+
+class FeedListener(Protocol):
+    """What a feed tells, on its event loop; none of it may block; what it raises is logged."""
+
+    def on_message(self, message: BusMessage) -> None:
+        """Take the next message, in order; presence and typing come as they are."""
+
+    def on_loss(self, position: Position, reason: str) -> None:
+        """Learn that messages before ``position`` are lost; ``reason`` as in ``Resync``."""
+
+    def on_reconnect(self) -> None:
+        """Learn that presence and typing events may have been missed."""
+
+
+class HeadFeed:
+    """The messages of one head, numbered without a gap, for every listener of this event loop."""
+
+    def __init__(self, product: str, head: str, rings: RingBudget | None = None) -> None:
+        self.product = product
+        self.head = head
+        self.listeners: list[FeedListener] = []
+        self.live = asyncio.Event()
+        self.cursor: HeadCursor | None = None
+        self._ring: deque[BusMessage] = deque()
+        self._ring_characters = 0
+        self._rings = rings or RingBudget()
+        self._filling = asyncio.Lock()
+        self._is_filled = False
+        self._waiting_characters = 0
+        self._waiting: list[BusMessage] = []
+        self._is_catching_up = False
+        self._is_stale = False
+        self._run_id = ""
+
+    @property
+    def position(self) -> Position:
+        """The last message that was handed on; only once ``live``."""
+        assert self.cursor is not None, "the feed is not live yet"
+        return self.cursor.position
+
+    def take(self, message: BusMessage) -> bool:
+        """Hand on a message from the bus; return False when a gap calls for ``catch_up``."""
+        if not message.epoch:
+            self._tell(lambda listener: listener.on_message(message))
+            return True
+        if self._is_catching_up or self.cursor is None:
+            self._wait(message)
+            return True
+        step = self.cursor.step(message)
+        if step is Step.NEXT:
+            self._hand_on(message)
+        return step is not Step.GAP
+
+    def _wait(self, message: BusMessage) -> None:
+        """Keep a message until the read is over; too many are dropped, and the log is read once more."""
+        self._waiting.append(message)
+        self._waiting_characters += len(message.frame)
+        if len(self._waiting) > MOST_WAITING or self._waiting_characters > MOST_WAITING_CHARACTERS:
+            self._waiting.clear()
+            self._waiting_characters = 0
+            self._is_stale = True
+
+    def note_loss(self, run_id: str = "") -> None:
+        """Note that the bus may have brought too little: a ``catch_up`` under way reads once more."""
+        self._run_id = run_id or self._run_id
+        self._is_stale = True
+
+    async def catch_up(self) -> None:
+        """Read from the log what the bus did not bring, and hand it on, or tell the loss.
+
+        Raises RedisUnavailable; the feed is then as it was, and another call goes on.
+        """
+        self._is_stale = True
+        if self._is_catching_up:
+            return
+        self._is_catching_up = True
+        try:
+            while self._is_stale:
+                # Whoever calls meanwhile knows of a loss that this read may have come too early for.
+                self._is_stale = False
+                await self._read_once()
+        finally:
+            self._is_catching_up = False
+        waiting, self._waiting = self._waiting, []
+        self._waiting_characters = 0
+        self.live.set()
+        gaps = [message for message in waiting if not self.take(message)]
+        if gaps:
+            await self.catch_up()
+
+    async def _read_once(self) -> None:
+        is_part = True
+        while is_part:
+            since = self.cursor.position if self.cursor else None
+            limit = REPAIR_LIMIT if since else 0
+            page = await log_page(self.product, self.head, since, limit, self._run_id).arun()
+            self._apply(page)
+            is_part = page.status == "part"
+
+    async def recover(
+        self, since: Position, limit: int, pattern: str = "", *, most_pages: int = RECOVERY_PAGES
+    ) -> LogPage:
+        """Return what followed ``since``, up to what the listeners have or will get: ``limit`` messages.
+
+        With a ``pattern``, what it covers. A caller that registers a listener without awaiting in between
+        misses nothing when it skips messages up to ``page.top``. No round trip while this process
+        remembers far enough back; it reads the newest messages of the log once, for all who come.
+        """
+        remembered = self._remembered(since)
+        if remembered is None:
+            await self._fill_ring()
+            remembered = self._remembered(since)
+        if remembered is not None:
+            return _bounded(remembered, self.position, limit, pattern)
+        page = await self._read_after(since, limit, pattern, most_pages)
+        if (
+            not page.recovered
+            or page.top.epoch != self.position.epoch
+            or page.top.offset >= self.position.offset
+        ):
+            return page
+        later = self._remembered(page.top)
+        if later is None:
+            return _lost(self.position)
+        return _bounded([*page.messages, *later], self.position, limit, pattern)
+
+    async def _read_after(self, since: Position, limit: int, pattern: str, most_pages: int) -> LogPage:
+        messages: list[BusMessage] = []
+        read_bytes = 0
+        for _ in range(most_pages):
+            left = limit - len(messages)
+            page = await log_page(self.product, self.head, since, left, pattern=pattern).arun()
+            messages += page.messages
+            read_bytes += page.read_bytes
+            if page.status != "part":
+                return dataclasses.replace(page, messages=tuple(messages), read_bytes=read_bytes)
+            since = page.reached
+        return dataclasses.replace(_lost(page.top), read_bytes=read_bytes)
+
+    async def _fill_ring(self) -> None:
+        async with self._filling:
+            if self._is_filled:
+                return
+            page = await log_page(self.product, self.head, None, RING_MESSAGES).arun()
+            self._is_filled = True
+            first = self._ring[0].offset if self._ring else self.position.offset + 1
+            for message in reversed(page.messages):
+                if message.epoch != self.position.epoch or message.offset >= first:
+                    continue
+                characters = self._ring_characters + len(message.frame)
+                if message.offset < first - 1 or self._is_full(len(self._ring) + 1, characters):
+                    break
+                self._ring.appendleft(message)
+                self._ring_characters, first = characters, message.offset
+            self._rings.note(self, self._ring_characters)
+
+    def _remembered(self, since: Position) -> list[BusMessage] | None:
+        if since.epoch != self.position.epoch or since.offset > self.position.offset:
+            return None
+        if since == self.position:
+            return []
+        if not self._ring or self._ring[0].offset > since.offset + 1:
+            return None
+        return [message for message in self._ring if message.offset > since.offset]
+
+    def _apply(self, page: LogPage) -> None:
+        if self.cursor is None:
+            self.cursor = HeadCursor(page.top)
+        elif page.recovered or page.status == "part":
+            for message in page.messages:
+                if self.cursor.step(message) is Step.NEXT:
+                    self._hand_on(message)
+        else:
+            self.cursor.move(page.top)
+            self.forget()
+            self._tell(lambda listener: listener.on_loss(page.top, page.status))
+
+    def _hand_on(self, message: BusMessage) -> None:
+        self._ring.append(message)
+        self._ring_characters += len(message.frame)
+        while self._is_full(len(self._ring), self._ring_characters):
+            self._ring_characters -= len(self._ring.popleft().frame)
+        self._rings.note(self, self._ring_characters)
+        self._tell(lambda listener: listener.on_message(message))
+
+    def tell_reconnect(self) -> None:
+        """Tell the listeners that presence and typing events may have been missed."""
+        self._tell(lambda listener: listener.on_reconnect())
+
+    def _tell(self, call: Callable[[FeedListener], None]) -> None:
+        for listener in list(self.listeners):
+            try:
+                call(listener)
+            except Exception:
+                # One listener's fault must neither hide the message from the others nor end the bus.
+                logger.exception("A listener of head %s failed.", self.head)
+
+    def _is_full(self, messages: int, characters: int) -> bool:
+        return messages > RING_MESSAGES or characters > RING_CHARACTERS
+
+    def forget(self) -> None:
+        """Let go of the messages at hand; they are still in the log."""
+        self._ring.clear()
+        self._ring_characters = 0
+        self._is_filled = False
+        self._rings.drop(self)
+
+
+class RingBudget:
+    """Bounds what the feeds of one event loop remember together; the one that was quiet longest forgets first."""
+
+    def __init__(self, most_characters: int = RINGS_CHARACTERS) -> None:
+        self._most = most_characters
+        self._characters = 0
+        self._rings: dict[HeadFeed, int] = {}
+
+    def note(self, feed: HeadFeed, characters: int) -> None:
+        """Note how much a feed remembers now, the last of all to change."""
+        self._characters += characters - self._rings.pop(feed, 0)
+        self._rings[feed] = characters
+        while self._characters > self._most and len(self._rings) > 1:
+            next(iter(self._rings)).forget()
+
+    def drop(self, feed: HeadFeed) -> None:
+        """Note that a feed remembers nothing."""
+        self._characters -= self._rings.pop(feed, 0)
+
+
+def _lost(top: Position) -> LogPage:
+    return LogPage(top=top, status="limit", messages=(), reached=top)
+
+
+def _bounded(messages: Sequence[BusMessage], top: Position, limit: int, pattern: str) -> LogPage:
+    wanted = [each for each in messages if not pattern or covers(pattern, each.channel)]
+    if len(wanted) > limit:
+        return _lost(top)
+    return LogPage(top=top, status="complete", messages=tuple(wanted), reached=top)

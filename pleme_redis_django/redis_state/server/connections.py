@@ -1,0 +1,199 @@
+"""Redis clients, sync and async, one per profile: the only place that opens a connection.
+
+A profile says how a caller can afford to wait. redis-py 8 defaults to a ``socket_timeout`` of 5 s
+and ten retries, which is wrong for a blocking pop (it raises after 5 s, and a retried pop can lose
+its element) and for a hint (a black-holed Redis would hold up the enqueueing request), so every
+profile states its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import redis
+import redis.asyncio
+from django.core.signals import setting_changed
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.connection import parse_url
+from redis.retry import Retry
+
+from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.exceptions import RedisNotConfigured
+from pleme_redis_django.redis_state.server.connection_classes import (
+    QueueingPool,
+    async_judging_connection,
+    judging_connection,
+)
+from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
+from pleme_redis_django.redis_state.server.pause import reset_pauses
+
+# redis-py 8 stops a pool at 100 connections; a realtime process, or a process in which many wait for
+# locks, may need more.
+MAX_CONNECTIONS = 1000
+
+ASYNC_CONNECTIONS = 32
+"""How many connections an event loop's short commands share; callers beyond that queue for one."""
+
+SHORTEST_BLOCK_SECONDS = 0.01
+"""The least that a blocking pop may ask for. 0 means for ever, and Redis 6.2 makes 0 of a millisecond:
+it multiplies 0.001 by 1000 as a long double, and cuts off the fraction."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How long a caller waits for Redis, in seconds (None: for ever), and how often it tries again."""
+
+    name: str
+    connect_timeout_seconds: float
+    read_timeout_seconds: float | None
+    retries: int
+    protocol: int | None = None
+    """RESP version; None: what redis-py chooses."""
+    blocks: bool = False
+    """Whether a command keeps its connection for as long as it waits, so that callers cannot share a few."""
+
+
+COMMANDS = Profile(name="commands", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1)
+"""Requests with an answer: idempotent scripts and reads."""
+
+HINTS = Profile(name="hints", connect_timeout_seconds=0.25, read_timeout_seconds=0.25, retries=0)
+"""Wake-ups, which may be lost but must not hold up the caller."""
+
+PUBLISHING = Profile(name="publishing", connect_timeout_seconds=2, read_timeout_seconds=5, retries=0)
+"""Scripts that are not idempotent: a lost reply must not send a message twice."""
+
+LOCKS = Profile(name="locks", connect_timeout_seconds=2, read_timeout_seconds=3, retries=0)
+"""Lock scripts. The caller makes the one retry: its deadline counts from the request that was answered."""
+
+CACHE = Profile(name="cache", connect_timeout_seconds=1, read_timeout_seconds=2, retries=1)
+"""Cache commands: a cache that needs longer than what it saves is as good as away."""
+
+WAITS = Profile(name="waits", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1, blocks=True)
+"""BLPOP on a wake key, for 2 s at most: an answer that is 3 s late means an outage.
+
+The retry may lose a wake-up, which costs its waiter two seconds at most."""
+
+POPS = Profile(name="pops", connect_timeout_seconds=2, read_timeout_seconds=40, retries=0, blocks=True)
+"""BRPOP of at most 30 s: a connection whose other end is gone without a word is noticed 10 s after."""
+
+BLOCKING = Profile(
+    name="blocking", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0, blocks=True
+)
+"""BRPOP, BLPOP and SUBSCRIBE: the command's own timeout bounds the wait."""
+
+LISTENING = Profile(
+    name="listening", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0, protocol=2, blocks=True
+)
+"""The bus of an event loop. RESP2: redis-py writes every RESP3 push into a debug message first."""
+
+
+def redis_client(profile: Profile = COMMANDS, url: str | None = None) -> redis.Redis:
+    """Return this process's sync client for ``profile`` (thread-safe, connects on first use).
+
+    ``url`` is another server than the settings' (the cache's). Raises RedisNotConfigured when
+    ``PLEME_REDIS["URL"]`` is None.
+    """
+    return _sync_client(url or _url(), profile)
+
+
+def async_redis_client(profile: Profile = COMMANDS, url: str | None = None) -> redis.asyncio.Redis:
+    """Return the running event loop's client for ``profile``; connections never cross loops.
+
+    Raises RedisNotConfigured when ``PLEME_REDIS["URL"]`` is None, RuntimeError outside a loop.
+    """
+    address = url or _url()
+    return _async_clients.get((address, profile), lambda: _async_client(address, profile))
+
+
+async def close_async_clients() -> None:
+    """Close the running loop's connections now; a loop that ends does it by itself."""
+    await _async_clients.aclose()
+
+
+def close_sync_clients() -> None:
+    """Disconnect every sync client of this process; the next use connects again."""
+    reset_pauses()
+    for client in _sync_clients:
+        client.close()
+        client.connection_pool.disconnect()
+    _sync_client.cache_clear()
+
+
+def _async_client(url: str, profile: Profile) -> redis.asyncio.Redis:
+    options = _options(url, profile, AsyncRetry)
+    kind = options.pop("connection_class", redis.asyncio.Connection)
+    options["connection_class"] = async_judging_connection(_ASYNC_CLASSES.get(kind, kind))
+    if profile.blocks or profile.read_timeout_seconds is None:
+        return redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(**options))
+    options |= {"max_connections": ASYNC_CONNECTIONS, "timeout": profile.read_timeout_seconds}
+    return redis.asyncio.Redis.from_pool(QueueingPool(**options))
+
+
+_async_clients: LoopRegistry[tuple[str, Profile], redis.asyncio.Redis] = LoopRegistry(
+    close=lambda client: client.aclose()
+)
+# redis-py declares no types for it.
+_parse_url: Callable[[str], dict[str, Any]] = parse_url
+_OF_SERVER = frozenset({"connection_class", "db", "host", "password", "path", "port", "username"})
+# parse_url() names the synchronous classes.
+_ASYNC_CLASSES = {
+    redis.SSLConnection: redis.asyncio.SSLConnection,
+    redis.UnixDomainSocketConnection: redis.asyncio.UnixDomainSocketConnection,
+}
+_sync_clients: weakref.WeakSet[redis.Redis] = weakref.WeakSet()
+
+
+@lru_cache(maxsize=32)
+def _sync_client(url: str, profile: Profile) -> redis.Redis:
+    options = _options(url, profile, Retry)
+    options["connection_class"] = judging_connection(options.get("connection_class", redis.Connection))
+    client = redis.Redis.from_pool(redis.ConnectionPool(**options))
+    _sync_clients.add(client)
+    return client
+
+
+def _options(url: str, profile: Profile, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
+    # A unix socket's connection class refuses the option, and has nothing to keep alive.
+    keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
+    protocol = {} if profile.protocol is None else {"protocol": profile.protocol}
+    backoff = ExponentialWithJitterBackoff(base=0.02, cap=0.2) if profile.retries else NoBackoff()
+    # What the URL says of the server counts; how its connections behave is said here alone.
+    server = {
+        key: value for key, value in _parse_url(url).items() if key in _OF_SERVER or key.startswith("ssl_")
+    }
+    return {
+        **server,
+        "max_connections": MAX_CONNECTIONS,
+        "socket_connect_timeout": profile.connect_timeout_seconds,
+        "socket_timeout": profile.read_timeout_seconds,
+        **keepalive,
+        **protocol,
+        "retry": retry(backoff, profile.retries),
+        "decode_responses": False,
+        "client_name": f"pleme-{profile.name}",
+        # None: no CLIENT SETINFO, two commands less at each connect.
+        "driver_info": None,
+    }
+
+
+def _url() -> str:
+    url = get_settings().url
+    if url is None:
+        raise RedisNotConfigured(
+            f'{SETTING_NAME}["URL"] is None, and presence, typing, pub/sub, cache and locks live in Redis. '
+            'Set it to a Redis URL, for instance "redis://127.0.0.1:6379/0".'
+        )
+    return url
+
+
+def _forget_clients(*, setting: str, **_kwargs: object) -> None:
+    if setting == SETTING_NAME:
+        close_sync_clients()
+
+
+setting_changed.connect(_forget_clients, dispatch_uid="pleme_redis_django.redis_state.server.connections")

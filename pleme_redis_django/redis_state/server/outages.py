@@ -1,0 +1,77 @@
+"""Which answers and errors mean that Redis cannot do its work now, and how they become RedisUnavailable.
+
+``judged`` decides it, for each error reply that arrives (``connection_classes.py``), so that every path
+sees the same. A wrong call (a type error, an unknown command) is not an outage, and is not hidden.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import exceptions
+
+from pleme_redis_django.exceptions import RedisUnavailable
+
+
+class ServerRefuses(exceptions.ResponseError):
+    """The server answers, and does not do what was asked: no memory, no disk, no replicas, no right to."""
+
+
+class NotPrimary(exceptions.ConnectionError):
+    """The connection leads to a server that is not a primary, or not any more.
+
+    A ConnectionError: redis-py disconnects, and the next attempt goes to whom the address names by now.
+    """
+
+
+# ConnectionError covers authentication, loading and an exhausted pool.
+OUTAGES = (exceptions.ConnectionError, exceptions.TimeoutError, ServerRefuses, OSError)
+
+_REFUSALS = frozenset({"OOM", "MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE", "CLUSTERDOWN", "NOPERM"})
+_NOT_PRIMARY = frozenset({"READONLY", "MASTERDOWN"})
+# Up to 6.2 an error of a command in a script arrives as "Error running script (...): ... -OOM command not
+# allowed ...", and a missing right within one has no code in any version.
+_IN_SCRIPT = re.compile(r"@user_script.*?-([A-Z]+) ", re.DOTALL)
+_NO_RIGHT_IN_SCRIPT = re.compile(r"The user executing the script can't|ACL failure in script")
+
+
+def judged(error: exceptions.ResponseError) -> exceptions.RedisError:
+    """Return what an error reply is to be raised as: itself, ServerRefuses or NotPrimary."""
+    code = _code_of(error)
+    if code in _NOT_PRIMARY:
+        return NotPrimary(f"{code} {error}".replace(f"{code} {code}", code))
+    if code in _REFUSALS:
+        return ServerRefuses(f"{code} {error}".replace(f"{code} {code}", code))
+    return error
+
+
+def _code_of(error: exceptions.ResponseError) -> str:
+    text = str(error)
+    # redis-py takes the code off the text where it has a class for it.
+    code: str = getattr(error, "status_code", None) or text.partition(" ")[0]
+    if code in _REFUSALS or code in _NOT_PRIMARY:
+        return code
+    if _NO_RIGHT_IN_SCRIPT.search(text):
+        return "NOPERM"
+    within = _IN_SCRIPT.search(text)
+    return within[1] if within else code
+
+
+def unavailable(error: BaseException) -> RedisUnavailable:
+    """Return the RedisUnavailable to raise ``from error``; it names the cause and the next step."""
+    reason = str(error)[:200] or type(error).__name__
+    return RedisUnavailable(
+        f"Redis did not do what it was asked to: {reason}. Check that the server of the configured URL runs, "
+        "accepts writes, has memory left, and that its user has the rights that the guide for operating lists."
+    )
+
+
+@contextmanager
+def outages_as_unavailable() -> Iterator[None]:
+    """Raise RedisUnavailable in place of the redis-py errors that mean an outage."""
+    try:
+        yield
+    except OUTAGES as error:
+        raise unavailable(error) from error

@@ -1,0 +1,165 @@
+"""RedisCall: one request to Redis as a value, which a thread runs and an event loop awaits.
+
+A method and its async twin build the same value, and differ in ``run()`` and ``await arun()`` alone. Several
+requests, one after the other, are a flow: a generator that yields them and is sent their answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from redis.exceptions import NoScriptError
+
+from pleme_redis_django.redis_state.server.cancellation import blocking
+from pleme_redis_django.redis_state.server.connections import (
+    COMMANDS,
+    Profile,
+    async_redis_client,
+    redis_client,
+)
+from pleme_redis_django.redis_state.server.outages import OUTAGES, unavailable
+from pleme_redis_django.redis_state.server.pause import Pause
+from pleme_redis_django.redis_state.server.scripts import Argument, script, with_source
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Request(Protocol[T_co]):
+    """What a flow may yield: a RedisCall, or something else that can be done on either side."""
+
+    def run(self) -> T_co: ...
+
+    async def arun(self) -> T_co: ...
+
+
+Flow = Generator[Request[Any], Any, T]
+"""Several requests, one after the other. What one of them raises is raised where it was yielded."""
+
+
+def as_it_is(reply: Any) -> Any:
+    """Return a reply as redis-py has it."""
+    return reply
+
+
+class RedisCall(NamedTuple, Generic[T]):
+    """One command: what is sent, what the reply means, and how long to wait for it. Sends nothing by itself.
+
+    A tuple, since one is made for each request: a frozen dataclass takes three times as long, 0.6 us more.
+    """
+
+    command: tuple[Any, ...]
+    """The words of the command, such as ``("GET", key)``."""
+    read: Callable[[Any], T] = as_it_is
+    profile: Profile = COMMANDS
+    url: str | None = None
+    """Another server than the settings'."""
+    pause: Pause | None = None
+
+    def run(self) -> T:
+        """Return the answer; one round trip, two for a script that the server lost.
+
+        Raises RedisUnavailable when Redis is away; another error reply stays a ResponseError.
+        """
+        if self.pause is not None:
+            self.pause.check()
+        client = redis_client(self.profile, self.url)
+        try:
+            try:
+                reply = self._send(client, self.command)
+            except NoScriptError:
+                reply = self._send(client, with_source(self.command))
+        except OUTAGES as error:
+            if self.pause is not None:
+                self.pause.failed(error)
+            raise unavailable(error) from error
+        return self.read(reply)
+
+    async def arun(self) -> T:
+        """Do what ``run`` does; a cancellation ends a blocking command at once."""
+        if self.pause is not None:
+            self.pause.check()
+        client = async_redis_client(self.profile, self.url)
+        try:
+            try:
+                sent = self._send(client, self.command)
+                reply = await (blocking(sent) if self.profile.blocks else sent)
+            except NoScriptError:
+                reply = await self._send(client, with_source(self.command))
+        except OUTAGES as error:
+            if self.pause is not None:
+                self.pause.failed(error)
+            raise unavailable(error) from error
+        return self.read(reply)
+
+    def _send(self, client: Any, command: tuple[Any, ...]) -> Any:
+        """Return the reply, or with an async client an awaitable of it."""
+        # redis-py's typed methods, such as evalsha(), add a layer and nothing else.
+        return client.execute_command(*command)
+
+
+class RedisPipeline(RedisCall[T]):
+    """Several commands in one round trip: ``command`` is made of whole commands, and ``read`` gets all replies."""
+
+    __slots__ = ()
+    raise_on_error = True
+
+    def _send(self, client: Any, command: tuple[Any, ...]) -> Any:
+        pipeline = client.pipeline(transaction=False)
+        for each in command:
+            pipeline.execute_command(*each)
+        return pipeline.execute(raise_on_error=self.raise_on_error)
+
+
+class PartialPipeline(RedisPipeline[T]):
+    """A pipeline in which an error is the reply of its own command; also that of a script which the server lost."""
+
+    __slots__ = ()
+    raise_on_error = False
+
+
+def script_call(
+    name: str,
+    keys: Sequence[str],
+    arguments: Sequence[Argument] = (),
+    *,
+    read: Callable[[Any], T] = as_it_is,
+    profile: Profile = COMMANDS,
+    url: str | None = None,
+    pause: Pause | None = None,
+) -> RedisCall[T]:
+    """Return the call of a script of ``lua/``; its keys share a hash tag, so that it works on a Cluster."""
+    command = ("EVALSHA", script(name).sha, len(keys), *keys, *arguments)
+    return RedisCall(command, read, profile, url, pause)
+
+
+def run(flow: Flow[T]) -> T:
+    """Return a flow's result, running each of its requests."""
+    try:
+        request = next(flow)
+        while True:
+            try:
+                answer = request.run()
+            except BaseException as error:
+                request = flow.throw(error)
+            else:
+                request = flow.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+async def arun(flow: Flow[T]) -> T:
+    try:
+        request = next(flow)
+        while True:
+            try:
+                answer = await request.arun()
+            except BaseException as error:
+                request = flow.throw(error)
+            else:
+                request = flow.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result
