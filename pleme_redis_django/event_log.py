@@ -177,6 +177,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     ),
     events.SoloStarted: _solo,
     events.JobsClaimed: _claimed,
+    events.SuspectsSeen: lambda e: None,  # For the supervisor, which starts a process for them.
     events.WorkerStarted: lambda e: _say(logging.INFO, "worker started", worker=e.worker_id),
     events.WorkerStopped: lambda e: _say(
         logging.INFO, "worker stopped", worker=e.worker_id, given_back=e.given_back

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
@@ -142,7 +142,6 @@ def build_pool(
     release: str = "",
     page_fd: int | None = None,
     suspects: SuspectRule = SuspectRule.BESIDE,
-    on_suspects: Callable[[], None] = lambda: None,
 ) -> WorkerPool[Any]:
     """Return a pool that is ready to be launched in this process."""
     config = parts.config
@@ -175,7 +174,6 @@ def build_pool(
         burst=burst,
         page_fd=page_fd,
         suspects=suspects,
-        on_suspects=on_suspects,
     )
 
 

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from pleme_redis_django.jobs.engine_thread import EngineThread, OnBroken, tell_nobody
+from pleme_redis_django.jobs.agenda import Agenda
+from pleme_redis_django.jobs.engine_thread import EngineThread
 from pleme_redis_django.jobs.identity import WorkerIdentity
 
 CALL_TIMEOUT_SECONDS = 30.0
@@ -31,15 +32,15 @@ class CallListener:
         self,
         calls: WorkerCalls,
         identity: WorkerIdentity,
+        agenda: Agenda,
         *,
         on_call: Callable[[], None],
-        on_broken: OnBroken = tell_nobody,
     ) -> None:
         self._calls = calls
         self._identity = identity
         self._on_call = on_call
         self._stopping = threading.Event()
-        self._thread = EngineThread(self._run, "pleme-calls", on_broken)
+        self._thread = EngineThread(self._run, "calls", agenda)
 
     def start(self) -> None:
         """Start the thread."""

@@ -175,10 +175,16 @@ class SoloStarted:
     job: Job
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class SuspectsSeen:
+    """Suspects are ready, which this process leaves to a quarantine process."""
+
+
 Event = (
     WorkerStarted
     | WorkerStopped
     | JobsClaimed
+    | SuspectsSeen
     | JobStarted
     | JobProgressed
     | JobEnded

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import time
 from typing import Protocol
 
-from pleme_redis_django.jobs.engine_thread import EngineThread, OnBroken, tell_nobody
+from pleme_redis_django.jobs.agenda import Agenda
+from pleme_redis_django.jobs.engine_thread import EngineThread
 from pleme_redis_django.jobs.events import EventSink, HintsBack, HintsUnavailable
-from pleme_redis_django.jobs.job import QueuedJob
 
 PAUSE_AFTER_FAILURE_SECONDS = 5.0
 
@@ -23,17 +23,22 @@ class HintQueue(Protocol):
         """
         ...
 
-    def enqueue_many(self, queued: Sequence[QueuedJob]) -> None:
-        """Hint that jobs are ready; does not raise when the queue is unavailable."""
+    def nudge(self) -> bool:
+        """Wake one other worker; return whether that was said. Does not raise when the queue is unavailable."""
         ...
 
-    def nudge(self) -> None:
-        """Wake one other worker; does not raise when the queue is unavailable."""
-        ...
 
-    def interrupt(self) -> None:
-        """Make a ``wait_for_hint`` that is under way in another thread return soon."""
-        ...
+class NoHints:
+    """The queue of a process without one: nobody is woken."""
+
+    def wait_for_hint(self, timeout_seconds: float) -> bool:
+        """Wait, and return that there was none."""
+        time.sleep(timeout_seconds)
+        return False
+
+    def nudge(self) -> bool:
+        """Do nothing; return False."""
+        return False
 
 
 class HintListener:
@@ -43,40 +48,30 @@ class HintListener:
         self,
         hints: HintQueue,
         sink: EventSink,
+        agenda: Agenda,
         *,
-        on_hint: Callable[[], None],
         timeout_seconds: float,
-        on_broken: OnBroken = tell_nobody,
     ) -> None:
         self._hints = hints
         self._sink = sink
-        self._on_hint = on_hint
+        self._agenda = agenda
         self._timeout_seconds = timeout_seconds
-        self._room = threading.Event()
         self._stopping = threading.Event()
         self._away = False
-        self._thread = EngineThread(self._run, "pleme-hints", on_broken)
+        self._thread = EngineThread(self._run, "hints", agenda)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def set_room(self, room: bool) -> None:
-        """Say whether the process can take a job: a full one leaves hints to the others."""
-        if room:
-            self._room.set()
-        else:
-            self._room.clear()
-
     def stop(self) -> None:
         """End the thread without waiting for it: a blocked pop must not delay a shutdown."""
         self._stopping.set()
-        self._room.set()
-        self._hints.interrupt()
+        self._agenda.room.set()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._room.wait()
+            self._agenda.room.wait()
             if not self._stopping.is_set():
                 self._listen()
 
@@ -93,8 +88,8 @@ class HintListener:
         if hinted:
             # Until the claimer says that there is room: listening on at once would keep the interpreter
             # busy while it claims, and take hints from other processes that this one may be too full for.
-            self._room.clear()
-            self._on_hint()
+            self._agenda.room.clear()
+            self._agenda.hint()
 
     def _pause(self, error: Exception) -> None:
         if not self._away:

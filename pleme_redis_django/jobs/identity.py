@@ -138,3 +138,38 @@ class WorkerRegistry(Protocol):
     def elect(self, role: str, worker_id: str, term_seconds: float) -> bool:
         """Whether this worker holds ``role`` in the cluster, for a term that the call renews."""
         ...
+
+
+class NoRegistry:
+    """The registry of a process that nobody watches: it knows of no other one, and every role is its own."""
+
+    def register(self, worker: WorkerDescription) -> None:
+        """Do nothing."""
+
+    def heartbeat(self, worker_id: str, running: int, async_running: int = 0) -> WorkerStanding:
+        """Return that the process lives."""
+        return WorkerStanding.ALIVE
+
+    def deregister(self, worker_id: str) -> None:
+        """Do nothing."""
+
+    def note_draining(self, worker_id: str) -> None:
+        """Do nothing."""
+
+    def draining_among(self, worker_ids: Sequence[str]) -> frozenset[str]:
+        """Return none."""
+        return frozenset()
+
+    def declare_dead(self, worker_ids: Sequence[str]) -> None:
+        """Do nothing."""
+
+    def forget(self, worker_ids: Sequence[str]) -> None:
+        """Do nothing."""
+
+    def sweep(self) -> Sequence[str]:
+        """Return none."""
+        return ()
+
+    def elect(self, role: str, worker_id: str, term_seconds: float) -> bool:
+        """Return True."""
+        return True

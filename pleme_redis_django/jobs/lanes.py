@@ -16,11 +16,13 @@ from contextlib import suppress
 from typing import Protocol
 
 from pleme_redis_django.exceptions import JobCancelled
+from pleme_redis_django.jobs.agenda import Agenda
 from pleme_redis_django.jobs.endings import Cancelled, Ending, GivenBack
-from pleme_redis_django.jobs.engine_thread import EngineThread, OnBroken, tell_nobody
+from pleme_redis_django.jobs.engine_thread import EngineThread
 from pleme_redis_django.jobs.events import EventSink, JobStarted
 from pleme_redis_django.jobs.executing_page import ExecutingPage
 from pleme_redis_django.jobs.failures import engine_failure
+from pleme_redis_django.jobs.gate import Gate
 from pleme_redis_django.jobs.holdings import HeldJob
 from pleme_redis_django.jobs.runner import JobRunner
 
@@ -36,7 +38,7 @@ class Lane(Protocol):
     job_types: frozenset[str] | None
     """Types that may be claimed for this lane; None: every type."""
     low_water: int
-    """``on_low`` is called when no more jobs than this wait; -1: never."""
+    """The claimer is woken when no more jobs than this wait; -1: never."""
 
     def start(self) -> None: ...
     def submit(self, jobs: Sequence[HeldJob]) -> None: ...
@@ -44,6 +46,7 @@ class Lane(Protocol):
     def unfinished(self) -> int: ...
     def ended(self) -> int: ...
     def take_waiting(self) -> list[HeldJob]: ...
+    def cancel(self, held: HeldJob) -> None: ...
     def stop(self) -> None: ...
 
 
@@ -54,12 +57,11 @@ class LaneDuties:
     runner: JobRunner
     finish: Callable[[HeldJob, Ending], None]
     sink: EventSink
-    may_start: Callable[[HeldJob], bool]
-    on_low: Callable[[], None]
+    gate: Gate
+    agenda: Agenda
     on_another_start: Callable[[], None]
     """A job starts that had been given back before."""
     executing: ExecutingPage
-    on_broken: OnBroken = tell_nobody
 
 
 class _CountingLane:
@@ -81,7 +83,7 @@ class _CountingLane:
 
     def _begin(self, held: HeldJob, slot: int) -> bool:
         """Start a job, or let it go: it was cancelled or deleted, or this process may not start any."""
-        if held.context.cancel_requested or held.unwanted or not self._duties.may_start(held):
+        if held.context.cancel_requested or held.unwanted or not self._duties.gate.may_start(held):
             self._duties.finish(held, let_go(held))
             return False
         held.started_at = time.monotonic()
@@ -121,7 +123,7 @@ class ThreadLane(_CountingLane):
         self._inbox: queue.SimpleQueue[HeldJob | None] = queue.SimpleQueue()
         self._ended = [0] * self.slots
         self._threads = [
-            EngineThread(self._work, f"pleme-job-{index}", duties.on_broken, args=(index,))
+            EngineThread(self._work, f"job-{index}", duties.agenda, args=(index,))
             for index in range(self.slots)
         ]
 
@@ -160,6 +162,9 @@ class ThreadLane(_CountingLane):
             if held is not None:
                 taken.append(held)
 
+    def cancel(self, held: HeldJob) -> None:
+        """Do nothing: a sync handler looks at ``ctx.cancel_requested`` itself."""
+
     def stop(self) -> None:
         """Let each thread end after the job it is running; they are not waited for."""
         for _thread in self._threads:
@@ -181,7 +186,7 @@ class ThreadLane(_CountingLane):
                 self._end_unexpectedly(held, error)
             self._ended[index] += 1
             if inbox.qsize() <= self.low_water:
-                self._duties.on_low()
+                self._duties.agenda.slot_free()
 
 
 class LoopLane(_CountingLane):
@@ -202,7 +207,7 @@ class LoopLane(_CountingLane):
         self._ended = 0
         self._is_over = False
         self._loop = asyncio.new_event_loop()
-        self._thread = EngineThread(self._run_loop, "pleme-async-jobs", duties.on_broken)
+        self._thread = EngineThread(self._run_loop, "async-jobs", duties.agenda)
 
     def start(self) -> None:
         """Start the loop's thread."""
@@ -281,7 +286,7 @@ class LoopLane(_CountingLane):
         self._ended += 1
         self._fill_slots()
         if len(self._inbox) <= self.low_water:
-            self._duties.on_low()
+            self._duties.agenda.slot_free()
 
     async def _work(self, held: HeldJob) -> None:
         slot = self._free_slots.pop()

@@ -8,9 +8,9 @@ beside its ordinary work, one at a time; nobody sees it die, so that nothing is 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from pleme_redis_django.jobs.events import EventSink, SoloStarted
+from pleme_redis_django.jobs.events import EventSink, SoloStarted, SuspectsSeen
 from pleme_redis_django.jobs.holdings import HeldJob, Holdings
 
 
@@ -26,46 +26,34 @@ class SuspectRule(enum.Enum):
 
 
 class SuspectTurns:
-    """The part of the claimer that sees to suspects; for its thread."""
+    """Whose turn it is: one suspect of this process at a time; for the claimer's thread."""
 
-    def __init__(
-        self,
-        rule: SuspectRule,
-        holdings: Holdings,
-        sink: EventSink,
-        *,
-        claim_one: Callable[[], Sequence[HeldJob]],
-        submit: Callable[[HeldJob], None],
-        on_seen: Callable[[], None],
-    ) -> None:
+    def __init__(self, rule: SuspectRule, holdings: Holdings, sink: EventSink) -> None:
         self.rule = rule
         self.pending = False
         """Whether suspects may be ready for this process to run."""
         self._holdings = holdings
         self._sink = sink
-        self._claim_one = claim_one
-        self._submit = submit
-        self._on_seen = on_seen
         self._held: HeldJob | None = None
 
     def note_seen(self) -> None:
         """Take note that suspects are ready."""
         if self.rule is SuspectRule.REPORTED:
-            self._on_seen()
+            self._sink.emit(SuspectsSeen())
         else:
             self.pending = True
 
-    def turn(self) -> None:
-        """Start the next suspect when none runs here."""
-        if not self.pending or self._is_held():
-            return
-        claimed = self._claim_one()
+    def has_turn(self) -> bool:
+        """Whether a suspect may be claimed: none runs here, and some may be ready."""
+        return self.pending and not self._is_held()
+
+    def note_claimed(self, claimed: Sequence[HeldJob]) -> None:
+        """Take note of the suspect that was claimed for this turn, or that there was none."""
         if not claimed:
             self.pending = False
             return
         self._held = claimed[0]
         self._sink.emit(SoloStarted(self._held.context.job))
-        self._submit(self._held)
 
     def _is_held(self) -> bool:
         held = self._held

@@ -19,7 +19,7 @@ import pleme_redis_django
 from pleme_redis_django import exceptions, models, signals, testing
 from pleme_redis_django.conf import Settings, build_settings
 from pleme_redis_django.exceptions import InvalidSettings
-from pleme_redis_django.jobs import worker_pool
+from pleme_redis_django.jobs import assembly
 from pleme_redis_django.jobs.definition import EnqueueOptions, definition_of
 from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.management.runworkers import options, supervisor
@@ -81,7 +81,7 @@ def test_range_of_a_setting(key: str, accepted: str) -> None:
 
 def test_how_often_the_database_is_scanned_without_redis() -> None:
     [url] = (row for row in SETTINGS_ROWS if code(row["Key"]) == "URL")
-    assert f"scanning the database every {worker_pool.SCAN_SECONDS_WITHOUT_HINTS:g} s" in url["Meaning"]
+    assert f"scanning the database every {assembly.SCAN_SECONDS_WITHOUT_HINTS:g} s" in url["Meaning"]
 
 
 # WorkerPoolConfig

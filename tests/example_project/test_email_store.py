@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from example_project.shop.email_store import EmailJobStore
 from example_project.shop.models import EmailJob
-from pleme_redis_django.jobs.rescue import ending_after_death
+from pleme_redis_django.jobs.maintenance.endings_of_others import ending_after_death
 from pleme_redis_django.jobs.store import JobStore
 from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.orm_store import OrmJobStore

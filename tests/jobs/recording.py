@@ -136,15 +136,10 @@ class MemoryHints:
         self._some.clear()
         return True
 
-    def enqueue_many(self, queued: Sequence[Any]) -> None:
-        self._some.set()
-
-    def nudge(self) -> None:
+    def nudge(self) -> bool:
         self.nudges += 1
         self._some.set()
-
-    def interrupt(self) -> None:
-        self._some.set()
+        return True
 
 
 def claimed(store: MemoryJobStore, worker_id: str = WORKER, **fields: Any) -> MemoryJob:

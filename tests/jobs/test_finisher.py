@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from pleme_redis_django import JobClaim, JobStatus
+from pleme_redis_django.jobs.agenda import Agenda
 from pleme_redis_django.jobs.endings import Completed, Ending, Failed
 from pleme_redis_django.jobs.events import (
     EndingDelayed,
@@ -77,11 +78,9 @@ class Bench:
         self.store = FussyStore()
         self.holdings = Holdings()
         self.sink = RecordingSink()
-        self.due: list[float] = []
-        self.idle = threading.Event()
-        self.finisher = Finisher(
-            self.store, self.holdings, self.sink, on_retry=self.due.append, on_idle=self.idle.set
-        )
+        self.agenda = Agenda(1_000)
+        self.idle = self.agenda.woken
+        self.finisher = Finisher(self.store, self.holdings, self.sink, self.agenda)
 
     def hold(self, count: int) -> list[HeldJob]:
         jobs = [held(claimed(self.store), started=True) for _ in range(count)]
@@ -174,9 +173,8 @@ def test_an_ending_whose_row_is_locked_holds_up_no_other(bench: Bench) -> None:
     assert bench.finisher.unwritten() == 1
     assert [event.job.id for event in bench.sink.of(EndingDelayed)] == [jobs[0].context.job.id]
     bench.store.locked = set()
-    assert bench.idle.wait(10)
-    assert set(bench.statuses()) == {JobStatus.COMPLETED}
-    assert bench.finisher.unwritten() == 0
+    wait_until(lambda: set(bench.statuses()) == {JobStatus.COMPLETED})
+    wait_until(lambda: bench.finisher.unwritten() == 0)
 
 
 def test_a_failure_that_keeps_coming_back_is_one_endings(bench: Bench) -> None:
@@ -239,7 +237,7 @@ def test_progress_of_a_locked_row_is_written_when_it_is_free(bench: Bench) -> No
     bench.finisher.start()
     for job in (one, other):
         job.context.progress(1, 2)
-        bench.finisher.note_progress(job.context)
+        bench.finisher.progress.note(job.context)
     wait_until(lambda: bench.store.all()[1].progress == {"done": 1, "total": 2})
     bench.store.locked = set()
     wait_until(lambda: bench.store.all()[0].progress == {"done": 1, "total": 2})
@@ -250,7 +248,7 @@ def test_progress_that_could_not_be_written_rides_with_the_ending(bench: Bench) 
     bench.store.away.set()
     bench.finisher.start()
     one.context.progress(1, 2)
-    bench.finisher.note_progress(one.context)
+    bench.finisher.progress.note(one.context)
     wait_until(lambda: bench.sink.of(StoreUnavailable))
     wait_until(lambda: one.context.take_unwritten_progress() == {"done": 1, "total": 2})
 
@@ -308,7 +306,8 @@ def test_a_retry_tells_when_it_is_due(bench: Bench) -> None:
         ),
     )
     assert bench.idle.wait(10)
-    assert bench.due == [63.0]
+    bench.agenda.next_look()
+    assert 50 < bench.agenda.seconds_until_next(with_due=False) <= 63
 
 
 def test_stopping_writes_what_is_left(bench: Bench) -> None:
@@ -335,7 +334,7 @@ def test_progress_is_written_without_an_ending(bench: Bench) -> None:
     bench.finisher.start()
     for done in range(1, 101):
         one.context.progress(done, 100)
-        bench.finisher.note_progress(one.context)
+        bench.finisher.progress.note(one.context)
     wait_until(lambda: bench.store.all()[0].progress == {"done": 100, "total": 100})
     assert len(bench.sink.of(JobProgressed)) <= 2, "At most one write a second."
 
@@ -345,7 +344,7 @@ def test_progress_that_cannot_be_written_spoils_nothing(bench: Bench) -> None:
     bench.store.away.set()
     bench.finisher.start()
     one.context.progress(1, 2)
-    bench.finisher.note_progress(one.context)
+    bench.finisher.progress.note(one.context)
     wait_until(lambda: bench.sink.of(StoreUnavailable))
     bench.store.away.clear()
     bench.finisher.add(one, completed(one))

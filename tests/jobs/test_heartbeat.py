@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from pleme_redis_django import WorkerPoolConfig
+from pleme_redis_django.jobs.agenda import Agenda
 from pleme_redis_django.jobs.events import LeaseLost, StoreUnavailable
+from pleme_redis_django.jobs.executing_page import ExecutingPage
 from pleme_redis_django.jobs.heartbeat import Heartbeat
 from pleme_redis_django.jobs.holdings import Holdings
 from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerStanding
@@ -25,8 +25,16 @@ class Bench:
         self.holdings = Holdings()
         self.clock = ManualClock()
         self.sink = RecordingSink()
+        self.agenda = Agenda(60)
         self.heartbeat = Heartbeat(
-            self.registry, self.identity, self.holdings, config, self.sink, clock=self.clock
+            self.registry,
+            self.identity,
+            self.holdings,
+            config,
+            self.sink,
+            self.agenda,
+            ExecutingPage(1, WORKER),
+            clock=self.clock,
         )
 
     def beat_for(self, seconds: int) -> None:
@@ -184,11 +192,10 @@ def test_a_beat_that_failed_is_repeated_within_half_an_interval() -> None:
 
 
 def test_a_process_that_is_asked_to_drain_beats_on() -> None:
-    bench, asked = Bench(FAST), threading.Event()
-    bench.heartbeat._on_drain = asked.set
+    bench = Bench(FAST)
     bench.registry.standing = WorkerStanding.DRAINING
     bench.heartbeat.start()
-    wait_until(asked.is_set)
+    wait_until(bench.agenda.end_requested.is_set)
     wait_until(lambda: len(bench.registry.beats) >= 3)
     assert bench.heartbeat.is_current()
     bench.heartbeat.stop(10)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pleme_redis_django.jobs import hints as hints_module
+from pleme_redis_django.jobs.agenda import Agenda
 from pleme_redis_django.jobs.events import HintsBack, HintsUnavailable
 from pleme_redis_django.jobs.hints import HintListener
 from tests.jobs.recording import RecordingSink
@@ -33,14 +33,8 @@ class Hints:
         self.listening.clear()
         return hinted
 
-    def enqueue_many(self, queued: object) -> None:
+    def nudge(self) -> bool:
         raise AssertionError("a listener pushes no hints")
-
-    def nudge(self) -> None:
-        raise AssertionError("a listener pushes no hints")
-
-    def interrupt(self) -> None:
-        self.hints.put(False)
 
 
 @pytest.fixture
@@ -49,48 +43,50 @@ def hints() -> Hints:
 
 
 @pytest.fixture
-def hinted() -> list[bool]:
-    """Whether the listener was listening, at each hint that it told of."""
-    return []
+def agenda() -> Agenda:
+    return Agenda(60)
 
 
 @pytest.fixture
-def listener(hints: Hints, hinted: list[bool]) -> Iterator[HintListener]:
-    listener = HintListener(hints, RecordingSink(), on_hint=lambda: hinted.append(True), timeout_seconds=30)
+def listener(hints: Hints, agenda: Agenda) -> Iterator[HintListener]:
+    listener = HintListener(hints, RecordingSink(), agenda, timeout_seconds=30)
     listener.start()
     yield listener
     listener.stop()
+    hints.arrive(False)
 
 
-def test_a_process_without_room_does_not_listen(hints: Hints, listener: HintListener) -> None:
+def is_hinted(agenda: Agenda) -> bool:
+    return agenda.next_look().hinted
+
+
+def test_a_process_without_room_does_not_listen(hints: Hints, agenda: Agenda, listener: HintListener) -> None:
     assert not hints.listening.is_set()
-    listener.set_room(True)
+    agenda.room.set()
     wait_until(hints.listening.is_set, "the listener listens")
 
 
 def test_after_a_hint_nothing_is_taken_until_there_is_room_again(
-    hints: Hints, listener: HintListener, hinted: list[bool]
+    hints: Hints, agenda: Agenda, listener: HintListener
 ) -> None:
-    listener.set_room(True)
+    agenda.room.set()
     hints.arrive(True, True)
-    wait_until(lambda: hinted == [True], "the hint is told")
+    wait_until(lambda: is_hinted(agenda), "the hint is told")
     assert hints.hints.qsize() == 1
     assert not hints.listening.is_set()
-    listener.set_room(True)
-    wait_until(lambda: hinted == [True, True], "the next hint is told")
+    agenda.room.set()
+    wait_until(lambda: is_hinted(agenda), "the next hint is told")
 
 
 def test_a_wait_without_a_hint_is_followed_by_another(
-    hints: Hints, listener: HintListener, hinted: list[bool]
+    hints: Hints, agenda: Agenda, listener: HintListener
 ) -> None:
-    listener.set_room(True)
+    agenda.room.set()
     hints.arrive(False, True)
-    wait_until(lambda: hinted == [True], "the hint is told")
+    wait_until(lambda: is_hinted(agenda), "the hint is told")
 
 
-def test_the_end_of_an_outage_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hints_module, "PAUSE_AFTER_FAILURE_SECONDS", 0.01)
-
+def test_the_end_of_an_outage_is_told_once(agenda: Agenda) -> None:
     class AwayTwice(Hints):
         failures = 2
 
@@ -101,10 +97,11 @@ def test_the_end_of_an_outage_is_told_once(monkeypatch: pytest.MonkeyPatch) -> N
             return super().wait_for_hint(timeout_seconds)
 
     hints, sink = AwayTwice(), RecordingSink()
-    listener = HintListener(hints, sink, on_hint=lambda: None, timeout_seconds=30)
+    listener = HintListener(hints, sink, agenda, timeout_seconds=30)
     listener.start()
-    listener.set_room(True)
+    agenda.room.set()
     hints.arrive(False, False)
     wait_until(lambda: hints.hints.empty() and hints.listening.is_set(), "the listener listens again")
     listener.stop()
+    hints.arrive(False)
     assert [type(event) for event in sink.events] == [HintsUnavailable, HintsBack]

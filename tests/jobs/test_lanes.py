@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import WorkerPoolConfig
+from pleme_redis_django.jobs.agenda import Agenda
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, GivenBack, Retried
 from pleme_redis_django.jobs.events import JobStarted
 from pleme_redis_django.jobs.executing_page import ExecutingPage
+from pleme_redis_django.jobs.gate import Gate
+from pleme_redis_django.jobs.heartbeat import NoHeartbeat
 from pleme_redis_django.jobs.holdings import HeldJob
+from pleme_redis_django.jobs.identity import WorkerIdentity
 from pleme_redis_django.jobs.lanes import Lane, LaneDuties, LoopLane, ThreadLane
 from pleme_redis_django.jobs.runner import JobRunner
 from pleme_redis_django.testing import MemoryJobStore
@@ -33,17 +37,17 @@ class Bench:
         self.gate = threading.Event()
         self.running: list[Any] = []
         self.finished: list[tuple[HeldJob, Ending]] = []
-        self.may_start = True
-        self.lows = 0
+        self.agenda = Agenda(60)
+        self.gate_of_process = Gate(NoHeartbeat(), WorkerIdentity(WORKER), self.agenda)
         self.functions: list[Callable[[Any], Any]] = []
         executor = AsyncFunctionExecutor(self._await) if is_async else FunctionExecutor(self._block)
         duties = LaneDuties(
             runner=JobRunner(executor, WorkerPoolConfig()),
             finish=lambda one, ending: self.finished.append((one, ending)),
             sink=self.sink,
-            may_start=lambda held: self.may_start,
+            gate=self.gate_of_process,
+            agenda=self.agenda,
             on_another_start=lambda: None,
-            on_low=self._note_low,
             executing=ExecutingPage(slots, WORKER),
         )
         kind: Callable[..., Any] = LoopLane if is_async else ThreadLane
@@ -57,9 +61,6 @@ class Bench:
 
     def kinds(self) -> list[type[Ending]]:
         return [type(ending) for _one, ending in self.finished]
-
-    def _note_low(self) -> None:
-        self.lows += 1
 
     def _block(self, job: Any) -> None:
         self.running.append(job.id)
@@ -125,7 +126,7 @@ def test_what_has_not_started_can_be_taken_back(bench: Bench) -> None:
 
 
 def test_a_process_that_may_not_start_gives_back(bench: Bench) -> None:
-    bench.may_start = False
+    bench.gate_of_process.shut()
     bench.submit(3)
     wait_until(lambda: len(bench.finished) == 3)
     assert bench.kinds() == [GivenBack] * 3
@@ -138,14 +139,14 @@ def test_running_out_of_jobs_is_told(bench: Bench) -> None:
     bench.lane.low_water = 1
     bench.submit(4)
     wait_until(lambda: bench.lane.ended() == 4)
-    wait_until(lambda: bench.lows >= 2)
+    wait_until(bench.agenda.woken.is_set)
 
 
 def test_a_low_water_mark_below_zero_tells_nothing(bench: Bench) -> None:
     bench.gate.set()
     bench.submit(4)
     wait_until(lambda: bench.lane.ended() == 4)
-    assert bench.lows == 0
+    assert not bench.agenda.woken.is_set()
 
 
 def test_running_jobs_end_after_a_stop(bench: Bench) -> None:

@@ -20,6 +20,7 @@ from pleme_redis_django.jobs.events import (
     SoloStarted,
     StoreBack,
     StoreUnavailable,
+    SuspectsSeen,
     WorkerDied,
     WorkerStarted,
     WorkerStopped,
@@ -27,7 +28,7 @@ from pleme_redis_django.jobs.events import (
 from pleme_redis_django.jobs.executing_page import JobExecuted, SeenDeath
 from pleme_redis_django.jobs.identity import WorkerStanding
 from pleme_redis_django.jobs.lanes import LoopLane
-from pleme_redis_django.jobs.maintenance import Maintenance
+from pleme_redis_django.jobs.maintenance.dead_workers import DeadWorkers
 from pleme_redis_django.jobs.store import JobSelection, LockedJobs
 from pleme_redis_django.jobs.suspects import SuspectRule
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
@@ -67,7 +68,6 @@ class Bench:
         *,
         burst: bool = False,
         suspects: SuspectRule = SuspectRule.BESIDE,
-        on_suspects: Callable[[], None] = lambda: None,
         **config: Any,
     ) -> WorkerPool[Any]:
         settings = {"worker_count": 2, "poll_timeout": NEVER_SECONDS, "grace_seconds": 10, **config}
@@ -81,7 +81,6 @@ class Bench:
             sink=self.sink,
             burst=burst,
             suspects=suspects,
-            on_suspects=on_suspects,
         )
         self.pools.append(pool)
         return pool
@@ -180,11 +179,11 @@ def test_a_hint_that_comes_back_does_not_go_round(bench: Bench) -> None:
     for _ in range(20):
         bench.store.add("sync")
     for _ in range(100):
-        pool._claimer.hint()
-        pool._claimer._turn()
+        pool._parts.agenda.hint()
+        pool._parts.claimer.turn()
     assert bench.statuses().count(JobStatus.RUNNING) == 2
     assert 1 <= bench.hints.nudges < 20
-    for lane in pool._lanes:
+    for lane in pool._parts.lanes:
         if isinstance(lane, LoopLane):
             lane._loop.close()
 
@@ -194,8 +193,8 @@ def test_a_full_process_passes_every_hint_on(bench: Bench) -> None:
     for _ in range(20):
         bench.store.add()
     for turn in range(1, 6):
-        pool._claimer.hint()
-        pool._claimer._turn()
+        pool._parts.agenda.hint()
+        pool._parts.claimer.turn()
         assert bench.hints.nudges == turn
 
 
@@ -203,8 +202,8 @@ def test_a_hint_of_what_was_taken_is_not_passed_on(bench: Bench) -> None:
     pool = unlaunched(bench, FunctionExecutor(bench.note))
     bench.store.add()
     for _ in range(5):
-        pool._claimer.hint()
-        pool._claimer._turn()
+        pool._parts.agenda.hint()
+        pool._parts.claimer.turn()
     assert bench.hints.nudges == 0
 
 
@@ -212,16 +211,16 @@ def test_a_claim_that_the_store_forgot_in_a_crash_does_not_run_twice(bench: Benc
     """The row is ready again with the attempt before; claimed by the same process, it is the same claim."""
     pool = unlaunched(bench, FunctionExecutor(bench.note))
     job = bench.store.add()
-    pool._claimer._turn()
-    (lane,) = pool._lanes
+    pool._parts.claimer.turn()
+    (lane,) = pool._parts.lanes
     assert lane.unfinished() == 1
     row = bench.store._jobs[job.id]
     row.status, row.worker_id, row.attempt = JobStatus.QUEUED, None, 0
-    pool._claimer.hint()
-    pool._claimer._turn()
+    pool._parts.agenda.hint()
+    pool._parts.claimer.turn()
     assert lane.unfinished() == 1
     assert bench.statuses() == [JobStatus.RUNNING]
-    (held_job,) = pool._holdings.all()
+    (held_job,) = pool._parts.holdings.all()
     assert bench.store.finish_jobs([Completed(job_id=job.id, claim=held_job.context.claim)]) == [True]
 
 
@@ -264,10 +263,10 @@ def test_what_a_full_process_gives_back_wakes_another(bench: Bench) -> None:
     pool = unlaunched(bench, FunctionExecutor(bench.note))
     for _ in range(3):
         bench.store.add()
-    pool._claimer._turn()
+    pool._parts.claimer.turn()
     assert bench.hints.nudges == 0
-    pool._claimer.note_due(0)
-    pool._claimer._turn()
+    pool._parts.agenda.due_in(0)
+    pool._parts.claimer.turn()
     assert bench.hints.nudges == 1
 
 
@@ -277,11 +276,11 @@ def test_a_retry_that_is_noted_while_the_store_is_asked_is_not_forgotten(bench: 
 
     def look(selection: JobSelection) -> Any:
         outlook = look_ahead(selection)
-        pool._claimer.note_due(0.25)  # another thread's, between the answer and what is made of it
+        pool._parts.agenda.due_in(0.25)  # another thread's, between the answer and what is made of it
         return outlook
 
     bench.store.look_ahead = look  # type: ignore[method-assign]
-    assert pool._claimer._turn() <= 0.25
+    assert pool._parts.claimer.turn() <= 0.25
 
 
 class PromotionsOfATest:
@@ -300,7 +299,7 @@ def test_due_jobs_that_another_process_takes_are_not_asked_for_again_at_once(ben
     promotions = PromotionsOfATest(bench)
     bench.store.add(delay_seconds=-1, status=JobStatus.PENDING)
     pool = unlaunched(bench, FunctionExecutor(bench.note))
-    waits = [pool._claimer._turn() for _turn in range(10)]
+    waits = [pool._parts.claimer.turn() for _turn in range(10)]
     assert promotions.asked == 1
     assert all(wait > 0.5 for wait in waits)
 
@@ -310,12 +309,12 @@ def test_a_full_process_leaves_due_jobs_to_others(bench: Bench) -> None:
     pool = unlaunched(bench, FunctionExecutor(bench.note))
     for _ in range(2):
         bench.store.add()
-    pool._claimer._turn()
+    pool._parts.claimer.turn()
     bench.store.add(delay_seconds=-1, status=JobStatus.PENDING)
-    pool._claimer.scan_soon()
-    assert pool._claimer._turn() > 0.5
+    pool._parts.agenda.scan_soon()
+    assert pool._parts.claimer.turn() > 0.5
     assert promotions.asked == 0
-    (lane,) = pool._lanes
+    (lane,) = pool._parts.lanes
     assert lane.low_water >= 0  # the next free slot wakes the claimer
 
 
@@ -526,9 +525,9 @@ def test_calls_in_close_succession_take_no_claim_for_a_lost_one(bench: Bench) ->
     pool = bench.pool()
     bench.pools.clear()  # It is never launched.
     claimed(bench.store, pool.identity.worker_id)
-    pool._holdings.add([held(claimed(bench.store, pool.identity.worker_id))])
+    pool._parts.holdings.add([held(claimed(bench.store, pool.identity.worker_id))])
     for _ in range(5):
-        pool.maintenance._reconciliation.learn_of_requests()
+        pool._parts.lost_claims.learn_of_requests()
     assert bench.statuses().count(JobStatus.RUNNING) == 2
 
 
@@ -596,7 +595,7 @@ def test_the_sweeper_cannot_take_the_evidence_away(bench: Bench) -> None:
     class Hasty(MemoryRegistry):
         def declare_dead(self, worker_ids: Sequence[str]) -> None:
             super().declare_dead(worker_ids)
-            pool.maintenance.rescue_jobs_of(worker_ids)
+            pool._parts.dead_workers.rescue(worker_ids)
 
     bench.registry = Hasty()
     pool = bench.pool()
@@ -643,11 +642,11 @@ def started(store: MemoryJobStore, **fields: Any) -> MemoryJob:
     return job
 
 
-def maintenance_of(bench: Bench, **config: Any) -> Maintenance:
-    """Return the maintenance of a pool that is never launched, for the test to call."""
+def dead_workers_of(bench: Bench, **config: Any) -> DeadWorkers:
+    """Return the duty of a pool that is never launched, for the test to call."""
     pool = bench.pool(**config)
     bench.pools.clear()
-    return pool.maintenance
+    return pool._parts.dead_workers
 
 
 def test_what_ran_at_an_unseen_death_is_counted_and_what_was_prefetched_is_not(bench: Bench) -> None:
@@ -655,7 +654,7 @@ def test_what_ran_at_an_unseen_death_is_counted_and_what_was_prefetched_is_not(b
     for _ in range(3):
         claimed(bench.store, DEAD)
     bench.registry.dead = [DEAD]
-    maintenance_of(bench).rescue_jobs_of_the_dead()
+    dead_workers_of(bench).sweep()
     assert bench.statuses() == [JobStatus.QUEUED] * 4
     counted = {job.id: (job.unseen_deaths, job.crash_count, job.retry_count) for job in bench.store.all()}
     assert counted.pop(ran.id) == (1, 0, 0)
@@ -665,7 +664,7 @@ def test_what_ran_at_an_unseen_death_is_counted_and_what_was_prefetched_is_not(b
 def test_an_unseen_death_while_draining_counts_nothing(bench: Bench) -> None:
     job = started(bench.store)
     bench.registry.dead = bench.registry.draining = [DEAD]
-    maintenance_of(bench).rescue_jobs_of_the_dead()
+    dead_workers_of(bench).sweep()
     row = bench.store.load_job(job.id)
     assert (row.status, row.unseen_deaths) == (JobStatus.QUEUED, 0)
 
@@ -683,7 +682,7 @@ def test_what_was_executing_at_a_seen_death_is_no_unseen_one(bench: Bench) -> No
 def test_a_job_at_whose_run_hosts_vanish_again_and_again_ends_failed(bench: Bench) -> None:
     bench.registry.dead = [DEAD]
     bench.store.add()
-    maintenance = maintenance_of(bench, burst=True, max_unseen_deaths=7)
+    dead_workers = dead_workers_of(bench, burst=True, max_unseen_deaths=7)
     ran_alone = []
     for _ in range(7):
         bench.store.promote_due_jobs(1)
@@ -692,7 +691,7 @@ def test_a_job_at_whose_run_hosts_vanish_again_and_again_ends_failed(bench: Benc
         assert job.claim is not None
         bench.store.mark_job_running(job.id, claim=job.claim)
         ran_alone.append(is_suspect)
-        maintenance.rescue_jobs_of_the_dead()
+        dead_workers.sweep()
     assert ran_alone == [False] * 5 + [True] * 2
     assert bench.statuses() == [JobStatus.FAILED]
     assert "number 7 in a row" in bench.store.all()[0].error_message
@@ -770,7 +769,7 @@ def test_a_stale_job_that_cannot_be_decided_ends_alone(bench: Bench) -> None:
     clock.now += 100
     pool = bench.pool(stale_job_threshold_seconds=60)
     pool.launch()
-    assert pool.maintenance.end_stale_jobs() == 3
+    assert pool._parts.maintainer.duty("silent_jobs").run() == 3
     assert bench.statuses() == [JobStatus.PENDING, JobStatus.FAILED, JobStatus.PENDING]
     message = bench.store.load_job(odd.id).error_message
     assert "ZeroDivisionError: a broken can_retry()" in message
@@ -810,7 +809,7 @@ def test_a_locked_row_holds_up_the_rescue_of_no_other(bench: Bench) -> None:
     wait_until(lambda: bench.registry.declared == [DEAD])
 
 
-def test_a_step_of_maintenance_that_fails_stops_no_other(bench: Bench) -> None:
+def test_a_duty_that_fails_stops_no_other(bench: Bench) -> None:
     """The jobs of a death cannot be found, and a cancel is noticed all the same."""
 
     class NoRescue(MemoryJobStore):
@@ -874,12 +873,11 @@ def test_a_long_job_and_a_suspect_hold_up_nobody(bench: Bench) -> None:
 
 
 def test_a_supervised_pool_reports_suspects_and_leaves_them_alone(bench: Bench) -> None:
-    reported = threading.Event()
     suspect = bench.store.add(crash_count=2)
     bench.add(3)
-    pool = bench.pool(suspects=SuspectRule.REPORTED, on_suspects=reported.set)
+    pool = bench.pool(suspects=SuspectRule.REPORTED)
     pool.launch()
-    assert reported.wait(DEADLINE_SECONDS)
+    wait_until(lambda: bench.sink.of(SuspectsSeen))
     wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 3)
     assert suspect.id not in bench.ran
 
@@ -918,7 +916,7 @@ def test_what_becomes_due_is_told_by_a_quarantine_to_the_others(bench: Bench) ->
     bench.pool(FunctionExecutor(lambda job: gate.wait(DEADLINE_SECONDS)), suspects=SuspectRule.ONLY).launch()
     wait_until(lambda: bench.sink.of(JobStarted))
     bench.store.add(delay_seconds=0.01)
-    bench.pools[0]._claimer.scan_soon()
+    bench.pools[0]._parts.agenda.scan_soon()
     wait_until(lambda: bench.hints.nudges)
     assert JobStatus.QUEUED in bench.statuses()
     gate.set()
@@ -955,27 +953,3 @@ class _Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def test_a_turn_that_asks_nothing_does_not_tell_that_the_store_is_back(bench: Bench) -> None:
-    pool = unlaunched(bench, FunctionExecutor(bench.note))
-    asked = 0
-
-    def away(*_args: Any) -> Any:
-        nonlocal asked
-        asked += 1
-        raise ConnectionError("away")
-
-    def fail() -> None:
-        raise ConnectionError("away")
-
-    bench.store.held_jobs = away  # type: ignore[method-assign]
-    pool.maintenance._stopping.set()  # Nothing is waited for.
-    pool.maintenance._try(fail)
-    pool.maintenance._try(lambda: None)
-    assert asked == 1
-    assert bench.sink.of(StoreUnavailable)
-    assert not bench.sink.of(StoreBack)
-    bench.store.held_jobs = lambda *_args: []  # type: ignore[method-assign]
-    pool.maintenance._try(lambda: None)
-    assert len(bench.sink.of(StoreBack)) == 1

@@ -184,11 +184,11 @@ def test_a_burst_ends_when_no_job_of_any_priority_is_left() -> None:
     store = OrmJobStore(Job)
     # Turned by hand, in this thread alone: the connections of engine threads end with their process.
     pool = WorkerPool(WorkerPoolConfig(worker_count=4), None, FunctionExecutor(print), store, burst=True)
-    while not pool._claimer.dry.is_set():
-        pool._claimer._turn()
-        taken = [held for lane in pool._lanes for held in lane.take_waiting()]
+    while not pool._parts.claimer.dry.is_set():
+        pool._parts.claimer.turn()
+        taken = [held for lane in pool._parts.lanes for held in lane.take_waiting()]
         store.finish_jobs([Completed(job_id=one.context.job.id, claim=one.context.claim) for one in taken])
-        pool._holdings.remove(taken)
+        pool._parts.holdings.remove(taken)
     assert Job.objects.exclude(status=JobStatus.COMPLETED).count() == 0
 
 

@@ -167,7 +167,7 @@ def test_a_burst_drains_what_stands_behind_a_backlog_and_the_horizon(
     pool = WorkerPool(
         WorkerPoolConfig(worker_count=4), None, FunctionExecutor(lambda context: None), store, burst=True
     )
-    pool._claimer._selection = situation.selection
+    pool._parts.claimer._desk._selection = situation.selection
     early, own = timezone.now() - timedelta(minutes=30), []
     for priority, count in ((10, 23), (0, 60), (-10, 7)):
         own += [
@@ -177,12 +177,12 @@ def test_a_burst_drains_what_stands_behind_a_backlog_and_the_horizon(
     looks_are_quick()
     Job.objects.bulk_create(own)
     order: list[int] = []
-    while not pool._claimer.dry.is_set():
-        pool._claimer._turn()
-        taken = [held for lane in pool._lanes for held in lane.take_waiting()]
+    while not pool._parts.claimer.dry.is_set():
+        pool._parts.claimer.turn()
+        taken = [held for lane in pool._parts.lanes for held in lane.take_waiting()]
         order += [held.context.job.priority for held in taken]
         store.finish_jobs([Completed(job_id=one.context.job.id, claim=one.context.claim) for one in taken])
-        pool._holdings.remove(taken)
+        pool._parts.holdings.remove(taken)
     assert order == [job.priority for job in own]
     assert Job.objects.filter(status=JobStatus.QUEUED).count() == FOREIGN
 

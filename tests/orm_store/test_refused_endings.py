@@ -14,6 +14,7 @@ import pytest
 from django.db import connection, connections
 
 from pleme_redis_django import JobStatus
+from pleme_redis_django.jobs.agenda import Agenda
 from pleme_redis_django.jobs.context import JobContext
 from pleme_redis_django.jobs.endings import Completed
 from pleme_redis_django.jobs.events import EndingDelayed
@@ -61,7 +62,7 @@ class Process:
         self.store = OrmJobStore(Job)
         self.sink = RecordingSink()
         self.holdings = Holdings()
-        self.finisher = Finisher(self.store, self.holdings, self.sink)
+        self.finisher = Finisher(self.store, self.holdings, self.sink, Agenda(60))
         self.jobs = list(self.store.claim_jobs(str(uuid4()), count, JobSelection()))
         self.holdings.add([self._held(job) for job in self.jobs])
 
@@ -75,7 +76,7 @@ class Process:
 
     def _held(self, job: Any) -> HeldJob:
         assert job.claim is not None
-        return HeldJob(JobContext(job, job.claim, self.finisher.note_progress), time.monotonic())
+        return HeldJob(JobContext(job, job.claim, self.finisher.progress.note), time.monotonic())
 
 
 def statuses() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
-from pleme_redis_django.jobs.claimer import Claimer
+from pleme_redis_django.jobs.agenda import Agenda
 from pleme_redis_django.models import Job
 from tests.waiting import wait_for
 
@@ -72,10 +72,10 @@ def count_jobs() -> int:
 def break_the_claimer() -> None:
     """Have the thread that claims in this process end by an error at its next turn."""
 
-    def break_down(claimer: Any) -> float:
+    def break_down(agenda: Any) -> Any:
         raise SystemExit("as asked")
 
-    Claimer._turn = break_down  # type: ignore[method-assign]
+    Agenda.next_look = break_down  # type: ignore[method-assign]
 
 
 @job

@@ -19,7 +19,14 @@ from django.db import DatabaseError
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.event_log import EngineEvents, first_line
-from pleme_redis_django.jobs.events import DrainRequested, Event, EventSink, JobEnded, WorkerStopped
+from pleme_redis_django.jobs.events import (
+    DrainRequested,
+    Event,
+    EventSink,
+    JobEnded,
+    SuspectsSeen,
+    WorkerStopped,
+)
 from pleme_redis_django.jobs.executing_page import SeenDeath
 from pleme_redis_django.jobs.suspects import SuspectRule
 from pleme_redis_django.management.runworkers.database import bound_database_waits
@@ -96,7 +103,6 @@ class WorkerProcessRun:
             release=options.release,
             page_fd=page_fd,
             suspects=SuspectRule.ONLY if is_quarantine else SuspectRule.REPORTED,
-            on_suspects=self._reporter.report_suspects,
         )
         self._store = parts.store
         self._lease_seconds = parts.config.lease_seconds
@@ -221,6 +227,8 @@ class Reporter:
             self._ended += 1
             if self._counts and time.monotonic() >= self._next_report:
                 self.report()
+        elif isinstance(event, SuspectsSeen):
+            self.report_suspects()
         elif isinstance(event, DrainRequested):
             self._drain_requested = True
         elif isinstance(event, WorkerStopped):

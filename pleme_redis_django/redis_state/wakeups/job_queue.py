@@ -129,20 +129,11 @@ class JobQueue:
             self._known_keys = self._keys()
         return self._take_all() or self._pop(min(timeout_seconds, LONGEST_POP_SECONDS)) is not None
 
-    def enqueue_many(self, queued: Sequence[QueuedJob]) -> None:
-        """Hint that jobs are ready, whichever queue they are in: one wake-up for all of them."""
-        if queued:
-            self.nudge()
-
-    def nudge(self) -> None:
-        """Wake one worker that serves these queues."""
+    def nudge(self) -> bool:
+        """Wake one worker that serves these queues; False when Redis did not take it."""
         if self.queue_names is None:
-            self._guarded(lambda: redis_client(HINTS).lpush(self._wake_key, _NUDGE))
-        else:
-            self._push(self.queue_names[0], [_NUDGE])
-
-    def interrupt(self) -> None:
-        """Do nothing: the waiting thread is a daemon, and what it pops after a stop is only a hint."""
+            return self._guarded(lambda: redis_client(HINTS).lpush(self._wake_key, _NUDGE))
+        return self._push(self.queue_names[0], [_NUDGE])
 
     def _keys(self) -> list[str]:
         names: Sequence[str] = self.queue_names or ()

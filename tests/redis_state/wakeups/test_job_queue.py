@@ -211,14 +211,6 @@ def test_a_nudge_wakes_one_worker(names: str) -> None:
     assert queue.wait_for_hint(0.01) is False
 
 
-def test_orphans_are_one_wake_up() -> None:
-    queue = JobQueue("*")
-    queue.enqueue_many([])
-    assert queue.wait_for_hint(0.01) is False
-    queue.enqueue_many([hint() for _ in range(50)])
-    assert queue.wait_for_hint(20) is True
-
-
 def test_a_stopped_redis_costs_the_hint_and_one_warning(
     own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 import redis
 from django.test import override_settings
 
+from pleme_redis_django.jobs.agenda import Agenda
 from pleme_redis_django.jobs.calls import CallListener
 from pleme_redis_django.jobs.identity import WorkerIdentity
 from pleme_redis_django.redis_state.server.connections import redis_client
@@ -57,7 +58,7 @@ def test_a_call_while_redis_is_away_is_lost_without_a_word() -> None:
 
 def test_the_listener_calls_back_for_each_call() -> None:
     identity, called = WorkerIdentity(), threading.Event()
-    listener = CallListener(CALLS, identity, on_call=called.set)
+    listener = CallListener(CALLS, identity, Agenda(60), on_call=called.set)
     listener.start()
     for _ in range(3):
         call_workers([identity.worker_id])

@@ -9,7 +9,7 @@ import pytest
 from pleme_redis_django import JobClaim, JobStatus, WorkerPoolConfig
 from pleme_redis_django.jobs.endings import Cancelled, Ending, Failed, GivenBack, Retried
 from pleme_redis_django.jobs.job import SUSPECT_AFTER_UNSEEN_DEATHS
-from pleme_redis_django.jobs.rescue import (
+from pleme_redis_django.jobs.maintenance.endings_of_others import (
     APART_SECONDS,
     STALE,
     WORKER_DIED,

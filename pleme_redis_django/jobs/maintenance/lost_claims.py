@@ -1,4 +1,4 @@
-"""Reconciliation: what this process holds against the rows that say so, claim by claim.
+"""Lost claims: what this process holds against the rows that say so, claim by claim.
 
 It finds claims whose COMMIT reply was lost, and learns what was asked of held jobs: to end.
 """
@@ -6,14 +6,19 @@ It finds claims whose COMMIT reply was lost, and learns what was asked of held j
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from pleme_redis_django.jobs.agenda import Agenda
 from pleme_redis_django.jobs.endings import GivenBack
 from pleme_redis_django.jobs.events import EventSink, LostClaimsGivenBack
-from pleme_redis_django.jobs.holdings import HeldJob, Holdings
+from pleme_redis_django.jobs.holdings import Holdings
 from pleme_redis_django.jobs.identity import WorkerIdentity
+from pleme_redis_django.jobs.lanes import Lane
+from pleme_redis_django.jobs.maintenance.duty import Duty
+from pleme_redis_django.jobs.maintenance.rescues import Rescues
+from pleme_redis_django.jobs.patience import Patience
 from pleme_redis_django.jobs.store import HeldJob as HeldRow
 from pleme_redis_django.jobs.store import JobStore
 
@@ -21,8 +26,12 @@ from pleme_redis_django.jobs.store import JobStore
 IDLE_RECONCILE_SECONDS = 30.0
 
 
-class Reconciliation:
-    """The part of maintenance that looks at the rows under this worker's id."""
+LOST_CLAIMS = "lost_claims"
+REQUESTS = "requests"
+
+
+class LostClaims:
+    """Looks at the rows under this worker's id."""
 
     def __init__(
         self,
@@ -30,20 +39,30 @@ class Reconciliation:
         holdings: Holdings,
         identity: WorkerIdentity,
         sink: EventSink,
-        *,
-        on_cancel: Callable[[HeldJob], None] = lambda held: None,
+        agenda: Agenda,
+        lanes: Sequence[Lane],
+        rescues: Rescues,
+        outage: Patience,
     ) -> None:
         self._store = store
         self._holdings = holdings
         self._identity = identity
         self._sink = sink
-        self._on_cancel = on_cancel
+        self._agenda = agenda
+        self._lanes = lanes
+        self._rescues = rescues
+        self._outage = outage
         self._next_idle_look = 0.0
-        self._suspicious: set[tuple[UUID, int]] = set()
+        self._unknown_once: set[tuple[UUID, int]] = set()
+        self.nothing_left = False
+        """Whether ``give_back_all`` has done its work: no row is RUNNING here that this process does not hold."""
 
-    def expect_lost_claims(self) -> None:
-        """Look at the next two sweeps, also while nothing is held; from any thread."""
-        self._next_idle_look = 0.0
+    def duties(self, every_seconds: float) -> list[Duty]:
+        """Return the duties: a sweep, and at once, when somebody calls this process, what was asked of it."""
+        return [
+            Duty(name=LOST_CLAIMS, run=self.sweep, every_seconds=every_seconds),
+            Duty(name=REQUESTS, run=self.learn_of_requests, every_seconds=float("inf")),
+        ]
 
     def learn_of_requests(self) -> None:
         """Look at once for what was asked of held jobs, and for nothing else.
@@ -57,7 +76,9 @@ class Reconciliation:
     def sweep(self) -> int:
         """Learn of requests, and give back lost claims; return how many."""
         now = time.monotonic()
-        if not len(self._holdings) and not self._suspicious and now < self._next_idle_look:
+        if self._agenda.take_claims_lost():
+            self._next_idle_look = now
+        if not len(self._holdings) and not self._unknown_once and now < self._next_idle_look:
             return 0
         self._next_idle_look = now + IDLE_RECONCILE_SECONDS
         rows = self._store.held_jobs(self._identity.worker_id)
@@ -65,17 +86,25 @@ class Reconciliation:
             self._heed(row)
         # A row that is unknown once may be a claim or an ending under way; twice it is lost.
         unknown = self._not_held(rows)
-        suspicious, self._suspicious = self._suspicious, set(unknown)
-        if not unknown.keys() & suspicious:
+        seen_before, self._unknown_once = self._unknown_once, set(unknown)
+        if not unknown.keys() & seen_before:
             return 0
         still_unknown = self._not_held(self._store.held_jobs(self._identity.worker_id))
-        return self._give_back(
-            [row for key, row in still_unknown.items() if key in suspicious and key in unknown]
+        given_back = self._give_back(
+            [row for key, row in still_unknown.items() if key in seen_before and key in unknown]
         )
+        if given_back:
+            self._rescues.announce()
+        return given_back
 
-    def give_back_everything_unknown(self) -> None:
-        """Give back, once nothing claims any more, what is not held."""
-        self._give_back(list(self._not_held(self._store.held_jobs(self._identity.worker_id)).values()))
+    def give_back_all(self) -> None:
+        """Give back, once nothing claims any more, what is not held; does not raise."""
+        try:
+            self._give_back(list(self._not_held(self._store.held_jobs(self._identity.worker_id)).values()))
+        except Exception as error:
+            self._outage.report(error)
+        else:
+            self.nothing_left = True
 
     def _not_held(self, rows: Any) -> dict[tuple[UUID, int], HeldRow]:
         return {
@@ -98,4 +127,5 @@ class Reconciliation:
             held.unwanted = True
         if row.cancel_requested and not held.context.cancel_requested:
             held.context.request_cancel()
-            self._on_cancel(held)
+            for lane in self._lanes:
+                lane.cancel(held)

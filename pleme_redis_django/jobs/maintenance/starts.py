@@ -8,13 +8,15 @@ other trace then.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from pleme_redis_django.jobs.holdings import Holdings
+from pleme_redis_django.jobs.maintenance.duty import Duty
+from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
 from pleme_redis_django.jobs.store import JobStore, LockedJobs
 
+STARTS = "starts"
 # A job that has run for so long is worth a write of its own.
 RECORD_START_AFTER_SECONDS = 1.0
 # One that runs again: what is over sooner, such as the many short jobs of an operator's retry, costs no write.
@@ -22,24 +24,27 @@ RECORD_ANOTHER_START_AFTER_SECONDS = 0.05
 
 
 class StartRecords:
-    """The part of maintenance that writes starts; ``note_start`` from any thread, the rest from its own."""
+    """Writes starts at every sweep, and soon after a job has started that had been given back."""
 
-    def __init__(self, store: JobStore[Any], holdings: Holdings, *, wake: Callable[[], None]) -> None:
+    def __init__(self, store: JobStore[Any], holdings: Holdings, maintainer: Maintainer) -> None:
         self._store = store
         self._holdings = holdings
-        self._wake = wake
-        self.due_at = float("inf")
-        """When to write next, by the monotonic clock; others are written at every sweep."""
+        self._maintainer = maintainer
+        self._is_noted = False
+
+    def duty(self, every_seconds: float) -> Duty:
+        """Return the duty."""
+        return Duty(name=STARTS, run=self.write, every_seconds=every_seconds)
 
     def note_start(self) -> None:
-        """Take note that a job has started which had been given back."""
-        if self.due_at == float("inf"):
-            self.due_at = time.monotonic() + RECORD_ANOTHER_START_AFTER_SECONDS
-            self._wake()
+        """Take note that a job has started which had been given back; from any thread."""
+        if not self._is_noted:
+            self._is_noted = True
+            self._maintainer.do_in(RECORD_ANOTHER_START_AFTER_SECONDS, STARTS)
 
     def write(self) -> None:
         """Write what has run for long enough."""
-        self.due_at = float("inf")  # First: what starts from here on is noted anew.
+        self._is_noted = False  # First: what starts from here on is noted anew.
         now = time.monotonic()
         started = []
         for held in self._holdings.running():

@@ -1,0 +1,17 @@
+"""Forgotten jobs: ready for a while, and claimed by nobody; their hints may have been lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pleme_redis_django.jobs.events import EventSink, OrphanedJobsHinted
+from pleme_redis_django.jobs.hints import HintQueue
+from pleme_redis_django.jobs.store import JobStore
+
+
+def hint_forgotten_jobs(store: JobStore[Any], hints: HintQueue, sink: EventSink) -> int:
+    """Wake a worker for what is ready and unclaimed; return how many jobs."""
+    forgotten = store.find_orphaned_jobs()
+    if forgotten and hints.nudge():
+        sink.emit(OrphanedJobsHinted(len(forgotten)))
+    return len(forgotten)

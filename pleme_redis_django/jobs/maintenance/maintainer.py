@@ -1,0 +1,81 @@
+"""Maintainer: the thread that does duties when they are due, each in a guard of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pleme_redis_django.jobs.agenda import Agenda
+from pleme_redis_django.jobs.events import EventSink
+from pleme_redis_django.jobs.maintenance.duty import Duty
+from pleme_redis_django.jobs.maintenance.elections import Elections
+from pleme_redis_django.jobs.turning_thread import TurningThread
+
+
+class Maintainer:
+    """Turns duties. Those that it takes on are done for the first time after their interval.
+
+    ``probe`` asks the store something: a duty may have had nothing to ask, and its success says nothing then.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        elections: Elections,
+        sink: EventSink,
+        agenda: Agenda,
+        *,
+        probe: Callable[[], object],
+    ) -> None:
+        self._elections = elections
+        self._probe = probe
+        self._duties: dict[str, Duty] = {}
+        self._next: dict[str, float] = {}
+        self._last: Callable[[], None] = lambda: None
+        self.thread = TurningThread(name, self.turn, sink, agenda, operation=name, at_end=self._end)
+
+    def take_on(self, *duties: Duty) -> None:
+        """Do these from now on; before the thread is started."""
+        for duty in duties:
+            self._duties[duty.name] = duty
+            self._next[duty.name] = time.monotonic() + duty.every_seconds
+
+    def end_with(self, last: Callable[[], None]) -> None:
+        """Have the thread do this last, before it ends; before it is started."""
+        self._last = last
+
+    def do_in(self, seconds: float, name: str) -> None:
+        """Do a duty then, if not before; from any thread."""
+        self._next[name] = min(self._next[name], time.monotonic() + seconds)
+        self.thread.wake()
+
+    def duty(self, name: str) -> Duty:
+        """Return the duty of that name."""
+        return self._duties[name]
+
+    def turn(self) -> float:
+        """Do what is due; return the seconds until the next duty. Raises, at the end, what the first failure raised."""
+        due = [duty for duty in self._duties.values() if self._next[duty.name] <= time.monotonic()]
+        errors: list[Exception] = []
+        for duty in due:
+            self._next[duty.name] = time.monotonic() + duty.every_seconds
+            try:
+                self._do(duty)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        if due:
+            if self.thread.outage.is_away:
+                self._probe()
+            self.thread.outage.succeeded()
+        return max(min(self._next.values()) - time.monotonic(), 0.0)
+
+    def _end(self) -> None:
+        self._last()
+
+    def _do(self, duty: Duty) -> None:
+        if duty.condition() and (
+            duty.role is None or self._elections.is_elected(duty.role, duty.every_seconds)
+        ):
+            duty.run()

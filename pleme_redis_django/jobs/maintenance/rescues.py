@@ -1,0 +1,72 @@
+"""Rescues: writes the endings of jobs that their own worker did not end; what cannot be written stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from pleme_redis_django.jobs.agenda import Agenda
+from pleme_redis_django.jobs.ending_batches import write_parted
+from pleme_redis_django.jobs.endings import Ending
+from pleme_redis_django.jobs.events import EventSink, JobEnded
+from pleme_redis_django.jobs.hints import HintQueue
+from pleme_redis_django.jobs.job import Job, JobClaim
+from pleme_redis_django.jobs.maintenance.endings_of_others import ending_of_undecidable
+from pleme_redis_django.jobs.patience import Patience
+from pleme_redis_django.jobs.store import BadEnding, JobStore
+
+BATCH = 500
+
+Decision = Callable[[Job, JobClaim], Ending]
+
+
+class Rescues:
+    """How duties end jobs of others, and tell everybody that some are ready again."""
+
+    def __init__(
+        self, store: JobStore[Any], hints: HintQueue, sink: EventSink, agenda: Agenda, outage: Patience
+    ) -> None:
+        self._store = store
+        self._hints = hints
+        self._sink = sink
+        self._agenda = agenda
+        self._outage = outage
+        self.held_up: set[str] = set()
+        """Workers some of whose jobs could not be ended, because their rows were locked; grows until cleared."""
+
+    def end(self, jobs: Sequence[Job], decide: Decision) -> int:
+        """End each job as ``decide`` says; return how many endings were accepted."""
+        applied = 0
+        for start in range(0, len(jobs), BATCH):
+            batch = [(job, claim) for job in jobs[start : start + BATCH] if (claim := job.claim)]
+            endings = [_decided(job, claim, decide) for job, claim in batch]
+            for (job, _claim), ending, was_accepted in zip(batch, endings, self._write(endings), strict=True):
+                if was_accepted:
+                    applied += 1
+                    self._sink.emit(JobEnded(job, ending))
+        return applied
+
+    def announce(self) -> None:
+        """Have this process look ahead, and another one."""
+        self._agenda.scan_soon()
+        self._hints.nudge()
+
+    def _write(self, endings: Sequence[Ending]) -> Sequence[bool]:
+        accepted: dict[UUID, bool] = {}
+        for part, answer in write_parted(self._store, endings, part_doubtful=True):
+            if not isinstance(answer, Exception):
+                accepted.update(zip((ending.job_id for ending in part), answer, strict=True))
+            elif isinstance(answer, BadEnding):
+                self._outage.report(answer)
+            else:
+                self.held_up.update(ending.claim.worker_id for ending in part)
+        return [accepted.get(ending.job_id, False) for ending in endings]
+
+
+def _decided(job: Job, claim: JobClaim, decide: Decision) -> Ending:
+    try:
+        return decide(job, claim)
+    # The job's model is the project's, and its row may hold anything: it ends alone.
+    except Exception as error:
+        return ending_of_undecidable(job, claim, error)

@@ -1,0 +1,26 @@
+"""Silent jobs: the fourth layer of what keeps jobs from being stuck. They gave no sign of life for too long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pleme_redis_django.jobs.endings import Ending
+from pleme_redis_django.jobs.events import EventSink, StaleJobsFound
+from pleme_redis_django.jobs.job import Job, JobClaim
+from pleme_redis_django.jobs.maintenance.endings_of_others import ending_of_stale
+from pleme_redis_django.jobs.maintenance.rescues import Rescues
+from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
+
+
+def end_silent_jobs(store: JobStore[Any], rescues: Rescues, config: WorkerPoolConfig, sink: EventSink) -> int:
+    """Retry or fail the jobs without a sign of life; return how many."""
+
+    def decide(job: Job, claim: JobClaim) -> Ending:
+        return ending_of_stale(job, claim, config)
+
+    ended = rescues.end(store.find_stale_jobs(config.stale_job_threshold_seconds), decide)
+    if ended:
+        sink.emit(StaleJobsFound(ended))
+        rescues.announce()
+    return ended

@@ -1,0 +1,18 @@
+"""Unserved jobs: ready ones of a type that this pool has no handler for, such as a misspelt one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pleme_redis_django.jobs.events import EventSink, UnservedJobsFound
+from pleme_redis_django.jobs.store import JobStore
+
+
+def report_unserved_jobs(store: JobStore[Any], known_types: frozenset[str] | None, sink: EventSink) -> int:
+    """Tell of ready jobs whose type no handler is known for; return how many. ``known_types`` None: every type is."""
+    if known_types is None:
+        return 0
+    counts = store.count_unserved(known_types)
+    if counts:
+        sink.emit(UnservedJobsFound(counts))
+    return sum(counts.values())
