@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -137,15 +136,6 @@ def test_a_place_with_nothing_but_a_backlog_behind_it_is_left(clock: Clock) -> N
     position.claimed_from_place([], SLOW_SECONDS)
     assert position.place() is None
     assert position.is_head_slow()
-
-
-@pytest.fixture
-def every_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS", -1.0)
-    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS_PER_JOB", 0.0)
-    monkeypatch.setattr(claim_position, "EXPECTED_ROUND_TRIPS", 0)
-    monkeypatch.setattr(claim_position, "HEAD_SHARE", 1e-9)
-    yield
 
 
 @pytest.mark.django_db

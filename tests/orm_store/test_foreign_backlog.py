@@ -16,18 +16,10 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore, claim_position, claims
 from tests.rows import make_job
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_claim_is_slow")]
 
 FOREIGN = 2_000
 TWO_QUEUES = JobSelection(queue_names=("email", "report"))
-
-
-@pytest.fixture(autouse=True)
-def _every_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS", -1.0)
-    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS_PER_JOB", 0.0)
-    monkeypatch.setattr(claim_position, "EXPECTED_ROUND_TRIPS", 0)
-    monkeypatch.setattr(claim_position, "HEAD_SHARE", 1e-9)
 
 
 @pytest.fixture

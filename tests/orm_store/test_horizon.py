@@ -78,14 +78,6 @@ every_situation = pytest.mark.parametrize("situation", SITUATIONS.values(), ids=
 
 
 @pytest.fixture
-def every_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS", -1.0)
-    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS_PER_JOB", 0.0)
-    monkeypatch.setattr(claim_position, "EXPECTED_ROUND_TRIPS", 0)
-    monkeypatch.setattr(claim_position, "HEAD_SHARE", 1e-9)
-
-
-@pytest.fixture
 def soon_everything(every_claim_is_slow: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim_position, "MAX_SECONDS_WITHOUT_HEAD", 1.5)
 

@@ -15,7 +15,7 @@ from pleme_redis_django.orm_store import OrmJobStore, prepared
 from pleme_redis_django.orm_store.prepared import MAX_PREPARED, USES_BEFORE
 from tests.rows import make_job
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_claim_is_slow")]
 WORKER = str(uuid4())
 
 
@@ -94,9 +94,9 @@ def test_a_plan_that_turns_out_slow_is_made_anew(
     store: OrmJobStore[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim_until_planned(store)
-    monkeypatch.setattr(prepared, "SLOW_SECONDS", 0.0)
-    claim(store)
-    monkeypatch.undo()
+    with monkeypatch.context() as slow:
+        slow.setattr(prepared, "SLOW_SECONDS", 0.0)
+        claim(store)
     claims_every_job(store, USES_BEFORE)
     (before,) = plans()
     claims_every_job(store, 1)
@@ -109,11 +109,11 @@ def test_a_claim_of_many_jobs_may_take_its_time(
 ) -> None:
     claim_until_planned(store)
     planned = plans()
-    monkeypatch.setattr(prepared, "SLOW_SECONDS", 0.0)
-    monkeypatch.setattr(prepared, "SLOW_SECONDS_PER_ROW", 60.0)
-    make_job()
-    assert len(claim(store)) == 1
-    monkeypatch.undo()
+    with monkeypatch.context() as slow:
+        slow.setattr(prepared, "SLOW_SECONDS", 0.0)
+        slow.setattr(prepared, "SLOW_SECONDS_PER_ROW", 60.0)
+        make_job()
+        assert len(claim(store)) == 1
     claims_every_job(store, 1)
     assert plans() == planned
 

@@ -1,0 +1,26 @@
+"""How long a claim takes, said by the test: a busy machine must not change the way that claims go."""
+
+from __future__ import annotations
+
+import pytest
+
+from pleme_redis_django.orm_store import claim_position, prepared
+
+A_DAY_SECONDS = 86_400.0
+
+
+@pytest.fixture
+def every_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a long backlog of dead rows, and so slow that no claim tries the head again meanwhile."""
+    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS", -1.0)
+    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS_PER_JOB", 0.0)
+    monkeypatch.setattr(claim_position, "EXPECTED_ROUND_TRIPS", 0)
+    monkeypatch.setattr(claim_position, "HEAD_SHARE", 1e-9)
+    monkeypatch.setattr(claim_position, "MAX_SECONDS_WITHOUT_HEAD", A_DAY_SECONDS)
+
+
+@pytest.fixture
+def no_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claims start at the head, and keep their plans."""
+    monkeypatch.setattr(claim_position, "EXPECTED_SECONDS", A_DAY_SECONDS)
+    monkeypatch.setattr(prepared, "SLOW_SECONDS", A_DAY_SECONDS)
