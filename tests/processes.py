@@ -1,8 +1,10 @@
-"""What a subprocess of a test or a benchmark needs to see the same servers."""
+"""What a subprocess of a test or a benchmark needs: the same servers, and an end when its test has none."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Sequence
 
 from django.db import connections
 from psycopg.conninfo import make_conninfo
@@ -24,3 +26,13 @@ def process_environment(redis_url: str) -> dict[str, str]:
         "REDIS_URL": redis_url,
         "SQLITE_PATH": str(connections["sqlite"].settings_dict["NAME"]),
     }
+
+
+def ending_with_this_process(command: Sequence[str]) -> list[str]:
+    """Return ``command`` so that it is killed with this process, as that of a worker of pytest-xdist is.
+
+    For what the test has to end otherwise: a test run that is killed ends nothing. It needs ``setpriv``
+    (util-linux), and that the thread which starts it stays, as the main thread does.
+    """
+    program = shutil.which("setpriv")
+    return [program, "--pdeathsig", "KILL", "--", *command] if program else list(command)

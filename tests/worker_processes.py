@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.processes import ending_with_this_process
 from tests.waiting import wait_for
 
 # A killed worker's jobs run again within lease + sweep; the same proportions as the defaults.
@@ -35,7 +36,7 @@ class WorkerProcesses:
         self.log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, *program, *arguments],
+                ending_with_this_process([sys.executable, *program, *arguments]),
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 from example_project.shop.catalog import read_catalog, save_items
 from example_project.shop.orders import place_order
 from tests.browser.admin_pages import take_picture
+from tests.processes import ending_with_this_process
 from tests.realtime.web_servers import WebServer, web_server
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def shop(process_environment: dict[str, str], settings: Any) -> Iterator[WebServ
 @contextmanager
 def workers(environment: dict[str, str]) -> Iterator[None]:
     process = subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "manage.py"), "runworkers", "--processes", "1"],
+        ending_with_this_process(
+            [sys.executable, str(REPOSITORY / "manage.py"), "runworkers", "--processes", "1"]
+        ),
         env={**environment, "DJANGO_SETTINGS_MODULE": "example_project.settings"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ from example_project.demo.mail_server import MailCounts
 from example_project.demo.report import Run, problems
 from example_project.demo.work import Amounts
 from pleme_redis_django import Job, JobStatus
+from tests.processes import ending_with_this_process
 
 MANAGE = str(Path(__file__).parent.parent.parent / "manage.py")
 DEADLINE_SECONDS = 150
@@ -35,7 +36,7 @@ def demo_environment(tmp_path: Path) -> dict[str, str]:
 def demo(demo_environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """The interactive demo, with few orders."""
     process = subprocess.Popen(
-        [sys.executable, MANAGE, "demo", "--orders", "10"],
+        ending_with_this_process([sys.executable, MANAGE, "demo", "--orders", "10"]),
         env=demo_environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

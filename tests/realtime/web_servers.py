@@ -22,6 +22,7 @@ from django.test import Client
 from pleme_redis_django.realtime.frames import SUBPROTOCOL
 from pleme_redis_django.testing.realtime import RealtimeClient
 from pleme_redis_django.testing.servers.managed_server import free_port
+from tests.processes import ending_with_this_process
 from tests.waiting import wait_until
 
 
@@ -43,7 +44,7 @@ class WebServer:
             "daphne": ["daphne", "-b", "127.0.0.1", "-p", str(self.port), "-v", "0"],
         }  # fmt: skip
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", *commands[kind], application],
+            ending_with_this_process([sys.executable, "-W", "ignore", "-m", *commands[kind], application]),
             env={**environment, "DJANGO_SETTINGS_MODULE": settings_module},
         )
         wait_until(self._accepts, f"{kind}'s port")

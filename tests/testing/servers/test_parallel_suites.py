@@ -14,6 +14,7 @@ import pytest
 
 from pleme_redis_django.testing.servers import RedisServer
 from tests.docs.pages import ROOT
+from tests.processes import ending_with_this_process
 from tests.waiting import PROCESS_DEADLINE_SECONDS, wait_for, wait_until
 
 SETTINGS = """
@@ -100,7 +101,7 @@ class Suite:
         }
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", *arguments],
+                ending_with_this_process([sys.executable, "-m", "pytest", *arguments]),
                 cwd=self.folder,
                 env={**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{self.folder}", **environment},
                 stdin=subprocess.DEVNULL,
