@@ -87,6 +87,20 @@ def _start_servers(config: pytest.Config) -> None:
     get_settings.cache_clear()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the long tests begin before all others that commit, which pytest-django has put last."""
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    first = next((i for i, item in enumerate(others) if _commits(item)), len(others))
+    items[:] = [*others[:first], *long, *others[first:]]
+
+
+def _commits(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("django_db")
+    return bool(marker and marker.kwargs.get("transaction"))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _shared_postgres in config.stash:
         config.stash[_shared_postgres].stop()

@@ -26,6 +26,7 @@ KILLS = int(os.environ.get("PLEME_FAULT_KILLS", "200"))
 SEED = int(os.environ.get("PLEME_FAULT_SEED", "1"))
 
 
+@pytest.mark.long
 def test_jobs_survive_a_storm_of_kills(start_workers: StartWorkers, tmp_path: Path) -> None:
     figures = Storm(start_workers, tmp_path, seed=SEED, kills=KILLS).run()
     sys.stdout.write(f"\nseed {SEED}: {figures.text()}\n")
@@ -33,6 +34,7 @@ def test_jobs_survive_a_storm_of_kills(start_workers: StartWorkers, tmp_path: Pa
     assert_invariants()
 
 
+@pytest.mark.long
 def test_a_dead_hosts_jobs_run_again_at_default_leases(start_workers: StartWorkers, tmp_path: Path) -> None:
     """Nobody sees this host die: only its lease, 25 s by default, tells."""
     gate = tmp_path / "gate"
