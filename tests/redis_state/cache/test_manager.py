@@ -17,7 +17,6 @@ from pleme_redis_django.exceptions import (
     UncacheableValue,
     ValueTooLarge,
 )
-from pleme_redis_django.redis_state.cache.stores import native_url, store_of
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import close_sync_clients
 from pleme_redis_django.testing.servers import RedisServer
@@ -202,32 +201,6 @@ async def test_round_trips(call_twin: CallTwin, count_round_trips: CountRoundTri
         assert (calls.of("mget"), calls.of("evalsha")) == (4, 5)
 
 
-async def test_reads_of_many_tasks_are_one_mget(
-    loop_clients: None, count_round_trips: CountRoundTrips
-) -> None:
-    import asyncio
-
-    cache = CacheManager("acme")
-    await cache.aset_many({str(n): n for n in range(50)}, 300)
-    with count_round_trips() as calls:
-        assert await asyncio.gather(*(cache.aget(str(n)) for n in range(60))) == [*range(50), *[None] * 10]
-        assert calls.of("mget") == 1
-
-
-async def test_a_cancelled_read_leaves_the_others_theirs(loop_clients: None) -> None:
-    import asyncio
-
-    cache = CacheManager("acme")
-    await cache.aset("x", 1, 300)
-    tasks = [asyncio.ensure_future(cache.aget("x")) for _ in range(10)]
-    await asyncio.sleep(0)
-    for task in tasks[::2]:
-        task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert results[1::2] == [1] * 5
-    assert all(isinstance(each, asyncio.CancelledError) for each in results[::2])
-
-
 async def test_a_foreign_value_under_our_key_is_a_miss(call_twin: CallTwin, cache_redis: redis.Redis) -> None:
     cache = CacheManager("acme")
     await call_twin(cache.set, "x", 1, 300)
@@ -243,20 +216,6 @@ async def test_a_foreign_value_under_our_key_is_a_miss(call_twin: CallTwin, cach
     ):
         cache_redis.set(key, foreign)
         assert await call_twin(cache.get, "x", "miss") == "miss"
-
-
-async def test_hits_misses_and_bytes_are_counted_per_product(call_twin: CallTwin, alias: str) -> None:
-    cache, other = CacheManager("counted", alias=alias), CacheManager("counted-2", alias=alias)
-    before = await call_twin(cache.stats)
-    await call_twin(cache.set, "a", "x" * 100, 300)
-    await call_twin(cache.get_many, ["a", "b", "c"])
-    await call_twin(cache.get, "a")
-    await call_twin(other.get, "a")
-    stats = await call_twin(cache.stats)
-    assert (stats.hits - before.hits, stats.misses - before.misses) == (2, 2)
-    assert stats.writes - before.writes == 1
-    assert stats.bytes_read - before.bytes_read > 200 < stats.bytes_written * 2
-    assert stats.hit_rate is not None and 0 < stats.hit_rate < 1
 
 
 async def test_without_redis_reads_miss_and_removals_raise(
@@ -288,23 +247,3 @@ async def test_without_redis_reads_miss_and_removals_raise(
         await await_until(lambda: cache.set("x", 3, 300))
         assert await call_twin(cache.get, "x") == 3
         close_sync_clients()
-
-
-def test_sentinel_and_sharded_aliases_go_through_djangos_api(settings: Any) -> None:
-    ours = settings.CACHES["default"]
-    settings.CACHES = {
-        "default": ours,
-        "herd": {**ours, "OPTIONS": {"CLIENT_CLASS": "django_redis.client.HerdClient"}},
-        "django": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": ours["LOCATION"]},
-        "secret": {**ours, "LOCATION": "redis://h:1/2", "OPTIONS": {"PASSWORD": "a/b?"}},
-        "replicated": {**ours, "LOCATION": ["redis://primary/1", "redis://replica/1"]},
-    }
-    assert native_url("herd") is None
-    assert native_url("django") == ours["LOCATION"]
-    assert native_url("secret") == "redis://h:1/2?password=a%2Fb%3F"
-    assert native_url("replicated") == "redis://primary/1"
-    CacheManager("acme", alias="herd").set("x", 1, 300)
-    assert CacheManager("acme", alias="herd").get("x") == 1
-    assert CacheManager("acme", alias="django").set("y", 2, 300)
-    assert CacheManager("acme", alias="django").get("y") == 2
-    store_of.cache_clear()

@@ -8,37 +8,23 @@ from typing import Any
 import pytest
 import redis
 
+from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.redis_state.names import covers
-from pleme_redis_django.redis_state.pubsub.bus import bus
-from pleme_redis_django.redis_state.pubsub.head_feed import (
-    MOST_WAITING_CHARACTERS,
-    HeadFeed,
-    RingBudget,
-)
-from pleme_redis_django.redis_state.pubsub.log import PAGE_BYTES, log_page
+from pleme_redis_django.redis_state.pubsub.log import PAGE_BYTES, log_page, to_position
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
-from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Message, Position
+from pleme_redis_django.redis_state.pubsub.messages import Message, Position
 from pleme_redis_django.redis_state.server.connections import redis_client
-from tests.redis_state.conftest import CountRoundTrips
+from tests.redis_state.pubsub.conftest import start_of
 from tests.twins import Twin
 
 LARGE = "x" * 60_000
+
 HEARD_OFFSETS = list(range(1, 41))
-
-
-@pytest.fixture
-def manager() -> PubSubManager:
-    return PubSubManager("acme")
 
 
 def publish_large(manager: PubSubManager, count: int, channel: str = "order:noise") -> None:
     for _ in range(count):
         manager.publish(channel, LARGE)
-
-
-def start_of(position: Position | None) -> Position:
-    assert position is not None
-    return Position(position.epoch, position.offset - 1)
 
 
 def output_bytes(client: redis.Redis) -> int:
@@ -141,57 +127,38 @@ def test_first_publish_notes_the_server(manager: PubSubManager) -> None:
     assert log_page("acme", "stock", after, run_id="another").run().status == "epoch"
 
 
-# What a feed remembers
-
-
-async def test_log_is_read_once_for_all_who_come_back(
-    manager: PubSubManager, loop_clients: None, count_round_trips: CountRoundTrips
-) -> None:
-    start = start_of(manager.publish("user:1", 1))
-    for number in range(100):
-        manager.publish(f"user:{number % 10}", number)
-    async with manager.asubscribe("user:*") as events:
-        feed = events._listeners[0].feed
-        assert feed is not None
-        with count_round_trips() as calls:
-            for user in range(10):
-                page = await feed.recover(start, 300, f"user:{user}")
-                assert page.recovered
-                assert len(page.messages) == 10 + (user == 1)
-            assert calls.of("evalsha") == 1
-
-
-def test_feeds_share_what_they_may_remember() -> None:
-    rings = RingBudget(most_characters=100)
-    quiet, busy = feeds = [HeadFeed("acme", head, rings) for head in ("quiet", "busy")]
-    for feed in feeds:
-        for offset in range(1, 5):
-            feed._hand_on(BusMessage("pub", "a", "x" * 10, "-", "e1", offset))
-    for offset in range(5, 8):
-        busy._hand_on(BusMessage("pub", "a", "x" * 10, "-", "e1", offset))
-    assert (len(quiet._ring), len(busy._ring)) == (0, 7)
-    busy.forget()
-    assert rings._characters == 0
-    assert not rings._rings
-
-
-async def test_feed_that_nobody_follows_counts_no_more(manager: PubSubManager, loop_clients: None) -> None:
-    async with manager.asubscribe("stock:*"):
-        async with manager.asubscribe("order:*") as events:
-            await manager.apublish("order:created", LARGE)
-            await anext(events)
-            assert bus()._rings._characters > len(LARGE)
-        assert bus()._rings._characters == 0
-
-
-def test_what_waits_for_a_repair_is_bounded_in_size() -> None:
-    feed = HeadFeed("acme", "order")
-    for offset in range(1, 200):
-        feed.take(BusMessage("pub", "a", LARGE, "-", "e1", offset))
-        assert sum(len(message.frame) for message in feed._waiting) <= MOST_WAITING_CHARACTERS
-    assert feed._is_stale, "what was dropped has to be read from the log"
-
-
 def _offset(event: Any) -> int:
     assert isinstance(event, Message), event
     return event.offset
+
+
+def test_replay_says_what_is_missing() -> None:
+    manager = PubSubManager("acme")
+    positions = [manager.publish("order:created", {"n": n}) for n in range(5)]
+    start = positions[0]
+    assert start is not None
+    page = log_page("acme", "order", start).run()
+    assert (page.status, len(page.messages)) == ("complete", 4)
+    assert log_page("acme", "order", start, limit=2).run().status == "limit"
+    assert log_page("acme", "order", Position("other", 1)).run().status == "epoch"
+    assert log_page("acme", "order", Position(start.epoch, 99)).run().status == "epoch"
+    redis_client().xtrim("pl:{acme:order}:log", maxlen=2, approximate=False)
+    assert log_page("acme", "order", start).run().status == "trimmed"
+
+
+def test_another_server_begins_a_new_epoch() -> None:
+    manager = PubSubManager("acme")
+    position = manager.publish("order:created", {})
+    assert position is not None
+    run_id = redis_client().info("server")["run_id"]
+    for _ in range(2):
+        assert log_page("acme", "order", position, run_id=run_id).run().recovered
+    assert log_page("acme", "order", position, run_id="another").run().status == "epoch"
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], ["x"], ["x", -1], ["x", 2**53], ["x", "1"], ["x y", 1], [1, 1], "ab"]
+)
+def test_what_is_no_position(value: object) -> None:
+    with pytest.raises(InvalidName):
+        to_position(value)
