@@ -1,6 +1,8 @@
+"""Who is online, in a user admin."""
+
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -9,7 +11,7 @@ from django.contrib.auth.models import User
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.test import RequestFactory
 
-from pleme_redis_django.realtime.user_admin import OnlineFilter, OnlineUserAdmin, online_user_ids
+from pleme_redis_django.admin.online_users import OnlineFilter, OnlineUserAdmin, online_user_ids
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.server.connections import redis_client
 
@@ -53,8 +55,8 @@ def test_filter(people: list[User], choice: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?online=yes"])
-def test_page_works_without_redis(people: list[User], configure: Callable[..., None], query: str) -> None:
-    configure(URL="redis://127.0.0.1:1/0")
+def test_page_works_without_redis(people: list[User], settings: Any, query: str) -> None:
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "URL": "redis://127.0.0.1:1/0"}
     assert set(page(people, query).values()) == {None}
 
 

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 
-logger = logging.getLogger("pleme_redis_django.user_admin")
+logger = logging.getLogger("pleme_redis_django.online_users")
 
 MOST_FILTERED = 10_000
 """The filter takes this many ids into its query; who is beyond it is not shown."""
