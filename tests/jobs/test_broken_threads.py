@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -26,13 +27,13 @@ CONFIG = WorkerPoolConfig(
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, config: WorkerPoolConfig = CONFIG) -> None:
         self.store, self.registry, self.sink = MemoryJobStore(), MemoryRegistry(), RecordingSink()
         self.hints = MemoryHints()
         self.began, self.gate = threading.Event(), threading.Event()
         self.raised: list[BaseException] = []
         self.pool: WorkerPool[Any] = WorkerPool(
-            CONFIG, self.hints, FunctionExecutor(self.run), self.store, registry=self.registry, sink=self.sink
+            config, self.hints, FunctionExecutor(self.run), self.store, registry=self.registry, sink=self.sink
         )
 
     def run(self, job: Any) -> None:
@@ -79,7 +80,8 @@ def test_a_pool_that_lost_a_thread_lets_its_jobs_end_and_stops(
 
 
 def test_a_pool_that_cannot_write_endings_any_more_stops_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
+    # The job, whose ending nobody writes any more, has a short grace.
+    bench = Bench(dataclasses.replace(CONFIG, grace_seconds=0.2))
     bench.store.add()
     monkeypatch.setattr(bench.store, "finish_jobs", _break)
     bench.gate.set()
