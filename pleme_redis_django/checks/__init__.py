@@ -34,6 +34,7 @@ def register_all() -> None:
     """Register every check of the package with Django."""
     checks.register(settings.check_settings, "pleme_redis_django")
     for check in (
+        settings.check_hooks,
         jobs.check_pools,
         jobs.check_queue_keys,
         jobs.check_job_models,

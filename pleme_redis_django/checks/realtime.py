@@ -7,7 +7,6 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
-from django.utils.module_loading import import_string
 
 from pleme_redis_django.conf import SETTING_NAME, Settings, get_settings
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
@@ -16,7 +15,7 @@ from pleme_redis_django.realtime.limits import get_limits
 
 
 def check_realtime(**_kwargs: Any) -> list[CheckMessage]:
-    """E080-E083, W084-W086: rules, limits and dotted paths of the realtime settings."""
+    """E080, E081, E083, W084-W088: rules, limits and times of the realtime settings."""
     try:
         settings = get_settings()
     except InvalidSettings:
@@ -24,7 +23,6 @@ def check_realtime(**_kwargs: Any) -> list[CheckMessage]:
     return [
         *_check_rules(),
         *_check_limits(),
-        *_check_paths(settings),
         *_check_presence(settings),
         *_check_auth(settings),
         *_check_serving(settings),
@@ -48,29 +46,6 @@ def _check_limits() -> list[CheckMessage]:
         hint = f'Correct {SETTING_NAME}["REALTIME_LIMITS"].'
         return [Error(str(error), hint=hint, id="pleme_redis_django.E081")]
     return []
-
-
-def _check_paths(settings: Settings) -> list[CheckMessage]:
-    found: list[CheckMessage] = []
-    for key, path in (("AUTHORIZE", settings.authorize), ("PRODUCT_RESOLVER", settings.product_resolver)):
-        fault = None if path is None else _fault_of(path)
-        if fault is not None:
-            found.append(
-                Error(
-                    f'{SETTING_NAME}["{key}"] is {path!r}, {fault}.',
-                    hint="Give the dotted path of a function.",
-                    id="pleme_redis_django.E082",
-                )
-            )
-    return found
-
-
-def _fault_of(path: str) -> str | None:
-    try:
-        function = import_string(path)
-    except ImportError as error:
-        return f"which cannot be imported: {error}"
-    return None if callable(function) else f"which is {function!r:.80} and cannot be called"
 
 
 def _check_origins(settings: Settings) -> list[CheckMessage]:

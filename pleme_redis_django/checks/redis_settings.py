@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.realtime.channel_layer import channel_layer_entry
 
 DJANGO_REDIS = "django_redis.cache.RedisCache"
 DJANGO_BUILT_IN = "django.core.cache.backends.redis.RedisCache"
@@ -28,8 +29,6 @@ POOL_OPTIONS = (
     "CONNECTION_POOL_KWARGS",
 )
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
-# The longest that this package blocks outside of the pools: for a lock, 2 s at a time.
-LONGEST_WAIT_SECONDS = 2.0
 
 
 def check_redis(**_kwargs: Any) -> Iterator[CheckMessage]:
@@ -108,8 +107,8 @@ def _channel_layers() -> Iterator[CheckMessage]:
             continue
         hosts = (layer.get("CONFIG") or {}).get("hosts") or [None]
         hint = (
-            f'CHANNEL_LAYERS["{name}"] = channel_layer_entry(url), imported from '
-            "pleme_redis_django.realtime.channel_layer."
+            f'CHANNEL_LAYERS["{name}"] = {channel_layer_entry.__name__}(url), imported from '
+            f"{channel_layer_entry.__module__}."
         )
         entries = [host if isinstance(host, Mapping) else {} for host in hosts]
         if any(entry.get("socket_timeout", 0) is not None for entry in entries):
@@ -143,10 +142,3 @@ def _database(url: str) -> tuple[str, str]:
         return parts.path, number or "0"
     host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
     return f"{host}:{parts.port or 6379}", number or parts.path.strip("/") or "0"
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0

@@ -11,10 +11,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.utils.module_loading import import_string
-
-from pleme_redis_django.conf import SETTING_NAME, get_settings
-from pleme_redis_django.exceptions import InvalidSettings
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.conf.hooks import hook
 from pleme_redis_django.models import AbstractJob, JobAttempt
 
 logger = logging.getLogger(__name__)
@@ -37,20 +35,20 @@ ATTEMPT_FIELDS = ("message", "traceback")
 
 def redact_job(job: AbstractJob) -> None:
     """Replace what may not be shown, in the instance. What is not loaded or is None stays so."""
-    if (hook := _hook()) is not None:
+    if (redact := hook("REDACT")) is not None:
         asked = copy.copy(job)  # so that no answer depends on the one before
         for field in (*SHARED_FIELDS, *fields_of_project(type(job))):
             if (value := job.__dict__.get(field)) not in (None, ""):
-                job.__dict__[field] = _answer(hook, asked, field, value)
+                job.__dict__[field] = _answer(redact, asked, field, value)
 
 
 def redact_attempts(job: AbstractJob | None, attempts: Iterable[JobAttempt]) -> None:
     """Replace what may not be shown of the attempts of a job, None for one whose row is gone."""
-    if (hook := _hook()) is not None:
+    if (redact := hook("REDACT")) is not None:
         for attempt in attempts:
             for field in ATTEMPT_FIELDS:
                 if attempt.__dict__.get(field):
-                    answer = _answer(hook, job, f"attempt.{field}", attempt.__dict__[field])
+                    answer = _answer(redact, job, f"attempt.{field}", attempt.__dict__[field])
                     attempt.__dict__[field] = answer if isinstance(answer, str) else str(answer)
 
 
@@ -65,24 +63,10 @@ def is_redacting() -> bool:
     return get_settings().redact is not None
 
 
-def _answer(hook: Redact, job: AbstractJob | None, field: str, value: Any) -> Any:
+def _answer(redact: Redact, job: AbstractJob | None, field: str, value: Any) -> Any:
     try:
-        return hook(job, field, copy.deepcopy(value))
+        return redact(job, field, copy.deepcopy(value))
     except Exception:
         job_id = None if job is None else job.pk
         logger.exception("%s failed for the field %s of job %s", get_settings().redact, field, job_id)
         return HIDDEN
-
-
-def _hook() -> Redact | None:
-    path = get_settings().redact
-    if path is None:
-        return None
-    try:
-        hook: Redact = import_string(path)
-    except ImportError as error:
-        raise InvalidSettings(
-            f'{SETTING_NAME}["REDACT"] is {path!r}, which cannot be imported: {error}. '
-            "Accepted: the dotted path of f(job, field, value)."
-        ) from error
-    return hook

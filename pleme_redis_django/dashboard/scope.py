@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
-from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.conf.hooks import hook
 from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
 from pleme_redis_django.products import validate_product
 
@@ -49,17 +49,8 @@ EVERY_PRODUCT = ProductScope()
 
 def scope_of(user: Any) -> ProductScope:
     """Return what a user may see. Raises InvalidSettings for a hook that is broken or misunderstood."""
-    path = get_settings().dashboard_products
-    if path is None:
-        return EVERY_PRODUCT
-    try:
-        hook = import_string(path)
-    except ImportError as error:
-        raise InvalidSettings(
-            f'{SETTING_NAME}["DASHBOARD_PRODUCTS"] is {path!r}, which cannot be imported: {error}. '
-            "Accepted: the dotted path of f(user)."
-        ) from error
-    return ProductScope(products=_validated(path, hook(user)))
+    products_of = hook("DASHBOARD_PRODUCTS")
+    return EVERY_PRODUCT if products_of is None else ProductScope(products=_validated(products_of(user)))
 
 
 def scope_of_request(request: HttpRequest) -> ProductScope:
@@ -71,16 +62,22 @@ def scope_of_request(request: HttpRequest) -> ProductScope:
     return known
 
 
-def _validated(path: str, products: object) -> frozenset[str] | None:
+def _validated(products: object) -> frozenset[str] | None:
     if products is None:
         return None
     # A text is a collection too, of its letters.
     if isinstance(products, str) or not isinstance(products, Collection):
         raise InvalidSettings(
-            f"{path}(user) returned {products!r:.80}. Accepted: a collection of product names, "
+            f"{_path()}(user) returned {products!r:.80}. Accepted: a collection of product names, "
             "or None for every product."
         )
     try:
         return frozenset(validate_product(product) for product in products)
     except InvalidProduct as error:
-        raise InvalidSettings(f"{path}(user) returned a name that is not a valid product. {error}") from error
+        raise InvalidSettings(
+            f"{_path()}(user) returned a name that is not a valid product. {error}"
+        ) from error
+
+
+def _path() -> str | None:
+    return get_settings().dashboard_products

@@ -22,6 +22,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils.module_loading import import_string
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
+from pleme_redis_django.conf.hooks import hook
 from pleme_redis_django.exceptions import InvalidSettings, RedisUnavailable
 from pleme_redis_django.realtime.database_threads import call_for_client, call_for_identity, call_for_rule
 from pleme_redis_django.redis_state.names import (
@@ -86,9 +87,9 @@ async def is_allowed(scope: Scope, action: Action, channel: str, *, is_look: boo
     Raises OperationalError, InterfaceError and RedisUnavailable of a rule: it could not be asked.
     """
     call = call_for_rule if is_look else call_for_client
-    hook = _hook()
-    if hook is not None:
-        return await _ask(hook, scope, action, channel, call)
+    authorize = hook("AUTHORIZE")
+    if authorize is not None:
+        return await _ask(authorize, scope, action, channel, call)
     for pattern, rules in channel_rules().items():
         rule = rules.get(action, _nobody)
         if pattern == channel or (channel != PRODUCT_PRESENCE and includes(pattern, channel)):
@@ -105,7 +106,7 @@ async def resolve_scope_product(scope: Scope, *, is_handshake: bool = False) -> 
 
     Raises InvalidProduct when the resolver returns None and the settings name none, or a bad name.
     """
-    resolver = _resolver()
+    resolver = hook("PRODUCT_RESOLVER")
     call = call_for_identity if is_handshake else call_for_rule
     product = None if resolver is None else await _call(resolver, scope, call=call)
     return resolve_product(cast("str | None", product))
@@ -193,22 +194,9 @@ def _rule(where: str, value: object) -> Rule:
     )
 
 
-@lru_cache(maxsize=1)
-def _hook() -> Rule | None:
-    path = get_settings().authorize
-    return None if path is None else cast(Rule, import_string(path))
-
-
-@lru_cache(maxsize=1)
-def _resolver() -> Callable[[Scope], Any] | None:
-    path = get_settings().product_resolver
-    return None if path is None else cast("Callable[[Scope], Any]", import_string(path))
-
-
 def _forget_rules(*, setting: str, **_kwargs: object) -> None:
     if setting == SETTING_NAME:
-        for cached in (channel_rules, _hook, _resolver):
-            cached.cache_clear()
+        channel_rules.cache_clear()
         _reported_at.clear()
 
 

@@ -17,16 +17,12 @@ from pleme_redis_django.checks.realtime import check_realtime
         ({"CHANNELS": {"room:*": "anyone"}}, "E080", "a dict"),
         ({"REALTIME_LIMITS": {"frames": 1}}, "E081", "unknown key 'frames'"),
         ({"REALTIME_LIMITS": {"frame_bytes": 0}}, "E081", "whole number"),
-        ({"AUTHORIZE": "no.such.hook"}, "E082", "no.such.hook"),
-        ({"AUTHORIZE": "pleme_redis_django.conf.KIB"}, "E082", "cannot be called"),
-        ({"PRODUCT_RESOLVER": "pleme_redis_django.conf.KIB"}, "E082", "cannot be called"),
         ({"CHANNELS": {"room:*": {"subscribe": "pleme_redis_django.conf.KIB"}}}, "E080", "a function"),
         (
             {"AUTHORIZE": "pleme_redis_django.conf.get_settings", "CHANNELS": {"room:*": {}}},
             "W088",
             "never asked",
         ),
-        ({"PRODUCT_RESOLVER": "no.such.resolver"}, "E082", "no.such.resolver"),
         ({"PRESENCE_GRACE_SECONDS": 10, "PRESENCE_TTL_SECONDS": 5}, "E083", "longer"),
     ],
 )
