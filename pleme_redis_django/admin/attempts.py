@@ -8,8 +8,8 @@ from django.db.models.functions import Left, Length, Right
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+from pleme_redis_django.access.redaction import is_redacting, redact_attempts
 from pleme_redis_django.admin.display import between, moment, without_reordering
-from pleme_redis_django.dashboard.redaction import is_redacting, redact_attempts
 from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
 
 SHOWN_ATTEMPTS = 20

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
+from pleme_redis_django.access.redaction import fields_of_project, redact_job
 from pleme_redis_django.admin.attempts import attempts_block
 from pleme_redis_django.admin.display import (
     age,
@@ -23,7 +24,6 @@ from pleme_redis_django.admin.display import (
     without_reordering,
 )
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.redaction import fields_of_project, redact_job
 from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
 from pleme_redis_django.templatetags.pleme_dashboard import type_name
 

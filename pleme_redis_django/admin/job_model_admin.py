@@ -16,6 +16,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
 
+from pleme_redis_django.access.product_scope import scope_of_request
+from pleme_redis_django.access.redaction import is_redacting
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.capped_list import CappedPaginator
 from pleme_redis_django.admin.filters import (
@@ -35,8 +37,6 @@ from pleme_redis_django.admin.search.autocomplete import is_autocomplete, offere
 from pleme_redis_django.admin.search.timeout import SEARCH_SECONDS, SearchTookTooLong, bounded_time
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.redaction import is_redacting
-from pleme_redis_django.dashboard.scope import scope_of_request
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.operations import delete_jobs
 

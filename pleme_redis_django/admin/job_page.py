@@ -16,6 +16,8 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
+from pleme_redis_django.access.product_scope import scope_of
+from pleme_redis_django.access.redaction import redact_job
 from pleme_redis_django.admin.attempts import attempts_of
 from pleme_redis_django.admin.bulk.batches import run_batch
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
@@ -25,11 +27,9 @@ from pleme_redis_django.admin.display import age, badge, plain, progress_bar, st
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
 from pleme_redis_django.admin.timeline import timeline
-from pleme_redis_django.dashboard.redaction import redact_job
-from pleme_redis_django.dashboard.scope import scope_of
-from pleme_redis_django.dashboard.why_waiting import WaitReason, why_waiting
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import WorkerProcess
+from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
 from pleme_redis_django.operations import WAITING_STATUSES
 
 # Since 6.1 the tools of an object are beside its title, outside of the block that this page replaces.

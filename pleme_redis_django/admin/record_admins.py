@@ -13,13 +13,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from pleme_redis_django.access.product_scope import scope_of_request
+from pleme_redis_django.access.redaction import is_redacting, redact_attempts
 from pleme_redis_django.admin.capped_list import AnyModelAdmin, CappedChangeList, CappedPaginator
 from pleme_redis_django.admin.display import age, badge, plain, text_block
 from pleme_redis_django.admin.search.timeout import SearchTookTooLong, bounded_page
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.redaction import is_redacting, redact_attempts
-from pleme_redis_django.dashboard.scope import scope_of_request
 from pleme_redis_django.durations import duration
 from pleme_redis_django.models import AbstractJob, JobAttempt, WorkerProcess, model_label
 from pleme_redis_django.monitoring import worker_report, workers_with_ages

@@ -10,7 +10,7 @@ import logging
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from pleme_redis_django.dashboard.scope import ProductScope
+from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.models import AbstractJob, Job, model_label
 from pleme_redis_django.realtime.authorization import OUTAGES
 from pleme_redis_django.realtime.close_codes import CloseCode

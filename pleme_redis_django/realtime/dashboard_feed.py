@@ -10,11 +10,11 @@ import json
 import logging
 from typing import Any
 
-from pleme_redis_django.dashboard.sampler import WATCHED_INTERVAL_SECONDS
-from pleme_redis_django.dashboard.scope import ProductScope, scope_of
-from pleme_redis_django.dashboard.snapshot import snapshot
+from pleme_redis_django.access.product_scope import ProductScope, scope_of
 from pleme_redis_django.exceptions import PlemeError
+from pleme_redis_django.metrics.sampler import WATCHED_INTERVAL_SECONDS
 from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.monitoring.snapshot import snapshot
 from pleme_redis_django.realtime.authorization import OUTAGES
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection

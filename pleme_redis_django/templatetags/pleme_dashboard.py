@@ -16,9 +16,9 @@ from django.utils.safestring import SafeString
 
 from pleme_redis_django import durations
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.figures import Cards, FailureGroup, QueueFigures, WorkerFigures
-from pleme_redis_django.dashboard.queue_health import is_late
 from pleme_redis_django.direction_marks import without_reordering
+from pleme_redis_django.monitoring.figures import Cards, FailureGroup, QueueFigures, WorkerFigures
+from pleme_redis_django.monitoring.queue_health import is_late
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, as wide as a digit
 SPARK_WIDTH, SPARK_HEIGHT = 96, 24

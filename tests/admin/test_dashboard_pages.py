@@ -17,7 +17,7 @@ from pleme_redis_django.redis_state.cache import CacheManager
 from pleme_redis_django.redis_state.locks import LockManager
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from tests.admin.conftest import StaffLogin
-from tests.dashboard.measuring import measure_now
+from tests.metrics.measuring import measure_now
 from tests.rows import ago, make_failed_job, make_job, make_worker
 
 ROOT = "/admin/pleme_redis_django/dashboard/"

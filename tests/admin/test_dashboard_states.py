@@ -15,7 +15,7 @@ from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job, QueueRollup, QueueSample, WorkerProcess
 from pleme_redis_django.operations import pause_queue
 from tests.admin.conftest import StaffLogin
-from tests.dashboard.measuring import ended, measure_now, store_endings
+from tests.metrics.measuring import ended, measure_now, store_endings
 from tests.rows import ago, make_failed_job, make_job, make_worker
 from tests.workload.models import EmailJob
 

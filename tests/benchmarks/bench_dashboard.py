@@ -114,7 +114,7 @@ def _fill(servers: BenchmarkServers) -> None:
 
 def _turn() -> float:
     """Return how long a turn takes whose process has just become the sampler."""
-    from pleme_redis_django.dashboard.sampler import Sampler
+    from pleme_redis_django.metrics.sampler import Sampler
     from pleme_redis_django.models import Election, Job
     from pleme_redis_django.orm_store import OrmWorkerRegistry
 

@@ -15,7 +15,7 @@ from pleme_redis_django.models import Job, QueueSample
 from pleme_redis_django.operations import pause_queue, paused_queues
 from pleme_redis_django.redis_state.locks import LockManager
 from tests.browser.admin_pages import admin_page, faults_of, overflow_of, take_picture, wait_for_truth
-from tests.dashboard.measuring import measure_now
+from tests.metrics.measuring import measure_now
 from tests.rows import ago, make_failed_job, make_job, make_worker
 from tests.strict_policy import POLICY
 from tests.waiting import await_until

@@ -16,7 +16,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from pleme_redis_django.dashboard.histogram import bucket_of
+from pleme_redis_django.metrics.histogram import bucket_of
 from pleme_redis_django.models import Job, QueueRollup, QueueSample, model_label
 from pleme_redis_django.operations import pause_queue
 from pleme_redis_django.redis_state.cache import CacheManager

@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 from django.db.models import Sum
 
-from pleme_redis_django.dashboard.rollups import read
-from pleme_redis_django.dashboard.snapshot import snapshot
+from pleme_redis_django.metrics.rollups import read
 from pleme_redis_django.models import QueueRollup, QueueSample, WorkerTally
+from pleme_redis_django.monitoring.snapshot import snapshot
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.workload.jobs import add, add_slowly, fail, noop

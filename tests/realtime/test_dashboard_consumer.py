@@ -12,9 +12,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.test import Client
 
-from pleme_redis_django.dashboard.scope import ProductScope
-from pleme_redis_django.dashboard.snapshot import snapshot
+from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.models import Job
+from pleme_redis_django.monitoring.snapshot import snapshot
 from pleme_redis_django.realtime import dashboard_feed as feed_module
 from pleme_redis_django.realtime.dashboard_consumer import DashboardConsumer
 from pleme_redis_django.realtime.dashboard_feed import dashboard_feed
@@ -24,7 +24,7 @@ from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import async_redis_client
 from pleme_redis_django.testing.realtime import let_time_pass
 from pleme_redis_django.testing.realtime.client import InProcessSocket, connected_client, open_socket
-from tests.dashboard.measuring import measure_now
+from tests.metrics.measuring import measure_now
 from tests.rows import make_job
 from tests.waiting import await_until
 

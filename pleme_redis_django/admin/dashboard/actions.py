@@ -23,17 +23,17 @@ from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
+from pleme_redis_django.access.product_scope import scope_of_request
 from pleme_redis_django.admin.bulk.batches import FIRST_ID, Batch, run_batch
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.dashboard.frame import DashboardFrame
 from pleme_redis_django.admin.search.timeout import bounded_time
 from pleme_redis_django.admin.untrusted import refuse_nul, whole_number
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.failures import FAILURE_SPANS, failed_within
-from pleme_redis_django.dashboard.scope import scope_of_request
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
 from pleme_redis_django.jobs.job import validate_queue_name
 from pleme_redis_django.models import Dashboard, WorkerProcess
+from pleme_redis_django.monitoring.failure_groups import FAILURE_SPANS, failed_within
 from pleme_redis_django.operations import (
     drain_worker,
     pause_queue,

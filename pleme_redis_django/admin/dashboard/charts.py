@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from django.http import HttpRequest
 
-from pleme_redis_django.dashboard.figures import Span
-from pleme_redis_django.dashboard.scope import ProductScope
-from pleme_redis_django.dashboard.series import series
+from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.monitoring.figures import Span
+from pleme_redis_django.monitoring.series import series
 
 SPANS = ("1h", "6h", "24h", "7d")
 DEFAULT_SPAN = "1h"

@@ -19,6 +19,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
+from pleme_redis_django.access.product_scope import ProductScope, scope_of_request
 from pleme_redis_django.admin.dashboard.actions import DashboardActions
 from pleme_redis_django.admin.dashboard.charts import chart_context, chosen_span, series_of, span_options
 from pleme_redis_django.admin.dashboard.conditional_json import conditional_json
@@ -26,15 +27,18 @@ from pleme_redis_django.admin.dashboard.frame import View, page_view
 from pleme_redis_django.admin.dashboard.realtime_page import realtime_state
 from pleme_redis_django.admin.dashboard.worker_page import worker_rows
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.failures import (
+from pleme_redis_django.durations import duration
+from pleme_redis_django.exceptions import InvalidName
+from pleme_redis_django.jobs.job import validate_queue_name
+from pleme_redis_django.models import QueuePause
+from pleme_redis_django.monitoring.failure_groups import (
     CAUSES_COUNTED,
     FAILURE_SPANS,
     failed_products,
     failure_groups,
 )
-from pleme_redis_django.dashboard.queue_health import promised_wait
-from pleme_redis_django.dashboard.scope import ProductScope, scope_of_request
-from pleme_redis_django.dashboard.snapshot import (
+from pleme_redis_django.monitoring.queue_health import promised_wait
+from pleme_redis_django.monitoring.snapshot import (
     QUEUES_SHOWN,
     WORKERS_SHOWN,
     measured_queues,
@@ -43,10 +47,6 @@ from pleme_redis_django.dashboard.snapshot import (
     was_measured,
     worker_figures,
 )
-from pleme_redis_django.durations import duration
-from pleme_redis_django.exceptions import InvalidName
-from pleme_redis_django.jobs.job import validate_queue_name
-from pleme_redis_django.models import QueuePause
 from pleme_redis_django.operations import paused_queues
 from pleme_redis_django.products import validate_product
 

@@ -13,14 +13,14 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils import timezone
 
+from pleme_redis_django.access.product_scope import ProductScope, scope_of_request
 from pleme_redis_django.admin.capped_list import AnyModelAdmin
 from pleme_redis_django.admin.content_policy import csp_nonce
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.figures import Health, Reason
-from pleme_redis_django.dashboard.scope import ProductScope, scope_of_request
 from pleme_redis_django.exceptions import InvalidProduct
 from pleme_redis_django.models import AbstractJob, Job, JobAttempt, model_label
+from pleme_redis_django.monitoring.figures import Health, Reason
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.templatetags.pleme_dashboard import JOB_LIST_QUERIES, with_product
 

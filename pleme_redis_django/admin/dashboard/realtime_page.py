@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.scope import ProductScope
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.locks import HeldLock, LockManager
 from pleme_redis_django.redis_state.product_figures import (

@@ -9,12 +9,12 @@ from typing import Any
 
 from django.utils import timezone
 
+from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.dashboard.figures import WorkerFigures
-from pleme_redis_django.dashboard.scope import ProductScope
-from pleme_redis_django.dashboard.snapshot import worker_figures
 from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.monitoring.figures import WorkerFigures
+from pleme_redis_django.monitoring.snapshot import worker_figures
 
 JOBS_SHOWN = 3
 JOBS_READ = 500

@@ -80,13 +80,13 @@ class WorkerProcessRun:
         report_fd: int | None,
         is_quarantine: bool = False,
     ) -> None:
-        from pleme_redis_django.dashboard.recorder import statistics_of
+        from pleme_redis_django.metrics.recorder import statistics_of
 
         # A quarantine process ends when no suspect is left.
         self._ends_when_dry = options.burst or is_quarantine
         events = EngineEvents()
         self._statistics = statistics_of(
-            parts, events, worker_id=lambda: self._pool.identity.worker_id, burst=self._ends_when_dry
+            parts.model, events, worker_id=lambda: self._pool.identity.worker_id, burst=self._ends_when_dry
         )
         self._is_stop_requested = False
         # A handler may interrupt another one, and the wait itself: put() is reentrant, Event.set() is not.

@@ -1,0 +1,82 @@
+"""A sampler to take turns with, and workers' counts as they would store them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.events import JobEnded, NullSink
+from pleme_redis_django.jobs.job import JobClaim
+from pleme_redis_django.metrics.ending_counter import EndingCounter
+from pleme_redis_django.metrics.recorder import StatisticsRecorder
+from pleme_redis_django.metrics.sampler import Sampler
+from pleme_redis_django.models import Election, Job, QueueSample
+from pleme_redis_django.orm_store import OrmWorkerRegistry
+
+LABEL = "pleme_redis_django.job"
+FAILURE = Failure(message="no", error_code="E", exception_class="E", traceback="", fingerprint="f")
+
+
+def a_sampler(using: str = "default") -> Sampler:
+    worker_id = str(uuid.uuid4())
+    return Sampler(Job, OrmWorkerRegistry(using=using), lambda: worker_id, using=using)
+
+
+def measure_now() -> None:
+    """Have a worker process measure the queues at once, whichever did so before."""
+    Election.objects.all().delete()
+    turn_now(a_sampler(), "default")
+
+
+def turn_now(sampler: Sampler, using: str) -> float:
+    """Take a turn in which the next measurement is due."""
+    QueueSample.objects.using(using).update(next_measure_at=None)
+    return sampler.turn()
+
+
+def a_recorder(using: str = "default") -> StatisticsRecorder:
+    counter = EndingCounter(NullSink())
+    return StatisticsRecorder(counter, a_sampler(using), NullSink(), job_model=LABEL, using=using)
+
+
+def ended(
+    kind: str = "completed",
+    *,
+    product: str = "shop",
+    queue: str = "emails",
+    waited: float | None = 1.0,
+    ran: float = 0.1,
+) -> JobEnded:
+    """Return the event of a job that came to an end of this kind."""
+    job: Any = SimpleNamespace(
+        product=product,
+        queue_name=queue,
+        waited_seconds=waited,
+    )
+    return JobEnded(job, _ending(kind, ran))
+
+
+def _ending(kind: str, ran: float) -> Ending:
+    claim = JobClaim(worker_id=str(uuid.uuid4()), attempt=1)
+    shared: dict[str, Any] = {"job_id": uuid.uuid4(), "claim": claim, "run_seconds": ran}
+    match kind:
+        case "completed":
+            return Completed(**shared)
+        case "retried":
+            return Retried(**shared, failure=FAILURE, retry_count=1, delay_seconds=60)
+        case "failed":
+            return Failed(**shared, failure=FAILURE)
+        case "cancelled":
+            return Cancelled(**shared, failure=FAILURE)
+    return GivenBack(**shared)
+
+
+def store_endings(events: Iterable[JobEnded], using: str = "default") -> None:
+    """Have a worker process count these events and store its counts."""
+    recorder = a_recorder(using)
+    for event in events:
+        recorder.counter.emit(event)
+    recorder.store()
