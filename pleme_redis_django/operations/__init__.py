@@ -8,7 +8,7 @@ operation has an async twin with the prefix ``a``; workers are woken after the c
 
 from pleme_redis_django.operations.endings import (
     RETRYABLE_STATUSES,
-    Cancelled,
+    CancelResult,
     acancel_jobs,
     adelete_jobs,
     aretry_jobs,
@@ -45,7 +45,7 @@ from pleme_redis_django.operations.workers import adrain_worker, drain_worker
 __all__ = [
     "RETRYABLE_STATUSES",
     "WAITING_STATUSES",
-    "Cancelled",
+    "CancelResult",
     "acancel_jobs",
     "achange_priority",
     "achange_queue",

@@ -29,7 +29,7 @@ RETRYABLE_STATUSES = (JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Cancelled:
+class CancelResult:
     """What ``cancel_jobs`` did."""
 
     ended: int
@@ -52,7 +52,7 @@ _WAITS = Q(status__in=WAITING_STATUSES)
 _RUNS_UNASKED = Q(status=JobStatus.RUNNING, cancel_requested_at=None)
 
 
-def cancel_jobs(jobs: QuerySet[M]) -> Cancelled:
+def cancel_jobs(jobs: QuerySet[M]) -> CancelResult:
     """End waiting jobs as CANCELLED at once, and ask running ones to end.
 
     A waiting job frees its unique slot. A running one goes on until its handler notices: an async
@@ -69,7 +69,7 @@ def cancel_jobs(jobs: QuerySet[M]) -> Cancelled:
             call_after_commit(rows.db, worker_ids)
         # A job that was given back between the two statements waits now, and would be left out.
         ended += _cancel_waiting(rows)
-    return Cancelled(ended=ended, requested=requested)
+    return CancelResult(ended=ended, requested=requested)
 
 
 def _cancel_waiting(rows: QuerySet[M]) -> int:

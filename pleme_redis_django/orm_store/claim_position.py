@@ -34,8 +34,8 @@ MAX_SECONDS_WITHOUT_HEAD = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Place:
-    """A place in claim order: that of the last job of a claim."""
+class ClaimedUpTo:
+    """How far a claim has got in claim order: its last job."""
 
     priority: int
     run_after: datetime
@@ -54,13 +54,13 @@ class ClaimPosition:
         self._measure_round_trip = round_trip_seconds
         self._round_trip_seconds = 0.0
         self._measure_at = 0.0
-        self._place: Place | None = None
+        self._claimed_up_to: ClaimedUpTo | None = None
         self._slow_claims = 0
         self._head_at = 0.0
 
-    def place(self) -> Place | None:
+    def claimed_up_to(self) -> ClaimedUpTo | None:
         """Return where the next claim starts; None: at the head."""
-        return self._place if self.is_head_slow() else None
+        return self._claimed_up_to if self.is_head_slow() else None
 
     def is_head_slow(self) -> bool:
         """Return whether claims from the head were slow, and are to be kept from for now."""
@@ -73,11 +73,11 @@ class ClaimPosition:
             self._head_at = self._clock() + min(seconds / HEAD_SHARE, MAX_SECONDS_WITHOUT_HEAD)
         self._remember(jobs)
 
-    def claimed_from_place(self, jobs: Sequence[AbstractJob], seconds: float) -> None:
-        """Take note of what a claim from ``place()`` took, and how long."""
+    def claimed_behind(self, jobs: Sequence[AbstractJob], seconds: float) -> None:
+        """Take note of what a claim from ``claimed_up_to()`` took, and how long."""
         if is_slow(len(jobs), seconds) and not jobs and seconds > EXPECTED_ROUND_TRIPS * self._round_trip():
-            # Jobs that are not for this worker stand behind the place too.
-            self._place = None
+            # Jobs that are not for this worker stand behind it too.
+            self._claimed_up_to = None
         self._remember(jobs)
 
     def claimed_by_queue(self, jobs: Sequence[AbstractJob]) -> None:
@@ -94,7 +94,7 @@ class ClaimPosition:
     def _remember(self, jobs: Sequence[AbstractJob]) -> None:
         if jobs:
             last = jobs[-1]
-            self._place = Place(last.priority, last.run_after, last.pk)
+            self._claimed_up_to = ClaimedUpTo(last.priority, last.run_after, last.pk)
 
 
 def is_slow(count: int, seconds: float) -> bool:

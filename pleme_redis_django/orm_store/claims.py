@@ -18,10 +18,10 @@ from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.jobs.uniqueness import waits_only
 from pleme_redis_django.models import AbstractJob
-from pleme_redis_django.orm_store.claim_position import ClaimPosition, Place
+from pleme_redis_django.orm_store.claim_position import ClaimedUpTo, ClaimPosition
 from pleme_redis_django.orm_store.claim_statement import claim_statement
 from pleme_redis_django.orm_store.horizon import Horizon
-from pleme_redis_django.orm_store.later_rows import first_later, place_before
+from pleme_redis_django.orm_store.later_rows import claimed_before, first_later
 from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.open_queues import first_ready
 from pleme_redis_django.orm_store.pauses import Pauses, is_closed
@@ -86,12 +86,12 @@ def _claim_from(position: ClaimPosition, limit: int, claims: _Claims[M]) -> list
 
     A short claim means that nothing is ready, so that it has to have looked everywhere.
     """
-    place, saw_all = position.place(), False
+    place, saw_all = position.claimed_up_to(), False
     jobs: list[M] = []
     if place is not None:
         started = time.monotonic()
         jobs = claims.take(limit, place=place)
-        position.claimed_from_place(jobs, time.monotonic() - started)
+        position.claimed_behind(jobs, time.monotonic() - started)
     by_queue = has_named_queues(claims.using, claims.selection)
     if by_queue and len(jobs) < limit and position.is_head_slow():
         first, saw_all = claims.take_by_queue(limit - len(jobs))
@@ -116,7 +116,7 @@ class _Claims(Generic[M]):
     pauses: Pauses
 
     def take(
-        self, limit: int, *, place: Place | None = None, selection: JobSelection | None = None
+        self, limit: int, *, place: ClaimedUpTo | None = None, selection: JobSelection | None = None
     ) -> list[M]:
         """Claim up to ``limit`` rows in claim order, those behind ``place`` alone where one is given."""
         selection = selection or self.selection
@@ -150,11 +150,11 @@ class _Claims(Generic[M]):
             return first_later(self.model, self.using, self.selection, limit, self.pauses, since)
 
         def take(priority: int, share: int) -> list[M]:
-            return self.take(share, place=place_before(priority, since))
+            return self.take(share, place=claimed_before(priority, since))
 
         return _take_seen(limit, see, take)
 
-    def _take_by_statement(self, limit: int, selection: JobSelection, place: Place | None) -> list[M]:
+    def _take_by_statement(self, limit: int, selection: JobSelection, place: ClaimedUpTo | None) -> list[M]:
         is_behind = place is not None
         statement = claim_statement(self.model, self.using, selection, limit, self.pauses, behind=is_behind)
         behind = () if place is None else (place.priority, place.run_after, place.id)

@@ -23,7 +23,7 @@ COMMIT_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class TimedLook:
     """A look at ready jobs that has begun."""
 
     started: float
@@ -56,20 +56,20 @@ class Horizon:
         """Return in how many seconds everything is looked at again; None: the last look did."""
         return max(self._until - self._clock(), 0.0) if self._is_partial else None
 
-    def begin(self) -> Look:
+    def begin(self) -> TimedLook:
         """Begin a look. Only where it would set a horizon, the database is asked for its time before."""
         asked_at = None
         if self._slow_looks >= claim_position.SLOW_CLAIMS - 1:
             before = self._clock()
             asked_at = self._database_time()
             self._round_trip_seconds = self._clock() - before
-        return Look(started=self._clock(), asked_at=asked_at)
+        return TimedLook(started=self._clock(), asked_at=asked_at)
 
-    def begin_later(self) -> Look:
+    def begin_later(self) -> TimedLook:
         """Begin a look behind the horizon."""
-        return Look(started=self._clock())
+        return TimedLook(started=self._clock())
 
-    def saw(self, look: Look, count: int, pauses: Pauses, *, everything: bool) -> None:
+    def saw(self, look: TimedLook, count: int, pauses: Pauses, *, everything: bool) -> None:
         """Take note of a look that could see all, how many jobs it found, and whether it left none behind."""
         is_slow = self._is_slow(look, count)
         self._slow_looks = self._slow_looks + 1 if is_slow else 0
@@ -84,7 +84,7 @@ class Horizon:
         cost_seconds = (now - look.started) / claim_position.HEAD_SHARE
         self._until = now + min(cost_seconds, claim_position.MAX_SECONDS_WITHOUT_HEAD)
 
-    def saw_later_ones(self, look: Look, count: int, *, all_of_them: bool) -> None:
+    def saw_later_ones(self, look: TimedLook, count: int, *, all_of_them: bool) -> None:
         """Take note of a look behind the horizon, and whether it left none there."""
         self._is_partial = all_of_them
         self._slow_later_looks = self._slow_later_looks + 1 if self._is_slow(look, count) else 0
@@ -92,7 +92,7 @@ class Horizon:
             # A new backlog is behind it: the next look at everything sets another one.
             self._until = self._clock()
 
-    def _is_slow(self, look: Look, count: int) -> bool:
+    def _is_slow(self, look: TimedLook, count: int) -> bool:
         seconds = self._clock() - look.started
         far = claim_position.EXPECTED_ROUND_TRIPS * self._round_trip_seconds
         return seconds > far and claim_position.is_slow(count, seconds)

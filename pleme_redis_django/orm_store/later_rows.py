@@ -13,7 +13,7 @@ from django.db import connections
 
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.models import AbstractJob
-from pleme_redis_django.orm_store.claim_position import Place
+from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.open_queues import READY, conditions_of
 from pleme_redis_django.orm_store.pauses import Pauses
 
@@ -52,6 +52,6 @@ def first_later(
         return [priority for (priority,) in cursor.fetchall()]
 
 
-def place_before(priority: int, since: datetime) -> Place:
+def claimed_before(priority: int, since: datetime) -> ClaimedUpTo:
     """Return the place in claim order behind which the jobs of a priority are due from ``since`` on."""
-    return Place(priority, since, _LOWEST_ID)
+    return ClaimedUpTo(priority, since, _LOWEST_ID)

@@ -12,7 +12,7 @@ import pytest
 from pleme_redis_django import Job
 from pleme_redis_django.models import JobAttempt, WorkerProcess
 from pleme_redis_django.operations import (
-    Cancelled,
+    CancelResult,
     cancel_jobs,
     drain_worker,
     pause_queue,
@@ -90,7 +90,7 @@ def test_a_running_job_is_cancelled(
     workers = start_workers(pool=RARELY | {"lease_sweep_seconds": sweep_seconds}, **settings)
     job = handler.enqueue(str(tmp_path / "started"))
     wait_for_start(tmp_path / "started", workers)
-    assert cancel_jobs(Job.objects.filter(pk=job.pk)) == Cancelled(ended=0, requested=1)
+    assert cancel_jobs(Job.objects.filter(pk=job.pk)) == CancelResult(ended=0, requested=1)
     row = wait_for_status(job, "CANCELLED", workers)
     assert (row.attempt, row.retry_count, row.error_details["error_code"]) == (1, 0, "cancelled")
     assert row.started_at is not None and row.failed_at is not None

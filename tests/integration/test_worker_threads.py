@@ -67,8 +67,7 @@ django.setup()
 from pleme_redis_django import Job, WorkerPool, WorkerPoolConfig
 from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.jobs.registry import RegistryExecutor
-from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
-from pleme_redis_django.wiring import DatabaseScope
+from pleme_redis_django.orm_store import DatabaseScope, OrmJobStore, OrmWorkerRegistry
 import tests.workload.jobs
 WorkerPool(
     WorkerPoolConfig(worker_count=5), None, RegistryExecutor(), OrmJobStore(Job),

@@ -23,8 +23,8 @@ from pleme_redis_django import (
 from pleme_redis_django.jobs.context import JobContext
 from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Retried
 from pleme_redis_django.jobs.runner import JobRunner, retry_delay
+from pleme_redis_django.orm_store import DatabaseScope
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
-from pleme_redis_django.wiring import DatabaseScope
 from tests.jobs.recording import AsyncFunctionExecutor, FunctionExecutor, claimed, context_of
 
 CONFIG = WorkerPoolConfig()

@@ -15,7 +15,7 @@ from pleme_redis_django.jobs.job import JobStatus
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import (
     WAITING_STATUSES,
-    Cancelled,
+    CancelResult,
     acancel_jobs,
     adelete_jobs,
     aretry_jobs,
@@ -158,7 +158,7 @@ async def test_async_twins_do_the_same(using: str) -> None:
         product="default", job_type="tests.noop", status=JobStatus.FAILED
     )
     assert await aretry_jobs(jobs(using)) == 1
-    assert await acancel_jobs(jobs(using)) == Cancelled(ended=1, requested=0)
+    assert await acancel_jobs(jobs(using)) == CancelResult(ended=1, requested=0)
     assert await aretry_jobs(jobs(using)) == 1
     assert await adelete_jobs(jobs(using)) == 1
     await job.arefresh_from_db()
@@ -186,7 +186,7 @@ def test_a_deleted_job_makes_room_for_a_new_one_with_its_unique_key(using: str) 
 @pytest.mark.parametrize("status", WAITING_STATUSES)
 def test_a_waiting_job_is_cancelled_at_once_and_frees_its_slot(using: str, status: JobStatus) -> None:
     job = make_job(using, status=status, unique_slot="p:0123")
-    assert cancel_jobs(jobs(using)) == Cancelled(ended=1, requested=0)
+    assert cancel_jobs(jobs(using)) == CancelResult(ended=1, requested=0)
     job.refresh_from_db()
     assert (job.status, job.unique_slot) == (JobStatus.CANCELLED, None)
     assert job.failed_at is not None and job.cancel_requested_at is not None
@@ -195,7 +195,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_frees_its_slot(using: str, statu
 
 def test_a_running_job_is_asked_to_end_once(using: str) -> None:
     job = make_job(using, status=JobStatus.RUNNING, unique_slot="r:0123")
-    assert cancel_jobs(jobs(using)) == Cancelled(ended=0, requested=1)
+    assert cancel_jobs(jobs(using)) == CancelResult(ended=0, requested=1)
     job.refresh_from_db()
     asked_at = job.cancel_requested_at
     assert (job.status, job.unique_slot) == (JobStatus.RUNNING, "r:0123")
@@ -224,7 +224,7 @@ def test_cancel_counts_what_it_ended_and_what_it_asked(using: str) -> None:
     make_job(using, product="theirs")
     ours = jobs(using).filter(product="ours")
     assert cancellable_jobs(ours).count() == 3
-    assert cancel_jobs(ours) == Cancelled(ended=2, requested=1)
+    assert cancel_jobs(ours) == CancelResult(ended=2, requested=1)
     assert jobs(using).get(product="theirs").status == JobStatus.QUEUED
 
 

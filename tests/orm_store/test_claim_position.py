@@ -13,7 +13,7 @@ from pleme_redis_django.jobs.endings import Completed
 from pleme_redis_django.jobs.store import JobSelection
 from pleme_redis_django.models import Job, new_job_id
 from pleme_redis_django.orm_store import OrmJobStore, claim_position
-from pleme_redis_django.orm_store.claim_position import SLOW_CLAIMS, ClaimPosition, Place
+from pleme_redis_django.orm_store.claim_position import SLOW_CLAIMS, ClaimedUpTo, ClaimPosition
 from tests.jobs.recording import FunctionExecutor
 from tests.rows import make_job
 
@@ -45,14 +45,14 @@ def slow_claims(position: ClaimPosition, count: int = SLOW_CLAIMS) -> Job:
 
 
 def test_the_first_claim_starts_at_the_head(clock: Clock) -> None:
-    assert ClaimPosition(clock).place() is None
+    assert ClaimPosition(clock).claimed_up_to() is None
 
 
 def test_quick_claims_start_at_the_head(clock: Clock) -> None:
     position = ClaimPosition(clock)
     for _ in range(10):
         position.claimed_from_head([job()], QUICK_SECONDS)
-        assert position.place() is None
+        assert position.claimed_up_to() is None
 
 
 def test_a_busy_machine_alone_changes_nothing(clock: Clock) -> None:
@@ -60,32 +60,32 @@ def test_a_busy_machine_alone_changes_nothing(clock: Clock) -> None:
     for _ in range(10):
         slow_claims(position, SLOW_CLAIMS - 1)
         position.claimed_from_head([job()], QUICK_SECONDS)
-    assert position.place() is None
+    assert position.claimed_up_to() is None
 
 
 def test_after_slow_claims_the_next_starts_behind_the_last(clock: Clock) -> None:
     position = ClaimPosition(clock)
     last = slow_claims(position)
-    assert position.place() == Place(last.priority, last.run_after, last.id)
+    assert position.claimed_up_to() == ClaimedUpTo(last.priority, last.run_after, last.id)
     further = job(priority=-5)
-    position.claimed_from_place([further], QUICK_SECONDS)
-    assert position.place() == Place(-5, further.run_after, further.id)
+    position.claimed_behind([further], QUICK_SECONDS)
+    assert position.claimed_up_to() == ClaimedUpTo(-5, further.run_after, further.id)
 
 
 def test_a_large_claim_may_take_its_time(clock: Clock) -> None:
     position = ClaimPosition(clock)
     for _ in range(10):
         position.claimed_from_head([job()] * 500, 0.015)
-    assert position.place() is None
+    assert position.claimed_up_to() is None
 
 
 def test_the_head_is_looked_at_again_after_twenty_times_what_it_cost(clock: Clock) -> None:
     position = ClaimPosition(clock)
     slow_claims(position)
     clock.now += 19 * SLOW_SECONDS
-    assert position.place() is not None
+    assert position.claimed_up_to() is not None
     clock.now += 2 * SLOW_SECONDS
-    assert position.place() is None
+    assert position.claimed_up_to() is None
 
 
 def test_the_head_never_waits_longer_than_its_limit(clock: Clock) -> None:
@@ -93,7 +93,7 @@ def test_the_head_never_waits_longer_than_its_limit(clock: Clock) -> None:
     for _ in range(SLOW_CLAIMS):
         position.claimed_from_head([job()], 60.0)
     clock.now += claim_position.MAX_SECONDS_WITHOUT_HEAD
-    assert position.place() is None
+    assert position.claimed_up_to() is None
 
 
 def test_a_head_that_is_still_slow_is_left_again_at_once(clock: Clock) -> None:
@@ -101,7 +101,7 @@ def test_a_head_that_is_still_slow_is_left_again_at_once(clock: Clock) -> None:
     slow_claims(position)
     clock.now += 100
     slow_claims(position, 1)
-    assert position.place() is not None
+    assert position.claimed_up_to() is not None
 
 
 def test_a_head_that_is_quick_again_ends_it(clock: Clock) -> None:
@@ -109,7 +109,7 @@ def test_a_head_that_is_quick_again_ends_it(clock: Clock) -> None:
     slow_claims(position)
     clock.now += 100
     position.claimed_from_head([job()], QUICK_SECONDS)
-    assert position.place() is None
+    assert position.claimed_up_to() is None
 
 
 def test_a_far_database_makes_no_claim_slow(clock: Clock) -> None:
@@ -121,20 +121,20 @@ def test_a_far_database_makes_no_claim_slow(clock: Clock) -> None:
 
     position = ClaimPosition(clock, measure)
     slow_claims(position, 20)
-    assert position.place() is None
+    assert position.claimed_up_to() is None
     assert len(measured) == 1
     for _ in range(SLOW_CLAIMS):
         position.claimed_from_head([job()], 2 * SLOW_SECONDS)
-    assert position.place() is not None
+    assert position.claimed_up_to() is not None
 
 
 def test_a_place_with_nothing_but_a_backlog_behind_it_is_left(clock: Clock) -> None:
     position = ClaimPosition(clock)
     slow_claims(position)
-    position.claimed_from_place([], QUICK_SECONDS)
-    assert position.place() is not None
-    position.claimed_from_place([], SLOW_SECONDS)
-    assert position.place() is None
+    position.claimed_behind([], QUICK_SECONDS)
+    assert position.claimed_up_to() is not None
+    position.claimed_behind([], SLOW_SECONDS)
+    assert position.claimed_up_to() is None
     assert position.is_head_slow()
 
 
