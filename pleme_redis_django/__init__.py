@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from pleme_redis_django.exceptions import ProviderError as ProviderError
     from pleme_redis_django.exceptions import RedisUnavailable as RedisUnavailable
     from pleme_redis_django.exceptions import StoreError as StoreError
-    from pleme_redis_django.jobs.context import JobContext as JobContext
-    from pleme_redis_django.jobs.context import current_job_context as current_job_context
-    from pleme_redis_django.jobs.executor import JobExecutor as JobExecutor
-    from pleme_redis_django.jobs.job import JobClaim as JobClaim
-    from pleme_redis_django.jobs.job import JobStatus as JobStatus
-    from pleme_redis_django.jobs.job import QueuedJob as QueuedJob
-    from pleme_redis_django.jobs.registry import job as job
-    from pleme_redis_django.jobs.store import JobStore as JobStore
-    from pleme_redis_django.jobs.uniqueness import once_per as once_per
-    from pleme_redis_django.jobs.worker_pool import WorkerPool as WorkerPool
-    from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig as WorkerPoolConfig
+    from pleme_redis_django.jobs.definitions.registry import job as job
+    from pleme_redis_django.jobs.definitions.uniqueness import once_per as once_per
+    from pleme_redis_django.jobs.interface.context import JobContext as JobContext
+    from pleme_redis_django.jobs.interface.context import current_job_context as current_job_context
+    from pleme_redis_django.jobs.interface.executor import JobExecutor as JobExecutor
+    from pleme_redis_django.jobs.interface.job import JobClaim as JobClaim
+    from pleme_redis_django.jobs.interface.job import JobStatus as JobStatus
+    from pleme_redis_django.jobs.interface.job import QueuedJob as QueuedJob
+    from pleme_redis_django.jobs.interface.store import JobStore as JobStore
+    from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig as WorkerPoolConfig
+    from pleme_redis_django.jobs.worker_pool.pool import WorkerPool as WorkerPool
     from pleme_redis_django.models import AbstractJob as AbstractJob
     from pleme_redis_django.models import Job as Job
     from pleme_redis_django.redis_state.cache import CacheManager as CacheManager
@@ -65,34 +65,34 @@ _MODULE_OF = {
     "InvalidParameters": "exceptions",
     "Job": "models",
     "JobCancelled": "exceptions",
-    "JobClaim": "jobs.job",
-    "JobContext": "jobs.context",
-    "JobExecutor": "jobs.executor",
+    "JobClaim": "jobs.interface.job",
+    "JobContext": "jobs.interface.context",
+    "JobExecutor": "jobs.interface.executor",
     "JobNotFound": "exceptions",
     "JobQueue": "redis_state.wakeups",
-    "JobStatus": "jobs.job",
-    "JobStore": "jobs.store",
+    "JobStatus": "jobs.interface.job",
+    "JobStore": "jobs.interface.store",
     "LockBusy": "exceptions",
     "LockLost": "exceptions",
     "LockManager": "redis_state.locks",
     "PresenceManager": "redis_state.presence",
     "ProviderError": "exceptions",
     "PubSubManager": "redis_state.pubsub",
-    "QueuedJob": "jobs.job",
+    "QueuedJob": "jobs.interface.job",
     "RedisUnavailable": "exceptions",
     "StoreError": "exceptions",
     "TypingManager": "redis_state.presence",
     "Uncached": "redis_state.cache",
-    "WorkerPool": "jobs.worker_pool",
-    "WorkerPoolConfig": "jobs.worker_pool_config",
+    "WorkerPool": "jobs.worker_pool.pool",
+    "WorkerPoolConfig": "jobs.interface.worker_pool_config",
     "aenqueue": "enqueueing",
     "aenqueue_many": "enqueueing",
     "cached": "redis_state.cache",
-    "current_job_context": "jobs.context",
+    "current_job_context": "jobs.interface.context",
     "enqueue": "enqueueing",
     "enqueue_many": "enqueueing",
-    "job": "jobs.registry",
-    "once_per": "jobs.uniqueness",
+    "job": "jobs.definitions.registry",
+    "once_per": "jobs.definitions.uniqueness",
 }
 
 __all__ = list(_MODULE_OF)

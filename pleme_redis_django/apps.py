@@ -20,7 +20,7 @@ class PlemeRedisDjangoConfig(AppConfig):
         from pleme_redis_django.conf import get_settings
         from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
         from pleme_redis_django.exceptions import InvalidSettings
-        from pleme_redis_django.jobs.definition import bind_enqueuer
+        from pleme_redis_django.jobs.definitions.definition import bind_enqueuer
 
         checks.register_all()
         bind_enqueuer(OrmEnqueuer())

@@ -17,10 +17,18 @@ from django.dispatch import Signal
 
 from pleme_redis_django import signals
 from pleme_redis_django.exceptions import StoreError
-from pleme_redis_django.jobs import events
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.job import Job
-from pleme_redis_django.jobs.json_text import from_json
+from pleme_redis_django.jobs.interface import events
+from pleme_redis_django.jobs.interface.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    Failure,
+    GivenBack,
+    Retried,
+)
+from pleme_redis_django.jobs.interface.job import Job
+from pleme_redis_django.jobs.interface.json_text import from_json
 
 REASON_MAX_LENGTH = 300
 
@@ -138,7 +146,7 @@ def _delayed(event: events.EndingDelayed) -> None:
     )
 
 
-def _solo(event: events.SoloStarted) -> None:
+def _solo(event: events.SuspectStarted) -> None:
     _log(logging.WARNING, "runs alone, because its worker process died before", event.job)
 
 
@@ -175,7 +183,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
         jobs=e.count,
         why=_reason(e.error),
     ),
-    events.SoloStarted: _solo,
+    events.SuspectStarted: _solo,
     events.JobsClaimed: _claimed,
     events.SuspectsSeen: lambda e: None,  # For the supervisor, which starts a process for them.
     events.WorkerStarted: lambda e: _say(logging.INFO, "worker started", worker=e.worker_id),

@@ -14,9 +14,9 @@ from django.db.models import F, Q, Value
 from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, SUSPECT_AFTER_CRASHES, JobClaim
-from pleme_redis_django.jobs.job import JobStatus as JobStatus
-from pleme_redis_django.jobs.retry import DEFAULT_MAX_RETRIES, backoff_delay
+from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, SUSPECT_AFTER_CRASHES, JobClaim
+from pleme_redis_django.jobs.interface.job import JobStatus as JobStatus
+from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES, backoff_delay
 from pleme_redis_django.statistics_models import QueueRollup, QueueSample, WorkerTally
 
 if sys.version_info >= (3, 14):

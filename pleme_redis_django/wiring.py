@@ -14,20 +14,20 @@ from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
 from pleme_redis_django.enqueueing.pools import JOB_MODEL_LABEL, default_queue_key
 from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
-from pleme_redis_django.jobs.events import EventSink
-from pleme_redis_django.jobs.executor import (
+from pleme_redis_django.jobs.definitions.registry import RegistryExecutor
+from pleme_redis_django.jobs.interface.events import EventSink
+from pleme_redis_django.jobs.interface.executor import (
     JobExecutor,
     async_job_types_of,
     count_slots,
     known_job_types,
 )
-from pleme_redis_django.jobs.hints import HintQueue
-from pleme_redis_django.jobs.identity import WorkerIdentity
-from pleme_redis_django.jobs.registry import RegistryExecutor
-from pleme_redis_django.jobs.store import JobStore
-from pleme_redis_django.jobs.suspects import SuspectRule
-from pleme_redis_django.jobs.worker_pool import WorkerPool
-from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
+from pleme_redis_django.jobs.interface.hints import HintQueue
+from pleme_redis_django.jobs.interface.store import JobStore
+from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
+from pleme_redis_django.jobs.interface.workers import WorkerIdentity
+from pleme_redis_django.jobs.worker.suspects import SuspectRule
+from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store import DatabaseScope, OrmJobStore, OrmWorkerRegistry
 from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, Job, JobAttempt, WorkerProcess, model_label
 
 BACKENDS = ["default", "sqlite"]

@@ -14,10 +14,10 @@ from psycopg.errors import UndefinedTable
 
 from pleme_redis_django import signals
 from pleme_redis_django.event_log import EngineEvents
-from pleme_redis_django.jobs import events
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
-from pleme_redis_django.jobs.failures import engine_failure
-from pleme_redis_django.jobs.job import JobClaim
+from pleme_redis_django.jobs.interface import events
+from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.failures import engine_failure
+from pleme_redis_django.jobs.interface.job import JobClaim
 from pleme_redis_django.testing import MemoryJob
 
 SECRET = "a-secret-of-the-customer"
@@ -53,7 +53,7 @@ EVENTS: list[events.Event] = [
     events.StoreBack("claim"),
     events.HintsUnavailable(ConnectionError(SECRET)),
     events.HintsBack(),
-    events.SoloStarted(JOB),
+    events.SuspectStarted(JOB),
 ]
 SIGNALS = ["started", "progressed", "completed", "retried", "failed", "cancelled"]
 

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from pleme_redis_django.direction_marks import without_reordering as without_reordering
 from pleme_redis_django.durations import duration
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 
 SHOWN_CHARACTERS = 8 * 1024
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from pleme_redis_django.access.product_scope import scope_of_request
 from pleme_redis_django.admin.search.conditions import first_id
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import WorkerProcess
 from pleme_redis_django.templatetags.pleme_dashboard import type_name
 

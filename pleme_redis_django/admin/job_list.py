@@ -21,7 +21,7 @@ from pleme_redis_django.admin.job_fields import ERROR_CHARACTERS, ERROR_START, m
 from pleme_redis_django.admin.search.conditions import Search, build_search, status_condition
 from pleme_redis_django.admin.search.terms import SearchError, written_terms
 from pleme_redis_django.admin.search.window import Window, newest_jobs
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 
 STATUS_PARAMETER = "status__exact"
 # What the primary key and the indexes of statuses answer among millions.

@@ -37,7 +37,7 @@ from pleme_redis_django.admin.search.autocomplete import is_autocomplete, offere
 from pleme_redis_django.admin.search.timeout import SEARCH_SECONDS, SearchTookTooLong, bounded_time
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.operations import delete_jobs
 
 _COLUMNS_OF_STATUS: dict[str, tuple[str, ...]] = {

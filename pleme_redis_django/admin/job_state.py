@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pleme_redis_django.admin.display import progress_figures
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob
 
 # Whatever else of a row changes, changes with one of these.

@@ -12,7 +12,7 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.durations import counted
-from pleme_redis_django.jobs.executor import DispatchingExecutor, is_async_executor
+from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor
 from pleme_redis_django.models import model_label
 from pleme_redis_django.monitoring import JobScope, UnservedType, unserved_types, worker_reports
 from pleme_redis_django.wiring import PoolParts, known_types_of_models, valid_pools

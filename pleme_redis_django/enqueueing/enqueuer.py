@@ -24,10 +24,10 @@ from pleme_redis_django.enqueueing.rows import (
     template_of,
 )
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
-from pleme_redis_django.jobs.definition import JobDefinition
-from pleme_redis_django.jobs.job import JobStatus, QueuedJob
-from pleme_redis_django.jobs.registry import registry
-from pleme_redis_django.jobs.uniqueness import waits_only
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.registry import registry
+from pleme_redis_django.jobs.definitions.uniqueness import waits_only
+from pleme_redis_django.jobs.interface.job import JobStatus, QueuedJob
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
 from pleme_redis_django.signals import jobs_enqueued

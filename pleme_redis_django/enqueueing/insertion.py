@@ -15,8 +15,8 @@ from django.db.models.functions import Now
 from pleme_redis_django.enqueueing.rows import NewRow, RowTemplate
 from pleme_redis_django.enqueueing.unique_jobs import holder_or_insert, kept_waiting
 from pleme_redis_django.exceptions import UniqueSlotContended
-from pleme_redis_django.jobs.json_text import from_json, to_json
-from pleme_redis_django.jobs.uniqueness import period_seconds, waits_only
+from pleme_redis_django.jobs.definitions.uniqueness import period_seconds, waits_only
+from pleme_redis_django.jobs.interface.json_text import from_json, to_json
 from pleme_redis_django.models import Job
 
 ROWS_PER_STATEMENT = 2_000

@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Model
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.retry import DEFAULT_MAX_RETRIES
-from pleme_redis_django.jobs.worker_pool_config import DEFAULT_QUEUE_KEY, PRESETS
+from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES
+from pleme_redis_django.jobs.interface.worker_pool_config import DEFAULT_QUEUE_KEY, PRESETS
 from pleme_redis_django.models import Job, model_label
 
 JOB_MODEL_LABEL = model_label(Job)

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from pleme_redis_django.enqueueing.pools import hints_enabled
-from pleme_redis_django.jobs.uniqueness import period_seconds, waits_only
+from pleme_redis_django.jobs.definitions.uniqueness import period_seconds, waits_only
 from pleme_redis_django.models import Job
 from pleme_redis_django.redis_state.wakeups.unique_slots import note_slot, take_slot
 

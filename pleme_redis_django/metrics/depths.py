@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import CharField, Count, Min, QuerySet, Value
 
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobStatus
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobStatus
 from pleme_redis_django.metrics.tally import QueueKey
 from pleme_redis_django.models import AbstractJob
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
-from pleme_redis_django.jobs.events import Event, EventSink, JobEnded
+from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.events import Event, EventSink, JobEnded
 from pleme_redis_django.metrics.histogram import bucket_of
 from pleme_redis_django.metrics.tally import QueueKey, Tally
 

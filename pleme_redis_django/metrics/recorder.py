@@ -14,8 +14,8 @@ from collections.abc import Callable
 from django.db import connections
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.events import EventSink
-from pleme_redis_django.jobs.patience import Patience
+from pleme_redis_django.jobs.interface.events import EventSink
+from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 from pleme_redis_django.metrics import tally
 from pleme_redis_django.metrics.ending_counter import EndingCounter
 from pleme_redis_django.metrics.sampler import INTERVAL_SECONDS, Sampler
@@ -63,7 +63,7 @@ class StatisticsRecorder:
         self._burst = burst
         self._unstored: dict[QueueKey, Tally] = {}
         self._stopping = threading.Event()
-        self._patience = Patience("statistics", sink, self._stopping)
+        self._patience = StoreOutage("statistics", sink, self._stopping)
         # Processes take their turns apart; each keeps to its own beat, so that no step goes without.
         self._phase = random.uniform(0, FLUSH_SECONDS)  # noqa: S311 - spreads load
         self._thread = threading.Thread(target=self._run, name="pleme-statistics", daemon=True)

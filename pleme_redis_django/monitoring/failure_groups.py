@@ -17,7 +17,7 @@ from django.db.models.functions import Cast, Left, Now
 from pleme_redis_django.access.product_scope import EVERY_PRODUCT, ProductScope
 from pleme_redis_django.access.redaction import is_redacting, redact_job
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.monitoring.figures import FailureGroup
 

@@ -19,8 +19,8 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Now
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.job import JobStatus
-from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.models import AbstractJob, Job, WorkerProcess, model_label
 
 DEFAULT_STALE_SECONDS = WorkerPoolConfig().stale_job_threshold_seconds

@@ -10,7 +10,7 @@ from django.db.models import Count, Q
 
 from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.durations import duration
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import QueuePause
 from pleme_redis_django.monitoring.serving_workers import ServingWorkers
 from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason

@@ -10,7 +10,11 @@ from datetime import timedelta
 
 from pleme_redis_django.access.product_scope import EVERY_PRODUCT, ProductScope
 from pleme_redis_django.durations import duration
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, SUSPECT_AFTER_UNSEEN_DEATHS, JobStatus
+from pleme_redis_django.jobs.interface.job import (
+    SUSPECT_AFTER_CRASHES,
+    SUSPECT_AFTER_UNSEEN_DEATHS,
+    JobStatus,
+)
 from pleme_redis_django.models import AbstractJob, QueuePause
 from pleme_redis_django.monitoring.serving_workers import ServingWorkers
 from pleme_redis_django.monitoring.turn import reason_of_turn

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.job import validate_queue_name
+from pleme_redis_django.jobs.interface.job import validate_queue_name
 from pleme_redis_django.models import AbstractJob, Job, QueuePause, model_label
 from pleme_redis_django.operations.stored_jobs import hint_after_commit
 from pleme_redis_django.products import validate_product

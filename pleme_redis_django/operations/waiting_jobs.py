@@ -13,8 +13,8 @@ from django.db.models.lookups import GreaterThan
 
 from pleme_redis_django.enqueueing.rows import checked_run_after
 from pleme_redis_django.exceptions import EnqueueError, InvalidNumber
-from pleme_redis_django.jobs.definition import checked_priority
-from pleme_redis_django.jobs.job import JobStatus, validate_queue_name
+from pleme_redis_django.jobs.definitions.definition import checked_priority
+from pleme_redis_django.jobs.interface.job import JobStatus, validate_queue_name
 from pleme_redis_django.operations.stored_jobs import (
     M,
     hint_after_commit,

@@ -9,8 +9,8 @@ from django.db import connections, transaction
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
-from pleme_redis_django.jobs.store import JobSelection
-from pleme_redis_django.jobs.uniqueness import WAITING_PREFIX
+from pleme_redis_django.jobs.definitions.uniqueness import WAITING_PREFIX
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
 from pleme_redis_django.orm_store.pauses import Pauses
 from pleme_redis_django.orm_store.ready_rows import M, claimable_rows

@@ -14,9 +14,9 @@ from django.db import connections, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.job import JobStatus
-from pleme_redis_django.jobs.store import JobSelection
-from pleme_redis_django.jobs.uniqueness import waits_only
+from pleme_redis_django.jobs.definitions.uniqueness import waits_only
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo, ClaimPosition
 from pleme_redis_django.orm_store.claim_statement import claim_statement

@@ -13,16 +13,24 @@ from django.db import DatabaseError, DataError, IntegrityError, connections, tra
 from django.db.models import Case, CharField, F, PositiveIntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, Greatest, Now
 
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.job import (
+from pleme_redis_django.jobs.definitions.uniqueness import PERIOD_PREFIX
+from pleme_redis_django.jobs.interface.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    Failure,
+    GivenBack,
+    Retried,
+)
+from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
     SUSPECT_AFTER_UNSEEN_DEATHS,
     JobClaim,
     JobStatus,
 )
-from pleme_redis_django.jobs.json_text import from_json
-from pleme_redis_django.jobs.store import BadEnding, DoubtfulEndings, LockedJobs
-from pleme_redis_django.jobs.uniqueness import PERIOD_PREFIX
+from pleme_redis_django.jobs.interface.json_text import from_json
+from pleme_redis_django.jobs.interface.store import BadEnding, DoubtfulEndings, LockedJobs
 from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
 from pleme_redis_django.orm_store.connection import bounds_of, sqlstate_of, writing
 from pleme_redis_django.orm_store.lock_holders import holders_of_rows, locked_table

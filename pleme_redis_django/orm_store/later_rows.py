@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.open_queues import READY, conditions_of

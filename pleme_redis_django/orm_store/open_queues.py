@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import connections
 
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.pauses import Pauses
 

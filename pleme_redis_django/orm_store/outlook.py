@@ -10,8 +10,8 @@ from django.db import connections, transaction
 from django.db.models import DurationField, ExpressionWrapper, Min
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.job import JobStatus
-from pleme_redis_django.jobs.store import JobSelection, Outlook
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.store import JobSelection, Outlook
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.later_rows import first_later
 from pleme_redis_django.orm_store.lookups import any_of

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import Exists, Q
 
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import AbstractJob, QueuePause, model_label
 
 # While something is paused, what is known is read again after this: so soon a resume is noticed.

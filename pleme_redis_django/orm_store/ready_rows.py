@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from django.db import connections
 from django.db.models import F, FloatField, Func, Q, QuerySet
 
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobStatus
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobStatus
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses, none_but
 

@@ -14,10 +14,10 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from pleme_redis_django.exceptions import JobNotFound
-from pleme_redis_django.jobs.batch_store import BatchJobStore
-from pleme_redis_django.jobs.endings import Ending
-from pleme_redis_django.jobs.job import JobClaim, JobStatus, QueuedJob
-from pleme_redis_django.jobs.store import HeldJob, JobSelection, LockedJobs, Outlook
+from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
+from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.interface.job import JobClaim, JobStatus, QueuedJob
+from pleme_redis_django.jobs.interface.store import HeldRow, JobSelection, LockedJobs, Outlook
 from pleme_redis_django.models import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claims import claim_jobs
@@ -156,11 +156,11 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         with reconnecting(self.using):
             return list(self._running().filter(worker_id__in=worker_ids))
 
-    def held_jobs(self, worker_id: str) -> Sequence[HeldJob]:
+    def held_jobs(self, worker_id: str) -> Sequence[HeldRow]:
         rows = self._rows().filter(status=JobStatus.RUNNING, worker_id=worker_id)
         with reconnecting(self.using):
             return [
-                HeldJob(
+                HeldRow(
                     job_id=job_id,
                     claim=JobClaim(worker_id=worker_id, attempt=attempt),
                     cancel_requested=requested_at is not None,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.connection import writing
 

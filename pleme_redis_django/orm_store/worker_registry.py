@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.identity import DEFAULT_LEASE_SECONDS, WorkerDescription, WorkerStanding
+from pleme_redis_django.jobs.interface.workers import DEFAULT_LEASE_SECONDS, WorkerDescription, WorkerStanding
 from pleme_redis_django.models import Election, WorkerProcess
 from pleme_redis_django.orm_store.connection import STATEMENT_SECONDS, writing
 

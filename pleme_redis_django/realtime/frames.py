@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pleme_redis_django.jobs.json_text import MAX_NESTING_LEVELS, is_nested_too_deeply
+from pleme_redis_django.jobs.interface.json_text import MAX_NESTING_LEVELS, is_nested_too_deeply
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.redis_state.pubsub.messages import Position
 

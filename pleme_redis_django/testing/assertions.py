@@ -10,8 +10,8 @@ from asgiref.sync import sync_to_async
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidParameters
-from pleme_redis_django.jobs.definition import JobDefinition
-from pleme_redis_django.jobs.registry import registry
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.models import AbstractJob, Job
 
 LISTED_JOBS = 10

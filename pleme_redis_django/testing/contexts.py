@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.context import JobContext, _current
-from pleme_redis_django.jobs.job import Job, JobClaim, JobStatus
+from pleme_redis_django.jobs.interface.context import JobContext, _current
+from pleme_redis_django.jobs.interface.job import Job, JobClaim, JobStatus
 
 
 class RecordingJobContext(JobContext):

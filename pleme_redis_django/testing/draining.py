@@ -20,13 +20,13 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.event_log import EngineEvents
-from pleme_redis_django.jobs.context import JobContext
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, Retried
-from pleme_redis_django.jobs.events import EndingRefused, JobEnded, JobStarted
-from pleme_redis_django.jobs.executor import DispatchingExecutor, is_async_executor
-from pleme_redis_django.jobs.job import Job, JobStatus
-from pleme_redis_django.jobs.runner import JobRunner
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.context import JobContext
+from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Failure, Retried
+from pleme_redis_django.jobs.interface.events import EndingRefused, JobEnded, JobStarted
+from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor
+from pleme_redis_django.jobs.interface.job import Job, JobStatus
+from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.testing.commits import as_if_committed
 from pleme_redis_django.wiring import PoolParts, pool_parts
 

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from pleme_redis_django.jobs.endings import Ending
-from pleme_redis_django.jobs.job import (
+from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.interface.job import (
     DEFAULT_QUEUE_NAME,
     SUSPECT_AFTER_CRASHES,
     JobClaim,
     JobStatus,
     QueuedJob,
 )
-from pleme_redis_django.jobs.retry import DEFAULT_MAX_RETRIES, backoff_delay
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES, backoff_delay
+from pleme_redis_django.jobs.interface.store import JobSelection
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -15,17 +15,17 @@ from typing import Any
 from uuid import UUID
 
 from pleme_redis_django.exceptions import JobNotFound
-from pleme_redis_django.jobs.batch_store import BatchJobStore
-from pleme_redis_django.jobs.endings import Completed, Ending, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.job import (
+from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
+from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
     SUSPECT_AFTER_UNSEEN_DEATHS,
     JobClaim,
     JobStatus,
     QueuedJob,
 )
-from pleme_redis_django.jobs.json_text import from_json
-from pleme_redis_django.jobs.store import HeldJob, JobSelection, Outlook
+from pleme_redis_django.jobs.interface.json_text import from_json
+from pleme_redis_django.jobs.interface.store import HeldRow, JobSelection, Outlook
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
 
 ORPHANED_AFTER_SECONDS = 30.0
@@ -162,10 +162,10 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
                 job.status, job.updated_at = JobStatus.QUEUED, now
             return len(due)
 
-    def held_jobs(self, worker_id: str) -> Sequence[HeldJob]:
+    def held_jobs(self, worker_id: str) -> Sequence[HeldRow]:
         with self._lock:
             return [
-                HeldJob(
+                HeldRow(
                     job_id=job.id,
                     claim=job.claim,
                     cancel_requested=job.cancel_requested,

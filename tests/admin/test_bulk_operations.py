@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from pleme_redis_django.admin.bulk import batches as bulk_batches
 from pleme_redis_django.admin.bulk import views as bulk_views
 from pleme_redis_django.admin.search import window as search_window
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job
 from tests.admin.conftest import LIST
 from tests.rows import make_failed_job, make_job

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client, override_settings
 from django.utils.html import strip_tags
 
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, QueueRollup, QueueSample, WorkerProcess
 from pleme_redis_django.operations import pause_queue
 from tests.admin.conftest import StaffLogin

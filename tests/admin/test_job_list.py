@@ -14,7 +14,7 @@ from django.utils import timezone
 from pleme_redis_django.admin import capped_list
 from pleme_redis_django.admin.capped_list import CappedPaginator
 from pleme_redis_django.admin.search.conditions import first_id
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, new_job_id
 from tests.admin.conftest import StaffLogin
 from tests.rows import make_failed_job, make_job

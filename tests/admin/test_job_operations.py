@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job
 from tests.admin.conftest import LIST, OPTIONS, StaffLogin
 from tests.rows import ago, make_failed_job, make_job

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.admin.display import age, json_text, progress_bar, text_block
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from tests.admin.conftest import StaffLogin
 from tests.rows import ago, make_attempt, make_failed_job, make_job
 from tests.workload.models import EmailJob

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job
 from tests.admin.conftest import LIST, OPTIONS, StaffLogin, found_by, listed_ids
 from tests.rows import make_attempt, make_failed_job, make_job, make_worker

@@ -16,7 +16,7 @@ from pleme_redis_django.admin.search import timeout as search_timeout
 from pleme_redis_django.admin.search import window as search_window
 from pleme_redis_django.admin.search.conditions import build_search, first_id, id_time
 from pleme_redis_django.admin.search.terms import QUALIFIERS, SearchError, Term, parse_search
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, new_job_id
 from tests.admin.conftest import LIST, found_by, listed_ids
 from tests.rows import BACKENDS, make_failed_job, make_job, make_worker

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pleme_redis_django.admin.timeline import timeline
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job
 
 T0 = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import override_settings
 
 from pleme_redis_django.checks.jobs_deploy import ENGINE_CONNECTIONS, check_job_tables, connections_of
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.wiring import pool_parts
 from tests.rows import make_job, make_worker
 

@@ -24,10 +24,10 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from pleme_redis_django import JobClaim, JobStatus
 from pleme_redis_django.exceptions import JobNotFound
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
-from pleme_redis_django.jobs.failures import engine_failure
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, SUSPECT_AFTER_UNSEEN_DEATHS
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.failures import engine_failure
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, SUSPECT_AFTER_UNSEEN_DEATHS
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import cancel_jobs, pause_queue, resume_queue
 from pleme_redis_django.orm_store import OrmJobStore

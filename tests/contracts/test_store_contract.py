@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from pleme_redis_django import JobClaim, JobStatus
-from pleme_redis_django.jobs.endings import Ending
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.testing import JobStoreContract, MemoryJob, MemoryJobStore, NewJob
 
 

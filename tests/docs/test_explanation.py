@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pleme_redis_django.jobs.job import JobStatus
-from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.metrics.rollups import KEPT_SECONDS
 from pleme_redis_django.monitoring.series import SPANS
 from tests.docs.pages import DOCS, ROOT, code_blocks, pages, prose, rows, sections

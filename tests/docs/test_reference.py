@@ -19,9 +19,9 @@ import pleme_redis_django
 from pleme_redis_django import exceptions, models, signals, testing
 from pleme_redis_django.conf import Settings, build_settings
 from pleme_redis_django.exceptions import InvalidSettings
-from pleme_redis_django.jobs import assembly
-from pleme_redis_django.jobs.definition import EnqueueOptions, definition_of
-from pleme_redis_django.jobs.worker_pool_config import PRESETS, WorkerPoolConfig
+from pleme_redis_django.jobs.definitions.definition import EnqueueOptions, definition_of
+from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
+from pleme_redis_django.jobs.worker_pool import assembly
 from pleme_redis_django.management.runworkers import options, supervisor
 from pleme_redis_django.redis_state.server import keyspace
 from tests.docs.pages import DOCS, Row, anchors, code, rows, tables

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from pleme_redis_django.jobs.registry import registry
+from pleme_redis_django.jobs.definitions.registry import registry
 from tests.docs.pages import ROOT, CodeBlock, code_blocks, pages
 
 PYTHON_BLOCKS = [

@@ -17,8 +17,8 @@ from pleme_redis_django import JobQueue, JobStatus
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing import insertion
 from pleme_redis_django.exceptions import UniqueSlotContended
-from pleme_redis_django.jobs.endings import Completed, Ending, Failed, GivenBack, Retried
-from pleme_redis_django.jobs.failures import engine_failure
+from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 from tests.enqueueing import jobs

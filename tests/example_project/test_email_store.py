@@ -15,9 +15,9 @@ from django.db.models.functions import Now
 
 from example_project.shop.email_store import EmailJobStore
 from example_project.shop.models import EmailJob
+from pleme_redis_django.jobs.interface.store import JobStore
+from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.maintenance.endings_of_others import ending_after_death
-from pleme_redis_django.jobs.store import JobStore
-from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.testing import MemoryJobStore, NewJob
 from pleme_redis_django.testing.servers import BackingServices

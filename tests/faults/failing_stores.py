@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pleme_redis_django.jobs.endings import Ending
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 

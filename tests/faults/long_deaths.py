@@ -20,8 +20,8 @@ from django.db import connections
 from django.utils import timezone
 
 from pleme_redis_django import Job
-from pleme_redis_django.jobs.identity import WorkerIdentity
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
 from tests.faults.effects import effects_of
 from tests.faults.jobs import kill_own_process, record

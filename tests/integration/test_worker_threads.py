@@ -66,7 +66,7 @@ import django
 django.setup()
 from pleme_redis_django import Job, WorkerPool, WorkerPoolConfig
 from pleme_redis_django.event_log import EngineEvents
-from pleme_redis_django.jobs.registry import RegistryExecutor
+from pleme_redis_django.jobs.definitions.registry import RegistryExecutor
 from pleme_redis_django.orm_store import DatabaseScope, OrmJobStore, OrmWorkerRegistry
 import tests.workload.jobs
 WorkerPool(

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from pleme_redis_django.jobs.context import JobContext
-from pleme_redis_django.jobs.events import Event
-from pleme_redis_django.jobs.holdings import HeldJob
-from pleme_redis_django.jobs.identity import WorkerDescription, WorkerStanding
-from pleme_redis_django.jobs.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.context import JobContext
+from pleme_redis_django.jobs.interface.events import Event
+from pleme_redis_django.jobs.interface.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerStanding
+from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 
 E = TypeVar("E")

@@ -11,7 +11,7 @@ import pytest
 
 from pleme_redis_django import JobStatus, WorkerPool, WorkerPoolConfig
 from pleme_redis_django.exceptions import WorkerPoolBroken
-from pleme_redis_django.jobs.events import EngineBroken, WorkerStopped
+from pleme_redis_django.jobs.interface.events import EngineBroken, WorkerStopped
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import FunctionExecutor, MemoryHints, MemoryRegistry, RecordingSink
 from tests.waiting import wait_until

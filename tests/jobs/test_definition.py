@@ -14,9 +14,9 @@ import pytest
 
 from pleme_redis_django import InvalidParameters, JobContext, job, once_per
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, UnknownJobType
-from pleme_redis_django.jobs import definition as definition_module
-from pleme_redis_django.jobs.definition import definition_of
-from pleme_redis_django.jobs.registry import JobRegistry, RegistryExecutor, registry
+from pleme_redis_django.jobs.definitions import definition as definition_module
+from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.registry import JobRegistry, RegistryExecutor, registry
 from pleme_redis_django.testing import MemoryJob
 
 
@@ -203,7 +203,7 @@ def test_two_functions_of_one_name_are_refused() -> None:
 
 
 SAME_NAME_TWICE = """
-from pleme_redis_django.jobs.definition import definition_of
+from pleme_redis_django.jobs.definitions.definition import definition_of
 def notify(): ...
 jobs.add(definition_of(notify))
 def notify(): ...

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pleme_redis_django.jobs.executing_page import (
+from pleme_redis_django.jobs.worker.executing_page import (
     ExecutingPage,
     JobExecuted,
     PageSeen,
@@ -24,7 +24,7 @@ WORKER = "11111111-1111-4111-8111-111111111111"
 _DIE_WHILE_EXECUTING = f"""
 import os, signal, sys
 from uuid import UUID
-from pleme_redis_django.jobs.executing_page import ExecutingPage, Stage
+from pleme_redis_django.jobs.worker.executing_page import ExecutingPage, Stage
 page = ExecutingPage(3, {WORKER!r}, fd=int(sys.argv[1]))
 page.note_stage(Stage.WORKING)
 page.begin(0, UUID({str(OTHER)!r}), 7)

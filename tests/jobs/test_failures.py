@@ -9,8 +9,8 @@ import pytest
 from django.core.exceptions import ValidationError as DjangoValidationError
 
 from pleme_redis_django import ExecutionFailed, InvalidParameters, JobCancelled, ProviderError
-from pleme_redis_django.jobs.endings import Failure
-from pleme_redis_django.jobs.failures import engine_failure, failure_of, is_retryable
+from pleme_redis_django.jobs.interface.endings import Failure
+from pleme_redis_django.jobs.interface.failures import engine_failure, failure_of, is_retryable
 
 
 class BrokenText(Exception):

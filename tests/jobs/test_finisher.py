@@ -10,9 +10,8 @@ from uuid import UUID
 import pytest
 
 from pleme_redis_django import JobClaim, JobStatus
-from pleme_redis_django.jobs.agenda import Agenda
-from pleme_redis_django.jobs.endings import Completed, Ending, Failed
-from pleme_redis_django.jobs.events import (
+from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failed
+from pleme_redis_django.jobs.interface.events import (
     EndingDelayed,
     EndingRefused,
     EndingsUnwritten,
@@ -21,10 +20,11 @@ from pleme_redis_django.jobs.events import (
     StoreBack,
     StoreUnavailable,
 )
-from pleme_redis_django.jobs.finisher import UNWRITABLE, Finisher
-from pleme_redis_django.jobs.holdings import HeldJob, Holdings
-from pleme_redis_django.jobs.lanes import let_go
-from pleme_redis_django.jobs.store import BadEnding, DoubtfulEndings, LockedJobs
+from pleme_redis_django.jobs.interface.store import BadEnding, DoubtfulEndings, LockedJobs
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.finisher import UNWRITABLE, Finisher
+from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings
+from pleme_redis_django.jobs.worker.lanes import ending_if_unfinished
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import RecordingSink, claimed, held
 from tests.waiting import wait_until
@@ -269,7 +269,7 @@ def test_an_outage_loses_no_ending_and_is_told_once(bench: Bench) -> None:
 
 def test_a_late_ending_is_told_as_refused(bench: Bench) -> None:
     (one,) = bench.hold(1)
-    assert bench.store.finish_jobs([let_go(one)]) == [True]
+    assert bench.store.finish_jobs([ending_if_unfinished(one)]) == [True]
     bench.finisher.start()
     bench.finisher.add(one, completed(one))
     assert bench.idle.wait(10)
@@ -281,7 +281,7 @@ def test_the_late_ending_of_a_job_that_was_handed_back_is_no_news(bench: Bench) 
     (one,) = bench.hold(1)
     one.handed_back = True
     bench.finisher.start()
-    bench.finisher.add(one, let_go(one))
+    bench.finisher.add(one, ending_if_unfinished(one))
     assert bench.idle.wait(10)
     bench.idle.clear()
     bench.finisher.add(one, completed(one))
@@ -290,8 +290,8 @@ def test_the_late_ending_of_a_job_that_was_handed_back_is_no_news(bench: Bench) 
 
 
 def test_a_retry_tells_when_it_is_due(bench: Bench) -> None:
-    from pleme_redis_django.jobs.endings import Retried
-    from pleme_redis_django.jobs.failures import engine_failure
+    from pleme_redis_django.jobs.interface.endings import Retried
+    from pleme_redis_django.jobs.interface.failures import engine_failure
 
     (one,) = bench.hold(1)
     bench.finisher.start()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pleme_redis_django import WorkerPoolConfig
-from pleme_redis_django.jobs.agenda import Agenda
-from pleme_redis_django.jobs.events import LeaseLost, StoreUnavailable
-from pleme_redis_django.jobs.executing_page import ExecutingPage
-from pleme_redis_django.jobs.heartbeat import Heartbeat
-from pleme_redis_django.jobs.holdings import Holdings
-from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerStanding
+from pleme_redis_django.jobs.interface.events import LeaseLost, StoreUnavailable
+from pleme_redis_django.jobs.interface.workers import WorkerIdentity, WorkerStanding
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
+from pleme_redis_django.jobs.worker.heartbeat import Heartbeat
+from pleme_redis_django.jobs.worker.holdings import Holdings
 from pleme_redis_django.testing import ManualClock, MemoryJobStore
 from tests.jobs.recording import WORKER, MemoryRegistry, RecordingSink, claimed, held
 from tests.waiting import wait_until

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pleme_redis_django.jobs.agenda import Agenda
-from pleme_redis_django.jobs.events import HintsBack, HintsUnavailable
-from pleme_redis_django.jobs.hints import HintListener
+from pleme_redis_django.jobs.interface.events import HintsBack, HintsUnavailable
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.hint_listener import HintListener
 from tests.jobs.recording import RecordingSink
 from tests.waiting import wait_until
 

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import WorkerPoolConfig
-from pleme_redis_django.jobs.agenda import Agenda
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, GivenBack, Retried
-from pleme_redis_django.jobs.events import JobStarted
-from pleme_redis_django.jobs.executing_page import ExecutingPage
-from pleme_redis_django.jobs.gate import Gate
-from pleme_redis_django.jobs.heartbeat import NoHeartbeat
-from pleme_redis_django.jobs.holdings import HeldJob
-from pleme_redis_django.jobs.identity import WorkerIdentity
-from pleme_redis_django.jobs.lanes import Lane, LaneDuties, LoopLane, ThreadLane
-from pleme_redis_django.jobs.runner import JobRunner
+from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, GivenBack, Retried
+from pleme_redis_django.jobs.interface.events import JobStarted
+from pleme_redis_django.jobs.interface.workers import WorkerIdentity
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
+from pleme_redis_django.jobs.worker.gate import Gate
+from pleme_redis_django.jobs.worker.heartbeat import NoHeartbeat
+from pleme_redis_django.jobs.worker.holdings import HeldJob
+from pleme_redis_django.jobs.worker.lanes import Lane, LaneDuties, LoopLane, ThreadLane
+from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import WORKER, AsyncFunctionExecutor, FunctionExecutor, RecordingSink, claimed, held
 from tests.waiting import await_until, wait_until

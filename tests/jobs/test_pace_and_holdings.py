@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from pleme_redis_django.jobs.holdings import Holdings
-from pleme_redis_django.jobs.pace import MAX_CLAIM, Pace
+from pleme_redis_django.jobs.worker.holdings import Holdings
+from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, Pace
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import claimed, held
 
@@ -61,12 +61,12 @@ def test_a_job_is_held_under_its_attempt() -> None:
 
 
 def test_letting_an_old_attempt_go_keeps_the_new_one() -> None:
-    from pleme_redis_django.jobs.lanes import let_go
+    from pleme_redis_django.jobs.worker.lanes import ending_if_unfinished
 
     store, holdings = MemoryJobStore(), Holdings()
     old = held(claimed(store))
     holdings.add([old])
-    assert store.finish_jobs([let_go(old)]) == [True]
+    assert store.finish_jobs([ending_if_unfinished(old)]) == [True]
     again = store.claim_next_job(old.context.claim.worker_id)
     assert again is not None
     new = held(again)

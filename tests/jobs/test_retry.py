@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pleme_redis_django.jobs.retry import backoff_delay, jittered
+from pleme_redis_django.jobs.interface.retry import backoff_delay, jittered
 
 
 def test_the_documented_delays() -> None:

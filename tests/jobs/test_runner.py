@@ -20,9 +20,9 @@ from pleme_redis_django import (
     WorkerPoolConfig,
     current_job_context,
 )
-from pleme_redis_django.jobs.context import JobContext
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Retried
-from pleme_redis_django.jobs.runner import JobRunner, retry_delay
+from pleme_redis_django.jobs.interface.context import JobContext
+from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried
+from pleme_redis_django.jobs.worker.runner import JobRunner, retry_delay
 from pleme_redis_django.orm_store import DatabaseScope
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 from tests.jobs.recording import AsyncFunctionExecutor, FunctionExecutor, claimed, context_of

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pleme_redis_django import once_per
-from pleme_redis_django.jobs.uniqueness import (
+from pleme_redis_django.jobs.definitions.uniqueness import (
     UniqueMode,
     Uniqueness,
     as_uniqueness,
@@ -59,7 +59,7 @@ def test_equal_parameters_make_one_key() -> None:
 def test_every_process_makes_the_same_slot() -> None:
     """Python's own hash() is salted per process, and would never find a twin."""
     program = (
-        "from pleme_redis_django.jobs.uniqueness import *\n"
+        "from pleme_redis_django.jobs.definitions.uniqueness import *\n"
         "print(Uniqueness(mode=UniqueMode.WHILE_RUNNING).slot('t', parameters_key({'b': 1, 'a': '\u00e9'})))"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

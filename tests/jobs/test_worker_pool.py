@@ -11,26 +11,26 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import ExecutionFailed, JobStatus, WorkerPool, WorkerPoolConfig, current_job_context
-from pleme_redis_django.jobs.endings import Completed, Ending, GivenBack
-from pleme_redis_django.jobs.events import (
+from pleme_redis_django.jobs.interface.endings import Completed, Ending, GivenBack
+from pleme_redis_django.jobs.interface.events import (
     DrainRequested,
     JobEnded,
     JobsClaimed,
     JobStarted,
-    SoloStarted,
     StoreBack,
     StoreUnavailable,
     SuspectsSeen,
+    SuspectStarted,
     WorkerDied,
     WorkerStarted,
     WorkerStopped,
 )
-from pleme_redis_django.jobs.executing_page import JobExecuted, SeenDeath
-from pleme_redis_django.jobs.identity import WorkerStanding
-from pleme_redis_django.jobs.lanes import LoopLane
+from pleme_redis_django.jobs.interface.store import JobSelection, LockedJobs
+from pleme_redis_django.jobs.interface.workers import WorkerStanding
 from pleme_redis_django.jobs.maintenance.dead_workers import DeadWorkers
-from pleme_redis_django.jobs.store import JobSelection, LockedJobs
-from pleme_redis_django.jobs.suspects import SuspectRule
+from pleme_redis_django.jobs.worker.executing_page import JobExecuted, SeenDeath
+from pleme_redis_django.jobs.worker.lanes import LoopLane
+from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 from tests.jobs.recording import (
     WORKER,
@@ -852,7 +852,7 @@ def test_suspects_run_one_at_a_time_beside_ordinary_work(bench: Bench) -> None:
     assert len(set(suspects) & set(bench.ran)) == 1
     gate.set()
     wait_until(lambda: set(bench.statuses()) == {JobStatus.COMPLETED})
-    assert len(bench.sink.of(SoloStarted)) == 2
+    assert len(bench.sink.of(SuspectStarted)) == 2
     assert {job.crash_count for job in bench.store.all()} == {0}, "they are acquitted"
 
 

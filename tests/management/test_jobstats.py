@@ -15,7 +15,7 @@ from django.core.management.color import make_style
 from django.db import connections
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.management.jobstats.report import Question, gather
 from pleme_redis_django.management.jobstats.text import BAR_WIDTH, TextReport, bar, shown
 from tests.rows import BACKENDS, ago, make_failed_job, make_job, make_worker

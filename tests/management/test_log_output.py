@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from pleme_redis_django.event_log import EngineEvents
-from pleme_redis_django.jobs.endings import Failed
-from pleme_redis_django.jobs.events import JobEnded
-from pleme_redis_django.jobs.failures import failure_of
-from pleme_redis_django.jobs.job import JobClaim
+from pleme_redis_django.jobs.interface.endings import Failed
+from pleme_redis_django.jobs.interface.events import JobEnded
+from pleme_redis_django.jobs.interface.failures import failure_of
+from pleme_redis_django.jobs.interface.job import JobClaim
 from pleme_redis_django.management.runworkers.log_output import log_to_stdout
 from pleme_redis_django.testing import MemoryJob
 

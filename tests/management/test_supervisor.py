@@ -38,7 +38,7 @@ if not marker.exists():
 marker.write_text(options.replaces)
 os.kill(os.getppid(), signal.SIGTERM)
 os.read(options.lifeline_fd, 1)
-from pleme_redis_django.jobs.executing_page import ExecutingPage, Stage
+from pleme_redis_django.jobs.worker.executing_page import ExecutingPage, Stage
 ExecutingPage(1, "11111111-1111-4111-8111-111111111111", fd=options.page_fd).note_stage(Stage.STOPPED)
 """
 KILLS_ITSELF = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"

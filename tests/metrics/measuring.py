@@ -7,9 +7,17 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.events import JobEnded, NullSink
-from pleme_redis_django.jobs.job import JobClaim
+from pleme_redis_django.jobs.interface.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    Failure,
+    GivenBack,
+    Retried,
+)
+from pleme_redis_django.jobs.interface.events import JobEnded, NullSink
+from pleme_redis_django.jobs.interface.job import JobClaim
 from pleme_redis_django.metrics.ending_counter import EndingCounter
 from pleme_redis_django.metrics.recorder import StatisticsRecorder
 from pleme_redis_django.metrics.sampler import Sampler

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pleme_redis_django.jobs.events import Event, JobEnded, JobStarted, NullSink
+from pleme_redis_django.jobs.interface.events import Event, JobEnded, JobStarted, NullSink
 from pleme_redis_django.metrics import tally
 from pleme_redis_django.metrics.ending_counter import EndingCounter
 from pleme_redis_django.metrics.histogram import bucket_of

@@ -13,7 +13,7 @@ from django.db.models import F, Sum
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.metrics import sampler as sampler_module
 from pleme_redis_django.metrics.rollups import read
 from pleme_redis_django.metrics.sampler import (

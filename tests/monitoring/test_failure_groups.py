@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pleme_redis_django.access.product_scope import ProductScope
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job
 from pleme_redis_django.monitoring.failure_groups import failure_groups
 from tests.rows import BACKENDS, ago, make_failed_job, make_job

@@ -10,7 +10,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django import monitoring
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.monitoring import JobScope
 from tests.rows import BACKENDS, ago, make_failed_job, make_job, make_worker
 

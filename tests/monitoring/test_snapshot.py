@@ -14,7 +14,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.access.product_scope import ProductScope
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.metrics.histogram import bucket_of, middle_of
 from pleme_redis_django.models import Job, QueueRollup, QueueSample
 from pleme_redis_django.monitoring.snapshot import QUEUES_SHOWN, snapshot

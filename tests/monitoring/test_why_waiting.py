@@ -12,7 +12,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.access.product_scope import ProductScope
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, QueuePause
 from pleme_redis_django.models import WorkerProcess as Worker
 from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
@@ -272,7 +272,7 @@ def test_the_count_agrees_with_the_order_in_which_jobs_are_claimed() -> None:
 
 
 def _everything() -> Any:
-    from pleme_redis_django.jobs.store import JobSelection
+    from pleme_redis_django.jobs.interface.store import JobSelection
 
     return JobSelection()
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidNumber
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import (
     WAITING_STATUSES,

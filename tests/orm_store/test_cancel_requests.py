@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
-from pleme_redis_django.jobs.failures import engine_failure
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.failures import engine_failure
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, JobAttempt
 from pleme_redis_django.operations import cancel_jobs, delete_jobs
 from pleme_redis_django.orm_store import OrmJobStore

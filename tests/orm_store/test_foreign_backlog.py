@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore, claim_position, claims
 from tests.rows import make_job

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore, prepared
 from pleme_redis_django.orm_store.prepared import MAX_PREPARED, USES_BEFORE

@@ -14,13 +14,13 @@ import pytest
 from django.db import connection, connections
 
 from pleme_redis_django import JobStatus
-from pleme_redis_django.jobs.agenda import Agenda
-from pleme_redis_django.jobs.context import JobContext
-from pleme_redis_django.jobs.endings import Completed
-from pleme_redis_django.jobs.events import EndingDelayed
-from pleme_redis_django.jobs.finisher import UNWRITABLE, Finisher
-from pleme_redis_django.jobs.holdings import HeldJob, Holdings
-from pleme_redis_django.jobs.store import JobSelection, LockedJobs
+from pleme_redis_django.jobs.interface.context import JobContext
+from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.events import EndingDelayed
+from pleme_redis_django.jobs.interface.store import JobSelection, LockedJobs
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.finisher import UNWRITABLE, Finisher
+from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore, endings
 from tests.jobs.recording import RecordingSink

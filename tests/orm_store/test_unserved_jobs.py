@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from pleme_redis_django.event_log import EngineEvents
-from pleme_redis_django.jobs.events import UnservedJobsFound
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.events import UnservedJobsFound
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job, JobStatus
 from pleme_redis_django.orm_store import OrmJobStore
 from tests.rows import BACKENDS, make_job

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerStanding
+from pleme_redis_django.jobs.interface.workers import WorkerIdentity, WorkerStanding
 from pleme_redis_django.models import WorkerProcess
 from pleme_redis_django.orm_store import OrmWorkerRegistry
 from tests.rows import BACKENDS, ago, make_worker

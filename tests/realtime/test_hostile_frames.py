@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pleme_redis_django.jobs.json_text import is_nested_too_deeply
+from pleme_redis_django.jobs.interface.json_text import is_nested_too_deeply
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.frames import ErrorCode

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
-from pleme_redis_django.jobs.agenda import Agenda
+from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.models import Job
 from tests.waiting import wait_for
 

@@ -17,7 +17,7 @@ from django.db.models import Count, Q, QuerySet
 
 from pleme_redis_django.admin.bulk.operations import Operation, Options
 from pleme_redis_django.admin.display import without_reordering
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 
 BATCH_JOBS = 500
 COUNTED_JOBS = 100_000

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from pleme_redis_django import operations
 from pleme_redis_django.admin.bulk.forms import PriorityForm, QueueForm, RescheduleForm
 from pleme_redis_django.admin.display import moment
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 
 Options = Mapping[str, Any]
 """The validated values of an operation's form."""

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.monitoring.figures import WorkerFigures
 from pleme_redis_django.monitoring.snapshot import worker_figures

@@ -23,7 +23,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from pleme_redis_django.admin.search.terms import SearchError, Term, parse_search, shortened
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, JobStatus
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobStatus
 from pleme_redis_django.models import WorkerProcess
 
 ID_DIGITS = 8

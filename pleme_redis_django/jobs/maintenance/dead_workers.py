@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
-from pleme_redis_django.jobs.agenda import Agenda
-from pleme_redis_django.jobs.endings import Ending
-from pleme_redis_django.jobs.events import EventSink, WorkerDied
-from pleme_redis_django.jobs.executing_page import JobExecuted, SeenDeath
-from pleme_redis_django.jobs.identity import WorkerRegistry
-from pleme_redis_django.jobs.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.interface.events import EventSink, WorkerDied
+from pleme_redis_django.jobs.interface.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.store import JobStore
+from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.interface.workers import WorkerRegistry
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.endings_of_others import (
     APART_SECONDS,
@@ -18,8 +18,8 @@ from pleme_redis_django.jobs.maintenance.endings_of_others import (
     ending_after_unseen_death,
 )
 from pleme_redis_django.jobs.maintenance.rescues import Rescues
-from pleme_redis_django.jobs.store import JobStore
-from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.executing_page import JobExecuted, SeenDeath
 
 SEEN_DEATHS = "seen_deaths"
 SWEEPER_ROLE = "sweeper"

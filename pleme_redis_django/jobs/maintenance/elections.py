@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pleme_redis_django.jobs.identity import WorkerIdentity, WorkerRegistry
+from pleme_redis_django.jobs.interface.workers import WorkerIdentity, WorkerRegistry
 
 # A term of three intervals: the holder renews it every other time, and is replaced soon after it dies.
 TERM_INTERVALS = 3

@@ -6,12 +6,17 @@ import dataclasses
 import random
 from typing import Any
 
-from pleme_redis_django.jobs.endings import Cancelled, Ending, Failed, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.failures import engine_failure, failure_of
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_CRASHES, SUSPECT_AFTER_UNSEEN_DEATHS, Job, JobClaim
-from pleme_redis_django.jobs.retry import jittered
-from pleme_redis_django.jobs.runner import retry_delay
-from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.interface.endings import Cancelled, Ending, Failed, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.interface.failures import engine_failure, failure_of
+from pleme_redis_django.jobs.interface.job import (
+    SUSPECT_AFTER_CRASHES,
+    SUSPECT_AFTER_UNSEEN_DEATHS,
+    Job,
+    JobClaim,
+)
+from pleme_redis_django.jobs.interface.retry import jittered
+from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.worker.runner import retry_delay
 
 WORKER_DIED = "worker_died"
 STALE = "stale"

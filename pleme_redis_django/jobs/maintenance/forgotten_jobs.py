@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pleme_redis_django.jobs.events import EventSink, OrphanedJobsHinted
-from pleme_redis_django.jobs.hints import HintQueue
-from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.jobs.interface.events import EventSink, OrphanedJobsHinted
+from pleme_redis_django.jobs.interface.hints import HintQueue
+from pleme_redis_django.jobs.interface.store import JobStore
 
 
 def hint_forgotten_jobs(store: JobStore[Any], hints: HintQueue, sink: EventSink) -> int:

@@ -10,17 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from pleme_redis_django.jobs.agenda import Agenda
-from pleme_redis_django.jobs.endings import GivenBack
-from pleme_redis_django.jobs.events import EventSink, LostClaimsGivenBack
-from pleme_redis_django.jobs.holdings import Holdings
-from pleme_redis_django.jobs.identity import WorkerIdentity
-from pleme_redis_django.jobs.lanes import Lane
+from pleme_redis_django.jobs.interface.endings import GivenBack
+from pleme_redis_django.jobs.interface.events import EventSink, LostClaimsGivenBack
+from pleme_redis_django.jobs.interface.store import HeldRow, JobStore
+from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.rescues import Rescues
-from pleme_redis_django.jobs.patience import Patience
-from pleme_redis_django.jobs.store import HeldJob as HeldRow
-from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.holdings import Holdings
+from pleme_redis_django.jobs.worker.lanes import Lane
+from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 
 # A worker that has claimed nothing has nothing to reconcile; it still looks now and then.
 IDLE_RECONCILE_SECONDS = 30.0
@@ -42,7 +41,7 @@ class LostClaims:
         agenda: Agenda,
         lanes: Sequence[Lane],
         rescues: Rescues,
-        outage: Patience,
+        outage: StoreOutage,
     ) -> None:
         self._store = store
         self._holdings = holdings

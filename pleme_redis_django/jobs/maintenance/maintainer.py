@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pleme_redis_django.jobs.agenda import Agenda
-from pleme_redis_django.jobs.events import EventSink
+from pleme_redis_django.jobs.interface.events import EventSink
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.elections import Elections
-from pleme_redis_django.jobs.turning_thread import TurningThread
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.turning_thread import TurningThread
 
 
 class Maintainer:

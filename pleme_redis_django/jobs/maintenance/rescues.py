@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from pleme_redis_django.jobs.agenda import Agenda
-from pleme_redis_django.jobs.ending_batches import write_parted
-from pleme_redis_django.jobs.endings import Ending
-from pleme_redis_django.jobs.events import EventSink, JobEnded
-from pleme_redis_django.jobs.hints import HintQueue
-from pleme_redis_django.jobs.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.interface.events import EventSink, JobEnded
+from pleme_redis_django.jobs.interface.hints import HintQueue
+from pleme_redis_django.jobs.interface.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.store import BadEnding, JobStore
 from pleme_redis_django.jobs.maintenance.endings_of_others import ending_of_undecidable
-from pleme_redis_django.jobs.patience import Patience
-from pleme_redis_django.jobs.store import BadEnding, JobStore
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.ending_batches import write_parted
+from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 
 BATCH = 500
 
@@ -25,7 +25,7 @@ class Rescues:
     """How duties end jobs of others, and tell everybody that some are ready again."""
 
     def __init__(
-        self, store: JobStore[Any], hints: HintQueue, sink: EventSink, agenda: Agenda, outage: Patience
+        self, store: JobStore[Any], hints: HintQueue, sink: EventSink, agenda: Agenda, outage: StoreOutage
     ) -> None:
         self._store = store
         self._hints = hints

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pleme_redis_django.jobs.endings import Ending
-from pleme_redis_django.jobs.events import EventSink, StaleJobsFound
-from pleme_redis_django.jobs.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.interface.events import EventSink, StaleJobsFound
+from pleme_redis_django.jobs.interface.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.store import JobStore
+from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.maintenance.endings_of_others import ending_of_stale
 from pleme_redis_django.jobs.maintenance.rescues import Rescues
-from pleme_redis_django.jobs.store import JobStore
-from pleme_redis_django.jobs.worker_pool_config import WorkerPoolConfig
 
 
 def end_silent_jobs(store: JobStore[Any], rescues: Rescues, config: WorkerPoolConfig, sink: EventSink) -> int:

@@ -11,10 +11,10 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from pleme_redis_django.jobs.holdings import Holdings
+from pleme_redis_django.jobs.interface.store import JobStore, LockedJobs
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
-from pleme_redis_django.jobs.store import JobStore, LockedJobs
+from pleme_redis_django.jobs.worker.holdings import Holdings
 
 STARTS = "starts"
 # A job that has run for so long is worth a write of its own.

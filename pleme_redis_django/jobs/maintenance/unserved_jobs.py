@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pleme_redis_django.jobs.events import EventSink, UnservedJobsFound
-from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.jobs.interface.events import EventSink, UnservedJobsFound
+from pleme_redis_django.jobs.interface.store import JobStore
 
 
 def report_unserved_jobs(store: JobStore[Any], known_types: frozenset[str] | None, sink: EventSink) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, model_label
 from pleme_redis_django.monitoring import (
     FailureReason,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pleme_redis_django.durations import duration
-from pleme_redis_django.jobs.job import JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.management.jobstats.report import Report, TableReport
 
 BAR_WIDTH = 30

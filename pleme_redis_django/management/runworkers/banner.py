@@ -13,8 +13,8 @@ from django.db import connections
 import pleme_redis_django
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.durations import counted
-from pleme_redis_django.jobs.assembly import SCAN_SECONDS_WITHOUT_HINTS
-from pleme_redis_django.jobs.executor import known_job_types
+from pleme_redis_django.jobs.interface.executor import known_job_types
+from pleme_redis_django.jobs.worker_pool.assembly import SCAN_SECONDS_WITHOUT_HINTS
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import model_label
 from pleme_redis_django.wiring import PoolParts

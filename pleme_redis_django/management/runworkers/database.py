@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from pleme_redis_django.jobs.identity import DEFAULT_LEASE_SECONDS
+from pleme_redis_django.jobs.interface.workers import DEFAULT_LEASE_SECONDS
 
 logger = logging.getLogger("pleme_redis_django.jobs")
 

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from django.core.management.base import CommandError
 
-from pleme_redis_django.jobs.executing_page import JobExecuted, PageSeen, SeenDeath
-from pleme_redis_django.jobs.worker_pool_config import PRESETS
+from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS
+from pleme_redis_django.jobs.worker.executing_page import JobExecuted, PageSeen, SeenDeath
 
 # What the supervisor sends to a worker process that shall hand back what still runs.
 END_GRACE_SIGNAL = signal.SIGQUIT

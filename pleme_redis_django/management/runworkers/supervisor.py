@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
-from pleme_redis_django.jobs.executing_page import PageSeen, Stage, new_page_file
+from pleme_redis_django.jobs.worker.executing_page import PageSeen, Stage, new_page_file
 from pleme_redis_django.management.runworkers.child_command import ChildCommand
 from pleme_redis_django.management.runworkers.options import (
     END_GRACE_SIGNAL,

@@ -19,7 +19,7 @@ from django.db import DatabaseError
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.event_log import EngineEvents, first_line
-from pleme_redis_django.jobs.events import (
+from pleme_redis_django.jobs.interface.events import (
     DrainRequested,
     Event,
     EventSink,
@@ -27,8 +27,8 @@ from pleme_redis_django.jobs.events import (
     SuspectsSeen,
     WorkerStopped,
 )
-from pleme_redis_django.jobs.executing_page import SeenDeath
-from pleme_redis_django.jobs.suspects import SuspectRule
+from pleme_redis_django.jobs.worker.executing_page import SeenDeath
+from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.management.runworkers.database import bound_database_waits
 from pleme_redis_django.management.runworkers.inheritance import (
     keep_descriptors,

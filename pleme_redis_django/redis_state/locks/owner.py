@@ -8,7 +8,7 @@ import os
 import socket
 from functools import lru_cache
 
-from pleme_redis_django.jobs.context import current_job_context
+from pleme_redis_django.jobs.interface.context import current_job_context
 
 _encode = json.JSONEncoder().encode
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from django.core.serializers.json import DjangoJSONEncoder
 
 from pleme_redis_django.exceptions import InvalidEvent
-from pleme_redis_django.jobs.json_text import MAX_NESTING_LEVELS, is_nested_too_deeply
+from pleme_redis_django.jobs.interface.json_text import MAX_NESTING_LEVELS, is_nested_too_deeply
 
 
 class Position(NamedTuple):

@@ -18,7 +18,7 @@ from uuid import UUID
 import redis
 
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
-from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, QueuedJob
+from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, QueuedJob
 from pleme_redis_django.redis_state.server.connections import (
     COMMANDS,
     HINTS,

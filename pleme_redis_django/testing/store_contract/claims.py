@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from pleme_redis_django.exceptions import JobNotFound, StoreError
-from pleme_redis_django.jobs.job import JobClaim, JobStatus
-from pleme_redis_django.jobs.store import JobSelection
+from pleme_redis_django.jobs.interface.job import JobClaim, JobStatus
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.testing.store_contract.subject import (
     LATER_SECONDS,
     NewJob,

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pleme_redis_django.jobs.job import JobClaim, JobStatus
+from pleme_redis_django.jobs.interface.job import JobClaim, JobStatus
 from pleme_redis_django.testing.store_contract.subject import (
     ENDINGS,
     WRITES,

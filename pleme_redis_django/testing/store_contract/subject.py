@@ -11,12 +11,18 @@ from uuid import UUID
 
 import pytest
 
-from pleme_redis_django.jobs.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
-from pleme_redis_django.jobs.failures import engine_failure
-from pleme_redis_django.jobs.job import DEFAULT_QUEUE_NAME, SUSPECT_AFTER_CRASHES, Job, JobClaim, JobStatus
-from pleme_redis_django.jobs.json_text import to_json
-from pleme_redis_django.jobs.retry import DEFAULT_MAX_RETRIES
-from pleme_redis_django.jobs.store import JobStore
+from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.failures import engine_failure
+from pleme_redis_django.jobs.interface.job import (
+    DEFAULT_QUEUE_NAME,
+    SUSPECT_AFTER_CRASHES,
+    Job,
+    JobClaim,
+    JobStatus,
+)
+from pleme_redis_django.jobs.interface.json_text import to_json
+from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES
+from pleme_redis_django.jobs.interface.store import JobStore
 
 # Due "some time later": no test lasts so long.
 LATER_SECONDS = 3600.0

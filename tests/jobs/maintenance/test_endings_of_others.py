@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import JobClaim, JobStatus, WorkerPoolConfig
-from pleme_redis_django.jobs.endings import Cancelled, Ending, Failed, GivenBack, Retried
-from pleme_redis_django.jobs.job import SUSPECT_AFTER_UNSEEN_DEATHS
+from pleme_redis_django.jobs.interface.endings import Cancelled, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_UNSEEN_DEATHS
 from pleme_redis_django.jobs.maintenance.endings_of_others import (
     APART_SECONDS,
     STALE,

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pleme_redis_django.jobs.agenda import Agenda
-from pleme_redis_django.jobs.events import StoreBack
-from pleme_redis_django.jobs.identity import WorkerIdentity
+from pleme_redis_django.jobs.interface.events import StoreBack
+from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.elections import Elections
 from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
+from pleme_redis_django.jobs.worker.agenda import Agenda
 from tests.jobs.recording import WORKER, MemoryRegistry, RecordingSink
 
 NEVER = float("inf")

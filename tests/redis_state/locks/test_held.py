@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from pleme_redis_django import JobClaim, JobContext, LockBusy, LockManager
-from pleme_redis_django.jobs.context import _current
+from pleme_redis_django.jobs.interface.context import _current
 from pleme_redis_django.redis_state.locks import HeldLock
 from pleme_redis_django.redis_state.server.keyspace import lock_keys
 from pleme_redis_django.signals import lock_force_released

@@ -1,0 +1,91 @@
+"""When two jobs are the same: the unique slot that a job holds, and for how long.
+
+A slot is text: a letter for the mode, its seconds where it has any, and a digest. The store keeps
+it under UNIQUE(product, unique_slot) and sets it to NULL when its period ends, so the mode can be
+read off the slot itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from pleme_redis_django.exceptions import InvalidJobDefinition
+from pleme_redis_django.jobs.interface.json_text import canonical_json
+
+WAITING_PREFIX = "w:"
+PERIOD_PREFIX = "p"
+
+
+class UniqueMode(enum.StrEnum):
+    """How long a job keeps others of its kind out."""
+
+    WHILE_WAITING = "while_waiting"
+    """Until it starts."""
+    WHILE_RUNNING = "while_running"
+    """Until it has ended."""
+    ONCE_PER = "once_per"
+    """For a period that starts when it is enqueued."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Uniqueness:
+    """A mode, with its period in seconds for ``once_per``."""
+
+    mode: UniqueMode
+    seconds: int = 0
+
+    def slot(self, job_type: str, key: str) -> str:
+        """Return the slot that a job of this type and key holds, at most 64 characters."""
+        text = f"{job_type}\n{key}"
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        match self.mode:
+            case UniqueMode.WHILE_WAITING:
+                return f"{WAITING_PREFIX}{digest}"
+            case UniqueMode.WHILE_RUNNING:
+                return f"r:{digest}"
+            case UniqueMode.ONCE_PER:
+                return f"{PERIOD_PREFIX}{self.seconds}:{digest}"
+
+
+def once_per(seconds: int) -> Uniqueness:
+    """Return the mode "at most one enqueue in ``seconds``" (1 second to 366 days)."""
+    if type(seconds) is not int or not 1 <= seconds <= 366 * 86_400:
+        raise InvalidJobDefinition(
+            f"once_per({seconds!r}): accepted is a whole number of seconds from 1 to 31,622,400."
+        )
+    return Uniqueness(mode=UniqueMode.ONCE_PER, seconds=seconds)
+
+
+def as_uniqueness(value: Uniqueness | str | None) -> Uniqueness | None:
+    """Return the mode that a ``unique=`` option means. Raises InvalidJobDefinition."""
+    if value is None or isinstance(value, Uniqueness):
+        return value
+    if value in (UniqueMode.WHILE_WAITING, UniqueMode.WHILE_RUNNING):
+        return Uniqueness(mode=UniqueMode(value))
+    raise InvalidJobDefinition(
+        f'unique={value!r}: accepted are "while_waiting", "while_running", once_per(seconds), and None.'
+    )
+
+
+def parameters_key(parameters: Mapping[str, Any]) -> str:
+    """Return the key of a job that names none: its parameters, equal text for equal values."""
+    return canonical_json(parameters)
+
+
+def period_seconds(slot: str) -> int | None:
+    """Return the period of a ``once_per`` slot, None for the other modes."""
+    return int(slot[1 : slot.index(":")]) if slot.startswith(PERIOD_PREFIX) else None
+
+
+def waits_only(slot: str | None) -> bool:
+    """Whether the slot is free as soon as its job starts."""
+    return slot is not None and slot.startswith(WAITING_PREFIX)
+
+
+def outlives_job(slot: str | None) -> bool:
+    """Whether the slot stays taken after its job has ended."""
+    return slot is not None and slot.startswith(PERIOD_PREFIX)

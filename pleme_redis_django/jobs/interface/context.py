@@ -1,0 +1,94 @@
+"""JobContext: what a running handler is given, and the way it reports progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from pleme_redis_django.exceptions import InvalidParameters
+from pleme_redis_django.jobs.interface.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.json_text import storable_text
+
+NOTE_MAX_BYTES = 500
+# A larger count is a mistake, and JavaScript would show another number.
+MAX_COUNT = 2**53
+
+ProgressListener = Callable[["JobContext"], None]
+
+
+class JobContext:
+    """The attempt that a handler is running, given to it as ``ctx``."""
+
+    __slots__ = ("_cancel_requested", "_on_progress", "_unwritten", "claim", "job")
+
+    def __init__(self, job: Job, claim: JobClaim, on_progress: ProgressListener) -> None:
+        self.job = job
+        self.claim = claim
+        self._on_progress = on_progress
+        self._unwritten: dict[str, Any] | None = None
+        self._cancel_requested = False
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt; the first is 1."""
+        return self.claim.attempt
+
+    @property
+    def product(self) -> str | None:
+        """The job's product; what the handler enqueues inherits it."""
+        return getattr(self.job, "product", None)
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked to cancel the job; a handler then raises JobCancelled, or goes on."""
+        return self._cancel_requested
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Report that ``done`` of ``total`` items are done; cheap enough to call for each.
+
+        At most one report a second is written, and the last one always is. A report also proves
+        that the job is alive. Raises InvalidParameters for a number that is negative or not finite.
+        """
+        report = {"done": _finite("done", done)}
+        if total is not None:
+            report["total"] = _finite("total", total)
+        if note:
+            report["note"] = storable_text(str(note), max_bytes=NOTE_MAX_BYTES)
+        self._unwritten = report
+        self._on_progress(self)
+
+    def take_unwritten_progress(self) -> Mapping[str, Any] | None:
+        """Return the latest report unless it was taken before, for the engine to write."""
+        report, self._unwritten = self._unwritten, None
+        return report
+
+    def keep_unwritten(self, report: Mapping[str, Any]) -> None:
+        """Take back a report that could not be written, unless there is a newer one."""
+        if self._unwritten is None:
+            self._unwritten = dict(report)
+
+    def request_cancel(self) -> None:
+        """Make ``cancel_requested`` true, for the engine to call."""
+        self._cancel_requested = True
+
+
+_current: ContextVar[JobContext | None] = ContextVar("pleme_redis_django_job", default=None)
+
+
+def current_job_context() -> JobContext | None:
+    """Return the context of the job that the calling code runs in, or None outside a job."""
+    return _current.get()
+
+
+def _finite(name: str, value: object) -> Any:
+    if type(value) is int and 0 <= value <= MAX_COUNT:
+        return value
+    if isinstance(value, float) and math.isfinite(value) and value >= 0:
+        return value
+    # Python refuses to print the decimal digits of a huge integer.
+    shown = hex(value) if isinstance(value, int) and abs(value) > MAX_COUNT else repr(value)
+    raise InvalidParameters(
+        f"progress({name}={shown[:40]}): accepted is a finite number from 0 on, such as a count of items."
+    )

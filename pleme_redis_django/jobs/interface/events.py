@@ -1,0 +1,221 @@
+"""What the engine tells the world: one value per event, emitted to one sink.
+
+The engine writes no log line and sends no signal itself. Events carry ids and counts, and jobs by
+reference; what a sink prints of them is its own business (ids, never payloads).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.interface.job import Job
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    worker_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerStopped:
+    worker_id: str
+    given_back: int
+    """Jobs that were claimed and are ready again."""
+    handed_back_running: int
+    """How many of them had started."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobsClaimed:
+    worker_id: str
+    count: int
+    by_scan: bool
+    """Whether a scan found them, rather than a hint or a free slot: what layer 1 is for."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobStarted:
+    job: Job
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobProgressed:
+    job: Job
+    progress: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobEnded:
+    job: Job
+    ending: Ending
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EndingRefused:
+    """The job was no longer this worker's: another one has it, or has finished it."""
+
+    job: Job
+    ending: Ending
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EndingDelayed:
+    """An ending cannot be written for now; it is tried again apart, while the others are written."""
+
+    job: Job
+    ending: Ending
+    error: BaseException
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BurstHeldUp:
+    """All that a burst still holds has ended, and cannot be written yet; it ends once that is written."""
+
+    count: int
+    error: BaseException
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EndingsUnwritten:
+    """The process ends, and the store has not taken these endings: their jobs run again."""
+
+    count: int
+    error: BaseException | None
+    """What kept the last one from being written; None: there was no time left."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """A process stopped giving signs of life, and its jobs were taken from it."""
+
+    worker_ids: tuple[str, ...]
+    rescued: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StaleJobsFound:
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OrphanedJobsHinted:
+    """Ready jobs that nobody had claimed were hinted again."""
+
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UnservedJobsFound:
+    """Ready jobs wait whose type this process does not know; they run once a worker knows it."""
+
+    counts: Mapping[str, int]
+    """Job type -> how many, of the first ones in claim order."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LostClaimsGivenBack:
+    """Rows that were RUNNING under this worker's id, and that it did not hold."""
+
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """An operator asked this process to claim no more and to end when its running jobs have."""
+
+    worker_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """This process was silent for too long, and others may have its jobs."""
+
+    worker_id: str
+    new_worker_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EngineBroken:
+    """An error that nobody expected has ended a thread of the engine; its pool drains and stops."""
+
+    thread: str
+    error: BaseException
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoreUnavailable:
+    operation: str
+    error: BaseException
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoreBack:
+    operation: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HintsUnavailable:
+    """Redis did not answer; ready jobs are found by scanning until it does."""
+
+    error: BaseException
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HintsBack:
+    """Redis answers again, after HintsUnavailable."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SuspectStarted:
+    """A job whose process died before runs alone in this one."""
+
+    job: Job
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SuspectsSeen:
+    """Suspects are ready, which this process leaves to a quarantine process."""
+
+
+Event = (
+    WorkerStarted
+    | WorkerStopped
+    | JobsClaimed
+    | SuspectsSeen
+    | JobStarted
+    | JobProgressed
+    | JobEnded
+    | EndingRefused
+    | EndingDelayed
+    | BurstHeldUp
+    | EndingsUnwritten
+    | WorkerDied
+    | StaleJobsFound
+    | OrphanedJobsHinted
+    | UnservedJobsFound
+    | LostClaimsGivenBack
+    | DrainRequested
+    | LeaseLost
+    | EngineBroken
+    | StoreUnavailable
+    | StoreBack
+    | HintsUnavailable
+    | HintsBack
+    | SuspectStarted
+)
+
+
+class EventSink(Protocol):
+    """Where events go. ``emit`` must be quick, thread-safe, and must not raise."""
+
+    def emit(self, event: Event, /) -> None: ...
+
+
+class NullSink:
+    """A sink for those who do not care."""
+
+    def emit(self, event: Event, /) -> None:
+        """Do nothing."""

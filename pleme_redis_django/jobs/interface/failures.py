@@ -1,0 +1,131 @@
+"""From an exception to a bounded, storable Failure, and whether it is worth a retry."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Iterable
+from contextlib import suppress
+from types import TracebackType
+
+from pleme_redis_django.exceptions import ExecutorError
+from pleme_redis_django.jobs.interface.endings import Failure
+from pleme_redis_django.jobs.interface.json_text import storable_text
+
+MESSAGE_MAX_BYTES = 64 * 1024
+TRACEBACK_MAX_BYTES = 64 * 1024
+CODE_MAX_BYTES = 100
+CLASS_MAX_BYTES = 300
+_TRACEBACK_MAX_FRAMES = 60
+
+# Wrong input stays wrong: named by text, because the engine imports neither library.
+_NEVER_RETRIED = frozenset(
+    {"django.core.exceptions.ValidationError", "pydantic_core._pydantic_core.ValidationError"}
+)
+
+
+def failure_of(error: BaseException, job_type: str) -> Failure:
+    """Return what is kept of ``error``; never raises, whatever its ``__str__`` does."""
+    return Failure(
+        message=storable_text(_message_of(error), max_bytes=MESSAGE_MAX_BYTES),
+        error_code=_code_of(error),
+        exception_class=storable_text(_class_path(type(error)), max_bytes=CLASS_MAX_BYTES),
+        traceback=storable_text(_traceback_of(error), max_bytes=TRACEBACK_MAX_BYTES),
+        fingerprint=_fingerprint(job_type, error),
+        exception=error,
+    )
+
+
+def engine_failure(error_code: str, message: str, job_type: str) -> Failure:
+    """Return a failure that the engine itself states, without an exception."""
+    return Failure(
+        message=message,
+        error_code=error_code,
+        exception_class="",
+        traceback="",
+        fingerprint=_digest(job_type, error_code),
+    )
+
+
+def is_retryable(
+    error: BaseException,
+    retry_on: Iterable[type[BaseException]] = (),
+    no_retry_on: Iterable[type[BaseException]] = (),
+) -> bool:
+    """Whether another attempt may help: ``no_retry_on`` wins, then ``retry_on``, then the kind.
+
+    In a group of exceptions, as a TaskGroup raises it, those inside are asked: one that stays wrong is enough.
+    """
+    errors = [error, *leaves_of(error)]
+    if any(isinstance(one, tuple(no_retry_on)) for one in errors):
+        return False
+    if any(isinstance(one, tuple(retry_on)) for one in errors):
+        return True
+    return all(_is_retryable_kind(one) for one in errors)
+
+
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """Return the exceptions inside a group, however deep; the error itself when it is not a group."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    found: list[BaseException] = []
+    waiting: list[BaseException] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseExceptionGroup):
+            waiting += reversed(one.exceptions)
+        else:
+            found.append(one)
+    return found
+
+
+def _is_retryable_kind(error: BaseException) -> bool:
+    if isinstance(error, ExecutorError):
+        return error.retryable
+    return not any(_class_path(kind) in _NEVER_RETRIED for kind in type(error).__mro__)
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return str(error) or type(error).__name__
+    except BaseException:
+        return f"{type(error).__name__} (its message could not be read)"
+
+
+def _code_of(error: BaseException) -> str:
+    code = type(error).__name__
+    if isinstance(error, ExecutorError):
+        with suppress(BaseException):
+            code = str(error.error_code)
+    return storable_text(code, max_bytes=CODE_MAX_BYTES)
+
+
+def _class_path(kind: type[BaseException]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _traceback_of(error: BaseException) -> str:
+    try:
+        # No source text of locals, and a bound on the frames: a deep recursion has thousands.
+        formatted = traceback.TracebackException.from_exception(error, limit=-_TRACEBACK_MAX_FRAMES)
+        return "".join(formatted.format())
+    except BaseException:
+        return f"{_class_path(type(error))} (its traceback could not be formatted)"
+
+
+def _fingerprint(job_type: str, error: BaseException) -> str:
+    return _digest(job_type, _class_path(type(error)), _raising_line(error.__traceback__))
+
+
+def _raising_line(trace: TracebackType | None) -> str:
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return f"{code.co_filename}:{code.co_name}:{trace.tb_lineno}"
+
+
+def _digest(*parts: str) -> str:
+    text = "\n".join(parts)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,0 +1,34 @@
+"""Hints: what a pool asks of the queue that wakes it."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class HintQueue(Protocol):
+    """A queue of hints that jobs are ready. Losing one costs time, never a job."""
+
+    def wait_for_hint(self, timeout_seconds: float) -> bool:
+        """Wait for a hint, take every one that is there, and return whether there was any.
+
+        Raises an exception when the queue is unavailable.
+        """
+        ...
+
+    def nudge(self) -> bool:
+        """Wake one other worker; return whether that was said. Does not raise when the queue is unavailable."""
+        ...
+
+
+class NoHints:
+    """The queue of a process without one: nobody is woken."""
+
+    def wait_for_hint(self, timeout_seconds: float) -> bool:
+        """Wait, and return that there was none."""
+        time.sleep(timeout_seconds)
+        return False
+
+    def nudge(self) -> bool:
+        """Do nothing; return False."""
+        return False

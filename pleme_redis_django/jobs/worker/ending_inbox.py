@@ -1,0 +1,63 @@
+"""EndingInbox: where threads that run jobs leave endings, and the finisher fetches them in bulk."""
+
+from __future__ import annotations
+
+import threading
+
+from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.worker.ending_batches import MAX_ENDINGS
+from pleme_redis_django.jobs.worker.holdings import HeldJob
+
+Entry = tuple[HeldJob, Ending]
+
+# One round trip for many endings is what lets a pool end thousands of jobs a second; the delay is
+# what one lonely ending waits for company.
+COMPANY_SECONDS = 0.005
+
+
+class EndingInbox:
+    """Endings that nobody has tried to write yet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: list[Entry] = []
+        self._some = threading.Event()
+        self._many = threading.Event()
+
+    def add(self, entry: Entry) -> None:
+        """Leave an ending; from any thread."""
+        with self._lock:
+            self._entries.append(entry)
+            count = len(self._entries)
+        if count == 1:
+            self._some.set()
+        elif count == MAX_ENDINGS:
+            self._many.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is some, and then for its company; return whether there is."""
+        if not self._some.wait(seconds):
+            return False
+        self._many.wait(COMPANY_SECONDS)
+        return True
+
+    def interrupt(self) -> None:
+        """Let a wait end at once; from any thread."""
+        self._some.set()
+        self._many.set()
+
+    def take(self) -> list[Entry]:
+        """Return everything, and keep none of it."""
+        with self._lock:
+            taken, self._entries = self._entries, []
+            self._some.clear()
+            self._many.clear()
+        return taken
+
+    def put_back(self, entries: list[Entry]) -> None:
+        """Keep again what could not be written, before what came since."""
+        with self._lock:
+            self._entries = entries + self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)

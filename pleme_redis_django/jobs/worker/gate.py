@@ -1,0 +1,31 @@
+"""Gate: whether this process may claim and start jobs at this moment."""
+
+from __future__ import annotations
+
+from pleme_redis_django.jobs.interface.workers import WorkerIdentity
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
+from pleme_redis_django.jobs.worker.holdings import HeldJob
+
+
+class Gate:
+    """Open while the lease is current, until it is shut for good or somebody asks the process to end."""
+
+    def __init__(self, heartbeat: Heartbeat | NoHeartbeat, identity: WorkerIdentity, agenda: Agenda) -> None:
+        self._heartbeat = heartbeat
+        self._identity = identity
+        self._end_requested = agenda.end_requested
+        self._is_shut = False
+
+    def shut(self) -> None:
+        """Let nothing be claimed or started any more; from any thread."""
+        self._is_shut = True
+
+    def is_open(self) -> bool:
+        """Whether jobs may be claimed."""
+        is_shut = self._is_shut or self._end_requested.is_set()
+        return not is_shut and self._heartbeat.is_current()
+
+    def may_start(self, held: HeldJob) -> bool:
+        """Whether a job may start: not when its claim is of an id that was declared dead since then."""
+        return self.is_open() and held.context.claim.worker_id == self._identity.worker_id

@@ -1,0 +1,69 @@
+"""HintListener: the thread that waits for hints while its process has room for jobs."""
+
+from __future__ import annotations
+
+import threading
+
+from pleme_redis_django.jobs.interface.events import EventSink, HintsBack, HintsUnavailable
+from pleme_redis_django.jobs.interface.hints import HintQueue
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.engine_thread import EngineThread
+
+PAUSE_AFTER_FAILURE_SECONDS = 5.0
+
+
+class HintListener:
+    """The thread that waits for hints while its process has room for jobs."""
+
+    def __init__(
+        self,
+        hints: HintQueue,
+        sink: EventSink,
+        agenda: Agenda,
+        *,
+        timeout_seconds: float,
+    ) -> None:
+        self._hints = hints
+        self._sink = sink
+        self._agenda = agenda
+        self._timeout_seconds = timeout_seconds
+        self._stopping = threading.Event()
+        self._away = False
+        self._thread = EngineThread(self._run, "hints", agenda)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread without waiting for it: a blocked pop must not delay a shutdown."""
+        self._stopping.set()
+        self._agenda.room.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._agenda.room.wait()
+            if not self._stopping.is_set():
+                self._listen()
+
+    def _listen(self) -> None:
+        try:
+            hinted = self._hints.wait_for_hint(self._timeout_seconds)
+        except Exception as error:
+            if not self._stopping.is_set():
+                self._pause(error)
+            return
+        if self._away:
+            self._away = False
+            self._sink.emit(HintsBack())
+        if hinted:
+            # Until the claimer says that there is room: listening on at once would keep the interpreter
+            # busy while it claims, and take hints from other processes that this one may be too full for.
+            self._agenda.room.clear()
+            self._agenda.hint()
+
+    def _pause(self, error: Exception) -> None:
+        if not self._away:
+            self._away = True
+            self._sink.emit(HintsUnavailable(error))
+        self._stopping.wait(PAUSE_AFTER_FAILURE_SECONDS)

@@ -1,0 +1,100 @@
+"""Holdings: the jobs that this process has claimed and whose endings are not accepted yet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from uuid import UUID
+
+from pleme_redis_django.jobs.interface.context import JobContext
+
+# More than the retries that an operator's retry forgets, at the default of max_retries.
+MANY_RETURNS = 5
+
+
+class HeldJob:
+    """A claimed job on its way through the process."""
+
+    __slots__ = (
+        "claimed_at",
+        "context",
+        "handed_back",
+        "keeps_coming_back",
+        "runs_again",
+        "start_recorded",
+        "started_at",
+        "unwanted",
+    )
+
+    def __init__(self, context: JobContext, claimed_at: float) -> None:
+        self.context = context
+        self.claimed_at = claimed_at
+        """Monotonic seconds; when the claim came back from the store."""
+        self.started_at: float | None = None
+        """Monotonic seconds; None until a slot takes the job."""
+        self.start_recorded = False
+        self.runs_again = context.claim.attempt > context.job.retry_count + 1
+        """Whether an attempt before this one was given back, or an operator has retried the job."""
+        self.keeps_coming_back = context.claim.attempt > context.job.retry_count + 1 + MANY_RETURNS
+        """Whether so many attempts left no ending that its start is written before its handler begins."""
+        self.handed_back = False
+        """Whether shutdown gave the job away while its handler was still running."""
+        self.unwanted = False
+        """Whether the job was deleted meanwhile: it is not started any more."""
+
+
+class Holdings:
+    """Held jobs by id; safe to use from every thread of the process."""
+
+    def __init__(self, async_types: frozenset[str] | None = frozenset()) -> None:
+        self._held: dict[UUID, HeldJob] = {}
+        self._async_types = async_types
+        """Types of async jobs; None: every type."""
+        self._lock = threading.Lock()
+        self._empty = threading.Condition(self._lock)
+
+    def add(self, jobs: Iterable[HeldJob]) -> None:
+        """Hold jobs that were just claimed."""
+        with self._lock:
+            self._held.update((held.context.job.id, held) for held in jobs)
+
+    def remove(self, jobs: Iterable[HeldJob]) -> None:
+        """Let go of jobs whose endings the store has answered."""
+        with self._lock:
+            for held in jobs:
+                # A rescued job may be held anew, by a later claim of this very process.
+                if self._held.get(held.context.job.id) is held:
+                    del self._held[held.context.job.id]
+            if not self._held:
+                self._empty.notify_all()
+
+    def wait_until_empty(self, timeout_seconds: float) -> bool:
+        """Wait until nothing is held; return whether that came in time."""
+        with self._lock:
+            return self._empty.wait_for(lambda: not self._held, timeout_seconds)
+
+    def all(self) -> list[HeldJob]:
+        """Return what is held now."""
+        with self._lock:
+            return list(self._held.values())
+
+    def running(self) -> list[HeldJob]:
+        """Return what has started and not ended."""
+        return [held for held in self.all() if held.started_at is not None]
+
+    def count_async(self) -> int:
+        """Return how many of the held jobs are async ones."""
+        types = self._async_types
+        return sum(types is None or held.context.job.job_type in types for held in self.all())
+
+    def find(self, job_id: UUID, attempt: int) -> HeldJob | None:
+        """Return this very attempt, None when it is not held."""
+        held = self._held.get(job_id)
+        return held if held is not None and held.context.claim.attempt == attempt else None
+
+    def holds(self, job_id: UUID, attempt: int) -> bool:
+        """Whether this very attempt is held."""
+        return self.find(job_id, attempt) is not None
+
+    def __len__(self) -> int:
+        return len(self._held)

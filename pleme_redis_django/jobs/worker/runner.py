@@ -1,0 +1,182 @@
+"""JobRunner: one attempt of one job, from the handler's call to the ending. Never raises."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from typing import Any, Protocol
+
+from pleme_redis_django.exceptions import ExecutorError, JobCancelled
+from pleme_redis_django.jobs.interface.context import JobContext, _current
+from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried
+from pleme_redis_django.jobs.interface.executor import JobExecutor
+from pleme_redis_django.jobs.interface.failures import failure_of, is_retryable, leaves_of
+from pleme_redis_django.jobs.interface.job import Job
+from pleme_redis_django.jobs.interface.json_text import NotJson, to_json
+from pleme_redis_django.jobs.interface.retry import backoff_delay, jittered
+from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
+
+DEFAULT_MAX_RESULTS_BYTES = 1024 * 1024
+
+
+class HandlerSurroundings(Protocol):
+    """What surrounds each job in its thread or task: database connections, for instance."""
+
+    def enter(self) -> None:
+        """Run in the job's thread before a sync handler, in the thread's own context."""
+        ...
+
+    def leave(self) -> None:
+        """Run in the job's thread after a sync handler."""
+        ...
+
+    def around_async(self) -> AbstractAsyncContextManager[None]:
+        """Return what surrounds an async handler in its task."""
+        ...
+
+
+class NoSurroundings:
+    """A scope that surrounds nothing."""
+
+    def enter(self) -> None:
+        """Do nothing."""
+
+    def leave(self) -> None:
+        """Do nothing."""
+
+    def around_async(self) -> AbstractAsyncContextManager[None]:
+        """Return a context manager that does nothing."""
+        return nullcontext()
+
+
+class InvalidResult(ExecutorError):
+    """The handler returned what cannot be stored; another attempt would return it again."""
+
+    error_code = "invalid_result"
+    retryable = False
+
+
+class JobRunner:
+    """Calls the executor and turns whatever happens into an ending."""
+
+    def __init__(
+        self,
+        executor: JobExecutor[Any],
+        config: WorkerPoolConfig,
+        *,
+        scope: HandlerSurroundings | None = None,
+        max_results_bytes: int = DEFAULT_MAX_RESULTS_BYTES,
+    ) -> None:
+        self._execute = executor.execute
+        self._retry_rules = getattr(executor, "retry_rules", None)
+        self._config = config
+        self._scope = scope or NoSurroundings()
+        self._max_results_bytes = max_results_bytes
+
+    def run(self, context: JobContext) -> Ending:
+        """Run a sync handler, or an async one to its end, in the calling thread."""
+        started = time.perf_counter()
+        try:
+            self._scope.enter()
+            # A copy: what the handler sets (a tenant, a language, a time zone) is gone before the next job.
+            return contextvars.copy_context().run(self._run, context, started)
+        # SystemExit and KeyboardInterrupt of a handler end its attempt, not its worker thread.
+        except BaseException as error:
+            return self._ended_by(error, context, started)
+        finally:
+            # What leaving could not tidy up shows in the next job; this one has its ending.
+            with suppress(Exception):
+                self._scope.leave()
+
+    def _run(self, context: JobContext, started: float) -> Ending:
+        _current.set(context)
+        value = self._execute(context.job)
+        if inspect.isawaitable(value):
+            value = asyncio.run(_awaited(value))
+        return self._completed(context, value, started)
+
+    async def arun(self, context: JobContext) -> Ending:
+        """Run an async handler in the calling task."""
+        token = _current.set(context)
+        started = time.perf_counter()
+        try:
+            async with self._scope.around_async():
+                value = self._execute(context.job)
+                if inspect.isawaitable(value):
+                    value = await value
+            return self._completed(context, value, started)
+        except BaseException as error:
+            if context.cancel_requested and isinstance(error, asyncio.CancelledError):
+                error = JobCancelled("The job was cancelled while it ran.")
+            return self._ended_by(error, context, started)
+        finally:
+            _current.reset(token)
+
+    def _completed(self, context: JobContext, value: Any, started: float) -> Ending:
+        run_seconds = time.perf_counter() - started
+        try:
+            text = "null" if value is None else to_json(value, max_bytes=self._max_results_bytes)
+        except NotJson as error:
+            raise InvalidResult(
+                f"{context.job.job_type} returned a result that is refused: {error}."
+            ) from None
+        return Completed(
+            job_id=context.job.id,
+            claim=context.claim,
+            run_seconds=run_seconds,
+            progress=context.take_unwritten_progress(),
+            results_json=text,
+        )
+
+    def ending_of(self, error: BaseException, context: JobContext) -> Ending:
+        """Return the ending of an attempt that ``error`` ended outside of its run."""
+        return self._ended_by(error, context, time.perf_counter())
+
+    def _ended_by(self, error: BaseException, context: JobContext, started: float) -> Ending:
+        job = context.job
+        failure = failure_of(error, job.job_type)
+        shared: dict[str, Any] = {
+            "job_id": job.id,
+            "claim": context.claim,
+            "run_seconds": time.perf_counter() - started,
+            "progress": context.take_unwritten_progress(),
+            "failure": failure,
+        }
+        if all(isinstance(one, JobCancelled) for one in leaves_of(error)):
+            return Cancelled(**shared)
+        # The job model and the executor's rules are the project's, and may be broken themselves.
+        with suppress(BaseException):
+            if job.can_retry() and self._worth_a_retry(error, job.job_type):
+                if context.cancel_requested:
+                    return Cancelled(**shared)
+                delay = retry_delay(job, self._config)
+                return Retried(**shared, retry_count=job.retry_count + 1, delay_seconds=jittered(delay))
+        return Failed(**shared)
+
+    def _worth_a_retry(self, error: BaseException, job_type: str) -> bool:
+        rules: tuple[Iterable[type[BaseException]], Iterable[type[BaseException]]] = ((), ())
+        if self._retry_rules is not None:
+            rules = self._retry_rules(job_type)
+        return is_retryable(error, *rules)
+
+
+def retry_delay(job: Job, config: WorkerPoolConfig) -> float:
+    """Return the exact seconds until the next attempt: the job's own base delay, or the pool's.
+
+    The row is the project's, and may hold anything: what is not a delay is passed over.
+    """
+    configuration = job.configuration
+    base: Any = configuration.get("base_retry_delay") if isinstance(configuration, Mapping) else None
+    if type(base) not in (int, float) or not 0 <= base < float("inf"):
+        base = config.base_retry_delay
+    # Cut first: an integer of 400 digits does not fit into a float.
+    base = min(base, config.max_retry_delay)
+    return backoff_delay(job.retry_count, base_seconds=base, max_seconds=config.max_retry_delay)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value

@@ -1,0 +1,1 @@
+"""The roof of the engine: builds, starts and stops everything that a pool consists of."""

@@ -1,0 +1,275 @@
+"""Assembly: builds the parts of a worker pool; the one place that knows which part needs which."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pleme_redis_django.jobs.interface.calls import WorkerCalls
+from pleme_redis_django.jobs.interface.events import EventSink
+from pleme_redis_django.jobs.interface.executor import (
+    DispatchingExecutor,
+    JobExecutor,
+    async_job_types_of,
+    is_async_executor,
+)
+from pleme_redis_django.jobs.interface.hints import HintQueue, NoHints
+from pleme_redis_django.jobs.interface.store import JobSelection, JobStore
+from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.interface.workers import NoRegistry, WorkerIdentity, WorkerRegistry
+from pleme_redis_django.jobs.maintenance.dead_workers import DeadWorkers
+from pleme_redis_django.jobs.maintenance.duty import Duty
+from pleme_redis_django.jobs.maintenance.elections import Elections
+from pleme_redis_django.jobs.maintenance.forgotten_jobs import hint_forgotten_jobs
+from pleme_redis_django.jobs.maintenance.lost_claims import REQUESTS, LostClaims
+from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
+from pleme_redis_django.jobs.maintenance.rescues import Rescues
+from pleme_redis_django.jobs.maintenance.silent_jobs import end_silent_jobs
+from pleme_redis_django.jobs.maintenance.starts import StartRecords
+from pleme_redis_django.jobs.maintenance.unserved_jobs import report_unserved_jobs
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.call_listener import CallListener
+from pleme_redis_django.jobs.worker.claim_desk import ClaimDesk
+from pleme_redis_django.jobs.worker.claimer import Claimer
+from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
+from pleme_redis_django.jobs.worker.finisher import MAX_UNWRITTEN, Finisher
+from pleme_redis_django.jobs.worker.gate import Gate
+from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
+from pleme_redis_django.jobs.worker.hint_listener import HintListener
+from pleme_redis_django.jobs.worker.hint_relay import HintRelay
+from pleme_redis_django.jobs.worker.holdings import Holdings
+from pleme_redis_django.jobs.worker.lane_demand import LaneDemand
+from pleme_redis_django.jobs.worker.lanes import Lane, LaneDuties, LoopLane, ThreadLane
+from pleme_redis_django.jobs.worker.runner import JobRunner
+from pleme_redis_django.jobs.worker.suspects import SuspectRule, SuspectTurns
+from pleme_redis_django.jobs.worker_pool.parts import WorkerParts
+
+# Without a queue of hints the store is scanned this often. With heartbeats and sweeps an idle process
+# then makes just under one transaction a second.
+SCAN_SECONDS_WITHOUT_HINTS = 2.5
+CARETAKER_ROLE = "caretaker"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What a pool talks to."""
+
+    store: JobStore[Any]
+    hints: HintQueue | None
+    registry: WorkerRegistry | None
+    calls: WorkerCalls | None
+    sink: EventSink
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Core:
+    """What nearly every part needs."""
+
+    config: WorkerPoolConfig
+    identity: WorkerIdentity
+    outside: Outside
+    store: JobStore[Any]
+    sink: EventSink
+    hints: HintQueue
+    registry: WorkerRegistry
+    agenda: Agenda
+    holdings: Holdings
+
+
+def assembled(
+    config: WorkerPoolConfig,
+    identity: WorkerIdentity,
+    executor: JobExecutor[Any],
+    runner: JobRunner,
+    outside: Outside,
+    *,
+    suspects: SuspectRule,
+    burst: bool,
+    page_fd: int | None,
+) -> WorkerParts:
+    """Return the parts of a pool, not started yet."""
+    ends_when_dry = burst or suspects is SuspectRule.ONLY
+    slots = config.worker_count + config.async_count
+    core = _Core(
+        config=config,
+        identity=identity,
+        outside=outside,
+        store=outside.store,
+        sink=outside.sink,
+        hints=outside.hints or NoHints(),
+        registry=outside.registry or NoRegistry(),
+        agenda=Agenda(_scan_seconds(config, outside, suspects)),
+        holdings=Holdings(async_job_types_of(executor)),
+    )
+    page = ExecutingPage(slots, identity.worker_id, fd=page_fd)
+    heartbeat = _heartbeat(core, page)
+    gate = Gate(heartbeat, identity, core.agenda)
+    finisher = Finisher(
+        core.store,
+        core.holdings,
+        core.sink,
+        core.agenda,
+        max_unwritten=max(MAX_UNWRITTEN, 2 * slots),
+        burst=ends_when_dry,
+    )
+    maintainer = _maintainer(core)
+    starts = StartRecords(core.store, core.holdings, maintainer)
+    duties = LaneDuties(
+        runner=runner,
+        finish=finisher.add,
+        sink=core.sink,
+        gate=gate,
+        agenda=core.agenda,
+        on_another_start=starts.note_start,
+        executing=page,
+    )
+    lanes = build_lanes(executor, config, duties)
+    claimer = _claimer(core, lanes, gate, finisher, suspects, ends_when_dry)
+    dead_workers, lost_claims = _take_on_duties(core, maintainer, starts, lanes, heartbeat, burst)
+    return WorkerParts(
+        identity=identity,
+        hints=core.hints,
+        agenda=core.agenda,
+        holdings=core.holdings,
+        page=page,
+        heartbeat=heartbeat,
+        gate=gate,
+        finisher=finisher,
+        lanes=lanes,
+        claimer=claimer,
+        maintainer=maintainer,
+        dead_workers=dead_workers,
+        lost_claims=lost_claims,
+        hint_listeners=[] if ends_when_dry else _hint_listeners(core),
+        call_listeners=_call_listeners(core, maintainer, heartbeat),
+    )
+
+
+def _heartbeat(core: _Core, page: ExecutingPage) -> Heartbeat | NoHeartbeat:
+    if core.outside.registry is None:
+        return NoHeartbeat()
+    return Heartbeat(core.registry, core.identity, core.holdings, core.config, core.sink, core.agenda, page)
+
+
+def _claimer(
+    core: _Core,
+    lanes: Sequence[Lane],
+    gate: Gate,
+    finisher: Finisher,
+    suspects: SuspectRule,
+    ends_when_dry: bool,
+) -> Claimer:
+    config = core.config
+    selection = JobSelection(
+        queue_names=config.queue_names, product=config.product, job_types=known_types(lanes)
+    )
+    desk = ClaimDesk(
+        core.store,
+        selection,
+        core.identity,
+        core.holdings,
+        core.sink,
+        core.agenda,
+        on_progress=finisher.progress.note,
+    )
+    return Claimer(
+        desk,
+        LaneDemand(lanes),
+        core.agenda,
+        gate,
+        finisher,
+        HintRelay(core.hints),
+        SuspectTurns(suspects, core.holdings, core.sink),
+        core.sink,
+        burst=ends_when_dry,
+    )
+
+
+def _maintainer(core: _Core) -> Maintainer:
+    return Maintainer(
+        "maintenance",
+        Elections(core.registry, core.identity, core.config.queue_key),
+        core.sink,
+        core.agenda,
+        probe=lambda: core.store.held_jobs(core.identity.worker_id),
+    )
+
+
+def _take_on_duties(
+    core: _Core,
+    maintainer: Maintainer,
+    starts: StartRecords,
+    lanes: Sequence[Lane],
+    heartbeat: Heartbeat | NoHeartbeat,
+    burst: bool,
+) -> tuple[DeadWorkers, LostClaims]:
+    store, config, sink, agenda = core.store, core.config, core.sink, core.agenda
+    outage = maintainer.thread.outage
+    rescues = Rescues(store, core.hints, sink, agenda, outage)
+    lost_claims = LostClaims(store, core.holdings, core.identity, sink, agenda, lanes, rescues, outage)
+    dead_workers = DeadWorkers(store, core.registry, rescues, config, sink, agenda, burst=burst)
+    # What one worker does for all of them, now and then.
+    types = known_types(lanes)
+    caretaking: dict[str, Callable[[], object]] = {
+        "silent_jobs": lambda: end_silent_jobs(store, rescues, config, sink),
+        "forgotten_jobs": lambda: hint_forgotten_jobs(store, core.hints, sink),
+        "unserved_jobs": lambda: report_unserved_jobs(store, types, sink),
+    }
+    maintainer.take_on(
+        *dead_workers.duties(may_sweep=heartbeat.is_unbroken),
+        starts.duty(config.lease_sweep_seconds),
+        *lost_claims.duties(config.lease_sweep_seconds),
+        *(
+            Duty(name=name, run=run, every_seconds=config.stale_check_interval_seconds, role=CARETAKER_ROLE)
+            for name, run in caretaking.items()
+        ),
+    )
+    maintainer.end_with(lost_claims.give_back_all)
+    return dead_workers, lost_claims
+
+
+def _hint_listeners(core: _Core) -> list[HintListener]:
+    if core.outside.hints is None:
+        return []
+    return [HintListener(core.hints, core.sink, core.agenda, timeout_seconds=core.config.poll_timeout)]
+
+
+def _call_listeners(
+    core: _Core, maintainer: Maintainer, heartbeat: Heartbeat | NoHeartbeat
+) -> list[CallListener]:
+    if core.outside.calls is None:
+        return []
+
+    def look_at_requests() -> None:
+        maintainer.do_in(0.0, REQUESTS)
+        heartbeat.beat_soon()
+
+    return [CallListener(core.outside.calls, core.identity, core.agenda, on_call=look_at_requests)]
+
+
+def _scan_seconds(config: WorkerPoolConfig, outside: Outside, suspects: SuspectRule) -> float:
+    if outside.hints is not None and suspects is not SuspectRule.ONLY:
+        return config.poll_timeout
+    return min(config.poll_timeout, SCAN_SECONDS_WITHOUT_HINTS)
+
+
+def known_types(lanes: Sequence[Lane]) -> frozenset[str] | None:
+    """Return the types that the lanes run, None when they take any."""
+    known = [lane.job_types for lane in lanes]
+    return None if None in known else frozenset().union(*(types or () for types in known))
+
+
+def build_lanes(executor: JobExecutor[Any], config: WorkerPoolConfig, duties: LaneDuties) -> list[Lane]:
+    """Return a lane of threads, a lane of an event loop, or both, as the executor's jobs need."""
+    if not isinstance(executor, DispatchingExecutor):
+        if is_async_executor(executor):
+            return [LoopLane(config.async_count, duties)]
+        return [ThreadLane(config.worker_count, duties)]
+    lanes: list[Lane] = []
+    sync_types, async_types = executor.sync_job_types(), executor.async_job_types()
+    if config.worker_count and (sync_types or not async_types):
+        lanes.append(ThreadLane(config.worker_count, duties, sync_types))
+    if config.async_count and async_types:
+        lanes.append(LoopLane(config.async_count, duties, async_types, first_slot=config.worker_count))
+    return lanes

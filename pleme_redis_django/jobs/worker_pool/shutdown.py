@@ -1,0 +1,120 @@
+"""Shutdown: how a process stops claiming, gives back what it has not started, and ends what runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from pleme_redis_django.jobs.interface.events import DrainRequested, EngineBroken, EventSink, WorkerStopped
+from pleme_redis_django.jobs.worker.executing_page import Stage
+from pleme_redis_django.jobs.worker.holdings import HeldJob
+from pleme_redis_django.jobs.worker.lanes import ending_if_unfinished
+from pleme_redis_django.jobs.worker_pool.parts import WorkerParts
+
+# What shutdown grants the last writes, beyond the grace of the jobs themselves.
+FLUSH_SECONDS = 10.0
+# What is given back when a process drains is written by then, and others are woken for it.
+GIVE_BACK_SECONDS = 0.2
+
+
+class Shutdown:
+    """The end of one process's work; it comes once, whoever asks for it."""
+
+    def __init__(self, parts: WorkerParts, sink: EventSink, grace_seconds: float) -> None:
+        self._parts = parts
+        self._sink = sink
+        self._grace_seconds = grace_seconds
+        self._lock = threading.Lock()
+        self._returned = 0
+        # No Event: end_grace() runs in signal handlers, which interrupt each other, and set() takes a lock.
+        self._is_grace_over = False
+        self.is_over = threading.Event()
+        """Set once everything has stopped."""
+
+    def end_grace(self) -> None:
+        """Give back at once what still runs, when the process is draining. Safe in a signal handler."""
+        self._is_grace_over = True
+
+    def stop(self, grace_seconds: float) -> int:
+        """Drain for at most so long; return how many jobs were given back, 0 when it is over already."""
+        with self._lock:
+            if self.is_over.is_set():
+                return 0
+            returned = self._drain(grace_seconds)
+            self.is_over.set()
+            self._parts.agenda.end_requested.set()  # Ends the thread that waits for it.
+            return returned
+
+    def watch(self) -> None:
+        """Start the thread that ends the process when somebody asks for it."""
+        threading.Thread(target=self._end_on_request, name="pleme-drain", daemon=True).start()
+
+    def _end_on_request(self) -> None:
+        """Stop once what runs has ended: nobody hurries, so no grace period ends."""
+        agenda = self._parts.agenda
+        agenda.end_requested.wait()
+        if self.is_over.is_set():
+            return
+        if agenda.broken:
+            # A pool without one of its threads looks alive and does half of its work.
+            self._sink.emit(EngineBroken(*agenda.broken[0]))
+            self.stop(self._grace_seconds)
+            return
+        self._sink.emit(DrainRequested(self._parts.identity.worker_id))
+        self._stop_claiming()
+        self._parts.holdings.wait_until_empty(GIVE_BACK_SECONDS)
+        self._announce_returned()
+        while not self.is_over.is_set() and not self._parts.holdings.wait_until_empty(1.0):
+            pass
+        self.stop(0.0)
+
+    def _stop_claiming(self) -> bool:
+        """Claim no more, and give back what has not started; return whether every claim is known."""
+        parts = self._parts
+        parts.gate.shut()
+        parts.heartbeat.note_draining()
+        for hint_listener in parts.hint_listeners:
+            hint_listener.stop()
+        # A claim that the store does not answer in time is not known; the lease brings such jobs back.
+        claims_known = parts.claimer.thread.stop(FLUSH_SECONDS)
+        self._give_back([held for lane in parts.lanes for held in lane.take_waiting()])
+        return claims_known
+
+    def _drain(self, grace_seconds: float) -> int:
+        parts = self._parts
+        claims_known = self._stop_claiming()
+        for lane in parts.lanes:
+            lane.stop()
+        self._wait_for_running(grace_seconds)
+        running = parts.holdings.all()
+        for held in running:
+            held.handed_back = True
+        self._give_back(running)
+        # All of them together, for a database that does not answer holds each of them up.
+        flush_until = time.monotonic() + FLUSH_SECONDS
+        parts.finisher.stop(FLUSH_SECONDS / 2)
+        parts.maintainer.thread.stop(max(flush_until - time.monotonic(), 0))
+        nothing_left = parts.lost_claims.nothing_left and claims_known
+        parts.heartbeat.stop(max(flush_until - time.monotonic(), 0), in_good_order=nothing_left)
+        for call_listener in parts.call_listeners:
+            call_listener.stop()
+        self._announce_returned()
+        parts.page.note_stage(Stage.STOPPED)
+        self._sink.emit(WorkerStopped(parts.identity.worker_id, self._returned, len(running)))
+        return self._returned
+
+    def _announce_returned(self) -> None:
+        if self._returned:
+            self._parts.hints.nudge()
+
+    def _wait_for_running(self, grace_seconds: float) -> None:
+        deadline = time.monotonic() + grace_seconds
+        while not self._is_grace_over and time.monotonic() < deadline:
+            if self._parts.holdings.wait_until_empty(min(0.1, grace_seconds)):
+                return
+
+    def _give_back(self, jobs: Sequence[HeldJob]) -> None:
+        self._returned += len(jobs)
+        for held in jobs:
+            self._parts.finisher.add(held, ending_if_unfinished(held))
