@@ -173,8 +173,6 @@ class AbstractJob(models.Model):
 
     # Nullable from the start: a field added later is a migration in every project's own job table.
     concurrency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - absent is no text
-    parent_id = models.UUIDField(null=True, blank=True)
-    batch_id = models.UUIDField(null=True, blank=True)
     timeout_seconds = models.FloatField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
 

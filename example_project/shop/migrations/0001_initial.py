@@ -87,8 +87,6 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('deleted_at', models.DateTimeField(blank=True, null=True)),
                 ('concurrency_key', models.CharField(blank=True, max_length=200, null=True)),
-                ('parent_id', models.UUIDField(blank=True, null=True)),
-                ('batch_id', models.UUIDField(blank=True, null=True)),
                 ('timeout_seconds', models.FloatField(blank=True, null=True)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
             ],
