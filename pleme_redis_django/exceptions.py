@@ -1,4 +1,6 @@
-"""The whole error tree: every exception the package raises on purpose.
+"""The whole error tree: every exception that leaves the package, raised on purpose.
+
+A few more stay within the module's own zone, where they become a text: of a search typed into the admin, of a socket.
 
 Nothing here imports Django or Redis, so that the engine can raise them too. Fields are typed; a
 message says what happened, the offending value, what is accepted and the next step, and no code
@@ -6,6 +8,9 @@ has to parse it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
 
 
 class PlemeError(Exception):
@@ -97,6 +102,13 @@ class JobCancelled(ExecutorError):
     retryable = False
 
 
+class InvalidResult(ExecutorError):
+    """The handler returned what cannot be stored; another attempt would return it again."""
+
+    error_code = "invalid_result"
+    retryable = False
+
+
 # Storing
 
 
@@ -110,6 +122,37 @@ class JobNotFound(StoreError):
     def __init__(self, job_id: object) -> None:
         super().__init__(f"No job has the id {job_id}, or it was deleted.")
         self.job_id = job_id
+
+
+class NotJson(PlemeError, ValueError):
+    """A value cannot be stored as JSON and read back the same; the message says where and why."""
+
+
+class BadEnding(StoreError):
+    """An ending in a batch can never be written, whatever is tried; nothing of the batch was."""
+
+
+class LockedJobs(StoreError):
+    """The rows of some jobs are locked by another transaction, so that nothing of them can be written now."""
+
+    def __init__(self, job_ids: Iterable[UUID], pids: Sequence[int] = ()) -> None:
+        self.job_ids = frozenset(job_ids)
+        whose = f", of the database's process {', '.join(map(str, pids))}," if pids else ""
+        super().__init__(
+            f"Another transaction{whose} holds the rows of {len(self.job_ids)} job(s): they are written once it has "
+            "ended."
+        )
+
+
+class LockedTable(StoreError):
+    """Another transaction holds all rows at once: it is no ending's fault, and all of them wait."""
+
+
+class DoubtfulEndings(StoreError):
+    """The store answered and refused a batch, maybe for one of its endings: a deadlock, a limit of time.
+
+    The batch is written again; when that keeps failing, the endings are parted to find the one.
+    """
 
 
 # Redis

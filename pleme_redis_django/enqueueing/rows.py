@@ -13,12 +13,12 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from pleme_redis_django.conf import get_settings, resolve_product
-from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters
+from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
 from pleme_redis_django.jobs.definitions.definition import JobDefinition, checked_priority
 from pleme_redis_django.jobs.definitions.uniqueness import UniqueMode, Uniqueness, parameters_key
 from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.jobs.interface.job import JobStatus, validate_queue_name
-from pleme_redis_django.jobs.interface.json_text import NotJson, to_json
+from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.models import AbstractJob, new_job_id
 
 UNIQUE_KEY_MAX_LENGTH = 500

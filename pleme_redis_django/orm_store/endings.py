@@ -13,6 +13,7 @@ from django.db import DatabaseError, DataError, IntegrityError, connections, tra
 from django.db.models import Case, CharField, F, PositiveIntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, Greatest, Now
 
+from pleme_redis_django.exceptions import BadEnding, DoubtfulEndings, LockedJobs
 from pleme_redis_django.jobs.definitions.uniqueness import PERIOD_PREFIX
 from pleme_redis_django.jobs.interface.endings import (
     Cancelled,
@@ -30,7 +31,6 @@ from pleme_redis_django.jobs.interface.job import (
     JobStatus,
 )
 from pleme_redis_django.jobs.interface.json_text import from_json
-from pleme_redis_django.jobs.interface.store import BadEnding, DoubtfulEndings, LockedJobs
 from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
 from pleme_redis_django.orm_store.connection import bounds_of, sqlstate_of, writing
 from pleme_redis_django.orm_store.lock_holders import holders_of_rows, locked_table

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from pleme_redis_django.jobs.interface.store import LockedTable
+from pleme_redis_django.exceptions import LockedTable
 
 # The modes that keep an UPDATE out (PostgreSQL documentation, 13.3.1). One that is only asked for keeps it out
 # too, since who comes later waits behind it.

@@ -13,11 +13,11 @@ from django.db import DataError, connections, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from pleme_redis_django.exceptions import JobNotFound
+from pleme_redis_django.exceptions import JobNotFound, LockedJobs
 from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.job import JobClaim, JobStatus, QueuedJob
-from pleme_redis_django.jobs.interface.store import HeldRow, JobSelection, LockedJobs, Outlook
+from pleme_redis_django.jobs.interface.store import HeldRow, JobSelection, Outlook
 from pleme_redis_django.models import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claims import claim_jobs

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pleme_redis_django.exceptions import PlemeError
 from pleme_redis_django.jobs.interface.json_text import MAX_NESTING_LEVELS, is_nested_too_deeply
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.redis_state.pubsub.messages import Position
@@ -38,7 +39,7 @@ class ErrorCode(enum.IntEnum):
         return self in (ErrorCode.INTERNAL, ErrorCode.RATE)
 
 
-class CommandRefused(Exception):
+class CommandRefused(PlemeError):
     """A command that gets an error reply."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from channels.auth import AuthMiddleware, get_user
 
+from pleme_redis_django.exceptions import PlemeError
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.authorization import OUTAGES
 from pleme_redis_django.realtime.close_codes import CloseCode
@@ -27,7 +28,7 @@ REPORT_SECONDS = 60.0
 logger = logging.getLogger("pleme_redis_django.handshakes")
 
 
-class TooManyHandshakes(Exception):
+class TooManyHandshakes(PlemeError):
     """A socket has queued for as long as it may."""
 
 

@@ -19,8 +19,10 @@ from django.core.cache import caches
 from django.db import router
 from django.utils import timezone
 
+from pleme_redis_django.exceptions import PlemeError
 
-class SessionsAway(Exception):
+
+class SessionsAway(PlemeError):
     """The cache that holds the sessions does not answer: nothing is known of any of them."""
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from pleme_redis_django import JobClaim, JobStatus
+from pleme_redis_django.exceptions import BadEnding, DoubtfulEndings, LockedJobs
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failed
 from pleme_redis_django.jobs.interface.events import (
     EndingDelayed,
@@ -20,7 +21,6 @@ from pleme_redis_django.jobs.interface.events import (
     StoreBack,
     StoreUnavailable,
 )
-from pleme_redis_django.jobs.interface.store import BadEnding, DoubtfulEndings, LockedJobs
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.finisher import UNWRITABLE, Finisher
 from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings

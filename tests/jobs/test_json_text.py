@@ -13,13 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pleme_redis_django.jobs.interface.json_text import (
-    NotJson,
-    canonical_json,
-    from_json,
-    storable_text,
-    to_json,
-)
+from pleme_redis_django.exceptions import NotJson
+from pleme_redis_django.jobs.interface.json_text import canonical_json, from_json, storable_text, to_json
 
 LIMIT = 1_000_000
 SURROGATES = ["\ud800", "\udfff", "a\udc00b"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import ExecutionFailed, JobStatus, WorkerPool, WorkerPoolConfig, current_job_context
+from pleme_redis_django.exceptions import LockedJobs
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, GivenBack
 from pleme_redis_django.jobs.interface.events import (
     DrainRequested,
@@ -25,7 +26,7 @@ from pleme_redis_django.jobs.interface.events import (
     WorkerStarted,
     WorkerStopped,
 )
-from pleme_redis_django.jobs.interface.store import JobSelection, LockedJobs
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.jobs.interface.workers import WorkerStanding
 from pleme_redis_django.jobs.maintenance.dead_workers import DeadWorkers
 from pleme_redis_django.jobs.worker.executing_page import JobExecuted, SeenDeath

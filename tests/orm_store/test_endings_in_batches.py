@@ -11,9 +11,10 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django import JobStatus
+from pleme_redis_django.exceptions import BadEnding
 from pleme_redis_django.jobs.interface.endings import Completed, Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.interface.failures import engine_failure
-from pleme_redis_django.jobs.interface.store import BadEnding, JobSelection
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job, JobAttempt
 from pleme_redis_django.orm_store import OrmJobStore
 from tests.rows import BACKENDS, make_job

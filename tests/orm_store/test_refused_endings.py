@@ -14,10 +14,11 @@ import pytest
 from django.db import connection, connections
 
 from pleme_redis_django import JobStatus
+from pleme_redis_django.exceptions import LockedJobs
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.events import EndingDelayed
-from pleme_redis_django.jobs.interface.store import JobSelection, LockedJobs
+from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.finisher import UNWRITABLE, Finisher
 from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings

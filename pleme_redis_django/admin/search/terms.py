@@ -9,6 +9,8 @@ import dataclasses
 import difflib
 import re
 
+from pleme_redis_django.exceptions import PlemeError
+
 QUALIFIERS = ("id", "type", "queue", "product", "status", "worker", "error", "param", "before", "after")
 _SHOWN_CHARACTERS = 60
 PATH_KEYS = 20
@@ -21,7 +23,7 @@ _TERM = re.compile(
 _STEP = re.compile(rf'\.({_QUOTED}|[^\s.:"]+)')
 
 
-class SearchError(ValueError):
+class SearchError(PlemeError, ValueError):
     """A search that says nothing we know; the message says what is wrong, what is known, what to do."""
 
 

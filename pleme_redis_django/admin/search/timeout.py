@@ -14,12 +14,13 @@ from django.http import HttpResponse
 from django.template.response import TemplateResponse
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.exceptions import PlemeError
 
 SEARCH_SECONDS = 10.0
 _QUERY_CANCELLED = "57014"  # PostgreSQL, appendix A: query_canceled
 
 
-class SearchTookTooLong(Exception):
+class SearchTookTooLong(PlemeError):
     """The database has cancelled a statement of a page."""
 
     def __init__(self) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
+from pleme_redis_django.exceptions import NotJson
+
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _encode_canonically = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
@@ -29,10 +31,6 @@ _BRACKET = re.compile(r"[\[\]{}]")
 # PostgreSQL can store neither in a text or a jsonb value.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _ESCAPED_NUL = "\\u0000"
-
-
-class NotJson(ValueError):
-    """A value cannot be stored as JSON and read back the same; the message says where and why."""
 
 
 def to_json(value: Any, *, max_bytes: int) -> str:

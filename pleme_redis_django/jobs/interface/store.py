@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -274,30 +274,3 @@ class JobStore(Protocol[J_co]):
             return self.mark_job_failed(job.id, message, details, claim=claim)
         delay_seconds = job.calculate_backoff_delay()
         return self.schedule_retry(job.id, job.retry_count + 1, delay_seconds, message, details, claim=claim)
-
-
-class BadEnding(StoreError):
-    """An ending in a batch can never be written, whatever is tried; nothing of the batch was."""
-
-
-class LockedJobs(StoreError):
-    """The rows of some jobs are locked by another transaction, so that nothing of them can be written now."""
-
-    def __init__(self, job_ids: Iterable[UUID], pids: Sequence[int] = ()) -> None:
-        self.job_ids = frozenset(job_ids)
-        whose = f", of the database's process {', '.join(map(str, pids))}," if pids else ""
-        super().__init__(
-            f"Another transaction{whose} holds the rows of {len(self.job_ids)} job(s): they are written once it has "
-            "ended."
-        )
-
-
-class LockedTable(StoreError):
-    """Another transaction holds all rows at once: it is no ending's fault, and all of them wait."""
-
-
-class DoubtfulEndings(StoreError):
-    """The store answered and refused a batch, maybe for one of its endings: a deadlock, a limit of time.
-
-    The batch is written again; when that keeps failing, the endings are parted to find the one.
-    """

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+from pleme_redis_django.exceptions import BadEnding
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import EventSink, JobEnded
 from pleme_redis_django.jobs.interface.hints import HintQueue
 from pleme_redis_django.jobs.interface.job import Job, JobClaim
-from pleme_redis_django.jobs.interface.store import BadEnding, JobStore
+from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.maintenance.endings_of_others import ending_of_undecidable
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.ending_batches import write_parted

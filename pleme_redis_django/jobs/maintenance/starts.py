@@ -11,7 +11,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from pleme_redis_django.jobs.interface.store import JobStore, LockedJobs
+from pleme_redis_django.exceptions import LockedJobs
+from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
 from pleme_redis_django.jobs.worker.holdings import Holdings

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pleme_redis_django.exceptions import BadEnding, DoubtfulEndings, LockedJobs
 from pleme_redis_django.jobs.interface.endings import Completed, Ending
-from pleme_redis_django.jobs.interface.store import BadEnding, DoubtfulEndings, JobStore, LockedJobs
+from pleme_redis_django.jobs.interface.store import JobStore
 
 # One statement of this size is quick, whatever the server plans for it, and is repeated cheaply.
 MAX_ENDINGS = 500

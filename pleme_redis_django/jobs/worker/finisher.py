@@ -11,10 +11,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from pleme_redis_django.exceptions import BadEnding
 from pleme_redis_django.jobs.interface.endings import Ending, Failed
 from pleme_redis_django.jobs.interface.events import EndingRefused, EndingsUnwritten, EventSink, JobEnded
 from pleme_redis_django.jobs.interface.failures import engine_failure
-from pleme_redis_django.jobs.interface.store import BadEnding, JobStore
+from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.delayed_endings import FIRST_DELAY_SECONDS, DelayedEndings
 from pleme_redis_django.jobs.worker.ending_batches import MAX_ENDINGS, Answer, batch_length, write_parted

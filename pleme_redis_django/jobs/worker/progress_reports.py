@@ -6,9 +6,10 @@ import time
 from typing import Any
 from uuid import UUID
 
+from pleme_redis_django.exceptions import LockedJobs
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.events import EventSink, JobProgressed
-from pleme_redis_django.jobs.interface.store import JobStore, LockedJobs
+from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 
 INTERVAL_SECONDS = 1.0

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
-from pleme_redis_django.exceptions import ExecutorError, JobCancelled
+from pleme_redis_django.exceptions import InvalidResult, JobCancelled, NotJson
 from pleme_redis_django.jobs.interface.context import JobContext, _current
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried
 from pleme_redis_django.jobs.interface.executor import JobExecutor
 from pleme_redis_django.jobs.interface.failures import failure_of, is_retryable, leaves_of
 from pleme_redis_django.jobs.interface.job import Job
-from pleme_redis_django.jobs.interface.json_text import NotJson, to_json
+from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.jobs.interface.retry import backoff_delay, jittered
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 
@@ -51,13 +51,6 @@ class NoSurroundings:
     def around_async(self) -> AbstractAsyncContextManager[None]:
         """Return a context manager that does nothing."""
         return nullcontext()
-
-
-class InvalidResult(ExecutorError):
-    """The handler returned what cannot be stored; another attempt would return it again."""
-
-    error_code = "invalid_result"
-    retryable = False
 
 
 class JobRunner:
