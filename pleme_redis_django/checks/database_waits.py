@@ -13,8 +13,8 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Warning
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.configured_pools import ConfiguredPool, valid_pools
 from pleme_redis_django.management.runworkers.database import libpq_options
-from pleme_redis_django.wiring import PoolParts, valid_pools
 
 # libpq's OPTIONS["options"], a command line for the session: -c name=value, -cname=value, --name=value.
 _SESSION_SETTING = re.compile(r"(?:-c\s*|--)(lock_timeout|statement_timeout)\s*=\s*'?(\d+)\s*([a-z]*)")
@@ -39,7 +39,7 @@ def check_database_waits(**_kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-def _session_waits(database: Mapping[str, Any], parts: PoolParts) -> Iterator[tuple[str, str]]:
+def _session_waits(database: Mapping[str, Any], parts: ConfiguredPool) -> Iterator[tuple[str, str]]:
     for name, number, unit in _SESSION_SETTING.findall(str(_options(database).get("options", ""))):
         seconds = int(number) * _SECONDS_OF_UNIT.get(unit, 1e-3)
         if seconds >= parts.config.lease_seconds:
@@ -49,7 +49,7 @@ def _session_waits(database: Mapping[str, Any], parts: PoolParts) -> Iterator[tu
             )
 
 
-def _network_waits(database: Mapping[str, Any], parts: PoolParts) -> Iterator[tuple[str, str]]:
+def _network_waits(database: Mapping[str, Any], parts: ConfiguredPool) -> Iterator[tuple[str, str]]:
     """What libpq waits for, over TCP alone: a Unix socket cannot lose its peer."""
     options, lease = _options(database), parts.config.lease_seconds
     hosts = [host for host in str(database.get("HOST") or options.get("host") or "").split(",") if host]

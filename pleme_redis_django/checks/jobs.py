@@ -12,17 +12,23 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db.models import Index
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.configured_pools import (
+    ConfiguredPool,
+    configured_pool,
+    known_types_of_models,
+    pool_names,
+    valid_pools,
+)
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.models import AbstractJob, job_constraints, job_indexes, model_label
-from pleme_redis_django.wiring import PoolParts, known_types_of_models, pool_names, pool_parts, valid_pools
 
 
 def check_pools(**_kwargs: Any) -> Iterator[CheckMessage]:
     """E020: a pool has an unknown field, preset, path or model, or a value out of range."""
     for name in pool_names():
         try:
-            pool_parts(name)
+            configured_pool(name)
         except InvalidSettings as error:
             yield Error(
                 str(error),
@@ -35,7 +41,7 @@ def check_queue_keys(**_kwargs: Any) -> Iterator[CheckMessage]:
     """E021: pools of different models share a queue_key. W022: a pool listens where nobody hints."""
     if not hints_enabled():
         return
-    first_of_key: dict[str, PoolParts] = {}
+    first_of_key: dict[str, ConfiguredPool] = {}
     # A pool of one product scans: it takes no hints from anyone.
     for parts in (one for one in valid_pools() if one.config.product is None):
         key = parts.config.queue_key
@@ -105,7 +111,7 @@ def check_database(**_kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-def _shared_queue_key(first: PoolParts, second: PoolParts) -> Error:
+def _shared_queue_key(first: ConfiguredPool, second: ConfiguredPool) -> Error:
     return Error(
         f'The pools "{first.name}" ({model_label(first.model)}) and "{second.name}" '
         f'({model_label(second.model)}) share the queue_key "{first.config.queue_key}": each takes hints that are '
@@ -115,7 +121,7 @@ def _shared_queue_key(first: PoolParts, second: PoolParts) -> Error:
     )
 
 
-def _silent_queue_key(parts: PoolParts, namespace: str) -> Warning:
+def _silent_queue_key(parts: ConfiguredPool, namespace: str) -> Warning:
     return Warning(
         f'The pool "{parts.name}" listens under the queue_key "{parts.config.queue_key}", and an enqueue of '
         f'{model_label(parts.model)} hints under "{namespace}", that of the first pool of this model: the pool '

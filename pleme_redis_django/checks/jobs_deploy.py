@@ -11,11 +11,11 @@ from django.db import DatabaseError, connections
 from django.utils.connection import ConnectionDoesNotExist
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.configured_pools import ConfiguredPool, known_types_of_models, valid_pools
 from pleme_redis_django.durations import counted
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor
 from pleme_redis_django.models import model_label
 from pleme_redis_django.monitoring import JobScope, UnservedType, unserved_types, worker_reports
-from pleme_redis_django.wiring import PoolParts, known_types_of_models, valid_pools
 
 # The claimer, the finisher, the heartbeat, maintenance and the statistics have a connection each.
 ENGINE_CONNECTIONS = 5
@@ -36,7 +36,7 @@ def check_job_tables(**_kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-def connections_of(parts: PoolParts) -> int:
+def connections_of(parts: ConfiguredPool) -> int:
     """Return how many database connections one process of a pool may hold at most."""
     config, executor = parts.config, parts.executor
     if isinstance(executor, DispatchingExecutor):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from pleme_redis_django.configured_pools import is_async_type
 from pleme_redis_django.models import WorkerProcess
 from pleme_redis_django.monitoring.reports import worker_reports
 from pleme_redis_django.monitoring.waiting_row import WaitingRow
-from pleme_redis_django.wiring import is_async_type
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

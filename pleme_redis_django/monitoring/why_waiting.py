@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from pleme_redis_django.access.product_scope import EVERY_PRODUCT, ProductScope
+from pleme_redis_django.configured_pools import known_types_of_models
 from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
@@ -20,7 +21,6 @@ from pleme_redis_django.monitoring.serving_workers import ServingWorkers
 from pleme_redis_django.monitoring.turn import reason_of_turn
 from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason, read_waiting_row
 from pleme_redis_django.operations import paused_queues
-from pleme_redis_django.wiring import known_types_of_models
 
 __all__ = ["WaitReason", "why_waiting"]
 

@@ -19,6 +19,7 @@ from django.db.models import Model
 from django.db.models.functions import Now
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.configured_pools import ConfiguredPool, configured_pool
 from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Failure, Retried
@@ -28,7 +29,6 @@ from pleme_redis_django.jobs.interface.job import Job, JobStatus
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.testing.commits import as_if_committed
-from pleme_redis_django.wiring import PoolParts, pool_parts
 
 # A job that enqueues itself would otherwise keep a test running for ever.
 ENDLESS_ATTEMPTS = 10_000
@@ -114,7 +114,7 @@ def drain_jobs(
     after it. Raises AssertionError after 10,000 attempts without a ``limit``.
     """
     _refuse_running_loop()
-    return _Drain(pool_parts(pool), queue_names, with_retries, with_scheduled).run(limit)
+    return _Drain(configured_pool(pool), queue_names, with_retries, with_scheduled).run(limit)
 
 
 adrain_jobs = sync_to_async(drain_jobs)
@@ -126,7 +126,7 @@ class _Drain:
 
     def __init__(
         self,
-        parts: PoolParts,
+        parts: ConfiguredPool,
         queue_names: Sequence[str] | None,
         with_retries: bool,
         with_scheduled: bool,

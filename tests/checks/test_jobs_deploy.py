@@ -11,8 +11,8 @@ from django.db import connection
 from django.test.utils import override_settings
 
 from pleme_redis_django.checks.jobs_deploy import ENGINE_CONNECTIONS, check_job_tables, connections_of
+from pleme_redis_django.configured_pools import configured_pool
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.wiring import pool_parts
 from tests.rows import make_job, make_worker
 
 pytestmark = pytest.mark.django_db(databases=["default", "sqlite"])
@@ -56,7 +56,7 @@ def test_every_live_process_is_counted() -> None:
 def test_an_executor_that_is_not_async_needs_no_async_connections() -> None:
     pools = {"mail": {"executor": "tests.checks.test_jobs.AnyExecutor", "worker_count": 7}}
     with override_settings(PLEME_REDIS=django_settings.PLEME_REDIS | {"POOLS": pools}):
-        assert connections_of(pool_parts("mail")) == 7 + ENGINE_CONNECTIONS
+        assert connections_of(configured_pool("mail")) == 7 + ENGINE_CONNECTIONS
 
 
 @pytest.mark.parametrize("using", ["default", "sqlite"])

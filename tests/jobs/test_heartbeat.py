@@ -49,23 +49,23 @@ def bench() -> Bench:
 
 
 def test_before_it_is_registered_no_lease_is_current(bench: Bench) -> None:
-    assert (bench.heartbeat.is_current(), bench.heartbeat.is_unbroken()) == (False, False)
+    assert (bench.heartbeat.lease.is_current(), bench.heartbeat.lease.is_unbroken()) == (False, False)
 
 
 def test_registering_makes_the_lease_current_until_it_runs_out(bench: Bench) -> None:
     bench.heartbeat.register()
     assert bench.registry.registered == [WORKER]
     bench.clock.advance(24.9)
-    assert bench.heartbeat.is_current() is True
+    assert bench.heartbeat.lease.is_current() is True
     bench.clock.advance(0.2)
-    assert bench.heartbeat.is_current() is False
+    assert bench.heartbeat.lease.is_current() is False
 
 
 def test_a_beat_renews_the_lease_and_tells_what_is_held(bench: Bench) -> None:
     bench.heartbeat.register()
     bench.holdings.add([held(claimed(MemoryJobStore()))])
     bench.beat_for(100)
-    assert bench.heartbeat.is_current() is True
+    assert bench.heartbeat.lease.is_current() is True
     assert bench.registry.beats[-1] == (WORKER, 1)
 
 
@@ -80,22 +80,22 @@ def test_a_beat_tells_the_async_ones_of_what_is_held() -> None:
 def test_only_an_unbroken_lease_may_sweep(bench: Bench) -> None:
     bench.heartbeat.register()
     bench.beat_for(20)
-    assert bench.heartbeat.is_unbroken() is False
+    assert bench.heartbeat.lease.is_unbroken() is False
     bench.beat_for(5)
-    assert bench.heartbeat.is_unbroken() is True
+    assert bench.heartbeat.lease.is_unbroken() is True
 
 
 def test_after_an_outage_it_waits_for_a_lease_before_it_sweeps(bench: Bench) -> None:
     bench.heartbeat.register()
     bench.beat_for(50)
     bench.clock.advance(30)
-    assert (bench.heartbeat.is_current(), bench.heartbeat.is_unbroken()) == (False, False)
+    assert (bench.heartbeat.lease.is_current(), bench.heartbeat.lease.is_unbroken()) == (False, False)
     bench.heartbeat.beat()
-    assert (bench.heartbeat.is_current(), bench.heartbeat.is_unbroken()) == (True, False)
+    assert (bench.heartbeat.lease.is_current(), bench.heartbeat.lease.is_unbroken()) == (True, False)
     bench.beat_for(20)
-    assert bench.heartbeat.is_unbroken() is False
+    assert bench.heartbeat.lease.is_unbroken() is False
     bench.beat_for(5)
-    assert bench.heartbeat.is_unbroken() is True
+    assert bench.heartbeat.lease.is_unbroken() is True
 
 
 def test_a_beat_that_is_a_little_late_breaks_nothing(bench: Bench) -> None:
@@ -103,7 +103,7 @@ def test_a_beat_that_is_a_little_late_breaks_nothing(bench: Bench) -> None:
     bench.beat_for(50)
     bench.clock.advance(9)
     bench.heartbeat.beat()
-    assert bench.heartbeat.is_unbroken() is True
+    assert bench.heartbeat.lease.is_unbroken() is True
 
 
 def test_a_gap_within_the_lease_keeps_from_sweeping_for_one_lease(bench: Bench) -> None:
@@ -111,12 +111,12 @@ def test_a_gap_within_the_lease_keeps_from_sweeping_for_one_lease(bench: Bench) 
     bench.heartbeat.register()
     bench.beat_for(50)
     bench.clock.advance(11)
-    assert bench.heartbeat.is_current() is True
-    assert bench.heartbeat.is_unbroken() is False
+    assert bench.heartbeat.lease.is_current() is True
+    assert bench.heartbeat.lease.is_unbroken() is False
     bench.heartbeat.beat()
-    assert bench.heartbeat.is_unbroken() is False
+    assert bench.heartbeat.lease.is_unbroken() is False
     bench.beat_for(25)
-    assert bench.heartbeat.is_unbroken() is True
+    assert bench.heartbeat.lease.is_unbroken() is True
 
 
 def test_who_was_taken_for_dead_goes_on_as_a_new_worker(bench: Bench) -> None:
@@ -129,7 +129,7 @@ def test_who_was_taken_for_dead_goes_on_as_a_new_worker(bench: Bench) -> None:
     assert lost == LeaseLost(WORKER, bench.identity.worker_id)
     assert bench.identity.worker_id != WORKER
     assert bench.registry.registered == [WORKER, bench.identity.worker_id]
-    assert (bench.heartbeat.is_current(), bench.heartbeat.is_unbroken()) == (True, False)
+    assert (bench.heartbeat.lease.is_current(), bench.heartbeat.lease.is_unbroken()) == (True, False)
 
 
 def test_a_failed_beat_renews_nothing(bench: Bench) -> None:
@@ -139,7 +139,7 @@ def test_a_failed_beat_renews_nothing(bench: Bench) -> None:
     with pytest.raises(ConnectionError):
         bench.heartbeat.beat()
     bench.clock.advance(6)
-    assert bench.heartbeat.is_current() is False
+    assert bench.heartbeat.lease.is_current() is False
 
 
 FAST = WorkerPoolConfig(heartbeat_seconds=0.05, lease_seconds=0.2)
@@ -167,7 +167,7 @@ def test_the_thread_goes_on_trying_to_register() -> None:
     bench.registry.error = ConnectionError("away")
     bench.heartbeat.start()
     wait_until(lambda: bench.sink.of(StoreUnavailable))
-    assert bench.heartbeat.is_current() is False
+    assert bench.heartbeat.lease.is_current() is False
     bench.registry.error = None
     wait_until(lambda: bench.registry.registered)
     bench.heartbeat.stop(10)
@@ -197,7 +197,7 @@ def test_a_process_that_is_asked_to_drain_beats_on() -> None:
     bench.heartbeat.start()
     wait_until(bench.agenda.end_requested.is_set)
     wait_until(lambda: len(bench.registry.beats) >= 3)
-    assert bench.heartbeat.is_current()
+    assert bench.heartbeat.lease.is_current()
     bench.heartbeat.stop(10)
 
 

@@ -17,9 +17,9 @@ from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
 from pleme_redis_django.jobs.worker.gate import Gate
-from pleme_redis_django.jobs.worker.heartbeat import NoHeartbeat
 from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.jobs.worker.lanes import Lane, LaneDuties, LoopLane, ThreadLane
+from pleme_redis_django.jobs.worker.lease import EndlessLease
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import WORKER, AsyncFunctionExecutor, FunctionExecutor, RecordingSink, claimed, held
@@ -38,7 +38,7 @@ class Bench:
         self.running: list[Any] = []
         self.finished: list[tuple[HeldJob, Ending]] = []
         self.agenda = Agenda(60)
-        self.gate_of_process = Gate(NoHeartbeat(), WorkerIdentity(WORKER), self.agenda)
+        self.gate_of_process = Gate(EndlessLease(), WorkerIdentity(WORKER), self.agenda)
         self.functions: list[Callable[[Any], Any]] = []
         executor = AsyncFunctionExecutor(self._await) if is_async else FunctionExecutor(self._block)
         duties = LaneDuties(

@@ -10,9 +10,9 @@ import threading
 from types import FrameType
 from typing import Any
 
+from pleme_redis_django.configured_pools import configured_pool
 from pleme_redis_django.management.runworkers.options import END_GRACE_SIGNAL, RunOptions
 from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun, spare_the_collector
-from pleme_redis_django.wiring import pool_parts
 
 OPTIONS = RunOptions(
     pools=(),
@@ -30,7 +30,7 @@ def test_a_signal_may_interrupt_the_handler_of_another_anywhere() -> None:
     """SIGTERM to the whole group, and the supervisor's own signal with it: on a busy machine they come at once."""
     lifeline, writer = os.pipe()
     run = WorkerProcessRun(
-        pool_parts("default", {"async_count": 0}),
+        configured_pool("default", {"async_count": 0}),
         OPTIONS,
         worker_id="11111111-1111-4111-8111-111111111111",
         replaces=[],

@@ -82,7 +82,9 @@ class Claimer:
             self._relay.pass_on()  # What became due is for the others.
         else:
             self._feed_lanes(by_scan)
-            self._relay.pass_on_unless_taken(self._demand)
+            self._relay.pass_on_unless_taken(
+                is_dry=self._demand.is_dry(), has_free_slot=self._demand.has_free_slot()
+            )
             if self._desk.claimed == claimed_before:
                 self._note_nothing_claimed(look)
         self.thread.outage.succeeded()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.jobs.worker.agenda import Agenda
-from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
 from pleme_redis_django.jobs.worker.holdings import HeldJob
+from pleme_redis_django.jobs.worker.lease import EndlessLease, Lease
 
 
 class Gate:
     """Open while the lease is current, until it is shut for good or somebody asks the process to end."""
 
-    def __init__(self, heartbeat: Heartbeat | NoHeartbeat, identity: WorkerIdentity, agenda: Agenda) -> None:
-        self._heartbeat = heartbeat
+    def __init__(self, lease: Lease | EndlessLease, identity: WorkerIdentity, agenda: Agenda) -> None:
+        self._lease = lease
         self._identity = identity
         self._end_requested = agenda.end_requested
         self._is_shut = False
@@ -24,7 +24,7 @@ class Gate:
     def is_open(self) -> bool:
         """Whether jobs may be claimed."""
         is_shut = self._is_shut or self._end_requested.is_set()
-        return not is_shut and self._heartbeat.is_current()
+        return not is_shut and self._lease.is_current()
 
     def may_start(self, held: HeldJob) -> bool:
         """Whether a job may start: not when its claim is of an id that was declared dead since then."""

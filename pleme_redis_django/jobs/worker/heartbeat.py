@@ -8,7 +8,7 @@ from pleme_redis_django.jobs.interface.workers import WorkerIdentity, WorkerRegi
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
 from pleme_redis_django.jobs.worker.holdings import Holdings
-from pleme_redis_django.jobs.worker.lease import Clock, Lease, lease_clock
+from pleme_redis_django.jobs.worker.lease import Clock, EndlessLease, Lease, lease_clock
 from pleme_redis_django.jobs.worker.store_outage import LONGEST_WAIT_SECONDS
 from pleme_redis_django.jobs.worker.turning_thread import TurningThread
 
@@ -71,14 +71,6 @@ class Heartbeat:
         self._is_draining = True
         self.thread.wake()
 
-    def is_current(self) -> bool:
-        """Whether nobody can have declared this process dead."""
-        return self.lease.is_current()
-
-    def is_unbroken(self) -> bool:
-        """Whether no beat of the last lease was late: only then may this process sweep."""
-        return self.lease.is_unbroken()
-
     def register(self) -> None:
         """Record the process; from then on the lease is current."""
         sent_at = self.lease.now()
@@ -127,7 +119,10 @@ class Heartbeat:
 
 
 class NoHeartbeat:
-    """The heartbeat of a process that nobody watches: its lease never ends, and it sweeps for nobody."""
+    """The heartbeat of a process that nobody watches."""
+
+    def __init__(self) -> None:
+        self.lease = EndlessLease()
 
     def start(self) -> None:
         """Do nothing."""
@@ -140,11 +135,3 @@ class NoHeartbeat:
 
     def note_draining(self) -> None:
         """Do nothing."""
-
-    def is_current(self) -> bool:
-        """Return True: nobody declares this process dead."""
-        return True
-
-    def is_unbroken(self) -> bool:
-        """Return False: it knows of no other process."""
-        return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from pleme_redis_django.jobs.interface.hints import HintQueue
-from pleme_redis_django.jobs.worker.lane_demand import LaneDemand
 
 PASS_ON_PAUSE_SECONDS = 1.0
 
@@ -28,16 +27,16 @@ class HintRelay:
             self._owed = False
             self._hints.nudge()
 
-    def pass_on_unless_taken(self, demand: LaneDemand) -> None:
+    def pass_on_unless_taken(self, *, is_dry: bool, has_free_slot: bool) -> None:
         """Wake another process when this one is full and more is ready than it could take."""
         if not self._owed:
             return
-        if demand.is_dry():
+        if is_dry:
             self._owed = False
             return
         now = time.monotonic()
         # With a free slot in its other lane this process still listens, and the hint may come back
         # to it at once: without a pause it would go round for as long as the full lane is full.
-        if now >= self._next_time or not demand.has_free_slot():
+        if now >= self._next_time or not has_free_slot:
             self._next_time = now + PASS_ON_PAUSE_SECONDS
             self.pass_on()

@@ -54,3 +54,15 @@ class Lease:
         if now - self._renewed_at > self._gap_seconds:
             return False
         return self.is_current() and now - self._unbroken_since >= self._seconds
+
+
+class EndlessLease:
+    """The lease of a process that nobody watches: it never ends, and there is nobody to judge."""
+
+    def is_current(self) -> bool:
+        """Return True: nobody declares this process dead."""
+        return True
+
+    def is_unbroken(self) -> bool:
+        """Return False: it knows of no other process."""
+        return False

@@ -41,6 +41,7 @@ from pleme_redis_django.jobs.worker.hint_relay import HintRelay
 from pleme_redis_django.jobs.worker.holdings import Holdings
 from pleme_redis_django.jobs.worker.lane_demand import LaneDemand
 from pleme_redis_django.jobs.worker.lanes import Lane, LaneDuties, LoopLane, ThreadLane
+from pleme_redis_django.jobs.worker.lease import EndlessLease, Lease
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.jobs.worker.suspects import SuspectRule, SuspectTurns
 from pleme_redis_django.jobs.worker_pool.parts import WorkerParts
@@ -104,14 +105,10 @@ def assembled(
     )
     page = ExecutingPage(slots, identity.worker_id, fd=page_fd)
     heartbeat = _heartbeat(core, page)
-    gate = Gate(heartbeat, identity, core.agenda)
+    gate = Gate(heartbeat.lease, identity, core.agenda)
+    bound = max(MAX_UNWRITTEN, 2 * slots)
     finisher = Finisher(
-        core.store,
-        core.holdings,
-        core.sink,
-        core.agenda,
-        max_unwritten=max(MAX_UNWRITTEN, 2 * slots),
-        burst=ends_when_dry,
+        core.store, core.holdings, core.sink, core.agenda, max_unwritten=bound, burst=ends_when_dry
     )
     maintainer = _maintainer(core)
     starts = StartRecords(core.store, core.holdings, maintainer)
@@ -126,7 +123,7 @@ def assembled(
     )
     lanes = build_lanes(executor, config, duties)
     claimer = _claimer(core, lanes, gate, finisher, suspects, ends_when_dry)
-    dead_workers, lost_claims = _take_on_duties(core, maintainer, starts, lanes, heartbeat, burst)
+    dead_workers, lost_claims = _take_on_duties(core, maintainer, starts, lanes, heartbeat.lease, burst)
     return WorkerParts(
         identity=identity,
         hints=core.hints,
@@ -201,7 +198,7 @@ def _take_on_duties(
     maintainer: Maintainer,
     starts: StartRecords,
     lanes: Sequence[Lane],
-    heartbeat: Heartbeat | NoHeartbeat,
+    lease: Lease | EndlessLease,
     burst: bool,
 ) -> tuple[DeadWorkers, LostClaims]:
     store, config, sink, agenda = core.store, core.config, core.sink, core.agenda
@@ -217,7 +214,7 @@ def _take_on_duties(
         "unserved_jobs": lambda: report_unserved_jobs(store, types, sink),
     }
     maintainer.take_on(
-        *dead_workers.duties(may_sweep=heartbeat.is_unbroken),
+        *dead_workers.duties(may_sweep=lease.is_unbroken),
         starts.duty(config.lease_sweep_seconds),
         *lost_claims.duties(config.lease_sweep_seconds),
         *(

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from pleme_redis_django.configured_pools import ConfiguredPool, configured_pool, pool_names
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
 from pleme_redis_django.management.runworkers.banner import banner
 from pleme_redis_django.management.runworkers.child_command import child_command, forget_being_a_child
@@ -17,7 +18,6 @@ from pleme_redis_django.management.runworkers.reloading import file_watcher
 from pleme_redis_django.management.runworkers.supervisor import Supervisor
 from pleme_redis_django.management.runworkers.tables import look_at_tables
 from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun
-from pleme_redis_django.wiring import PoolParts, pool_names, pool_parts
 
 
 class Command(BaseCommand):
@@ -75,9 +75,9 @@ class Command(BaseCommand):
             changed_file=file_watcher() if options.reload else None,
         ).run()
 
-    def _parts(self, name: str, options: RunOptions) -> PoolParts:
+    def _parts(self, name: str, options: RunOptions) -> ConfiguredPool:
         try:
-            return pool_parts(name, options.overrides)
+            return configured_pool(name, options.overrides)
         except (InvalidSettings, InvalidName) as error:
             raise CommandError(str(error)) from None
 

@@ -9,6 +9,12 @@ from typing import Any
 
 from django.utils import timezone
 
+from pleme_redis_django.configured_pools import (
+    ConfiguredPool,
+    configured_pool,
+    known_types_of_models,
+    valid_pools,
+)
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, model_label
 from pleme_redis_django.monitoring import (
@@ -22,12 +28,6 @@ from pleme_redis_django.monitoring import (
     queue_reports,
     unserved_types,
     worker_reports,
-)
-from pleme_redis_django.wiring import (
-    PoolParts,
-    known_types_of_models,
-    pool_parts,
-    valid_pools,
 )
 
 
@@ -90,8 +90,8 @@ def gather(question: Question) -> Report:
 
     Raises InvalidSettings for a pool that is unknown or cannot be built.
     """
-    pools = list(valid_pools()) if question.pool is None else [pool_parts(question.pool)]
-    tables: dict[type[AbstractJob], list[PoolParts]] = {}
+    pools = list(valid_pools()) if question.pool is None else [configured_pool(question.pool)]
+    tables: dict[type[AbstractJob], list[ConfiguredPool]] = {}
     for parts in pools:
         tables.setdefault(parts.model, []).append(parts)
     names = {parts.name for parts in pools}
@@ -106,7 +106,10 @@ def gather(question: Question) -> Report:
 
 
 def _table(
-    model: type[AbstractJob], pools: Sequence[PoolParts], question: Question, known: Collection[str] | None
+    model: type[AbstractJob],
+    pools: Sequence[ConfiguredPool],
+    question: Question,
+    known: Collection[str] | None,
 ) -> TableReport:
     scope = _scope(model, pools, question)
     stale_after = min(parts.config.stale_job_threshold_seconds for parts in pools)
@@ -121,7 +124,7 @@ def _table(
     )
 
 
-def _scope(model: type[AbstractJob], pools: Sequence[PoolParts], question: Question) -> JobScope:
+def _scope(model: type[AbstractJob], pools: Sequence[ConfiguredPool], question: Question) -> JobScope:
     product, queue_names = question.product, question.queue_names
     if question.pool is not None:
         config = pools[0].config

@@ -12,19 +12,19 @@ from django.db import connections
 
 import pleme_redis_django
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.configured_pools import ConfiguredPool
 from pleme_redis_django.durations import counted
 from pleme_redis_django.jobs.interface.executor import known_job_types
 from pleme_redis_django.jobs.worker_pool.assembly import SCAN_SECONDS_WITHOUT_HINTS
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import model_label
-from pleme_redis_django.wiring import PoolParts
 
 _DEBUG_LINES = [
     "  warning    DEBUG is on: Django keeps every query of a running job in memory. Never in production."
 ]
 
 
-def banner(parts: Sequence[PoolParts], options: RunOptions) -> str:
+def banner(parts: Sequence[ConfiguredPool], options: RunOptions) -> str:
     """Return the banner, a few lines of text."""
     settings = get_settings()
     versions = f"Django {django.get_version()}, Python {platform.python_version()}"
@@ -48,7 +48,7 @@ def _redis_place(url: str | None) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
-def _pool_lines(parts: PoolParts, options: RunOptions) -> list[str]:
+def _pool_lines(parts: ConfiguredPool, options: RunOptions) -> list[str]:
     config = parts.config
     served = ", ".join(config.queues) if config.queue_names else "every queue"
     product = f", product {config.product}" if config.product else ""

@@ -15,16 +15,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.configured_pools import ConfiguredPool
 from pleme_redis_django.event_log import first_line
 from pleme_redis_django.management.runworkers.database import bound_waits_of
 from pleme_redis_django.models import model_label
-from pleme_redis_django.wiring import PoolParts
 
 # PostgreSQL's undefined_table and undefined_column (documentation, appendix A).
 _MISSING_STATES = frozenset({"42P01", "42703"})
 
 
-def look_at_tables(parts: Sequence[PoolParts], *, must_answer: bool, say: Callable[[str], None]) -> None:
+def look_at_tables(parts: Sequence[ConfiguredPool], *, must_answer: bool, say: Callable[[str], None]) -> None:
     """Raise CommandError when a table or column is missing, and when a database that must answer does not."""
     alias = get_settings().database
     connection = connections[alias].copy()
@@ -48,7 +48,7 @@ def look_at_tables(parts: Sequence[PoolParts], *, must_answer: bool, say: Callab
         )
 
 
-def _models(parts: Iterable[PoolParts]) -> list[type[Model]]:
+def _models(parts: Iterable[ConfiguredPool]) -> list[type[Model]]:
     ours = apps.get_app_config("pleme_redis_django").get_models()
     return list(dict.fromkeys([*(one.model for one in parts), *(one for one in ours if one._meta.managed)]))
 

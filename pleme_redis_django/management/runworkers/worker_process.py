@@ -18,6 +18,7 @@ from types import FrameType
 from django.db import DatabaseError
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.configured_pools import ConfiguredPool
 from pleme_redis_django.event_log import EngineEvents, first_line
 from pleme_redis_django.jobs.interface.events import (
     DrainRequested,
@@ -46,7 +47,7 @@ from pleme_redis_django.management.runworkers.options import (
 from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch
 from pleme_redis_django.management.runworkers.process_end import BoundedEnd, end_now
 from pleme_redis_django.management.runworkers.thread_watch import ThreadWatch
-from pleme_redis_django.wiring import PoolParts, build_pool
+from pleme_redis_django.wiring import build_pool
 
 # Threads that run handlers and the thread that claims take turns more often than Python's 5 ms,
 # so that a claim does not wait while a handler computes.
@@ -70,7 +71,7 @@ class WorkerProcessRun:
 
     def __init__(
         self,
-        parts: PoolParts,
+        parts: ConfiguredPool,
         options: RunOptions,
         *,
         worker_id: str,

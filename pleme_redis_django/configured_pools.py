@@ -1,0 +1,142 @@
+"""The pools of the settings, resolved: what each runs, from which table, how. Builds none of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.apps import apps
+from django.utils.module_loading import import_string
+
+from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
+from pleme_redis_django.enqueueing.pools import JOB_MODEL_LABEL, default_queue_key
+from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
+from pleme_redis_django.jobs.definitions.registry import RegistryExecutor
+from pleme_redis_django.jobs.interface.executor import JobExecutor, async_job_types_of, known_job_types
+from pleme_redis_django.jobs.interface.store import JobStore
+from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
+from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store import OrmJobStore
+
+# What the column WorkerProcess.pool holds.
+POOL_NAME_MAX_LENGTH = 64
+_PART_KEYS = frozenset({"model", "executor", "store", "preset"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredPool:
+    """One pool of the settings, resolved: what to run, from which table, how."""
+
+    name: str
+    config: WorkerPoolConfig
+    model: type[AbstractJob]
+    executor: JobExecutor[Any]
+    store: JobStore[Any]
+
+
+def pool_names() -> list[str]:
+    """Return the names of the pools in the settings."""
+    return list(get_settings().pools)
+
+
+def configured_pool(name: str, overrides: Mapping[str, Any] | None = None) -> ConfiguredPool:
+    """Return the parts of a pool. Raises InvalidSettings for an unknown pool, field, path or number."""
+    pools = get_settings().pools
+    if name not in pools:
+        near = difflib.get_close_matches(name, list(pools), n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Known pools: {', '.join(pools) or 'none'}."
+        raise InvalidSettings(f'{SETTING_NAME}["POOLS"] has no pool "{name}". {hint}')
+    if not 1 <= len(name) <= POOL_NAME_MAX_LENGTH:
+        raise InvalidSettings(
+            f'{SETTING_NAME}["POOLS"] has a pool named "{name}", of {len(name)} characters. '
+            f"Accepted: 1 to {POOL_NAME_MAX_LENGTH}, because the row of each worker process names its pool."
+        )
+    entry = pools[name]
+    model = _model(name, entry.get("model", JOB_MODEL_LABEL))
+    return ConfiguredPool(
+        name=name,
+        config=pool_config(name, entry, overrides or {}),
+        model=model,
+        executor=_built(name, "executor", "execute", entry) or RegistryExecutor(),
+        store=_built(name, "store", "claim_next_job", entry)
+        or OrmJobStore(model, using=get_settings().database),
+    )
+
+
+def pool_config(name: str, entry: Mapping[str, Any], overrides: Mapping[str, Any]) -> WorkerPoolConfig:
+    """Return the config of a pool: preset, then the settings, then the overrides."""
+    preset_name = overrides.get("preset", entry.get("preset"))
+    if preset_name is not None and preset_name not in PRESETS:
+        raise InvalidSettings(
+            f'Pool "{name}": preset is {preset_name!r}. Accepted: {", ".join(sorted(PRESETS))}.'
+        )
+    label = str(entry.get("model", JOB_MODEL_LABEL)).lower()
+    fields = {"queue_key": default_queue_key(label)} | PRESETS.get(preset_name or "", {})
+    for source in (entry, overrides):
+        fields |= {key: value for key, value in source.items() if key not in _PART_KEYS}
+    try:
+        if fields.get("product") is not None:
+            resolve_product(fields["product"])
+        return WorkerPoolConfig.from_mapping(fields)
+    except (InvalidSettings, InvalidProduct) as error:
+        raise InvalidSettings(f'Pool "{name}": {error}') from None
+
+
+def valid_pools() -> Iterator[ConfiguredPool]:
+    """Yield the pools that can be built; check E020 reports the others."""
+    for name in pool_names():
+        try:
+            yield configured_pool(name)
+        except InvalidSettings:
+            continue
+
+
+def known_types_of_models() -> dict[type[AbstractJob], frozenset[str] | None]:
+    """Return the types that the pools of each model run; None: one of them runs any."""
+    known: dict[type[AbstractJob], frozenset[str] | None] = {}
+    for parts in valid_pools():
+        types = known_job_types(parts.executor)
+        before = known.get(parts.model, frozenset())
+        known[parts.model] = None if types is None or before is None else before | types
+    return known
+
+
+def is_async_type(model: type[AbstractJob], job_type: str) -> bool | None:
+    """Return whether jobs of a type take an async slot; None: no pool of the model knows the type."""
+    for parts in valid_pools():
+        if parts.model is model:
+            async_types, known = async_job_types_of(parts.executor), known_job_types(parts.executor)
+            if known is None or job_type in known:
+                return async_types is None or job_type in async_types
+    return None
+
+
+def _model(pool: str, label: object) -> type[AbstractJob]:
+    try:
+        model = apps.get_model(str(label))
+    except (LookupError, ValueError) as error:
+        raise InvalidSettings(
+            f'Pool "{pool}": model is {label!r}, and {error}. Accepted: "app_label.ModelName".'
+        ) from None
+    if not issubclass(model, AbstractJob):
+        raise InvalidSettings(f'Pool "{pool}": the model {label} does not inherit from AbstractJob.')
+    return model
+
+
+def _built(pool: str, part: str, method: str, entry: Mapping[str, Any]) -> Any:
+    """Return an instance of the class that the dotted path names, None when there is no path."""
+    path = entry.get(part)
+    if path is None:
+        return None
+    accepted = f"Accepted: the dotted path of a class with {method}() that is built without arguments."
+    if not isinstance(path, str):
+        raise InvalidSettings(f'Pool "{pool}": {part} is {path!r}. {accepted}')
+    try:
+        built = import_string(path)()
+    except (ImportError, TypeError) as error:
+        raise InvalidSettings(f'Pool "{pool}": {part} is {path!r}, and {error}. {accepted}') from None
+    if not callable(getattr(built, method, None)):
+        raise InvalidSettings(f'Pool "{pool}": {part} is {path!r}, which has no {method}(). {accepted}')
+    return built
