@@ -1,11 +1,11 @@
 """A cache scoped to a product, on a Django cache alias.
 
 - ``manager.py``: CacheManager, the way in; ``decorators.py``: ``@cached``
-- ``operations.py``: what each operation does, for sync and async alike; ``driving.py`` runs it
+- ``operations.py``: what each operation does, for sync and async alike
 - ``codec.py``, ``envelope.py``: typed JSON, and the generations and ages around it
 - ``stores.py`` chooses between ``native_store.py`` (Redis) and ``django_store.py`` (any Django cache)
 - ``read_batch.py``, ``shared_flights.py``: what many tasks ask at once, asked once
-- ``counters.py``, ``limits.py``, ``building.py``
+- ``building.py``: what passes between operations and stores; ``counters.py``, ``limits.py``
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ from pleme_redis_django.redis_state.cache.envelope import GENERATION_BYTES, GENE
 from pleme_redis_django.redis_state.cache.read_batch import SharedReads, Values
 from pleme_redis_django.redis_state.cache.shared_flights import SharedFlights
 from pleme_redis_django.redis_state.server.cancellation import to_its_end
-from pleme_redis_django.redis_state.server.connections import CACHE, PUBLISHING, WAITS, Profile
+from pleme_redis_django.redis_state.server.connections import CACHE, PUBLISHING, WAITS, Profile, redis_client
 from pleme_redis_django.redis_state.server.keyspace import cache_build_keys
+from pleme_redis_django.redis_state.server.outages import OUTAGES, unavailable
 from pleme_redis_django.redis_state.server.pause import Pause
 from pleme_redis_django.redis_state.server.redis_call import (
     RedisCall,
@@ -43,17 +44,31 @@ class NativeStore:
         self._url = url
         self._key = make_key
         self._pause = Pause(PAUSE_SECONDS, "Redis was away a moment ago; the cache is not asked again yet.")
-        self._reads = SharedReads(lambda keys: self._mget(keys).arun())
+        self._reads = SharedReads(self._amget)
         self._openings: SharedFlights[Opening] = SharedFlights()
         self._waits: SharedFlights[object] = SharedFlights()
 
     # Reads
 
     def mget(self, keys: list[str]) -> Request[Values]:
-        return _Read(self._mget(list(map(self._key, keys))), self._reads)
+        return _Read(self, keys)
 
-    def _mget(self, redis_keys: list[str]) -> RedisCall[Values]:
-        return RedisCall(("MGET", *redis_keys), profile=CACHE, url=self._url, pause=self._pause)
+    def mget_now(self, keys: list[str]) -> Values:
+        # The hot path: a RedisCall between the operation and its command would cost 0.8 us, 2 % of a cache.get.
+        self._pause.check()
+        execute: Callable[..., Values] = redis_client(CACHE, self._url).execute_command
+        try:
+            return execute("MGET", *map(self._key, keys))
+        except OUTAGES as error:
+            self._pause.failed(error)
+            raise unavailable(error) from error
+
+    async def mget_shared(self, keys: list[str]) -> Values:
+        return await self._reads.read(list(map(self._key, keys)))
+
+    async def _amget(self, redis_keys: list[str]) -> Values:
+        call = RedisCall[Values](("MGET", *redis_keys), profile=CACHE, url=self._url, pause=self._pause)
+        return await call.arun()
 
     def pttl(self, keys: list[str]) -> RedisPipeline[list[int]]:
         return self._pipeline((("PTTL", self._key(key)) for key in keys), pause=self._pause)
@@ -152,16 +167,18 @@ _Command = tuple[Any, ...]
 class _Read:
     """An MGET; tasks share it."""
 
-    # The hot path: no dataclass.
-    __slots__ = ("_call", "_shared", "run")
+    # The hot path: not a dataclass, whose frozen fields are slow to set.
+    __slots__ = ("_keys", "_store")
 
-    def __init__(self, call: RedisCall[Values], shared: SharedReads) -> None:
-        self._call = call
-        self._shared = shared
-        self.run = call.run
+    def __init__(self, store: NativeStore, keys: list[str]) -> None:
+        self._store = store
+        self._keys = keys
+
+    def run(self) -> Values:
+        return self._store.mget_now(self._keys)
 
     async def arun(self) -> Values:
-        return await self._shared.read(list(self._call.command[1:]))
+        return await self._store.mget_shared(self._keys)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
