@@ -86,7 +86,7 @@ def _insert_unique_once(using: str, template: RowTemplate, rows: Sequence[NewRow
                 return [winners[row.unique_slot] for row in rows]
         # Inside the block, whose end would otherwise keep the rows of the slots that were free.
         raise UniqueSlotContended(
-            f"{template.job_type}: the unique place of {len(open_rows)} job(s) was taken and freed again "
+            f"{template.job_type}: the unique slot of {len(open_rows)} job(s) was taken and freed again "
             f"{INSERT_TRIES} times while this enqueue tried to take it. Nothing was stored. Enqueue again."
         )
 

@@ -1,7 +1,7 @@
-"""One unique job: whether another one holds its place already.
+"""One unique job: whether another one holds its slot already.
 
 The database decides, with UNIQUE(product, unique_slot). In front of it, Redis remembers who took a
-place: whoever comes second then reads one row, instead of opening a transaction, failing to insert,
+slot: whoever comes second then reads one row, instead of opening a transaction, failing to insert,
 and looking for the reason. A wrong or missing memory costs those round trips, never a duplicate.
 """
 

@@ -1,24 +1,44 @@
-"""HintBreaker: after a failed push, hints are not tried for a while, and one warning says so."""
+"""HintBreaker: after a failed hint, hints are not tried for a while, and one warning says so."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from typing import TypeVar
 
-logger = logging.getLogger(__name__)
+import redis
+
+from pleme_redis_django.exceptions import RedisUnavailable
+from pleme_redis_django.redis_state.server.redis_call import RedisCall
+
+T = TypeVar("T")
+
+logger = logging.getLogger("pleme_redis_django.hints")
 
 # A black-holed Redis costs each push its timeout (250 ms): at most one push in so many seconds pays.
 PAUSE_SECONDS = 5.0
 
 
 class HintBreaker:
-    """Whether pushing is worth a try, shared by every JobQueue of the process."""
+    """Whether a hint is worth a try, shared by all of the process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._closed_until = 0.0
         self._warned = False
+
+    def ask(self, call: RedisCall[T]) -> T | None:
+        """Return the answer to a hint; None when Redis is away, or was a moment ago."""
+        if not self.allows():
+            return None
+        try:
+            answer = call.run()
+        except (RedisUnavailable, redis.RedisError) as error:
+            self.failed(error)
+            return None
+        self.succeeded()
+        return answer
 
     def allows(self) -> bool:
         """Whether the pause after the last failure is over."""
@@ -33,7 +53,7 @@ class HintBreaker:
             logger.warning(
                 "Redis did not take a wake-up hint (%s). Jobs are stored and will start when a worker scans the "
                 "database, within its poll_timeout. Hints are tried again every %.0f s.",
-                type(error).__name__,
+                type(error.__cause__ or error).__name__,
                 PAUSE_SECONDS,
             )
 

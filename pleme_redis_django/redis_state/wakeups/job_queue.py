@@ -10,14 +10,14 @@ import dataclasses
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import redis
 
-from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
+from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, QueuedJob
 from pleme_redis_django.redis_state.server.connections import (
     COMMANDS,
@@ -32,7 +32,7 @@ from pleme_redis_django.redis_state.server.keyspace import (
     hint_queue_names,
     hint_wake_all,
 )
-from pleme_redis_django.redis_state.server.redis_call import script_call
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, script_call
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
 EVERY_QUEUE = "*"
@@ -132,7 +132,8 @@ class JobQueue:
     def nudge(self) -> bool:
         """Wake one worker that serves these queues; False when Redis did not take it."""
         if self.queue_names is None:
-            return self._guarded(lambda: redis_client(HINTS).lpush(self._wake_key, _NUDGE))
+            call: RedisCall[int] = RedisCall(("LPUSH", self._wake_key, _NUDGE), profile=HINTS)
+            return hint_breaker.ask(call) is not None
         return self._push(self.queue_names[0], [_NUDGE])
 
     def _keys(self) -> list[str]:
@@ -194,19 +195,8 @@ class JobQueue:
             REMEMBER_QUEUE_SECONDS,
             *elements,
         ]
-        return self._guarded(script_call("hints_push", keys, arguments, profile=HINTS).run)
-
-    def _guarded(self, send: Callable[[], object]) -> bool:
-        """Send something in one round trip; False when Redis is away, or was a moment ago."""
-        if not hint_breaker.allows():
-            return False
-        try:
-            send()
-        except (RedisUnavailable, redis.RedisError, OSError) as error:
-            hint_breaker.failed(error)
-            return False
-        hint_breaker.succeeded()
-        return True
+        call: RedisCall[int] = script_call("hints_push", keys, arguments, profile=HINTS)
+        return hint_breaker.ask(call) is not None
 
     def _only_name(self) -> str:
         if self.queue_names is None or len(self.queue_names) != 1:

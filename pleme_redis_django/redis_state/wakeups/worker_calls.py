@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import redis
-
-from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.server.connections import HINTS, POPS, redis_client
 from pleme_redis_django.redis_state.server.keyspace import worker_calls
+from pleme_redis_django.redis_state.server.redis_call import RedisPipeline
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
 # A call that nobody has taken by then is for a process that is gone, or that has looked meanwhile.
@@ -26,17 +24,9 @@ class RedisWorkerCalls:
 
 def call_workers(worker_ids: Collection[str]) -> None:
     """Call worker processes, in one round trip; does not raise when Redis is away."""
-    if not worker_ids or not hint_breaker.allows():
-        return
-    try:
-        pipeline = redis_client(HINTS).pipeline(transaction=False)
-        for worker_id in worker_ids:
-            key = worker_calls(worker_id)
-            pipeline.lpush(key, _CALL)
-            pipeline.ltrim(key, 0, 0)
-            pipeline.expire(key, CALL_TTL_SECONDS)
-        pipeline.execute()
-    except (RedisUnavailable, redis.RedisError, OSError) as error:
-        hint_breaker.failed(error)
-    else:
-        hint_breaker.succeeded()
+    commands = []
+    for worker_id in worker_ids:
+        key = worker_calls(worker_id)
+        commands += [("LPUSH", key, _CALL), ("LTRIM", key, 0, 0), ("EXPIRE", key, CALL_TTL_SECONDS)]
+    if commands:
+        hint_breaker.ask(RedisPipeline(tuple(commands), profile=HINTS))
