@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import redis
 
-from pleme_redis_django import JobQueue, QueuedJob
+from pleme_redis_django import JobQueue
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.redis_state.server import keyspace
@@ -22,26 +19,8 @@ from pleme_redis_django.redis_state.wakeups import job_queue
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 from pleme_redis_django.redis_state.wakeups.job_queue import decode_hint, encode_hint
 from pleme_redis_django.testing.servers import RedisServer
+from tests.redis_state.wakeups.conftest import hint
 from tests.waiting import wait_until
-
-
-@pytest.fixture(autouse=True)
-def _closed_breaker() -> Iterator[None]:
-    hint_breaker.reset()
-    yield
-    hint_breaker.reset()
-
-
-def hint(**fields: Any) -> QueuedJob:
-    values: dict[str, Any] = {
-        "job_id": uuid4(),
-        "product": "novaskyn",
-        "job_type": "shop.jobs.send",
-        "retry_count": 1,
-        "max_retries": 3,
-        "enqueued_at": datetime.now(UTC),
-    }
-    return QueuedJob(**(values | fields))
 
 
 def test_first_in_first_out() -> None:
@@ -209,36 +188,6 @@ def test_a_nudge_wakes_one_worker(names: str) -> None:
     queue.nudge()
     assert queue.wait_for_hint(20) is True
     assert queue.wait_for_hint(0.01) is False
-
-
-def test_a_stopped_redis_costs_the_hint_and_one_warning(
-    own_redis: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    queue = JobQueue("email")
-    assert queue.enqueue(hint()) is True
-    own_redis.kill()
-    with caplog.at_level(logging.WARNING):
-        assert [queue.enqueue(hint()) for _ in range(5)] == [False] * 5
-        queue.nudge()
-    assert len(caplog.records) == 1
-    assert "Jobs are stored and will start" in caplog.text
-    with pytest.raises((redis.RedisError, OSError)):
-        queue.wait_for_hint(1)
-    with pytest.raises((redis.RedisError, OSError)):
-        queue.dequeue(0)
-
-
-def test_after_an_outage_hints_are_pushed_again(
-    own_redis: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    queue = JobQueue("email")
-    assert queue.enqueue(hint()) is True
-    hint_breaker.failed(ConnectionError("as if it had been away"))
-    assert queue.enqueue(hint()) is False
-    monkeypatch.setattr(hint_breaker, "_closed_until", 0.0)
-    with caplog.at_level(logging.INFO):
-        assert queue.enqueue(hint()) is True
-    assert "takes wake-up hints again" in caplog.text
 
 
 def test_an_emptied_redis_loses_hints_and_nothing_else(own_redis: RedisServer) -> None:

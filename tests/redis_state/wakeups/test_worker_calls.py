@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -15,7 +14,6 @@ from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.call_listener import CallListener
 from pleme_redis_django.redis_state.server.connections import redis_client
 from pleme_redis_django.redis_state.server.keyspace import worker_calls
-from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 from pleme_redis_django.redis_state.wakeups.worker_calls import (
     CALL_TTL_SECONDS,
     RedisWorkerCalls,
@@ -24,13 +22,6 @@ from pleme_redis_django.redis_state.wakeups.worker_calls import (
 from tests.waiting import wait_until
 
 CALLS = RedisWorkerCalls()
-
-
-@pytest.fixture(autouse=True)
-def _closed_breaker() -> Iterator[None]:
-    hint_breaker.reset()
-    yield
-    hint_breaker.reset()
 
 
 def test_a_call_is_taken_once_by_the_worker_that_it_is_for() -> None:
