@@ -1,0 +1,29 @@
+"""The tables of the durable side, a file each, and those of the counts; every name is imported from here."""
+
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.models.dashboard import Dashboard
+from pleme_redis_django.models.election import Election
+from pleme_redis_django.models.indexes import job_constraints, job_indexes
+from pleme_redis_django.models.job import AbstractJob, Job, model_label, new_job_id
+from pleme_redis_django.models.job_attempt import JobAttempt
+from pleme_redis_django.models.metrics import QueueRollup, QueueSample, WorkerTally
+from pleme_redis_django.models.queue_pause import QueuePause
+from pleme_redis_django.models.worker_process import WorkerProcess
+
+__all__ = [
+    "AbstractJob",
+    "Dashboard",
+    "Election",
+    "Job",
+    "JobAttempt",
+    "JobStatus",
+    "QueuePause",
+    "QueueRollup",
+    "QueueSample",
+    "WorkerProcess",
+    "WorkerTally",
+    "job_constraints",
+    "job_indexes",
+    "model_label",
+    "new_job_id",
+]

@@ -1,0 +1,73 @@
+"""The indexes and the constraint of a job table, without which claims are slow and unique jobs are not."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES
+
+READY_INDEX, QUEUE_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "queue", "solo", "due", "run"
+FAILED_INDEX, FAILED_AT_INDEX = "fail", "fails"
+SLOT_CONSTRAINT = "slot"
+_NAMED = "%(app_label)s_%(class)s_"
+
+
+def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
+    """Return the indexes of a job table; a ``prefix`` of your own has at most 25 characters.
+
+    Django's names end at 30 characters: a model whose app and class names are long says
+    ``class Meta(AbstractJob.Meta): indexes = job_indexes("shop_import_")``.
+    """
+    return [
+        # In claim order, and partial, so that finished history never slows a claim down.
+        models.Index(
+            F("priority").desc(),
+            F("run_after"),
+            F("id"),
+            condition=Q(status="QUEUED", deleted_at=None, crash_count__lt=SUSPECT_AFTER_CRASHES),
+            name=prefix + READY_INDEX,
+        ),
+        # For a pool of one queue: without it a claim reads past the backlog of every other queue.
+        models.Index(
+            F("queue_name"),
+            F("priority").desc(),
+            F("run_after"),
+            F("id"),
+            condition=Q(status="QUEUED", deleted_at=None, crash_count__lt=SUSPECT_AFTER_CRASHES),
+            name=prefix + QUEUE_INDEX,
+        ),
+        models.Index(
+            fields=["run_after"],
+            condition=Q(status="QUEUED", deleted_at=None, crash_count__gte=SUSPECT_AFTER_CRASHES),
+            name=prefix + SUSPECT_INDEX,
+        ),
+        models.Index(
+            fields=["run_after"],
+            condition=Q(status="PENDING", deleted_at=None),
+            name=prefix + DUE_INDEX,
+        ),
+        models.Index(fields=["worker_id"], condition=Q(status="RUNNING"), name=prefix + RUNNING_INDEX),
+        # What people look for among millions of completed jobs; those never enter it.
+        models.Index(
+            fields=["id"], condition=Q(status__in=["FAILED", "CANCELLED"]), name=prefix + FAILED_INDEX
+        ),
+        # Failures by when they happened: a job that is a month old can fail now.
+        models.Index(
+            F("failed_at").desc(),
+            F("id").desc(),
+            condition=Q(status="FAILED", deleted_at=None),
+            name=prefix + FAILED_AT_INDEX,
+        ),
+    ]
+
+
+def job_constraints(prefix: str = _NAMED) -> list[models.BaseConstraint]:
+    """Return the constraints of a job table; ``prefix`` as in ``job_indexes``."""
+    return [
+        models.UniqueConstraint(
+            fields=["product", "unique_slot"],
+            condition=Q(unique_slot__isnull=False),
+            name=prefix + SLOT_CONSTRAINT,
+        )
+    ]
