@@ -30,7 +30,7 @@ from pleme_redis_django.redis_state.presence.changes import (
 )
 from pleme_redis_django.redis_state.pubsub.messages import encode_event
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.redis_call import Flow, RedisCall, arun, run, script_call
+from pleme_redis_django.redis_state.server.redis_call import Flow, RedisCall, arun, as_texts, run, script_call
 from pleme_redis_django.redis_state.server.scripts import Argument
 
 METADATA_MAX_BYTES = 1024
@@ -261,7 +261,7 @@ class PresenceManager:
 
     def _online_users(self, limit: int | None, offset: int) -> RedisCall[list[str]]:
         arguments: list[Argument] = ["list", offset, -1 if limit is None else limit]
-        return script_call("presence_list", [self.keys.expiries], arguments, read=_texts)
+        return script_call("presence_list", [self.keys.expiries], arguments, read=as_texts)
 
     def _online_count(self) -> RedisCall[int]:
         return script_call("presence_list", [self.keys.expiries], ["count"], read=int)
@@ -285,10 +285,6 @@ def _is_registration_due(product: str) -> bool:
         return False
     _registered[key] = now
     return True
-
-
-def _texts(values: Iterable[bytes]) -> list[str]:
-    return [value.decode() for value in values]
 
 
 def _moment(reply: list[int | None]) -> datetime.datetime | None:

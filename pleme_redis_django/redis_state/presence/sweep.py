@@ -24,6 +24,7 @@ from pleme_redis_django.redis_state.server.redis_call import (
     RedisCall,
     RedisPipeline,
     arun,
+    as_texts,
     run,
     script_call,
 )
@@ -85,7 +86,7 @@ def list_products() -> RedisPipeline[list[str]]:
     key, forgotten = keyspace.presence_products(), time.time() - FORGET_PRODUCT_SECONDS
     return RedisPipeline(
         (("ZREMRANGEBYSCORE", key, "-inf", forgotten), ("ZRANGE", key, 0, -1)),
-        read=lambda replies: [name.decode() for name in replies[1]],
+        read=lambda replies: as_texts(replies[1]),
     )
 
 

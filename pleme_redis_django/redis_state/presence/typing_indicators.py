@@ -10,7 +10,7 @@ from pleme_redis_django.redis_state.names import (
     validate_user_id,
 )
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.redis_call import RedisCall, script_call
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, as_texts, script_call
 
 MAX_TYPING_USERS = 100
 """How many users of one conversation may type at once; who comes later is not shown."""
@@ -61,7 +61,7 @@ class TypingManager:
 
     def _users(self, conversation_id: object) -> RedisCall[list[str]]:
         key = self._key(validate_channel(str(conversation_id)))
-        return script_call("typing_list", [key], read=_texts)
+        return script_call("typing_list", [key], read=as_texts)
 
     def _key(self, channel: str) -> str:
         return keyspace.typing_users(self.product, head_of(channel), channel)
@@ -80,7 +80,3 @@ class TypingManager:
             MAX_TYPING_USERS,
         ]
         return script_call("typing_set", [self._key(channel)], arguments, read=bool)
-
-
-def _texts(values: list[bytes]) -> list[str]:
-    return [value.decode() for value in values]

@@ -41,6 +41,7 @@ from pleme_redis_django.redis_state.pubsub.pattern_tree import PatternTree
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import BLOCKING, redis_client
 from pleme_redis_django.redis_state.server.outages import OUTAGES, outages_as_unavailable
+from pleme_redis_django.redis_state.server.redis_call import RedisCall
 
 Event = Message | Resync
 
@@ -283,6 +284,4 @@ class Subscription:
 
 
 def _run_id() -> str:
-    client: Any = redis_client()
-    with outages_as_unavailable():
-        return str(client.info("server")["run_id"])
+    return RedisCall(("INFO", "server"), read=lambda info: str(info["run_id"])).run()

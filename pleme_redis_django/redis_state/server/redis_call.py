@@ -43,6 +43,11 @@ def as_it_is(reply: Any) -> Any:
     return reply
 
 
+def as_texts(reply: list[bytes]) -> list[str]:
+    """Return a reply of several values as texts."""
+    return [value.decode() for value in reply]
+
+
 class RedisCall(NamedTuple, Generic[T]):
     """One command: what is sent, what the reply means, and how long to wait for it. Sends nothing by itself.
 
