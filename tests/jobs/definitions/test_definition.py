@@ -62,7 +62,7 @@ def local() -> Any:
 
 def test_defaults() -> None:
     definition = definition_of(send)
-    assert definition.name == "tests.jobs.test_definition.send"
+    assert definition.name == "tests.jobs.definitions.test_definition.send"
     assert (definition.queue_name, definition.priority) == ("default", 0)
     assert (definition.max_retries, definition.base_retry_delay, definition.unique) == (None, None, None)
     assert (definition.takes_context, definition.is_async) == (False, False)

@@ -1,0 +1,64 @@
+"""Lost claims, and what was asked of held jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pleme_redis_django import JobStatus, current_job_context
+from tests.jobs.pool_bench import Bench
+from tests.jobs.recording import (
+    AsyncFunctionExecutor,
+    FunctionExecutor,
+    claimed,
+    held,
+)
+from tests.waiting import wait_until
+
+
+def test_a_cancel_request_reaches_a_running_handler(bench: Bench) -> None:
+    def handler(job: Any) -> str:
+        context = current_job_context()
+        assert context is not None
+        bench.ran.append(job.id)
+        wait_until(lambda: context.cancel_requested)
+        return "noticed"
+
+    bench.add(1)
+    bench.pool(FunctionExecutor(handler), lease_sweep_seconds=0.05).launch()
+    wait_until(lambda: bench.ran)
+    bench.store.request_cancel(bench.ran[0])
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED])
+
+
+def test_a_cancel_request_ends_a_running_async_handler(bench: Bench) -> None:
+    async def handler(job: Any) -> None:
+        bench.ran.append(job.id)
+        await asyncio.Event().wait()
+
+    bench.add(1)
+    bench.pool(AsyncFunctionExecutor(handler), lease_sweep_seconds=0.05).launch()
+    wait_until(lambda: bench.ran)
+    bench.store.request_cancel(bench.ran[0])
+    wait_until(lambda: bench.statuses() == [JobStatus.CANCELLED])
+
+
+def test_calls_in_close_succession_take_no_claim_for_a_lost_one(bench: Bench) -> None:
+    """The row is RUNNING under the worker's id, and its claim is still under way."""
+    pool = bench.pool()
+    bench.pools.clear()  # It is never launched.
+    claimed(bench.store, pool.identity.worker_id)
+    pool._parts.holdings.add([held(claimed(bench.store, pool.identity.worker_id))])
+    for _ in range(5):
+        pool._parts.lost_claims.learn_of_requests()
+    assert bench.statuses().count(JobStatus.RUNNING) == 2
+
+
+def test_claims_that_nobody_holds_are_given_back(bench: Bench) -> None:
+    """A claim was committed, and its reply was lost: the row is RUNNING under a worker that does not know."""
+    pool = bench.pool(lease_sweep_seconds=0.05)
+    lost = claimed(bench.store, pool.identity.worker_id)
+    pool.launch()
+    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED])
+    (job,) = bench.store.all()
+    assert (job.id, job.attempt, job.crash_count, job.retry_count) == (lost.id, 2, 0, 0)

@@ -1,0 +1,83 @@
+"""The end of a pool: what is given back, what may end, and how often."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from pleme_redis_django import JobStatus
+from pleme_redis_django.jobs.interface.events import (
+    DrainRequested,
+    JobStarted,
+    WorkerStopped,
+)
+from pleme_redis_django.jobs.interface.workers import WorkerStanding
+from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench
+from tests.jobs.recording import (
+    FunctionExecutor,
+)
+from tests.waiting import wait_until
+
+
+def test_a_stop_gives_back_what_has_not_started_and_lets_the_rest_end(bench: Bench) -> None:
+    gate = threading.Event()
+    bench.add(2)
+    pool = bench.pool(FunctionExecutor(lambda job: gate.wait(DEADLINE_SECONDS)), worker_count=1)
+    pool.launch()
+    wait_until(lambda: bench.sink.of(JobStarted))
+    stopping = threading.Thread(target=pool.stop)
+    stopping.start()
+    gate.set()
+    stopping.join(DEADLINE_SECONDS)
+    assert not stopping.is_alive()
+    assert bench.statuses() == [JobStatus.COMPLETED, JobStatus.QUEUED]
+    (stopped,) = bench.sink.of(WorkerStopped)
+    assert stopped.handed_back_running == 0
+    assert bench.registry.deregistered == bench.registry.registered
+
+
+def test_the_end_of_the_grace_hands_running_jobs_back(bench: Bench) -> None:
+    gate = threading.Event()
+    bench.add(1)
+    pool = bench.pool(FunctionExecutor(lambda job: gate.wait(DEADLINE_SECONDS)))
+    pool.launch()
+    wait_until(lambda: bench.sink.of(JobStarted))
+    try:
+        assert pool.stop(0) == 1
+        (job,) = bench.store.all()
+        assert (job.status, job.retry_count, job.crash_count) == (JobStatus.QUEUED, 0, 0)
+        (stopped,) = bench.sink.of(WorkerStopped)
+        assert (stopped.given_back, stopped.handed_back_running) == (1, 1)
+    finally:
+        gate.set()
+
+
+def test_a_second_stop_does_nothing(bench: Bench) -> None:
+    pool = bench.pool()
+    pool.launch()
+    pool.stop()
+    assert pool.stop() == 0
+    assert len(bench.sink.of(WorkerStopped)) == 1
+
+
+def test_a_pool_that_is_asked_to_drain_ends_its_jobs_and_stops(bench: Bench) -> None:
+    gate = threading.Event()
+
+    def handler(job: Any) -> None:
+        bench.note(job)
+        assert gate.wait(DEADLINE_SECONDS)
+
+    pool = bench.pool(FunctionExecutor(handler), worker_count=1, grace_seconds=0, heartbeat_seconds=0.05)
+    runs = threading.Thread(target=pool.start)
+    bench.add(1)
+    runs.start()
+    wait_until(lambda: bench.ran)
+    bench.registry.standing = WorkerStanding.DRAINING
+    wait_until(lambda: bench.sink.of(DrainRequested))
+    bench.add(3)
+    gate.set()
+    runs.join(DEADLINE_SECONDS)
+    assert not runs.is_alive()
+    assert bench.statuses() == [JobStatus.COMPLETED] + [JobStatus.QUEUED] * 3
+    assert [event.handed_back_running for event in bench.sink.of(WorkerStopped)] == [0]
+    assert len(bench.sink.of(DrainRequested)) == 1
