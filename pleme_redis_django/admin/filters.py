@@ -7,7 +7,6 @@ creation are those of the ids: a UUIDv7 begins with one, and the primary key is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -21,6 +20,7 @@ from pleme_redis_django.admin.search.conditions import first_id
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import WorkerProcess
+from pleme_redis_django.monitoring.spans import JOB_LIST_SPANS
 from pleme_redis_django.templatetags.pleme_dashboard import type_name
 
 RECENT_JOBS = 2_000
@@ -28,13 +28,6 @@ CHOICES_LIMIT = 50
 ORDER_PARAMETER, OLDEST_FIRST = "order", "oldest"
 _RECENT_FIELDS = ("product", "queue_name", "job_type")
 _CACHE_ATTRIBUTE = "_pleme_recent_values"
-_SPANS = {
-    "10m": ("Past 10 minutes", timedelta(minutes=10)),
-    "1h": ("Past hour", timedelta(hours=1)),
-    "3h": ("Past 3 hours", timedelta(hours=3)),
-    "24h": ("Past 24 hours", timedelta(hours=24)),
-    "7d": ("Past 7 days", timedelta(days=7)),
-}
 
 
 class RecentValueFilter(admin.SimpleListFilter):
@@ -78,7 +71,7 @@ class CreatedFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         """Return the spans."""
-        return [(key, title) for key, (title, _span) in _SPANS.items()]
+        return [(span.name, f"Past {span.title}") for span in JOB_LIST_SPANS.values()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the jobs of the chosen span."""
@@ -92,13 +85,13 @@ class FinishedFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         """Return the spans."""
-        return [(key, title) for key, (title, _span) in _SPANS.items()]
+        return [(span.name, f"Past {span.title}") for span in JOB_LIST_SPANS.values()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the jobs that ended in the chosen span; ``failed_at`` alone may be that of a retry."""
-        if (chosen := _SPANS.get(self.value() or "")) is None:
+        if (chosen := JOB_LIST_SPANS.get(self.value() or "")) is None:
             return queryset
-        since = timezone.now() - chosen[1]
+        since = timezone.now() - chosen.length
         unsuccessful = Q(status__in=[JobStatus.FAILED, JobStatus.CANCELLED], failed_at__gte=since)
         return queryset.filter(Q(status=JobStatus.COMPLETED, completed_at__gte=since) | unsuccessful)
 
@@ -171,8 +164,8 @@ class OrderFilter(admin.SimpleListFilter):
 
 def created_within(span: str | None) -> Q:
     """Return the condition of one of the spans of creation, an empty one for none."""
-    chosen = _SPANS.get(span or "")
-    return Q() if chosen is None else Q(id__gte=first_id(timezone.now() - chosen[1]))
+    chosen = JOB_LIST_SPANS.get(span or "")
+    return Q() if chosen is None else Q(id__gte=first_id(timezone.now() - chosen.length))
 
 
 def recent_values(request: HttpRequest, model_admin: Any) -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ the answer says when it was reached. A job that is retried or deleted leaves its
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,13 +20,8 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.monitoring.figures import FailureGroup
+from pleme_redis_django.monitoring.spans import FAILURE_SPANS
 
-FAILURE_SPANS = {
-    "1h": timedelta(hours=1),
-    "3h": timedelta(hours=3),
-    "24h": timedelta(hours=24),
-    "7d": timedelta(days=7),
-}
 READ_LIMIT = 20_000
 # Of some products alone: failures of the others lie between theirs, so more is looked through.
 SCOPED_READ_LIMIT = 100_000
@@ -101,7 +96,9 @@ def failed_products(
 
 def failed_within(rows: QuerySet[Any], span: str) -> QuerySet[Any]:
     """Return those of the jobs that are FAILED, and failed within the span. Raises KeyError for another."""
-    return rows.filter(status=JobStatus.FAILED, deleted_at=None, failed_at__gte=Now() - FAILURE_SPANS[span])
+    return rows.filter(
+        status=JobStatus.FAILED, deleted_at=None, failed_at__gte=Now() - FAILURE_SPANS[span].length
+    )
 
 
 def _last_unread(failed: QuerySet[Any], read_limit: int) -> tuple[datetime, UUID] | None:

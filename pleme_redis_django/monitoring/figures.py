@@ -7,19 +7,20 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from pleme_redis_django.monitoring.spans import ChartSpan
+
 Level = Literal["ok", "note", "warning", "critical", "unknown"]
 WorkerState = Literal["alive", "draining", "dead"]
-Span = Literal["1h", "6h", "24h", "7d"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One thing that is wrong (or a ``note`` of what is not), and the name of the admin page that shows it."""
+    """One thing that is wrong (or a ``note`` of what is not), and the page of the dashboard that shows it."""
 
     level: Level
     text: str
-    url_name: str | None = None
-    """Name of an admin URL without its namespace; None where no page shows more."""
+    page: Literal["queues", "workers"] | None = None
+    """None where no page shows more."""
     queue: str = ""
     """The one queue that it is about, with its ``product``; empty: none, or several."""
     product: str = ""
@@ -186,7 +187,7 @@ class Snapshot:
 class Series:
     """What the charts draw: one value for each of ``times``, None where nothing was measured."""
 
-    span: Span
+    span: ChartSpan
     step_seconds: int
     times: tuple[int, ...]
     """The beginning of each step, in Unix seconds."""

@@ -8,7 +8,6 @@ from pleme_redis_django.durations import duration
 from pleme_redis_django.metrics.measured import MeasuredAt
 from pleme_redis_django.monitoring.figures import Health, Level, QueueFigures, Reason, WorkerFigures
 from pleme_redis_django.monitoring.queue_health import (
-    WORKERS_URL,
     failing_queues,
     growing_queues,
     late_queues,
@@ -95,7 +94,7 @@ def _of_missing_workers(
         jobs = "1 job was" if ready == 1 else f"{ready:,} jobs were"
         # Since then, nobody has counted what has been enqueued.
         text += f"; {duration(measured.age_seconds)} ago {jobs} ready; {START_ONE}"
-    return [Reason(level="critical", text=text, url_name=WORKERS_URL)]
+    return [Reason(level="critical", text=text, page="workers")]
 
 
 def _of_age(measured: MeasuredAt, workers: Sequence[WorkerFigures]) -> list[Reason]:
@@ -103,7 +102,7 @@ def _of_age(measured: MeasuredAt, workers: Sequence[WorkerFigures]) -> list[Reas
     if not measured.is_stale or not any(worker.claims for worker in workers):
         return []
     text = f"the figures are {duration(measured.age_seconds)} old, because no worker process measures"
-    return [Reason(level="critical", text=text, url_name=WORKERS_URL)]
+    return [Reason(level="critical", text=text, page="workers")]
 
 
 def _of_workers(workers: Sequence[WorkerFigures]) -> list[Reason]:
@@ -129,4 +128,4 @@ def _death(worker: WorkerFigures, *, is_replaced: bool) -> Reason:
             else ("were" if is_done else "are being")
         )
         text += f"; {jobs} {verb} taken over"
-    return Reason(level="note" if is_replaced else "warning", text=text, url_name=WORKERS_URL)
+    return Reason(level="note" if is_replaced else "warning", text=text, page="workers")

@@ -26,8 +26,6 @@ LEAST_FAILED_SHARE = 0.01
 HANGS_AFTER_MULTIPLE = 10
 HANGS_AFTER_SECONDS = 600.0
 
-QUEUES_URL, WORKERS_URL = "pleme_redis_django_queues", "pleme_redis_django_workers"
-
 
 def promised_wait(queue: str, max_wait: Mapping[str, float]) -> float:
     """Return how long a ready job of the queue may wait, in seconds."""
@@ -56,7 +54,7 @@ def late_queues(
             level="critical" if _lateness(worst, max_wait) >= CRITICAL_MULTIPLE else "warning",
             text=f"queue {name} {whose} {duration(worst.oldest_ready_seconds or 0)}, "
             f"promise {duration(promised_wait(name, max_wait))}{_cause(worst, workers)}",
-            url_name=QUEUES_URL,
+            page="queues",
             queue=name if is_one else "",
             product=worst.product if is_one else "",
         )
@@ -123,7 +121,7 @@ def paused_queue_notes(queues: Sequence[QueueFigures], now: datetime) -> Iterato
 
 
 def _about(queue: QueueFigures, level: Level, text: str) -> Reason:
-    return Reason(level=level, text=text, url_name=QUEUES_URL, queue=queue.queue, product=queue.product)
+    return Reason(level=level, text=text, page="queues", queue=queue.queue, product=queue.product)
 
 
 def _lateness(queue: QueueFigures, max_wait: Mapping[str, float]) -> float:

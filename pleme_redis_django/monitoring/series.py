@@ -15,22 +15,15 @@ from pleme_redis_django.metrics.histogram import percentile
 from pleme_redis_django.metrics.rollups import FINER, FINEST, RollupStore, floor, read
 from pleme_redis_django.metrics.tally import Tally
 from pleme_redis_django.models import AbstractJob, Job, model_label
-from pleme_redis_django.monitoring.figures import Series, Span
+from pleme_redis_django.monitoring.figures import Series
+from pleme_redis_django.monitoring.spans import CHART_SPANS, ChartSpan
 
 N = TypeVar("N")
-
-SPANS: dict[str, tuple[int, int]] = {
-    "1h": (3600, 10),
-    "6h": (6 * 3600, 60),
-    "24h": (24 * 3600, 600),
-    "7d": (7 * 24 * 3600, 3600),
-}
-"""Span -> its length and its step, in seconds."""
 
 
 def series(
     scope: ProductScope = EVERY_PRODUCT,
-    span: Span = "1h",
+    span: ChartSpan = "1h",
     *,
     product: str | None = None,
     queue: str | None = None,
@@ -38,10 +31,10 @@ def series(
 ) -> Series:
     """Return the charts of a span: of a queue, of a product, or of all that the scope allows.
 
-    A product outside the scope has no jobs to show. Raises KeyError for a span that is not in ``SPANS``.
+    A product outside the scope has no jobs to show. Raises KeyError for a span that is not in ``CHART_SPANS``.
     A scope of several products reads a row of each of them a step.
     """
-    length, step = SPANS[span]
+    length, step = CHART_SPANS[span].seconds, CHART_SPANS[span].step_seconds
     now = timezone.now().timestamp()
     begin = floor(now, step) - length + step
     store = RollupStore(job_model=model_label(model), using=get_settings().database)
@@ -95,7 +88,7 @@ def _resolutions(step: int) -> Iterable[int]:
     yield FINEST
 
 
-def _series(span: Span, step: int, times: tuple[int, ...], steps: list[Tally | None]) -> Series:
+def _series(span: ChartSpan, step: int, times: tuple[int, ...], steps: list[Tally | None]) -> Series:
     def drawn(value_of: Callable[[Tally], N]) -> tuple[N | None, ...]:
         return tuple(None if tally is None else value_of(tally) for tally in steps)
 

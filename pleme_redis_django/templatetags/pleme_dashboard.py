@@ -22,16 +22,6 @@ from pleme_redis_django.monitoring.queue_health import is_late
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, as wide as a digit
 SPARK_WIDTH, SPARK_HEIGHT = 96, 24
-# What the job list is asked for, behind each of the dashboard's figures.
-JOB_LIST_QUERIES: dict[str, dict[str, str]] = {
-    "all": {},
-    "ready": {"status__exact": "QUEUED"},
-    "oldest": {"status__exact": "QUEUED", "order": "oldest"},
-    "running": {"status__exact": "RUNNING"},
-    "pending": {"status__exact": "PENDING"},
-    "failed": {"status__exact": "FAILED", "finished": "1h"},
-}
-
 PAGES_OF_PRODUCTS = frozenset({"dashboard_changelist", "queues", "workers", "errors", "realtime"})
 
 register = template.Library()
@@ -145,7 +135,7 @@ def job_list(context: Any, figure: str, product: str = "", queue: str = "") -> s
     """Return the address of the jobs behind a figure, "" where the site does not list jobs."""
     if not context.get("jobs_url"):
         return ""
-    query = {**JOB_LIST_QUERIES[figure], "product": product or context.get("product"), "queue": queue}
+    query = {**context["job_queries"][figure], "product": product or context.get("product"), "queue": queue}
     return f"{context['jobs_url']}?{urlencode({name: value for name, value in query.items() if value})}"
 
 
@@ -173,9 +163,6 @@ def dashboard_url(context: Any, page: str, *arguments: str) -> str:
     address = reverse(
         f"admin:pleme_redis_django_{page}", args=arguments, current_app=context["request"].current_app
     )
-    return with_product(address, context.get("product", "")) if page in PAGES_OF_PRODUCTS else address
-
-
-def with_product(address: str, product: str) -> str:
-    """Return the address of a page with the chosen product, if one is."""
-    return f"{address}?{urlencode({'product': product})}" if product else address
+    product = context.get("product", "")
+    is_kept = product and page in PAGES_OF_PRODUCTS
+    return f"{address}?{urlencode({'product': product})}" if is_kept else address

@@ -14,7 +14,8 @@ from pleme_redis_django.metrics.histogram import bucket_of, middle_of
 from pleme_redis_django.metrics.rollups import RollupStore, floor
 from pleme_redis_django.metrics.tally import Tally, with_totals
 from pleme_redis_django.models import QueueRollup
-from pleme_redis_django.monitoring.series import SPANS, series
+from pleme_redis_django.monitoring.series import series
+from pleme_redis_django.monitoring.spans import CHART_SPANS
 from tests.metrics.measuring import LABEL
 
 pytestmark = pytest.mark.django_db
@@ -34,9 +35,9 @@ def fill(begin: float, end: float) -> None:
         STORE.add({(at, key): one for key, one in with_totals(tallies).items()})
 
 
-@pytest.mark.parametrize("span", list(SPANS))
+@pytest.mark.parametrize("span", list(CHART_SPANS))
 def test_a_span_has_its_steps_and_ends_now(span: str) -> None:
-    length, step = SPANS[span]
+    length, step = CHART_SPANS[span].seconds, CHART_SPANS[span].step_seconds
     drawn = series(span=span)  # type: ignore[arg-type]
     assert (drawn.step_seconds, len(drawn.times)) == (step, length // step)
     assert 0 <= time.time() - drawn.times[-1] < step + 5
@@ -112,9 +113,9 @@ def test_a_chart_reads_a_row_a_step_and_asks_the_same_number_of_times() -> None:
             series(span=span)  # type: ignore[arg-type]
         return len(captured)
 
-    before = {span: queries(span) for span in SPANS}
+    before = {span: queries(span) for span in CHART_SPANS}
     now = time.time()
     fill(now - 3_600, now)
     STORE.roll_up(now)
-    assert {span: queries(span) for span in SPANS} == before
+    assert {span: queries(span) for span in CHART_SPANS} == before
     assert max(before.values()) == 8

@@ -33,7 +33,8 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
 from pleme_redis_django.jobs.interface.job import validate_queue_name
 from pleme_redis_django.models import Dashboard, WorkerProcess
-from pleme_redis_django.monitoring.failure_groups import FAILURE_SPANS, failed_within
+from pleme_redis_django.monitoring.failure_groups import failed_within
+from pleme_redis_django.monitoring.spans import FAILURE_SPANS
 from pleme_redis_django.operations import (
     drain_worker,
     pause_queue,

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, cast
 
 from django.http import HttpRequest
 
 from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.models import AbstractJob
-from pleme_redis_django.monitoring.figures import Span
 from pleme_redis_django.monitoring.series import series
+from pleme_redis_django.monitoring.spans import CHART_SPANS, ChartSpan, Span
 
-SPANS = ("1h", "6h", "24h", "7d")
 DEFAULT_SPAN = "1h"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of a chart: a field of ``dashboard.figures.Series``, and the class of its colour."""
+    """One line of a chart: a field of ``monitoring.figures.Series``, and the class of its colour."""
 
     field: str
     title: str
@@ -84,13 +84,15 @@ CHARTS = (
 )
 
 
-def chosen_span(request: HttpRequest, spans: tuple[str, ...] = SPANS, default: str = DEFAULT_SPAN) -> str:
+def chosen_span(
+    request: HttpRequest, spans: Mapping[str, Span] = CHART_SPANS, default: str = DEFAULT_SPAN
+) -> str:
     """Return the span in the address; an unknown one is the default."""
     chosen = request.GET.get("span", "")
     return chosen if chosen in spans else default
 
 
-def span_options(request: HttpRequest, spans: tuple[str, ...] = SPANS) -> list[dict[str, Any]]:
+def span_options(request: HttpRequest, spans: Mapping[str, Span] = CHART_SPANS) -> list[dict[str, Any]]:
     """Return the spans, each with the address of this page over it."""
     options = []
     for value in spans:
@@ -117,5 +119,5 @@ def series_of(
 ) -> dict[str, Any]:
     """Return the figures of the charts over the span in the address, of one queue or of all in scope."""
     product = next(iter(scope.products)) if scope.products and len(scope.products) == 1 else None
-    span = cast(Span, chosen_span(request))
+    span = cast(ChartSpan, chosen_span(request))
     return series(scope, span, product=product, queue=queue or None, model=model).as_json()

@@ -33,7 +33,6 @@ from pleme_redis_django.jobs.interface.job import validate_queue_name
 from pleme_redis_django.models import QueuePause
 from pleme_redis_django.monitoring.failure_groups import (
     CAUSES_COUNTED,
-    FAILURE_SPANS,
     failed_products,
     failure_groups,
 )
@@ -47,6 +46,7 @@ from pleme_redis_django.monitoring.snapshot import (
     was_measured,
     worker_figures,
 )
+from pleme_redis_django.monitoring.spans import FAILURE_SPANS
 from pleme_redis_django.operations import paused_queues
 from pleme_redis_django.products import validate_product
 
@@ -56,7 +56,6 @@ _UNKNOWN_QUEUE = (
     "No measurement of the last week has found a job in a queue of this name. Is it the name that jobs are "
     "enqueued with?"
 )
-_SPAN_TITLES = {"1h": "hour", "3h": "3 hours", "24h": "24 hours", "7d": "7 days"}
 # What a page asks for that has more rows than a snapshot: it polls, since the socket sends snapshots.
 _WHOLE = {"whole": "1"}
 PAUSE_HISTORY_READ, PAUSE_HISTORY_SHOWN = 200, 10
@@ -177,17 +176,16 @@ class DashboardAdmin(DashboardActions):
     @page_view
     def errors_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:
         """Show what failed, by cause."""
-        spans = tuple(FAILURE_SPANS)
-        span = chosen_span(request, spans, default="24h")
+        span = chosen_span(request, FAILURE_SPANS, default="24h")
         found = failure_groups(scope, span, model=self.job_model)
         context = {
             "failures": found.groups,
             "cause_count": found.cause_count,
             "causes_are_capped": found.cause_count >= CAUSES_COUNTED,
             "failures_are_capped": found.is_capped,
-            "span_title": _SPAN_TITLES[span],
+            "span_title": FAILURE_SPANS[span].title,
             "chosen_span": span,
-            "spans": span_options(request, spans),
+            "spans": span_options(request, FAILURE_SPANS),
             "may_retry": self.may(request, "retry"),
             "products": self._products(request, failed_products(span, model=self.job_model)),
         }

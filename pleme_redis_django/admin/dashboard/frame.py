@@ -22,7 +22,6 @@ from pleme_redis_django.exceptions import InvalidProduct
 from pleme_redis_django.models import AbstractJob, Job, JobAttempt, model_label
 from pleme_redis_django.monitoring.figures import Health, Reason
 from pleme_redis_django.products import validate_product
-from pleme_redis_django.templatetags.pleme_dashboard import JOB_LIST_QUERIES, with_product
 
 TABS = {
     "dashboard_changelist": "Overview",
@@ -30,6 +29,15 @@ TABS = {
     "workers": "Workers",
     "errors": "Errors",
     "realtime": "Realtime",
+}
+# What the job list is asked for, behind each of the dashboard's figures.
+JOB_LIST_QUERIES: dict[str, dict[str, str]] = {
+    "all": {},
+    "ready": {"status__exact": "QUEUED"},
+    "oldest": {"status__exact": "QUEUED", "order": "oldest"},
+    "running": {"status__exact": "RUNNING"},
+    "pending": {"status__exact": "PENDING"},
+    "failed": {"status__exact": "FAILED", "finished": "1h"},
 }
 POLL_SECONDS = 5
 WEBSOCKET_PATH = "ws/pleme/dashboard/"
@@ -116,8 +124,9 @@ class DashboardFrame(AnyModelAdmin):
                 "crumbs": self._crumbs(page, is_below=title is not None),
                 "breadcrumbs_are_a_list": _BREADCRUMBS_ARE_A_LIST,
                 "csp_nonce": csp_nonce(request),
-                "tabs": self._tabs(request, page),
+                "tabs": _tabs(page),
                 "jobs_url": self._url_of_jobs("changelist"),
+                "job_queries": JOB_LIST_QUERIES,
                 "product": request.GET.get("product", ""),
                 "live": None if live is None else self._live_settings(request, live),
                 **context,
@@ -146,18 +155,7 @@ class DashboardFrame(AnyModelAdmin):
     def _reason_url(self, reason: Reason) -> str:
         if reason.queue and reason.product:
             return self.page_url("queue", reason.product, reason.queue)
-        return self._reason_urls().get(reason.url_name or "", "")
-
-    def _tabs(self, request: HttpRequest, current: str) -> list[dict[str, Any]]:
-        product = request.GET.get("product", "")
-        return [
-            {
-                "title": title,
-                "url": with_product(self.page_url(page), product),
-                "is_current": page == current,
-            }
-            for page, title in TABS.items()
-        ]
+        return self.page_url(reason.page) if reason.page else ""
 
     def _crumbs(self, page: str, *, is_below: bool) -> list[dict[str, str]]:
         site = self.admin_site.name
@@ -189,7 +187,7 @@ class DashboardFrame(AnyModelAdmin):
         return get_script_prefix() + path if path else ""
 
     def _reason_urls(self) -> dict[str, str]:
-        return {f"pleme_redis_django_{page}": self.page_url(page) for page in TABS}
+        return {page: self.page_url(page) for page in TABS}
 
     def _live_settings(
         self, request: HttpRequest, queries: Mapping[str, Mapping[str, str]]
@@ -212,6 +210,10 @@ class DashboardFrame(AnyModelAdmin):
             "reasonUrls": self._reason_urls(),
             "maxWait": dict(get_settings().dashboard_max_wait),
         }
+
+
+def _tabs(current: str) -> list[dict[str, Any]]:
+    return [{"title": title, "page": page, "is_current": page == current} for page, title in TABS.items()]
 
 
 def validate_chosen(product: str) -> str:

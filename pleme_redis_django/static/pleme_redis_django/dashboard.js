@@ -194,7 +194,7 @@ function patchHealth(section, snapshot) {
 function reasonItem(reason) {
     const item = document.createElement("li");
     item.dataset.level = reason.level;
-    const url = reason.queue && reason.product ? queuePage(reason) : settings.reasonUrls[reason.url_name];
+    const url = reason.queue && reason.product ? queuePage(reason) : settings.reasonUrls[reason.page];
     const text = url ? item.appendChild(document.createElement("a")) : item;
     if (url) text.href = url;
     text.textContent = formats.text(reason.text);
