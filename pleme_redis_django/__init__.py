@@ -3,7 +3,7 @@
 Where to look:
 
 - ``jobs/``: the engine that runs jobs; knows neither Django nor Redis
-- ``models/``, ``orm_store/``, ``enqueueing.py``: jobs as rows, through the ORM
+- ``models/``, ``orm_store/``, ``enqueueing/``: jobs as rows, through the ORM
 - ``redis_state/``: what Redis may forget (presence, typing, pub/sub, cache, locks, wake-up hints)
 - ``realtime/``: the websocket consumers
 - ``testing/``: the public test kit

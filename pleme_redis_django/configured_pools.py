@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.wording import did_you_mean
 
 # What the column WorkerProcess.pool holds.
 POOL_NAME_MAX_LENGTH = 64
@@ -45,8 +45,7 @@ def configured_pool(name: str, overrides: Mapping[str, Any] | None = None) -> Co
     """Return the parts of a pool. Raises InvalidSettings for an unknown pool, field, path or number."""
     pools = get_settings().pools
     if name not in pools:
-        near = difflib.get_close_matches(name, list(pools), n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Known pools: {', '.join(pools) or 'none'}."
+        hint = did_you_mean(name, pools, otherwise=f"Known pools: {', '.join(pools) or 'none'}.")
         raise InvalidSettings(f'{SETTING_NAME}["POOLS"] has no pool "{name}". {hint}')
     if not 1 <= len(name) <= POOL_NAME_MAX_LENGTH:
         raise InvalidSettings(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from pleme_redis_django.exceptions import InvalidProduct
+from pleme_redis_django.wording import shortened
 
 PRODUCT_MAX_LENGTH = 50
 
@@ -23,11 +24,6 @@ def validate_product(product: object) -> str:
     if isinstance(product, str) and _PRODUCT.fullmatch(product):
         return product
     raise InvalidProduct(
-        f"{_shorten(product)} is not a valid product name. Accepted: 1 to {PRODUCT_MAX_LENGTH} characters of a-z, "
-        "0-9 and -, not starting with -. Map your tenant's name to such a slug."
+        f"{shortened(repr(product))} is not a valid product name. Accepted: 1 to {PRODUCT_MAX_LENGTH} characters of "
+        "a-z, 0-9 and -, not starting with -. Map your tenant's name to such a slug."
     )
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from pleme_redis_django.configured_pools import (
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.models import AbstractJob, job_constraints, job_indexes, model_label
+from pleme_redis_django.wording import did_you_mean
 
 
 def check_pools(**_kwargs: Any) -> Iterator[CheckMessage]:
@@ -61,10 +61,9 @@ def check_job_events(**_kwargs: Any) -> Iterator[CheckMessage]:
         known |= types
     for name in get_settings().job_events:
         if name != "*" and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
             yield Warning(
                 f'{SETTING_NAME}["JOB_EVENTS"] names "{name}", and no pool runs jobs of this type: it has no events.',
-                hint=f"Did you mean {near[0]}?" if near else 'Name a job, or "*" for all of them.',
+                hint=did_you_mean(name, known, otherwise='Name a job, or "*" for all of them.'),
                 id="pleme_redis_django.W030",
             )
 

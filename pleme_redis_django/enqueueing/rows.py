@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings as django_settings
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
-from pleme_redis_django.jobs.definitions.definition import JobDefinition, checked_priority
+from pleme_redis_django.jobs.definitions.definition import RETRIES, JobDefinition, checked_priority
 from pleme_redis_django.jobs.definitions.uniqueness import UniqueMode, Uniqueness, parameters_key
 from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.jobs.interface.job import JobStatus, validate_queue_name
@@ -191,9 +191,9 @@ def _check_configuration(configuration: object) -> None:
 
 
 def _max_retries(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1_000:
-        return value
-    raise EnqueueError(f"max_retries is {value!r}. Accepted: a whole number from 0 to 1,000.")
+    if RETRIES.accepts(value):
+        return cast(int, value)
+    raise EnqueueError(f"max_retries is {value!r}. Accepted: {RETRIES}.")
 
 
 def _uniqueness(definition: JobDefinition[Any, Any]) -> Uniqueness | None:

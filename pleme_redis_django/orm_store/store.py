@@ -17,7 +17,13 @@ from pleme_redis_django.exceptions import JobNotFound, LockedJobs
 from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.job import JobClaim, JobStatus, QueuedJob
-from pleme_redis_django.jobs.interface.store import HeldRow, JobSelection, Outlook
+from pleme_redis_django.jobs.interface.store import (
+    ORPHANED_AFTER_SECONDS,
+    ORPHANS_LIMIT,
+    HeldRow,
+    JobSelection,
+    Outlook,
+)
 from pleme_redis_django.models import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claims import claim_jobs
@@ -35,9 +41,6 @@ from pleme_redis_django.orm_store.pauses import KnownPauses
 from pleme_redis_django.orm_store.ready_rows import M, claimed_fields, ready_rows
 from pleme_redis_django.orm_store.unreadable_rows import end_unreadable_jobs
 
-ORPHANS_LIMIT = 1000
-# A ready job whose hint is younger than this is not forgotten, only waiting for a slot.
-ORPHANED_AFTER_SECONDS = 30
 _EVERYTHING = JobSelection()
 
 

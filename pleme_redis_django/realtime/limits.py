@@ -12,6 +12,7 @@ from django.core.signals import setting_changed
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.exceptions import InvalidSettings
+from pleme_redis_django.wording import did_you_mean
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +68,8 @@ def build_limits(raw: Mapping[str, Any]) -> Limits:
     known = {field.name for field in dataclasses.fields(Limits)}
     for name, value in raw.items():
         if name not in known:
-            raise InvalidSettings(
-                f'{SETTING_NAME}["REALTIME_LIMITS"] has the unknown key {name!r}. '
-                f"Known keys: {', '.join(sorted(known))}."
-            )
+            hint = did_you_mean(name, known, otherwise=f"Known keys: {', '.join(sorted(known))}.")
+            raise InvalidSettings(f'{SETTING_NAME}["REALTIME_LIMITS"] has the unknown key {name!r}. {hint}')
         if type(value) is not int or value < 1:
             raise InvalidSettings(
                 f'{SETTING_NAME}["REALTIME_LIMITS"][{name!r}] is {value!r}. Accepted: a whole number from 1 on.'

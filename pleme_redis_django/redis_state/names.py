@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from pleme_redis_django.exceptions import InvalidName
+from pleme_redis_django.wording import shortened
 
 CHANNEL_MAX_LENGTH = 200
 SEGMENT_MAX_LENGTH = 64
@@ -36,7 +37,7 @@ def validate_channel(channel: object) -> str:
     """
     if isinstance(channel, str) and len(channel) <= CHANNEL_MAX_LENGTH and _CHANNEL.fullmatch(channel):
         return channel
-    raise InvalidName(f"{_shorten(channel)} is not a valid channel name. Accepted: {CHANNEL_ACCEPTS}.")
+    raise InvalidName(f"{shortened(repr(channel))} is not a valid channel name. Accepted: {CHANNEL_ACCEPTS}.")
 
 
 def validate_pattern(pattern: object) -> str:
@@ -47,7 +48,7 @@ def validate_pattern(pattern: object) -> str:
     if isinstance(pattern, str) and len(pattern) <= CHANNEL_MAX_LENGTH and _PATTERN.fullmatch(pattern):
         return pattern
     raise InvalidName(
-        f"{_shorten(pattern)} is not a valid channel pattern. Accepted: {CHANNEL_ACCEPTS}; "
+        f"{shortened(repr(pattern))} is not a valid channel pattern. Accepted: {CHANNEL_ACCEPTS}; "
         "any segment but the first may be '*'."
     )
 
@@ -69,7 +70,7 @@ def validate_user_id(user_id: object) -> str:
     if user_id is not None and _USER.fullmatch(text):
         return text
     raise InvalidName(
-        f"{_shorten(user_id)} is not a valid user id. "
+        f"{shortened(repr(user_id))} is not a valid user id. "
         "Accepted: 1 to 128 characters without blanks and control characters."
     )
 
@@ -82,7 +83,7 @@ def validate_connection_id(connection_id: object) -> str:
     if isinstance(connection_id, str) and _CONNECTION.fullmatch(connection_id):
         return connection_id
     raise InvalidName(
-        f"{_shorten(connection_id)} is not a valid connection id. "
+        f"{shortened(repr(connection_id))} is not a valid connection id. "
         "Accepted: 1 to 64 characters a-z, A-Z, 0-9, '.', '_', '~', '-'."
     )
 
@@ -145,8 +146,3 @@ def _aligned(one: list[str], other: list[str]) -> Iterator[tuple[str, str, bool]
     for position, (mine, theirs) in enumerate(zip(one, other, strict=False)):
         ends = (mine == "*" and position == len(one) - 1, theirs == "*" and position == len(other) - 1)
         yield mine, theirs, any(ends)
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -13,6 +13,7 @@ from pleme_redis_django.exceptions import InvalidParameters
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.models import AbstractJob, Job
+from pleme_redis_django.wording import shortened
 
 LISTED_JOBS = 10
 _VALUE_LENGTH = 60
@@ -100,9 +101,6 @@ def _message(
 
 
 def _described(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_shortened(value)}" for name, value in values.items())
-
-
-def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _VALUE_LENGTH else f"{text[: _VALUE_LENGTH - 3]}..."
+    return ", ".join(
+        f"{name}={shortened(repr(value), characters=_VALUE_LENGTH)}" for name, value in values.items()
+    )

@@ -24,7 +24,7 @@ from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Failure, Retried
 from pleme_redis_django.jobs.interface.events import EndingRefused, JobEnded, JobStarted
-from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor
+from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor, known_job_types
 from pleme_redis_django.jobs.interface.job import Job, JobStatus
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.jobs.worker.runner import JobRunner
@@ -139,7 +139,7 @@ class _Drain:
         self._selection = JobSelection(
             queue_names=None if queue_names is None else tuple(queue_names),
             product=parts.config.product,
-            job_types=_known_types(parts.executor),
+            job_types=known_job_types(parts.executor),
         )
         self._runner = JobRunner(
             parts.executor, parts.config, max_results_bytes=get_settings().max_results_bytes
@@ -209,12 +209,6 @@ def _whole_row(job: Any) -> Any:
     if not isinstance(job, Model):
         return job
     return type(job)._base_manager.using(job._state.db).filter(pk=job.pk).first() or job
-
-
-def _known_types(executor: Any) -> frozenset[str] | None:
-    if isinstance(executor, DispatchingExecutor):
-        return executor.sync_job_types() | executor.async_job_types()
-    return None
 
 
 def _is_async(executor: Any, job_type: str) -> bool:

@@ -25,11 +25,14 @@ from pleme_redis_django.jobs.interface.job import (
     QueuedJob,
 )
 from pleme_redis_django.jobs.interface.json_text import from_json
-from pleme_redis_django.jobs.interface.store import HeldRow, JobSelection, Outlook
+from pleme_redis_django.jobs.interface.store import (
+    ORPHANED_AFTER_SECONDS,
+    ORPHANS_LIMIT,
+    HeldRow,
+    JobSelection,
+    Outlook,
+)
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
-
-ORPHANED_AFTER_SECONDS = 30.0
-ORPHANS_LIMIT = 1000
 
 
 class MemoryJobStore(BatchJobStore[MemoryJob]):

@@ -58,7 +58,7 @@ def test_a_search_is_read_as_terms(text: str, terms: list[Term]) -> None:
         ("before:yesterday", "2026-11-20"),
         ("before:2026-02-31", "is not a time"),
         ("after:999999d", "is not a time"),
-        ("x" * 500 + ":1", 'x…:" is not a qualifier'),
+        ("x" * 500 + ":1", 'x...:" is not a qualifier'),
     ],
 )
 def test_a_search_that_says_nothing_known_says_what_is_known(text: str, message: str) -> None:

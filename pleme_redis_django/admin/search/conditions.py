@@ -1,13 +1,12 @@
 """What a search of a job list means for the database, and whether that costs a look at many rows.
 
 Only ids (and the times in them) and statuses have an index. Everything else is looked for among the
-newest jobs: search_window.py.
+newest jobs: window.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
 import uuid
@@ -21,10 +20,11 @@ from django.db.models.lookups import EndsWith, Exact
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from pleme_redis_django.admin.search.terms import SearchError, Term, parse_search, shortened
+from pleme_redis_django.admin.search.terms import SearchError, Term, parse_search
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobStatus
 from pleme_redis_django.models import WorkerProcess
+from pleme_redis_django.wording import did_you_mean, shortened
 
 ID_DIGITS = 8
 """The fewest digits of an id that are looked for."""
@@ -97,8 +97,7 @@ def _statuses(value: str) -> frozenset[JobStatus]:
     known = [status.lower() for status in JobStatus]
     for name in value.lower().split(","):
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            advice = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+            advice = did_you_mean(name, known, otherwise=f"Known: {', '.join(known)}.")
             raise SearchError(f'"{shortened(name)}" is not a status. {advice}')
     return frozenset(JobStatus(name.upper()) for name in value.split(","))
 

@@ -1,18 +1,17 @@
 """What is typed into the search of a job list, as terms: ``status:failed param.order_id:42 "shop.import"``.
 
-Knows the words and their form; what a term means for the database is search.py's to say.
+Knows the words and their form; what a term means for the database is conditions.py's to say.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 
 from pleme_redis_django.exceptions import PlemeError
+from pleme_redis_django.wording import did_you_mean, shortened
 
 QUALIFIERS = ("id", "type", "queue", "product", "status", "worker", "error", "param", "before", "after")
-_SHOWN_CHARACTERS = 60
 PATH_KEYS = 20
 """The most keys behind ``param.``: each is a level of nesting in the statement."""
 
@@ -49,11 +48,6 @@ def written_terms(text: str) -> list[tuple[str, str]]:
     return [((found["key"] or "").partition(".")[0].lower(), found[0]) for found in _TERM.finditer(text)]
 
 
-def shortened(text: str) -> str:
-    """Return what a message quotes of a value."""
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-
-
 def _term(found: re.Match[str]) -> Term:
     if found["word"] is not None:
         return Term(key="", value=_unquoted(found["word"]), is_quoted=found["word"].startswith('"'))
@@ -70,10 +64,8 @@ def _term(found: re.Match[str]) -> Term:
 
 def _check_key(key: str, path: tuple[str, ...], *, written: str) -> None:
     if key not in QUALIFIERS:
-        near = difflib.get_close_matches(key, QUALIFIERS, n=1)
-        advice = (
-            f"Did you mean {near[0]}:?" if near else f"Known: {', '.join(f'{each}:' for each in QUALIFIERS)}."
-        )
+        known = [f"{each}:" for each in QUALIFIERS]
+        advice = did_you_mean(f"{key}:", known, otherwise=f"Known: {', '.join(known)}.")
         raise SearchError(
             f'"{shortened(key)}:" is not a qualifier. {advice} '
             f'To search for the text itself, quote it: "{shortened(written)}".'

@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidName, InvalidParameters
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness, as_uniqueness
@@ -18,13 +18,15 @@ from pleme_redis_django.jobs.interface.job import (
     PRIORITY_LOW,
     validate_queue_name,
 )
+from pleme_redis_django.ranges import Number, Whole
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 NAME_MAX_LENGTH = 200
-MAX_RETRIES = 1_000
-DAY_SECONDS = 86_400
+RETRIES = Whole(0, 1_000)
+DELAYS = Number(0, 86_400)
+PRIORITIES = Whole(PRIORITY_LOW, PRIORITY_HIGH)
 CONTEXT_PARAMETER = "ctx"
 
 
@@ -217,8 +219,8 @@ def definition_of(
         function=function,
         queue_name=_checked_queue_name(queue_name),
         priority=checked_priority(priority, InvalidJobDefinition),
-        max_retries=_checked_number("max_retries", max_retries, (int,), MAX_RETRIES),
-        base_retry_delay=_checked_number("base_retry_delay", base_retry_delay, (int, float), DAY_SECONDS),
+        max_retries=_checked_number("max_retries", max_retries, RETRIES),
+        base_retry_delay=_checked_number("base_retry_delay", base_retry_delay, DELAYS),
         retry_on=_checked_errors("retry_on", retry_on),
         no_retry_on=_checked_errors("no_retry_on", no_retry_on),
         unique=as_uniqueness(unique),
@@ -235,9 +237,9 @@ def definition_of(
 
 def checked_priority(priority: object, error: type[Exception]) -> int:
     """Return the priority when it is a whole number from -100 to 100, else raise ``error``."""
-    if type(priority) is int and PRIORITY_LOW <= priority <= PRIORITY_HIGH:
-        return priority
-    raise error(f"priority is {priority!r}. Accepted: a whole number from -100 to 100; higher runs first.")
+    if PRIORITIES.accepts(priority):
+        return cast(int, priority)
+    raise error(f"priority is {priority!r}. Accepted: {PRIORITIES}; higher runs first.")
 
 
 def _module_of(function: Callable[..., Any]) -> str:
@@ -326,13 +328,10 @@ def _checked_queue_name(queue_name: object) -> str:
         raise InvalidJobDefinition(str(error)) from None
 
 
-def _checked_number(field: str, value: Any, kinds: tuple[type, ...], high: int) -> Any:
-    if value is None or (type(value) in kinds and 0 <= value <= high):
+def _checked_number(field: str, value: Any, accepted: Whole | Number) -> Any:
+    if value is None or accepted.accepts(value):
         return value
-    noun = "a number" if float in kinds else "a whole number"
-    raise InvalidJobDefinition(
-        f"{field} is {value!r}. Accepted: {noun} from 0 to {high:,}, or None for the pool's."
-    )
+    raise InvalidJobDefinition(f"{field} is {value!r}. Accepted: {accepted}, or None for the pool's.")
 
 
 def _checked_errors(field: str, kinds: object) -> tuple[type[BaseException], ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +12,7 @@ from pleme_redis_django.jobs.definitions.definition import JobDefinition, defini
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.context import JobContext, current_job_context
 from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, Job
+from pleme_redis_django.wording import did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -138,11 +138,9 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 def _register(function: Callable[..., Any], options: dict[str, Any]) -> JobDefinition[Any, Any]:
     unknown = sorted(options.keys() - _OPTIONS)
     if unknown:
-        near = difflib.get_close_matches(unknown[0], _OPTIONS, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise InvalidJobDefinition(
-            f"@job has no option {unknown[0]!r}.{hint} Accepted: {', '.join(sorted(_OPTIONS))}."
-        )
+        accepted = f"Accepted: {', '.join(sorted(_OPTIONS))}."
+        hint = did_you_mean(unknown[0], _OPTIONS, otherwise=accepted)
+        raise InvalidJobDefinition(f"@job has no option {unknown[0]!r}. {hint}")
     definition = definition_of(function, **options)
     registry.add(definition)
     return definition
@@ -160,6 +158,5 @@ def _place_of(definition: JobDefinition[Any, Any]) -> str:
 
 
 def _unknown_message(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), list(known), n=1)
-    hint = f"Did you mean {near[0]}?" if near else "Is its module imported? Every installed app's jobs.py is."
+    hint = did_you_mean(name, known, otherwise="Is its module imported? Every installed app's jobs.py is.")
     return f"No job is named {str(name)[:200]!r}. {hint}"

@@ -84,8 +84,3 @@ def period_seconds(slot: str) -> int | None:
 def waits_only(slot: str | None) -> bool:
     """Whether the slot is free as soon as its job starts."""
     return slot is not None and slot.startswith(WAITING_PREFIX)
-
-
-def outlives_job(slot: str | None) -> bool:
-    """Whether the slot stays taken after its job has ended."""
-    return slot is not None and slot.startswith(PERIOD_PREFIX)

@@ -33,7 +33,7 @@ class JobsClaimed:
     worker_id: str
     count: int
     by_scan: bool
-    """Whether a scan found them, rather than a hint or a free slot: what layer 1 is for."""
+    """Whether a scan found them, rather than a hint or a free slot: what scans are for, when a hint is lost."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

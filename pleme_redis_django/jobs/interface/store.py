@@ -33,6 +33,11 @@ from pleme_redis_django.jobs.interface.json_text import from_json
 
 J_co = TypeVar("J_co", bound=Job, covariant=True)
 
+ORPHANED_AFTER_SECONDS = 30.0
+"""A ready job whose hint is younger than this is not forgotten, only waiting for a slot."""
+ORPHANS_LIMIT = 1000
+"""How many forgotten jobs are returned at once."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class JobSelection:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
 from pleme_redis_django.jobs.interface.job import validate_queue_name
 from pleme_redis_django.jobs.interface.workers import DEFAULT_LEASE_SECONDS
+from pleme_redis_django.ranges import Number, Whole, said_beside_fields
+from pleme_redis_django.wording import did_you_mean
 
 EVERY_QUEUE = "*"
 DEFAULT_QUEUE_KEY = "jobs"
@@ -23,47 +24,49 @@ class WorkerPoolConfig:
     Raises InvalidSettings, naming the field and its range, for a value that is out of it.
     """
 
-    worker_count: int = 5
-    """Sync handlers that run at once, each in a thread (0 to 1,000)."""
+    worker_count: Annotated[int, Whole(0, 1_000)] = 5
+    """Sync handlers that run at once, each in a thread."""
     queue_key: str = DEFAULT_QUEUE_KEY
     """Namespace of the Redis hints; pools of different job models need different ones."""
-    poll_timeout: float = 30
-    """Longest wait for a hint before the database is scanned: what a lost hint costs (0.05 to 3,600)."""
-    max_retries: int = 3
-    """Retries of a job for which neither the enqueue nor its ``@job`` says how many (0 to 1,000)."""
-    base_retry_delay: float = 60
-    """Delay before the first retry; each later one doubles it (0 to 86,400)."""
-    max_retry_delay: float = 3600
-    """Longest delay before a retry (0 to 30 days)."""
-    stale_job_threshold_seconds: float = 7200
-    """A running job without a sign of life for so long is stale (1 second to 30 days)."""
-    stale_check_interval_seconds: float = 300
-    """How often one worker of the cluster looks for stale and forgotten jobs (0.1 to 86,400)."""
+    poll_timeout: Annotated[float, Number(0.05, 3_600)] = 30
+    """Longest wait for a hint before the database is scanned: what a lost hint costs."""
+    max_retries: Annotated[int, Whole(0, 1_000)] = 3
+    """Retries of a job for which neither the enqueue nor its ``@job`` says how many."""
+    base_retry_delay: Annotated[float, Number(0, _DAY_SECONDS)] = 60
+    """Delay before the first retry; each later one doubles it."""
+    max_retry_delay: Annotated[float, Number(0, 30 * _DAY_SECONDS)] = 3600
+    """Longest delay before a retry."""
+    stale_job_threshold_seconds: Annotated[float, Number(1, 30 * _DAY_SECONDS)] = 7200
+    """A running job without a sign of life for so long is stale."""
+    stale_check_interval_seconds: Annotated[float, Number(0.1, _DAY_SECONDS)] = 300
+    """How often one worker of the cluster looks for stale and forgotten jobs."""
 
     queues: tuple[str, ...] = (EVERY_QUEUE,)
     """Queue names that the pool serves; ``*`` is every queue."""
     product: str | None = None
     """The only product that the pool serves; None: every product."""
-    async_count: int = 50
-    """Async handlers that run at once, all in one event loop (0 to 10,000)."""
-    heartbeat_seconds: float = 5
-    """How often a process proves that it lives (0.05 to 3,600)."""
-    lease_seconds: float = DEFAULT_LEASE_SECONDS
+    async_count: Annotated[int, Whole(0, 10_000)] = 50
+    """Async handlers that run at once, all in one event loop."""
+    heartbeat_seconds: Annotated[float, Number(0.05, 3_600)] = 5
+    """How often a process proves that it lives."""
+    lease_seconds: Annotated[float, Number(0.2, _DAY_SECONDS)] = DEFAULT_LEASE_SECONDS
     """A process silent for so long is dead, and its jobs run elsewhere (over 2 heartbeats)."""
-    lease_sweep_seconds: float = 5
-    """How often dead processes are looked for (0.05 to 3,600)."""
-    grace_seconds: float = 30
-    """How long running jobs may go on after SIGTERM before they are handed back (0 to 86,400)."""
-    max_crashes: int = 3
-    """A job at whose run worker processes died so often, the last ones while it ran alone, ends FAILED (3 to 1,000)."""
+    lease_sweep_seconds: Annotated[float, Number(0.05, 3_600)] = 5
+    """How often dead processes are looked for."""
+    grace_seconds: Annotated[float, Number(0, _DAY_SECONDS)] = 30
+    """How long running jobs may go on after SIGTERM before they are handed back."""
+    max_crashes: Annotated[int, Whole(3, 1_000)] = 3
+    """A job at whose run worker processes died so often, the last ones while it ran alone, ends FAILED."""
 
-    max_unseen_deaths: int = 10
+    max_unseen_deaths: Annotated[int, Whole(5, 1_000)] = 10
     """A job that ran at so many worker processes in a row that vanished, the last ones while it ran alone, ends
-    FAILED (5 to 1,000)."""
+    FAILED."""
 
     def __post_init__(self) -> None:
-        for field, (kind, low, high) in _RANGES.items():
-            self._check_number(field, kind, low, high)
+        for field, range_ in _RANGES.items():
+            value = getattr(self, field)
+            if not range_.accepts(value):
+                raise InvalidSettings(f"{field} is {value!r}. Accepted: {range_}.")
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             raise InvalidSettings(
                 f"lease_seconds is {self.lease_seconds}, and heartbeat_seconds {self.heartbeat_seconds}. Accepted: "
@@ -80,8 +83,7 @@ class WorkerPoolConfig:
         known = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"Did you mean {near[0]}?" if near else f"Known fields: {', '.join(known)}."
+                hint = did_you_mean(key, known, otherwise=f"Known fields: {', '.join(known)}.")
                 raise InvalidSettings(f'A worker pool has no field "{key}". {hint}')
         return cls(**values)
 
@@ -105,30 +107,8 @@ class WorkerPoolConfig:
         """The queues to serve, or None for every queue."""
         return None if EVERY_QUEUE in self.queues else self.queues
 
-    def _check_number(self, field: str, kind: type, low: float, high: float) -> None:
-        value = getattr(self, field)
-        accepted = (int,) if kind is int else (int, float)
-        if isinstance(value, bool) or not isinstance(value, accepted) or not low <= value <= high:
-            noun = "a whole number" if kind is int else "a number"
-            raise InvalidSettings(f"{field} is {value!r}. Accepted: {noun} from {low:,} to {high:,}.")
 
-
-_RANGES: dict[str, tuple[type, float, float]] = {
-    "worker_count": (int, 0, 1_000),
-    "poll_timeout": (float, 0.05, 3_600),
-    "max_retries": (int, 0, 1_000),
-    "base_retry_delay": (float, 0, _DAY_SECONDS),
-    "max_retry_delay": (float, 0, 30 * _DAY_SECONDS),
-    "stale_job_threshold_seconds": (float, 1, 30 * _DAY_SECONDS),
-    "stale_check_interval_seconds": (float, 0.1, _DAY_SECONDS),
-    "async_count": (int, 0, 10_000),
-    "heartbeat_seconds": (float, 0.05, 3_600),
-    "lease_seconds": (float, 0.2, _DAY_SECONDS),
-    "lease_sweep_seconds": (float, 0.05, 3_600),
-    "grace_seconds": (float, 0, _DAY_SECONDS),
-    "max_crashes": (int, 3, 1_000),
-    "max_unseen_deaths": (int, 5, 1_000),
-}
+_RANGES = said_beside_fields(WorkerPoolConfig)
 
 PRESETS: dict[str, dict[str, Any]] = {
     "high_throughput": {

@@ -19,6 +19,7 @@ import redis
 
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, QueuedJob
+from pleme_redis_django.jobs.interface.worker_pool_config import EVERY_QUEUE
 from pleme_redis_django.redis_state.server.connections import (
     COMMANDS,
     HINTS,
@@ -35,7 +36,6 @@ from pleme_redis_django.redis_state.server.keyspace import (
 from pleme_redis_django.redis_state.server.redis_call import RedisCall, script_call
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
-EVERY_QUEUE = "*"
 MAX_HINTS_PER_QUEUE = 10_000
 POP_LIMIT = 1_000
 # A queue without a push for so long is forgotten. Its next hint wakes a worker like that of a new queue.

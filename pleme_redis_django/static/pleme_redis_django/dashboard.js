@@ -6,6 +6,8 @@
  * is hidden or paused. The formats are those of templatetags/pleme_dashboard.py.
  */
 
+import { duration } from "./durations.js";
+
 const settings = JSON.parse(document.getElementById("pleme-live-settings")?.textContent ?? "null");
 
 const NOTHING = "–";
@@ -48,19 +50,6 @@ const formats = {
 function withoutEnd({ ready, growth_per_minute: growth }) {
     if (!ready || growth === null) return NOTHING;
     return growth >= 0.5 ? `grows by ${grouped(Math.round(growth))}/min` : "steady";
-}
-
-function duration(seconds) {
-    if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-    if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
-    let rest = Math.round(seconds);
-    const words = [];
-    for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]]) {
-        const amount = Math.floor(rest / size);
-        rest -= amount * size;
-        if (amount || words.length) words.push(amount ? `${amount} ${unit}` : "");
-    }
-    return words.slice(0, 2).filter(Boolean).join(" ");
 }
 
 // What a snapshot changes on the page

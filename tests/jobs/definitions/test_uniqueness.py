@@ -12,7 +12,6 @@ from pleme_redis_django.jobs.definitions.uniqueness import (
     UniqueMode,
     Uniqueness,
     as_uniqueness,
-    outlives_job,
     parameters_key,
     period_seconds,
     waits_only,
@@ -41,7 +40,6 @@ def test_modes_do_not_share_slots() -> None:
 def test_what_can_be_read_off_a_slot() -> None:
     waiting, running, minute, year = (uniqueness.slot("t", "k") for uniqueness in MODES)
     assert [waits_only(slot) for slot in (waiting, running, minute, None)] == [True, False, False, False]
-    assert [outlives_job(slot) for slot in (waiting, running, minute, None)] == [False, False, True, False]
     assert [period_seconds(slot) for slot in (waiting, running, minute, year)] == [
         None,
         None,
