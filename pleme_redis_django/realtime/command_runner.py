@@ -32,6 +32,7 @@ class CommandRunner:
     def __init__(self, hub: Hub, connection: Connection, commands: frozenset[str], *, strict: bool) -> None:
         self._hub = hub
         self._connection = connection
+        self._outbox = connection.outbox
         self._commands = commands
         self._strict = strict
         self._waiting: deque[str] = deque()
@@ -40,17 +41,18 @@ class CommandRunner:
 
     async def take(self, text: str) -> None:
         """Run the commands of a frame after those of the frames before it."""
-        connection = self._connection
-        was_pinged = connection.pinged_at is not None
-        connection.heard()
+        outbox = self._outbox
+        was_pinged = outbox.pulse.pinged_at is not None
+        outbox.heard()
         if text == frames.PING and was_pinged:
             return
         self._waiting.append(text)
         self._characters += len(text)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run_frames())
-        while self._characters > FRAMES_WAITING * connection.limits.frame_bytes and not connection.is_closing:
-            await self._hub.next_tick()
+        most = FRAMES_WAITING * self._connection.limits.frame_bytes
+        while self._characters > most and not outbox.is_closing:
+            await self._hub.work.next_tick()
 
     async def finish(self) -> None:
         """Return when the command that runs is done; a closing socket runs no other."""
@@ -65,11 +67,10 @@ class CommandRunner:
 
     def refuse(self, command_id: int | None, code: ErrorCode, message: str) -> None:
         """Answer what is not run; who keeps sending it is closed."""
-        connection = self._connection
-        if connection.refusals.take():
-            connection.queue(frames.error(command_id, code, message))
+        if self._connection.quota.refusals.take():
+            self._outbox.queue(frames.error(command_id, code, message))
         else:
-            connection.close(CloseCode.OVER_QUOTA, "too many refused frames")
+            self._outbox.close(CloseCode.OVER_QUOTA, "too many refused frames")
 
     async def _run_frames(self) -> None:
         self._connection.is_busy = True
@@ -79,7 +80,7 @@ class CommandRunner:
                 self._characters -= len(text)
                 if "\n" in text:
                     await self._run_lines(text)
-                elif not self._connection.is_closing:
+                elif not self._outbox.is_closing:
                     await self._run_line(text)
         finally:
             self._task = None
@@ -87,7 +88,7 @@ class CommandRunner:
 
     async def _run_lines(self, text: str) -> None:
         for number, line in enumerate(text.split("\n"), start=1):
-            if self._connection.is_closing:
+            if self._outbox.is_closing:
                 return
             await self._run_line(line)
             if number % LINES_PER_TURN == 0:
@@ -96,7 +97,7 @@ class CommandRunner:
     async def _run_line(self, line: str) -> None:
         # The token comes before the reading: what is not affordable is read only to answer it by its id,
         # and only as often as frames may be refused.
-        is_affordable = self._take_token()
+        is_affordable = self._hub.quotas.take(self._connection)
         try:
             command = frames.parse_line(line, strict=self._strict)
         except CommandRefused as refused:
@@ -110,13 +111,8 @@ class CommandRunner:
             self.refuse(None if command is None else command.id, ErrorCode.RATE, "too many commands")
         elif command is not None:
             await self._answer(command)
-            while self._connection.is_backed_up:
-                await self._hub.next_tick()
-
-    def _take_token(self) -> bool:
-        bucket = self._connection.bucket
-        by_user = self._hub.user_bucket(self._connection, self._connection.limits)
-        return bucket.take() and (by_user is bucket or by_user.take())
+            while self._outbox.is_backed_up:
+                await self._hub.work.next_tick()
 
     async def _answer(self, command: Command) -> None:
         try:
@@ -134,7 +130,7 @@ class CommandRunner:
             self._answer_error(command, ErrorCode.INTERNAL, "internal error")
         else:
             if command.id is not None:
-                self._connection.queue(frames.reply(command.id, command.name, body))
+                self._outbox.queue(frames.reply(command.id, command.name, body))
 
     def _handler(self, command: Command) -> Handler:
         if command.name not in self._commands:
@@ -145,4 +141,4 @@ class CommandRunner:
 
     def _answer_error(self, command: Command, code: ErrorCode, message: str) -> None:
         if command.id is not None:
-            self._connection.queue(frames.error(command.id, code, message))
+            self._outbox.queue(frames.error(command.id, code, message))

@@ -58,7 +58,7 @@ async def connect(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) 
             # Not for good: those of a web server that has just gone count for a while yet.
             connection.close(CloseCode.OVERLOAD, "too many connections")
             raise CommandRefused(ErrorCode.LIMIT, str(refused)) from refused
-    hub.register(connection)
+    hub.sockets.register(connection)
     limits = connection.limits
     return frames.encode(
         {
@@ -83,27 +83,27 @@ async def subscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any])
     pattern = validate_pattern(fields["ch"])
     since = fields.get("since")
     position = None if since is None else to_position(since)
-    subscriptions = connection.subscriptions
+    subscriptions = connection.listening.subscriptions
     judged = await _check(connection, "subscribe", pattern)
     if pattern not in subscriptions and len(subscriptions) >= connection.limits.subscriptions:
         raise CommandRefused(ErrorCode.LIMIT, f"at most {connection.limits.subscriptions} subscriptions")
-    routes = await hub.subscribe(connection, pattern)
+    routes = await hub.heads.hold(connection.product, head_of(pattern))
     try:
         assert routes.feed is not None
         page = await _missed(routes.feed, pattern, position, connection.limits)
-        while judged != connection.judged:
+        while judged != connection.standing.judged:
             # Looked at again while this waited, when the subscription was not there to be taken away.
             judged = await _check(connection, "subscribe", pattern)
             page = await _missed(routes.feed, pattern, position, connection.limits)
     except BaseException:
-        await hub.release(connection.product, head_of(pattern))
+        await hub.heads.release(connection.product, head_of(pattern))
         raise
     _charge_reading(hub, connection, page)
     # From here to the return nothing may wait: what comes next has to come after what was missed.
     if pattern in subscriptions or connection.id not in hub.connections:
-        hub.start(hub.release(connection.product, head_of(pattern)))
+        hub.work.start(hub.heads.release(connection.product, head_of(pattern)))
     if connection.id in hub.connections:
-        subscriptions[pattern] = None
+        subscriptions[pattern] = routes
         routes.subscribe(pattern, connection, page.top)
     return _subscribed(page, is_resumed=position is not None)
 
@@ -127,7 +127,7 @@ def _subscribed(page: LogPage, *, is_resumed: bool) -> str:
 
 async def unsubscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
     """End a subscription; ending one that is not there is no error."""
-    await hub.unsubscribe(connection, validate_pattern(fields["ch"]))
+    await hub.heads.unsubscribe(connection, validate_pattern(fields["ch"]))
     return "{}"
 
 
@@ -163,7 +163,7 @@ async def join(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> s
     manager = PresenceManager(connection.product, room)
     if "cursor" not in fields:
         await _join(hub, connection, room, fields)
-        if judged != connection.judged:
+        if judged != connection.standing.judged:
             # Looked at again while this waited, when the room may not have been there to be taken away.
             await _check_again(hub, connection, room)
     page = await manager.asnapshot(fields.get("cursor"), SNAPSHOT_USERS)
@@ -181,24 +181,24 @@ async def _check_again(hub: Hub, connection: Connection, room: str) -> None:
 
 async def _join(hub: Hub, connection: Connection, room: str, fields: Mapping[str, Any]) -> None:
     joins = fields.get("join", True) and connection.user_id is not None
-    if room not in connection.rooms and len(connection.rooms) >= connection.limits.rooms:
+    if room not in connection.listening.rooms and len(connection.listening.rooms) >= connection.limits.rooms:
         raise CommandRefused(ErrorCode.LIMIT, f"at most {connection.limits.rooms} rooms")
     metadata = fields.get("meta")
     if metadata is not None:
         # Refused before anything changes: a heartbeat would say it again for as long as the socket lives.
         encode_metadata(metadata)
-    was_joined = connection.rooms.get(room)
-    await hub.watch(connection, room, joins=joins)
+    was_joined = connection.listening.rooms.get(room)
+    await hub.heads.watch(connection, room, joins=joins)
     if joins and (room != PRODUCT_PRESENCE or metadata is not None):
         try:
             changed = await hub.presence.join(connection, room, metadata)
             if changed:
-                hub.charge(connection, COST_OF_UPDATE if was_joined else COST_OF_JOIN)
+                hub.quotas.charge(connection, COST_OF_UPDATE if was_joined else COST_OF_JOIN)
         except BaseException as error:
             if was_joined is None:
-                await hub.unwatch(connection, room)
-            elif room in connection.rooms:
-                connection.rooms[room] = was_joined
+                await hub.heads.unwatch(connection, room)
+            elif room in connection.listening.rooms:
+                connection.listening.rooms[room] = was_joined
             if isinstance(error, PresenceRefused):
                 raise CommandRefused(ErrorCode.LIMIT, str(error)) from error
             raise
@@ -211,8 +211,8 @@ async def leave(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> 
 
 
 async def _leave(hub: Hub, connection: Connection, room: str) -> None:
-    was_joined = connection.rooms.get(room, False)
-    await hub.unwatch(connection, room)
+    was_joined = connection.listening.rooms.get(room, False)
+    await hub.heads.unwatch(connection, room)
     if was_joined and room != PRODUCT_PRESENCE:
         await hub.presence.leave(connection, room)
 
@@ -226,7 +226,7 @@ async def typing(hub: Hub, connection: Connection, fields: Mapping[str, Any]) ->
     manager = TypingManager(connection.product)
     tell = manager.aset_typing if fields["on"] else manager.aclear_typing
     if await tell(channel, connection.user_id, connection_id=connection.id):
-        hub.charge(connection, COST_OF_TYPING)
+        hub.quotas.charge(connection, COST_OF_TYPING)
     return "{}"
 
 
@@ -253,27 +253,27 @@ async def history(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -
 def _charge_reading(hub: Hub, connection: Connection, page: LogPage) -> None:
     """Let a client pay for what was read for it, of any channel of the head."""
     characters = max(page.read_bytes, sum(len(message.frame) for message in page.messages))
-    hub.charge(connection, characters / READ_CHARACTERS_PER_COMMAND)
+    hub.quotas.charge(connection, characters / READ_CHARACTERS_PER_COMMAND)
 
 
 async def set_active(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:
     """Note that the person is there."""
-    connection.wants_idle = False
-    await hub.settle_idle(connection)
+    connection.appearance.wants_idle = False
+    await hub.presence.settle_idle(connection)
     return "{}"
 
 
 async def set_idle(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:
     """Note that the person is away."""
-    connection.wants_idle = connection.user_id is not None
-    await hub.settle_idle(connection)
+    connection.appearance.wants_idle = connection.user_id is not None
+    await hub.presence.settle_idle(connection)
     return "{}"
 
 
 async def _check(connection: Connection, action: Action, channel: str) -> int:
-    """Return when it was asked, as ``Connection.judged``; raises CommandRefused unless it is allowed."""
-    judged = connection.judged
-    if not await is_allowed(connection.scope, action, channel):
+    """Return when it was asked, as ``Standing.judged``; raises CommandRefused unless it is allowed."""
+    judged = connection.standing.judged
+    if not await is_allowed(connection.standing.scope, action, channel):
         raise CommandRefused(ErrorCode.DENIED, f"permission denied: {action} {channel}")
     return judged
 

@@ -6,7 +6,6 @@ subclass may set ``channel_layer_alias`` and handle group messages as any Channe
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from typing import Any, ClassVar
@@ -53,7 +52,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
 
     async def websocket_connect(self, _message: dict[str, Any]) -> None:
         """Accept, and close with a code when that was wrong: a refusal before it reaches no script."""
-        began_at = asyncio.get_running_loop().time()
+        began_at = hub().clock()
         offered = self.scope.get("subprotocols", [])
         accepted = frames.SUBPROTOCOL if frames.SUBPROTOCOL in offered else None
         await self.send({"type": "websocket.accept", "subprotocol": accepted})
@@ -72,11 +71,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
             return
         self.hub = hub()
         self.connection = Connection(
-            self.hub,
+            f"c{secrets.token_hex(6)}",
             self.scope,
             self.base_send,
             get_limits(),
-            f"c{secrets.token_hex(6)}",
+            self.hub.work,
             began_at=began_at,
         )
         self.runner = CommandRunner(self.hub, self.connection, self.commands, strict=self.strict)
@@ -91,7 +90,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
         if text is None:
             connection.close(CloseCode.BAD_PROTOCOL, "frames are text")
         elif _is_longer(text, connection.limits.frame_bytes):
-            connection.heard()
+            connection.outbox.heard()
             self.runner.refuse(
                 None, ErrorCode.LIMIT, f"a frame is at most {connection.limits.frame_bytes} bytes"
             )
@@ -101,7 +100,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
     async def websocket_disconnect(self, _message: dict[str, Any]) -> None:
         """Let go of everything; presence ends after its grace."""
         if self.connection is not None:
-            self.hub.gone(self.connection)
+            self.connection.outbox.gone()
             await self.runner.finish()
             await self.hub.close(self.connection)
         raise StopConsumer

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.realtime.close_codes import CloseCode
@@ -19,9 +19,6 @@ from pleme_redis_django.redis_state.names import validate_user_id
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import HINTS, async_redis_client, redis_client
 from pleme_redis_django.redis_state.server.outages import outages_as_unavailable
-
-if TYPE_CHECKING:
-    from pleme_redis_django.realtime.connection import Connection
 
 KEPT_SECONDS = 300
 """How long an order is kept for a process that connects again."""
@@ -42,12 +39,12 @@ class Control:
     code: int = CloseCode.REVOKED
     why: str = "revoked"
 
-    def concerns(self, connection: Connection) -> bool:
-        """Tell whether a socket is meant."""
+    def concerns(self, user_id: str | None, product: str, session_key: str | None) -> bool:
+        """Tell whether a socket is meant: of this user, of this product, opened with this session."""
         return (
-            (self.user_id is None or connection.user_id == self.user_id)
-            and (self.product is None or connection.product == self.product)
-            and (self.session is None or session_digest(connection.session_key) == self.session)
+            (self.user_id is None or user_id == self.user_id)
+            and (self.product is None or product == self.product)
+            and (self.session is None or session_digest(session_key) == self.session)
         )
 
 

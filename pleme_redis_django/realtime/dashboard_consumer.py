@@ -36,13 +36,13 @@ class DashboardConsumer(RealtimeConsumer):
         await super().websocket_connect(message)
         if self.connection is not None and self.product_scope is not None:
             # There is no command to wait for.
-            self.hub.register(self.connection)
+            self.hub.sockets.register(self.connection)
             dashboard_feed(self.job_model).join(self.connection, self.product_scope)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Note the sign of life."""
         if self.connection is not None and not self.connection.is_closing:
-            self.connection.heard()
+            self.connection.outbox.heard()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:

@@ -48,7 +48,7 @@ class DashboardFeed:
     def join(self, connection: Connection, scope: ProductScope) -> None:
         """Send snapshots of a scope to a connection from now on."""
         self._scopes[connection] = scope
-        self._judged[connection] = connection.scope["user"]
+        self._judged[connection] = connection.standing.user
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -76,7 +76,7 @@ class DashboardFeed:
 
         A viewer who cannot be judged, and a snapshot that cannot be made, keep nothing from the others.
         """
-        for connection in [each for each in self._scopes if each.scope["user"] is not self._judged[each]]:
+        for connection in [each for each in self._scopes if each.standing.user is not self._judged[each]]:
             try:
                 await self._judge(connection)
             except OUTAGES as error:
@@ -94,11 +94,11 @@ class DashboardFeed:
     async def _send(self, scope: ProductScope) -> None:
         text = await call_for_rule(self._text, scope)
         for connection, theirs in list(self._scopes.items()):
-            if theirs == scope and not connection.is_closing and connection.blocked_since is None:
-                connection.push(text)
+            if theirs == scope and not connection.is_closing and connection.outbox.blocked_since is None:
+                connection.outbox.push(text)
 
     async def _judge(self, connection: Connection) -> None:
-        user = connection.scope["user"]
+        user = connection.standing.user
         scope = await call_for_rule(viewer_scope, user, self._model)
         # It may have gone meanwhile.
         if connection not in self._scopes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.redis_state.names import is_pattern
@@ -12,10 +12,22 @@ from pleme_redis_django.redis_state.pubsub.head_feed import HeadFeed
 from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
 from pleme_redis_django.redis_state.pubsub.pattern_tree import PatternTree
 
-if TYPE_CHECKING:
-    from pleme_redis_django.realtime.connection import Connection
-
 MOST_CACHED_CHANNELS = 1024
+
+
+class PushQueue(Protocol):
+    """Where a connection's pushes wait."""
+
+    def push(self, text: str) -> None: ...
+
+
+class Recipient(Protocol):
+    """What routes need to know of a connection."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def outbox(self) -> PushQueue: ...
 
 
 class HeadRoutes:
@@ -26,13 +38,13 @@ class HeadRoutes:
         self.lock = asyncio.Lock()
         self.uses = 0
         self._patterns = PatternTree()
-        self._subscribers: dict[str, dict[Connection, None]] = defaultdict(dict)
-        self._watchers: dict[str, dict[Connection, None]] = defaultdict(dict)
-        self._targets: dict[str, tuple[Connection, ...]] = {}
-        self._floors: dict[tuple[str, Connection], Position] = {}
+        self._subscribers: dict[str, dict[Recipient, None]] = defaultdict(dict)
+        self._watchers: dict[str, dict[Recipient, None]] = defaultdict(dict)
+        self._targets: dict[str, tuple[Recipient, ...]] = {}
+        self._floors: dict[tuple[str, Recipient], Position] = {}
         self._highest_floor = 0
 
-    def subscribe(self, pattern: str, connection: Connection, floor: Position) -> None:
+    def subscribe(self, pattern: str, connection: Recipient, floor: Position) -> None:
         """Send what follows ``floor`` to a connection; what the feed brings up to there is not for this pattern."""
         self._patterns.add(pattern)
         self._subscribers[pattern][connection] = None
@@ -42,7 +54,7 @@ class HeadRoutes:
             self._floors[pattern, connection] = floor
             self._highest_floor = max(self._highest_floor, floor.offset)
 
-    def unsubscribe(self, pattern: str, connection: Connection) -> None:
+    def unsubscribe(self, pattern: str, connection: Recipient) -> None:
         """Undo ``subscribe``."""
         _discard(self._subscribers, pattern, connection)
         if pattern not in self._subscribers:
@@ -56,11 +68,11 @@ class HeadRoutes:
         else:
             self._targets.pop(pattern, None)
 
-    def watch(self, room: str, connection: Connection) -> None:
+    def watch(self, room: str, connection: Recipient) -> None:
         """Send a room's presence and typing to a connection."""
         self._watchers[room][connection] = None
 
-    def unwatch(self, room: str, connection: Connection) -> None:
+    def unwatch(self, room: str, connection: Recipient) -> None:
         """Undo ``watch``."""
         _discard(self._watchers, room, connection)
 
@@ -81,11 +93,11 @@ class HeadRoutes:
         frame, skipped = message.frame, message.skipped
         if skipped == "-":
             for connection in targets:
-                connection.push(frame)
+                connection.outbox.push(frame)
         else:
             for connection in targets:
                 if connection.id != skipped:
-                    connection.push(frame)
+                    connection.outbox.push(frame)
 
     def on_loss(self, position: Position, reason: str) -> None:
         """Tell each subscriber that messages are lost."""
@@ -95,18 +107,18 @@ class HeadRoutes:
         for pattern, connections in self._subscribers.items():
             text = frames.resync(pattern, position)
             for connection in connections:
-                connection.push(text)
+                connection.outbox.push(text)
 
     def on_reconnect(self) -> None:
         """Tell each watcher to look again."""
         for room, connections in self._watchers.items():
             text = frames.presence_resync(room)
             for connection in connections:
-                connection.push(text)
+                connection.outbox.push(text)
 
     def _on_message_above_floors(self, message: BusMessage) -> None:
         """Send to whom at least one of its patterns owes the message: the others had it in their replies."""
-        targets: dict[Connection, None] = {}
+        targets: dict[Recipient, None] = {}
         for pattern in self._patterns.covering(message.channel):
             for connection in self._subscribers[pattern]:
                 floor = self._floors.get((pattern, connection))
@@ -114,24 +126,24 @@ class HeadRoutes:
                     targets[connection] = None
         for connection in targets:
             if connection.id != message.skipped:
-                connection.push(message.frame)
+                connection.outbox.push(message.frame)
         if message.offset >= self._highest_floor:
             self._floors.clear()
             self._highest_floor = 0
 
-    def _targets_of(self, channel: str) -> tuple[Connection, ...]:
+    def _targets_of(self, channel: str) -> tuple[Recipient, ...]:
         targets = self._targets.get(channel)
         if targets is None:
             if len(self._targets) > MOST_CACHED_CHANNELS:
                 self._targets.clear()
-            found: dict[Connection, None] = {}
+            found: dict[Recipient, None] = {}
             for pattern in self._patterns.covering(channel):
                 found.update(self._subscribers[pattern])
             self._targets[channel] = targets = tuple(found)
         return targets
 
 
-def _discard(table: dict[str, dict[Connection, None]], name: str, connection: Connection) -> None:
+def _discard(table: dict[str, dict[Recipient, None]], name: str, connection: Recipient) -> None:
     connections = table.get(name)
     if connections is not None:
         connections.pop(connection, None)

@@ -1,9 +1,8 @@
-"""What one client may use up, and the bucket that measures it."""
+"""What one client may use up."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -81,35 +80,6 @@ def build_limits(raw: Mapping[str, Any]) -> Limits:
 def get_limits() -> Limits:
     """Return the configured limits, read once and again after ``setting_changed``."""
     return build_limits(get_settings().realtime_limits)
-
-
-class TokenBucket:
-    """Lets ``rate`` things a second pass, and ``burst`` (twice as many) at once after a pause (a token bucket)."""
-
-    __slots__ = ("_capacity", "_rate", "_since", "_tokens")
-
-    def __init__(self, rate: float, burst: float | None = None) -> None:
-        self._rate = rate
-        self._capacity = self._tokens = 2.0 * rate if burst is None else burst
-        self._since = time.monotonic()
-
-    def take(self, cost: float = 1.0) -> bool:
-        """Take ``cost`` tokens; return whether there were enough."""
-        now = time.monotonic()
-        self._tokens = min(self._capacity, self._tokens + (now - self._since) * self._rate)
-        self._since = now
-        if self._tokens < cost:
-            return False
-        self._tokens -= cost
-        return True
-
-    def charge(self, cost: float) -> None:
-        """Take ``cost`` tokens for what was done already; what is missing is owed, up to one burst."""
-        self._tokens = max(self._tokens - cost, -self._capacity)
-
-    def is_full(self) -> bool:
-        """Tell whether nothing was taken for so long that a new bucket is the same."""
-        return self._tokens + (time.monotonic() - self._since) * self._rate >= self._capacity
 
 
 def _forget_limits(*, setting: str, **_kwargs: object) -> None:

@@ -15,12 +15,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import PlemeError, PresenceRefused
 from pleme_redis_django.realtime import frames
+from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.frames import ErrorCode
+from pleme_redis_django.realtime.heads import Heads
+from pleme_redis_django.realtime.loop_work import LoopWork
+from pleme_redis_django.realtime.open_sockets import OpenSockets
 from pleme_redis_django.redis_state.names import PRODUCT_PRESENCE
 from pleme_redis_django.redis_state.presence.changes import PresenceResult
 from pleme_redis_django.redis_state.presence.manager import KEY_TTL_MS, PresenceManager
@@ -30,10 +34,6 @@ from pleme_redis_django.redis_state.server.connections import async_redis_client
 from pleme_redis_django.redis_state.server.outages import outages_as_unavailable
 from pleme_redis_django.redis_state.server.redis_call import script_call
 from pleme_redis_django.redis_state.server.scripts import Argument
-
-if TYPE_CHECKING:
-    from pleme_redis_django.realtime.connection import Connection
-    from pleme_redis_django.realtime.hub import Hub
 
 # A script holds Redis up for about 2 ms per thousand connections and 3 ms per thousand rooms besides.
 PAIRS_PER_CALL = 5000
@@ -45,10 +45,12 @@ logger = logging.getLogger("pleme_redis_django.presence_keeper")
 class PresenceKeeper:
     """Works on the clock of its hub."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._beaten_at = self._swept_at = 0.0
-        self._sweeper = PresenceSweeper(_holder())
+    def __init__(self, sockets: OpenSockets, heads: Heads, work: LoopWork) -> None:
+        self._connections = sockets.by_id
+        self._heads = heads
+        self._work = work
+        self._beaten_at = self._swept_at = float("-inf")
+        self._sweeper = PresenceSweeper(_holder(), clock=work.clock)
         self._sweep_pause = SWEEP_SECONDS
         self._is_beating = self._is_sweeping = False
 
@@ -60,19 +62,19 @@ class PresenceKeeper:
         Without ``metadata`` it says what it said there before. Raises InvalidEvent, PresenceRefused,
         RedisUnavailable; then it says again what it said before.
         """
-        before = connection.metadata.get(room)
+        before = connection.appearance.metadata.get(room)
         if metadata is not None:
-            connection.metadata[room] = metadata
+            connection.appearance.say(room, metadata)
         try:
             return await self._set_online(connection, PresenceManager(connection.product, room))
         except BaseException:
             if metadata is not None:
-                _restore(connection, room, before)
+                connection.appearance.say(room, before)
             raise
 
     async def _set_online(self, connection: Connection, manager: PresenceManager) -> PresenceResult:
-        metadata = connection.metadata.get(manager.room or PRODUCT_PRESENCE)
-        limits, user, idle = connection.limits, connection.user_id, connection.is_idle
+        appearance, limits, user = connection.appearance, connection.limits, connection.user_id
+        metadata, idle = appearance.metadata.get(manager.room or PRODUCT_PRESENCE), appearance.is_idle
         if manager.room is None:
             return await manager.aset_online(
                 user, connection.id, metadata, max_connections=limits.connections_per_user, idle=idle
@@ -85,8 +87,8 @@ class PresenceKeeper:
         """Take a connection out of a room, or of its product."""
         manager = PresenceManager(connection.product, room)
         await manager.aset_offline(connection.user_id, connection.id, grace_seconds=grace_seconds)
-        if not connection.rooms.get(room):
-            connection.metadata.pop(room, None)
+        if not connection.listening.rooms.get(room):
+            connection.appearance.say(room, None)
 
     async def leave_all(self, connection: Connection, rooms: dict[str, bool]) -> None:
         """Take a connection out of everything, once the grace of a page reload is over."""
@@ -95,11 +97,14 @@ class PresenceKeeper:
             with _apart("A connection of product %s could not leave.", connection.product):
                 await self.leave(connection, room, grace_seconds=grace)
 
-    async def set_idle(self, connection: Connection, idle: bool) -> None:
-        """Mark a connection idle or active in its product and its rooms; said again, it is done again."""
-        for room in (PRODUCT_PRESENCE, *_joined(connection.rooms)):
-            await self._mark(connection, room, idle)
-        connection.is_idle = idle
+    async def settle_idle(self, connection: Connection) -> None:
+        """Show a connection idle or active in its product and its rooms, as it said last; not too often."""
+        appearance = connection.appearance
+        if appearance.begin_settling(self._work.clock()):
+            idle = appearance.wants_idle
+            for room in (PRODUCT_PRESENCE, *_joined(connection.listening.rooms)):
+                await self._mark(connection, room, idle)
+            appearance.is_idle = idle
 
     async def _mark(self, connection: Connection, room: str, idle: bool) -> None:
         manager = PresenceManager(connection.product, room)
@@ -107,21 +112,15 @@ class PresenceKeeper:
 
     # The clock
 
-    def grow_older(self, seconds: float) -> None:
-        """Let the timers be ``seconds`` further on."""
-        self._beaten_at -= seconds
-        self._swept_at -= seconds
-        self._sweeper.grow_older(seconds)
-
     def tick(self, now: float) -> None:
         """Start what is due; called by the hub about twice a second."""
         if now - self._beaten_at > get_settings().presence_ttl_seconds / 3 and not self._is_beating:
             self._beaten_at = now
-            self._hub.start(self.heartbeat())
+            self._work.start(self.heartbeat())
         if now - self._swept_at > self._sweep_pause and not self._is_sweeping:
             self._swept_at = now
             self._is_sweeping = True
-            self._hub.start(self.sweep())
+            self._work.start(self.sweep())
 
     async def heartbeat(self) -> None:
         """Extend every connection of this process: one call per product. One that fails stops no other."""
@@ -142,11 +141,11 @@ class PresenceKeeper:
 
     def _scopes(self) -> dict[str, dict[str, list[Connection]]]:
         products: dict[str, dict[str, list[Connection]]] = defaultdict(lambda: defaultdict(list))
-        for connection in self._hub.connections.values():
+        for connection in self._connections.values():
             if connection.is_someone_online and not connection.is_closing:
                 scopes = products[connection.product]
                 scopes[PRODUCT_PRESENCE].append(connection)
-                for room in _joined(connection.rooms):
+                for room in _joined(connection.listening.rooms):
                     scopes[room].append(connection)
         return products
 
@@ -154,7 +153,7 @@ class PresenceKeeper:
         vanished = await self._extend(product, scopes)
         for room, connections in scopes.items():
             for connection in connections:
-                if connection.id not in self._hub.connections:
+                if connection.id not in self._connections:
                     # It closed meanwhile, and the heartbeat may have come after its leave.
                     with _apart("A connection of product %s could not leave.", product):
                         await self._leave_late(connection, room)
@@ -181,42 +180,42 @@ class PresenceKeeper:
         reply: list[Any] = await script_call("presence_beat", keys, arguments).arun()
         rooms = list(scopes)
         return [
-            (rooms[number - 1], self._hub.connections[name.decode()])
+            (rooms[number - 1], self._connections[name.decode()])
             for number, name in zip(reply[0::2], reply[1::2], strict=True)
-            if name.decode() in self._hub.connections
+            if name.decode() in self._connections
         ]
 
     def _belongs(self, connection: Connection, room: str) -> bool:
         """Tell whether a connection is still to be present in a room: it may leave at each wait."""
-        is_open = connection.id in self._hub.connections and not connection.is_closing
-        return is_open and (room == PRODUCT_PRESENCE or connection.rooms.get(room, False))
+        is_open = connection.id in self._connections and not connection.is_closing
+        return is_open and (room == PRODUCT_PRESENCE or connection.listening.rooms.get(room, False))
 
     async def _come_back(self, connection: Connection, room: str) -> None:
-        said_idle = connection.is_idle
+        said_idle = connection.appearance.is_idle
         try:
             await self.join(connection, room)
         except PresenceRefused as refused:
             # Others took the place while this process was away; the socket stays, unseen.
             if room != PRODUCT_PRESENCE:
-                await self._hub.unwatch(connection, room)
-                connection.metadata.pop(room, None)
-                connection.queue(frames.room_lost(room, ErrorCode.LIMIT, str(refused)))
+                await self._heads.unwatch(connection, room)
+                connection.appearance.say(room, None)
+                connection.outbox.queue(frames.room_lost(room, ErrorCode.LIMIT, str(refused)))
             return
         if not self._belongs(connection, room):
             await self._leave_late(connection, room)
-        elif connection.is_idle is not said_idle:
-            await self._mark(connection, room, connection.is_idle)
+        elif connection.appearance.is_idle is not said_idle:
+            await self._mark(connection, room, connection.appearance.is_idle)
 
     async def _leave_late(self, connection: Connection, room: str) -> None:
         """Take out again what left while its heartbeat or its come-back was on its way."""
-        is_open = connection.id in self._hub.connections
+        is_open = connection.id in self._connections
         grace = 0 if is_open else get_settings().presence_grace_seconds
         await self.leave(connection, room, grace_seconds=grace)
 
     async def sweep(self) -> None:
         """Remove who expired in every product, if it is this process's turn."""
         try:
-            own = {each.product for each in self._hub.connections.values() if each.product}
+            own = {each.product for each in self._connections.values() if each.product}
             self._sweep_pause = await self._sweeper.astep(sorted(own))
         finally:
             self._is_sweeping = False
@@ -260,10 +259,3 @@ def _apart(message: str, product: str) -> Iterator[None]:
         logger.warning(f"{message} %s", product, error)
     except Exception:
         logger.exception(message, product)
-
-
-def _restore(connection: Connection, room: str, metadata: dict[str, Any] | None) -> None:
-    if metadata is None:
-        connection.metadata.pop(room, None)
-    else:
-        connection.metadata[room] = metadata

@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import logging
 from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.base import SessionBase
@@ -24,13 +24,14 @@ from pleme_redis_django.exceptions import InvalidProduct
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.authorization import Action, is_allowed, resolve_scope_product
 from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.database_threads import call_for_identity
 from pleme_redis_django.realtime.frames import ErrorCode
+from pleme_redis_django.realtime.heads import Heads
+from pleme_redis_django.realtime.loop_work import LoopWork
+from pleme_redis_django.realtime.open_sockets import OpenSockets
+from pleme_redis_django.realtime.presence_keeper import PresenceKeeper
 from pleme_redis_django.realtime.sessions import load_sessions
-
-if TYPE_CHECKING:
-    from pleme_redis_django.realtime.connection import Connection
-    from pleme_redis_django.realtime.hub import Hub
 
 BATCH = 100
 RETRY_SECONDS = 5.0
@@ -57,8 +58,11 @@ class Revalidator:
     look at one socket, the look that began later counts: the other loaded what may have changed since.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, sockets: OpenSockets, heads: Heads, presence: PresenceKeeper, work: LoopWork) -> None:
+        self._sockets = sockets
+        self._heads = heads
+        self._presence = presence
+        self._work = work
         self._named: dict[Connection, None] = {}
         self._unknown: dict[Connection, None] = {}
         self._retry_at = 0.0
@@ -74,14 +78,14 @@ class Revalidator:
         self._named.update(dict.fromkeys(connections))
         if self._named and not self._is_looking_at_named:
             self._is_looking_at_named = True
-            self._hub.start(self._look_at_named())
+            self._work.start(self._look_at_named())
 
     def look_at_all(self) -> None:
         """Look at every socket of this process soon."""
         self._is_all_due = True
         if not self._is_looking_at_all:
             self._is_looking_at_all = True
-            self._hub.start(self._look_at_all())
+            self._work.start(self._look_at_all())
 
     def tick(self, now: float) -> None:
         """Start what is due; called by the hub about twice a second."""
@@ -92,11 +96,6 @@ class Revalidator:
             unknown, self._unknown = self._unknown, {}
             self.look_at(unknown)
 
-    def grow_older(self, seconds: float) -> None:
-        """Let the timers be ``seconds`` further on."""
-        self._looked_at -= seconds
-        self._retry_at -= seconds
-
     async def _look_at_named(self) -> None:
         try:
             while self._named:
@@ -104,7 +103,7 @@ class Revalidator:
                 for connection in batch:
                     del self._named[connection]
                 for work in await self._load(batch):
-                    self._hub.start(work)  # nobody waits for another's slow rule
+                    self._work.start(work)  # nobody waits for another's slow rule
         finally:
             self._is_looking_at_named = False
 
@@ -112,7 +111,7 @@ class Revalidator:
         try:
             while self._is_all_due:
                 self._is_all_due = False
-                connections = list(self._hub.connections.values())
+                connections = list(self._sockets.by_id.values())
                 for start in range(0, len(connections), BATCH):
                     await asyncio.gather(*await self._load(connections[start : start + BATCH]))
         finally:
@@ -120,7 +119,7 @@ class Revalidator:
 
     async def _load(self, connections: list[Connection]) -> list[Coroutine[Any, Any, None]]:
         batch = [each for each in connections if not each.is_closing]
-        looks = [each.begin_look() for each in batch]
+        looks = [each.standing.begin_look() for each in batch]
         try:
             found = await call_for_identity(_judge, batch)
         except Exception as error:
@@ -130,7 +129,7 @@ class Revalidator:
 
     async def _apply(self, connection: Connection, look: int, found: Identity | CloseCode) -> None:
         try:
-            if connection.is_newest_look(look):
+            if _still_counts(connection, look):
                 if isinstance(found, CloseCode):
                     connection.close(found, "expired" if found is CloseCode.EXPIRED else "revoked")
                 else:
@@ -140,40 +139,44 @@ class Revalidator:
             self._later([connection], error)
 
     async def _ask_again(self, connection: Connection, look: int, found: Identity) -> None:
-        scope = {**connection.scope, "user": found.user, "session": found.session}
+        scope = {**connection.standing.scope, "user": found.user, "session": found.session}
         is_of_product = await _is_of_product(scope, connection.product)
-        if not connection.is_newest_look(look):
+        if not _still_counts(connection, look):
             return
         if not is_of_product:
             connection.close(CloseCode.EXPIRED, "the product changed")
             return
-        connection.become(found.user, found.session)
-        for pattern in list(connection.subscriptions):
-            allowed = await is_allowed(connection.scope, "subscribe", pattern, is_look=True)
-            if not connection.is_newest_look(look):
+        connection.standing.become(found.user, found.session)
+        for pattern in list(connection.listening.subscriptions):
+            allowed = await is_allowed(connection.standing.scope, "subscribe", pattern, is_look=True)
+            if not _still_counts(connection, look):
                 return
             if not allowed:
-                await self._hub.unsubscribe(connection, pattern)
-                connection.queue(frames.unsubscribed(pattern))
+                await self._heads.unsubscribe(connection, pattern)
+                connection.outbox.queue(frames.unsubscribed(pattern))
         action: Action = "presence"
-        for room in list(connection.rooms):
-            allowed = await is_allowed(connection.scope, action, room, is_look=True)
-            if not connection.is_newest_look(look):
+        for room in list(connection.listening.rooms):
+            allowed = await is_allowed(connection.standing.scope, action, room, is_look=True)
+            if not _still_counts(connection, look):
                 return
-            if not allowed and room in connection.rooms:
+            if not allowed and room in connection.listening.rooms:
                 await self._take_room(connection, room)
 
     async def _take_room(self, connection: Connection, room: str) -> None:
-        is_joined = connection.rooms[room]
-        await self._hub.unwatch(connection, room)
-        connection.queue(frames.room_lost(room, ErrorCode.DENIED, "permission withdrawn"))
+        is_joined = connection.listening.rooms[room]
+        await self._heads.unwatch(connection, room)
+        connection.outbox.queue(frames.room_lost(room, ErrorCode.DENIED, "permission withdrawn"))
         if is_joined:
-            await self._hub.presence.leave(connection, room)
+            await self._presence.leave(connection, room)
 
     def _later(self, connections: list[Connection], error: Exception) -> None:
         logger.error("%d sockets could not be looked at.", len(connections), exc_info=error)
         self._unknown.update((each, None) for each in connections if not each.is_closing)
-        self._retry_at = asyncio.get_running_loop().time() + RETRY_SECONDS
+        self._retry_at = self._work.clock() + RETRY_SECONDS
+
+
+def _still_counts(connection: Connection, look: int) -> bool:
+    return connection.standing.is_newest(look) and not connection.is_closing
 
 
 async def _is_of_product(scope: dict[str, Any], product: str) -> bool:
@@ -190,31 +193,31 @@ async def _is_of_product(scope: dict[str, Any], product: str) -> bool:
 def _judge(connections: list[Connection]) -> list[Identity | CloseCode]:
     """Load the users and sessions of some sockets, in a thread: two queries for a session table."""
     model = get_user_model()
-    known = {each.scope["user"].pk for each in connections if each.user_id is not None}
+    known = {each.standing.user.pk for each in connections if each.user_id is not None}
     # From where users are written: the order may be faster than the replica.
     users = model._default_manager.using(router.db_for_write(model)).in_bulk(known) if known else {}
     keys = {each: _stored_key(each) for each in connections}
     sessions = load_sessions({key for key in keys.values() if key is not None})
     return [
-        _judge_one(each, users.get(each.scope["user"].pk), sessions.get(keys[each] or ""))
+        _judge_one(each, users.get(each.standing.user.pk), sessions.get(keys[each] or ""))
         for each in connections
     ]
 
 
 def _stored_key(connection: Connection) -> str | None:
     """Return the key of a socket's session: the one that logged it in, or what its rules may read."""
-    if connection.session_key is not None:
-        return connection.session_key
-    key: str | None = getattr(connection.scope.get("session"), "session_key", None)
+    if connection.standing.session_key is not None:
+        return connection.standing.session_key
+    key: str | None = getattr(connection.standing.scope.get("session"), "session_key", None)
     return key
 
 
 def _judge_one(connection: Connection, user: Any, session: SessionBase | None) -> Identity | CloseCode:
     if connection.user_id is None:
-        return Identity(user=connection.scope["user"], session=session)
+        return Identity(user=connection.standing.user, session=session)
     if user is None or not user.is_active:
         return CloseCode.REVOKED
-    if connection.session_key is not None:
+    if connection.standing.session_key is not None:
         assert session is not None, "each key was loaded"
         if str(session.get(SESSION_KEY)) != connection.user_id or BACKEND_SESSION_KEY not in session:
             return CloseCode.EXPIRED

@@ -612,7 +612,7 @@ async def test_slow_client_is_told_to_resync_and_delays_nobody(
             await manager.apublish("order:created", n)
             assert (await fast.next_push("pub"))["d"] == n
         connection = next(each for each in hub().connections.values() if each.user_id == "1")
-        assert len(connection._queue) <= 10
+        assert len(connection.outbox) <= 10
         slow.resume()
         assert (await slow.client.next_push("resync"))["ch"] == "order:*"
         assert (await slow.client.next_push("resync"))["pres"] == "room:1"
@@ -628,9 +628,9 @@ async def test_client_that_never_reads_is_closed(ana: Person) -> None:
         socket.stall()
         await PubSubManager("acme").apublish("order:created", 1)
         connection = next(iter(hub().connections.values()))
-        await await_until(lambda: connection.blocked_since)
+        await await_until(lambda: connection.outbox.blocked_since)
         let_time_pass(11, product="acme")
-        await await_until(lambda: connection.close_code is CloseCode.SLOW)
+        await await_until(lambda: connection.outbox.close_code is CloseCode.SLOW)
 
 
 async def test_silent_client_is_pinged_then_closed(ana: Person) -> None:
@@ -638,10 +638,10 @@ async def test_silent_client_is_pinged_then_closed(ana: Person) -> None:
         await socket.client.connect()
         let_time_pass(26, product="acme")
         connection = next(iter(hub().connections.values()))
-        await await_until(lambda: connection.heard_at > connection.opened_at + 20)
+        await await_until(lambda: connection.outbox.pulse.heard_at > connection.opened_at + 20)
         socket.client.answers_pings = False
         let_time_pass(26, product="acme")
-        await await_until(lambda: connection.pinged_at)
+        await await_until(lambda: connection.outbox.pulse.pinged_at)
         let_time_pass(9, product="acme")
         assert await socket.client.wait_closed() == CloseCode.NO_PONG
 
@@ -671,7 +671,7 @@ async def test_vanished_socket_lets_go_of_everything(ana: Person) -> None:
         await socket.vanish()
         assert not hub().connections
         await hub().settle()
-        assert hub()._heads == {}
+        assert len(hub().heads) == 0
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.server.connections import redis_client
-from pleme_redis_django.testing.realtime import CommandFailed, connected_client
+from pleme_redis_django.testing.realtime import CommandFailed, connected_client, let_time_pass
 from pleme_redis_django.testing.realtime.client import RealtimeClient
 from tests.realtime.conftest import Person
 from tests.waiting import await_until
@@ -81,7 +81,7 @@ async def test_idle_and_active_are_shown_once_a_second(ana: Person) -> None:
             await client.command("idle")
         assert int(redis_client().info("commandstats")["cmdstat_evalsha"]["calls"]) - before <= 4
         # What was said last is shown in the end.
-        await await_until(lambda: connection.is_idle)
+        await await_until(lambda: connection.appearance.is_idle)
         users = PresenceManager("acme", "room:1").snapshot().users
         assert users["1"][0]["idle"] is True
 
@@ -108,7 +108,6 @@ async def test_long_user_ids_have_long_idempotency_keys() -> None:
 async def test_debt_is_bounded(ana: Person) -> None:
     async with connected_client(ana) as client:
         (connection,) = hub().connections.values()
-        hub().charge(connection, 1_000_000)
-        connection.bucket._since -= 3
-        hub().user_bucket(connection, connection.limits)._since -= 3
+        hub().quotas.charge(connection, 1_000_000)
+        let_time_pass(3, product="acme")
         await asyncio.wait_for(client.subscribe("order:*"), 5)

@@ -19,6 +19,7 @@ class Pushed:
 
     def __init__(self, name: str = "c1") -> None:
         self.id = name
+        self.outbox = self
         self.frames: list[str] = []
         self.position = Position(EPOCH, 100)
 

@@ -20,6 +20,7 @@ from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from pleme_redis_django.realtime import revalidation
 from pleme_redis_django.realtime.authorization import takes_patterns
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.consumers import RealtimeConsumer
@@ -70,7 +71,7 @@ async def opened(user: Any, **scope: Any) -> AsyncIterator[InProcessSocket]:
 
 async def heard() -> None:
     """Return when this process hears orders and has looked at what they concern."""
-    await await_until(lambda: hub()._was_confirmed)
+    await await_until(lambda: hub().control.was_confirmed)
     await hub().settle()
 
 
@@ -175,8 +176,8 @@ async def test_stale_look_does_not_hide_the_user_that_a_newer_loaded(configure: 
         await asked.wait()
         ben.is_staff = False
         await ben.asave()
-        (connection,) = hub().of_user(str(ben.pk))
-        await await_until(lambda: not connection.scope["user"].is_staff)
+        (connection,) = hub().sockets.of_user(str(ben.pk))
+        await await_until(lambda: not connection.standing.scope["user"].is_staff)
         answer.set()
         await hub().settle()
         with pytest.raises(CommandFailed):
@@ -192,28 +193,28 @@ async def test_permission_that_goes_while_a_command_waits_is_not_used(
     ben = await create_user("ben", is_staff=True)
     async with opened(ben) as socket:
         await heard()
-        follow = hub()._bus.follow
+        follow = hub().heads._bus.follow
 
         async def slow_follow(*args: Any) -> Any:
             following.set()
             await go_on.wait()
             return await follow(*args)
 
-        monkeypatch.setattr(hub()._bus, "follow", slow_follow)
+        monkeypatch.setattr(hub().heads._bus, "follow", slow_follow)
         asking = asyncio.ensure_future(getattr(socket.client, command)("room:staff"))
         await following.wait()
         ben.is_staff = False
         await ben.asave()
-        (connection,) = hub().of_user(str(ben.pk))
-        await await_until(lambda: not connection.scope["user"].is_staff)
+        (connection,) = hub().sockets.of_user(str(ben.pk))
+        await await_until(lambda: not connection.standing.scope["user"].is_staff)
         go_on.set()
         with pytest.raises(CommandFailed) as error:
             await asking
         assert error.value.code == ErrorCode.DENIED
-        assert not connection.subscriptions
-        assert not connection.rooms
+        assert not connection.listening.subscriptions
+        assert not connection.listening.rooms
         await hub().settle()
-        assert hub()._heads == {}
+        assert len(hub().heads) == 0
         assert not await PresenceManager("acme", "room:staff").ais_online(ben.pk)
 
 
@@ -229,7 +230,7 @@ async def test_order_during_a_handshake_reaches_its_socket(configure: Configure)
             await await_until(RESOLVING.is_set)
             ben.is_active = False
             await ben.asave()
-            await await_until(lambda: hub()._orders)
+            await await_until(lambda: hub().control.has_heard)
             MAY_RESOLVE.set()
             assert await socket.client.wait_closed() == CloseCode.REVOKED
 
@@ -314,9 +315,9 @@ async def test_login_by_token_beside_anothers_session_stays_open(_other_session:
     async with opened(ana, session=_other_session) as socket:
         await heard()
         (connection,) = hub().connections.values()
-        judged = connection.judged
+        judged = connection.standing.judged
         await arevalidate_user(ana.pk)
-        await await_until(lambda: connection.judged > judged)
+        await await_until(lambda: connection.standing.judged > judged)
         await socket.client.join("room:1")
 
 
@@ -356,8 +357,8 @@ async def test_cache_of_the_sessions_that_is_away_closes_nobody(
         _cached_sessions("there")
         let_time_pass(6, product="acme")
         (connection,) = hub().connections.values()
-        judged = connection.judged
-        await await_until(lambda: connection.judged > judged)
+        judged = connection.standing.judged
+        await await_until(lambda: connection.standing.judged > judged)
         assert not connection.is_closing
 
 
@@ -412,8 +413,8 @@ async def test_kept_revocation_does_not_close_who_came_later() -> None:
         await heard()
         redis_client().execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         (connection,) = hub().connections.values()
-        judged = connection.judged
-        await await_until(lambda: connection.judged > judged)
+        judged = connection.standing.judged
+        await await_until(lambda: connection.standing.judged > judged)
         await hub().settle()
         await socket.client.join("room:1")
 
@@ -548,7 +549,21 @@ async def test_handshake_does_not_wait_for_rules(configure: Configure) -> None:
         await asyncio.gather(*asking)
 
 
-async def test_withdrawn_permission_does_not_wait_behind_a_herd(configure: Configure) -> None:
+def note_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> asyncio.Event:
+    """Return what is set once a look calls this function."""
+    called, function = asyncio.Event(), getattr(revalidation, name)
+
+    def noted(*args: Any, **options: Any) -> Any:
+        called.set()
+        return function(*args, **options)
+
+    monkeypatch.setattr(revalidation, name, noted)
+    return called
+
+
+async def test_withdrawn_permission_does_not_wait_behind_a_herd(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     may_answer = threading.Semaphore(0)
 
     def rule(scope: dict[str, Any], action: str, channel: str) -> bool:
@@ -570,13 +585,14 @@ async def test_withdrawn_permission_does_not_wait_behind_a_herd(configure: Confi
         await await_until(
             lambda: all(each.is_busy for each in hub().connections.values() if each.user_id != str(ben.pk))
         )
-        (connection,) = hub().of_user(str(ben.pk))
-        looks = connection._looks
+        # What a look asks stands in line, behind no more than this, from the turn of the loop in which it asks.
+        steps = ("resolve_scope_product", "is_allowed")
+        asked = {name: note_calls(monkeypatch, name) for name in steps}
         ben.is_staff = False
         await ben.asave()
-        await await_until(lambda: connection._looks > looks)
-        # For the look's resolver, and for its rule.
-        may_answer.release(2 * RULES_OF_CLIENTS)
+        for name in steps:
+            await asked[name].wait()
+            may_answer.release(RULES_OF_CLIENTS)
         assert (await socket.client.next_push("unsub"))["ch"] == "room:staff"
         may_answer.release(len(herd))
         await asyncio.gather(*asking)
@@ -594,7 +610,7 @@ async def test_tick_that_fails_ends_no_clock(
         monkeypatch.undo()
         (connection,) = hub().connections.values()
         let_time_pass(26, product="acme")
-        await await_until(lambda: connection.heard_at > connection.opened_at + 20)
+        await await_until(lambda: connection.outbox.pulse.heard_at > connection.opened_at + 20)
 
 
 async def test_closed_socket_is_let_go_before_its_server_tells(ana: Person, configure: Configure) -> None:
@@ -621,7 +637,9 @@ async def test_closed_socket_is_let_go_before_its_server_tells(ana: Person, conf
 
 async def test_sockets_that_never_say_connect_are_bounded(ana: Person, configure: Configure) -> None:
     configure(REALTIME_LIMITS={"connections_per_user": 2})
-    async with open_socket(ana) as one, open_socket(ana) as two, open_socket(ana) as three:
-        assert await three.client.wait_closed() == CloseCode.OVERLOAD
+    async with open_socket(ana) as one, open_socket(ana) as two:
+        await await_until(lambda: len(hub().connections) == 2)
+        async with open_socket(ana) as three:
+            assert await three.client.wait_closed() == CloseCode.OVERLOAD
         await one.client.connect()
         await two.client.connect()

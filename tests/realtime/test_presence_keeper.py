@@ -53,8 +53,8 @@ async def test_refused_metadata_takes_nobody_offline(ana: Person, ben: Person) -
         with pytest.raises(CommandFailed) as refused:
             await evil.join("room:1", meta={"x": "a" * 1100})
         assert refused.value.code == ErrorCode.BAD_REQUEST
-        assert hub().connections[evil.conn].rooms == {}
-        assert hub().connections[evil.conn].metadata == {}
+        assert hub().connections[evil.conn].listening.rooms == {}
+        assert hub().connections[evil.conn].appearance.metadata == {}
         await live_through_a_ttl("acme", "other")
         assert PresenceManager("other").is_online(2)
 
@@ -120,8 +120,8 @@ async def test_room_that_is_full_at_the_come_back_is_left(ana: Person, configure
         await hub().presence.heartbeat()
         lost = await client.next_push("unsub")
         assert (lost["pres"], lost["code"]) == ("room:1", ErrorCode.LIMIT)
-        assert hub().connections[client.conn].rooms == {}
-        assert hub()._heads == {}
+        assert hub().connections[client.conn].listening.rooms == {}
+        assert len(hub().heads) == 0
 
 
 async def test_heartbeat_does_not_bring_back_who_left(ana: Person, lossy_redis: LossyProxy) -> None:
@@ -133,7 +133,7 @@ async def test_heartbeat_does_not_bring_back_who_left(ana: Person, lossy_redis: 
         heartbeat = asyncio.ensure_future(hub().presence.heartbeat())
         await await_until(lambda: len(lossy_redis.requests) > asked)
         leaving = asyncio.ensure_future(client.command("unpres", ch="room:1"))
-        await await_until(lambda: not hub().connections[client.conn].rooms)
+        await await_until(lambda: not hub().connections[client.conn].listening.rooms)
         lossy_redis.let_replies_go()
         await asyncio.gather(heartbeat, leaving)
         assert PresenceManager("acme", "room:1").count_online() == 0

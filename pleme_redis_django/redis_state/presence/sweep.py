@@ -12,7 +12,7 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from pleme_redis_django.exceptions import RedisUnavailable
@@ -46,10 +46,11 @@ logger = logging.getLogger("pleme_redis_django.presence_sweep")
 class PresenceSweeper:
     """Sweeps every product while it is ``holder``'s turn; not for several threads or loops."""
 
-    def __init__(self, holder: str) -> None:
+    def __init__(self, holder: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._holder = holder
+        self._clock = clock
         self._products: list[str] = []
-        self._list_at = 0.0
+        self._list_at = float("-inf")
 
     def step(self) -> float:
         """Sweep, if it is this process's turn; return after how many seconds to call again.
@@ -67,18 +68,14 @@ class PresenceSweeper:
         turn = (self._holder, int(TURN_SECONDS * 1000))
         if not (yield script_call("turn_take", [keyspace.presence_turn()], turn)):
             return _seconds_without_a_turn()
-        if time.monotonic() >= self._list_at:
+        if self._clock() >= self._list_at:
             self._products = yield list_products()
-            self._list_at = time.monotonic() + PRODUCTS_SECONDS
+            self._list_at = self._clock() + PRODUCTS_SECONDS
         for batch in _batches(dict.fromkeys([*own, *self._products])):
             for product in (yield _due_products(batch)):
                 with _logged("product", product):
                     yield from sweep_product(product)
         return _seconds_with_the_turn()
-
-    def grow_older(self, seconds: float) -> None:
-        """Let the timers be ``seconds`` further on."""
-        self._list_at -= seconds
 
 
 def list_products() -> RedisPipeline[list[str]]:

@@ -14,9 +14,9 @@ from django.contrib.auth.models import AnonymousUser
 
 from pleme_redis_django.realtime.consumers import RealtimeConsumer
 from pleme_redis_django.realtime.frames import PING, SUBPROTOCOL
-from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.pubsub.bus import close_bus
 from pleme_redis_django.redis_state.server.connections import close_async_clients
+from pleme_redis_django.testing.realtime.clock import hub_of_tests
 
 TIMEOUT_SECONDS = 10.0
 
@@ -154,6 +154,7 @@ class InProcessSocket:
         self.client = RealtimeClient(self._to_server)
         self.reads = asyncio.Event()
         self.reads.set()
+        hub_of_tests()  # before the application asks for it
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
         self._task = asyncio.ensure_future(application(scope, self._inbox.get, self._from_server))
@@ -231,6 +232,6 @@ async def connected_client(
 
 async def close_realtime() -> None:
     """Close what the sockets of a test left open on its event loop; call it last in each."""
-    await hub().settle()
+    await hub_of_tests().settle()
     await close_bus()
     await close_async_clients()

@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 from pleme_redis_django.conf import resolve_product
-from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.testing.realtime.clock import let_sockets_grow_older
 
 _SHIFT = """
 for _, key in ipairs(KEYS) do
@@ -41,7 +41,7 @@ def _age_sockets(seconds: float) -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    hub().grow_older(seconds)
+    let_sockets_grow_older(seconds)
 
 
 def cut_redis_connections() -> int:

@@ -1,0 +1,105 @@
+"""ControlListener: hears the orders to the sockets of this process, and has them obeyed."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+
+from pleme_redis_django.exceptions import RedisUnavailable
+from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.connection import Connection
+from pleme_redis_django.realtime.control import Control, akept_controls, parse_control
+from pleme_redis_django.realtime.loop_work import LoopWork
+from pleme_redis_django.realtime.open_sockets import OpenSockets, is_concerned
+from pleme_redis_django.realtime.revalidation import Revalidator
+from pleme_redis_django.redis_state.pubsub.bus import bus
+from pleme_redis_django.redis_state.server import keyspace
+
+LOADED_BEFORE_SECONDS = 10.0
+"""How long before a socket reached its hub its user may have been loaded: by the middleware around it."""
+
+logger = logging.getLogger("pleme_redis_django.hub")
+
+
+class ControlListener:
+    """Kept by a hub; listens while there are sockets."""
+
+    def __init__(self, sockets: OpenSockets, revalidator: Revalidator, work: LoopWork) -> None:
+        self._sockets = sockets
+        self._revalidator = revalidator
+        self._work = work
+        self._bus = bus()
+        self._heard: deque[tuple[float, Control]] = deque(maxlen=1000)
+        self._is_listening = False
+        self._was_confirmed = False
+
+    @property
+    def was_confirmed(self) -> bool:
+        """Tell whether orders are heard since the first socket."""
+        return self._was_confirmed
+
+    @property
+    def has_heard(self) -> bool:
+        """Tell whether there was an order."""
+        return bool(self._heard)
+
+    def begin(self) -> None:
+        """Listen from now on."""
+        self._is_listening = True
+        self._was_confirmed = False
+        self._bus.listen(keyspace.control_bus(), self._on_control, on_confirmed=self._on_confirmed)
+
+    async def end(self) -> None:
+        """Undo ``begin``."""
+        self._is_listening = False
+        await self._bus.unlisten(keyspace.control_bus(), self._on_control)
+
+    def obey_late(self, connection: Connection) -> None:
+        """Do to a socket that was just let in what was ordered on its way."""
+        for moment, control in reversed(self._heard):
+            if moment + LOADED_BEFORE_SECONDS < connection.opened_at:
+                break
+            if is_concerned(connection, control):
+                self._obey(control, [connection], moment)
+
+    def _on_control(self, raw: bytes) -> None:
+        control = parse_control(raw)
+        if control is not None:
+            now = self._work.clock()
+            self._heard.append((now, control))
+            self._obey(control, self._sockets.concerned_by(control), now)
+
+    def _on_confirmed(self) -> None:
+        """Make up for the orders of the time in which nothing was heard."""
+        if self._was_confirmed:
+            self._revalidator.look_at_all()
+        self._was_confirmed = True
+        self._work.start(self._obey_kept())
+
+    async def _obey_kept(self) -> None:
+        while True:
+            try:
+                kept = await akept_controls()
+                break
+            except RedisUnavailable as error:
+                if not self._is_listening:
+                    return
+                logger.warning("The orders that were missed cannot be read yet: %s", error)
+                await self._work.next_tick()
+        now = self._work.clock()
+        for age, control in kept:
+            self._obey(control, self._sockets.concerned_by(control), now - age)
+
+    def _obey(self, control: Control, concerned: Iterable[Connection], moment: float) -> None:
+        """Do what was ordered at ``moment`` to the sockets of that time.
+
+        Who opened one since has logged in since, or was let in by what was loaded just before.
+        """
+        to_look_at = []
+        for connection in concerned:
+            if control.operation == "close" and connection.opened_at <= moment:
+                connection.close(CloseCode(control.code), control.why)
+            elif connection.opened_at <= moment + LOADED_BEFORE_SECONDS:
+                to_look_at.append(connection)
+        self._revalidator.look_at(to_look_at)

@@ -1,0 +1,63 @@
+"""Heads: which heads of which products the sockets of a process listen to. Each is followed while it is used."""
+
+from __future__ import annotations
+
+from pleme_redis_django.realtime.connection import Connection
+from pleme_redis_django.realtime.head_routes import HeadRoutes
+from pleme_redis_django.redis_state.names import head_of
+from pleme_redis_django.redis_state.pubsub.bus import bus
+
+
+class Heads:
+    """Kept by a hub."""
+
+    def __init__(self) -> None:
+        self._bus = bus()
+        self._routes: dict[tuple[str, str], HeadRoutes] = {}
+
+    def __len__(self) -> int:
+        """Return how many heads are followed."""
+        return len(self._routes)
+
+    async def unsubscribe(self, connection: Connection, pattern: str) -> None:
+        """Take a subscription from a connection."""
+        routes = connection.listening.subscriptions.pop(pattern, None)
+        if routes is not None:
+            routes.unsubscribe(pattern, connection)
+            await self.release(connection.product, head_of(pattern))
+
+    async def watch(self, connection: Connection, room: str, *, joins: bool) -> None:
+        """Send a room's presence to a connection from now on."""
+        rooms = connection.listening.rooms
+        if room not in rooms:
+            routes = await self.hold(connection.product, head_of(room))
+            routes.watch(room, connection)
+        rooms[room] = joins or rooms.get(room, False)
+
+    async def unwatch(self, connection: Connection, room: str) -> None:
+        """Undo ``watch``."""
+        if connection.listening.rooms.pop(room, None) is not None:
+            self._routes[connection.product, head_of(room)].unwatch(room, connection)
+            await self.release(connection.product, head_of(room))
+
+    async def hold(self, product: str, head: str) -> HeadRoutes:
+        """Return the live routes of a head; they live until the caller, or what it subscribes, releases them."""
+        routes = self._routes.setdefault((product, head), HeadRoutes())
+        routes.uses += 1
+        try:
+            async with routes.lock:
+                if routes.feed is None:
+                    routes.feed = await self._bus.follow(product, head, routes)
+        except BaseException:
+            await self.release(product, head)
+            raise
+        return routes
+
+    async def release(self, product: str, head: str) -> None:
+        """Give back what ``hold`` held; a head that nobody uses is followed no longer."""
+        routes = self._routes[product, head]
+        routes.uses -= 1
+        if routes.uses == 0:
+            del self._routes[product, head]
+            if routes.feed is not None:
+                await self._bus.unfollow(routes.feed, routes)

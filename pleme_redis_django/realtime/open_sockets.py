@@ -1,0 +1,72 @@
+"""OpenSockets: the sockets of a process, by id and by user, and those that have not said who they are."""
+
+from __future__ import annotations
+
+from pleme_redis_django.realtime.connection import Connection
+from pleme_redis_django.realtime.control import Control
+
+
+class OpenSockets:
+    """Kept by a hub."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Connection] = {}
+        self._by_user: dict[str | None, dict[Connection, None]] = {}
+        self._silent: dict[Connection, None] = {}
+        """Anonymous sockets that have not said ``connect``, the oldest first."""
+
+    def add(self, connection: Connection) -> None:
+        """Take in a socket that was accepted."""
+        self.by_id[connection.id] = connection
+        self._by_user.setdefault(connection.user_id, {})[connection] = None
+
+    def remove(self, connection: Connection) -> bool:
+        """Forget a socket; return whether it was here."""
+        if self.by_id.pop(connection.id, None) is None:
+            return False
+        self._silent.pop(connection, None)
+        of_user = self._by_user.get(connection.user_id, {})
+        of_user.pop(connection, None)
+        if not of_user:
+            self._by_user.pop(connection.user_id, None)
+        return True
+
+    def of_user(self, user_id: str) -> list[Connection]:
+        """Return the sockets of a user in this process, in every product."""
+        return list(self._by_user.get(user_id, ()))
+
+    def concerned_by(self, control: Control) -> list[Connection]:
+        """Return the sockets that an order means."""
+        candidates = self.by_id.values() if control.user_id is None else self.of_user(control.user_id)
+        return [each for each in candidates if is_concerned(each, control)]
+
+    def register(self, connection: Connection) -> None:
+        """Note that a socket said ``connect``, or need not."""
+        connection.is_registered = True
+        self._silent.pop(connection, None)
+
+    @property
+    def silent(self) -> int:
+        """Return how many anonymous sockets have not said ``connect``."""
+        return len(self._silent)
+
+    def one_too_many(self, newest: Connection) -> Connection | None:
+        """Return which socket to close when, with the newest, too many have not said ``connect``.
+
+        They count nowhere else. Of a user's the newest. Of the anonymous the oldest, since nobody knows whose they
+        are, and who means well says it at once.
+        """
+        if newest.user_id is not None:
+            waiting = sum(not each.is_registered for each in self.of_user(newest.user_id))
+            return newest if waiting > newest.limits.connections_per_user else None
+        self._silent[newest] = None
+        if len(self._silent) <= newest.limits.silent_anonymous:
+            return None
+        oldest = next(iter(self._silent))
+        del self._silent[oldest]
+        return oldest
+
+
+def is_concerned(connection: Connection, control: Control) -> bool:
+    """Tell whether an order means this socket."""
+    return control.concerns(connection.user_id, connection.product, connection.standing.session_key)

@@ -1,0 +1,75 @@
+"""What clients may ask for in a second: each connection for itself, and all of a user's together."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pleme_redis_django.realtime.limits import Limits
+from pleme_redis_django.realtime.token_bucket import Clock, TokenBucket
+
+REFUSALS_FORGOTTEN_SECONDS = 600.0
+CLEAN_SECONDS = 60.0
+
+
+class Quota:
+    """What one connection has left: of its commands, and of frames that may be refused."""
+
+    __slots__ = ("commands", "refusals")
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self.commands = TokenBucket(limits.commands_per_second, clock=clock)
+        self.refusals = TokenBucket(
+            limits.refusals / REFUSALS_FORGOTTEN_SECONDS, limits.refusals, clock=clock
+        )
+
+
+class Payer(Protocol):
+    """What a quota needs to know of a connection."""
+
+    @property
+    def product(self) -> str: ...
+    @property
+    def user_id(self) -> str | None: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def quota(self) -> Quota: ...
+
+
+class UserQuotas:
+    """What all sockets of a user in one product draw their commands from; the anonymous have their own alone."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._cleaned_at = 0.0
+
+    def take(self, payer: Payer) -> bool:
+        """Take what one command costs; return whether the connection and its user can afford it."""
+        if payer.user_id is None:
+            return payer.quota.commands.take()
+        return payer.quota.commands.take() and self._bucket(payer, payer.user_id).take()
+
+    def charge(self, payer: Payer, cost: float) -> None:
+        """Let a connection and its user pay for what a command caused, beyond the one token of the command."""
+        payer.quota.commands.charge(cost)
+        if payer.user_id is not None:
+            self._bucket(payer, payer.user_id).charge(cost)
+
+    def clean(self, now: float) -> None:
+        """Forget, once a minute, who has taken nothing for so long that a new bucket is the same."""
+        if now - self._cleaned_at > CLEAN_SECONDS:
+            self._cleaned_at = now
+            self._buckets = {key: each for key, each in self._buckets.items() if not each.is_full()}
+
+    def __len__(self) -> int:
+        """Return of how many users something is remembered."""
+        return len(self._buckets)
+
+    def _bucket(self, payer: Payer, user_id: str) -> TokenBucket:
+        key = (payer.product, user_id)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            rate = payer.limits.user_commands_per_second
+            bucket = self._buckets[key] = TokenBucket(rate, clock=self._clock)
+        return bucket
