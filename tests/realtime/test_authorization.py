@@ -15,10 +15,14 @@ from django.db import OperationalError
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.realtime.authorization import is_allowed, takes_patterns
 from pleme_redis_django.realtime.frames import ErrorCode
-from pleme_redis_django.testing.realtime import CommandFailed, connected_client
+from pleme_redis_django.testing.realtime import (
+    CommandFailed,
+    connected_client,
+)
 from tests.realtime.conftest import Person
 
 Configure = Callable[..., None]
+
 SCOPE: dict[str, Any] = {"user": AnonymousUser()}
 
 
@@ -134,3 +138,68 @@ async def test_function_that_takes_patterns_answers_for_them(configure: Configur
     configure(CHANNELS={"room:*": {"subscribe": logged(own_room)}})
     assert await is_allowed(SCOPE, "subscribe", "room:mine:*")
     assert not await is_allowed(SCOPE, "subscribe", "room:*")
+
+
+async def refused(command: Any) -> CommandFailed:
+    with pytest.raises(CommandFailed) as error:
+        await command
+    return error.value
+
+
+async def test_nothing_is_open_by_default(ana: Person, configure: Configure) -> None:
+    configure(CHANNELS={})
+    async with connected_client(ana) as client:
+        for command in (
+            client.subscribe("order:*"),
+            client.publish("order:1", 1),
+            client.join("room:1"),
+            client.join("@online"),
+            client.command("typing", ch="conv:7", on=True),
+            client.command("history", ch="order:*"),
+        ):
+            assert (await refused(command)).code == ErrorCode.DENIED
+
+
+async def test_pattern_does_not_open_what_an_earlier_rule_closes(ana: Person, configure: Configure) -> None:
+    configure(CHANNELS={"room:staff": {"subscribe": "staff"}, "room:*": {"subscribe": "authenticated"}})
+    async with connected_client(ana) as client:
+        await client.subscribe("room:1")
+        assert (await refused(client.subscribe("room:staff"))).code == ErrorCode.DENIED
+        assert (await refused(client.subscribe("room:*"))).code == ErrorCode.DENIED
+
+
+ASKED: list[tuple[str, str]] = []
+
+
+@takes_patterns
+def own_orders(scope: dict[str, Any], action: str, channel: str) -> bool:
+    ASKED.append((action, channel))
+    return channel.startswith(f"order:{scope['user'].pk}:")
+
+
+@takes_patterns
+async def own_orders_async(scope: dict[str, Any], action: str, channel: str) -> bool:
+    return own_orders(scope, action, channel)
+
+
+@pytest.mark.parametrize("hook", ["own_orders", "own_orders_async"])
+async def test_authorize_hook_decides_alone(ana: Person, configure: Configure, hook: str) -> None:
+    configure(AUTHORIZE=f"tests.realtime.test_authorization.{hook}")
+    ASKED.clear()
+    async with connected_client(ana) as client:
+        await client.subscribe("order:1:*")
+        assert (await refused(client.subscribe("order:2:*"))).code == ErrorCode.DENIED
+        assert (await refused(client.subscribe("room:1"))).code == ErrorCode.DENIED
+    assert ASKED[0] == ("subscribe", "order:1:*")
+
+
+def broken_hook(scope: dict[str, Any], action: str, channel: str) -> bool:
+    raise RuntimeError("secret of the hook")
+
+
+async def test_broken_hook_denies_and_keeps_its_secret(ana: Person, configure: Configure) -> None:
+    configure(AUTHORIZE="tests.realtime.test_authorization.broken_hook")
+    async with connected_client(ana) as client:
+        error = await refused(client.subscribe("room:1"))
+        assert (error.code, error.is_temporary) == (ErrorCode.DENIED, False)
+        assert "secret" not in str(error)
