@@ -16,19 +16,15 @@ from django.db.models.expressions import DatabaseDefault
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.insertion import ROWS_PER_STATEMENT, insert_rows
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled, pool_max_retries
-from pleme_redis_django.enqueueing.rows import (
-    NewRow,
-    checked_run_after,
-    new_row,
-    prepare_instance,
-    template_of,
-)
+from pleme_redis_django.enqueueing.rows import checked_run_after, new_row, prepare_instance, template_of
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.uniqueness import waits_only
 from pleme_redis_django.jobs.interface.job import JobStatus, QueuedJob
 from pleme_redis_django.models import AbstractJob, Job
+from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.new_rows import NewRow
 from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
 from pleme_redis_django.signals import jobs_enqueued
 
@@ -103,7 +99,7 @@ def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, A
     rows = [new_row(template, one) for one in parameters]
     if not rows:
         return []
-    jobs = insert_rows(using, template, rows)
+    jobs = insert_rows(JobTable(Job, using), template, rows)
     inserted = jobs if template.uniqueness is None else _inserted(jobs, rows)
     if inserted:
         announce(inserted, using)

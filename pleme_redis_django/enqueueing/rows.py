@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
-from uuid import UUID
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ValidationError
@@ -20,41 +18,11 @@ from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.jobs.interface.job import JobStatus, validate_queue_name
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.models import AbstractJob, new_job_id
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 
 UNIQUE_KEY_MAX_LENGTH = 500
 # PostgreSQL keeps times that Python cannot load in every zone: a claim of such a row would fail for ever.
 FIRST_DUE_YEAR, LAST_DUE_YEAR = 1900, 8999
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RowTemplate:
-    """What all rows of one enqueue call share."""
-
-    job_type: str
-    product: str
-    queue_name: str
-    priority: int
-    run_after: datetime | None
-    max_retries: int
-    configuration: dict[str, Any] | None
-    uniqueness: Uniqueness | None
-    unique_key: str | None
-    metadata_json: str
-
-    @property
-    def status(self) -> JobStatus:
-        # Only the database's clock says whether a given time is past: a claimer promotes the row.
-        return JobStatus.QUEUED if self.run_after is None else JobStatus.PENDING
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class NewRow:
-    """What one row has of its own."""
-
-    id: UUID
-    parameters: dict[str, Any]
-    parameters_json: str
-    unique_slot: str | None
 
 
 def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> RowTemplate:

@@ -11,9 +11,8 @@ from typing import Any
 
 from django.db.models import CharField, Count, Min, QuerySet, Value
 
-from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobStatus
 from pleme_redis_django.metrics.tally import QueueKey
-from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.job_table import EVERY_SUSPECT, JobTable
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -29,23 +28,18 @@ class Depth:
     """When the job was claimed that is held longest."""
 
 
-def measure_depths(
-    model: type[AbstractJob], using: str, *, limit: int | None = None
-) -> dict[QueueKey, Depth]:
+def measure_depths(table: JobTable[Any], *, limit: int | None = None) -> dict[QueueKey, Depth]:
     """Return the queues that hold jobs to run: one query, so that no job is met twice.
 
     ``limit``: read no more rows than that of each kind. Every number is then "at least so many".
     """
-    rows = model._base_manager.using(using).filter(deleted_at=None)
-    queued = rows.filter(status=JobStatus.QUEUED)
+    running = table.running().filter(deleted_at=None)
     # Each part asks for just what a partial index holds: else the planner reads the table.
-    ready = queued.filter(crash_count__lt=SUSPECT_AFTER_CRASHES).order_by("-priority", "run_after", "id")
-    suspects = queued.filter(crash_count__gte=SUSPECT_AFTER_CRASHES).order_by("run_after")
-    kinds = [
-        (ready, "ready", "run_after"),
-        (suspects, "ready", "run_after"),
-        (rows.filter(status=JobStatus.PENDING).order_by("run_after"), "pending", "run_after"),
-        (rows.filter(status=JobStatus.RUNNING).order_by("worker_id"), "running", "claimed_at"),
+    kinds: list[tuple[QuerySet[Any], str, str]] = [
+        (table.ready(), "ready", "run_after"),
+        (table.ready(EVERY_SUSPECT), "ready", "run_after"),
+        (table.pending().order_by("run_after"), "pending", "run_after"),
+        (running.order_by("worker_id"), "running", "claimed_at"),
     ]
     first, *others = [_counted(part, kind, since, limit) for part, kind, since in kinds]
     depths: dict[QueueKey, Depth] = {}

@@ -23,6 +23,7 @@ from pleme_redis_django.metrics.tally import QueueKey, Tally, with_totals
 from pleme_redis_django.models import AbstractJob, QueueSample, WorkerTally, model_label
 from pleme_redis_django.orm_store import OrmWorkerRegistry
 from pleme_redis_django.orm_store.connection import reconnecting, writing
+from pleme_redis_django.orm_store.job_table import JobTable
 
 SAMPLER_ROLE = "sampler"
 INTERVAL_SECONDS = 10.0
@@ -95,7 +96,7 @@ class Sampler:
                     return min(due_in, self._longest_interval())
                 self._put_off(RESERVED_SECONDS)
             try:
-                depths = measure_depths(self._model, self._using, limit=self._row_limit)
+                depths = measure_depths(JobTable(self._model, self._using), limit=self._row_limit)
             except Exception:
                 self._failed_after(time.monotonic() - began)
                 raise

@@ -13,6 +13,12 @@ SLOT_CONSTRAINT = "slot"
 _NAMED = "%(app_label)s_%(class)s_"
 
 
+# What "ready" and "pending" mean, as the partial indexes say it: whoever looks for such jobs says it with these.
+READY_CONDITION = Q(status="QUEUED", deleted_at=None, crash_count__lt=SUSPECT_AFTER_CRASHES)
+READY_SUSPECT_CONDITION = Q(status="QUEUED", deleted_at=None, crash_count__gte=SUSPECT_AFTER_CRASHES)
+PENDING_CONDITION = Q(status="PENDING", deleted_at=None)
+
+
 def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
     """Return the indexes of a job table; a ``prefix`` of your own has at most 25 characters.
 
@@ -25,7 +31,7 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
             F("priority").desc(),
             F("run_after"),
             F("id"),
-            condition=Q(status="QUEUED", deleted_at=None, crash_count__lt=SUSPECT_AFTER_CRASHES),
+            condition=READY_CONDITION,
             name=prefix + READY_INDEX,
         ),
         # For a pool of one queue: without it a claim reads past the backlog of every other queue.
@@ -34,17 +40,17 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
             F("priority").desc(),
             F("run_after"),
             F("id"),
-            condition=Q(status="QUEUED", deleted_at=None, crash_count__lt=SUSPECT_AFTER_CRASHES),
+            condition=READY_CONDITION,
             name=prefix + QUEUE_INDEX,
         ),
         models.Index(
             fields=["run_after"],
-            condition=Q(status="QUEUED", deleted_at=None, crash_count__gte=SUSPECT_AFTER_CRASHES),
+            condition=READY_SUSPECT_CONDITION,
             name=prefix + SUSPECT_INDEX,
         ),
         models.Index(
             fields=["run_after"],
-            condition=Q(status="PENDING", deleted_at=None),
+            condition=PENDING_CONDITION,
             name=prefix + DUE_INDEX,
         ),
         models.Index(fields=["worker_id"], condition=Q(status="RUNNING"), name=prefix + RUNNING_INDEX),

@@ -10,11 +10,10 @@ from django.db.models import Count, Q
 
 from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.durations import duration
-from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import QueuePause
 from pleme_redis_django.monitoring.serving_workers import ServingWorkers
 from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason
-from pleme_redis_django.orm_store.ready_rows import is_no_suspect
+from pleme_redis_django.orm_store.job_table import JobTable
 
 # Further ahead it makes no difference to whoever asks, and the count would cost more.
 COUNTED_AHEAD = 10_000
@@ -88,9 +87,7 @@ def _count_ahead(
     row: WaitingRow, workers: ServingWorkers, pauses: Sequence[QueuePause], scope: ProductScope
 ) -> _Ahead:
     """Count what the workers that would take it claim first, of all their queues."""
-    rows = row.model._base_manager.using(row.using).filter(
-        _claimable(workers, pauses), status=JobStatus.QUEUED, deleted_at=None
-    )
+    rows = JobTable(row.model, row.using).ready().order_by().filter(_claimable(workers, pauses))
     same = Q(priority=row.priority)
     earlier = Q(run_after__lt=row.run_after) | Q(run_after=row.run_after, id__lt=row.id)
     # SQLite keeps times as texts, and the row's own, written by the database, has another number of digits.
@@ -102,7 +99,7 @@ def _count_ahead(
 
 
 def _claimable(workers: ServingWorkers, pauses: Sequence[QueuePause]) -> Q:
-    condition = is_no_suspect()
+    condition = Q()
     claiming = workers.claiming
     if not any("*" in worker.queues for worker in claiming):
         condition &= Q(queue_name__in=sorted({str(name) for worker in claiming for name in worker.queues}))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -20,29 +17,14 @@ from django.db import (
     transaction,
 )
 
-# A row that somebody else's transaction holds is not waited for longer than this: whoever writes has
-# other things to write. A statement takes milliseconds, and seconds only where something is wrong.
-# What the role or the database has set itself is kept. Said for one transaction alone, since a session
-# may be PgBouncer's.
-LOCK_WAIT = "250ms"
-STATEMENT_SECONDS = 30.0
+from pleme_redis_django.orm_store.dialects.postgresql.session import STATEMENT_SECONDS, bounds_sql
 
 
 def bounds_of(connection: Any, statement_seconds: float = STATEMENT_SECONDS) -> str | None:
     """Return the statement that bounds the waits of a transaction which is about to begin, if one is to be sent."""
     if connection.vendor != "postgresql" or connection.in_atomic_block:
         return None  # Inside a caller's transaction how long to wait is the caller's.
-    return _bounds_sql(statement_seconds)
-
-
-@functools.lru_cache(maxsize=16)
-def _bounds_sql(statement_seconds: float) -> str:
-    bounds = {"lock_timeout": LOCK_WAIT, "statement_timeout": f"{statement_seconds * 1000:.0f}ms"}
-    return "SELECT " + ", ".join(
-        f"set_config('{name}', CASE current_setting('{name}') WHEN '0' THEN '{bound}' "
-        f"ELSE current_setting('{name}') END, true)"
-        for name, bound in bounds.items()
-    )
+    return bounds_sql(statement_seconds)
 
 
 @contextmanager
@@ -95,23 +77,6 @@ def reconnecting(using: str) -> Iterator[None]:
         if not connection.in_atomic_block and (is_pooled(connection) or not is_harmless(error)):
             connection.close()
         raise
-
-
-def round_trip_seconds(using: str) -> float:
-    """Return how long the database takes to answer a query that asks nothing of it."""
-    with connections[using].cursor() as cursor:
-        started = time.monotonic()
-        cursor.execute("SELECT 1")
-        cursor.fetchone()
-        return time.monotonic() - started
-
-
-def database_time(using: str) -> datetime:
-    """Return when the current transaction began, or this query, by the clock of PostgreSQL."""
-    with connections[using].cursor() as cursor:
-        cursor.execute("SELECT now()")
-        (now,) = cursor.fetchone()
-    return now  # type: ignore[no-any-return]
 
 
 def is_harmless(error: BaseException) -> bool:

@@ -1,4 +1,6 @@
-"""AnyOf: ``column = ANY(array)``, one parameter however long the list; ``IN`` where there are no arrays.
+"""Lookups: expressions that each database writes in its own way.
+
+``AnyOf`` is ``column = ANY(array)``, one parameter however long the list, and ``IN`` where there are no arrays.
 
 ``IN`` with hundreds of placeholders costs more to parse, in the client and in the server, than the
 update that it stands in.
@@ -10,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Lookup
+from django.db.models import F, FloatField, Func, Lookup
 from django.db.models.lookups import In
 
 
@@ -36,3 +38,21 @@ def any_of(field: str, ids: Sequence[UUID]) -> AnyOf:
 def uuid_array(ids: Iterable[UUID]) -> str:
     """Return PostgreSQL's array literal of ids: one parameter, however many they are."""
     return "{" + ",".join(item.hex for item in ids) + "}"
+
+
+class SecondsSince(Func):
+    """How long ago a time was, in seconds by the database's clock; NULL where its SQL is not known here.
+
+    Not as an interval: reading one costs a claim of many jobs three times as much as a number does.
+    """
+
+    output_field = FloatField()
+    template = "NULL"
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+        template = "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - %(expressions)s)::float8"
+        return self.as_sql(compiler, connection, template=template)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        template = "((JULIANDAY('now') - JULIANDAY(%(expressions)s)) * 86400.0)"
+        return self.as_sql(compiler, connection, template=template)

@@ -1,22 +1,12 @@
-"""Pauses: which queues are closed to claims as far as this process has read, and a guard against newer ones.
-
-While nothing is paused a claim reads no table for it: a condition that PostgreSQL evaluates once per
-statement makes the claim come back empty when there is a pause that this process does not know yet.
-"""
+"""Pauses: which queues of a job model are closed to claims, as a value."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
-from typing import Any
 
-from django.db.models import Exists, Q
+from django.db.models import Q
 
 from pleme_redis_django.jobs.interface.store import JobSelection
-from pleme_redis_django.models import AbstractJob, QueuePause, model_label
-
-# While something is paused, what is known is read again after this: so soon a resume is noticed.
-REREAD_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,45 +39,6 @@ class Pauses:
 
 
 NOTHING_PAUSED = Pauses()
-
-
-def none_but(known: Pauses, model: type[AbstractJob], using: str) -> Any:
-    """Return the condition that every pause of the model is a known one, whatever the row."""
-    pauses = QueuePause._base_manager.using(using).filter(job_model=model_label(model))
-    return ~Exists(pauses.exclude(id__in=known.ids) if known.ids else pauses)
-
-
-def read_pauses(model: type[AbstractJob], using: str) -> Pauses:
-    """Return the pauses of a job model that are committed now."""
-    rows = QueuePause._base_manager.using(using).filter(job_model=model_label(model)).order_by("id")
-    found = list(rows.values_list("id", "queue_name", "product"))
-    return Pauses(
-        ids=tuple(pause_id for pause_id, _queue, _product in found),
-        queue_names=frozenset(queue_name for _id, queue_name, product in found if not product),
-        of_products=frozenset((queue_name, product) for _id, queue_name, product in found if product),
-    )
-
-
-class KnownPauses:
-    """What a store knows of the pauses of its model, and for how long it may rely on it."""
-
-    def __init__(self, model: type[AbstractJob], using: str) -> None:
-        self.last_read = NOTHING_PAUSED
-        self._model = model
-        self._using = using
-        self._read_at = 0.0
-
-    def current(self) -> Pauses:
-        """Return the pauses, read again only while something is paused."""
-        if self.last_read and time.monotonic() - self._read_at >= REREAD_SECONDS:
-            self.read_again()
-        return self.last_read
-
-    def read_again(self) -> bool:
-        """Read the pauses; return whether they differ from what was known."""
-        before, self._read_at = self.last_read, time.monotonic()
-        self.last_read = read_pauses(self._model, self._using)
-        return self.last_read != before
 
 
 def is_closed(selection: JobSelection, pauses: Pauses) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -9,14 +10,14 @@ from datetime import timedelta
 from typing import Any, Generic
 from uuid import UUID
 
-from django.db import DataError, connections, transaction
+from django.db import DataError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from pleme_redis_django.exceptions import JobNotFound, LockedJobs
 from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
 from pleme_redis_django.jobs.interface.endings import Ending
-from pleme_redis_django.jobs.interface.job import JobClaim, JobStatus, QueuedJob
+from pleme_redis_django.jobs.interface.job import JobClaim, QueuedJob
 from pleme_redis_django.jobs.interface.store import (
     ORPHANED_AFTER_SECONDS,
     ORPHANS_LIMIT,
@@ -26,22 +27,17 @@ from pleme_redis_django.jobs.interface.store import (
 )
 from pleme_redis_django.models import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
+from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.claims import claim_jobs
-from pleme_redis_django.orm_store.connection import (
-    database_time,
-    reconnecting,
-    round_trip_seconds,
-    sqlstate_of,
-    writing,
-)
-from pleme_redis_django.orm_store.endings import fenced, finish_jobs, locked_jobs
+from pleme_redis_django.orm_store.connection import reconnecting, sqlstate_of, writing
+from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.postgresql.session import database_time, round_trip_seconds
+from pleme_redis_django.orm_store.endings import finish_jobs
 from pleme_redis_django.orm_store.horizon import Horizon
+from pleme_redis_django.orm_store.job_table import EVERY_JOB, EVERY_SUSPECT, JobTable, M, claimed_fields
+from pleme_redis_django.orm_store.known_pauses import KnownPauses
 from pleme_redis_django.orm_store.outlook import count_unserved, look_ahead, promote_due_jobs
-from pleme_redis_django.orm_store.pauses import KnownPauses
-from pleme_redis_django.orm_store.ready_rows import M, claimed_fields, ready_rows
 from pleme_redis_django.orm_store.unreadable_rows import end_unreadable_jobs
-
-_EVERYTHING = JobSelection()
 
 
 # The Django plugin gives the model its fields only after mypy has compared it with the protocol.
@@ -51,36 +47,35 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def __init__(self, model: type[M], *, using: str = "default") -> None:
         self.model = model
         self.using = using
-        self._pauses = KnownPauses(model, using)
+        self._table = JobTable(model, using)
+        self._pauses = KnownPauses(self._table)
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
         self._horizons: defaultdict[JobSelection, Horizon] = defaultdict(self._new_horizon)
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
-        claim = functools.partial(
-            claim_jobs,
-            self.model,
-            self.using,
-            worker_id,
-            limit,
-            selection,
-            position=self._positions[selection],
-            horizon=self._horizons[selection],
-        )
         with reconnecting(self.using):
+            request = ClaimRequest(
+                worker_id=worker_id,
+                limit=limit,
+                selection=selection,
+                pauses=self._pauses.current(),
+                position=self._positions[selection],
+                horizon=self._horizons[selection],
+            )
             try:
-                jobs = claim(pauses=self._pauses.current())
-                # Nothing: maybe because of a pause that was not known here.
-                return (
-                    claim(pauses=self._pauses.last_read) if not jobs and self._pauses.read_again() else jobs
-                )
+                jobs = claim_jobs(self._table, request)
+                if jobs or not self._pauses.read_again():
+                    return jobs
+                # Nothing: because of a pause that was not known here.
+                return claim_jobs(self._table, dataclasses.replace(request, pauses=self._pauses.last_read))
             except DataError as error:
                 # Psycopg's, of a row that cannot be loaded: the database itself would give an SQLSTATE.
                 if not sqlstate_of(error):
-                    end_unreadable_jobs(self.model, self.using)
+                    end_unreadable_jobs(self._table)
                 raise
 
     def claim_next_job(self, worker_id: str) -> M | None:
-        self._horizons.pop(_EVERYTHING, None)  # None says that nothing is ready anywhere.
+        self._horizons.pop(EVERY_JOB, None)  # None says that nothing is ready anywhere.
         return super().claim_next_job(worker_id)
 
     def look_again_in(self, selection: JobSelection) -> float | None:
@@ -92,29 +87,29 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def load_job(self, job_id: UUID) -> M:
         with reconnecting(self.using):
-            job = self._rows().filter(id=job_id, deleted_at=None).first()
+            job = self._table.rows().filter(id=job_id, deleted_at=None).first()
         if job is None:
             raise JobNotFound(job_id)
         return job
 
     def is_job_deleted(self, job_id: UUID) -> bool:
         with reconnecting(self.using):
-            return not self._rows().filter(id=job_id, deleted_at=None).exists()
+            return not self._table.rows().filter(id=job_id, deleted_at=None).exists()
 
     def mark_job_running(self, job_id: UUID, *, claim: JobClaim) -> bool:
         with writing(self.using):
-            row = fenced(self.model, self.using, job_id, claim)
+            row = self._table.running_under(job_id, claim)
             return (
                 bool(row.filter(started_at=None).update(started_at=Now(), updated_at=Now())) or row.exists()
             )
 
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
         with reconnecting(self.using):
-            return finish_jobs(self.model, self.using, endings)
+            return finish_jobs(self._table, endings)
 
     def update_progress(self, job_id: UUID, progress: Mapping[str, Any], *, claim: JobClaim) -> bool:
         with writing(self.using):
-            row = fenced(self.model, self.using, job_id, claim)
+            row = self._table.running_under(job_id, claim)
             return bool(row.update(progress=dict(progress), updated_at=Now()))
 
     def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
@@ -130,26 +125,24 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         with writing(self.using):
             for job_id, claim, seconds in starts:
                 if job_id not in locked:
-                    row = fenced(self.model, self.using, job_id, claim).filter(started_at=None)
+                    row = self._table.running_under(job_id, claim).filter(started_at=None)
                     row.update(started_at=Now() - timedelta(seconds=seconds), updated_at=Now())
         if locked:
             raise LockedJobs(locked)
 
     def _locked(self, job_ids: Sequence[UUID]) -> set[UUID]:
         """Return whose rows others hold: nobody waits for a handler that holds its own."""
-        if connections[self.using].vendor != "postgresql":
-            return set()
         with reconnecting(self.using):
-            return locked_jobs(self.model, self.using, job_ids)
+            return dialect_of(self._table).locked_jobs(self._table, job_ids)
 
     def find_orphaned_jobs(self) -> Sequence[QueuedJob]:
         waited = Now() - timedelta(seconds=ORPHANED_AFTER_SECONDS)
         with reconnecting(self.using):
-            rows = self._ready(_EVERYTHING).filter(updated_at__lt=waited)
+            rows = self._ready(EVERY_JOB).filter(updated_at__lt=waited)
             return [_hint(*row) for row in rows.order_by("id").values_list(*_HINT_FIELDS)[:ORPHANS_LIMIT]]
 
     def find_stale_jobs(self, threshold_seconds: float) -> Sequence[M]:
-        rows = self._running()
+        rows = self._held()
         if threshold_seconds:
             rows = rows.filter(updated_at__lt=Now() - timedelta(seconds=threshold_seconds))
         with reconnecting(self.using):
@@ -157,10 +150,10 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def find_jobs_of(self, worker_ids: Sequence[str]) -> Sequence[M]:
         with reconnecting(self.using):
-            return list(self._running().filter(worker_id__in=worker_ids))
+            return list(self._held().filter(worker_id__in=worker_ids))
 
     def held_jobs(self, worker_id: str) -> Sequence[HeldRow]:
-        rows = self._rows().filter(status=JobStatus.RUNNING, worker_id=worker_id)
+        rows = self._table.running().filter(worker_id=worker_id)
         with reconnecting(self.using):
             return [
                 HeldRow(
@@ -174,22 +167,20 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def count_claimable_jobs(self) -> int:
         with reconnecting(self.using):
-            return self._ready(_EVERYTHING).count() + self._ready(JobSelection(suspects=True)).count()
+            return self._ready(EVERY_JOB).count() + self._ready(EVERY_SUSPECT).count()
 
     def look_ahead(self, selection: JobSelection) -> Outlook:
         with reconnecting(self.using), transaction.atomic(using=self.using):
             self._pauses.read_again()
-            return look_ahead(
-                self.model, self.using, selection, self._pauses.last_read, self._horizons[selection]
-            )
+            return look_ahead(self._table, selection, self._pauses.last_read, self._horizons[selection])
 
     def count_unserved(self, known_types: frozenset[str]) -> Mapping[str, int]:
         with reconnecting(self.using):
-            return count_unserved(self.model, self.using, known_types, self._pauses.last_read)
+            return count_unserved(self._table, known_types, self._pauses.last_read)
 
     def promote_due_jobs(self, limit: int) -> int:
         with reconnecting(self.using):
-            return promote_due_jobs(self.model, self.using, limit)
+            return promote_due_jobs(self._table, limit)
 
     def __repr__(self) -> str:
         return f"OrmJobStore({model_label(self.model)}, using={self.using!r})"
@@ -200,16 +191,13 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def _new_horizon(self) -> Horizon:
         return Horizon(functools.partial(database_time, self.using))
 
-    def _rows(self) -> QuerySet[M]:
-        return self.model._base_manager.using(self.using)
-
     def _ready(self, selection: JobSelection) -> QuerySet[M]:
         self._pauses.read_again()
-        return ready_rows(self.model, self.using, selection, self._pauses.last_read)
+        return self._table.ready(selection, self._pauses.last_read)
 
-    def _running(self) -> QuerySet[M]:
+    def _held(self) -> QuerySet[M]:
         fields = (*_RESCUED_FIELDS, *claimed_fields(self.model))
-        return self._rows().filter(status=JobStatus.RUNNING).only(*fields).order_by("id")
+        return self._table.running().only(*fields).order_by("id")
 
 
 # Of a job that its worker did not end, beside what a claim reads.

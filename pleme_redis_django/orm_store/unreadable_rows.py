@@ -7,20 +7,21 @@ it was committed, and would do so for ever.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.connection import writing
+from pleme_redis_django.orm_store.job_table import JobTable
 
 # A day less on either side: what is loaded is converted to the time zone of the connection.
 FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 UNREADABLE = "unreadable_row"
 
 
-def end_unreadable_jobs(model: type[AbstractJob], using: str) -> int:
+def end_unreadable_jobs(table: JobTable[Any]) -> int:
     """End the waiting and the claimed jobs that no worker can load as FAILED; return how many.
 
     Their due time becomes now, so that pages can show them. The jobs that were claimed together with
@@ -32,9 +33,9 @@ def end_unreadable_jobs(model: type[AbstractJob], using: str) -> int:
         f"The due time of this job lies outside of the years {FIRST.year} to {LAST.year}, and no worker can load it. "
         "It was stored past enqueue(). Enqueue the job anew."
     )
-    with writing(using):
+    with writing(table.using):
         return (
-            model._base_manager.using(using)
+            table.rows()
             .filter(alive & beyond)
             .update(
                 status=JobStatus.FAILED,

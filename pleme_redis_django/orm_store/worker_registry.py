@@ -12,7 +12,8 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.interface.workers import DEFAULT_LEASE_SECONDS, WorkerDescription, WorkerStanding
 from pleme_redis_django.models import Election, WorkerProcess
-from pleme_redis_django.orm_store.connection import STATEMENT_SECONDS, writing
+from pleme_redis_django.orm_store.connection import writing
+from pleme_redis_django.orm_store.dialects.postgresql.session import STATEMENT_SECONDS
 
 # For so long a dead worker's id is asked for again: a claim that was under way when it died may
 # be committed after its jobs were rescued. After that the row is deleted.

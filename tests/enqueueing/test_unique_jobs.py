@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from pleme_redis_django import JobQueue, JobStatus
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.enqueueing import insertion
+from pleme_redis_django.enqueueing import unique_insertion
 from pleme_redis_django.exceptions import UniqueSlotContended
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failed, GivenBack, Retried
 from pleme_redis_django.jobs.interface.failures import engine_failure
@@ -325,7 +325,7 @@ def test_a_waiting_job_is_found_from_inside_a_transaction(alias: str, remembered
 @in_threads_of_postgres
 def test_many_unique_jobs_are_stored_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.unique_running.enqueue(2)
-    monkeypatch.setattr(insertion, "_holders", lambda *_args, **_kwargs: {})  # taken and freed again
+    monkeypatch.setattr(unique_insertion, "_holders", lambda *_args, **_kwargs: {})  # taken and freed again
     with pytest.raises(UniqueSlotContended, match="Nothing was stored"):
         jobs.unique_running.enqueue_many([{"key": key} for key in (1, 2, 3)])
     assert [job.parameters for job in Job.objects.all()] == [{"key": 2}]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pleme_redis_django.orm_store import claim_position, prepared
+from pleme_redis_django.orm_store import claim_position
+from pleme_redis_django.orm_store.dialects.postgresql import prepared
 
 A_DAY_SECONDS = 86_400.0
 

@@ -12,7 +12,8 @@ from pleme_redis_django import JobStatus
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
-from pleme_redis_django.orm_store.claim_statement import claim_statement
+from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claim_statement
+from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED
 from tests.rows import make_job
 
@@ -26,7 +27,7 @@ def test_a_claim_of_a_small_table_does_not_go_through_all_of_it() -> None:
     Job.objects.bulk_create(
         Job(product="default", job_type="tests.noop", status=JobStatus.QUEUED) for _ in range(READY)
     )
-    statement = claim_statement(Job, "default", JobSelection(), 500, NOTHING_PAUSED, behind=False)
+    statement = claim_statement(JobTable(Job, "default"), JobSelection(), 500, NOTHING_PAUSED, behind=False)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pleme_redis_django_job")
         cursor.execute(f"EXPLAIN {statement.sql}", (*statement.parameters, None, str(uuid4())))

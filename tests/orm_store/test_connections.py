@@ -14,7 +14,8 @@ from pleme_redis_django.management.runworkers.banner import banner
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import DatabaseScope, OrmJobStore, OrmWorkerRegistry
-from pleme_redis_django.orm_store.connection import LOCK_WAIT, reconnecting, writing
+from pleme_redis_django.orm_store.connection import reconnecting, writing
+from pleme_redis_django.orm_store.dialects.postgresql.session import LOCK_WAIT
 from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)

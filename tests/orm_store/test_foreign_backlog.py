@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job
-from pleme_redis_django.orm_store import OrmJobStore, claim_position, claims
+from pleme_redis_django.orm_store import OrmJobStore, claim_position
+from pleme_redis_django.orm_store.dialects.postgresql import claims
 from tests.rows import make_job
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_claim_is_slow")]

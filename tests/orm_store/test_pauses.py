@@ -14,7 +14,7 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import pause_queue, resume_queue
-from pleme_redis_django.orm_store import OrmJobStore, pauses
+from pleme_redis_django.orm_store import OrmJobStore, known_pauses
 from tests.rows import BACKENDS, ago, make_job
 from tests.workload.models import EmailJob
 
@@ -47,7 +47,7 @@ def claimed(store: OrmJobStore[Any], selection: JobSelection = EVERYTHING, limit
 @pytest.fixture
 def reread_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a resume be noticed by the next claim, instead of half a second later."""
-    monkeypatch.setattr(pauses, "REREAD_SECONDS", 0.0)
+    monkeypatch.setattr(known_pauses, "REREAD_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("selection", SELECTIONS, ids=str)

@@ -11,8 +11,9 @@ from django.db import DatabaseError, connection, transaction
 
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job
-from pleme_redis_django.orm_store import OrmJobStore, prepared
-from pleme_redis_django.orm_store.prepared import MAX_PREPARED, USES_BEFORE
+from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.dialects.postgresql import prepared
+from pleme_redis_django.orm_store.dialects.postgresql.prepared import MAX_PREPARED, USES_BEFORE
 from tests.rows import make_job
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_claim_is_slow")]

@@ -23,7 +23,8 @@ from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.finisher import UNWRITABLE, Finisher
 from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings
 from pleme_redis_django.models import Job
-from pleme_redis_django.orm_store import OrmJobStore, endings
+from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.dialects.postgresql import completion
 from tests.jobs.recording import RecordingSink
 from tests.rows import make_job
 from tests.waiting import wait_until
@@ -176,7 +177,7 @@ def test_a_plan_that_knows_no_parameters_finds_rows_by_their_key() -> None:
     """It once went through all RUNNING rows of the worker for each ending: 8 s for 5,800 of them."""
     process = Process(300)
     numbers = iter(range(1, 100))
-    sql = endings._COMPLETE_SQL.format(table=TABLE, period="period", suspect=2).replace("%%", "%")
+    sql = completion._COMPLETE_SQL.format(table=TABLE, period="period", suspect=2).replace("%%", "%")
     sql = re.sub("%s", lambda _match: f"${next(numbers)}", sql)
     arguments = ", ".join(["NULL"] * (next(numbers) - 1))
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Open queues: the first ready jobs beside paused queues and those of others. PostgreSQL only.
+"""First ready: the first jobs of open queues, beside paused ones and those of others.
 
 The index in claim order holds the backlog of a paused queue too, and of one that others serve: with
 300,000 of its jobs first, a claim that filters them out takes 110 ms. So the heads of the open queues
@@ -11,12 +11,10 @@ from typing import Any
 
 from django.db import connections
 
-from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES
 from pleme_redis_django.jobs.interface.store import JobSelection
-from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import conditions_of, ready_sql
+from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.pauses import Pauses
-
-READY = f"status = 'QUEUED' AND deleted_at IS NULL AND crash_count < {SUSPECT_AFTER_CRASHES}"
 
 # Each step jumps to the next name in the index of queues (a "loose index scan"; PostgreSQL has none).
 _EVERY_QUEUE = """
@@ -44,22 +42,15 @@ _FIRST_READY = """
 SELECT queue_name FROM ({heads}) AS head
 ORDER BY priority DESC, run_after, id LIMIT %(limit)s
 """
-_NOT_PAUSED_FOR_ITS_PRODUCT = """
-  AND (job.queue_name, job.product)
-      NOT IN (SELECT * FROM unnest(%(paused_queues)s::text[], %(paused_products)s::text[]))
-"""
 
 
-def first_ready(
-    model: type[AbstractJob], using: str, selection: JobSelection, limit: int, pauses: Pauses
-) -> list[str]:
+def first_ready(table: JobTable[Any], selection: JobSelection, limit: int, pauses: Pauses) -> list[str]:
     """Return the queue name of each of the first ready jobs, paused ones left out; one query."""
-    connection = connections[using]
     conditions, parameters = conditions_of(selection, pauses)
     parameters["limit"] = limit
     parts = {
-        "table": connection.ops.quote_name(model._meta.db_table),
-        "ready": READY,
+        "table": table.sql_name,
+        "ready": ready_sql(table),
         "conditions": conditions,
     }
     if selection.queue_names is None:
@@ -74,29 +65,6 @@ def first_ready(
     if not heads:
         return []
     sql = _FIRST_READY.format(heads=heads)
-    with connection.cursor() as cursor:
+    with connections[table.using].cursor() as cursor:
         cursor.execute(sql, parameters)
         return [queue_name for (queue_name,) in cursor.fetchall()]
-
-
-def conditions_of(selection: JobSelection, pauses: Pauses) -> tuple[str, dict[str, Any]]:
-    """Return what a ready row ``job`` has to meet besides its queue, and the parameters of that.
-
-    Among them ``open``, the named queues that are not paused, and ``closed``, the queues that are.
-    """
-    conditions = ""
-    if selection.product is not None:
-        conditions += " AND job.product = %(product)s"
-    elif pauses.of_products:
-        conditions += _NOT_PAUSED_FOR_ITS_PRODUCT
-    if selection.job_types is not None:
-        conditions += " AND job.job_type = ANY(%(job_types)s::text[])"
-    closed = pauses.closed_queues(selection.product)
-    return conditions, {
-        "open": [name for name in selection.queue_names or () if name not in closed],
-        "closed": sorted(closed),
-        "product": selection.product,
-        "job_types": sorted(selection.job_types or ()),
-        "paused_queues": [queue_name for queue_name, _product in pauses.of_products],
-        "paused_products": [product for _queue_name, product in pauses.of_products],
-    }

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
 from pleme_redis_django.jobs.definitions.uniqueness import WAITING_PREFIX
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
+from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
-from pleme_redis_django.orm_store.ready_rows import M, claimable_rows
 
 # The ORM writes the SELECT ... FOR UPDATE SKIP LOCKED, and has no UPDATE ... FROM. As one statement
 # they are one round trip where BEGIN, SELECT, UPDATE and COMMIT are four. MATERIALIZED: a subquery
@@ -46,25 +46,26 @@ _PLACE = (None, None, None)
 
 @functools.lru_cache(maxsize=1024)
 def claim_statement(
-    model: type[M], using: str, selection: JobSelection, limit: int, pauses: Pauses, *, behind: bool
+    table: JobTable[M], selection: JobSelection, limit: int, pauses: Pauses, *, behind: bool
 ) -> CompiledQuery[M]:
     """Return the statement, compiled once; its parameters are those of ``fetch``.
 
     They are, when ``behind``, the priority, due time and id of the place to start behind; then the
     ``synchronous_commit`` of the transaction (None: as it is) and the worker's id.
     """
-    rows = claimable_rows(model, using, selection, pauses)
+    rows = table.claimable(selection, pauses)
     if behind:
-        place = RawSQL(_BEHIND_SQL, _PLACE, output_field=BooleanField())  # noqa: S611 - a constant
-        rows = rows.filter(place)
-    loaded = compile_query(rows, using)
+        behind_place = RawSQL(_BEHIND_SQL, _PLACE, output_field=BooleanField())  # noqa: S611 - a constant
+        rows = rows.filter(behind_place)
+    loaded = compile_query(rows, table.using)
     # The ORM compiles a query that locks rows only inside a transaction; nothing is sent in this one.
-    with transaction.atomic(using=using, savepoint=False):
-        ready = compile_query(rows.values_list("id").select_for_update(skip_locked=True)[:limit], using)
+    with transaction.atomic(using=table.using, savepoint=False):
+        ready = compile_query(rows.values_list("id").select_for_update(skip_locked=True)[:limit], table.using)
     if ready.sql is None:
         return dataclasses.replace(loaded, sql=None)
-    table = connections[using].ops.quote_name(model._meta.db_table)
-    sql = _CLAIM_SQL.format(ready=ready.sql, table=table, waiting=WAITING_PREFIX, columns=loaded.columns_sql)
+    sql = _CLAIM_SQL.format(
+        ready=ready.sql, table=table.sql_name, waiting=WAITING_PREFIX, columns=loaded.columns_sql
+    )
     # The place stands last in the query, and is another one at each claim.
     parameters = ready.parameters[: -len(_PLACE)] if behind else ready.parameters
     return dataclasses.replace(loaded, sql=sql, parameters=parameters)

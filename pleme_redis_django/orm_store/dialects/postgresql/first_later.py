@@ -1,4 +1,4 @@
-"""Later rows: the first ready jobs that are due after a horizon, of every priority. PostgreSQL only.
+"""First later: the first ready jobs that are due after a horizon, of every priority.
 
 The index in claim order begins with the priority, so that what is due late stands at the end of each: the
 priorities are jumped through, and each is read from the horizon on. What is due earlier is not read.
@@ -7,14 +7,15 @@ priorities are jumped through, and each is read from the horizon on. What is due
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connections
 
 from pleme_redis_django.jobs.interface.store import JobSelection
-from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
-from pleme_redis_django.orm_store.open_queues import READY, conditions_of
+from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import conditions_of, ready_sql
+from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.pauses import Pauses
 
 # Each step of the recursion jumps to the next priority in the index (a "loose index scan").
@@ -37,17 +38,15 @@ _LOWEST_ID = UUID(int=0)
 
 
 def first_later(
-    model: type[AbstractJob], using: str, selection: JobSelection, limit: int, pauses: Pauses, since: datetime
+    table: JobTable[Any], selection: JobSelection, limit: int, pauses: Pauses, since: datetime
 ) -> list[int]:
     """Return the priority of each of the first ready jobs that are due from ``since`` on; one query."""
-    connection = connections[using]
     conditions, parameters = conditions_of(selection, pauses)
     conditions += " AND job.queue_name <> ALL(%(closed)s::text[])"
     if selection.queue_names is not None:
         conditions += " AND job.queue_name = ANY(%(open)s::text[])"
-    table = connection.ops.quote_name(model._meta.db_table)
-    sql = _FIRST_LATER.format(table=table, ready=READY, conditions=conditions)
-    with connection.cursor() as cursor:
+    sql = _FIRST_LATER.format(table=table.sql_name, ready=ready_sql(table), conditions=conditions)
+    with connections[table.using].cursor() as cursor:
         cursor.execute(sql, parameters | {"limit": limit, "since": since})
         return [priority for (priority,) in cursor.fetchall()]
 

@@ -1,4 +1,4 @@
-"""Lock holders: which process of PostgreSQL holds a table of jobs, or rows of it, so that nothing can be written."""
+"""Lock holders: which rows of a job table others hold, and which process of the database holds rows or a table."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from uuid import UUID
 from django.db import connections
 
 from pleme_redis_django.exceptions import LockedTable
+from pleme_redis_django.models import JobAttempt
+from pleme_redis_django.orm_store.connection import writing
+from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.lookups import any_of
 
 # The modes that keep an UPDATE out (PostgreSQL documentation, 13.3.1). One that is only asked for keeps it out
 # too, since who comes later waits behind it.
@@ -32,27 +36,36 @@ WHERE job.id = ANY (%s) ORDER BY held.pid LIMIT 5
 """
 
 
-def holders_of_rows(using: str, table: str, job_ids: Iterable[UUID]) -> list[int]:
-    """Return the pids of some that hold rows, as far as the rows tell. PostgreSQL only."""
-    connection: Any = connections[using]
-    with connection.cursor() as cursor:
-        cursor.execute(_ROWS_SQL.format(table=connection.ops.quote_name(table)), [list(job_ids)])
+def locked_jobs(table: JobTable[Any], job_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which rows another transaction holds at this moment."""
+    rows = table.rows().filter(any_of("id", job_ids)).order_by()
+    with writing(table.using):
+        free = set(
+            rows.select_for_update(skip_locked=True, of=("self",), no_key=True).values_list("id", flat=True)
+        )
+    return set(rows.values_list("id", flat=True)) - free
+
+
+def holders_of_rows(table: JobTable[Any], job_ids: Iterable[UUID]) -> list[int]:
+    """Return the pids of some that hold rows, as far as the rows tell."""
+    with connections[table.using].cursor() as cursor:
+        cursor.execute(_ROWS_SQL.format(table=table.sql_name), [list(job_ids)])
         return [pid for (pid,) in cursor.fetchall()]
 
 
-def locked_table(using: str, tables: Sequence[str]) -> LockedTable | None:
-    """Return what holds one of the tables as a whole, None when nothing does. PostgreSQL only."""
-    connection: Any = connections[using]
-    names = [connection.ops.quote_name(table) for table in tables]
+def locked_table(table: JobTable[Any]) -> LockedTable | None:
+    """Return what holds the table, or that of failed attempts, as a whole; None when nothing does."""
+    connection: Any = connections[table.using]
+    names = [table.sql_name, connection.ops.quote_name(JobAttempt._meta.db_table)]
     with connection.cursor() as cursor:
         cursor.execute(_TABLE_SQL, [names])
         found = cursor.fetchone()
     if found is None:
         return None
-    table, mode, granted, pid, user, application, seconds = found
+    locked, mode, granted, pid, user, application, seconds = found
     has = "holds" if granted else "waits for"
     return LockedTable(
-        f"The table {table} is locked: the process {pid} of the database (user {user}, application "
+        f"The table {locked} is locked: the process {pid} of the database (user {user}, application "
         f'"{application}") {has} {mode} in a transaction of {seconds:.0f} s. What is to be written waits until that '
         f"has ended; SELECT pg_terminate_backend({pid}) ends it."
     )

@@ -1,0 +1,118 @@
+"""Insertion of unique jobs: each is new, or the job that holds its slot already.
+
+The database decides, with UNIQUE(product, unique_slot). In front of it, Redis remembers who took a
+slot: whoever comes second then reads one row, instead of opening a transaction, failing to insert,
+and looking for the reason. A wrong or missing memory costs those round trips, never a duplicate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import OperationalError, connections, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from pleme_redis_django.enqueueing.pools import hints_enabled
+from pleme_redis_django.exceptions import UniqueSlotContended
+from pleme_redis_django.jobs.definitions.uniqueness import period_seconds, waits_only
+from pleme_redis_django.orm_store.connection import sqlstate_of
+from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.job_table import JobTable, M
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, jobs_of
+from pleme_redis_django.redis_state.wakeups.unique_slots import note_slot, take_slot
+
+INSERT_TRIES = 3
+# serialization_failure and deadlock_detected: the same transaction may succeed when it is run again.
+_BEGIN_ANEW = ("40001", "40P01")
+
+
+def insert_one_unique(table: JobTable[M], template: RowTemplate, row: NewRow, slot: str) -> M:
+    """Return the job that holds the slot as Redis remembers it, or else as the database decides."""
+    product = template.product
+    if not hints_enabled() or (waits_only(slot) and _cannot_keep_waiting(table)):
+        return insert_unique(table, template, [row])[0]
+    remembered = take_slot(product, slot, row.id)
+    holder = None if remembered is None else _holder(table, product, slot, remembered)
+    if holder is not None:
+        return holder
+    (job,) = insert_unique(table, template, [row])
+    if remembered is not None or job.id != row.id:
+        note_slot(product, slot, job.id)
+    return job
+
+
+def insert_unique(table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]) -> list[M]:
+    """Insert the rows whose slots are free; return the job of each."""
+    if connections[table.using].in_atomic_block:
+        return _insert_once(table, template, rows)
+    # Under REPEATABLE READ and SERIALIZABLE, whoever meets a concurrent enqueue has to begin anew.
+    for _try in range(INSERT_TRIES - 1):
+        try:
+            return _insert_once(table, template, rows)
+        except OperationalError as error:
+            if sqlstate_of(error) not in _BEGIN_ANEW:
+                raise
+    return _insert_once(table, template, rows)
+
+
+def _insert_once(table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]) -> list[M]:
+    """Insert in the order of slots, so that two calls with the same ones cannot deadlock."""
+    winners: dict[str | None, M] = {}
+    open_rows = {row.unique_slot: row for row in reversed(rows) if row.unique_slot}
+    # Alone, the enqueue is over when it returns, and the job that it found may start at once.
+    keep_waiting = connections[table.using].in_atomic_block
+    with transaction.atomic(using=table.using):
+        for _try in range(INSERT_TRIES):
+            ordered = [row for _slot, row in sorted(open_rows.items())]
+            stored = dialect_of(table).insert(table, template, ordered)
+            new = jobs_of(table, template, [row for row in ordered if row.id in stored])
+            winners |= {job.unique_slot: job for job in new}
+            losers = [slot for slot in open_rows if slot not in winners]
+            winners |= _holders(table, template.product, losers, keep_waiting=keep_waiting)
+            open_rows = {slot: row for slot, row in open_rows.items() if slot not in winners}
+            if not open_rows:
+                return [winners[row.unique_slot] for row in rows]
+        # Inside the block, whose end would otherwise keep the rows of the slots that were free.
+        raise UniqueSlotContended(
+            f"{template.job_type}: the unique slot of {len(open_rows)} job(s) was taken and freed again "
+            f"{INSERT_TRIES} times while this enqueue tried to take it. Nothing was stored. Enqueue again."
+        )
+
+
+def _holders(
+    table: JobTable[M], product: str, slots: Sequence[str], *, keep_waiting: bool
+) -> dict[str | None, M]:
+    """Return the jobs that hold the slots, after freeing those of deleted jobs and of periods that are over."""
+    if not slots:
+        return {}
+    held = table.rows().filter(product=product, unique_slot__in=slots)
+    # A deleted job is never run: whoever got it in place of a new one would wait for nothing.
+    over = Q(deleted_at__isnull=False)
+    seconds = period_seconds(slots[0])
+    if seconds is not None:
+        over |= Q(created_at__lte=Now() - timedelta(seconds=seconds))
+    held.filter(over).update(unique_slot=None)
+    found = dialect_of(table).kept_waiting(held) if keep_waiting and waits_only(slots[0]) else held
+    return {job.unique_slot: job for job in found}
+
+
+def _holder(table: JobTable[M], product: str, slot: str, job_id: UUID) -> M | None:
+    """Return the remembered job if the database says that it holds the slot now."""
+    held = table.rows().filter(pk=job_id, product=product, unique_slot=slot, deleted_at=None)
+    seconds = period_seconds(slot)
+    if seconds is not None:
+        held = held.filter(created_at__gt=Now() - timedelta(seconds=seconds))
+    keep_waiting = waits_only(slot) and connections[table.using].in_atomic_block
+    # One that ran before the commit would not see the change for which it was enqueued again.
+    found = dialect_of(table).kept_waiting(held) if keep_waiting else held
+    return next(iter(found), None)
+
+
+def _cannot_keep_waiting(table: JobTable[Any]) -> bool:
+    """Whether only the attempt to insert keeps others from claiming: a transaction without row locks."""
+    connection = connections[table.using]
+    return connection.in_atomic_block and not connection.features.has_select_for_update

@@ -1,0 +1,24 @@
+"""ClaimRequest: one claim of a worker, with what is known of earlier ones."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.orm_store.claim_position import ClaimPosition
+from pleme_redis_django.orm_store.horizon import Horizon
+from pleme_redis_django.orm_store.pauses import Pauses
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRequest:
+    """Up to ``limit`` ready jobs of a selection, for a worker."""
+
+    worker_id: str
+    limit: int
+    selection: JobSelection
+    pauses: Pauses
+    """The known ones: a claim returns nothing when there is another one."""
+    position: ClaimPosition
+    """Of this worker in this selection, as the horizon is."""
+    horizon: Horizon

@@ -1,0 +1,51 @@
+"""Dialect: what is asked of a database about a job table, and each one answers in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.db import DatabaseError
+from django.db.models import QuerySet
+
+from pleme_redis_django.exceptions import StoreError
+from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.horizon import Horizon
+from pleme_redis_django.orm_store.job_table import JobTable, M
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
+from pleme_redis_django.orm_store.pauses import Pauses
+
+
+class Dialect(Protocol):
+    """Without state: every call says which table it is about."""
+
+    def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
+        """Make ready rows RUNNING under a new claim; return them in claim order, with their new ``attempt``."""
+
+    def is_ready(
+        self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, horizon: Horizon
+    ) -> bool:
+        """Return whether a claim of the selection would find a job."""
+
+    def complete(self, table: JobTable[Any], endings: Sequence[Completed], bounds: str | None) -> list[bool]:
+        """Write completed jobs; return which were accepted. ``bounds``: the statement to send before."""
+
+    def refusal(
+        self, table: JobTable[Any], error: DatabaseError, job_ids: Sequence[UUID], *, bounded: bool
+    ) -> StoreError | None:
+        """Return what the engine has to know of endings that were not written; None: the error is not about them."""
+
+    def locked_jobs(self, table: JobTable[Any], job_ids: Sequence[UUID]) -> set[UUID]:
+        """Return which rows another transaction holds at this moment."""
+
+    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
+        """Insert the rows; return the ids of those that are stored: one whose unique slot is taken is not."""
+
+    def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
+        """Return the jobs, none of which a worker claims before the transaction has ended.
+
+        A job whose claim is under way is waited for, and left out when it no longer meets the query by then.
+        """

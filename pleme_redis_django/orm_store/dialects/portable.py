@@ -1,0 +1,74 @@
+"""The portable dialect: the ORM alone, for SQLite, where one transaction writes at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, DataError, IntegrityError, transaction
+from django.db.models import F, QuerySet, Value
+from django.db.models.functions import Now
+
+from pleme_redis_django.exceptions import BadEnding, StoreError
+from pleme_redis_django.jobs.definitions.uniqueness import waits_only
+from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.ending_changes import write_ending
+from pleme_redis_django.orm_store.horizon import Horizon
+from pleme_redis_django.orm_store.job_table import JobTable, M
+from pleme_redis_django.orm_store.lookups import any_of
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, fields_of
+from pleme_redis_django.orm_store.pauses import Pauses
+
+
+class PortableDialect:
+    """The Dialect of every database but PostgreSQL."""
+
+    def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
+        with transaction.atomic(using=table.using):
+            jobs = list(table.claimable(request.selection, request.pauses)[: request.limit])
+            _take(table, request.worker_id, jobs)
+        for job in jobs:
+            job.attempt += 1
+        return jobs
+
+    def is_ready(
+        self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, _horizon: Horizon
+    ) -> bool:
+        return table.ready(selection, pauses).exists()
+
+    def complete(self, table: JobTable[Any], endings: Sequence[Completed], _bounds: str | None) -> list[bool]:
+        return [write_ending(table, ending) for ending in endings]
+
+    def refusal(
+        self, _table: JobTable[Any], error: DatabaseError, _job_ids: Sequence[UUID], *, bounded: bool
+    ) -> StoreError | None:
+        return BadEnding(str(error)) if isinstance(error, DataError | IntegrityError) else None
+
+    def locked_jobs(self, _table: JobTable[Any], _job_ids: Sequence[UUID]) -> set[UUID]:
+        return set()
+
+    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
+        stored = table.rows()
+        new = [table.model(**fields_of(template, row)) for row in rows]
+        stored.bulk_create(new, ignore_conflicts=template.uniqueness is not None)
+        return set(stored.filter(id__in=[row.id for row in rows]).values_list("id", flat=True))
+
+    def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
+        return list(jobs)  # Who has written has the whole database, and no claim comes between.
+
+
+def _take(table: JobTable[M], worker_id: str, jobs: Sequence[M]) -> None:
+    table.rows().filter(any_of("id", [job.id for job in jobs])).update(
+        status=JobStatus.RUNNING,
+        worker_id=worker_id,
+        attempt=F("attempt") + 1,
+        claimed_at=Now(),
+        started_at=Value(None),
+        updated_at=Now(),
+    )
+    free = [job.id for job in jobs if waits_only(job.unique_slot)]
+    table.rows().filter(any_of("id", free)).update(unique_slot=None)

@@ -1,0 +1,162 @@
+"""Claims on PostgreSQL: one statement, one round trip; where it starts, and past what it goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from django.db import connections, transaction
+
+from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
+from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claim_statement
+from pleme_redis_django.orm_store.dialects.postgresql.first_later import claimed_before, first_later
+from pleme_redis_django.orm_store.dialects.postgresql.first_ready import first_ready
+from pleme_redis_django.orm_store.dialects.postgresql.prepared import fetch_prepared
+from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import has_named_queues, is_merged
+from pleme_redis_django.orm_store.job_table import JobTable, M
+
+K = TypeVar("K", bound=Hashable)
+
+# How often a claim that looks first looks for other jobs when those it saw were taken by others.
+MERGE_ROUNDS = 3
+
+
+def claim(table: JobTable[M], request: ClaimRequest) -> list[M]:
+    """Claim up to ``limit`` ready rows; return them in claim order. One round trip.
+
+    Beside paused queues it is one round trip more, and one for each queue that has some of the first jobs;
+    so it is for several queues while claims from the head are slow.
+    """
+    claims = _Claims(table=table, request=request)
+    if request.selection.suspects:
+        return claims.take(request.limit)
+    return _claim_around(claims, request.limit)
+
+
+def _claim_around(claims: _Claims[M], limit: int) -> list[M]:
+    """Claim what is due later than all that was looked at, or else look at everything."""
+    horizon, pauses = claims.request.horizon, claims.request.pauses
+    jobs: list[M] = []
+    if (since := horizon.since(pauses)) is not None:
+        look = horizon.begin_later()
+        jobs, saw_all = claims.take_later(limit, since)
+        horizon.saw_later_ones(look, len(jobs), all_of_them=saw_all and len(jobs) < limit)
+        if saw_all or len(jobs) == limit:
+            return jobs
+    look, rest = horizon.begin(), limit - len(jobs)
+    if is_merged(claims.request.selection, pauses):
+        first, saw_all = claims.take_by_queue(rest)
+    else:
+        first, saw_all = _claim_behind_or_from_head(claims, rest), True
+    horizon.saw(look, len(first), pauses, everything=saw_all and len(first) < rest)
+    return first if not jobs else sorted(first + jobs, key=_claim_order)
+
+
+def _claim_behind_or_from_head(claims: _Claims[M], limit: int) -> list[M]:
+    """Claim behind the position where that is wise, and from the head what is not found there.
+
+    A short claim means that nothing is ready, so that it has to have looked everywhere.
+    """
+    position = claims.request.position
+    behind, saw_all = position.claimed_up_to(), False
+    jobs: list[M] = []
+    if behind is not None:
+        started = time.monotonic()
+        jobs = claims.take(limit, behind=behind)
+        position.claimed_behind(jobs, time.monotonic() - started)
+    by_queue = has_named_queues(claims.request.selection)
+    if by_queue and len(jobs) < limit and position.is_head_slow():
+        first, saw_all = claims.take_by_queue(limit - len(jobs))
+        position.claimed_by_queue(first)
+        jobs = sorted(first + jobs, key=_claim_order)
+    if saw_all or len(jobs) == limit:
+        return jobs
+    started = time.monotonic()
+    first = claims.take(limit - len(jobs))
+    position.claimed_from_head(first, time.monotonic() - started)
+    return first if not jobs else sorted(first + jobs, key=_claim_order)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Claims(Generic[M]):
+    """The ways to claim for one worker in one selection."""
+
+    table: JobTable[M]
+    request: ClaimRequest
+
+    def take(
+        self, limit: int, *, behind: ClaimedUpTo | None = None, selection: JobSelection | None = None
+    ) -> list[M]:
+        """Claim up to ``limit`` rows in claim order, those behind ``behind`` alone where it is given."""
+        selection = selection or self.request.selection
+        jobs = self._run(limit, selection, behind)
+        # A join keeps no order, though it mostly comes out in that of the subquery.
+        return sorted(jobs, key=_suspect_order if selection.suspects else _claim_order)
+
+    def take_by_queue(self, limit: int) -> tuple[list[M], bool]:
+        """Claim from the head of each open queue; return the jobs, and whether nothing else was ready."""
+
+        def see(limit: int) -> list[str]:
+            return first_ready(self.table, self.request.selection, limit, self.request.pauses)
+
+        def take(queue_name: str, share: int) -> list[M]:
+            narrowed = dataclasses.replace(self.request.selection, queue_names=(queue_name,))
+            return self.take(share, selection=narrowed)
+
+        return _take_seen(limit, see, take)
+
+    def take_later(self, limit: int, since: datetime) -> tuple[list[M], bool]:
+        """Claim what is due from ``since`` on; return the jobs, and whether nothing else of it was ready."""
+
+        def see(limit: int) -> list[int]:
+            return first_later(self.table, self.request.selection, limit, self.request.pauses, since)
+
+        def take(priority: int, share: int) -> list[M]:
+            return self.take(share, behind=claimed_before(priority, since))
+
+        return _take_seen(limit, see, take)
+
+    def _run(self, limit: int, selection: JobSelection, behind: ClaimedUpTo | None) -> list[M]:
+        using, worker_id = self.table.using, self.request.worker_id
+        is_behind = behind is not None
+        statement = claim_statement(self.table, selection, limit, self.request.pauses, behind=is_behind)
+        start = () if behind is None else (behind.priority, behind.run_after, behind.id)
+        if connections[using].in_atomic_block:
+            # A failure is the caller's then, and so is how the transaction commits.
+            with transaction.mark_for_rollback_on_error(using=using):
+                return statement.fetch(*start, None, worker_id)
+        if behind is None:
+            return fetch_prepared(statement, "off", worker_id)
+        return statement.fetch(*start, "off", worker_id)
+
+
+def _take_seen(
+    limit: int, see: Callable[[int], list[K]], take: Callable[[K, int], list[M]]
+) -> tuple[list[M], bool]:
+    """Claim what is seen, group by group; return the jobs, and whether that is all that was to be seen."""
+    jobs: list[M] = []
+    for _round in range(MERGE_ROUNDS):
+        seen = see(limit - len(jobs))
+        claimed: list[M] = []
+        for group, share in Counter(seen).items():
+            claimed += take(group, share)
+        jobs += claimed
+        # Fewer than were seen: other workers have taken them, and there may be more behind.
+        if len(claimed) == len(seen):
+            return sorted(jobs, key=_claim_order), True
+    return sorted(jobs, key=_claim_order), False
+
+
+def _claim_order(job: AbstractJob) -> tuple[Any, ...]:
+    return -job.priority, job.run_after, job.id
+
+
+def _suspect_order(job: AbstractJob) -> Any:
+    return job.run_after

@@ -1,0 +1,55 @@
+"""PostgresqlDialect: which statement answers what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError
+from django.db.models import QuerySet
+
+from pleme_redis_django.exceptions import StoreError
+from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.dialects.postgresql.claims import claim
+from pleme_redis_django.orm_store.dialects.postgresql.completion import complete
+from pleme_redis_django.orm_store.dialects.postgresql.insertion import insert
+from pleme_redis_django.orm_store.dialects.postgresql.lock_holders import locked_jobs
+from pleme_redis_django.orm_store.dialects.postgresql.ready_jobs import is_ready
+from pleme_redis_django.orm_store.dialects.postgresql.refusals import refusal
+from pleme_redis_django.orm_store.dialects.postgresql.shared_locks import kept_waiting
+from pleme_redis_django.orm_store.horizon import Horizon
+from pleme_redis_django.orm_store.job_table import JobTable, M
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
+from pleme_redis_django.orm_store.pauses import Pauses
+
+
+class PostgresqlDialect:
+    """The Dialect of PostgreSQL."""
+
+    def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
+        return claim(table, request)
+
+    def is_ready(
+        self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, horizon: Horizon
+    ) -> bool:
+        return is_ready(table, selection, pauses, horizon)
+
+    def complete(self, table: JobTable[Any], endings: Sequence[Completed], bounds: str | None) -> list[bool]:
+        return complete(table, endings, bounds)
+
+    def refusal(
+        self, table: JobTable[Any], error: DatabaseError, job_ids: Sequence[UUID], *, bounded: bool
+    ) -> StoreError | None:
+        return refusal(table, error, job_ids, bounded=bounded)
+
+    def locked_jobs(self, table: JobTable[Any], job_ids: Sequence[UUID]) -> set[UUID]:
+        return locked_jobs(table, job_ids)
+
+    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
+        return insert(table, template, rows)
+
+    def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
+        return kept_waiting(jobs)

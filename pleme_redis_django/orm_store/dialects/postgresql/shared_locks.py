@@ -1,0 +1,17 @@
+"""Shared locks: rows that no worker claims before the caller's transaction has ended."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from pleme_redis_django.orm_store.job_table import M
+
+
+def kept_waiting(jobs: QuerySet[M]) -> list[M]:
+    """Return the jobs, locked.
+
+    The lock is shared, which the ORM does not know: several transactions may have the same job wait, and claims
+    skip it. A job whose claim is under way is waited for, and left out when it no longer meets the query by then.
+    """
+    sql, parameters = jobs.query.get_compiler(jobs.db).as_sql()
+    return list(jobs.model._base_manager.using(jobs.db).raw(f"{sql} FOR SHARE", parameters))

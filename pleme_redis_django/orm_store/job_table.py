@@ -1,0 +1,123 @@
+"""JobTable: a job model on a database, and what "ready", "pending" and "running under a claim" mean of its rows.
+
+Whoever looks for jobs asks it: claims, looks ahead, counts and pages. What each database does in a way of
+its own is said in ``dialects``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from django.db import connections
+from django.db.models import Exists, F, Q, QuerySet
+
+from pleme_redis_django.jobs.interface.job import JobClaim, JobStatus
+from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.models import AbstractJob, QueuePause, model_label
+from pleme_redis_django.models.indexes import PENDING_CONDITION, READY_CONDITION, READY_SUSPECT_CONDITION
+from pleme_redis_django.orm_store.lookups import SecondsSince
+from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses
+
+M = TypeVar("M", bound=AbstractJob)
+
+EVERY_JOB = JobSelection()
+EVERY_SUSPECT = JobSelection(suspects=True)
+
+# What the engine and a handler read of a claimed row; the rest is loaded when it is asked for.
+_CLAIMED_FIELDS = frozenset(
+    {
+        "id",
+        "product",
+        "job_type",
+        "queue_name",
+        "priority",
+        "parameters",
+        "configuration",
+        "attempt",
+        "retry_count",
+        "max_retries",
+        "run_after",
+        "crash_count",
+        "unique_slot",
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobTable(Generic[M]):
+    """The rows of ``model`` on the database alias ``using``."""
+
+    model: type[M]
+    using: str
+
+    def rows(self) -> QuerySet[M]:
+        """Return every row, whatever managers the model has."""
+        return self.model._base_manager.using(self.using)
+
+    def ready(self, selection: JobSelection = EVERY_JOB, pauses: Pauses = NOTHING_PAUSED) -> QuerySet[M]:
+        """Return the ready rows of a selection, in claim order: a query to go on from, built once."""
+        # A copy: what is read through it must not stay in the one that is kept.
+        return _ready(self, selection, pauses).all()
+
+    def claimable(self, selection: JobSelection, pauses: Pauses) -> QuerySet[M]:
+        """Return the ready rows as a claim loads them; none while there is a pause that ``pauses`` does not have."""
+        rows = self.ready(selection, pauses).only(*claimed_fields(self.model))
+        loaded: QuerySet[Any] = rows.annotate(waited_seconds=SecondsSince("run_after"))
+        unknown = self.pauses().exclude(id__in=pauses.ids) if pauses.ids else self.pauses()
+        return loaded.filter(~Exists(unknown))
+
+    def pending(self) -> QuerySet[M]:
+        """Return the rows that are not due yet, or wait to be promoted."""
+        return self.rows().filter(PENDING_CONDITION)
+
+    def running(self) -> QuerySet[M]:
+        """Return the rows that a worker holds, deleted ones too."""
+        return self.rows().filter(status=JobStatus.RUNNING)
+
+    def running_under(self, job_id: UUID, claim: JobClaim) -> QuerySet[M]:
+        """Return the row while it is RUNNING under the claim, else nothing: the fence of every write."""
+        return self.running().filter(id=job_id, worker_id=claim.worker_id, attempt=claim.attempt)
+
+    def pauses(self) -> QuerySet[QueuePause]:
+        """Return what is paused of this model."""
+        return QueuePause._base_manager.using(self.using).filter(job_model=model_label(self.model))
+
+    @property
+    def sql_name(self) -> str:
+        """Its name as SQL has it, quoted."""
+        return connections[self.using].ops.quote_name(self.model._meta.db_table)
+
+
+@functools.lru_cache(maxsize=64)
+def _ready(table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> QuerySet[Any]:
+    rows = table.rows().filter(READY_SUSPECT_CONDITION if selection.suspects else READY_CONDITION)
+    if selection.queue_names is not None:
+        rows = rows.filter(_queue_condition(selection.queue_names))
+    if selection.product is not None:
+        rows = rows.filter(product=selection.product)
+    if selection.job_types is not None:
+        rows = rows.filter(job_type__in=sorted(selection.job_types))
+    if pauses:
+        rows = rows.filter(pauses.condition(selection.product))
+    if selection.suspects:
+        return rows.order_by("run_after")
+    return rows.order_by(F("priority").desc(), "run_after", "id")
+
+
+def _queue_condition(queue_names: tuple[str, ...]) -> Q:
+    # Only an equation lets the index of queues give the claim order.
+    return Q(queue_name=queue_names[0]) if len(queue_names) == 1 else Q(queue_name__in=queue_names)
+
+
+@functools.cache
+def claimed_fields(model: type[AbstractJob]) -> tuple[str, ...]:
+    """Return the fields that a claim loads: the engine's, and all that a project's model adds."""
+    engine_fields = {field.name for field in AbstractJob._meta.get_fields()}
+    return tuple(
+        field.name
+        for field in model._meta.concrete_fields
+        if field.name in _CLAIMED_FIELDS or field.name not in engine_fields
+    )

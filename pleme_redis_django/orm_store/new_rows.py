@@ -1,0 +1,124 @@
+"""New rows: the one list of the columns that an insert writes, and the values that they come from.
+
+What no insert writes is left to the defaults of the database.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
+from operator import attrgetter, itemgetter
+from typing import Any
+from uuid import UUID
+
+from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.json_text import from_json, to_json
+from pleme_redis_django.orm_store.job_table import JobTable, M
+
+_CONFIGURATION_MAX_BYTES = 64 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RowTemplate:
+    """What all rows of one enqueue call share."""
+
+    job_type: str
+    product: str
+    queue_name: str
+    priority: int
+    run_after: datetime | None
+    """None: due when the database stores it."""
+    max_retries: int
+    configuration: dict[str, Any] | None
+    uniqueness: Uniqueness | None
+    unique_key: str | None
+    metadata_json: str
+
+    @property
+    def status(self) -> JobStatus:
+        # Only the database's clock says whether a given time is past: a claimer promotes the row.
+        return JobStatus.QUEUED if self.run_after is None else JobStatus.PENDING
+
+    @property
+    def configuration_json(self) -> str | None:
+        if self.configuration is None:
+            return None
+        return to_json(self.configuration, max_bytes=_CONFIGURATION_MAX_BYTES)
+
+    @property
+    def metadata(self) -> Any:
+        return from_json(self.metadata_json)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewRow:
+    """What one row has of its own."""
+
+    id: UUID
+    parameters: dict[str, Any]
+    parameters_json: str
+    unique_slot: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    """A column that an insert writes; its value is what ``RowTemplate`` calls so, or ``NewRow``."""
+
+    name: str
+    _: dataclasses.KW_ONLY
+    of_each_row: bool = False
+    """Whether rows of one call differ in it: then it is a field of ``NewRow``."""
+    sent_as: str = ""
+    """The attribute that is sent to PostgreSQL in place of the value, such as its JSON text."""
+    cast: str = ""
+    """The type as which PostgreSQL reads what is sent; "": text or a number."""
+    now_if_none: bool = False
+    """Whether None stands for the time of the statement."""
+    is_loaded: bool = True
+    """Whether the enqueued job has the value; else it is read when it is asked for."""
+
+
+# In the order of the model's fields.
+NEW_ROW_COLUMNS = (
+    Column("id", of_each_row=True, cast="uuid"),
+    Column("product"),
+    Column("job_type"),
+    Column("queue_name"),
+    Column("priority"),
+    Column("status", sent_as="status.value"),
+    Column("parameters", of_each_row=True, sent_as="parameters_json", cast="jsonb"),
+    Column("configuration", sent_as="configuration_json", cast="jsonb"),
+    # Each job would have the same dict.
+    Column("metadata", sent_as="metadata_json", cast="jsonb", is_loaded=False),
+    Column("max_retries"),
+    # Only the database knows its time.
+    Column("run_after", cast="timestamptz", now_if_none=True, is_loaded=False),
+    Column("unique_slot", of_each_row=True),
+)
+SHARED_COLUMNS = tuple(column for column in NEW_ROW_COLUMNS if not column.of_each_row)
+OWN_COLUMNS = tuple(column for column in NEW_ROW_COLUMNS if column.of_each_row)
+
+# Picked by C code: a call may have ten thousand rows.
+_LOADED_NAMES = tuple(column.name for column in NEW_ROW_COLUMNS if column.is_loaded)
+_SHARED_NAMES = tuple(column.name for column in SHARED_COLUMNS if column.is_loaded)
+_OWN_NAMES = tuple(column.name for column in OWN_COLUMNS if column.is_loaded)
+_shared_values, _own_values = attrgetter(*_SHARED_NAMES), attrgetter(*_OWN_NAMES)
+_in_order = itemgetter(*((*_SHARED_NAMES, *_OWN_NAMES).index(name) for name in _LOADED_NAMES))
+
+
+def jobs_of(table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]) -> list[M]:
+    """Return stored rows as model instances; what the database filled in is loaded when asked for."""
+    shared = _shared_values(template)
+    from_db, using = table.model.from_db, table.using
+    return [from_db(using, _LOADED_NAMES, _in_order((*shared, *_own_values(row)))) for row in rows]
+
+
+def fields_of(template: RowTemplate, row: NewRow) -> dict[str, Any]:
+    """Return the fields of an instance that the ORM is to insert; None is left to the defaults."""
+    values = {
+        column.name: getattr(row if column.of_each_row else template, column.name)
+        for column in NEW_ROW_COLUMNS
+    }
+    return {name: value for name, value in values.items() if value is not None}

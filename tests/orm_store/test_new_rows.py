@@ -1,0 +1,49 @@
+"""New rows: the columns that an insert writes, against those of the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db.models import NOT_PROVIDED
+
+from pleme_redis_django import JobStatus
+from pleme_redis_django.enqueueing.rows import new_row, template_of
+from pleme_redis_django.models import Job
+from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.new_rows import NEW_ROW_COLUMNS, jobs_of
+from tests.enqueueing.jobs import send
+from tests.rows import BACKENDS
+
+
+def test_the_columns_stand_in_the_order_of_the_models_fields() -> None:
+    """``Model.from_db`` takes values in that order."""
+    written = [column.name for column in NEW_ROW_COLUMNS]
+    assert written == [field.name for field in Job._meta.concrete_fields if field.name in written]
+
+
+def test_the_database_fills_in_what_no_insert_writes() -> None:
+    written = {column.name for column in NEW_ROW_COLUMNS}
+    for field in Job._meta.concrete_fields:
+        assert field.name in written or field.null or field.db_default is not NOT_PROVIDED, field.name
+
+
+@pytest.mark.parametrize("using", BACKENDS)
+@pytest.mark.django_db(databases=["default", "sqlite"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_is_stored_is_what_the_enqueue_returned(using: str, count: int, settings: Any) -> None:
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "DATABASE": using}
+    jobs = send.using(priority=7, metadata={"order": 5}).enqueue_many({"to": f"{n}@b"} for n in range(count))
+    rows = Job.objects.using(using).in_bulk([job.id for job in jobs])
+    for job in jobs:
+        row = rows[job.id]
+        for column in NEW_ROW_COLUMNS:
+            assert getattr(job, column.name) == getattr(row, column.name), column.name
+        assert (row.status, row.priority, row.metadata) == (JobStatus.QUEUED, 7, {"order": 5})
+
+
+def test_an_instance_has_what_was_sent_and_loads_the_rest_later() -> None:
+    template = template_of(send, 3)
+    (job,) = jobs_of(JobTable(Job, "default"), template, [new_row(template, {"to": "a@b"})])
+    loaded = {column.name for column in NEW_ROW_COLUMNS if column.is_loaded}
+    assert {field.name for field in Job._meta.concrete_fields} - job.get_deferred_fields() == loaded
