@@ -35,9 +35,9 @@ class CodeBlock:
 
 
 def pages() -> list[Path]:
-    """Return every page of the documentation, and the README."""
+    """Return every page of the documentation, and those of the repository's root."""
     found = [path for path in DOCS.rglob("*.md") if "_build" not in path.parts]
-    return [ROOT / "README.md", *sorted(found)]
+    return [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(found)]
 
 
 def rows(page: Path, *headers: str) -> list[Row]:
