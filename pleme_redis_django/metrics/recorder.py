@@ -55,6 +55,7 @@ class StatisticsRecorder:
         job_model: str,
         using: str,
         burst: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counter = counter
         self._sampler = sampler
@@ -63,13 +64,18 @@ class StatisticsRecorder:
         self._burst = burst
         self._unstored: dict[QueueKey, Tally] = {}
         self._stopping = threading.Event()
-        self._patience = StoreOutage("statistics", sink, self._stopping)
+        self.outage = StoreOutage("statistics", sink, self._stopping)
+        self._clock = clock
         # Processes take their turns apart; each keeps to its own beat, so that no step goes without.
         self._phase = random.uniform(0, FLUSH_SECONDS)  # noqa: S311 - spreads load
+        self._next_store = self._next_turn = clock()
         self._thread = threading.Thread(target=self._run, name="pleme-statistics", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
+        # A burst is mostly over sooner, and measures at its end.
+        first = INTERVAL_SECONDS if self._burst else FIRST_TURN_SECONDS
+        self._next_store = self._next_turn = self._clock() + first
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> None:
@@ -77,38 +83,43 @@ class StatisticsRecorder:
         self._stopping.set()
         self._thread.join(timeout_seconds)
 
-    def store(self) -> None:
-        """Write what was counted since the last call; one row, or none when nothing ended."""
+    def store(self) -> bool:
+        """Write what was counted since the last call; one row, or none when nothing ended. Return whether one was."""
         for key, counted in self.counter.take().items():
             self._unstored.setdefault(key, Tally()).add(counted)
-        if self._unstored:
-            with reconnecting(self._using):
-                row = WorkerTally(job_model=self._job_model, queues=tally.to_json(self._unstored))
-                row.save(using=self._using, force_insert=True)
-            self._unstored = {}
+        if not self._unstored:
+            return False
+        with reconnecting(self._using):
+            row = WorkerTally(job_model=self._job_model, queues=tally.to_json(self._unstored))
+            row.save(using=self._using, force_insert=True)
+        self._unstored = {}
+        return True
+
+    def turn(self) -> None:
+        """Store what was counted and have the sampler take its turn, each when it is due."""
+        has_answered = False
+        if self._clock() >= self._next_store:
+            has_answered = self.store()
+            self._next_store = self._next(FLUSH_SECONDS)
+        if self._clock() >= self._next_turn:
+            # Before the turn, too: one that fails is not repeated at once.
+            self._next_turn = self._next(INTERVAL_SECONDS)
+            self._next_turn = self._next(self._sampler.turn())
+            has_answered = True
+        if has_answered:  # Else the database was asked nothing, and may be away as before.
+            self.outage.succeeded()
 
     def _run(self) -> None:
-        # A burst is mostly over sooner, and measures at its end.
-        first = INTERVAL_SECONDS if self._burst else FIRST_TURN_SECONDS
-        next_store = next_turn = time.monotonic() + first
-        while not self._stopping.wait(max(min(next_store, next_turn) - time.monotonic(), 0)):
+        while not self._stopping.wait(max(min(self._next_store, self._next_turn) - self._clock(), 0)):
             try:
-                if time.monotonic() >= next_store:
-                    self.store()
-                    next_store = self._next(FLUSH_SECONDS)
-                if time.monotonic() >= next_turn:
-                    # Before the turn, too: one that fails is not repeated at once.
-                    next_turn = self._next(INTERVAL_SECONDS)
-                    next_turn = self._next(self._sampler.turn())
+                self.turn()
             except Exception as error:
-                self._patience.wait_after(error)
-            else:
-                self._patience.succeeded()
+                self.outage.wait_after(error)
         self._end()
 
     def _next(self, interval_seconds: float) -> float:
         """Return the next beat at least half an interval from now: a turn's length delays no later one."""
-        beats = round((time.monotonic() - self._phase) / interval_seconds) + 1
+        beats = round((self._clock() - self._phase) / interval_seconds) + 1
         return beats * interval_seconds + self._phase
 
     def _end(self) -> None:
@@ -118,6 +129,6 @@ class StatisticsRecorder:
                 # There may be no other process that takes the counts.
                 self._sampler.turn(is_last=True)
         except Exception as error:
-            self._patience.report(error)
+            self.outage.report(error)
         finally:
             connections.close_all()

@@ -1,8 +1,10 @@
 """Sampler: the one worker process that measures the queues of a job table and keeps the rollups.
 
-Each turn begins by renewing the election. Counting the backlog may take long or fail, so it is done
-outside of every transaction, no sooner than ``QueueSample.next_measure_at`` allows whichever process is
-elected, and what workers have counted is taken all the same.
+Each turn begins by renewing the election, in the transaction that takes what workers counted: the row of
+the election keeps two processes from writing at once, which a term that is only remembered does not.
+Counting the backlog may take long or fail, so it is done outside of every transaction, no sooner than
+``QueueSample.next_measure_at`` allows whichever process is elected, and what workers have counted is taken
+all the same.
 """
 
 from __future__ import annotations

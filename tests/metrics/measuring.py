@@ -21,6 +21,7 @@ from pleme_redis_django.jobs.interface.job import JobClaim
 from pleme_redis_django.metrics.ending_counter import EndingCounter
 from pleme_redis_django.metrics.recorder import StatisticsRecorder
 from pleme_redis_django.metrics.sampler import Sampler
+from pleme_redis_django.metrics.tally import Tally
 from pleme_redis_django.models import Election, Job, QueueSample
 from pleme_redis_django.orm_store import OrmWorkerRegistry
 
@@ -80,6 +81,14 @@ def _ending(kind: str, ran: float) -> Ending:
         case "cancelled":
             return Cancelled(**shared, failure=FAILURE)
     return GivenBack(**shared)
+
+
+def counted(*events: JobEnded) -> dict[tuple[str, str], Tally]:
+    """Return what a worker process counts of these events."""
+    counter = EndingCounter(NullSink())
+    for event in events:
+        counter.emit(event)
+    return counter.take()
 
 
 def store_endings(events: Iterable[JobEnded], using: str = "default") -> None:

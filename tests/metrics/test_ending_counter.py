@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from pleme_redis_django.jobs.interface.events import Event, JobEnded, JobStarted, NullSink
-from pleme_redis_django.metrics import tally
 from pleme_redis_django.metrics.ending_counter import EndingCounter
 from pleme_redis_django.metrics.histogram import bucket_of
-from pleme_redis_django.metrics.tally import Tally, with_totals
-from tests.metrics.measuring import ended
+from tests.metrics.measuring import counted, ended
 
 
 class Recorder:
@@ -24,13 +19,6 @@ class Recorder:
 
     def emit(self, event: Event, /) -> None:
         self.events.append(event)
-
-
-def counted(*events: JobEnded) -> dict[tuple[str, str], Tally]:
-    counter = EndingCounter(NullSink())
-    for event in events:
-        counter.emit(event)
-    return counter.take()
 
 
 def test_endings_are_counted_by_kind_product_and_queue() -> None:
@@ -88,29 +76,3 @@ def test_no_ending_is_lost_between_threads() -> None:
     while any(thread.is_alive() for thread in threads):
         taken += [one.completed for one in counter.take().values()]
     assert sum(taken) + sum(one.completed for one in counter.take().values()) == 8_000
-
-
-def test_tallies_survive_json() -> None:
-    found = counted(ended(), ended("failed", queue="images"))
-    assert tally.from_json(json.loads(json.dumps(tally.to_json(found)))) == found
-
-
-def test_totals_are_of_each_product_and_of_everything() -> None:
-    found = with_totals(counted(ended(), ended(queue="images"), ended(product="blog")))
-    assert {key: one.completed for key, one in found.items()} == {
-        ("shop", "emails"): 1,
-        ("shop", "images"): 1,
-        ("blog", "emails"): 1,
-        ("shop", ""): 2,
-        ("blog", ""): 1,
-        ("", ""): 3,
-    }
-    assert sum(found["", ""].waits.values()) == 3
-    assert with_totals({})["", ""] == Tally()
-
-
-@pytest.mark.parametrize("queue", ["", "emails"])
-def test_jobs_without_a_product_count_once_in_everything(queue: str) -> None:
-    found = with_totals(counted(ended(product="", queue=queue), ended()))
-    assert found["", ""].completed == 2
-    assert found["shop", ""].completed == 1

@@ -24,7 +24,7 @@ from pleme_redis_django.metrics.sampler import (
     Sampler,
 )
 from pleme_redis_django.models import Election, Job, QueueRollup, QueueSample, WorkerTally
-from tests.metrics.measuring import a_recorder, a_sampler, ended, store_endings, turn_now
+from tests.metrics.measuring import a_sampler, ended, store_endings, turn_now
 from tests.rows import BACKENDS, ago, make_job
 
 pytestmark = [
@@ -301,13 +301,6 @@ def test_a_turn_makes_the_same_number_of_queries_whatever_there_is(using: str) -
         store_endings([ended(product=f"p{number % 20}", queue=f"q{number}")], using)
     # SQLite takes fewer values a statement, so there the rows are written in two.
     assert queries() - few in ({0} if using == "default" else {0, 1})
-
-
-def test_a_recorder_that_counted_nothing_writes_nothing(using: str) -> None:
-    recorder = a_recorder(using)
-    with CaptureQueriesContext(connections[using]) as captured:
-        recorder.store()
-    assert len(captured) == 0
 
 
 @pytest.mark.django_db(transaction=True)
