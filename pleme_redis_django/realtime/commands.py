@@ -1,7 +1,7 @@
 """What each command of a client does. Every function returns the reply's body as JSON text.
 
 What may not be done raises CommandRefused; InvalidName, InvalidEvent and RedisUnavailable become error
-replies in ``consumers``. A connection's commands run one after the other, in the order sent.
+replies in ``command_runner``. A connection's commands run one after the other, in the order sent.
 """
 
 from __future__ import annotations

@@ -34,16 +34,6 @@ class ControlListener:
         self._is_listening = False
         self._was_confirmed = False
 
-    @property
-    def was_confirmed(self) -> bool:
-        """Tell whether orders are heard since the first socket."""
-        return self._was_confirmed
-
-    @property
-    def has_heard(self) -> bool:
-        """Tell whether there was an order."""
-        return bool(self._heard)
-
     def begin(self) -> None:
         """Listen from now on."""
         self._is_listening = True

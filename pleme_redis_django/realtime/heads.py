@@ -15,10 +15,6 @@ class Heads:
         self._bus = bus()
         self._routes: dict[tuple[str, str], HeadRoutes] = {}
 
-    def __len__(self) -> int:
-        """Return how many heads are followed."""
-        return len(self._routes)
-
     async def unsubscribe(self, connection: Connection, pattern: str) -> None:
         """Take a subscription from a connection."""
         routes = connection.listening.subscriptions.pop(pattern, None)

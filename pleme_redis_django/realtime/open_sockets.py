@@ -45,11 +45,6 @@ class OpenSockets:
         connection.is_registered = True
         self._silent.pop(connection, None)
 
-    @property
-    def silent(self) -> int:
-        """Return how many anonymous sockets have not said ``connect``."""
-        return len(self._silent)
-
     def one_too_many(self, newest: Connection) -> Connection | None:
         """Return which socket to close when, with the newest, too many have not said ``connect``.
 

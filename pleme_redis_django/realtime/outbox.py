@@ -54,10 +54,6 @@ class Outbox:
         self._is_dirty = False
         self._is_lossy = False
 
-    def __len__(self) -> int:
-        """Return how many frames wait."""
-        return len(self._queue)
-
     @property
     def is_closing(self) -> bool:
         """Tell whether nothing more is sent."""

@@ -62,10 +62,6 @@ class UserQuotas:
             self._cleaned_at = now
             self._buckets = {key: each for key, each in self._buckets.items() if not each.is_full()}
 
-    def __len__(self) -> int:
-        """Return of how many users something is remembered."""
-        return len(self._buckets)
-
     def _bucket(self, payer: Payer, user_id: str) -> TokenBucket:
         key = (payer.product, user_id)
         bucket = self._buckets.get(key)

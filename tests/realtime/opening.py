@@ -36,5 +36,5 @@ async def opened(user: Any, **scope: Any) -> AsyncIterator[InProcessSocket]:
 
 async def heard() -> None:
     """Return when this process hears orders and has looked at what they concern."""
-    await await_until(lambda: hub().control.was_confirmed)
+    await await_until(lambda: hub().control._was_confirmed)
     await hub().settle()

@@ -33,7 +33,7 @@ async def test_slow_client_is_told_to_resync_and_delays_nobody(
             await manager.apublish("order:created", n)
             assert (await fast.next_push("pub"))["d"] == n
         connection = next(each for each in hub().connections.values() if each.user_id == "1")
-        assert len(connection.outbox) <= 10
+        assert len(connection.outbox._queue) <= 10
         slow.resume()
         assert (await slow.client.next_push("resync"))["ch"] == "order:*"
         assert (await slow.client.next_push("resync"))["pres"] == "room:1"

@@ -41,7 +41,7 @@ async def test_order_during_a_handshake_reaches_its_socket(configure: Configure)
             await await_until(RESOLVING.is_set)
             ben.is_active = False
             await ben.asave()
-            await await_until(lambda: hub().control.has_heard)
+            await await_until(lambda: hub().control._heard)
             MAY_RESOLVE.set()
             assert await socket.client.wait_closed() == CloseCode.REVOKED
 

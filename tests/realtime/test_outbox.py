@@ -60,7 +60,7 @@ async def test_client_that_does_not_read_loses_pushes_and_is_told() -> None:
     assert socket.outbox.blocked_since == socket.clock()
     for number in range(5):
         socket.outbox.push(str(number))
-    assert len(socket.outbox) == 2
+    assert len(socket.outbox._queue) == 2
     socket.reads.set()
     await socket.work.settle()
     await turn()

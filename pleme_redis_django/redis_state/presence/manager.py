@@ -3,7 +3,7 @@
 Expiry is the truth: a connection counts until its time is over, whether or not anybody said goodbye,
 and every read compares with the server's clock. What became visible (a user came, left, became idle,
 or shows other metadata) is sent to the scope's bus by the script that changed it, so exactly once.
-A call costs one round trip. Nothing here waits or loops: ``realtime.hub`` heartbeats and sweeps.
+A call costs one round trip. Nothing here waits or loops: ``realtime.presence_keeper`` heartbeats and sweeps.
 """
 
 from __future__ import annotations
