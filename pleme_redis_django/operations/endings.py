@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -13,16 +14,16 @@ from django.db.models.functions import Now
 
 from pleme_redis_django import signals
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.operations.stored_jobs import (
-    M,
     call_after_commit,
     hint_after_commit,
     locked_by_id,
     on_job_database,
     queue_names_of,
+    table_of,
 )
 from pleme_redis_django.operations.waiting_jobs import WAITING_STATUSES
+from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
 
 RETRYABLE_STATUSES = (JobStatus.FAILED, JobStatus.CANCELLED)
@@ -85,16 +86,14 @@ def _cancel_waiting(rows: QuerySet[M]) -> int:
     )
     if ids:
         # No partial: Django logs the __qualname__ of a robust callback that fails, and a partial has none.
-        transaction.on_commit(
-            lambda: _tell_of_cancelled(rows.model, rows.db, ids), using=rows.db, robust=True
-        )
+        transaction.on_commit(lambda: _tell_of_cancelled(table_of(rows), ids), using=rows.db, robust=True)
     return ended
 
 
-def _tell_of_cancelled(model: type[AbstractJob], using: str, ids: Sequence[UUID]) -> None:
-    cancelled = model._base_manager.using(using).filter(any_of("pk", ids), status=JobStatus.CANCELLED)
+def _tell_of_cancelled(table: JobTable[Any], ids: Sequence[UUID]) -> None:
+    cancelled = table.rows().filter(any_of("pk", ids), status=JobStatus.CANCELLED)
     for job in cancelled.order_by("pk"):
-        signals.job_cancelled.send_robust(sender=model, job=job)
+        signals.job_cancelled.send_robust(sender=table.model, job=job)
 
 
 def retryable_jobs(jobs: QuerySet[M]) -> QuerySet[M]:
@@ -124,7 +123,7 @@ def retry_jobs(jobs: QuerySet[M]) -> int:
             updated_at=Now(),
         )
         if changed:
-            hint_after_commit(jobs.model, rows.db, queue_names)
+            hint_after_commit(table_of(rows), queue_names)
     return changed
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from asgiref.sync import sync_to_async
 from django.db import transaction
-from django.db.models import QuerySet
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.job import validate_queue_name
 from pleme_redis_django.models import AbstractJob, Job, QueuePause, model_label
 from pleme_redis_django.operations.stored_jobs import hint_after_commit
+from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.products import validate_product
 
 
@@ -29,7 +31,7 @@ def pause_queue(
     ``using``: database alias, None: the one of the settings. Raises InvalidName and InvalidProduct.
     """
     names = _names(queue_name, product)
-    pauses = _pauses(model, using)
+    pauses = _table(model, using).pauses()
     if pauses.filter(**names).exists():
         return False
     new = QueuePause(job_model=model_label(model), reason=reason, paused_by=paused_by[:150], **names)
@@ -45,11 +47,12 @@ def resume_queue(
     using: str | None = None,
 ) -> bool:
     """End the pause that ``pause_queue`` with the same names began; return whether there was one."""
-    pauses = _pauses(model, using)
+    table = _table(model, using)
+    pauses = table.pauses()
     with transaction.atomic(using=pauses.db):
         ended, _by_model = pauses.filter(**_names(queue_name, product)).delete()
         if ended:
-            hint_after_commit(model, pauses.db, [queue_name])
+            hint_after_commit(table, [queue_name])
     return bool(ended)
 
 
@@ -60,7 +63,7 @@ def paused_queues(
 
     ``product``: only what keeps its jobs waiting, pauses of every product included.
     """
-    pauses = _pauses(model, using).order_by("queue_name", "product")
+    pauses = _table(model, using).pauses().order_by("queue_name", "product")
     if product is not None:
         pauses = pauses.filter(product__in=["", validate_product(product)])
     return list(pauses)
@@ -73,9 +76,8 @@ def _names(queue_name: str, product: str | None) -> dict[str, str]:
     }
 
 
-def _pauses(model: type[AbstractJob], using: str | None) -> QuerySet[QueuePause]:
-    rows = QueuePause._base_manager.using(using or get_settings().database)
-    return rows.filter(job_model=model_label(model))
+def _table(model: type[AbstractJob], using: str | None) -> JobTable[Any]:
+    return JobTable(model, using or get_settings().database)
 
 
 apause_queue = sync_to_async(pause_queue)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import QuerySet
@@ -11,10 +11,9 @@ from django.db.models import QuerySet
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
 from pleme_redis_django.redis_state.wakeups.worker_calls import call_workers
-
-M = TypeVar("M", bound=AbstractJob)
 
 
 def on_job_database(jobs: QuerySet[M]) -> QuerySet[M]:
@@ -22,6 +21,11 @@ def on_job_database(jobs: QuerySet[M]) -> QuerySet[M]:
     # ``QuerySet.db`` would ask the router, which may name a replica.
     chosen: str | None = getattr(jobs, "_db", None)
     return jobs.using(chosen or get_settings().database)
+
+
+def table_of(jobs: QuerySet[M]) -> JobTable[M]:
+    """Return the table that the jobs are in."""
+    return JobTable(jobs.model, jobs.db)
 
 
 def locked_by_id(rows: QuerySet[M]) -> QuerySet[M]:
@@ -44,11 +48,11 @@ def queue_names_of(jobs: QuerySet[M]) -> list[str]:
     return list(jobs.values_list("queue_name", flat=True).distinct())
 
 
-def hint_after_commit(model: type[AbstractJob], using: str, queue_names: Iterable[str]) -> None:
+def hint_after_commit(table: JobTable[Any], queue_names: Iterable[str]) -> None:
     """Wake a worker of each queue after the commit; one that finds more than it can take wakes the next."""
     names = list(queue_names)
     # No partial: Django logs the __qualname__ of a robust callback that fails, and a partial has none.
-    transaction.on_commit(lambda: _hint_queues(model, names), using=using, robust=True)
+    transaction.on_commit(lambda: _hint_queues(table.model, names), using=table.using, robust=True)
 
 
 def call_after_commit(using: str, worker_ids: Iterable[object]) -> None:

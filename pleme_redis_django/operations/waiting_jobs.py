@@ -16,12 +16,13 @@ from pleme_redis_django.exceptions import EnqueueError, InvalidNumber
 from pleme_redis_django.jobs.definitions.definition import checked_priority
 from pleme_redis_django.jobs.interface.job import JobStatus, validate_queue_name
 from pleme_redis_django.operations.stored_jobs import (
-    M,
     hint_after_commit,
     locked_by_id,
     on_job_database,
     queue_names_of,
+    table_of,
 )
+from pleme_redis_django.orm_store.job_table import M
 
 WAITING_STATUSES = (JobStatus.PENDING, JobStatus.QUEUED)
 
@@ -78,7 +79,7 @@ def _change(rows: QuerySet[M], **changes: Any) -> int:
         queue_names = [changes["queue_name"]] if "queue_name" in changes else queue_names_of(rows)
         changed = locked_by_id(rows).update(**changes, updated_at=Now())
         if changed:
-            hint_after_commit(rows.model, rows.db, queue_names)
+            hint_after_commit(table_of(rows), queue_names)
     return changed
 
 

@@ -25,9 +25,10 @@ from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Failure, Retried
 from pleme_redis_django.jobs.interface.events import EndingRefused, JobEnded, JobStarted
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor, known_job_types
-from pleme_redis_django.jobs.interface.job import Job, JobStatus
+from pleme_redis_django.jobs.interface.job import Job
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.jobs.worker.runner import JobRunner
+from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.testing.commits import as_if_committed
 
 # A job that enqueues itself would otherwise keep a test running for ever.
@@ -174,9 +175,7 @@ class _Drain:
         return jobs
 
     def _make_due(self) -> None:
-        pending = self._parts.model._base_manager.using(get_settings().database).filter(
-            status=JobStatus.PENDING, deleted_at=None
-        )
+        pending = JobTable(self._parts.model, get_settings().database).pending()
         if self._with_retries:
             pending.filter(retry_count__gt=0).update(run_after=Now())
         if self._with_scheduled:
