@@ -20,6 +20,7 @@ PYTHON_BLOCKS = [
 ]
 RUN_PAGES = sorted({block.page for block in PYTHON_BLOCKS if block.mark == "run"})
 LANGUAGES = {
+    "{eval-rst}",
     "python",
     "console",
     "text",
