@@ -16,9 +16,11 @@ COMPANY_SECONDS = 0.005
 
 
 class EndingInbox:
-    """Endings that nobody has tried to write yet."""
+    """Endings that are not written yet: those that nobody has fetched, and those that the finisher has in hand."""
 
     def __init__(self) -> None:
+        self.in_hand: list[Entry] = []
+        """What was fetched and is not written; for the finisher."""
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
         self._some = threading.Event()
@@ -46,18 +48,17 @@ class EndingInbox:
         self._some.set()
         self._many.set()
 
-    def take(self) -> list[Entry]:
-        """Return everything, and keep none of it."""
+    def take(self) -> None:
+        """Take everything in hand."""
         with self._lock:
-            taken, self._entries = self._entries, []
+            self.in_hand, self._entries = self._entries, []
             self._some.clear()
             self._many.clear()
-        return taken
 
-    def put_back(self, entries: list[Entry]) -> None:
-        """Keep again what could not be written, before what came since."""
+    def put_back(self) -> None:
+        """Keep for later what is in hand, before what came since."""
         with self._lock:
-            self._entries = entries + self._entries
+            self._entries, self.in_hand = self.in_hand + self._entries, []
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.in_hand) + len(self._entries)

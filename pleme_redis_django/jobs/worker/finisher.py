@@ -45,16 +45,15 @@ class Finisher:
         sink: EventSink,
         agenda: Agenda,
         *,
-        max_unwritten: int = MAX_UNWRITTEN,
+        slots: int = 0,
         burst: bool = False,
     ) -> None:
         self._store = store
         self._holdings = holdings
         self._sink = sink
         self._agenda = agenda
-        self._max_unwritten = max_unwritten
+        self._max_unwritten = max(MAX_UNWRITTEN, 2 * slots)
         self._inbox = EndingInbox()
-        self._in_hand: list[Entry] = []
         self._delayed = DelayedEndings(sink, burst=burst)
         self._stopping = threading.Event()
         self._given_up = threading.Event()
@@ -83,7 +82,7 @@ class Finisher:
 
     def unwritten(self) -> int:
         """Return how many endings wait to be written."""
-        return len(self._inbox) + len(self._in_hand) + len(self._delayed)
+        return len(self._inbox) + len(self._delayed)
 
     def is_behind(self) -> bool:
         """Whether so many endings wait that no more jobs should be claimed; from any thread."""
@@ -104,15 +103,15 @@ class Finisher:
 
     def _flush(self) -> None:
         """Write what waits, a batch at a time."""
-        was_behind = self.is_behind()
-        self._in_hand = self._inbox.take()
-        while self._in_hand:
-            length = batch_length([ending for _held, ending in self._in_hand[:MAX_ENDINGS]])
-            if left := self._write(self._in_hand[:length]):
-                self._inbox.put_back(left + self._in_hand[length:])
-                self._in_hand = []
+        was_behind, inbox = self.is_behind(), self._inbox
+        inbox.take()
+        while inbox.in_hand:
+            length = batch_length([ending for _held, ending in inbox.in_hand[:MAX_ENDINGS]])
+            left = self._write(inbox.in_hand[:length])
+            inbox.in_hand = left + inbox.in_hand[length:]
+            if left:
+                inbox.put_back()
                 return
-            self._in_hand = self._in_hand[length:]
             if was_behind and not self.is_behind():
                 was_behind = False
                 self._agenda.slot_free()

@@ -33,7 +33,7 @@ from pleme_redis_django.jobs.worker.call_listener import CallListener
 from pleme_redis_django.jobs.worker.claim_desk import ClaimDesk
 from pleme_redis_django.jobs.worker.claimer import Claimer
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
-from pleme_redis_django.jobs.worker.finisher import MAX_UNWRITTEN, Finisher
+from pleme_redis_django.jobs.worker.finisher import Finisher
 from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
@@ -106,10 +106,7 @@ def assembled(
     page = ExecutingPage(slots, identity.worker_id, fd=page_fd)
     heartbeat = _heartbeat(core, page)
     gate = Gate(heartbeat.lease, identity, core.agenda)
-    bound = max(MAX_UNWRITTEN, 2 * slots)
-    finisher = Finisher(
-        core.store, core.holdings, core.sink, core.agenda, max_unwritten=bound, burst=ends_when_dry
-    )
+    finisher = Finisher(core.store, core.holdings, core.sink, core.agenda, slots=slots, burst=ends_when_dry)
     maintainer = _maintainer(core)
     starts = StartRecords(core.store, core.holdings, maintainer)
     duties = LaneDuties(

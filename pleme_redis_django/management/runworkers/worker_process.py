@@ -89,12 +89,10 @@ class WorkerProcessRun:
         self._statistics = statistics_of(
             parts.model, events, worker_id=lambda: self._pool.identity.worker_id, burst=self._ends_when_dry
         )
-        self._is_stop_requested = False
-        # A handler may interrupt another one, and the wait itself: put() is reentrant, Event.set() is not.
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._stop = StopRequest()
         # A pool that was asked to drain stops by itself.
         self._reporter = Reporter(
-            self._statistics.counter, report_fd, on_stopped=self._request_stop, counts=options.burst
+            self._statistics.counter, report_fd, on_stopped=self._stop.make, counts=options.burst
         )
         self._pool = build_pool(
             parts,
@@ -105,16 +103,14 @@ class WorkerProcessRun:
             page_fd=page_fd,
             suspects=SuspectRule.ONLY if is_quarantine else SuspectRule.REPORTED,
         )
-        self._store = parts.store
-        self._lease_seconds = parts.config.lease_seconds
+        self._parts = parts
         has_presence = get_settings().url is not None and not self._ends_when_dry
         self._presence = PresenceWatch(worker_id) if has_presence else None
         self._burst = options.burst and not is_quarantine
         self._replaces = replaces
         self._lifeline_fd = lifeline_fd
-        self._sigterm_seen = False
         self._end = BoundedEnd()
-        self._threads = ThreadWatch(self._request_stop)
+        self._threads = ThreadWatch(self._stop.make)
         keep_descriptors([lifeline_fd, report_fd])
         if page_fd is not None:
             os.close(page_fd)  # It is mapped by now.
@@ -132,13 +128,13 @@ class WorkerProcessRun:
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         self._threads.begin()
         spare_the_collector()
-        bound_database_waits(self._lease_seconds, jobs_alias=get_settings().database)
+        bound_database_waits(self._parts.config.lease_seconds, jobs_alias=get_settings().database)
         self._listen_to_signals()
         threading.Thread(target=self._watch_lifeline, name="pleme-lifeline", daemon=True).start()
         threading.Thread(target=self._reporter.beat, name="pleme-beat", daemon=True).start()
         if self._burst:
             try:
-                self._reporter.report(total=self._store.count_claimable_jobs())
+                self._reporter.report(total=self._parts.store.count_claimable_jobs())
             except DatabaseError as error:
                 logger.error("The database cannot be used: %s.", first_line(error))
                 return EXIT_CANNOT_START
@@ -148,9 +144,8 @@ class WorkerProcessRun:
         if self._presence is not None:
             self._presence.start()
         self._statistics.start()
-        while not self._is_stop_requested and not self._pool.has_run_dry():
-            with contextlib.suppress(queue.Empty):
-                self._wake.get(timeout=BURST_LOOK_SECONDS if self._ends_when_dry else None)
+        while not self._stop.is_made and not self._pool.has_run_dry():
+            self._stop.wait(BURST_LOOK_SECONDS if self._ends_when_dry else None)
         if self._presence is not None:
             self._presence.stop()
         self._pool.stop()
@@ -171,21 +166,37 @@ class WorkerProcessRun:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         # A first SIGTERM never ends the grace, even when it arrives after the supervisor's word to
         # drain: a service manager sends one to the whole group, and signals come late on a busy machine.
-        if number == END_GRACE_SIGNAL or self._sigterm_seen:
+        if number == END_GRACE_SIGNAL or self._stop.is_by_sigterm:
             self._pool.end_grace()
             self._end.hurry()
-        self._sigterm_seen = self._sigterm_seen or number == signal.SIGTERM
-        self._request_stop()
+        self._stop.is_by_sigterm |= number == signal.SIGTERM
+        self._stop.make()
 
     def _watch_lifeline(self) -> None:
         """Drain when the supervisor's end of the pipe closes: it says so, or is gone, however it went."""
         while os.read(self._lifeline_fd, 1024):
             pass
-        self._request_stop()
+        self._stop.make()
 
-    def _request_stop(self) -> None:
-        self._is_stop_requested = True
+
+class StopRequest:
+    """Whether this process is to stop; made by signal handlers too, which interrupt each other and the wait."""
+
+    def __init__(self) -> None:
+        self.is_made = False
+        self.is_by_sigterm = False
+        # Reentrant, which Event.set() is not.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def make(self) -> None:
+        """Ask for the stop; from any thread or signal handler."""
+        self.is_made = True
         self._wake.put(None)
+
+    def wait(self, timeout_seconds: float | None) -> None:
+        """Wait until somebody asks, or the time is over."""
+        with contextlib.suppress(queue.Empty):
+            self._wake.get(timeout=timeout_seconds)
 
 
 def spare_the_collector() -> None:

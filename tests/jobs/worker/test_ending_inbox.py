@@ -20,11 +20,12 @@ def test_what_is_put_back_comes_before_what_came_since() -> None:
     inbox, (first, second, third) = EndingInbox(), entries(3)
     inbox.add(first)
     inbox.add(second)
-    taken = inbox.take()
+    inbox.take()
     inbox.add(third)
-    inbox.put_back(taken)
-    assert inbox.take() == [first, second, third]
-    assert (len(inbox), inbox.take()) == (0, [])
+    assert (inbox.in_hand, len(inbox)) == ([first, second], 3)
+    inbox.put_back()
+    inbox.take()
+    assert (inbox.in_hand, len(inbox)) == ([first, second, third], 3)
 
 
 def test_a_wait_ends_with_the_first_ending_or_an_interrupt() -> None:
@@ -32,7 +33,8 @@ def test_a_wait_ends_with_the_first_ending_or_an_interrupt() -> None:
     assert inbox.wait(0.0) is False
     threading.Thread(target=inbox.add, args=(first,)).start()
     assert inbox.wait(10) is True
-    assert inbox.take() == [first]
+    inbox.take()
+    assert inbox.in_hand == [first]
     inbox.interrupt()
     assert inbox.wait(10) is True
 
@@ -47,6 +49,6 @@ def test_what_many_threads_leave_is_all_there() -> None:
         thread.start()
     for thread in threads:
         thread.join(10)
-    taken = inbox.take()
-    assert len(taken) == len(all_entries)
-    assert {id(entry) for entry in taken} == {id(entry) for entry in all_entries}
+    inbox.take()
+    assert len(inbox) == len(all_entries)
+    assert {id(entry) for entry in inbox.in_hand} == {id(entry) for entry in all_entries}
