@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -166,8 +167,14 @@ def _hint_at(jobs: Sequence[AbstractJob]) -> None:
     if hints_enabled():
         now = datetime.now(UTC)
         queue_name = jobs[0].queue_name
-        queue = JobQueue(queue_name, hint_namespace(type(jobs[0])))
+        queue = _queue_of_hints(queue_name, hint_namespace(type(jobs[0])))
         queue.push(queue_name, [_hint(job, now) for job in islice(jobs, ROWS_PER_STATEMENT)])
+
+
+# Kept: making one anew checks its names and builds its keys, which is a tenth of the call's own time.
+@functools.lru_cache(maxsize=1024)
+def _queue_of_hints(queue_name: str, namespace: str) -> JobQueue:
+    return JobQueue(queue_name, namespace)
 
 
 def _hint(job: AbstractJob, now: datetime) -> QueuedJob:

@@ -71,8 +71,8 @@ class JobQueue:
         self._names_key = hint_queue_names(queue_key)
         self._wake_key = hint_wake_all(queue_key)
         self._counters_key = hint_counters(queue_key)
-        for name in self.queue_names or ():
-            hint_list(queue_key, name)  # Refuses a bad name here, not at the first push.
+        # Refuses a bad name here, not at the first push.
+        self._lists = {name: hint_list(queue_key, name) for name in self.queue_names or ()}
         self._known_keys: list[str] = []
         self._popped: Counter[str] = Counter()
 
@@ -184,7 +184,7 @@ class JobQueue:
 
     def _push(self, queue_name: str, elements: Sequence[bytes]) -> bool:
         keys = [
-            hint_list(self.queue_key, queue_name),
+            self._lists.get(queue_name) or hint_list(self.queue_key, queue_name),
             self._names_key,
             self._wake_key,
             self._counters_key,
