@@ -30,7 +30,7 @@ def hint_list(queue_key: str, queue_name: str) -> str:
 
 
 def hint_queue_names(queue_key: str) -> str:
-    """ZSET queue name -> time of its last hint (s), of the last hour; TTL one hour."""
+    """ZSET queue name -> time of its last hint (s), of the last hour; TTL one to two hours."""
     return f"{PREFIX}:{{{validate_queue_name(queue_key)}}}:names"
 
 
@@ -40,7 +40,7 @@ def hint_wake_all(queue_key: str) -> str:
 
 
 def hint_counters(queue_key: str) -> str:
-    """HASH ``pushed:<queue>`` and ``popped:<queue>`` -> count; no TTL."""
+    """HASH ``pushed:<queue>`` and ``popped:<queue>`` -> count; TTL one to two hours."""
     return f"{PREFIX}:{{{validate_queue_name(queue_key)}}}:counters"
 
 
