@@ -27,15 +27,15 @@ SLOTS = 4
 def test_a_row_that_is_locked_for_minutes_holds_up_no_other(
     start_workers: StartWorkers, process_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    started, ending_if_unfinished = tmp_path / "started", tmp_path / "let-go"
-    locked = jobs.wait_for_file.enqueue(started=str(started), path=str(ending_if_unfinished))
+    started, let_go = tmp_path / "started", tmp_path / "let-go"
+    locked = jobs.wait_for_file.enqueue(started=str(started), path=str(let_go))
     workers = start_workers("--worker-count", str(SLOTS), pool={"stale_job_threshold_seconds": 7_200})
     wait_for(started.exists, "the job runs", details=workers.output)
     (child,) = workers.children()
     url = process_environment["DATABASE_URL"]
     with psycopg.connect(url) as somebody, psycopg.connect(url, autocommit=True) as own:
         somebody.execute("SELECT FROM pleme_redis_django_job WHERE id = %s FOR UPDATE", [locked.id])
-        ending_if_unfinished.touch()
+        let_go.touch()
         supply(own, 10)
         memory = [_memory_mib(child)]
         running: list[int] = []

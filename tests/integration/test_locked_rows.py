@@ -39,8 +39,8 @@ def _completed() -> int:
 def test_a_handler_that_locks_its_own_row_holds_up_no_other(
     start_workers: StartWorkers, tmp_path: Path
 ) -> None:
-    started, ending_if_unfinished = tmp_path / "started", tmp_path / "let-go"
-    holder = jobs.hold_own_row.enqueue(started=str(started), path=str(ending_if_unfinished))
+    started, let_go = tmp_path / "started", tmp_path / "let-go"
+    holder = jobs.hold_own_row.enqueue(started=str(started), path=str(let_go))
     workers = start_workers("--worker-count", "2")
     wait_for(started.exists, "the handler holds its row", details=workers.output)
     jobs.noop.enqueue_many([{}] * 100)
@@ -49,7 +49,7 @@ def test_a_handler_that_locks_its_own_row_holds_up_no_other(
         "100 jobs end beside it",
         details=workers.output,
     )
-    ending_if_unfinished.touch()
+    let_go.touch()
     wait_for(
         lambda: Job.objects.get(id=holder.id).status == JobStatus.COMPLETED,
         "the handler ends too",
