@@ -145,7 +145,7 @@ class LockedJobs(StoreError):
 
 
 class LockedTable(StoreError):
-    """Another transaction holds all rows at once: it is no ending's fault, and all of them wait."""
+    """Another transaction holds all rows at once: no single ending is at fault, and all of them wait."""
 
 
 class DoubtfulEndings(StoreError):

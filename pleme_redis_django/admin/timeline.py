@@ -98,7 +98,7 @@ def _failed_before(job: AbstractJob, attempts: Sequence[Any]) -> list[Any]:
 
 
 def _ended_early(attempts: Sequence[Any], count: int) -> str:
-    # What its process took along has not failed: most often it is no fault of the job.
+    # What its process took along has not failed: most often the job is not at fault.
     died = all(attempt.error_code == WORKER_DIED for attempt in attempts)
     if count == 1:
         return f"Attempt {attempts[0].attempt} {'lost its worker process' if died else 'failed'}"
