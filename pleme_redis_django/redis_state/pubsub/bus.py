@@ -8,7 +8,6 @@ and each feed then reads from the log what it missed.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import math
 import random
@@ -21,8 +20,10 @@ from redis.asyncio.connection import AbstractConnection
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import RedisUnavailable
-from pleme_redis_django.redis_state.pubsub.head_feed import FeedListener, HeadFeed, RingBudget
+from pleme_redis_django.redis_state.pubsub.handled_channels import ControlHandler, HandledChannels
+from pleme_redis_django.redis_state.pubsub.head_feed import FeedListener, HeadFeed
 from pleme_redis_django.redis_state.pubsub.messages import parse_bus_message
+from pleme_redis_django.redis_state.pubsub.recent_messages import RecentBudget
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.cancellation import end
 from pleme_redis_django.redis_state.server.connection_classes import demotions_seen
@@ -48,25 +49,14 @@ RESYNCS_PER_SECOND = 1000
 
 logger = logging.getLogger("pleme_redis_django.bus")
 
-ControlHandler = Callable[[bytes], None]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Handler:
-    """Who hears a channel that is not a head's bus, and who learns that it is heard (again)."""
-
-    take: ControlHandler
-    on_confirmed: Callable[[], None] | None
-
 
 class Bus:
     """Feeds of one event loop, opened on first use and closed with the last. Not for other loops."""
 
     def __init__(self) -> None:
         self._feeds: dict[bytes, HeadFeed] = {}
-        self._rings = RingBudget()
-        self._handlers: dict[bytes, list[_Handler]] = {}
-        self._heard_names: set[bytes] = set()
+        self._recent_budget = RecentBudget()
+        self._channels = HandledChannels()
         self._connection: AbstractConnection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._run_id = ""
@@ -85,7 +75,7 @@ class Bus:
         name = keyspace.channel_bus(product, head).encode()
         feed = self._feeds.get(name)
         if feed is None:
-            feed = self._feeds[name] = HeadFeed(product, head, self._rings)
+            feed = self._feeds[name] = HeadFeed(product, head, self._recent_budget)
             self._subscribe(name)
         feed.listeners.append(listener)
         try:
@@ -110,7 +100,7 @@ class Bus:
         name = keyspace.channel_bus(feed.product, feed.head).encode()
         if not feed.listeners and self._feeds.get(name) is feed:
             del self._feeds[name]
-            feed.forget()
+            feed.recent.forget()
             await self._unsubscribe(name)
 
     def listen(
@@ -123,26 +113,19 @@ class Bus:
         first time and after every reconnect: from then on messages are heard, and what was missed before
         can be made up for. Neither may block; what they raise is logged.
         """
-        handlers = self._handlers.setdefault(name.encode(), [])
-        handlers.append(_Handler(take=handler, on_confirmed=on_confirmed))
-        if len(handlers) == 1:
+        if self._channels.add(name.encode(), handler, on_confirmed):
             self._subscribe(name.encode())
-        elif on_confirmed is not None and name.encode() in self._heard_names:
-            on_confirmed()
 
     async def unlisten(self, name: str, handler: ControlHandler) -> None:
         """Undo ``listen``."""
-        handlers = self._handlers.get(name.encode(), [])
-        handlers[:] = [each for each in handlers if each.take != handler]
-        if not handlers and self._handlers.pop(name.encode(), None) is not None:
-            self._heard_names.discard(name.encode())
+        if self._channels.remove(name.encode(), handler):
             await self._unsubscribe(name.encode())
 
     async def aclose(self) -> None:
         """Drop every feed and the connection."""
         self._feeds.clear()
-        self._rings = RingBudget()
-        self._handlers.clear()
+        self._recent_budget = RecentBudget()
+        self._channels.clear()
         tasks, self._tasks = self._tasks, set()
         # Each task closes what it opened: by now a new caller may have begun to connect again.
         await end(tasks - {asyncio.current_task()})
@@ -158,7 +141,7 @@ class Bus:
             self._start(self._send("SUBSCRIBE", name))
 
     async def _unsubscribe(self, name: bytes) -> None:
-        if not self._feeds and not self._handlers:
+        if not self._feeds and not self._channels:
             await self.aclose()
         else:
             await self._send("UNSUBSCRIBE", name)
@@ -183,7 +166,7 @@ class Bus:
             finally:
                 if self._connection is connection:
                     self._connection = None
-                self._heard_names.clear()
+                self._channels.note_lost_connection()
                 await connection.disconnect(nowait=True)
             self._is_reconnect = True
             if loop.time() - began > STEADY_SECONDS:
@@ -202,7 +185,7 @@ class Bus:
         self._run_id = await _run_id_of(connection)
         self._connection = connection
         self._heard = asyncio.get_running_loop().time()
-        names = [*self._feeds, *self._handlers]
+        names = [*self._feeds, *self._channels]
         if names:
             await connection.send_command("SUBSCRIBE", *names)
 
@@ -219,8 +202,7 @@ class Bus:
     def _hand_on(self, name: bytes, raw: bytes) -> None:
         feed = self._feeds.get(name)
         if feed is None:
-            for handler in self._handlers.get(name, ()):
-                _guarded(handler.take, raw)
+            self._channels.hand_on(name, raw)
             return
         try:
             message = parse_bus_message(raw)
@@ -238,11 +220,8 @@ class Bus:
             if self._is_reconnect:
                 self._start(self._tell_reconnect(feed))
             self._start(self._catch_up(feed, self._run_id))
-        elif name in self._handlers:
-            self._heard_names.add(name)
-            for handler in list(self._handlers[name]):
-                if handler.on_confirmed is not None:
-                    _guarded(handler.on_confirmed)
+        else:
+            self._channels.confirm(name)
 
     async def _tell_reconnect(self, feed: HeadFeed) -> None:
         spread = min(len(self._feeds) / RESYNCS_PER_SECOND, RECONNECT_MOST_SECONDS)
@@ -331,14 +310,6 @@ async def _run_id_of(connection: AbstractConnection) -> str:
             return ""
     found = re.search(rb"run_id:(\w+)", info if isinstance(info, bytes) else str(info).encode())
     return found[1].decode() if found else ""
-
-
-def _guarded(handler: Callable[..., None], *arguments: object) -> None:
-    """Call a handler; what it raises would otherwise tear the connection that every other one hears by."""
-    try:
-        handler(*arguments)
-    except Exception:
-        logger.exception("A handler of the realtime connection failed.")
 
 
 _buses: LoopRegistry[str | None, Bus] = LoopRegistry(close=Bus.aclose)

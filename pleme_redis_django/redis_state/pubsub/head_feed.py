@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -13,13 +12,14 @@ from pleme_redis_django.redis_state.names import covers
 from pleme_redis_django.redis_state.pubsub.cursor import HeadCursor, Step
 from pleme_redis_django.redis_state.pubsub.log import REPAIR_LIMIT, LogPage, log_page
 from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
+from pleme_redis_django.redis_state.pubsub.recent_messages import (
+    RECENT_MESSAGES,
+    RecentBudget,
+    RecentMessages,
+)
 
-RING_MESSAGES = 256
-RING_CHARACTERS = 1024 * 1024
 # Beyond this a repair in progress starts again from the log, which has these messages anyway.
 MOST_WAITING, MOST_WAITING_CHARACTERS = 10_000, 4 * 1024 * 1024
-RINGS_CHARACTERS = 64 * 1024 * 1024
-"""What all feeds of an event loop remember together."""
 RECOVERY_PAGES = 4
 """How many pages of the log are looked at for a client that comes back."""
 
@@ -43,17 +43,14 @@ class FeedListener(Protocol):
 class HeadFeed:
     """The messages of one head, numbered without a gap, for every listener of this event loop."""
 
-    def __init__(self, product: str, head: str, rings: RingBudget | None = None) -> None:
+    def __init__(self, product: str, head: str, budget: RecentBudget | None = None) -> None:
         self.product = product
         self.head = head
         self.listeners: list[FeedListener] = []
         self.live = asyncio.Event()
         self.cursor: HeadCursor | None = None
-        self._ring: deque[BusMessage] = deque()
-        self._ring_characters = 0
-        self._rings = rings or RingBudget()
-        self._filling = asyncio.Lock()
-        self._is_filled = False
+        self.recent = RecentMessages(budget or RecentBudget())
+        self._reading_back = asyncio.Lock()
         self._waiting_characters = 0
         self._waiting: list[BusMessage] = []
         self._is_catching_up = False
@@ -134,10 +131,10 @@ class HeadFeed:
         misses nothing when it skips messages up to ``page.top``. No round trip while this process
         remembers far enough back; it reads the newest messages of the log once, for all who come.
         """
-        remembered = self._remembered(since)
+        remembered = self.recent.since(since, self.position)
         if remembered is None:
-            await self._fill_ring()
-            remembered = self._remembered(since)
+            await self._read_back()
+            remembered = self.recent.since(since, self.position)
         if remembered is not None:
             return _bounded(remembered, self.position, limit, pattern)
         page = await self._read_after(since, limit, pattern, most_pages)
@@ -147,7 +144,7 @@ class HeadFeed:
             or page.top.offset >= self.position.offset
         ):
             return page
-        later = self._remembered(page.top)
+        later = self.recent.since(page.top, self.position)
         if later is None:
             return _lost(self.position)
         return _bounded([*page.messages, *later], self.position, limit, pattern)
@@ -165,31 +162,11 @@ class HeadFeed:
             since = page.reached
         return dataclasses.replace(_lost(page.top), read_bytes=read_bytes)
 
-    async def _fill_ring(self) -> None:
-        async with self._filling:
-            if self._is_filled:
-                return
-            page = await log_page(self.product, self.head, None, RING_MESSAGES).arun()
-            self._is_filled = True
-            first = self._ring[0].offset if self._ring else self.position.offset + 1
-            for message in reversed(page.messages):
-                if message.epoch != self.position.epoch or message.offset >= first:
-                    continue
-                characters = self._ring_characters + len(message.frame)
-                if message.offset < first - 1 or self._is_full(len(self._ring) + 1, characters):
-                    break
-                self._ring.appendleft(message)
-                self._ring_characters, first = characters, message.offset
-            self._rings.note(self, self._ring_characters)
-
-    def _remembered(self, since: Position) -> list[BusMessage] | None:
-        if since.epoch != self.position.epoch or since.offset > self.position.offset:
-            return None
-        if since == self.position:
-            return []
-        if not self._ring or self._ring[0].offset > since.offset + 1:
-            return None
-        return [message for message in self._ring if message.offset > since.offset]
+    async def _read_back(self) -> None:
+        async with self._reading_back:
+            if not self.recent.is_read_back:
+                page = await log_page(self.product, self.head, None, RECENT_MESSAGES).arun()
+                self.recent.read_back(page.messages, self.position)
 
     def _apply(self, page: LogPage) -> None:
         if self.cursor is None:
@@ -200,15 +177,11 @@ class HeadFeed:
                     self._hand_on(message)
         else:
             self.cursor.move(page.top)
-            self.forget()
+            self.recent.forget()
             self._tell(lambda listener: listener.on_loss(page.top, page.status))
 
     def _hand_on(self, message: BusMessage) -> None:
-        self._ring.append(message)
-        self._ring_characters += len(message.frame)
-        while self._is_full(len(self._ring), self._ring_characters):
-            self._ring_characters -= len(self._ring.popleft().frame)
-        self._rings.note(self, self._ring_characters)
+        self.recent.add(message)
         self._tell(lambda listener: listener.on_message(message))
 
     def tell_reconnect(self) -> None:
@@ -222,36 +195,6 @@ class HeadFeed:
             except Exception:
                 # One listener's fault must neither hide the message from the others nor end the bus.
                 logger.exception("A listener of head %s failed.", self.head)
-
-    def _is_full(self, messages: int, characters: int) -> bool:
-        return messages > RING_MESSAGES or characters > RING_CHARACTERS
-
-    def forget(self) -> None:
-        """Let go of the messages at hand; they are still in the log."""
-        self._ring.clear()
-        self._ring_characters = 0
-        self._is_filled = False
-        self._rings.drop(self)
-
-
-class RingBudget:
-    """Bounds what the feeds of one event loop remember together; the one that was quiet longest forgets first."""
-
-    def __init__(self, most_characters: int = RINGS_CHARACTERS) -> None:
-        self._most = most_characters
-        self._characters = 0
-        self._rings: dict[HeadFeed, int] = {}
-
-    def note(self, feed: HeadFeed, characters: int) -> None:
-        """Note how much a feed remembers now, the last of all to change."""
-        self._characters += characters - self._rings.pop(feed, 0)
-        self._rings[feed] = characters
-        while self._characters > self._most and len(self._rings) > 1:
-            next(iter(self._rings)).forget()
-
-    def drop(self, feed: HeadFeed) -> None:
-        """Note that a feed remembers nothing."""
-        self._characters -= self._rings.pop(feed, 0)
 
 
 def _lost(top: Position) -> LogPage:

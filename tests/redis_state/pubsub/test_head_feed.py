@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from pleme_redis_django.redis_state.pubsub.bus import bus
 from pleme_redis_django.redis_state.pubsub.head_feed import (
     MOST_WAITING_CHARACTERS,
     HeadFeed,
-    RingBudget,
 )
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.pubsub.messages import BusMessage
@@ -29,29 +27,6 @@ async def test_log_is_read_once_for_all_who_come_back(
                 assert page.recovered
                 assert len(page.messages) == 10 + (user == 1)
             assert calls.of("evalsha") == 1
-
-
-def test_feeds_share_what_they_may_remember() -> None:
-    rings = RingBudget(most_characters=100)
-    quiet, busy = feeds = [HeadFeed("acme", head, rings) for head in ("quiet", "busy")]
-    for feed in feeds:
-        for offset in range(1, 5):
-            feed._hand_on(BusMessage("pub", "a", "x" * 10, "-", "e1", offset))
-    for offset in range(5, 8):
-        busy._hand_on(BusMessage("pub", "a", "x" * 10, "-", "e1", offset))
-    assert (len(quiet._ring), len(busy._ring)) == (0, 7)
-    busy.forget()
-    assert rings._characters == 0
-    assert not rings._rings
-
-
-async def test_feed_that_nobody_follows_counts_no_more(manager: PubSubManager, loop_clients: None) -> None:
-    async with manager.asubscribe("stock:*"):
-        async with manager.asubscribe("order:*") as events:
-            await manager.apublish("order:created", LARGE)
-            await anext(events)
-            assert bus()._rings._characters > len(LARGE)
-        assert bus()._rings._characters == 0
 
 
 def test_what_waits_for_a_repair_is_bounded_in_size() -> None:
