@@ -40,6 +40,9 @@ MAX_HINTS_PER_QUEUE = 10_000
 POP_LIMIT = 1_000
 # A queue without a push for so long is forgotten. Its next hint wakes a worker like that of a new queue.
 REMEMBER_QUEUE_SECONDS = 3_600
+# A process has Redis remember a queue at most this often, since most of a push's work is that. A Redis that has
+# lost its data is told at once.
+REMEMBER_AGAIN_SECONDS = 10.0
 # One blocking pop lasts no longer, so that names of new queues are learned and a stop is noticed.
 LONGEST_POP_SECONDS = 30.0
 
@@ -75,6 +78,7 @@ class JobQueue:
         self._lists = {name: hint_list(queue_key, name) for name in self.queue_names or ()}
         self._known_keys: list[str] = []
         self._popped: Counter[str] = Counter()
+        self._remembered_until: dict[str, float] = {}
 
     def enqueue(self, queued: QueuedJob) -> bool:
         """Hint that a job is ready; return whether Redis took it. Never raises for Redis' sake."""
@@ -183,6 +187,8 @@ class JobQueue:
         return pipeline
 
     def _push(self, queue_name: str, elements: Sequence[bytes]) -> bool:
+        now = time.monotonic()
+        remembers = now >= self._remembered_until.get(queue_name, 0.0)
         keys = [
             self._lists.get(queue_name) or hint_list(self.queue_key, queue_name),
             self._names_key,
@@ -193,10 +199,14 @@ class JobQueue:
             queue_name,
             MAX_HINTS_PER_QUEUE,
             REMEMBER_QUEUE_SECONDS,
+            1 if remembers else 0,
             *elements,
         ]
         call: RedisCall[int] = script_call("hints_push", keys, arguments, profile=HINTS)
-        return hint_breaker.ask(call) is not None
+        is_pushed = hint_breaker.ask(call) is not None
+        if remembers and is_pushed:
+            self._remembered_until[queue_name] = now + REMEMBER_AGAIN_SECONDS
+        return is_pushed
 
     def _only_name(self) -> str:
         if self.queue_names is None or len(self.queue_names) != 1:

@@ -182,6 +182,20 @@ def test_a_queue_without_hints_for_long_is_forgotten_until_its_next_one() -> Non
     assert every.dequeue(20) == again
 
 
+def test_a_process_has_a_queue_remembered_now_and_then_and_counts_every_push() -> None:
+    queue, names = JobQueue("email"), keyspace.hint_queue_names("jobs")
+    with redis.Redis.from_url(str(get_settings().url)) as client:
+        queue.enqueue(hint())
+        client.zincrby(names, -100, "email")
+        before = client.zscore(names, "email")
+        queue.push("email", [hint(), hint()])
+        assert client.zscore(names, "email") == before
+        assert (queue.stats().pushed, queue.stats().length) == (3, 3)
+        queue._remembered_until.clear()  # as time passes
+        queue.enqueue(hint())
+        assert float(client.zscore(names, "email") or 0) >= float(before or 0) + 100
+
+
 @pytest.mark.parametrize("names", ["*", "email"])
 def test_a_nudge_wakes_one_worker(names: str) -> None:
     queue = JobQueue(names)
