@@ -23,8 +23,8 @@ SPARK_POINTS = 30
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class Window:
-    """One queue of one product."""
+class QueueActivity:
+    """What one queue of one product did of late."""
 
     done: int = 0
     """Jobs that came to an end in the last ten minutes, by whole minutes."""
@@ -40,7 +40,7 @@ class Window:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Recent:
+class LatestActivity:
     """What one queue did in the last two minutes."""
 
     ended: int
@@ -51,12 +51,12 @@ class Recent:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Windows:
+class RecentActivity:
     """Every queue that had something to do in the last hour, and which minutes were measured at all."""
 
-    queues: dict[QueueKey, Window]
+    queues: dict[QueueKey, QueueActivity]
     minutes: frozenset[int]
-    recent: Mapping[QueueKey, Recent]
+    latest: Mapping[QueueKey, LatestActivity]
     compared: tuple[int, ...]
     """Steps that were measured about two minutes and one minute ago."""
 
@@ -65,11 +65,11 @@ class Windows:
 
         It grows, or shrinks, when it has done so over two minutes and over the last one.
         """
-        recent = self.recent.get(key)
-        since = now if recent is None else max(recent.since, now - PACE_SECONDS)
-        pace = 0.0 if recent is None else recent.ended * MINUTE / max(now - since, MINUTE)
+        latest = self.latest.get(key)
+        since = now if latest is None else max(latest.since, now - PACE_SECONDS)
+        pace = 0.0 if latest is None else latest.ended * MINUTE / max(now - since, MINUTE)
         growths: list[float] = [
-            (ready - (recent.depths.get(at, 0) if recent else 0)) * MINUTE / (now - at - FINEST / 2)
+            (ready - (latest.depths.get(at, 0) if latest else 0)) * MINUTE / (now - at - FINEST / 2)
             for at in self.compared
         ]
         if not growths:
@@ -79,11 +79,11 @@ class Windows:
         nearest: float = min(growths, key=abs)
         return round(pace, 2), round(nearest, 2)
 
-    def spark(self, window: Window, now: float) -> list[int | None]:
+    def spark(self, activity: QueueActivity, now: float) -> list[int | None]:
         """Return the depths of the last minutes, oldest first, None where nothing was measured."""
         last = floor(now, MINUTE)
         minutes = range(last - MINUTE * (SPARK_POINTS - 1), last + MINUTE, MINUTE)
-        return [window.depths.get(at, 0) if at in self.minutes else None for at in minutes]
+        return [activity.depths.get(at, 0) if at in self.minutes else None for at in minutes]
 
 
 def read_usual(store: RollupStore) -> dict[QueueKey, tuple[int, int]]:
@@ -93,13 +93,13 @@ def read_usual(store: RollupStore) -> dict[QueueKey, tuple[int, int]]:
     return {(product, name): (ended, bad) for product, name, ended, bad in counted}
 
 
-def read_windows(store: RollupStore, now: float) -> Windows:
-    """Return the windows that end now; seven queries."""
+def read_recent(store: RollupStore, now: float) -> RecentActivity:
+    """Return what the queues did in the hour that ends now; seven queries."""
     since = floor(now - FAILED_SECONDS, MINUTE)
     late_since = floor(now - LATE_SECONDS, MINUTE)
     open_since = _first_open_minute(store, since)
     parts = ((MINUTE, since), (FINEST, open_since))
-    queues: dict[QueueKey, Window] = {}
+    queues: dict[QueueKey, QueueActivity] = {}
     minutes: set[int] = set()
     for step, begin in parts:
         counts = store.rows(step).filter(started_at__gte=begin).values_list(*_COUNTS)
@@ -108,21 +108,21 @@ def read_windows(store: RollupStore, now: float) -> Windows:
             if not name:
                 minutes.add(minute)
                 continue
-            window = queues.get((product, name))
-            if window is None:
-                window = queues[product, name] = Window()
-            window.failed += failed
-            window.depths[minute] = max(window.depths.get(minute, 0), ready)
+            activity = queues.get((product, name))
+            if activity is None:
+                activity = queues[product, name] = QueueActivity()
+            activity.failed += failed
+            activity.depths[minute] = max(activity.depths.get(minute, 0), ready)
             if minute >= late_since:
-                window.done += completed + failed + cancelled
-                window.failed_of_late += failed
+                activity.done += completed + failed + cancelled
+                activity.failed_of_late += failed
         waits = store.rows(step).filter(started_at__gte=max(begin, late_since)).exclude(queue_name="")
         for product, name, waited, ran in waits.values_list("product", "queue_name", "waits", "runs"):
             queues[product, name].waits.update(histogram.from_json(waited))
             queues[product, name].runs.update(histogram.from_json(ran))
     compared = _steps_to_compare(store, now)
-    recent = _recent(store, compared, now)
-    return Windows(queues=queues, minutes=frozenset(minutes), recent=recent, compared=compared)
+    latest = _latest(store, compared, now)
+    return RecentActivity(queues=queues, minutes=frozenset(minutes), latest=latest, compared=compared)
 
 
 def _steps_to_compare(store: RollupStore, now: float) -> tuple[int, ...]:
@@ -133,7 +133,7 @@ def _steps_to_compare(store: RollupStore, now: float) -> tuple[int, ...]:
     return tuple(dict.fromkeys((measured[0], measured[-1]))) if measured else ()
 
 
-def _recent(store: RollupStore, compared: tuple[int, ...], now: float) -> dict[QueueKey, Recent]:
+def _latest(store: RollupStore, compared: tuple[int, ...], now: float) -> dict[QueueKey, LatestActivity]:
     rows = store.rows(FINEST).filter(started_at__gte=floor(now - PACE_SECONDS, FINEST)).exclude(queue_name="")
     depths = {f"ready_at_{at}": Max("ready", filter=Q(started_at=at)) for at in compared}
     found = (
@@ -142,7 +142,7 @@ def _recent(store: RollupStore, compared: tuple[int, ...], now: float) -> dict[Q
         .annotate(ended=Sum(F("completed") + F("failed") + F("cancelled")), since=Min("started_at"), **depths)
     )
     return {
-        (product, name): Recent(
+        (product, name): LatestActivity(
             ended=ended,
             since=since,
             depths={at: ready or 0 for at, ready in zip(compared, then, strict=True)},

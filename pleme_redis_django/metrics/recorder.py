@@ -16,13 +16,11 @@ from django.db import connections
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.events import EventSink
 from pleme_redis_django.jobs.worker.store_outage import StoreOutage
-from pleme_redis_django.metrics import tally
 from pleme_redis_django.metrics.ending_counter import EndingCounter
 from pleme_redis_django.metrics.sampler import INTERVAL_SECONDS, Sampler
-from pleme_redis_django.metrics.tally import QueueKey, Tally
-from pleme_redis_django.models import AbstractJob, WorkerTally, model_label
+from pleme_redis_django.metrics.tally_writer import TallyWriter
+from pleme_redis_django.models import AbstractJob, model_label
 from pleme_redis_django.orm_store import OrmWorkerRegistry
-from pleme_redis_django.orm_store.connection import reconnecting
 
 FLUSH_SECONDS = 5.0
 FIRST_TURN_SECONDS = 1.0
@@ -31,16 +29,11 @@ FIRST_TURN_SECONDS = 1.0
 def statistics_of(
     model: type[AbstractJob], sink: EventSink, *, worker_id: Callable[[], str], burst: bool = False
 ) -> StatisticsRecorder:
-    """Return the statistics of one process that runs jobs of a model; its ``counter`` is the sink of the pool."""
+    """Return the statistics of one process that runs jobs of a model; ``tallies.counter`` is the sink of the pool."""
     using = get_settings().database
-    return StatisticsRecorder(
-        EndingCounter(sink),
-        Sampler(model, OrmWorkerRegistry(using=using), worker_id, using=using),
-        sink,
-        job_model=model_label(model),
-        using=using,
-        burst=burst,
-    )
+    tallies = TallyWriter(EndingCounter(sink), job_model=model_label(model), using=using)
+    sampler = Sampler(model, OrmWorkerRegistry(using=using), worker_id, using=using)
+    return StatisticsRecorder(tallies, sampler, sink, burst=burst)
 
 
 class StatisticsRecorder:
@@ -48,21 +41,16 @@ class StatisticsRecorder:
 
     def __init__(
         self,
-        counter: EndingCounter,
+        tallies: TallyWriter,
         sampler: Sampler,
         sink: EventSink,
         *,
-        job_model: str,
-        using: str,
         burst: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.counter = counter
+        self.tallies = tallies
         self._sampler = sampler
-        self._job_model = job_model
-        self._using = using
         self._burst = burst
-        self._unstored: dict[QueueKey, Tally] = {}
         self._stopping = threading.Event()
         self.outage = StoreOutage("statistics", sink, self._stopping)
         self._clock = clock
@@ -83,23 +71,11 @@ class StatisticsRecorder:
         self._stopping.set()
         self._thread.join(timeout_seconds)
 
-    def store(self) -> bool:
-        """Write what was counted since the last call; one row, or none when nothing ended. Return whether one was."""
-        for key, counted in self.counter.take().items():
-            self._unstored.setdefault(key, Tally()).add(counted)
-        if not self._unstored:
-            return False
-        with reconnecting(self._using):
-            row = WorkerTally(job_model=self._job_model, queues=tally.to_json(self._unstored))
-            row.save(using=self._using, force_insert=True)
-        self._unstored = {}
-        return True
-
     def turn(self) -> None:
         """Store what was counted and have the sampler take its turn, each when it is due."""
         has_answered = False
         if self._clock() >= self._next_store:
-            has_answered = self.store()
+            has_answered = self.tallies.store()
             self._next_store = self._next(FLUSH_SECONDS)
         if self._clock() >= self._next_turn:
             # Before the turn, too: one that fails is not repeated at once.
@@ -124,7 +100,7 @@ class StatisticsRecorder:
 
     def _end(self) -> None:
         try:
-            self.store()
+            self.tallies.store()
             if self._burst:
                 # There may be no other process that takes the counts.
                 self._sampler.turn(is_last=True)

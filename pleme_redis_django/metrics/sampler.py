@@ -19,7 +19,8 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.metrics import histogram, tally
 from pleme_redis_django.metrics.depths import Depth, measure_depths
-from pleme_redis_django.metrics.recent import Window, Windows, read_usual, read_windows
+from pleme_redis_django.metrics.known_activity import KnownActivity
+from pleme_redis_django.metrics.recent import QueueActivity, RecentActivity
 from pleme_redis_django.metrics.rollups import FINEST, SETTLE_SECONDS, RollupStore, floor
 from pleme_redis_django.metrics.tally import QueueKey, Tally, with_totals
 from pleme_redis_django.models import AbstractJob, QueueSample, WorkerTally, model_label
@@ -48,9 +49,6 @@ CAPPED_ROWS = 200_000
 # Longer ago, nobody knows what the depths were meanwhile.
 HELD_FOR_SECONDS = 60
 TALLIES_A_TURN = 1_000
-WINDOWS_SECONDS = 5.0
-# What is usual changes when an hour is over.
-USUAL_SECONDS = 600.0
 
 
 class Sampler:
@@ -70,11 +68,7 @@ class Sampler:
         self._using = using
         self._label = model_label(model)
         self._store = RollupStore(job_model=self._label, using=using)
-        self._windows: Windows | None = None
-        self._windows_at = 0.0
-        self._usual: dict[QueueKey, tuple[int, int]] = {}
-        """Jobs that ended, and those of them that failed."""
-        self._usual_at = 0.0
+        self._known = KnownActivity(self._store)
         self._rolled_up_at = 0
         self._held: _Held | None = None
         """None: this process was not the sampler at its last turn."""
@@ -89,7 +83,8 @@ class Sampler:
         with reconnecting(self._using):
             with writing(self._using):
                 if not self._is_elected():
-                    self._windows = self._held = None
+                    self._held = None
+                    self._known.forget_recent()
                     return CANDIDATE_INTERVAL_SECONDS
                 sample, now = self._sample()
                 due_in = 0.0 if sample.next_measure_at is None else sample.next_measure_at.timestamp() - now
@@ -201,26 +196,17 @@ class Sampler:
             self._rolled_up_at = minute
 
     def _figures(self, depths: Mapping[QueueKey, Depth], now: float) -> list[dict[str, Any]]:
-        windows = self._current_windows(now)
-        if now - self._usual_at >= USUAL_SECONDS:
-            self._usual, self._usual_at = read_usual(self._store), now
+        recent, usual = self._known.recent(now), self._known.usual(now)
         is_capped = self._row_limit is not None and _is_at_limit(depths.values(), self._row_limit)
         if not is_capped:
             # The backlog is small again: the next count is of all of it.
             self._row_limit = None
         return [
-            _queue(key, depths.get(key, Depth()), windows.queues.get(key, Window()), windows, now)
-            | dict(zip(("ended_usually", "failed_usually"), self._usual.get(key, (0, 0)), strict=True))
+            _queue(key, depths.get(key, Depth()), recent.queues.get(key, QueueActivity()), recent, now)
+            | dict(zip(("ended_usually", "failed_usually"), usual.get(key, (0, 0)), strict=True))
             | {"is_capped": is_capped}
-            for key in sorted(depths.keys() | windows.queues.keys())
+            for key in sorted(depths.keys() | recent.queues.keys())
         ]
-
-    def _current_windows(self, now: float) -> Windows:
-        """Return the windows, a little old while somebody watches: workers count no sooner either."""
-        if self._windows is None or now - self._windows_at >= WINDOWS_SECONDS:
-            self._windows = read_windows(self._store, now)
-            self._windows_at = now
-        return self._windows
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,9 +231,11 @@ def _is_at_limit(depths: Collection[Depth], limit: int) -> bool:
     return bool(most >= limit)
 
 
-def _queue(key: QueueKey, depth: Depth, window: Window, windows: Windows, now: float) -> dict[str, Any]:
+def _queue(
+    key: QueueKey, depth: Depth, activity: QueueActivity, recent: RecentActivity, now: float
+) -> dict[str, Any]:
     product, name = key
-    pace, growth = windows.trend(key, depth.ready, now)
+    pace, growth = recent.trend(key, depth.ready, now)
     return {
         "product": product,
         "queue": name,
@@ -258,10 +246,10 @@ def _queue(key: QueueKey, depth: Depth, window: Window, windows: Windows, now: f
         "oldest_running_at": depth.oldest_running_at and depth.oldest_running_at.timestamp(),
         "done_per_minute": pace,
         "growth_per_minute": growth,
-        "failed_last_hour": window.failed,
-        "ended_of_late": window.done,
-        "failed_of_late": window.failed_of_late,
-        "wait_p95": histogram.percentile(window.waits, 0.95),
-        "run_p95": histogram.percentile(window.runs, 0.95),
-        "spark": windows.spark(window, now),
+        "failed_last_hour": activity.failed,
+        "ended_of_late": activity.done,
+        "failed_of_late": activity.failed_of_late,
+        "wait_p95": histogram.percentile(activity.waits, 0.95),
+        "run_p95": histogram.percentile(activity.runs, 0.95),
+        "spark": recent.spark(activity, now),
     }

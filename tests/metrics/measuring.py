@@ -19,9 +19,9 @@ from pleme_redis_django.jobs.interface.endings import (
 from pleme_redis_django.jobs.interface.events import JobEnded, NullSink
 from pleme_redis_django.jobs.interface.job import JobClaim
 from pleme_redis_django.metrics.ending_counter import EndingCounter
-from pleme_redis_django.metrics.recorder import StatisticsRecorder
 from pleme_redis_django.metrics.sampler import Sampler
 from pleme_redis_django.metrics.tally import Tally
+from pleme_redis_django.metrics.tally_writer import TallyWriter
 from pleme_redis_django.models import Election, Job, QueueSample
 from pleme_redis_django.orm_store import OrmWorkerRegistry
 
@@ -46,9 +46,8 @@ def turn_now(sampler: Sampler, using: str) -> float:
     return sampler.turn()
 
 
-def a_recorder(using: str = "default") -> StatisticsRecorder:
-    counter = EndingCounter(NullSink())
-    return StatisticsRecorder(counter, a_sampler(using), NullSink(), job_model=LABEL, using=using)
+def a_tally_writer(using: str = "default") -> TallyWriter:
+    return TallyWriter(EndingCounter(NullSink()), job_model=LABEL, using=using)
 
 
 def ended(
@@ -93,7 +92,7 @@ def counted(*events: JobEnded) -> dict[tuple[str, str], Tally]:
 
 def store_endings(events: Iterable[JobEnded], using: str = "default") -> None:
     """Have a worker process count these events and store its counts."""
-    recorder = a_recorder(using)
+    writer = a_tally_writer(using)
     for event in events:
-        recorder.counter.emit(event)
-    recorder.store()
+        writer.counter.emit(event)
+    writer.store()

@@ -16,7 +16,6 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import FrameType
 
 from pleme_redis_django.jobs.worker.executing_page import PageSeen, Stage, new_page_file
 from pleme_redis_django.management.runworkers.child_command import ChildCommand
@@ -29,6 +28,7 @@ from pleme_redis_django.management.runworkers.options import (
 )
 from pleme_redis_django.management.runworkers.places import Death, Place
 from pleme_redis_django.management.runworkers.progress import BurstProgress
+from pleme_redis_django.management.runworkers.stop_signals import StopSignals
 
 # A child that dies younger than this has not started properly; the next one waits, longer each time.
 YOUNG_SECONDS = 15.0
@@ -79,14 +79,13 @@ class Supervisor:
         self._say = say
         self._changed_file = changed_file
         self._progress = BurstProgress(len(self._places)) if burst else None
-        self._signals = 0
-        self._signals_passed_on = 0
+        self._signals = StopSignals()
         self._stopping = False
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
         """Run until every child has ended in good order; return the exit code."""
-        with self._listening_to_signals() as wake_fd:
+        with self._signals.listening(self._selector) as wake_fd:
             while not self._is_over():
                 self._start_missing()
                 self._read_pipes(wake_fd)
@@ -114,30 +113,6 @@ class Supervisor:
     def _is_at_work(self, quarantine: Place) -> bool:
         is_to_come = self._burst and not self._stopping and quarantine.is_wanted
         return quarantine.process is not None or (is_to_come and quarantine.exit_code is None)
-
-    @contextlib.contextmanager
-    def _listening_to_signals(self) -> Iterator[int]:
-        """Note signals, and wake the selector by the descriptor; a program that called gets its own back."""
-        wake_read, wake_write = os.pipe()
-        os.set_blocking(wake_write, False)
-        wake_before = signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD]
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored by nohup, which is to stay so
-            numbers.append(signal.SIGHUP)
-        before = {number: signal.signal(number, self._on_signal) for number in numbers}
-        self._selector.register(wake_read, selectors.EVENT_READ, None)
-        try:
-            yield wake_read
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(wake_before)
-            os.close(wake_read)
-            os.close(wake_write)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if number != signal.SIGCHLD:
-            self._signals += 1
 
     def _start_missing(self) -> None:
         now = time.monotonic()
@@ -284,7 +259,7 @@ class Supervisor:
                 f"A worker process of pool {place.pool} failed to start {GIVE_UP_AFTER} times; giving up."
             )
             place.exit_code = EXIT_CANNOT_START
-            self._signals += 1
+            self._signals.note()
             return
         # Of a quarantine process too: who comes next has to settle this death.
         place.is_wanted = True
@@ -296,8 +271,7 @@ class Supervisor:
         place.start_at = time.monotonic() + min(pause, LONGEST_PAUSE_SECONDS)
 
     def _pass_signals_on(self) -> None:
-        while self._signals_passed_on < self._signals:
-            self._signals_passed_on += 1
+        for _signal in range(self._signals.take()):
             if self._stopping:
                 self._end_grace()
                 continue

@@ -92,7 +92,7 @@ class WorkerProcessRun:
         self._stop = StopRequest()
         # A pool that was asked to drain stops by itself.
         self._reporter = Reporter(
-            self._statistics.counter, report_fd, on_stopped=self._stop.make, counts=options.burst
+            self._statistics.tallies.counter, report_fd, on_stopped=self._stop.make, counts=options.burst
         )
         self._pool = build_pool(
             parts,
