@@ -27,7 +27,7 @@ from pleme_redis_django.jobs.interface.endings import (
     GivenBack,
     Retried,
 )
-from pleme_redis_django.jobs.interface.job import Job
+from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.json_text import from_json
 
 REASON_MAX_LENGTH = 300
@@ -80,14 +80,14 @@ def _job_ended(event: events.JobEnded) -> None:
     _ENDING_HANDLERS[type(event.ending)](event.job, event.ending)
 
 
-def _completed(job: Job, ending: Completed) -> None:
+def _completed(job: AnyJob, ending: Completed) -> None:
     if logger.isEnabledFor(logging.DEBUG):
         _log(logging.DEBUG, "completed", job, run_ms=round(ending.run_seconds * 1000, 1))
     if signals.job_completed.receivers:
         _send(signals.job_completed, job, results=from_json(ending.results_json))
 
 
-def _retried(job: Job, ending: Retried) -> None:
+def _retried(job: AnyJob, ending: Retried) -> None:
     _log(
         logging.WARNING,
         "failed, will be retried",
@@ -106,7 +106,7 @@ def _retried(job: Job, ending: Retried) -> None:
     )
 
 
-def _failed(job: Job, ending: Failed) -> None:
+def _failed(job: AnyJob, ending: Failed) -> None:
     _log(
         logging.ERROR,
         "failed for good",
@@ -117,12 +117,12 @@ def _failed(job: Job, ending: Failed) -> None:
     _send(signals.job_failed, job, failure=ending.failure)
 
 
-def _cancelled(job: Job, _ending: Cancelled) -> None:
+def _cancelled(job: AnyJob, _ending: Cancelled) -> None:
     _log(logging.INFO, "cancelled", job)
     _send(signals.job_cancelled, job)
 
 
-def _given_back(job: Job, ending: GivenBack) -> None:
+def _given_back(job: AnyJob, ending: GivenBack) -> None:
     level = logging.WARNING if ending.crashed else logging.DEBUG
     _log(level, "given back", job, crashed=ending.crashed)
 
@@ -236,7 +236,7 @@ def _reason(error: BaseException | None) -> str:
 _sending: set[asyncio.Task[Any]] = set()
 
 
-def _send(signal: Signal, job: Job, **payload: Any) -> None:
+def _send(signal: Signal, job: AnyJob, **payload: Any) -> None:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -272,7 +272,7 @@ def _store_unavailable(event: events.StoreUnavailable) -> None:
 _AWAY_CLASSES = frozenset({"", "08", "53", "57", "58"})
 
 
-def _log(level: int, what: str, job: Job, failure: Failure | None = None, **fields: Any) -> None:
+def _log(level: int, what: str, job: AnyJob, failure: Failure | None = None, **fields: Any) -> None:
     _say(level, f"job {what}", failure, job_id=str(job.id), job_type=job.job_type, **fields)
 
 

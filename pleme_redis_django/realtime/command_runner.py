@@ -15,7 +15,7 @@ from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.commands import HANDLERS, Handler
 from pleme_redis_django.realtime.connection import Connection
-from pleme_redis_django.realtime.frames import Command, CommandRefused, ErrorCode
+from pleme_redis_django.realtime.frames import ClientCommand, CommandRefused, ErrorCode
 from pleme_redis_django.realtime.hub import Hub
 
 LINES_PER_TURN = 16
@@ -114,7 +114,7 @@ class CommandRunner:
             while self._outbox.is_backed_up:
                 await self._hub.work.next_tick()
 
-    async def _answer(self, command: Command) -> None:
+    async def _answer(self, command: ClientCommand) -> None:
         try:
             body = await self._handler(command)(self._hub, self._connection, command.fields)
         except CommandRefused as refused:
@@ -132,13 +132,13 @@ class CommandRunner:
             if command.id is not None:
                 self._outbox.queue(frames.reply(command.id, command.name, body))
 
-    def _handler(self, command: Command) -> Handler:
+    def _handler(self, command: ClientCommand) -> Handler:
         if command.name not in self._commands:
             raise CommandRefused(ErrorCode.BAD_REQUEST, f"this endpoint has no command {command.name!r}")
         if not self._connection.is_registered and command.name != "connect":
             raise CommandRefused(ErrorCode.UNAUTHORIZED, "the first command is connect")
         return HANDLERS[command.name]
 
-    def _answer_error(self, command: Command, code: ErrorCode, message: str) -> None:
+    def _answer_error(self, command: ClientCommand, code: ErrorCode, message: str) -> None:
         if command.id is not None:
             self._outbox.queue(frames.error(command.id, code, message))

@@ -48,7 +48,7 @@ class CommandRefused(PlemeError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class ClientCommand:
     """One command of a client; ``id`` is None when it wants no reply."""
 
     id: int | None
@@ -110,7 +110,7 @@ SCHEMA: dict[str, dict[str, _Field]] = {
 RESERVED = frozenset({"refresh"})
 
 
-def parse_line(line: str, *, strict: bool = False) -> Command | None:
+def parse_line(line: str, *, strict: bool = False) -> ClientCommand | None:
     """Return the command of one line, or None for an empty object (the answer to a ping).
 
     Raises CommandRefused; its ``command_id`` is the id to answer with, when one could be read.
@@ -132,7 +132,7 @@ def parse_line(line: str, *, strict: bool = False) -> Command | None:
     if len(names) != 1:
         raise _bad(command_id, _what_is_wrong(value, names))
     name = names[0]
-    return Command(id=command_id, name=name, fields=_checked(command_id, name, value[name], strict))
+    return ClientCommand(id=command_id, name=name, fields=_checked(command_id, name, value[name], strict))
 
 
 def _checked(command_id: int | None, name: str, fields: Any, strict: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.context import JobContext, _current
-from pleme_redis_django.jobs.interface.job import Job, JobClaim, JobStatus
+from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim, JobStatus
 
 
 class RecordingJobContext(JobContext):
@@ -21,7 +21,7 @@ class RecordingJobContext(JobContext):
 
     __slots__ = ("_cancel_at_report", "_token", "reports")
 
-    def __init__(self, job: Job, claim: JobClaim, cancel_at_report: int | None) -> None:
+    def __init__(self, job: AnyJob, claim: JobClaim, cancel_at_report: int | None) -> None:
         super().__init__(job, claim, _record)
         self.reports: list[Mapping[str, Any]] = []
         """Every report of progress, the oldest first: ``{"done": 1, "total": 3, "note": "importing"}``."""
@@ -54,9 +54,9 @@ def job_context(
 
 
 def _unsaved_job(claim: JobClaim) -> Any:
-    from pleme_redis_django.models import Job as JobModel
+    from pleme_redis_django.models import Job
 
-    return JobModel(
+    return Job(
         product=get_settings().product or "default",
         status=JobStatus.RUNNING.value,
         worker_id=uuid.UUID(claim.worker_id),

@@ -25,7 +25,7 @@ from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Failure, Retried
 from pleme_redis_django.jobs.interface.events import EndingRefused, JobEnded, JobStarted
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor, known_job_types
-from pleme_redis_django.jobs.interface.job import Job
+from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -158,7 +158,7 @@ class _Drain:
                 )
         return DrainSummary(attempts=tuple(attempts))
 
-    def _claim(self) -> Job | None:
+    def _claim(self) -> AnyJob | None:
         self._make_due()
         for suspects in (False, True):
             selection = dataclasses.replace(self._selection, suspects=suspects)
@@ -166,9 +166,9 @@ class _Drain:
                 return job
         return None
 
-    def _claim_one(self, selection: JobSelection) -> Sequence[Job]:
+    def _claim_one(self, selection: JobSelection) -> Sequence[AnyJob]:
         store = self._parts.store
-        jobs: Sequence[Job] = store.claim_jobs(self._worker_id, 1, selection)
+        jobs: Sequence[AnyJob] = store.claim_jobs(self._worker_id, 1, selection)
         while not jobs and (again_in := store.look_again_in(selection)) is not None:
             time.sleep(again_in)
             jobs = store.claim_jobs(self._worker_id, 1, selection)
@@ -182,7 +182,7 @@ class _Drain:
             pending.filter(retry_count=0).update(run_after=Now())
         self._parts.store.promote_due_jobs(ENDLESS_ATTEMPTS)
 
-    def _attempt(self, job: Job) -> Ending:
+    def _attempt(self, job: AnyJob) -> Ending:
         assert job.claim is not None
         # Progress needs no write of its own: the last report rides with the ending.
         context = JobContext(job, job.claim, lambda context: None)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.events import Event
-from pleme_redis_django.jobs.interface.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim
 from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerStanding
 from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
@@ -35,17 +35,17 @@ class RecordingSink:
 class FunctionExecutor:
     """Runs every job by calling ``function(job)``."""
 
-    def __init__(self, function: Callable[[Job], Any] = lambda job: None) -> None:
+    def __init__(self, function: Callable[[AnyJob], Any] = lambda job: None) -> None:
         self.function = function
 
-    def execute(self, job: Job) -> Any:
+    def execute(self, job: AnyJob) -> Any:
         return self.function(job)
 
 
 class AsyncFunctionExecutor(FunctionExecutor):
     """Awaits ``function(job)``."""
 
-    async def execute(self, job: Job) -> Any:
+    async def execute(self, job: AnyJob) -> Any:
         return await self.function(job)
 
 
@@ -55,7 +55,7 @@ class TypedExecutor:
     def __init__(self, sync: dict[str, Any], asynchronous: dict[str, Any]) -> None:
         self._sync, self._async = sync, asynchronous
 
-    def execute(self, job: Job) -> Any:
+    def execute(self, job: AnyJob) -> Any:
         return {**self._sync, **self._async}[job.job_type](job)
 
     def sync_job_types(self) -> frozenset[str]:

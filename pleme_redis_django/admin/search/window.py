@@ -1,4 +1,4 @@
-"""How far back a question looks that no index answers: through the newest jobs, so many and no more.
+"""Bounds a search that no index can answer to the newest 100,000 jobs.
 
 Among a million jobs a rare queue, product or parameter would else be looked for in every row. The
 page says how far it looked, and links to the jobs before.

@@ -11,7 +11,7 @@ from pleme_redis_django.exceptions import InvalidJobDefinition, UnknownJobType
 from pleme_redis_django.jobs.definitions.definition import JobDefinition, definition_of
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.context import JobContext, current_job_context
-from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, Job
+from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, AnyJob
 from pleme_redis_django.wording import did_you_mean
 
 P = ParamSpec("P")
@@ -67,7 +67,7 @@ class RegistryExecutor:
     def __init__(self, jobs: JobRegistry = registry) -> None:
         self._registry = jobs
 
-    def execute(self, job: Job) -> Any:
+    def execute(self, job: AnyJob) -> Any:
         """Call the handler with the job's parameters; the result of an async one is a coroutine.
 
         Raises InvalidParameters when the parameters no longer fit the handler.

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from pleme_redis_django.exceptions import InvalidParameters
-from pleme_redis_django.jobs.interface.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim
 from pleme_redis_django.jobs.interface.json_text import storable_text
 
 NOTE_MAX_BYTES = 500
@@ -23,7 +23,7 @@ class JobContext:
 
     __slots__ = ("_cancel_requested", "_on_progress", "_unwritten", "claim", "job")
 
-    def __init__(self, job: Job, claim: JobClaim, on_progress: ProgressListener) -> None:
+    def __init__(self, job: AnyJob, claim: JobClaim, on_progress: ProgressListener) -> None:
         self.job = job
         self.claim = claim
         self._on_progress = on_progress

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from pleme_redis_django.jobs.interface.endings import Ending
-from pleme_redis_django.jobs.interface.job import Job
+from pleme_redis_django.jobs.interface.job import AnyJob
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,18 +38,18 @@ class JobsClaimed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JobStarted:
-    job: Job
+    job: AnyJob
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JobProgressed:
-    job: Job
+    job: AnyJob
     progress: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JobEnded:
-    job: Job
+    job: AnyJob
     ending: Ending
 
 
@@ -57,7 +57,7 @@ class JobEnded:
 class EndingRefused:
     """The job was no longer this worker's: another one has it, or has finished it."""
 
-    job: Job
+    job: AnyJob
     ending: Ending
 
 
@@ -65,7 +65,7 @@ class EndingRefused:
 class EndingDelayed:
     """An ending cannot be written for now; it is tried again apart, while the others are written."""
 
-    job: Job
+    job: AnyJob
     ending: Ending
     error: BaseException
 
@@ -172,7 +172,7 @@ class HintsBack:
 class SuspectStarted:
     """A job whose process died before runs alone in this one."""
 
-    job: Job
+    job: AnyJob
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Awaitable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pleme_redis_django.jobs.interface.job import Job
+from pleme_redis_django.jobs.interface.job import AnyJob
 
-J_contra = TypeVar("J_contra", bound=Job, contravariant=True)
+J_contra = TypeVar("J_contra", bound=AnyJob, contravariant=True)
 
 
 class JobExecutor(Protocol[J_contra]):

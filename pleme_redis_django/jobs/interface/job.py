@@ -73,7 +73,7 @@ class JobClaim:
     """Grows by one at every claim of the job; the first is 1."""
 
 
-class Job(Protocol):
+class AnyJob(Protocol):
     """What the engine reads of a job. A project's own job model has these, whatever else it has."""
 
     @property

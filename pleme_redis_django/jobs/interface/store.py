@@ -28,10 +28,10 @@ from pleme_redis_django.jobs.interface.endings import (
     GivenBack,
     Retried,
 )
-from pleme_redis_django.jobs.interface.job import Job, JobClaim, QueuedJob
+from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim, QueuedJob
 from pleme_redis_django.jobs.interface.json_text import from_json
 
-J_co = TypeVar("J_co", bound=Job, covariant=True)
+J_co = TypeVar("J_co", bound=AnyJob, covariant=True)
 
 ORPHANED_AFTER_SECONDS = 30.0
 """A ready job whose hint is younger than this is not forgotten, only waiting for a slot."""
@@ -268,7 +268,7 @@ class JobStore(Protocol[J_co]):
             return self._charge(job, ending, ending.failure)
         return self.schedule_retry(job.id, job.retry_count, ending.delay_seconds, "", {}, claim=ending.claim)
 
-    def _charge(self, job: Job, ending: GivenBack, failure: Failure) -> bool:
+    def _charge(self, job: AnyJob, ending: GivenBack, failure: Failure) -> bool:
         """Count the death of a job's process as a retry, or its end.
 
         A store of only the eleven methods keeps no crash count, by which a job that kills its

@@ -7,7 +7,7 @@ from typing import Any
 
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import EventSink, WorkerDied
-from pleme_redis_django.jobs.interface.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.workers import WorkerRegistry
@@ -107,7 +107,7 @@ class DeadWorkers:
         if executing is None:
             vanished = frozenset(worker_ids) - self._registry.draining_among(worker_ids)
 
-        def decide(job: Job, claim: JobClaim) -> Ending:
+        def decide(job: AnyJob, claim: JobClaim) -> Ending:
             # What the worker had only prefetched has no start.
             if claim.worker_id in vanished and getattr(job, "started_at", None) is not None:
                 return ending_after_unseen_death(job, claim, self._config, apart_seconds=self._apart_seconds)

@@ -11,7 +11,7 @@ from pleme_redis_django.jobs.interface.failures import engine_failure, failure_o
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
     SUSPECT_AFTER_UNSEEN_DEATHS,
-    Job,
+    AnyJob,
     JobClaim,
 )
 from pleme_redis_django.jobs.interface.retry import jittered
@@ -27,7 +27,7 @@ APART_SECONDS = 10.0
 
 
 def ending_after_death(
-    job: Job,
+    job: AnyJob,
     claim: JobClaim,
     config: WorkerPoolConfig,
     *,
@@ -58,7 +58,7 @@ def ending_after_death(
 
 
 def ending_after_unseen_death(
-    job: Job, claim: JobClaim, config: WorkerPoolConfig, *, apart_seconds: float = APART_SECONDS
+    job: AnyJob, claim: JobClaim, config: WorkerPoolConfig, *, apart_seconds: float = APART_SECONDS
 ) -> Ending:
     """Return the ending of a job that ran when its process vanished: nobody saw that end.
 
@@ -96,17 +96,17 @@ def _unseen_death_notice(claim: JobClaim, deaths: int, config: WorkerPoolConfig,
     return f"{vanished} It runs again, alone: it may be what takes them along."
 
 
-def _crash_count(job: Job) -> int | None:
+def _crash_count(job: AnyJob) -> int | None:
     # A store of only the eleven methods counts no deaths.
     return getattr(job, "crash_count", None)
 
 
-def _cancel_requested(job: Job) -> bool:
+def _cancel_requested(job: AnyJob) -> bool:
     # A store of only the eleven methods knows of no requests.
     return getattr(job, "cancel_requested", False)
 
 
-def _death_notice(job: Job, claim: JobClaim, crash_count: int | None, may_have_killed: bool) -> str:
+def _death_notice(job: AnyJob, claim: JobClaim, crash_count: int | None, may_have_killed: bool) -> str:
     died = f"The worker process {claim.worker_id} died while it held this job (attempt {claim.attempt})."
     if _cancel_requested(job):
         return f"{died} The job had been asked to end, and does not run again."
@@ -129,7 +129,7 @@ def _death_notice(job: Job, claim: JobClaim, crash_count: int | None, may_have_k
     )
 
 
-def ending_of_stale(job: Job, claim: JobClaim, config: WorkerPoolConfig) -> Ending:
+def ending_of_stale(job: AnyJob, claim: JobClaim, config: WorkerPoolConfig) -> Ending:
     """Return the ending of a job that gave no sign of life for too long."""
     message = (
         f"No progress for {config.stale_job_threshold_seconds:,.0f} s (attempt {claim.attempt}, retry "
@@ -139,7 +139,7 @@ def ending_of_stale(job: Job, claim: JobClaim, config: WorkerPoolConfig) -> Endi
     return _retried_or_failed(job, claim, config, engine_failure(STALE, message, job.job_type))
 
 
-def ending_of_undecidable(job: Job, claim: JobClaim, error: Exception) -> Ending:
+def ending_of_undecidable(job: AnyJob, claim: JobClaim, error: Exception) -> Ending:
     """Return the ending of a job whose own code or configuration raised when it was to be decided."""
     reason = failure_of(error, job.job_type)
     message = (
@@ -151,7 +151,7 @@ def ending_of_undecidable(job: Job, claim: JobClaim, error: Exception) -> Ending
     return Failed(job_id=job.id, claim=claim, failure=failure)
 
 
-def _retried_or_failed(job: Job, claim: JobClaim, config: WorkerPoolConfig, failure: Failure) -> Ending:
+def _retried_or_failed(job: AnyJob, claim: JobClaim, config: WorkerPoolConfig, failure: Failure) -> Ending:
     shared: dict[str, Any] = {"job_id": job.id, "claim": claim, "failure": failure}
     if _cancel_requested(job):
         return Cancelled(**shared)

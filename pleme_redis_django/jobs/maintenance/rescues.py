@@ -10,7 +10,7 @@ from pleme_redis_django.exceptions import BadEnding
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import EventSink, JobEnded
 from pleme_redis_django.jobs.interface.hints import HintQueue
-from pleme_redis_django.jobs.interface.job import Job, JobClaim
+from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.maintenance.endings_of_others import ending_of_undecidable
 from pleme_redis_django.jobs.worker.agenda import Agenda
@@ -19,7 +19,7 @@ from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 
 BATCH = 500
 
-Decision = Callable[[Job, JobClaim], Ending]
+Decision = Callable[[AnyJob, JobClaim], Ending]
 
 
 class Rescues:
@@ -36,7 +36,7 @@ class Rescues:
         self.held_up: set[str] = set()
         """Workers some of whose jobs could not be ended, because their rows were locked; grows until cleared."""
 
-    def end(self, jobs: Sequence[Job], decide: Decision) -> int:
+    def end(self, jobs: Sequence[AnyJob], decide: Decision) -> int:
         """End each job as ``decide`` says; return how many endings were accepted."""
         applied = 0
         for start in range(0, len(jobs), BATCH):
@@ -65,7 +65,7 @@ class Rescues:
         return [accepted.get(ending.job_id, False) for ending in endings]
 
 
-def _decided(job: Job, claim: JobClaim, decide: Decision) -> Ending:
+def _decided(job: AnyJob, claim: JobClaim, decide: Decision) -> Ending:
     try:
         return decide(job, claim)
     # The job's model is the project's, and its row may hold anything: it ends alone.

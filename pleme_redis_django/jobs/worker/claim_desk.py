@@ -9,7 +9,7 @@ from typing import Any
 
 from pleme_redis_django.jobs.interface.context import JobContext, ProgressListener
 from pleme_redis_django.jobs.interface.events import EventSink, JobsClaimed
-from pleme_redis_django.jobs.interface.job import Job
+from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.store import JobSelection, JobStore, Outlook
 from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.jobs.worker.agenda import Agenda
@@ -95,7 +95,7 @@ class ClaimDesk:
         if again_in is not None:
             self._agenda.look_within(again_in)
 
-    def _newly_held(self, jobs: Iterable[Job]) -> list[HeldJob]:
+    def _newly_held(self, jobs: Iterable[AnyJob]) -> list[HeldJob]:
         now, on_progress, held = time.monotonic(), self._on_progress, []
         for job in jobs:
             claim = job.claim

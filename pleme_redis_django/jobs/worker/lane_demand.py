@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from pleme_redis_django.jobs.interface.job import Job
+from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.jobs.worker.lanes import Lane
 from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, Pace
@@ -66,7 +66,7 @@ class LaneDemand:
     def __iter__(self) -> Iterator[LaneFeed]:
         return iter(self._feeds)
 
-    def feed_of(self, job: Job) -> LaneFeed:
+    def feed_of(self, job: AnyJob) -> LaneFeed:
         """Return the lane that runs a job."""
         for feed in self._feeds:
             if feed.lane.job_types is not None and job.job_type in feed.lane.job_types:

@@ -15,7 +15,7 @@ from pleme_redis_django.jobs.interface.context import JobContext, _current
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried
 from pleme_redis_django.jobs.interface.executor import JobExecutor
 from pleme_redis_django.jobs.interface.failures import failure_of, is_retryable, leaves_of
-from pleme_redis_django.jobs.interface.job import Job
+from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.jobs.interface.retry import backoff_delay, jittered
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
@@ -157,7 +157,7 @@ class JobRunner:
         return is_retryable(error, *rules)
 
 
-def retry_delay(job: Job, config: WorkerPoolConfig) -> float:
+def retry_delay(job: AnyJob, config: WorkerPoolConfig) -> float:
     """Return the exact seconds until the next attempt: the job's own base delay, or the pool's.
 
     The row is the project's, and may hold anything: what is not a delay is passed over.

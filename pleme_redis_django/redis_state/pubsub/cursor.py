@@ -7,7 +7,7 @@ import enum
 from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
 
 
-class Step(enum.Enum):
+class MessageOrder(enum.Enum):
     """What a numbered message is to a cursor."""
 
     NEXT = "next"
@@ -28,15 +28,15 @@ class HeadCursor:
         """The last message that was handed on."""
         return Position(self.epoch, self.offset)
 
-    def step(self, message: BusMessage) -> Step:
+    def advance(self, message: BusMessage) -> MessageOrder:
         """Tell what ``message`` is, and move onto it when it is the next one."""
         if message.epoch == self.epoch:
             if message.offset == self.offset + 1:
                 self.offset = message.offset
-                return Step.NEXT
+                return MessageOrder.NEXT
             if message.offset <= self.offset:
-                return Step.KNOWN
-        return Step.GAP
+                return MessageOrder.KNOWN
+        return MessageOrder.GAP
 
     def move(self, position: Position) -> None:
         """Stand at ``position``."""

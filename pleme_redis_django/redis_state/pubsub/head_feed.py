@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pleme_redis_django.redis_state.names import covers
-from pleme_redis_django.redis_state.pubsub.cursor import HeadCursor, Step
+from pleme_redis_django.redis_state.pubsub.cursor import HeadCursor, MessageOrder
 from pleme_redis_django.redis_state.pubsub.log import REPAIR_LIMIT, LogPage, log_page
 from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
 from pleme_redis_django.redis_state.pubsub.recent_messages import (
@@ -71,10 +71,10 @@ class HeadFeed:
         if self._is_catching_up or self.cursor is None:
             self._wait(message)
             return True
-        step = self.cursor.step(message)
-        if step is Step.NEXT:
+        order = self.cursor.advance(message)
+        if order is MessageOrder.NEXT:
             self._hand_on(message)
-        return step is not Step.GAP
+        return order is not MessageOrder.GAP
 
     def _wait(self, message: BusMessage) -> None:
         """Keep a message until the read is over; too many are dropped, and the log is read once more."""
@@ -173,7 +173,7 @@ class HeadFeed:
             self.cursor = HeadCursor(page.top)
         elif page.recovered or page.status == "part":
             for message in page.messages:
-                if self.cursor.step(message) is Step.NEXT:
+                if self.cursor.advance(message) is MessageOrder.NEXT:
                     self._hand_on(message)
         else:
             self.cursor.move(page.top)

@@ -26,7 +26,7 @@ from pleme_redis_django.redis_state.pubsub.bus import (
     TAIL_CHECK_SECONDS,
     bus,
 )
-from pleme_redis_django.redis_state.pubsub.cursor import HeadCursor, Step
+from pleme_redis_django.redis_state.pubsub.cursor import HeadCursor, MessageOrder
 from pleme_redis_django.redis_state.pubsub.head_feed import HeadFeed
 from pleme_redis_django.redis_state.pubsub.log import REPAIR_LIMIT, LogPage, log_page
 from pleme_redis_django.redis_state.pubsub.messages import (
@@ -244,10 +244,10 @@ class Subscription:
             head = self._names[reply["channel"]]
             message = parse_bus_message(reply["data"])
             if message.epoch:
-                step = self._cursors[head].step(message)
-                if step is Step.NEXT:
+                order = self._cursors[head].advance(message)
+                if order is MessageOrder.NEXT:
                     self._put(message)
-                elif step is Step.GAP:
+                elif order is MessageOrder.GAP:
                     self._catch_up(head)
         elif time.monotonic() - self._checked > TAIL_CHECK_SECONDS:
             for head in self._heads:

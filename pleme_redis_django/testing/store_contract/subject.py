@@ -16,7 +16,7 @@ from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.job import (
     DEFAULT_QUEUE_NAME,
     SUSPECT_AFTER_CRASHES,
-    Job,
+    AnyJob,
     JobClaim,
     JobStatus,
 )
@@ -151,7 +151,7 @@ def new_worker() -> str:
     return str(uuid.uuid4())
 
 
-def claim_of(job: Job) -> JobClaim:
+def claim_of(job: AnyJob) -> JobClaim:
     """Return the claim that a claimed job has to carry."""
     assert job.claim is not None, f"The claimed job {job.id} carries no claim: its .claim is None."
     return job.claim
