@@ -16,6 +16,7 @@ from pleme_redis_django import signals
 from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.jobs.interface import events
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.events import UnservedJobsFound
 from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.job import JobClaim
 from pleme_redis_django.testing import MemoryJob
@@ -224,3 +225,9 @@ async def test_receivers_are_called_beside_an_async_handler() -> None:
         signals.job_started.disconnect(receiver)
         signals.job_started.disconnect(sync_receiver)
     assert sorted(told) == ["async", "sync"]
+
+
+def test_the_log_names_types_and_counts(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "pleme_redis_django.jobs"):
+        EngineEvents().emit(UnservedJobsFound({"shop.gone": 2, "shop.new": 1}))
+    assert "jobs=3 job_types=shop.gone,shop.new" in caplog.text

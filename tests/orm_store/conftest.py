@@ -1,8 +1,9 @@
-"""How long a claim takes, said by the test: a busy machine must not change the way that claims go."""
+"""What a test of the store says itself: how long a claim takes, however busy the machine is, and a session's age."""
 
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
 from pleme_redis_django.orm_store import claim_position
 from pleme_redis_django.orm_store.dialects.postgresql import prepared
@@ -25,3 +26,11 @@ def no_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Claims start at the head, and keep their plans."""
     monkeypatch.setattr(claim_position, "EXPECTED_SECONDS", A_DAY_SECONDS)
     monkeypatch.setattr(prepared, "SLOW_SECONDS", A_DAY_SECONDS)
+
+
+@pytest.fixture
+def kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CONN_MAX_AGE = None: nothing but a failure ends a session."""
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
+    connection.close()
+    connection.ensure_connection()

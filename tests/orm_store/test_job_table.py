@@ -7,13 +7,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connections
 
 from pleme_redis_django import JobStatus
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobClaim
 from pleme_redis_django.metrics.depths import measure_depths
 from pleme_redis_django.models import Job
-from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import ready_sql
 from pleme_redis_django.orm_store.job_table import EVERY_SUSPECT, JobTable
 from tests.rows import BACKENDS, ago, make_job
 
@@ -42,14 +40,6 @@ def test_a_ready_job_is_queued_alive_and_no_suspect(table: JobTable[Job]) -> Non
     assert _ids(table.ready()) == _ids(queued.filter(crash_count__lt=SUSPECT_AFTER_CRASHES))
     assert _ids(table.ready(EVERY_SUSPECT)) == _ids(queued.filter(crash_count__gte=SUSPECT_AFTER_CRASHES))
     assert len(table.ready()) == 2 and len(table.ready(EVERY_SUSPECT)) == 1 and len(table.pending()) == 3
-
-
-def test_sql_by_hand_means_the_same_rows(table: JobTable[Job]) -> None:
-    with connections[table.using].cursor() as cursor:
-        if table.using != "default":
-            pytest.skip("SQL is written by hand for PostgreSQL alone.")
-        cursor.execute(f"SELECT id FROM {table.sql_name} WHERE {ready_sql(table)}")
-        assert {job_id for (job_id,) in cursor.fetchall()} == _ids(table.ready())
 
 
 def test_depths_count_the_same_rows(table: JobTable[Job]) -> None:

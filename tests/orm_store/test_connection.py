@@ -1,4 +1,4 @@
-"""Connections of engine threads and handlers after failures: when they are dropped, and when they are kept."""
+"""Connections of engine threads after failures: when they are dropped, and when they are kept."""
 
 from __future__ import annotations
 
@@ -13,20 +13,11 @@ from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.management.runworkers.banner import banner
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import Job
-from pleme_redis_django.orm_store import DatabaseScope, OrmJobStore, OrmWorkerRegistry
-from pleme_redis_django.orm_store.connection import reconnecting, writing
-from pleme_redis_django.orm_store.dialects.postgresql.session import LOCK_WAIT
+from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
+from pleme_redis_django.orm_store.connection import reconnecting
 from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CONN_MAX_AGE = None: nothing but a failure ends a session."""
-    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
-    connection.close()
-    connection.ensure_connection()
 
 
 def _only_read() -> None:
@@ -53,39 +44,11 @@ def test_a_session_that_only_reads_is_dropped(kept_for_ever: None, what: str) ->
     assert write()
 
 
-def test_a_handlers_session_that_only_reads_is_dropped(kept_for_ever: None) -> None:
-    scope = DatabaseScope()
-    connection.close()
-    scope.enter()
-    make_job()
-    _only_read()
-    with pytest.raises(DatabaseError):
-        make_job()
-    scope.leave()
-    scope.enter()
-    make_job()
-    scope.leave()
-
-
 def test_a_refused_row_costs_no_connection(kept_for_ever: None) -> None:
     session = connection.connection
     with pytest.raises(DatabaseError), reconnecting("default"), transaction.atomic():
         Job.objects.filter(pk=make_job().pk).update(status="x" * 1000)
     assert connection.connection is session
-
-
-def test_what_the_engine_writes_waits_for_no_lock_for_long(kept_for_ever: None) -> None:
-    with connection.cursor() as cursor:
-        with writing("default"):
-            cursor.execute("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")
-            assert cursor.fetchone() == (LOCK_WAIT, "30s")
-        cursor.execute("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")
-        assert cursor.fetchone() == ("0", "0")
-        cursor.execute("SET statement_timeout = '3s'")
-        with writing("default"):
-            cursor.execute("SELECT current_setting('statement_timeout')")
-            assert cursor.fetchone() == ("3s",)
-    connection.close()
 
 
 def test_queries_of_debug_are_forgotten(settings: Any) -> None:

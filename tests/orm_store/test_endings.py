@@ -1,22 +1,21 @@
-"""finish_jobs on the ORM: what one bad ending does to its batch, and what is kept of failures."""
+"""Endings on the ORM: what one bad ending does to its batch, and what is kept of failures."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import connections
-from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django import JobStatus
 from pleme_redis_django.exceptions import BadEnding
-from pleme_redis_django.jobs.interface.endings import Completed, Failed, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.interface.endings import Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job, JobAttempt
 from pleme_redis_django.orm_store import OrmJobStore
+from tests.orm_store.claimed_jobs import claimed, completed, statements
 from tests.rows import BACKENDS, make_job
 
 pytestmark = pytest.mark.django_db(databases=BACKENDS)
@@ -27,17 +26,6 @@ FAILURE = engine_failure("test", "as the test asked", "test")
 @pytest.fixture(params=BACKENDS)
 def store(request: pytest.FixtureRequest) -> OrmJobStore[Job]:
     return OrmJobStore(Job, using=request.param)
-
-
-def claimed(store: OrmJobStore[Job], count: int, **fields: Any) -> list[Job]:
-    for _ in range(count):
-        make_job(store.using, **fields)
-    return list(store.claim_jobs(str(uuid4()), count, JobSelection()))
-
-
-def completed(job: Job, **fields: Any) -> Completed:
-    assert job.claim is not None
-    return Completed(job_id=job.id, claim=job.claim, **fields)
 
 
 def hostile(**fields: str) -> Failure:
@@ -129,13 +117,6 @@ def test_a_start_is_recorded_as_of_when_it_was(store: OrmJobStore[Job]) -> None:
     assert Job.objects.using(store.using).get().started_at == row.started_at
 
 
-def statements(using: str, call: Any) -> int:
-    connections[using].ensure_connection()
-    with CaptureQueriesContext(connections[using]) as queries:
-        call()
-    return len(queries)
-
-
 @pytest.mark.parametrize("count", [1, 10, 60])
 def test_a_claim_costs_the_same_however_many_it_takes(store: OrmJobStore[Job], count: int) -> None:
     for _ in range(count):
@@ -159,13 +140,6 @@ def _claim_statements(store: OrmJobStore[Job], *, found: bool) -> int:
     return asked + (4 if found else 3)
 
 
-@pytest.mark.parametrize("count", [1, 10, 60])
-def test_completions_cost_one_statement_on_postgresql(count: int) -> None:
-    store = OrmJobStore(Job)
-    endings = [completed(job) for job in claimed(store, count)]
-    assert statements("default", lambda: store.finish_jobs(endings)) == 3
-
-
 def test_an_idle_scan_is_a_handful_of_statements(store: OrmJobStore[Job]) -> None:
     assert statements(store.using, lambda: store.look_ahead(JobSelection())) <= 6
     assert statements(store.using, lambda: store.promote_due_jobs(100)) <= 3
@@ -179,25 +153,3 @@ def test_an_attempt_is_kept_with_the_product_of_its_job(store: OrmJobStore[Job])
         assert list(store.finish_jobs([Failed(job_id=job.id, claim=job.claim, failure=FAILURE)])) == [True]
         kept = JobAttempt.objects.using(store.using).get(job_id=job.id)
         assert kept.product == product
-
-
-@pytest.mark.django_db(databases=BACKENDS, transaction=True)
-def test_completed_jobs_are_written_in_one_round_trip() -> None:
-    store = OrmJobStore(Job)
-    jobs = claimed(store, 3)
-    with CaptureQueriesContext(connections["default"]) as queries:
-        assert list(store.finish_jobs([completed(job) for job in jobs])) == [True, True, True]
-    assert len(queries) == 1
-    with CaptureQueriesContext(connections["default"]) as queries:
-        # Repeated, as after a lost reply: what falls short is looked at.
-        assert list(store.finish_jobs([completed(job) for job in jobs])) == [True, True, True]
-    assert len(queries) == 2
-
-
-@pytest.mark.django_db(databases=BACKENDS, transaction=True)
-def test_each_ending_of_a_batch_gets_its_own_answer() -> None:
-    store = OrmJobStore(Job)
-    first, taken, last = claimed(store, 3)
-    Job.objects.filter(id=taken.id).update(attempt=2)
-    endings = [completed(taken), completed(first), completed(taken), completed(last), completed(first)]
-    assert list(store.finish_jobs(endings)) == [False, True, False, True, True]

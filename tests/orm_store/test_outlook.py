@@ -1,13 +1,9 @@
-"""Ready jobs of types that a process does not know: left alone, counted, and told of."""
+"""What is ready and what is due, looked at without claiming; and types that a process does not know."""
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
-from pleme_redis_django.event_log import EngineEvents
-from pleme_redis_django.jobs.interface.events import UnservedJobsFound
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job, JobStatus
 from pleme_redis_django.orm_store import OrmJobStore
@@ -30,9 +26,3 @@ def test_unknown_types_wait_and_do_not_block_known_ones(using: str) -> None:
     assert store.count_unserved(KNOWN | {"shop.from_an_old_deploy"}) == {}
     waiting = Job._base_manager.using(using).filter(status=JobStatus.QUEUED)
     assert waiting.count() == 3
-
-
-def test_the_log_names_types_and_counts(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "pleme_redis_django.jobs"):
-        EngineEvents().emit(UnservedJobsFound({"shop.gone": 2, "shop.new": 1}))
-    assert "jobs=3 job_types=shop.gone,shop.new" in caplog.text

@@ -1,8 +1,7 @@
-"""Endings that PostgreSQL refuses for one row of a batch: which one it is, and that the others are written."""
+"""Refusals: endings that PostgreSQL refuses for one row of a batch; which one it is, and the others are written."""
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +23,6 @@ from pleme_redis_django.jobs.worker.finisher import UNWRITABLE, Finisher
 from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
-from pleme_redis_django.orm_store.dialects.postgresql import completion
 from tests.jobs.recording import RecordingSink
 from tests.rows import make_job
 from tests.waiting import wait_until
@@ -170,24 +168,3 @@ def _waiting_for_a_row() -> bool:
             "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid')"
         )
         return bool(cursor.fetchone()[0])
-
-
-@pytest.mark.django_db
-def test_a_plan_that_knows_no_parameters_finds_rows_by_their_key() -> None:
-    """It once went through all RUNNING rows of the worker for each ending: 8 s for 5,800 of them."""
-    process = Process(300)
-    numbers = iter(range(1, 100))
-    sql = completion._COMPLETE_SQL.format(table=TABLE, period="period", suspect=2).replace("%%", "%")
-    sql = re.sub("%s", lambda _match: f"${next(numbers)}", sql)
-    arguments = ", ".join(["NULL"] * (next(numbers) - 1))
-    with connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE {TABLE}")
-        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"PREPARE complete_jobs AS {sql}")
-        cursor.execute(f"EXPLAIN EXECUTE complete_jobs({arguments})")
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-        cursor.execute("DEALLOCATE complete_jobs")
-    assert process.jobs
-    assert f"{TABLE}_pkey" in plan and "Seq Scan on" not in plan, plan
-    assert "_running" not in plan, plan

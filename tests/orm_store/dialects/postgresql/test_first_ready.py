@@ -1,8 +1,7 @@
-"""Ready jobs of queues that a worker does not serve, before its own: claims go around them."""
+"""First ready: claims of several queues go around ready jobs of queues that the worker does not serve."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -15,6 +14,7 @@ from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore, claim_position
 from pleme_redis_django.orm_store.dialects.postgresql import claims
+from tests.orm_store.rows_read import rows_read
 from tests.rows import make_job
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_claim_is_slow")]
@@ -47,22 +47,6 @@ def make_foreign_backlog() -> None:
         # As the planner decides on a large table: by indexes alone, in their order.
         for way in ("seqscan", "bitmapscan", "sort"):
             cursor.execute(f"SET LOCAL enable_{way} = off")
-
-
-def rows_read(call: Callable[[], Any]) -> int:
-    """Return how many rows of jobs PostgreSQL fetches during the call."""
-    before = _fetched()
-    call()
-    return _fetched() - before
-
-
-def _fetched() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables "
-            "WHERE relname = 'pleme_redis_django_job'"
-        )
-        return int(cursor.fetchone()[0])
 
 
 def test_a_claim_reads_nothing_of_a_backlog_of_another_queue(store: OrmJobStore[Job]) -> None:

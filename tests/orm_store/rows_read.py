@@ -1,0 +1,24 @@
+"""How many rows of jobs PostgreSQL fetches during a call: what a claim reads past shows there alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+
+def rows_read(call: Callable[[], Any]) -> int:
+    """Return how many rows of jobs PostgreSQL fetches during the call."""
+    before = _fetched()
+    call()
+    return _fetched() - before
+
+
+def _fetched() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables "
+            "WHERE relname = 'pleme_redis_django_job'"
+        )
+        return int(cursor.fetchone()[0])
