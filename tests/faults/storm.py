@@ -22,8 +22,8 @@ from tests.worker_processes import WorkerProcesses
 
 BACKLOG = 60
 PAUSE_SECONDS = (0.1, 0.7)
-HOST_SHARE = 0.04
-"""How many of the driver's blows take a whole host: then only the lease brings its jobs back."""
+BLOWS_PER_HOST = 20
+"""Of so many blows of the driver one takes a whole host: then only the lease brings its jobs back."""
 CHANCE_AT_POINTS = 0.08
 CHANCE_MIDWAY = 0.08
 STORM_DEADLINE_SECONDS_PER_KILL = 5.0
@@ -48,7 +48,7 @@ class Figures:
 
 
 class Storm:
-    """Runs until so many processes have been killed, some at every named point, and then all jobs have ended."""
+    """Runs until so many were killed, some at every named point and by either blow, and all jobs have ended."""
 
     def __init__(
         self,
@@ -82,6 +82,7 @@ class Storm:
             environment={"FAULT_KILLS": json.dumps(orders)},
         )
         self._hosts = [self._start_host() for _ in range(hosts)]
+        self._blow_count = 0
         self._blows = {"random child": 0, "whole host": 0}
 
     def run(self) -> Figures:
@@ -115,9 +116,10 @@ class Storm:
         return {**deaths(self._notes), **self._blows}
 
     def _has_raged(self) -> bool:
-        """Whether enough were killed, and some of them at every named point."""
+        """Whether enough were killed, and some of them at every named point and by either kind of blow."""
         kills = self._kills()
-        return sum(kills.values()) >= self._wanted and kills.keys() >= {*POINTS, "mid_effect"}
+        everywhere = {*POINTS, "mid_effect"} <= kills.keys() and all(kills.values())
+        return sum(kills.values()) >= self._wanted and everywhere
 
     def _supply(self) -> None:
         if _unfinished() < BACKLOG:
@@ -132,7 +134,8 @@ class Storm:
         victims = _registered(host.children())
         if not victims:
             return
-        if self._random.random() < HOST_SHARE:
+        self._blow_count += 1
+        if self._blow_count % BLOWS_PER_HOST == 0:
             host.end()
             self._hosts[index] = self._start_host()
             self._blows["whole host"] += len(victims)
