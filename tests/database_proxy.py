@@ -1,4 +1,4 @@
-"""DatabaseProxy: a TCP proxy in front of PostgreSQL that stalls, swallows packets, and loses a chosen reply."""
+"""DatabaseProxy: a TCP proxy in front of PostgreSQL that stalls, drops packets, loses a reply, counts transactions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import threading
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 # ReadyForQuery outside a transaction: what was sent is committed, whether by COMMIT or by itself.
-_COMMITTED = b"Z\x00\x00\x00\x05I"
+_OUTSIDE_TRANSACTION = b"Z\x00\x00\x00\x05I"
 _LONGEST_MARKER = 200
 # Linux: asm-generic/socket.h, and the classic BPF program "return 0", which keeps nothing of a packet.
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
@@ -32,6 +32,7 @@ class DatabaseProxy:
         self._sockets: list[socket.socket] = []
         self._clients: list[socket.socket] = []
         self.replies_lost = 0
+        self.transactions_ended = 0
         self._acceptor = threading.Thread(target=self._accept, name="database-proxy", daemon=True)
         self._acceptor.start()
 
@@ -110,10 +111,14 @@ class DatabaseProxy:
         connection.cut()
 
     def _to_client(self, connection: _Connection) -> None:
+        received = b""
         with contextlib.suppress(OSError):
             while data := connection.server.recv(65536):
                 self._open.wait()
-                if connection.marked and _COMMITTED in data and self._take_marker():
+                received = received[1 - len(_OUTSIDE_TRANSACTION) :] + data
+                with self._lock:
+                    self.transactions_ended += received.count(_OUTSIDE_TRANSACTION)
+                if connection.marked and _OUTSIDE_TRANSACTION in data and self._take_marker():
                     self.replies_lost += 1
                     break
                 connection.client.sendall(data)
