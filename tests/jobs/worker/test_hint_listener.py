@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pleme_redis_django.jobs.interface.events import HintsBack, HintsUnavailable
+from pleme_redis_django.jobs.worker import hint_listener
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
 from tests.jobs.recording import RecordingSink
@@ -86,7 +87,9 @@ def test_a_wait_without_a_hint_is_followed_by_another(
     wait_until(lambda: is_hinted(agenda), "the hint is told")
 
 
-def test_the_end_of_an_outage_is_told_once(agenda: Agenda) -> None:
+def test_the_end_of_an_outage_is_told_once(agenda: Agenda, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hint_listener, "PAUSE_AFTER_FAILURE_SECONDS", 0.01)
+
     class AwayTwice(Hints):
         failures = 2
 
