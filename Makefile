@@ -40,7 +40,8 @@ demo: $(VENV)/.installed-demo
 
 test: lint
 	@echo "Running the test suite on real servers (about 12 minutes on two cores) ..."
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	@# Its hundreds of processes would each compile the package again where bytecode is not written.
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(INSTALLED)
 	@echo "Checking style, types and layers ..."

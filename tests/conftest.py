@@ -7,6 +7,7 @@ each: pub/sub, the statistics that tests read and CLIENT KILL know neither prefi
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -39,7 +40,9 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
 ]
 
-# Workers of pytest-xdist: past this, each one more gains little and costs a Redis and two databases.
+# Workers of pytest-xdist. A good half of a run is waiting, for processes to start and leases to end: a worker
+# more for every two cores uses it. Past the most, each one more gains little and costs a Redis and two databases.
+WORKERS_PER_CORE = 1.5
 MAX_WORKERS = 8
 
 _services = pytest.StashKey[BackingServices]()
@@ -50,7 +53,9 @@ _folder = pytest.StashKey[Path]()
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """How many workers ``-n auto`` means: none on a Redis that is given, which they cannot share."""
-    return 0 if os.environ.get("REDIS_URL") else min(os.cpu_count() or 1, MAX_WORKERS)
+    if os.environ.get("REDIS_URL"):
+        return 0
+    return min(math.ceil((os.cpu_count() or 1) * WORKERS_PER_CORE), MAX_WORKERS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
