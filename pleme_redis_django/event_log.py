@@ -146,7 +146,7 @@ def _delayed(event: events.EndingDelayed) -> None:
     )
 
 
-def _solo(event: events.SuspectStarted) -> None:
+def _suspect_started(event: events.SuspectStarted) -> None:
     _log(logging.WARNING, "runs alone, because its worker process died before", event.job)
 
 
@@ -183,7 +183,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
         jobs=e.count,
         why=_reason(e.error),
     ),
-    events.SuspectStarted: _solo,
+    events.SuspectStarted: _suspect_started,
     events.JobsClaimed: _claimed,
     events.SuspectsSeen: lambda e: None,  # For the supervisor, which starts a process for them.
     events.WorkerStarted: lambda e: _say(logging.INFO, "worker started", worker=e.worker_id),

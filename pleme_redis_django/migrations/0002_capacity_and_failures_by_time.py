@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
         ),
         migrations.RemoveIndex(
             model_name='job',
-            name='pleme_redis_django_job_solo',
+            name='pleme_redis_django_job_susp',
         ),
         migrations.AddField(
             model_name='job',
@@ -77,7 +77,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('crash_count__gte', 2), ('deleted_at', None), ('status', 'QUEUED')), fields=['run_after'], name='pleme_redis_django_job_solo'),
+            index=models.Index(condition=models.Q(('crash_count__gte', 2), ('deleted_at', None), ('status', 'QUEUED')), fields=['run_after'], name='pleme_redis_django_job_susp'),
         ),
         migrations.AddIndex(
             model_name='job',

@@ -7,7 +7,7 @@ from django.db.models import F, Q
 
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES
 
-READY_INDEX, QUEUE_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "queue", "solo", "due", "run"
+READY_INDEX, QUEUE_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "queue", "susp", "due", "run"
 FAILED_INDEX, FAILED_AT_INDEX = "fail", "fails"
 SLOT_CONSTRAINT = "slot"
 _NAMED = "%(app_label)s_%(class)s_"

@@ -83,7 +83,7 @@ class QueueFigures:
     failed_last_hour: int
     wait_p95: float | None
     """Seconds from due to claimed, 95th percentile of the last ten minutes; None: nothing was claimed."""
-    drain_seconds: float | None
+    clears_in_seconds: float | None
     """When the ready jobs will be through, new ones counted in; None: nothing is ready, or never."""
     paused: PauseNote | None
     spark: tuple[int | None, ...]

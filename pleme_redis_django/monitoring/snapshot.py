@@ -139,7 +139,7 @@ def _empty(product: str, name: str, note: PauseNote) -> QueueFigures:
         growth_per_minute=None,
         failed_last_hour=0,
         wait_p95=None,
-        drain_seconds=None,
+        clears_in_seconds=None,
         paused=note,
         spark=(None,) * SPARK_POINTS,
     )
@@ -187,7 +187,7 @@ def _queue(stored: Mapping[str, Any], measured: MeasuredAt) -> QueueFigures:
         growth_per_minute=growth,
         failed_last_hour=stored["failed_last_hour"],
         wait_p95=stored["wait_p95"],
-        drain_seconds=None if measured.is_overdue else _drain_seconds(ready, pace, growth),
+        clears_in_seconds=None if measured.is_overdue else _clears_in_seconds(ready, pace, growth),
         paused=None,
         spark=tuple(stored["spark"]),
         ended_of_late=stored["ended_of_late"],
@@ -204,7 +204,7 @@ def _seconds_since(at: float | None, now: datetime) -> float | None:
     return None if at is None else round(max(now.timestamp() - at, 0.0), 1)
 
 
-def _drain_seconds(ready: int, pace: float, growth: float | None) -> float | None:
+def _clears_in_seconds(ready: int, pace: float, growth: float | None) -> float | None:
     """Return when the ready jobs will be through; None: never, as things go."""
     if not ready:
         return None

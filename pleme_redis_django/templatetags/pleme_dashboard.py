@@ -49,8 +49,8 @@ def depth(figures: QueueFigures | Cards | str, field: str) -> str:
 @register.filter
 def outlook(queue: QueueFigures | str) -> str:
     """Return when the ready jobs will be through, or that they will not as things go."""
-    if isinstance(queue, str) or queue.drain_seconds is not None:
-        return NOTHING if isinstance(queue, str) else span(queue.drain_seconds)
+    if isinstance(queue, str) or queue.clears_in_seconds is not None:
+        return NOTHING if isinstance(queue, str) else span(queue.clears_in_seconds)
     if not queue.ready or queue.growth_per_minute is None:
         return NOTHING
     return f"grows by {queue.growth_per_minute:,.0f}/min" if queue.growth_per_minute >= 0.5 else "steady"

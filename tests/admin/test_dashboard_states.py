@@ -85,9 +85,9 @@ def test_figures_of_before_the_workers_stopped_are_told_as_old(admin_client: Cli
     steps_of([100, 100], done=100)
     make_job(product="shop", queue_name="grow")
     measure_now()
-    assert snapshot_of(admin_client)["queues"][0]["drain_seconds"] is not None
+    assert snapshot_of(admin_client)["queues"][0]["clears_in_seconds"] is not None
     QueueSample.objects.update(measured_at=ago(130), next_measure_at=ago(120))
-    assert snapshot_of(admin_client)["queues"][0]["drain_seconds"] is None, "nothing is foretold"
+    assert snapshot_of(admin_client)["queues"][0]["clears_in_seconds"] is None, "nothing is foretold"
     for address in ("queue/", "queue/shop/emails/"):
         assert "data-old data-measured" in admin_client.get(ROOT + address).content.decode()
         assert "not of now" in text_of(admin_client, address)
@@ -121,7 +121,7 @@ def test_a_growing_backlog_does_not_promise_to_clear(admin_client: Client) -> No
     page = text_of(admin_client)
     assert "grows by" in page
     assert "breaks its promise in about" in page
-    assert snapshot_of(admin_client)["queues"][0]["drain_seconds"] is None
+    assert snapshot_of(admin_client)["queues"][0]["clears_in_seconds"] is None
 
 
 # Saturation

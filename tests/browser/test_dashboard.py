@@ -176,7 +176,7 @@ async def test_an_open_page_tells_growth_slots_and_caps(
     async with admin_page(chromium, session_cookie) as page:
         await page.goto(live_server.url + ROOT)
         payload = await page.evaluate("fetch('data.json').then((answer) => answer.json())")
-        payload["queues"][0] |= {"drain_seconds": None, "growth_per_minute": 600.0, "is_capped": True}
+        payload["queues"][0] |= {"clears_in_seconds": None, "growth_per_minute": 600.0, "is_capped": True}
         payload["cards"] |= {"ready": 200_000, "is_capped": True}
         payload["workers"][0] |= {"running": 21, "async_running": 20}
         payload |= {"cause_count": 308, "failures_are_capped": True}

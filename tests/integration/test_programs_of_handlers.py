@@ -69,7 +69,7 @@ def test_a_second_sigterm_ends_the_wait_for_threads_that_were_left(
     assert "thread left-executor_0, thread left-thread" in workers.output()
 
 
-def test_a_daemon_process_does_not_outlive_a_worker_that_hands_its_handler_back(
+def test_a_daemon_process_does_not_outlive_a_worker_that_gives_its_handler_back(
     start_workers: StartWorkers, tmp_path: Path
 ) -> None:
     path = tmp_path / "pid"

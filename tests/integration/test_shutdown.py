@@ -18,7 +18,7 @@ from tests.worker_processes import WorkerProcesses, process_runs
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("effects")]
 
-EXIT_HANDED_BACK = 3
+EXIT_GAVE_BACK = 3
 ALIVE_FOR_LONG = {"heartbeat_seconds": 5, "lease_seconds": 60, "poll_timeout": 60}
 
 
@@ -58,7 +58,7 @@ def test_a_signal_to_the_whole_group_leaves_running_jobs_their_grace(
     assert Job.objects.get().status == "COMPLETED"
 
 
-def test_a_second_sigterm_to_the_whole_group_hands_running_jobs_back(
+def test_a_second_sigterm_to_the_whole_group_gives_running_jobs_back(
     start_workers: StartWorkers, tmp_path: Path
 ) -> None:
     wait_for_file.enqueue(str(tmp_path / "gate"))
@@ -67,7 +67,7 @@ def test_a_second_sigterm_to_the_whole_group_hands_running_jobs_back(
     workers.signal_all(signal.SIGTERM)
     workers.wait_for_output("Draining")
     workers.signal_all(signal.SIGTERM)
-    assert workers.exit_code() == EXIT_HANDED_BACK
+    assert workers.exit_code() == EXIT_GAVE_BACK
     assert Job.objects.get().status == "QUEUED"
 
 
@@ -88,7 +88,7 @@ def test_sigterm_before_the_workers_are_up_ends_well(start_workers: StartWorkers
 
 
 @pytest.mark.parametrize("job", [wait_for_file, wait_for_file_async], ids=["sync", "async"])
-def test_a_second_sigterm_hands_running_jobs_back(
+def test_a_second_sigterm_gives_running_jobs_back(
     start_workers: StartWorkers, tmp_path: Path, job: Any
 ) -> None:
     stored = job.enqueue(str(tmp_path / "gate"))
@@ -97,19 +97,19 @@ def test_a_second_sigterm_hands_running_jobs_back(
     workers.signal(signal.SIGTERM)
     workers.wait_for_output("Draining")
     workers.signal(signal.SIGTERM)
-    assert workers.exit_code() == EXIT_HANDED_BACK
+    assert workers.exit_code() == EXIT_GAVE_BACK
     row = Job.objects.get(id=stored.id)
     assert (row.status, row.retry_count, row.crash_count) == ("QUEUED", 0, 0)
     assert transitions_of(stored.id) == [("QUEUED", "RUNNING"), ("RUNNING", "QUEUED")]
 
 
-def test_the_end_of_the_grace_hands_running_jobs_back(start_workers: StartWorkers, tmp_path: Path) -> None:
+def test_the_end_of_the_grace_gives_running_jobs_back(start_workers: StartWorkers, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     stored = wait_for_file.enqueue(str(gate))
     workers = start_workers("--grace-seconds", "0.5", pool=ALIVE_FOR_LONG)
     begun(1, workers)
     workers.signal(signal.SIGTERM)
-    assert workers.exit_code() == EXIT_HANDED_BACK
+    assert workers.exit_code() == EXIT_GAVE_BACK
     gate.touch()
     assert start_workers("--burst").exit_code() == 0
     row = Job.objects.get(id=stored.id)

@@ -151,11 +151,11 @@ def test_a_job_that_ends_its_process_with_a_good_code_is_found_out(
     start_workers: StartWorkers, code: int
 ) -> None:
     """0 and 4 are what a process ends with that has run dry, or was asked to drain."""
-    poison = exit_own_process.enqueue(code)
+    killer = exit_own_process.enqueue(code)
     innocents = record.enqueue_many({} for _ in range(20))
     workers = start_workers("--burst")
     assert workers.exit_code(deadline_seconds=60) == 0, workers.output()
-    row = Job.objects.get(id=poison.id)
+    row = Job.objects.get(id=killer.id)
     assert (row.status, row.crash_count) == ("FAILED", 3), workers.output()
     left = Job.objects.filter(id__in=[job.id for job in innocents]).exclude(status="COMPLETED")
     assert not left.exists(), workers.output()

@@ -27,7 +27,7 @@ def queue(name: str = "emails", waits: float | None = None, **fields: Any) -> Qu
         "growth_per_minute": None,
         "failed_last_hour": 0,
         "wait_p95": None,
-        "drain_seconds": None,
+        "clears_in_seconds": None,
         "paused": None,
         "spark": (),
         **fields,

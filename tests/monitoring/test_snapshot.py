@@ -82,7 +82,7 @@ def test_counts_are_what_workers_have_counted() -> None:
     assert (done, failed) == (22, 1)
     assert (queue.done_per_minute, queue.failed_last_hour) == (22, 1)
     assert queue.wait_p95 == pytest.approx(middle_of(bucket_of(19)), rel=1e-5)
-    assert queue.drain_seconds == pytest.approx(60 * 110 / 22, abs=0.1)
+    assert queue.clears_in_seconds == pytest.approx(60 * 110 / 22, abs=0.1)
     assert snapshot().cards.failed_last_hour == 1
 
 
@@ -299,7 +299,7 @@ def test_a_backlog_that_grows_is_said_to_grow() -> None:
     assert queue.growth_per_minute == pytest.approx(600, rel=0.15)
     # Ten minutes ago there was nothing yet: what ended since is the pace.
     assert queue.done_per_minute == pytest.approx(600, rel=0.15)
-    assert queue.drain_seconds is None
+    assert queue.clears_in_seconds is None
 
 
 def test_a_backlog_that_shrinks_is_through_at_its_net_pace() -> None:
@@ -308,7 +308,7 @@ def test_a_backlog_that_shrinks_is_through_at_its_net_pace() -> None:
     measure_now()
     [queue] = snapshot().queues
     # 600 a minute are done and 540 come: what counts is the difference.
-    assert queue.drain_seconds == pytest.approx(60 * 1_270 / 60, rel=0.2)
+    assert queue.clears_in_seconds == pytest.approx(60 * 1_270 / 60, rel=0.2)
 
 
 def test_a_burst_of_a_moment_ago_is_no_growth() -> None:
@@ -317,4 +317,4 @@ def test_a_burst_of_a_moment_ago_is_no_growth() -> None:
     measure_now()
     [queue] = snapshot().queues
     assert queue.growth_per_minute == 0
-    assert queue.drain_seconds == pytest.approx(20, rel=0.2)
+    assert queue.clears_in_seconds == pytest.approx(20, rel=0.2)

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
         ),
         migrations.RemoveIndex(
             model_name='emailjob',
-            name='shop_emailjob_solo',
+            name='shop_emailjob_susp',
         ),
         migrations.AddField(
             model_name='emailjob',
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='emailjob',
-            index=models.Index(condition=models.Q(('crash_count__gte', 2), ('deleted_at', None), ('status', 'QUEUED')), fields=['run_after'], name='shop_emailjob_solo'),
+            index=models.Index(condition=models.Q(('crash_count__gte', 2), ('deleted_at', None), ('status', 'QUEUED')), fields=['run_after'], name='shop_emailjob_susp'),
         ),
         migrations.AddIndex(
             model_name='emailjob',

@@ -24,7 +24,7 @@ class WorkerStopped:
     worker_id: str
     given_back: int
     """Jobs that were claimed and are ready again."""
-    handed_back_running: int
+    given_back_running: int
     """How many of them had started."""
 
 

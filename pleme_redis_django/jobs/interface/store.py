@@ -196,7 +196,7 @@ class JobStore(Protocol[J_co]):
         """Return what keeps ready jobs from every claim for now, such as pauses; None: nothing.
 
         It is asked at every turn, and twice a second while it is not None; so it answers from memory
-        mostly. Another answer than before has the store looked at: no hint tells of jobs let go.
+        mostly. Another answer than before has the store looked at: no hint tells of jobs that may run again.
         """
         return None
 

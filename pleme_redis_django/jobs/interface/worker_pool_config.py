@@ -54,7 +54,7 @@ class WorkerPoolConfig:
     lease_sweep_seconds: Annotated[float, Number(0.05, 3_600)] = 5
     """How often dead processes are looked for."""
     grace_seconds: Annotated[float, Number(0, _DAY_SECONDS)] = 30
-    """How long running jobs may go on after SIGTERM before they are handed back."""
+    """How long running jobs may go on after SIGTERM before they are given back."""
     max_crashes: Annotated[int, Whole(3, 1_000)] = 3
     """A job at whose run worker processes died so often, the last ones while it ran alone, ends FAILED."""
 

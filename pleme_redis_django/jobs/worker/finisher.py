@@ -157,7 +157,7 @@ class Finisher:
 
     def _settle(self, entries: Sequence[Entry], accepted: Sequence[bool]) -> None:
         for (_held, ending), was_accepted in zip(entries, accepted, strict=True):
-            # Before the job is let go: a burst ends when nothing is held and nothing is due.
+            # Before the job is removed from what is held: a burst ends when nothing is held and nothing is due.
             if was_accepted and (delay := getattr(ending, "delay_seconds", None)) is not None:
                 self._agenda.due_in(delay)
         self._delayed.forget(entries)
@@ -165,7 +165,7 @@ class Finisher:
         for (held, ending), was_accepted in zip(entries, accepted, strict=True):
             if was_accepted:
                 self._sink.emit(JobEnded(held.context.job, ending))
-            elif not held.handed_back:
+            elif not held.given_back:
                 self._sink.emit(EndingRefused(held.context.job, ending))
         if not len(self._holdings):
             self._agenda.slot_free()

@@ -18,7 +18,7 @@ class HeldJob:
     __slots__ = (
         "claimed_at",
         "context",
-        "handed_back",
+        "given_back",
         "keeps_coming_back",
         "runs_again",
         "start_recorded",
@@ -37,7 +37,7 @@ class HeldJob:
         """Whether an attempt before this one was given back, or an operator has retried the job."""
         self.keeps_coming_back = context.claim.attempt > context.job.retry_count + 1 + MANY_RETURNS
         """Whether so many attempts left no ending that its start is written before its handler begins."""
-        self.handed_back = False
+        self.given_back = False
         """Whether shutdown gave the job away while its handler was still running."""
         self.unwanted = False
         """Whether the job was deleted meanwhile: it is not started any more."""
@@ -59,7 +59,7 @@ class Holdings:
             self._held.update((held.context.job.id, held) for held in jobs)
 
     def remove(self, jobs: Iterable[HeldJob]) -> None:
-        """Let go of jobs whose endings the store has answered."""
+        """Remove jobs whose endings the store has answered."""
         with self._lock:
             for held in jobs:
                 # A rescued job may be held anew, by a later claim of this very process.

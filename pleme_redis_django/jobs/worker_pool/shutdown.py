@@ -89,7 +89,7 @@ class Shutdown:
         self._wait_for_running(grace_seconds)
         running = parts.holdings.all()
         for held in running:
-            held.handed_back = True
+            held.given_back = True
         self._give_back(running)
         # All of them together, for a database that does not answer holds each of them up.
         flush_until = time.monotonic() + FLUSH_SECONDS

@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS
 from pleme_redis_django.jobs.worker.executing_page import JobExecuted, PageSeen, SeenDeath
 
-# What the supervisor sends to a worker process that shall hand back what still runs.
+# What the supervisor sends to a worker process that shall give back what still runs.
 END_GRACE_SIGNAL = signal.SIGQUIT
 
 # Three beats of a worker process.
@@ -22,7 +22,7 @@ LEAST_SILENCE_SECONDS = 15.0
 
 EXIT_OK = 0
 EXIT_CANNOT_START = 1
-EXIT_HANDED_BACK = 3
+EXIT_GAVE_BACK = 3
 # Of a worker process alone: it was asked to drain, and its supervisor starts no other in its place.
 EXIT_DRAINED = 4
 # Of a worker process alone: a thread of its engine had ended, and its supervisor starts another one.
@@ -40,7 +40,7 @@ Exit codes:
      the last worker process has ended because an operator asked it to drain
   1  the workers could not start: settings, tables or the database
   2  the command line was not understood
-  3  the grace period was over, and jobs that were still running were handed back
+  3  the grace period was over, and jobs that were still running were given back
   4  of a worker process alone: it was asked to drain, and its supervisor starts no other in its place
 
 SIGTERM, SIGHUP or Ctrl-C drains; a second one ends the grace period at once. One of the processes measures the

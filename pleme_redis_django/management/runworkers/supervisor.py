@@ -23,7 +23,7 @@ from pleme_redis_django.management.runworkers.options import (
     END_GRACE_SIGNAL,
     EXIT_CANNOT_START,
     EXIT_DRAINED,
-    EXIT_HANDED_BACK,
+    EXIT_GAVE_BACK,
     EXIT_OK,
 )
 from pleme_redis_django.management.runworkers.places import Death, Place
@@ -39,7 +39,7 @@ TICK_SECONDS = 0.5
 # A turn that took so long means that this process did not run, as after Ctrl-Z.
 AWAY_SECONDS = 10.0
 
-_EXITS_IN_GOOD_ORDER = frozenset({EXIT_OK, EXIT_HANDED_BACK, EXIT_DRAINED})
+_EXITS_IN_GOOD_ORDER = frozenset({EXIT_OK, EXIT_GAVE_BACK, EXIT_DRAINED})
 _DRAIN_SIGNALS = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -END_GRACE_SIGNAL})
 # What a process does to itself, or the kernel to one that has taken too much. Any other signal is
 # somebody's wish, and says nothing of the jobs.
@@ -209,7 +209,7 @@ class Supervisor:
     def _note_exit(self, place: Place, code: int) -> None:
         page = PageSeen.read(place.page_fd)
         if page.stage is Stage.STARTING and code in _DRAIN_SIGNALS:
-            # It handles these from before its first claim on: this one had nothing to hand back.
+            # It handles these from before its first claim on: this one had nothing to give back.
             self._note_good_exit(place, EXIT_OK)
         elif page.stage is Stage.STOPPED and code in _EXITS_IN_GOOD_ORDER:
             self._note_good_exit(place, code)
@@ -250,7 +250,7 @@ class Supervisor:
         never_worked = page.stage is Stage.STARTING
         if self._stopping:
             # Ended by itself before it had begun, or with jobs that others have to take over.
-            place.exit_code = EXIT_CANNOT_START if never_worked and code > 0 else EXIT_HANDED_BACK
+            place.exit_code = EXIT_CANNOT_START if never_worked and code > 0 else EXIT_GAVE_BACK
             return
         is_young = time.monotonic() - place.started_at < YOUNG_SECONDS and (never_worked or code >= 0)
         place.young_deaths = place.young_deaths + 1 if is_young else 0
@@ -275,7 +275,7 @@ class Supervisor:
             if self._stopping:
                 self._end_grace()
                 continue
-            self._say("Draining: running jobs may end; a second signal hands them back at once.")
+            self._say("Draining: running jobs may end; a second signal gives them back at once.")
             self._stopping = True
             self._drain_children()
 

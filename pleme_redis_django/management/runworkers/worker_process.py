@@ -40,7 +40,7 @@ from pleme_redis_django.management.runworkers.options import (
     EXIT_BROKEN,
     EXIT_CANNOT_START,
     EXIT_DRAINED,
-    EXIT_HANDED_BACK,
+    EXIT_GAVE_BACK,
     EXIT_OK,
     RunOptions,
 )
@@ -118,8 +118,8 @@ class WorkerProcessRun:
     def run(self) -> int:
         """Run until stopped; return the exit code, and see to it that the process ends."""
         code = self._run_pool()
-        if code in (EXIT_HANDED_BACK, EXIT_BROKEN):
-            # The threads of handlers that were handed back still run.
+        if code in (EXIT_GAVE_BACK, EXIT_BROKEN):
+            # The threads of handlers that were given back still run.
             end_now(code)
         self._end.begin(code)
         return code
@@ -230,7 +230,7 @@ class Reporter:
         self._ended = 0
         self._next_report = 0.0
         self._next_suspects = 0.0
-        self._handed_back_running = 0
+        self._given_back_running = 0
         self._drain_requested = False
 
     def emit(self, event: Event) -> None:
@@ -244,14 +244,14 @@ class Reporter:
         elif isinstance(event, DrainRequested):
             self._drain_requested = True
         elif isinstance(event, WorkerStopped):
-            self._handed_back_running = event.handed_back_running
+            self._given_back_running = event.given_back_running
             self._on_stopped()
         self._sink.emit(event)
 
     def exit_code(self) -> int:
         """Return what the process ends with, once its pool has stopped."""
-        if self._handed_back_running:
-            return EXIT_HANDED_BACK
+        if self._given_back_running:
+            return EXIT_GAVE_BACK
         return EXIT_DRAINED if self._drain_requested else EXIT_OK
 
     def beat(self) -> None:

@@ -262,9 +262,9 @@ class EndingTests(StoreSubject):
         self.needs("finishes_in_batches")
         good_id, good = self.claimed()
         bad_id, bad = self.claimed()
-        poisoned = Completed(job_id=bad_id, claim=bad, results_json='{"text": "\\u0000"}')
+        unwritable = Completed(job_id=bad_id, claim=bad, results_json='{"text": "\\u0000"}')
         try:
-            accepted = self.store.finish_jobs([completed(good_id, good, "good"), poisoned])
+            accepted = self.store.finish_jobs([completed(good_id, good, "good"), unwritable])
         except BadEnding:
             self.assert_running(good_id, good, "BadEnding says that nothing of the batch was written")
             assert self.store.finish_jobs([completed(good_id, good, "good")]) == [True]

@@ -29,17 +29,17 @@ from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import RecordingSink, claimed, held
 from tests.waiting import wait_until
 
-POISON = '"poison"'
+REFUSED_RESULT = '"refused"'
 
 
 class FussyStore(MemoryJobStore):
-    """Refuses a batch with a poisoned result as PostgreSQL does, and can be away."""
+    """Refuses a batch with a refused result as PostgreSQL does, and can be away."""
 
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[int] = []
         self.away = threading.Event()
-        self.refuses: Callable[[Ending], bool] = _is_poisoned
+        self.refuses: Callable[[Ending], bool] = _is_refused
         self.locked: set[UUID] = set()
         self.doubtful: set[UUID] = set()
 
@@ -63,8 +63,8 @@ class FussyStore(MemoryJobStore):
             raise LockedJobs(locked)
 
 
-def _is_poisoned(ending: Ending) -> bool:
-    return isinstance(ending, Completed) and ending.results_json == POISON
+def _is_refused(ending: Ending) -> bool:
+    return isinstance(ending, Completed) and ending.results_json == REFUSED_RESULT
 
 
 def completed(one: HeldJob, results_json: str = "null") -> Completed:
@@ -123,7 +123,7 @@ def test_a_job_is_let_go_once_its_ending_is_answered(bench: Bench) -> None:
 def test_one_bad_ending_spoils_no_other(bench: Bench, position: int) -> None:
     jobs = bench.hold(64)
     for index, one in enumerate(jobs):
-        bench.finisher.add(one, completed(one, POISON if index == position else "1"))
+        bench.finisher.add(one, completed(one, REFUSED_RESULT if index == position else "1"))
     bench.finisher.start()
     assert bench.idle.wait(10)
     expected = [JobStatus.COMPLETED] * 64
@@ -138,7 +138,7 @@ def test_one_bad_ending_spoils_no_other(bench: Bench, position: int) -> None:
 def test_many_bad_endings_spoil_no_other(bench: Bench) -> None:
     jobs = bench.hold(32)
     for index, one in enumerate(jobs):
-        bench.finisher.add(one, completed(one, POISON if index % 3 == 0 else "1"))
+        bench.finisher.add(one, completed(one, REFUSED_RESULT if index % 3 == 0 else "1"))
     bench.finisher.start()
     assert bench.idle.wait(10)
     assert bench.statuses().count(JobStatus.FAILED) == 11
@@ -157,7 +157,7 @@ def test_an_ending_that_is_refused_in_any_form_waits_apart(bench: Bench) -> None
     (delayed,) = bench.sink.of(EndingDelayed)
     assert isinstance(delayed.ending, Failed)
     assert bench.holdings.all() == [one]
-    bench.store.refuses = _is_poisoned
+    bench.store.refuses = _is_refused
     assert bench.idle.wait(10)
     assert bench.statuses() == [JobStatus.FAILED, JobStatus.COMPLETED]
 
@@ -277,9 +277,9 @@ def test_a_late_ending_is_told_as_refused(bench: Bench) -> None:
     assert bench.statuses() == [JobStatus.QUEUED]
 
 
-def test_the_late_ending_of_a_job_that_was_handed_back_is_no_news(bench: Bench) -> None:
+def test_the_late_ending_of_a_job_that_was_given_back_is_no_news(bench: Bench) -> None:
     (one,) = bench.hold(1)
-    one.handed_back = True
+    one.given_back = True
     bench.finisher.start()
     bench.finisher.add(one, ending_if_unfinished(one))
     assert bench.idle.wait(10)

@@ -32,11 +32,11 @@ def test_a_stop_gives_back_what_has_not_started_and_lets_the_rest_end(bench: Ben
     assert not stopping.is_alive()
     assert bench.statuses() == [JobStatus.COMPLETED, JobStatus.QUEUED]
     (stopped,) = bench.sink.of(WorkerStopped)
-    assert stopped.handed_back_running == 0
+    assert stopped.given_back_running == 0
     assert bench.registry.deregistered == bench.registry.registered
 
 
-def test_the_end_of_the_grace_hands_running_jobs_back(bench: Bench) -> None:
+def test_the_end_of_the_grace_gives_running_jobs_back(bench: Bench) -> None:
     gate = threading.Event()
     bench.add(1)
     pool = bench.pool(FunctionExecutor(lambda job: gate.wait(DEADLINE_SECONDS)))
@@ -47,7 +47,7 @@ def test_the_end_of_the_grace_hands_running_jobs_back(bench: Bench) -> None:
         (job,) = bench.store.all()
         assert (job.status, job.retry_count, job.crash_count) == (JobStatus.QUEUED, 0, 0)
         (stopped,) = bench.sink.of(WorkerStopped)
-        assert (stopped.given_back, stopped.handed_back_running) == (1, 1)
+        assert (stopped.given_back, stopped.given_back_running) == (1, 1)
     finally:
         gate.set()
 
@@ -79,5 +79,5 @@ def test_a_pool_that_is_asked_to_drain_ends_its_jobs_and_stops(bench: Bench) -> 
     runs.join(DEADLINE_SECONDS)
     assert not runs.is_alive()
     assert bench.statuses() == [JobStatus.COMPLETED] + [JobStatus.QUEUED] * 3
-    assert [event.handed_back_running for event in bench.sink.of(WorkerStopped)] == [0]
+    assert [event.given_back_running for event in bench.sink.of(WorkerStopped)] == [0]
     assert len(bench.sink.of(DrainRequested)) == 1
