@@ -21,6 +21,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import WorkerProcess
 from pleme_redis_django.monitoring.spans import JOB_LIST_SPANS
+from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.templatetags.pleme_dashboard import type_name
 
 RECENT_JOBS = 2_000
@@ -174,7 +175,7 @@ def recent_values(request: HttpRequest, model_admin: Any) -> dict[str, set[str]]
     if known is None:
         visible = model_admin.get_queryset(request)
         # The newest of all, whoever may see them: to find so many of one product could read the table.
-        newest = model_admin.model._base_manager.using(visible.db).order_by("-id").values("id")[:RECENT_JOBS]
+        newest = JobTable(model_admin.model, visible.db).rows().order_by("-id").values("id")[:RECENT_JOBS]
         rows = list(visible.filter(id__in=newest).order_by().values_list(*_RECENT_FIELDS))
         known = {field: {row[index] for row in rows} for index, field in enumerate(_RECENT_FIELDS)}
         setattr(request, _CACHE_ATTRIBUTE, known)

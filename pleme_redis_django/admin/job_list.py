@@ -18,10 +18,11 @@ from pleme_redis_django.admin.capped_list import CappedChangeList
 from pleme_redis_django.admin.display import STATUS_ICONS, moment, without_reordering
 from pleme_redis_django.admin.filters import OLDEST_FIRST, ORDER_PARAMETER, created_within
 from pleme_redis_django.admin.job_fields import ERROR_CHARACTERS, ERROR_START, make_presentable
-from pleme_redis_django.admin.search.conditions import Search, build_search, status_condition
+from pleme_redis_django.admin.search.conditions import Search, build_search
 from pleme_redis_django.admin.search.terms import SearchError, written_terms
 from pleme_redis_django.admin.search.window import Window, newest_jobs
 from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.orm_store.job_table import JobTable, status_condition
 
 STATUS_PARAMETER = "status__exact"
 # What the primary key and the indexes of statuses answer among millions.
@@ -59,7 +60,7 @@ class JobChangeList(CappedChangeList):
         self.window = None
         looks_at_rows = statuses != frozenset() and self._looks_at_rows(request, search, statuses)
         if looks_at_rows and not self._is_oldest_first(statuses):
-            every_job = self.model._base_manager.using(rows.db)
+            every_job = JobTable(rows.model, rows.db).rows()
             by_id = search.by_id & created_within(self.params.get("created"))
             self.window = newest_jobs(every_job, by_id, statuses)
         shown = self.matching if self.window is None else self.matching.filter(id__gt=self.window.before_id)

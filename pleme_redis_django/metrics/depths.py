@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import CharField, Count, Min, QuerySet, Value
 
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.metrics.tally import QueueKey
 from pleme_redis_django.orm_store.job_table import EVERY_SUSPECT, JobTable
 
@@ -33,7 +34,7 @@ def measure_depths(table: JobTable[Any], *, limit: int | None = None) -> dict[Qu
 
     ``limit``: read no more rows than that of each kind. Every number is then "at least so many".
     """
-    running = table.running().filter(deleted_at=None)
+    running = table.existing(JobStatus.RUNNING)
     # Each part asks for just what a partial index holds: else the planner reads the table.
     kinds: list[tuple[QuerySet[Any], str, str]] = [
         (table.ready(), "ready", "run_after"),
@@ -56,7 +57,7 @@ def measure_depths(table: JobTable[Any], *, limit: int | None = None) -> dict[Qu
 def _counted(rows: QuerySet[Any], kind: str, since: str, limit: int | None) -> Any:
     if limit is not None:
         # In the order of its index: a limit alone would have the planner look for them in the whole table.
-        rows = rows.model._base_manager.using(rows.db).filter(pk__in=rows.values("pk")[:limit])
+        rows = JobTable(rows.model, rows.db).rows().filter(pk__in=rows.values("pk")[:limit])
     return (
         rows.order_by()
         .annotate(kind=Value(kind, CharField()))

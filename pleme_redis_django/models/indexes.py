@@ -13,10 +13,11 @@ SLOT_CONSTRAINT = "slot"
 _NAMED = "%(app_label)s_%(class)s_"
 
 
-# What "ready" and "pending" mean, as the partial indexes say it: whoever looks for such jobs says it with these.
+# What "ready", "pending" and "failed" mean, as the partial indexes say it. JobTable asks for jobs with these.
 READY_CONDITION = Q(status="QUEUED", deleted_at=None, crash_count__lt=SUSPECT_AFTER_CRASHES)
 READY_SUSPECT_CONDITION = Q(status="QUEUED", deleted_at=None, crash_count__gte=SUSPECT_AFTER_CRASHES)
 PENDING_CONDITION = Q(status="PENDING", deleted_at=None)
+FAILED_CONDITION = Q(status="FAILED", deleted_at=None)
 
 
 def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
@@ -62,7 +63,7 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
         models.Index(
             F("failed_at").desc(),
             F("id").desc(),
-            condition=Q(status="FAILED", deleted_at=None),
+            condition=FAILED_CONDITION,
             name=prefix + FAILED_AT_INDEX,
         ),
     ]

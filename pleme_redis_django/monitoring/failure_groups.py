@@ -17,10 +17,10 @@ from django.db.models.functions import Cast, Left, Now
 from pleme_redis_django.access.product_scope import EVERY_PRODUCT, ProductScope
 from pleme_redis_django.access.redaction import is_redacting, redact_job
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.monitoring.figures import FailureGroup
 from pleme_redis_django.monitoring.spans import FAILURE_SPANS
+from pleme_redis_django.orm_store.job_table import JobTable, M
 
 READ_LIMIT = 20_000
 # Of some products alone: failures of the others lie between theirs, so more is looked through.
@@ -52,8 +52,8 @@ def failure_groups(
     read_limit: int = READ_LIMIT,
 ) -> FailureGroups:
     """Return the causes of what failed within a span of ``FAILURE_SPANS``; three queries at most."""
-    rows = model._base_manager.using(using or get_settings().database)
-    failed = failed_within(rows, span)
+    table = JobTable(model, using or get_settings().database)
+    failed = failed_within(table, span)
     if scope.products is not None:
         read_limit = max(read_limit, SCOPED_READ_LIMIT)
     last_unread = _last_unread(failed, read_limit)
@@ -89,16 +89,14 @@ def failed_products(
     span: str, *, model: type[AbstractJob] = Job, using: str | None = None, read_limit: int = READ_LIMIT
 ) -> set[str]:
     """Return the products whose jobs failed within a span, of those that failed last; one query."""
-    rows = model._base_manager.using(using or get_settings().database)
-    newest = failed_within(rows, span).order_by("-failed_at", "-id").values("pk")[:read_limit]
-    return set(rows.filter(pk__in=newest).order_by().values_list("product", flat=True).distinct())
+    table = JobTable(model, using or get_settings().database)
+    newest = failed_within(table, span).order_by("-failed_at", "-id").values("pk")[:read_limit]
+    return set(table.rows().filter(pk__in=newest).order_by().values_list("product", flat=True).distinct())
 
 
-def failed_within(rows: QuerySet[Any], span: str) -> QuerySet[Any]:
-    """Return those of the jobs that are FAILED, and failed within the span. Raises KeyError for another."""
-    return rows.filter(
-        status=JobStatus.FAILED, deleted_at=None, failed_at__gte=Now() - FAILURE_SPANS[span].length
-    )
+def failed_within(table: JobTable[M], span: str) -> QuerySet[M]:
+    """Return the jobs that are FAILED, and failed within the span. Raises KeyError for another."""
+    return table.failed().filter(failed_at__gte=Now() - FAILURE_SPANS[span].length)
 
 
 def _last_unread(failed: QuerySet[Any], read_limit: int) -> tuple[datetime, UUID] | None:
@@ -118,7 +116,7 @@ def _samples(failed: QuerySet[Any], groups: list[Any]) -> dict[tuple[str, str], 
     ids = newest.values("error_fingerprint", "job_type", "failed_at").annotate(
         newest_id=Cast(Max(Cast("id", TextField())), UUIDField())
     )
-    found = failed.model._base_manager.using(failed.db).filter(pk__in=ids.values("newest_id"))
+    found = JobTable(failed.model, failed.db).rows().filter(pk__in=ids.values("newest_id"))
     fields = (*_SAMPLE_FIELDS, "error_fingerprint", "failed_at")
     if is_redacting():
         # Of a text that is cut, a hook may not recognise what it hides.

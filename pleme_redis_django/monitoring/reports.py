@@ -22,6 +22,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.models import AbstractJob, Job, WorkerProcess, model_label
+from pleme_redis_django.orm_store.job_table import JobTable
 
 DEFAULT_STALE_SECONDS = WorkerPoolConfig().stale_job_threshold_seconds
 REASONS_LIMIT = 20
@@ -40,9 +41,10 @@ class JobScope:
     using: str | None = None
     """Database alias; None: the one of the settings."""
 
-    def jobs(self) -> QuerySet[Any]:
-        """Return the jobs of the scope that are not deleted."""
-        rows = self.model._base_manager.using(self.using or get_settings().database).filter(deleted_at=None)
+    def jobs(self, *statuses: JobStatus) -> QuerySet[Any]:
+        """Return the jobs of the scope that are not deleted: those in one of the statuses, or all."""
+        table = JobTable(self.model, self.using or get_settings().database)
+        rows: QuerySet[Any] = table.existing(*statuses)
         if self.product is not None:
             rows = rows.filter(product=self.product)
         if self.queue_names is not None:
@@ -118,14 +120,14 @@ def queue_reports(scope: JobScope = EVERY_JOB) -> list[QueueReport]:
 
 def oldest_ready_seconds(scope: JobScope = EVERY_JOB) -> float | None:
     """Return the age of the ready job that waits longest, None when none is ready."""
-    ready = scope.jobs().filter(status=JobStatus.QUEUED)
+    ready = scope.jobs(JobStatus.QUEUED)
     age: timedelta | None = ready.aggregate(age=_age(Min("run_after")))["age"]
     return None if age is None else _seconds(age)
 
 
 def average_retries(scope: JobScope = EVERY_JOB) -> float | None:
     """Return the mean ``retry_count`` of the completed jobs, None when there is none."""
-    completed = scope.jobs().filter(status=JobStatus.COMPLETED)
+    completed = scope.jobs(JobStatus.COMPLETED)
     average: float | None = completed.aggregate(average=Avg("retry_count"))["average"]
     return None if average is None else float(average)
 
@@ -148,8 +150,7 @@ def stale_jobs(
 def failure_reasons(scope: JobScope = EVERY_JOB, *, limit: int = REASONS_LIMIT) -> list[FailureReason]:
     """Return the error codes of the FAILED jobs, the most frequent first."""
     rows = (
-        scope.jobs()
-        .filter(status=JobStatus.FAILED)
+        scope.jobs(JobStatus.FAILED)
         .annotate(error_code=KT("error_details__error_code"))
         .values_list("error_code")
         .annotate(jobs=Count("*"), last=Max("failed_at"))
@@ -164,8 +165,7 @@ def failure_reasons(scope: JobScope = EVERY_JOB, *, limit: int = REASONS_LIMIT) 
 def unserved_types(known_types: Collection[str], scope: JobScope = EVERY_JOB) -> list[UnservedType]:
     """Return the types of ready jobs that are not among ``known_types``, the most waiting first."""
     rows = (
-        scope.jobs()
-        .filter(status=JobStatus.QUEUED)
+        scope.jobs(JobStatus.QUEUED)
         .exclude(job_type__in=known_types)
         .values_list("job_type")
         .annotate(jobs=Count("*"), age=_age(Min("run_after")))
@@ -234,7 +234,7 @@ def _every_status(counts: Mapping[Any, int]) -> dict[JobStatus, int]:
 
 def _stale(scope: JobScope, threshold_seconds: float) -> QuerySet[Any]:
     silent_since = Now() - timedelta(seconds=threshold_seconds)
-    return scope.jobs().filter(status=JobStatus.RUNNING, updated_at__lt=silent_since)
+    return scope.jobs(JobStatus.RUNNING).filter(updated_at__lt=silent_since)
 
 
 def _model_of_pool(pool: str) -> str:

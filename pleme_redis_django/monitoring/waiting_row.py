@@ -12,6 +12,7 @@ from django.db.models.functions import Greatest, Now
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.operations import WAITING_STATUSES
+from pleme_redis_django.orm_store.job_table import JobTable
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def read_waiting_row(job: AbstractJob) -> WaitingRow | None:
     """Return the job's row with ``due_in`` and ``now``, None unless it waits; one query."""
     using = job._state.db or get_settings().database
     due_in = ExpressionWrapper(F("run_after") - Now(), output_field=DurationField())
-    rows = type(job)._base_manager.using(using).filter(pk=job.pk, status__in=WAITING_STATUSES)
+    rows = JobTable(type(job), using).rows().filter(pk=job.pk, status__in=WAITING_STATUSES)
     # A retry, a change of priority or of queue: it is ready anew from then on.
     annotated = rows.annotate(due_in=due_in, now=Now(), ready_since=Greatest("run_after", "updated_at"))
     values = annotated.values(*_FIELDS, "due_in", "now", "ready_since").first()

@@ -1,4 +1,4 @@
-"""JobTable: a job model on a database, and what "ready", "pending" and "running under a claim" mean of its rows.
+"""JobTable: a job model on a database, and what each status means of its rows.
 
 Whoever looks for jobs asks it: claims, looks ahead, counts and pages. What each database does in a way of
 its own is said in ``dialects``.
@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Collection
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.db import connections
 from django.db.models import Exists, F, Q, QuerySet
 
-from pleme_redis_django.jobs.interface.job import JobClaim, JobStatus
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus
 from pleme_redis_django.jobs.interface.store import JobSelection
 from pleme_redis_django.models import AbstractJob, QueuePause, model_label
-from pleme_redis_django.models.indexes import PENDING_CONDITION, READY_CONDITION, READY_SUSPECT_CONDITION
+from pleme_redis_django.models.indexes import (
+    FAILED_CONDITION,
+    PENDING_CONDITION,
+    READY_CONDITION,
+    READY_SUSPECT_CONDITION,
+)
 from pleme_redis_django.orm_store.lookups import SecondsSince
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses
 
@@ -57,6 +63,11 @@ class JobTable(Generic[M]):
         """Return every row, whatever managers the model has."""
         return self.model._base_manager.using(self.using)
 
+    def existing(self, *statuses: JobStatus) -> QuerySet[M]:
+        """Return the rows that are not deleted: those in one of the statuses, or all."""
+        rows = self.rows().filter(deleted_at=None)
+        return rows.filter(status_condition(statuses)) if statuses else rows
+
     def ready(self, selection: JobSelection = EVERY_JOB, pauses: Pauses = NOTHING_PAUSED) -> QuerySet[M]:
         """Return the ready rows of a selection, in claim order: a query to go on from, built once."""
         # A copy: what is read through it must not stay in the one that is kept.
@@ -72,6 +83,10 @@ class JobTable(Generic[M]):
     def pending(self) -> QuerySet[M]:
         """Return the rows that are not due yet, or wait to be promoted."""
         return self.rows().filter(PENDING_CONDITION)
+
+    def failed(self) -> QuerySet[M]:
+        """Return the rows that ended FAILED and are not deleted."""
+        return self.rows().filter(FAILED_CONDITION)
 
     def running(self) -> QuerySet[M]:
         """Return the rows that a worker holds, deleted ones too."""
@@ -89,6 +104,15 @@ class JobTable(Generic[M]):
     def sql_name(self) -> str:
         """Its name as SQL has it, quoted."""
         return connections[self.using].ops.quote_name(self.model._meta.db_table)
+
+
+def status_condition(statuses: Collection[JobStatus]) -> Q:
+    """Return the condition of some statuses, in the form that the partial indexes answer."""
+    condition = Q(status=next(iter(statuses))) if len(statuses) == 1 else Q(status__in=sorted(statuses))
+    if set(statuses) == {JobStatus.QUEUED}:
+        # Each half is the condition of an index; without them the planner reads the table.
+        condition &= Q(crash_count__lt=SUSPECT_AFTER_CRASHES) | Q(crash_count__gte=SUSPECT_AFTER_CRASHES)
+    return condition
 
 
 @functools.lru_cache(maxsize=64)

@@ -42,6 +42,17 @@ def test_a_ready_job_is_queued_alive_and_no_suspect(table: JobTable[Job]) -> Non
     assert len(table.ready()) == 2 and len(table.ready(EVERY_SUSPECT)) == 1 and len(table.pending()) == 3
 
 
+def test_an_existing_job_is_not_deleted_whatever_its_status(table: JobTable[Job]) -> None:
+    assert _ids(table.existing()) == _ids(table.rows().filter(deleted_at=None))
+    for status in JobStatus:
+        assert _ids(table.existing(status)) == _ids(table.rows().filter(status=status, deleted_at=None))
+    ready = _ids(table.ready()) | _ids(table.ready(EVERY_SUSPECT))
+    assert _ids(table.existing(JobStatus.QUEUED)) == ready
+    both = table.existing(JobStatus.PENDING, JobStatus.QUEUED)
+    assert _ids(both) == ready | _ids(table.pending())
+    assert _ids(table.failed()) == _ids(table.existing(JobStatus.FAILED))
+
+
 def test_depths_count_the_same_rows(table: JobTable[Job]) -> None:
     (depth,) = measure_depths(table).values()
     assert depth.ready == table.ready().count() + table.ready(EVERY_SUSPECT).count()

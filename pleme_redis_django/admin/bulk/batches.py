@@ -18,6 +18,7 @@ from django.db.models import Count, Q, QuerySet
 from pleme_redis_django.admin.bulk.operations import Operation, Options
 from pleme_redis_django.admin.display import without_reordering
 from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.orm_store.job_table import JobTable
 
 BATCH_JOBS = 500
 COUNTED_JOBS = 100_000
@@ -85,7 +86,7 @@ def run_batch(
         asked: list[Any] = []
         batch = list(able.select_for_update(skip_locked=True).only("id", "job_type", "status")[:BATCH_JOBS])
         if batch:
-            same = rows.model._base_manager.using(rows.db).filter(pk__in=[job.pk for job in batch])
+            same = JobTable(rows.model, rows.db).rows().filter(pk__in=[job.pk for job in batch])
             operation.apply(same, **options)
             for job in batch:  # whose names are in the histories
                 job.job_type = without_reordering(job.job_type)

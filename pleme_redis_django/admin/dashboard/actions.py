@@ -42,6 +42,7 @@ from pleme_redis_django.operations import (
     resume_queue,
     retryable_jobs,
 )
+from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.redis_state.locks.held import HeldLock, force_release
 
@@ -214,9 +215,9 @@ class DashboardActions(DashboardFrame):
         return f"{self.page_url('errors')}?{named}"
 
     def _group(self, request: HttpRequest, span: str) -> QuerySet[Any]:
-        every_job = self.job_model._base_manager.using(get_settings().database)
+        failed = failed_within(JobTable(self.job_model, get_settings().database), span)
         scope = self.chosen_scope(request, request.POST.get("product"))
-        return failed_within(scope.narrow(every_job.all()), span).filter(
+        return scope.narrow(failed).filter(
             error_fingerprint=request.POST.get("fingerprint", ""), job_type=request.POST.get("job_type", "")
         )
 

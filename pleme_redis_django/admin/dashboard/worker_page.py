@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.monitoring.figures import WorkerFigures
 from pleme_redis_django.monitoring.snapshot import worker_figures
@@ -93,7 +94,7 @@ def _running_jobs(
     scope: ProductScope, model: type[AbstractJob]
 ) -> dict[Any, list[tuple[Any, str, datetime | None]]]:
     """Return id, type and start of the jobs that run, by worker; of very many the oldest ones."""
-    rows = JobTable(model, get_settings().database).running().filter(deleted_at=None)
+    rows = JobTable(model, get_settings().database).existing(JobStatus.RUNNING)
     by_worker = defaultdict(list)
     values = (
         scope.narrow(rows).order_by("claimed_at").values_list("worker_id", "id", "job_type", "started_at")

@@ -11,6 +11,7 @@ from pleme_redis_django.admin.search.conditions import build_search
 from pleme_redis_django.admin.search.terms import SearchError
 from pleme_redis_django.admin.search.timeout import SearchTookTooLong, bounded_time
 from pleme_redis_django.admin.search.window import newest_jobs
+from pleme_redis_django.orm_store.job_table import JobTable
 
 OFFERED_JOBS = 100
 
@@ -29,7 +30,7 @@ def offered_jobs(visible: QuerySet[Any], text: str) -> QuerySet[Any]:
     try:
         search = build_search(text)
         with bounded_time(visible.db):
-            every_job = visible.model._base_manager.using(visible.db)
+            every_job = JobTable(visible.model, visible.db).rows()
             matching = visible.filter(search.condition)
             window = newest_jobs(every_job, search.by_id, search.statuses)
             if window is not None:

@@ -22,8 +22,9 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from pleme_redis_django.admin.search.terms import SearchError, Term, parse_search
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobStatus
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import WorkerProcess
+from pleme_redis_django.orm_store.job_table import status_condition
 from pleme_redis_django.wording import did_you_mean, shortened
 
 ID_DIGITS = 8
@@ -71,15 +72,6 @@ def id_time(job_id: uuid.UUID) -> datetime:
         return datetime.fromtimestamp((job_id.int >> 80) / 1000, tz=timezone.get_current_timezone())
     except (ValueError, OverflowError, OSError):  # 48 bits reach to the year 10889
         return datetime.max.replace(tzinfo=UTC)
-
-
-def status_condition(statuses: frozenset[JobStatus]) -> Q:
-    """Return the condition of some statuses, in the form that the partial indexes answer."""
-    condition = Q(status__in=sorted(statuses))
-    if statuses == {JobStatus.QUEUED}:
-        # Each half is the condition of an index; without them the planner reads the table.
-        condition &= Q(crash_count__lt=SUSPECT_AFTER_CRASHES) | Q(crash_count__gte=SUSPECT_AFTER_CRASHES)
-    return condition
 
 
 def _with_term(search: Search, term: Term) -> Search:
