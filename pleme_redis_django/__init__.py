@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pleme_redis_django.exceptions import RedisUnavailable as RedisUnavailable
     from pleme_redis_django.exceptions import StoreError as StoreError
     from pleme_redis_django.jobs.definitions.registry import job as job
+    from pleme_redis_django.jobs.definitions.schedule import cron as cron
+    from pleme_redis_django.jobs.definitions.schedule import every as every
     from pleme_redis_django.jobs.definitions.uniqueness import once_per as once_per
     from pleme_redis_django.jobs.interface.context import JobContext as JobContext
     from pleme_redis_django.jobs.interface.context import current_job_context as current_job_context
@@ -88,9 +90,11 @@ _MODULE_OF = {
     "aenqueue": "enqueueing",
     "aenqueue_many": "enqueueing",
     "cached": "redis_state.cache",
+    "cron": "jobs.definitions.schedule",
     "current_job_context": "jobs.interface.context",
     "enqueue": "enqueueing",
     "enqueue_many": "enqueueing",
+    "every": "jobs.definitions.schedule",
     "job": "jobs.definitions.registry",
     "once_per": "jobs.definitions.uniqueness",
 }

@@ -201,6 +201,15 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
         jobs=sum(e.counts.values()),
         job_types=",".join(sorted(e.counts)[:10]),
     ),
+    events.TicksFired: lambda e: _say(
+        logging.INFO if e.enqueued else logging.DEBUG,
+        "schedules fired",
+        enqueued=e.enqueued,
+        without_job=e.passed_over,
+    ),
+    events.ScheduleDisabled: lambda e: _say(
+        logging.ERROR, "a schedule cannot be read and was disabled", schedule=e.name, why=e.reason
+    ),
     events.LostClaimsGivenBack: lambda e: _say(
         logging.WARNING, "gave back claims whose commit had no reply", jobs=e.count
     ),

@@ -44,6 +44,14 @@ class InvalidJobDefinition(PlemeError, TypeError):
     """``@job`` was given a function or an option that it cannot accept."""
 
 
+class InvalidSchedule(PlemeError, ValueError):
+    """A schedule is refused: its times, its zone, a policy, or what it gives to its job."""
+
+
+class ScheduleNotFound(PlemeError):
+    """No schedule of the product has this name."""
+
+
 class UniqueSlotContended(EnqueueError):
     """A unique job could neither be inserted nor be found, three times in a row."""
 
@@ -122,6 +130,10 @@ class JobNotFound(StoreError):
     def __init__(self, job_id: object) -> None:
         super().__init__(f"No job has the id {job_id}, or it was deleted.")
         self.job_id = job_id
+
+
+class ScheduleMoved(StoreError):
+    """Another process fired the schedule at the same moment, without row locks: what this one did is undone."""
 
 
 class NotJson(PlemeError, ValueError):

@@ -8,6 +8,7 @@ from typing import Any
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.configured_pools import ConfiguredPool
 from pleme_redis_django.event_log import EngineEvents
+from pleme_redis_django.jobs.definitions.registry import RegistryExecutor
 from pleme_redis_django.jobs.interface.events import EventSink
 from pleme_redis_django.jobs.interface.executor import count_slots, known_job_types
 from pleme_redis_django.jobs.interface.hints import HintQueue
@@ -15,9 +16,12 @@ from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfi
 from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
+from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import DatabaseScope, OrmWorkerRegistry
 from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
 from pleme_redis_django.redis_state.wakeups.worker_calls import RedisWorkerCalls
+from pleme_redis_django.schedules.book import OrmScheduleBook
+from pleme_redis_django.schedules.declaring import declared_here
 
 
 def build_pool(
@@ -43,6 +47,7 @@ def build_pool(
         parts.store,
         registry=OrmWorkerRegistry(using=get_settings().database),
         calls=None if get_settings().url is None else RedisWorkerCalls(),
+        schedules=OrmScheduleBook(using=get_settings().database) if fires_schedules(parts) else None,
         identity=WorkerIdentity(
             worker_id,
             pool=parts.name,
@@ -53,6 +58,7 @@ def build_pool(
             release=release,
             job_types=known_job_types(parts.executor),
             lease_seconds=config.lease_seconds,
+            declared_schedules=declared_here() if fires_schedules(parts) else (),
             is_quarantine=is_quarantine,
         ),
         sink=sink or EngineEvents(),
@@ -62,6 +68,11 @@ def build_pool(
         page_fd=page_fd,
         suspects=suspects,
     )
+
+
+def fires_schedules(parts: ConfiguredPool) -> bool:
+    """Whether the processes of a pool fire schedules, whose jobs are of the package's own model."""
+    return parts.model is Job and isinstance(parts.executor, RegistryExecutor)
 
 
 def _with_one_slot(config: WorkerPoolConfig) -> WorkerPoolConfig:

@@ -8,6 +8,7 @@ from pleme_redis_django.models.job import AbstractJob, Job, model_label, new_job
 from pleme_redis_django.models.job_attempt import JobAttempt
 from pleme_redis_django.models.metrics import QueueRollup, QueueSample, WorkerTally
 from pleme_redis_django.models.queue_pause import QueuePause
+from pleme_redis_django.models.schedule import Schedule, ScheduleTick
 from pleme_redis_django.models.worker_process import WorkerProcess
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "QueuePause",
     "QueueRollup",
     "QueueSample",
+    "Schedule",
+    "ScheduleTick",
     "WorkerProcess",
     "WorkerTally",
     "job_constraints",

@@ -20,6 +20,11 @@ class WorkerProcess(models.Model):
     job_types = models.JSONField(
         null=True, blank=True, help_text="The types that it knows; NULL: every type."
     )
+    declared_schedules = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What its code declares: [product, name, digest] each; NULL: not known.",
+    )
     slots = models.PositiveIntegerField(help_text="Threads and async slots together.")
     async_slots = models.PositiveIntegerField(default=0, db_default=0, help_text="Of the slots.")
     running = models.PositiveIntegerField(default=0, help_text="Jobs held at the last heartbeat.")

@@ -91,6 +91,7 @@ class OrmWorkerRegistry:
             queues=list(worker.queues),
             job_types=None if worker.job_types is None else list(worker.job_types),
             product=worker.product or "",
+            declared_schedules=[[one.product, one.name, one.digest] for one in worker.declared_schedules],
             slots=worker.slots,
             async_slots=worker.async_slots,
             release=worker.release[:100],

@@ -244,6 +244,8 @@ _MODELS = [
     "JobAttempt",
     "QueuePause",
     "WorkerProcess",
+    "Schedule",
+    "ScheduleTick",
     "Election",
     "WorkerTally",
     "QueueRollup",

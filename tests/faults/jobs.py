@@ -18,6 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from pleme_redis_django import Job, JobContext, job
+from tests.faults import firing_deaths
 from tests.faults.effects import leave
 from tests.faults.failing_stores import note_death
 from tests.waiting import wait_for
@@ -149,3 +150,6 @@ def _wait_for(path: Path) -> None:
 # Modules that a test wants a worker process to have imported, such as one that it will change.
 for _name in filter(None, os.environ.get("FAULT_IMPORTS", "").split(",")):
     importlib.import_module(_name)
+
+
+firing_deaths.arm()

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidName, InvalidParameters
+from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule, as_schedules
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness, as_uniqueness
 from pleme_redis_django.jobs.interface.job import (
     DEFAULT_QUEUE_NAME,
@@ -99,6 +100,7 @@ class JobDefinition(Generic[P, R]):
     context_name: str | None = None
     """Of the parameter that the worker gives, so that no enqueue may."""
     options: EnqueueOptions = EnqueueOptions()
+    schedules: tuple[DeclaredSchedule, ...] = ()
 
     @property
     def function_path(self) -> str:
@@ -204,6 +206,7 @@ def definition_of(
     no_retry_on: Iterable[type[BaseException]] = (),
     unique: Uniqueness | str | None = None,
     takes_context: bool = False,
+    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
 ) -> JobDefinition[..., R]:
     """Return the definition of a handler. Raises InvalidJobDefinition for what is not accepted."""
     _check_function(function)
@@ -214,8 +217,9 @@ def definition_of(
     if takes_context:
         parameters = parameters[1:]
     _check_parameters(function, parameters)
-    return JobDefinition(
-        name=_checked_name(f"{_module_of(function)}.{function.__qualname__}" if name is None else name),
+    checked_name = _checked_name(f"{_module_of(function)}.{function.__qualname__}" if name is None else name)
+    definition: JobDefinition[..., R] = JobDefinition(
+        name=checked_name,
         function=function,
         queue_name=_checked_queue_name(queue_name),
         priority=checked_priority(priority, InvalidJobDefinition),
@@ -232,7 +236,11 @@ def definition_of(
         ),
         accepted=_accepted_names(parameters),
         context_name=context_name,
+        schedules=as_schedules(schedule, checked_name),
     )
+    for one in definition.schedules:
+        definition.checked_parameters(one.parameters)
+    return definition
 
 
 def checked_priority(priority: object, error: type[Exception]) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from pleme_redis_django.exceptions import InvalidJobDefinition, UnknownJobType
 from pleme_redis_django.jobs.definitions.definition import JobDefinition, definition_of
+from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.context import JobContext, current_job_context
 from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, AnyJob
@@ -113,6 +114,7 @@ def job(
     no_retry_on: Iterable[type[BaseException]] = (),
     unique: Uniqueness | str | None = None,
     takes_context: bool = False,
+    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
 ) -> Callable[[Callable[..., R]], JobDefinition[..., R]]: ...
 def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a module-level function, sync or async, a job that can be enqueued.
@@ -127,6 +129,7 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
       the same parameters; the second enqueue returns the first job.
     - ``takes_context``: give the handler a JobContext as its first argument; also when its first
       parameter is named ``ctx``.
+    - ``schedule``: ``cron("0 3 * * *")``, ``every(300)``, or a list of them: a job at each of their ticks.
 
     Raises InvalidJobDefinition for a function or an option that is not accepted.
     """

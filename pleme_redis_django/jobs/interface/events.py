@@ -169,6 +169,23 @@ class HintsBack:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class TicksFired:
+    """Ticks of schedules were due."""
+
+    enqueued: int
+    passed_over: int
+    """Those that made no job."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ScheduleDisabled:
+    """A schedule could not be read at its turn, and fires no more until somebody mends it."""
+
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class SuspectStarted:
     """A job whose process died before runs alone in this one."""
 
@@ -205,6 +222,8 @@ Event = (
     | HintsUnavailable
     | HintsBack
     | SuspectStarted
+    | TicksFired
+    | ScheduleDisabled
 )
 
 

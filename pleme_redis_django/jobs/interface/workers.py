@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from pleme_redis_django.jobs.interface.schedules import Declared
+
 DEFAULT_LEASE_SECONDS = 25.0
 
 
@@ -31,6 +33,8 @@ class WorkerDescription:
     """The types that it knows; None: every type."""
     lease_seconds: float
     """How long the process may be silent before it is taken for dead."""
+    declared_schedules: tuple[Declared, ...] = ()
+    """What its code declares."""
     is_quarantine: bool = False
     """Whether it runs suspects and nothing else."""
 
@@ -50,6 +54,7 @@ class WorkerIdentity:
         release: str = "",
         job_types: Collection[str] | None = None,
         lease_seconds: float = DEFAULT_LEASE_SECONDS,
+        declared_schedules: Collection[Declared] = (),
         is_quarantine: bool = False,
     ) -> None:
         self.worker_id = worker_id or str(uuid.uuid4())
@@ -61,6 +66,7 @@ class WorkerIdentity:
         self._release = release
         self._job_types = None if job_types is None else tuple(sorted(job_types))
         self._lease_seconds = lease_seconds
+        self._declared_schedules = tuple(declared_schedules)
         self._is_quarantine = is_quarantine
 
     def renew(self) -> str:
@@ -82,6 +88,7 @@ class WorkerIdentity:
             release=self._release,
             job_types=self._job_types,
             lease_seconds=self._lease_seconds,
+            declared_schedules=self._declared_schedules,
             is_quarantine=self._is_quarantine,
         )
 

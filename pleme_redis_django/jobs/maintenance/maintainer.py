@@ -49,6 +49,10 @@ class Maintainer:
         self._next[name] = min(self._next[name], time.monotonic() + seconds)
         self.thread.wake()
 
+    def put_off(self, name: str) -> None:
+        """Do a duty no sooner than after its interval; in the maintainer's own thread."""
+        self._next[name] = time.monotonic() + self._duties[name].every_seconds
+
     def duty(self, name: str) -> Duty:
         """Return the duty of that name."""
         return self._duties[name]

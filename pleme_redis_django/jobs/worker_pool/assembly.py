@@ -15,10 +15,12 @@ from pleme_redis_django.jobs.interface.executor import (
     is_async_executor,
 )
 from pleme_redis_django.jobs.interface.hints import HintQueue, NoHints
+from pleme_redis_django.jobs.interface.schedules import ScheduleBook
 from pleme_redis_django.jobs.interface.store import JobSelection, JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.workers import NoRegistry, WorkerIdentity, WorkerRegistry
 from pleme_redis_django.jobs.maintenance.dead_workers import DeadWorkers
+from pleme_redis_django.jobs.maintenance.due_schedules import DueSchedules
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.elections import Elections
 from pleme_redis_django.jobs.maintenance.forgotten_jobs import hint_forgotten_jobs
@@ -60,6 +62,7 @@ class Outside:
     hints: HintQueue | None
     registry: WorkerRegistry | None
     calls: WorkerCalls | None
+    schedules: ScheduleBook | None
     sink: EventSink
 
 
@@ -219,6 +222,8 @@ def _take_on_duties(
             for name, run in caretaking.items()
         ),
     )
+    if core.outside.schedules is not None:
+        DueSchedules(core.outside.schedules, maintainer, sink).take_on()
     maintainer.end_with(lost_claims.give_back_all)
     return dead_workers, lost_claims
 

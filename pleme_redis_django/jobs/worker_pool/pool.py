@@ -9,6 +9,7 @@ from pleme_redis_django.jobs.interface.calls import WorkerCalls
 from pleme_redis_django.jobs.interface.events import EventSink, NullSink, WorkerStarted
 from pleme_redis_django.jobs.interface.executor import JobExecutor, count_slots
 from pleme_redis_django.jobs.interface.hints import HintQueue
+from pleme_redis_django.jobs.interface.schedules import ScheduleBook
 from pleme_redis_django.jobs.interface.store import J_co, JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.workers import WorkerIdentity, WorkerRegistry
@@ -26,9 +27,9 @@ class WorkerPool(Generic[J_co]):
     ``registry`` makes the death of this process known within ``lease_seconds``; without one, only
     ``stale_job_threshold_seconds`` brings its jobs back. ``job_queue`` makes jobs start at once;
     without one, the store is scanned every 2.5 seconds. ``calls`` lets a cancel or a drain be noticed
-    at once; without them, within ``lease_sweep_seconds`` or ``heartbeat_seconds``. ``page_fd``: the
-    file of memory in which a supervisor sees what this process executes. ``suspects``: what is done about
-    jobs that may kill their process.
+    at once; without them, within ``lease_sweep_seconds`` or ``heartbeat_seconds``. ``schedules``:
+    what it fires by the clock. ``page_fd``: the file of memory in which a supervisor sees what this
+    process executes. ``suspects``: what is done about jobs that may kill their process.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class WorkerPool(Generic[J_co]):
         *,
         registry: WorkerRegistry | None = None,
         calls: WorkerCalls | None = None,
+        schedules: ScheduleBook | None = None,
         identity: WorkerIdentity | None = None,
         sink: EventSink | None = None,
         scope: HandlerSurroundings | None = None,
@@ -53,7 +55,15 @@ class WorkerPool(Generic[J_co]):
         self._sink = sink or NullSink()
         self._ends_when_dry = burst or suspects is SuspectRule.ONLY
         runner = JobRunner(executor, config, scope=scope, max_results_bytes=max_results_bytes)
-        outside = Outside(store=store, hints=job_queue, registry=registry, calls=calls, sink=self._sink)
+        outside = Outside(
+            store=store,
+            hints=job_queue,
+            registry=registry,
+            calls=calls,
+            # A process that ends when nothing is ready is not there when a tick is due.
+            schedules=None if self._ends_when_dry else schedules,
+            sink=self._sink,
+        )
         self._parts = assembled(
             config, self.identity, executor, runner, outside, suspects=suspects, burst=burst, page_fd=page_fd
         )

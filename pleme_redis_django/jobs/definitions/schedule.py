@@ -1,0 +1,232 @@
+"""cron() and every(): the schedules that code declares, with ``@job(schedule=...)``."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pleme_redis_django.exceptions import InvalidParameters, InvalidSchedule, NotJson
+from pleme_redis_django.jobs.definitions.cron_expression import checked_cron
+from pleme_redis_django.jobs.definitions.timing import (
+    CATCH_UP_LIMITS,
+    DEFAULT_CATCH_UP_LIMIT,
+    JITTERS,
+    CatchUp,
+    Overlap,
+    Timing,
+    checked_interval,
+)
+from pleme_redis_django.jobs.interface.json_text import canonical_json, to_json
+from pleme_redis_django.ranges import Whole
+
+SCHEDULE_NAME_MAX_LENGTH = 200
+_PARAMETERS_MAX_BYTES = 64 * 1024
+E_ = TypeVar("E_", CatchUp, Overlap)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredSchedule:
+    """What ``cron()`` and ``every()`` return, for ``@job(schedule=...)``."""
+
+    cron: str = ""
+    interval_seconds: int | None = None
+    timezone: str | None = None
+    """None: the settings' TIME_ZONE."""
+    name: str | None = None
+    """None: the job's own, for its first schedule."""
+    product: str | None = None
+    """None: the product of the settings."""
+    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    jitter_seconds: int = 0
+    catch_up: CatchUp = CatchUp.SKIP
+    catch_up_limit: int = DEFAULT_CATCH_UP_LIMIT
+    overlap: Overlap = Overlap.SKIP
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+    def timing(self, default_timezone: str) -> Timing:
+        """Return when it fires."""
+        return Timing(
+            cron=self.cron,
+            interval_seconds=self.interval_seconds,
+            timezone=self.timezone or default_timezone,
+            starts_at=self.starts_at,
+            ends_at=self.ends_at,
+        )
+
+    def digest(self, job_type: str) -> str:
+        """Return what tells it from another declaration of the same name: equal text for equal ones."""
+        values = dataclasses.asdict(self) | {"job_type": job_type}
+        text = canonical_json({name: _plain(value) for name, value in values.items()})
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def cron(
+    expression: str,
+    *,
+    timezone: str | None = None,
+    name: str | None = None,
+    product: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    jitter_seconds: int = 0,
+    catch_up: CatchUp | str = CatchUp.SKIP,
+    catch_up_limit: int = DEFAULT_CATCH_UP_LIMIT,
+    overlap: Overlap | str = Overlap.SKIP,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+) -> DeclaredSchedule:
+    """Return a schedule that fires by the wall clock of a zone: ``cron("*/5 * * * *", timezone="Europe/Berlin")``.
+
+    ``expression``: minute hour day month weekday, or six fields with seconds in front. ``timezone``: default
+    the settings' TIME_ZONE. The other options are the same for ``every()``:
+
+    - ``name``: unique in its product; default the job's name, for the second schedule of a job "name 2".
+    - ``product``: default the settings' PRODUCT. ``parameters``: what the job is called with; default nothing.
+    - ``jitter_seconds``: each job starts so much later at most, at random; 0 to 86,400, default 0.
+    - ``catch_up``: of ticks that no process could fire, "skip" (default), "one" job for all, or "all", for the
+      last ``catch_up_limit`` of them (1 to 10,000, default 100).
+    - ``overlap``: while its previous job has not ended, a tick is "skip"ped (default), "allow"ed, has to "queue"
+      (at most one waits), or is to "replace" that job, which is cancelled.
+    - ``starts_at``, ``ends_at``: aware times; no tick is before the one or after the other.
+
+    Raises InvalidSchedule for what is not accepted.
+    """
+    return _declared(
+        cron=expression,
+        timezone=timezone,
+        name=name,
+        product=product,
+        parameters=parameters,
+        jitter_seconds=jitter_seconds,
+        catch_up=catch_up,
+        catch_up_limit=catch_up_limit,
+        overlap=overlap,
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
+
+
+def every(
+    seconds: int,
+    *,
+    timezone: str | None = None,
+    name: str | None = None,
+    product: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    jitter_seconds: int = 0,
+    catch_up: CatchUp | str = CatchUp.SKIP,
+    catch_up_limit: int = DEFAULT_CATCH_UP_LIMIT,
+    overlap: Overlap | str = Overlap.SKIP,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+) -> DeclaredSchedule:
+    """Return a schedule that fires every so many seconds, 1 to 31,622,400: ``every(300)``.
+
+    Ticks are counted from ``starts_at``, else from 1970-01-01 00:00 UTC, whoever fires them and however late: an
+    interval does not drift. ``timezone`` is that in which people read the times. The other options are those
+    of ``cron()``. Raises InvalidSchedule for what is not accepted.
+    """
+    return _declared(
+        interval_seconds=seconds,
+        timezone=timezone,
+        name=name,
+        product=product,
+        parameters=parameters,
+        jitter_seconds=jitter_seconds,
+        catch_up=catch_up,
+        catch_up_limit=catch_up_limit,
+        overlap=overlap,
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
+
+
+def _declared(**options: Any) -> DeclaredSchedule:
+    options["parameters"] = checked_parameters(options["parameters"] or {})
+    options["catch_up"] = checked_choice("catch_up", options["catch_up"], CatchUp)
+    options["overlap"] = checked_choice("overlap", options["overlap"], Overlap)
+    if options["name"] is not None:
+        checked_name(options["name"])
+    checked_whole("jitter_seconds", options["jitter_seconds"], JITTERS)
+    checked_whole("catch_up_limit", options["catch_up_limit"], CATCH_UP_LIMITS)
+    if "cron" in options:
+        options["cron"] = checked_cron(options["cron"])
+    else:
+        checked_interval(options["interval_seconds"])
+    declared = DeclaredSchedule(**options)
+    declared.timing("UTC").checked()  # The zone of the settings is not known here, and checked where it is.
+    return declared
+
+
+def as_schedules(value: object, job_type: str) -> tuple[DeclaredSchedule, ...]:
+    """Return what a ``schedule=`` option means, each with its name. Raises InvalidSchedule."""
+    if value is None:
+        return ()
+    listed = list(value) if isinstance(value, Iterable) else [value]
+    schedules = [one for one in listed if isinstance(one, DeclaredSchedule)]
+    if len(schedules) < len(listed):
+        raise InvalidSchedule(
+            f'schedule={value!r}. Accepted: cron("*/5 * * * *"), every(300), or a list of them.'
+        )
+    named = tuple(
+        dataclasses.replace(one, name=one.name or (job_type if number == 1 else f"{job_type} {number}"))
+        for number, one in enumerate(schedules, start=1)
+    )
+    names = [(one.product, checked_name(one.name)) for one in named]
+    for key in names:
+        if names.count(key) > 1:
+            raise InvalidSchedule(
+                f'Two schedules of {job_type} are named "{key[1]}". Give one another name=.'
+            )
+    return named
+
+
+def checked_name(name: object) -> str:
+    """Return the name of a schedule. Raises InvalidSchedule for what is not accepted."""
+    if (
+        isinstance(name, str)
+        and name.strip()
+        and len(name) <= SCHEDULE_NAME_MAX_LENGTH
+        and name.isprintable()
+    ):
+        return name
+    raise InvalidSchedule(
+        f"A schedule's name is {str(name)[:60]!r}. Accepted: 1 to {SCHEDULE_NAME_MAX_LENGTH} printable characters."
+    )
+
+
+def checked_parameters(parameters: object) -> dict[str, Any]:
+    """Return what a schedule gives to its jobs. Raises InvalidParameters unless JSON keeps it."""
+    if not isinstance(parameters, Mapping):
+        raise InvalidParameters(
+            f"The parameters of a schedule are {repr(parameters)[:60]}. Accepted: a JSON object by the names of the "
+            'handler\'s parameters, such as {"shop": "berlin"}.'
+        )
+    try:
+        to_json(dict(parameters), max_bytes=_PARAMETERS_MAX_BYTES)
+    except NotJson as error:
+        raise InvalidParameters(f"The parameters of a schedule are refused: {error}.") from None
+    return dict(parameters)
+
+
+def checked_choice(field: str, value: object, choices: type[E_]) -> E_:
+    """Return the choice of that name. Raises InvalidSchedule."""
+    try:
+        return choices(str(value))
+    except ValueError:
+        accepted = ", ".join(f'"{choice}"' for choice in choices)
+        raise InvalidSchedule(f"{field} is {str(value)[:60]!r}. Accepted: {accepted}.") from None
+
+
+def checked_whole(field: str, value: object, accepted: Whole) -> int:
+    """Return the number. Raises InvalidSchedule unless it is in the range."""
+    if isinstance(value, int) and accepted.accepts(value):
+        return value
+    raise InvalidSchedule(f"{field} is {value!r}. Accepted: {accepted}.")
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

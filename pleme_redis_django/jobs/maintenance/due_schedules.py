@@ -1,0 +1,60 @@
+"""Due schedules: fires ticks when they are due, in one process of those that know the same job types."""
+
+from __future__ import annotations
+
+import math
+
+from pleme_redis_django.jobs.interface.events import EventSink, ScheduleDisabled, TicksFired
+from pleme_redis_django.jobs.interface.schedules import ScheduleBook
+from pleme_redis_django.jobs.maintenance.duty import Duty
+from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
+
+DUE_SCHEDULES, DECLARED_SCHEDULES = "due_schedules", "declared_schedules"
+DECLARED_AT_START, OLD_TICKS = "declared_schedules_at_start", "old_ticks"
+# A schedule that is made or edited meanwhile is seen so late at most.
+LOOK_SECONDS = 5.0
+DECLARE_SECONDS = 60.0
+OLD_TICKS_SECONDS = 600.0
+TRY_AGAIN_SECONDS = 5.0
+
+
+class DueSchedules:
+    """The duties about schedules. Two processes that do them at once do no harm: the store fires a tick once."""
+
+    def __init__(self, book: ScheduleBook, maintainer: Maintainer, sink: EventSink) -> None:
+        self._book = book
+        self._maintainer = maintainer
+        self._sink = sink
+
+    def take_on(self) -> None:
+        """Have the maintainer do the duties, beginning with what the code declares."""
+        # Of processes that know other job types each group has its own: a job of a type is enqueued by one that
+        # knows it, while two releases run side by side.
+        role = f"schedules:{self._book.key}"
+        self._maintainer.take_on(
+            Duty(name=DECLARED_AT_START, run=self._declare_at_start, every_seconds=math.inf),
+            Duty(
+                name=DECLARED_SCHEDULES,
+                run=lambda: self._book.declare(at_start=False),
+                every_seconds=DECLARE_SECONDS,
+                role=role,
+            ),
+            Duty(name=DUE_SCHEDULES, run=self._fire, every_seconds=LOOK_SECONDS, role=role),
+            Duty(name=OLD_TICKS, run=self._book.forget_old_ticks, every_seconds=OLD_TICKS_SECONDS, role=role),
+        )
+        self._maintainer.do_in(0.0, DECLARED_AT_START)
+
+    def _declare_at_start(self) -> None:
+        self._maintainer.do_in(TRY_AGAIN_SECONDS, DECLARED_AT_START)  # Unless it succeeds.
+        self._book.declare(at_start=True)
+        self._maintainer.put_off(DECLARED_AT_START)
+        self._maintainer.do_in(0.0, DUE_SCHEDULES)
+
+    def _fire(self) -> None:
+        fired = self._book.fire_due()
+        if fired.enqueued or fired.passed_over:
+            self._sink.emit(TicksFired(fired.enqueued, fired.passed_over))
+        for name, reason in fired.disabled:
+            self._sink.emit(ScheduleDisabled(name, reason))
+        if fired.due_in_seconds is not None:
+            self._maintainer.do_in(max(fired.due_in_seconds, 0.0), DUE_SCHEDULES)

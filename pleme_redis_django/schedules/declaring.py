@@ -1,0 +1,149 @@
+"""Declaring: what the code of this process declares, as rows; and rows that no code declares any more, dropped.
+
+Who declares what stands in the row of each worker process, so that two releases can run side by side: a
+process that has just begun writes what it declares, and later on only what no other live process contradicts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.db.models.functions import Now
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.exceptions import InvalidProduct
+from pleme_redis_django.jobs.definitions.registry import JobRegistry, registry
+from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
+from pleme_redis_django.jobs.interface.schedules import Declared
+from pleme_redis_django.models import Schedule
+from pleme_redis_django.models.schedule import ScheduleSource
+from pleme_redis_django.products import validate_product
+from pleme_redis_django.schedules.moments import aware, aware_or_none, stored_or_none
+from pleme_redis_django.schedules.tables import live_workers, schedules
+
+Key = tuple[str, str]
+"""Product and name."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """A schedule of the code, with what it left to the settings."""
+
+    job_type: str
+    schedule: DeclaredSchedule
+    product: str
+    name: str
+    digest: str
+
+    @property
+    def key(self) -> Key:
+        """By which a row is known."""
+        return (self.product, self.name)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the columns that the code says."""
+        declared = self.schedule
+        return {
+            "job_type": self.job_type,
+            "parameters": dict(declared.parameters),
+            "cron": declared.cron,
+            "interval_seconds": declared.interval_seconds,
+            "timezone": declared.timezone,
+            "starts_at": stored_or_none(declared.starts_at),
+            "ends_at": stored_or_none(declared.ends_at),
+            "jitter_seconds": declared.jitter_seconds,
+            "catch_up": declared.catch_up.value,
+            "catch_up_limit": declared.catch_up_limit,
+            "overlap": declared.overlap.value,
+            "digest": self.digest,
+        }
+
+
+def declarations(jobs: JobRegistry = registry) -> Iterator[Declaration]:
+    """Yield what the code declares; what has no valid product is left out, and a check says so."""
+    for definition in jobs:
+        for declared in definition.schedules:
+            try:
+                product = declared_product(declared)
+            except InvalidProduct:
+                continue
+            timezone = declared.timezone or django_settings.TIME_ZONE
+            resolved = dataclasses.replace(declared, product=product, timezone=timezone)
+            yield Declaration(
+                job_type=definition.name,
+                schedule=resolved,
+                product=product,
+                name=declared.name or definition.name,
+                digest=resolved.digest(definition.name),
+            )
+
+
+def declared_product(declared: DeclaredSchedule) -> str:
+    """Return the product of a declared schedule. Raises InvalidProduct when there is none."""
+    product = declared.product if declared.product is not None else get_settings().product
+    return validate_product(product)
+
+
+def declared_here() -> tuple[Declared, ...]:
+    """Return what this process tells others that it declares."""
+    return tuple(Declared(product=one.product, name=one.name, digest=one.digest) for one in declarations())
+
+
+def declare(using: str, now: datetime, *, at_start: bool) -> None:
+    """Make the rows of the code say what it says; inside a transaction."""
+    mine = {one.key: one for one in reversed(list(declarations()))}  # Of two of one name the first counts.
+    of_code = {(row.product, row.name): row for row in _rows_of_code(using)}
+    others = _declared_by_workers(using)
+    new = [_new_row(one, now) for key, one in mine.items() if key not in of_code]
+    # A row of that name which somebody made in the admin is left as it is; a check says so.
+    schedules(using).bulk_create(new, ignore_conflicts=True)
+    for key, row in of_code.items():
+        if key in mine:
+            _adapt(using, row, mine[key], now, may_contradict=at_start or (*key, row.digest) not in others)
+    declared = {key[:2] for key in others}
+    gone = [row.pk for key, row in of_code.items() if key not in mine and key not in declared]
+    if gone:
+        schedules(using).filter(pk__in=gone, source=ScheduleSource.CODE).delete()
+
+
+def _rows_of_code(using: str) -> Iterable[Schedule]:
+    return schedules(using).filter(source=ScheduleSource.CODE).defer("parameters")
+
+
+def _declared_by_workers(using: str) -> set[tuple[str, str, str]]:
+    """Return product, name and digest of all that live processes declare."""
+    rows = live_workers(using).exclude(declared_schedules=None).values_list("declared_schedules", flat=True)
+    return {(product, name, digest) for row in rows for product, name, digest in row or ()}
+
+
+def _new_row(one: Declaration, now: datetime) -> Schedule:
+    first = one.schedule.timing("UTC").next_after(now)
+    return Schedule(
+        product=one.product,
+        name=one.name,
+        source=ScheduleSource.CODE,
+        next_tick_at=stored_or_none(first),
+        **one.fields(),
+    )
+
+
+def _adapt(using: str, row: Schedule, one: Declaration, now: datetime, *, may_contradict: bool) -> None:
+    """Write what has changed in the code, or what was disabled, since what the code says can be read."""
+    if (row.digest == one.digest and row.enabled) or not may_contradict:
+        return
+    following = aware_or_none(row.next_tick_at)
+    if not row.enabled or following is None or following > now:
+        # A tick that is due already still fires: what is new begins after it.
+        since = now if row.last_tick_at is None else max(now, aware(row.last_tick_at))
+        following = one.schedule.timing("UTC").next_after(since)
+    schedules(using).filter(pk=row.pk, next_tick_at=row.next_tick_at).update(
+        enabled=True,
+        disabled_reason="",
+        next_tick_at=stored_or_none(following),
+        updated_at=Now(),
+        **one.fields(),
+    )

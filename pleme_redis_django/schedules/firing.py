@@ -1,0 +1,258 @@
+"""Firing: one transaction records ticks, enqueues their jobs, and moves each schedule to its next tick.
+
+So a process that is killed at any moment has fired a tick altogether or not at all; and two that fire the same
+one exclude each other three times over: by the lock of the schedule's row, by ``WHERE next_tick_at = the old
+one``, and by UNIQUE(schedule, tick).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from pleme_redis_django.enqueueing.enqueuer import announce
+from pleme_redis_django.enqueueing.insertion import insert_rows
+from pleme_redis_django.enqueueing.pools import pool_max_retries
+from pleme_redis_django.enqueueing.rows import new_row, template_of
+from pleme_redis_django.event_log import first_line
+from pleme_redis_django.exceptions import InvalidSchedule, ScheduleMoved
+from pleme_redis_django.jobs.definitions.due_ticks import DueTick, Turn, due_ticks
+from pleme_redis_django.jobs.definitions.timing import Overlap
+from pleme_redis_django.models import Job, Schedule, ScheduleTick
+from pleme_redis_django.models.schedule import TickOutcome
+from pleme_redis_django.operations import cancel_jobs
+from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.schedules.moments import aware, stored, stored_or_none
+from pleme_redis_django.schedules.overlaps import outcome_of
+from pleme_redis_django.schedules.reading import UNREADABLE, ReadSchedule, read_schedule
+from pleme_redis_django.schedules.tables import firing, locked, ready_waiting, schedules, ticks, unended_jobs
+
+REASON_MAX_LENGTH = 2_000
+NOTE_MAX_LENGTH = 300
+
+
+@dataclasses.dataclass(kw_only=True)
+class Fired:
+    """What a transaction did."""
+
+    jobs: list[Job] = dataclasses.field(default_factory=list)
+    enqueued: int = 0
+    passed_over: int = 0
+    disabled: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+
+    def add(self, other: Fired) -> None:
+        """Count what another transaction did too."""
+        self.enqueued += other.enqueued
+        self.passed_over += other.passed_over
+        self.disabled += other.disabled
+
+
+def fire(using: str, ids: Sequence[int], now: datetime) -> Fired:
+    """Fire what is due of these schedules at ``now``; inside a transaction."""
+    fired = Fired()
+    rows = list(locked(firing(using).filter(next_tick_at__lte=stored(now)), ids))
+    new_ticks: list[ScheduleTick] = []
+    planned: list[tuple[Schedule, ReadSchedule, Turn]] = []
+    for row in rows:
+        try:
+            planned.append((row, *_planned(row, now)))
+        except UNREADABLE as error:
+            new_ticks.append(disable(using, row, str(error)))
+            fired.disabled.append((row.name, str(error)))
+    unended, known = _unended(using, rows), _known_ticks(using, planned)
+    for row, read, turn in planned:
+        made = _Turn(using, row, read, now, is_unended=row.last_job_id in unended)
+        new_ticks += made.ticks_of([tick for tick in turn.ticks if (row.pk, tick.at) not in known], fired)
+        made.move_on(turn)
+    ScheduleTick._base_manager.using(using).bulk_create(new_ticks)
+    _announce(using, fired.jobs)
+    return fired
+
+
+def _planned(row: Schedule, now: datetime) -> tuple[ReadSchedule, Turn]:
+    """Return what a row says, and what it does at its turn. Raises one of UNREADABLE."""
+    read = read_schedule(row)
+    if row.next_tick_at is None:
+        raise InvalidSchedule("Its next tick is no time. Save it anew.")
+    return read, due_ticks(read.timing, aware(row.next_tick_at), now, read.catch_up, read.catch_up_limit)
+
+
+def fire_waiting(using: str, ids: Sequence[int], now: datetime) -> Fired:
+    """Fire the ticks that waited for a job which has ended; inside a transaction."""
+    fired = Fired()
+    for row in locked(ready_waiting(using), ids):
+        waited = row.waiting_tick_at
+        try:
+            read = read_schedule(row)
+        except UNREADABLE as error:
+            tick = disable(using, row, str(error))
+            tick.save(using=using, force_insert=True)
+            fired.disabled.append((row.name, str(error)))
+            continue
+        made = _Turn(using, row, read, now, is_unended=False)
+        tick = made.fired(DueTick(at=aware(waited or now), fires=True), fired)
+        fields = {"outcome": tick.outcome, "job_id": tick.job_id, "fired_at": Now()}
+        ticks(using).filter(schedule_id=row.pk, tick_at=tick.tick_at).update(**fields)
+        rows = schedules(using).filter(pk=row.pk, waiting_tick_at=waited)
+        if not rows.update(waiting_tick_at=None, last_job_id=made.last_job_id):
+            raise ScheduleMoved(f"The schedule {row.name} was fired by somebody else.")
+    _announce(using, fired.jobs)
+    return fired
+
+
+def disable(using: str, row: Schedule, reason: str) -> ScheduleTick:
+    """Have a schedule fire no more until somebody mends it; return the tick that says why."""
+    schedules(using).filter(pk=row.pk).update(
+        enabled=False, disabled_reason=reason[:REASON_MAX_LENGTH], waiting_tick_at=None, updated_at=Now()
+    )
+    return ScheduleTick(
+        schedule_id=row.pk, tick_at=Now(), outcome=TickOutcome.DISABLED, note=reason[:NOTE_MAX_LENGTH]
+    )
+
+
+def disable_unloadable(using: str, row_id: int, error: Exception) -> Fired:
+    """Disable a schedule whose row cannot be loaded, or whose job cannot be stored; inside a transaction.
+
+    Its times are cleared: such as lie beyond what Python can hold would keep pages from showing it.
+    """
+    reason = (
+        f"It could not be fired: {type(error).__name__}: {first_line(error)}. Look at its times and save it."
+    )
+    row = schedules(using).filter(pk=row_id)
+    names = list(row.values_list("name", flat=True))
+    row.update(
+        enabled=False,
+        disabled_reason=reason[:REASON_MAX_LENGTH],
+        starts_at=None,
+        ends_at=None,
+        next_tick_at=None,
+        last_tick_at=None,
+        waiting_tick_at=None,
+        paused_at=None,
+        updated_at=Now(),
+    )
+    return Fired(disabled=[(name, reason) for name in names])
+
+
+class _Turn:
+    """One schedule at its turn."""
+
+    def __init__(
+        self, using: str, row: Schedule, read: ReadSchedule, now: datetime, *, is_unended: bool
+    ) -> None:
+        self._using = using
+        self._row = row
+        self._read = read
+        self._now = now
+        self._is_unended = is_unended
+        self._waiting_tick_at = row.waiting_tick_at
+        self.last_job_id: UUID | None = row.last_job_id
+
+    def ticks_of(self, due: Sequence[DueTick], fired: Fired) -> list[ScheduleTick]:
+        """Return what is to be recorded of these ticks, whose jobs are enqueued."""
+        if self._read.overlap is Overlap.REPLACE:
+            # Each would cancel the one before it, which nobody has seen.
+            return [self._tick(tick, fired, is_last=tick is due[-1]) for tick in due]
+        return [self._tick(tick, fired) for tick in due]
+
+    def move_on(self, turn: Turn) -> None:
+        """Store that the schedule waits for its next tick."""
+        row = self._row
+        moved = schedules(self._using).filter(pk=row.pk, next_tick_at=row.next_tick_at)
+        if not moved.update(
+            next_tick_at=stored_or_none(turn.next_tick_at),
+            last_tick_at=stored(turn.ticks[-1].at),
+            last_job_id=self.last_job_id,
+            waiting_tick_at=self._waiting_tick_at,
+        ):
+            raise ScheduleMoved(f"The schedule {row.name} was moved on by somebody else.")
+
+    def fired(self, tick: DueTick, fired: Fired) -> ScheduleTick:
+        """Enqueue the job of a tick; return what is to be recorded."""
+        job, is_new = self._enqueue(tick)
+        if is_new:
+            fired.jobs.append(job)
+        fired.enqueued += 1
+        self.last_job_id, self._is_unended = job.id, True
+        return self._recorded(tick, TickOutcome.ENQUEUED if is_new else TickOutcome.KEPT, job.id)
+
+    def _tick(self, tick: DueTick, fired: Fired, *, is_last: bool = True) -> ScheduleTick:
+        outcome = self._outcome(tick, is_last)
+        if outcome is TickOutcome.ENQUEUED:
+            return self.fired(tick, fired)
+        if outcome is TickOutcome.WAITING:
+            self._waiting_tick_at = stored(tick.at)
+        fired.passed_over += 1
+        return self._recorded(tick, outcome)
+
+    def _outcome(self, tick: DueTick, is_last: bool) -> TickOutcome:
+        if not tick.fires:
+            return TickOutcome.MISSED
+        overlap = self._read.overlap
+        if not is_last:
+            return TickOutcome.OVERLAP
+        outcome = outcome_of(
+            overlap, is_unended=self._is_unended, is_awaited=self._waiting_tick_at is not None
+        )
+        if overlap is Overlap.REPLACE and self._is_unended and self.last_job_id is not None:
+            cancel_jobs(Job._base_manager.using(self._using).filter(pk=self.last_job_id))
+        return outcome
+
+    def _enqueue(self, tick: DueTick) -> tuple[Job, bool]:
+        read = self._read
+        definition = read.definition.using(
+            run_after=_later(self._now, read.jitter_seconds),
+            metadata={"schedule": self._row.name, "tick_at": tick.at.isoformat()},
+        )
+        template = template_of(definition, pool_max_retries(Job))
+        row = new_row(template, read.parameters)
+        (job,) = insert_rows(JobTable(Job, self._using), template, [row])
+        return job, job.id == row.id
+
+    def _recorded(self, tick: DueTick, outcome: TickOutcome, job_id: UUID | None = None) -> ScheduleTick:
+        return ScheduleTick(
+            schedule_id=self._row.pk,
+            tick_at=stored(tick.at),
+            outcome=outcome,
+            job_id=job_id,
+            passed_over=tick.passed_over,
+        )
+
+
+def _later(now: datetime, jitter_seconds: int) -> datetime | None:
+    """Return when a job starts that is to start a little later than others; None: at once."""
+    if not jitter_seconds:
+        return None
+    return now + timedelta(seconds=random.uniform(0, jitter_seconds))  # noqa: S311 - no secret
+
+
+def _unended(using: str, rows: Collection[Schedule]) -> set[Any]:
+    """Return which of the schedules' last jobs wait or run."""
+    ids = [row.last_job_id for row in rows if row.last_job_id is not None]
+    return set(unended_jobs(using).filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
+
+
+def _known_ticks(
+    using: str, planned: Sequence[tuple[Schedule, ReadSchedule, Turn]]
+) -> set[tuple[int, datetime]]:
+    """Return the ticks that are recorded already, though they are due: of a clock that was set back."""
+    if not planned:
+        return set()
+    moments = {stored(tick.at) for _row, _read, turn in planned for tick in turn.ticks}
+    found = ticks(using).filter(schedule_id__in=[row.pk for row, *_ in planned], tick_at__in=moments)
+    return {(schedule_id, aware(at)) for schedule_id, at in found.values_list("schedule_id", "tick_at")}
+
+
+def _announce(using: str, jobs: Sequence[Job]) -> None:
+    by_queue: defaultdict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_queue[job.queue_name].append(job)
+    for of_queue in by_queue.values():
+        announce(of_queue, using)

@@ -1,0 +1,71 @@
+"""Reading: from the row of a schedule to what it says, checked as a whole; whoever wrote it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from pleme_redis_django.enqueueing.rows import checked_parameters_json
+from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidProduct, InvalidSchedule
+from pleme_redis_django.jobs.definitions.definition import JobDefinition, checked_priority
+from pleme_redis_django.jobs.definitions.registry import JobRegistry, registry
+from pleme_redis_django.jobs.definitions.schedule import (
+    checked_choice,
+    checked_name,
+    checked_parameters,
+    checked_whole,
+)
+from pleme_redis_django.jobs.definitions.timing import CATCH_UP_LIMITS, JITTERS, CatchUp, Overlap, Timing
+from pleme_redis_django.jobs.interface.job import validate_queue_name
+from pleme_redis_django.models import Schedule
+from pleme_redis_django.products import validate_product
+from pleme_redis_django.schedules.moments import aware_or_none
+
+UNREADABLE = (InvalidSchedule, InvalidProduct, InvalidName, EnqueueError)
+"""What reading a row raises, an unknown job type and parameters that do not bind among them."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSchedule:
+    """What the row says."""
+
+    definition: JobDefinition[Any, Any]
+    """With the product, the queue and the priority of the schedule."""
+    parameters: dict[str, Any]
+    timing: Timing
+    catch_up: CatchUp
+    catch_up_limit: int
+    overlap: Overlap
+    jitter_seconds: int
+
+
+def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
+    """Return what a row says. Raises one of ``UNREADABLE``, in words for whoever mends it."""
+    checked_name(row.name)
+    definition = jobs.get(row.job_type)
+    parameters = definition.checked_parameters(checked_parameters(row.parameters))
+    checked_parameters_json(row.job_type, parameters)
+    return ReadSchedule(
+        definition=definition.using(
+            product=validate_product(row.product),
+            queue_name=validate_queue_name(row.queue_name) if row.queue_name else None,
+            priority=None if row.priority is None else checked_priority(row.priority, InvalidSchedule),
+        ),
+        parameters=parameters,
+        timing=timing_of(row).checked(),
+        catch_up=checked_choice("catch_up", row.catch_up, CatchUp),
+        catch_up_limit=checked_whole("catch_up_limit", row.catch_up_limit, CATCH_UP_LIMITS),
+        overlap=checked_choice("overlap", row.overlap, Overlap),
+        jitter_seconds=checked_whole("jitter_seconds", row.jitter_seconds, JITTERS),
+    )
+
+
+def timing_of(row: Schedule) -> Timing:
+    """Return when a row says that it fires, unchecked."""
+    return Timing(
+        cron=row.cron,
+        interval_seconds=row.interval_seconds,
+        timezone=row.timezone,
+        starts_at=aware_or_none(row.starts_at),
+        ends_at=aware_or_none(row.ends_at),
+    )

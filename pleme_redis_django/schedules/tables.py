@@ -1,0 +1,92 @@
+"""The rows of schedules on a database, what of them is due, and the time that it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connections
+from django.db.models import Exists, OuterRef, QuerySet
+
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.models import Job, Schedule, ScheduleTick, WorkerProcess
+from pleme_redis_django.models.schedule import FIRING_CONDITION
+from pleme_redis_django.schedules.moments import aware
+
+UNENDED = tuple(status for status in JobStatus if not status.is_terminal)
+Clock = Callable[[str], datetime]
+"""Returns the time of a database, ``database_now``; a test gives one of its own."""
+
+
+def schedules(using: str) -> QuerySet[Schedule]:
+    """Return every schedule, whatever managers the model has."""
+    return Schedule._base_manager.using(using)
+
+
+def ticks(using: str) -> QuerySet[ScheduleTick]:
+    """Return every tick."""
+    return ScheduleTick._base_manager.using(using)
+
+
+def live_workers(using: str) -> QuerySet[WorkerProcess]:
+    """Return the processes that are not known to have died."""
+    return WorkerProcess._base_manager.using(using).filter(died_at=None)
+
+
+def firing(using: str) -> QuerySet[Schedule]:
+    """Return what fires: it could be read, is not paused, and has a next tick."""
+    return schedules(using).filter(FIRING_CONDITION)
+
+
+def ready_waiting(using: str) -> QuerySet[Schedule]:
+    """Return those whose waiting tick may fire, since the job that it waited for has ended."""
+    return _with_waiting_tick(using).filter(~_last_job_unended(using))
+
+
+def awaiting(using: str, types: Sequence[str]) -> QuerySet[Any, tuple[int, bool]]:
+    """Return the ids of those whose tick waits, and whether it may fire; these first."""
+    rows: QuerySet[Any] = _with_waiting_tick(using).filter(job_type__in=types)
+    rows = rows.annotate(is_ready=~_last_job_unended(using))
+    return rows.order_by("-is_ready", "waiting_tick_at").values_list("id", "is_ready")
+
+
+def _with_waiting_tick(using: str) -> QuerySet[Schedule]:
+    return schedules(using).filter(waiting_tick_at__isnull=False, enabled=True, paused_at=None)
+
+
+def _last_job_unended(using: str) -> Exists:
+    return Exists(unended_jobs(using).filter(pk=OuterRef("last_job_id")))
+
+
+def unended_jobs(using: str) -> QuerySet[Job]:
+    """Return the jobs that wait or run."""
+    return Job._base_manager.using(using).filter(status__in=UNENDED, deleted_at=None)
+
+
+def locked(rows: QuerySet[Schedule], ids: Sequence[int]) -> QuerySet[Schedule]:
+    """Return those of the rows that nobody else is at, locked until the transaction ends.
+
+    A database without row locks lets one transaction write at a time, and the updates say what they expect.
+    """
+    rows = rows.filter(id__in=ids).order_by("id")
+    features = connections[rows.db].features
+    return rows.select_for_update(skip_locked=True) if features.has_select_for_update_skip_locked else rows
+
+
+def database_now(using: str) -> datetime:
+    """Return the time by the clock of the database, in UTC."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        cursor.execute(_NOW.get(connection.vendor, "SELECT CURRENT_TIMESTAMP"))
+        (now,) = cursor.fetchone()
+    if isinstance(now, str):
+        return datetime.fromisoformat(now).replace(tzinfo=UTC)
+    return aware(now)
+
+
+_NOW = {
+    # Not when the transaction began: it may have waited for a lock.
+    "postgresql": "SELECT clock_timestamp()",
+    "sqlite": "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')",
+}

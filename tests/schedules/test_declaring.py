@@ -1,0 +1,238 @@
+"""Declaring: rows of what the code says, while two releases run side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+
+from pleme_redis_django import cron, every
+from pleme_redis_django.exceptions import InvalidParameters, InvalidSchedule
+from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.registry import JobRegistry
+from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
+from pleme_redis_django.models import Schedule
+from pleme_redis_django.schedules import declaring
+from pleme_redis_django.schedules.declaring import declarations, declare
+from tests.rows import make_worker
+from tests.schedules import jobs
+from tests.schedules.conftest import NOON
+
+pytestmark = pytest.mark.django_db(databases=["default", "sqlite"])
+
+
+def nightly(shop: str = "berlin") -> None:
+    """Do nothing."""
+
+
+def hourly() -> None:
+    """Do nothing."""
+
+
+class Release:
+    """What the code of a process declares."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, using: str) -> None:
+        self._monkeypatch = monkeypatch
+        self._using = using
+        self.declares()
+
+    def declares(self, *schedules: DeclaredSchedule) -> None:
+        registry = JobRegistry()
+        registry.add(definition_of(nightly, name="shop.nightly", schedule=list(schedules)))
+        self._monkeypatch.setattr(declaring, "registry", registry)
+        self._monkeypatch.setattr(declaring, "declarations", lambda: real(registry))
+
+    def starts(self, after: timedelta = timedelta()) -> None:
+        declare(self._using, NOON + after, at_start=True)
+
+    def goes_on(self) -> None:
+        declare(self._using, NOON, at_start=False)
+
+
+real = declarations
+
+
+@pytest.fixture
+def release(monkeypatch: pytest.MonkeyPatch, using: str) -> Iterator[Release]:
+    return Release(monkeypatch, using)
+
+
+def rows(using: str) -> list[Schedule]:
+    return list(Schedule._base_manager.using(using).order_by("name"))
+
+
+def as_declared(schedule: Schedule) -> list[list[str]]:
+    return [[schedule.product, schedule.name, schedule.digest]]
+
+
+def test_a_declared_schedule_becomes_a_row(release: Release, using: str) -> None:
+    release.declares(
+        cron("0 3 * * *", timezone="Europe/Berlin", parameters={"shop": "x"}, overlap="queue"), every(90)
+    )
+    release.starts()
+    first, second = rows(using)
+    assert (first.name, first.job_type, first.source) == ("shop.nightly", "shop.nightly", "code")
+    assert (first.product, first.cron, first.timezone, first.overlap) == (
+        "default",
+        "0 3 * * *",
+        "Europe/Berlin",
+        "queue",
+    )
+    assert first.parameters == {"shop": "x"}
+    assert first.next_tick_at == NOON.replace(hour=2) + timedelta(days=1)
+    assert (second.name, second.interval_seconds, second.timezone) == (
+        "shop.nightly 2",
+        90,
+        settings.TIME_ZONE,
+    )
+
+
+def test_declaring_again_changes_nothing(release: Release, using: str) -> None:
+    release.declares(every(60))
+    release.starts()
+    before = rows(using)[0]
+    Schedule._base_manager.using(using).update(paused_at=NOON, pause_reason="holidays")
+    release.starts(after=timedelta(hours=1))
+    after = rows(using)[0]
+    assert (after.pk, after.next_tick_at, after.pause_reason) == (before.pk, before.next_tick_at, "holidays")
+
+
+def test_a_new_release_changes_the_row_and_keeps_the_pause(release: Release, using: str) -> None:
+    release.declares(every(60))
+    release.starts()
+    Schedule._base_manager.using(using).update(paused_at=NOON, pause_reason="holidays")
+    release.declares(cron("0 * * * *"))
+    release.starts()
+    (row,) = rows(using)
+    assert (row.cron, row.interval_seconds, row.pause_reason) == ("0 * * * *", None, "holidays")
+    assert row.next_tick_at == NOON + timedelta(hours=1)
+
+
+def test_a_tick_that_is_due_when_a_release_begins_still_fires(release: Release, using: str) -> None:
+    release.declares(every(60))
+    release.starts()
+    release.declares(cron("0 0 1 1 *"))
+    release.starts(after=timedelta(seconds=61))
+    assert rows(using)[0].next_tick_at == NOON + timedelta(seconds=60)
+
+
+def test_the_older_of_two_releases_does_not_write_its_own_back(release: Release, using: str) -> None:
+    release.declares(every(60))
+    release.starts()
+    release.declares(every(30))
+    release.starts()
+    make_worker(using, declared_schedules=as_declared(rows(using)[0]))
+    release.declares(every(60))
+    release.goes_on()
+    assert rows(using)[0].interval_seconds == 30
+
+
+def test_what_the_last_release_wrote_is_undone_once_none_of_it_lives(release: Release, using: str) -> None:
+    """A release that was rolled back: the one that is left says what counts."""
+    release.declares(every(30))
+    release.starts()
+    make_worker(using, declared_schedules=as_declared(rows(using)[0]), died_at=NOON)
+    release.declares(every(60))
+    release.goes_on()
+    assert rows(using)[0].interval_seconds == 60
+
+
+def test_a_schedule_that_no_code_declares_any_more_is_dropped(release: Release, using: str) -> None:
+    release.declares(every(60), every(90))
+    release.starts()
+    release.declares(every(60))
+    release.starts()
+    assert [row.name for row in rows(using)] == ["shop.nightly"]
+
+
+def test_it_stays_while_a_live_worker_of_an_older_release_declares_it(release: Release, using: str) -> None:
+    release.declares(every(60))
+    release.starts()
+    old = make_worker(using, declared_schedules=as_declared(rows(using)[0]))
+    release.declares()
+    release.starts()
+    assert len(rows(using)) == 1
+    type(old)._base_manager.using(using).filter(pk=old.pk).update(died_at=NOON)
+    release.goes_on()
+    assert rows(using) == []
+
+
+def test_what_was_made_in_the_admin_is_left_alone(release: Release, using: str) -> None:
+    made = Schedule._base_manager.using(using).create(
+        product="default", name="shop.nightly", job_type=jobs.report.name, cron="5 5 * * *", source="admin"
+    )
+    release.declares(every(60))
+    release.starts()
+    release.declares()
+    release.starts()
+    (row,) = rows(using)
+    assert (row.pk, row.cron, row.source) == (made.pk, "5 5 * * *", "admin")
+
+
+def test_a_declared_schedule_that_was_disabled_is_read_again(release: Release, using: str) -> None:
+    release.declares(every(60))
+    release.starts()
+    Schedule._base_manager.using(using).update(
+        enabled=False, disabled_reason="broken by hand", timezone="Nowhere"
+    )
+    release.goes_on()
+    (row,) = rows(using)
+    assert (row.enabled, row.disabled_reason, row.timezone) == (True, "", settings.TIME_ZONE)
+
+
+def test_one_without_a_product_is_left_out(release: Release, using: str, settings: object) -> None:
+    settings.PLEME_REDIS = {"PRODUCT": None}  # type: ignore[attr-defined]  # pytest-django's
+    release.declares(every(60), every(60, product="acme", name="of acme"))
+    release.starts()
+    assert [row.name for row in rows(using)] == ["of acme"]
+
+
+# What @job accepts
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ("*/5 * * * *", "Accepted: cron"),
+        ([cron("* * * * *", name="a"), every(5, name="a")], 'Two schedules of shop.nightly are named "a"'),
+        ([300], "Accepted: cron"),
+    ],
+)
+def test_a_job_refuses_what_is_no_schedule(schedule: object, said: str) -> None:
+    with pytest.raises(InvalidSchedule, match=said):
+        definition_of(nightly, name="shop.nightly", schedule=schedule)  # type: ignore[arg-type]  # what is refused
+
+
+def test_a_job_refuses_a_schedule_whose_parameters_it_cannot_take() -> None:
+    with pytest.raises(InvalidParameters, match="unknown"):
+        definition_of(hourly, schedule=every(60, parameters={"shop": 1}))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"catch_up": "never"}, 'Accepted: "skip", "one", "all"'),
+        ({"overlap": "never"}, 'Accepted: "allow", "skip", "replace", "queue"'),
+        ({"jitter_seconds": -1}, "jitter_seconds is -1"),
+        ({"catch_up_limit": 0}, "catch_up_limit is 0"),
+        ({"name": " "}, "name is ' '"),
+        ({"timezone": "Nowhere"}, "The zone is 'Nowhere'"),
+    ],
+)
+@pytest.mark.parametrize(
+    "make", [lambda **options: cron("* * * * *", **options), lambda **options: every(5, **options)]
+)
+def test_options_out_of_range_are_refused(make: object, options: dict[str, object], said: str) -> None:
+    with pytest.raises(InvalidSchedule, match=said):
+        make(**options)  # type: ignore[operator]
+
+
+def test_equal_declarations_have_equal_digests() -> None:
+    one, same, other = every(60), every(60), every(60, jitter_seconds=1)
+    assert one.digest("a") == same.digest("a")
+    assert len({one.digest("a"), other.digest("a"), one.digest("b"), cron("* * * * *").digest("a")}) == 4
+    assert dataclasses.replace(one, timezone="UTC").digest("a") != one.digest("a")
