@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 import redis
 from asgiref.sync import SyncToAsync
 from django.db import connections
@@ -177,16 +178,24 @@ def chromium_program() -> str:
     return browsers.chromium_program()
 
 
-@pytest.fixture
-async def chromium(chromium_program: str) -> AsyncIterator[Browser]:
-    """A headless Chromium (playwright's async ``Browser``), started for this test.
-
-    Not playwright's sync API: its loop stays the running one of the thread, so that every later
-    ``async def`` test fails and Django refuses every query. Not per session: a loop is per test.
-    """
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _chromium_of_the_worker(chromium_program: str) -> AsyncIterator[Browser]:
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_program, args=CHROMIUM_ARGUMENTS)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chromium(_chromium_of_the_worker: Browser) -> AsyncIterator[Browser]:
+    """A headless Chromium (playwright's async ``Browser``) without pages; a worker starts one for all tests.
+
+    It lives on the loop of the session, where its tests have to run: ``mark.asyncio(loop_scope="session")``.
+    Not playwright's sync API: its loop stays the running one of the thread, so that every later
+    ``async def`` test fails and Django refuses every query.
+    """
+    yield _chromium_of_the_worker
+    for context in list(_chromium_of_the_worker.contexts):
+        await context.close()

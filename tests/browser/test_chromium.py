@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.asyncio(loop_scope="session")
 async def test_chromium_runs_the_scripts_of_a_page(chromium: Browser) -> None:
     page = await chromium.new_page()
     await page.set_content("<h1>before</h1><script>document.querySelector('h1').innerText = 'after'</script>")

@@ -23,7 +23,11 @@ from tests.waiting import await_until
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 ROOT = "/admin/pleme_redis_django/dashboard/"
 PAGES = ["", "queue/", "queue/acme/mails/", "worker/", "error/", "realtime/?product=acme"]

@@ -18,7 +18,12 @@ from tests.realtime.web_servers import WebServer, web_server
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.process]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.browser,
+    pytest.mark.process,
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 DASHBOARD = "/admin/pleme_redis_django/dashboard/"
 TIMEOUT_MS = 40_000

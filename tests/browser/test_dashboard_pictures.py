@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser
 
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 LABEL = model_label(Job)
 STEP_SECONDS, STEPS = 10, 360

@@ -27,7 +27,11 @@ from tests.workload.jobs import fail_first
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 LIST = "/admin/pleme_redis_django/job/"
 HOSTILE = "</pre><script>document.title = 'run'</script>\u202egnp.exe"

@@ -22,7 +22,12 @@ from tests.realtime.web_servers import WebServer, web_server
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.process]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.browser,
+    pytest.mark.process,
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TIMEOUT_MS = 15_000

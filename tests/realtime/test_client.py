@@ -178,6 +178,7 @@ def _again(environment: dict[str, str], port: int) -> Any:
     return web_server("uvicorn", environment, port=port)
 
 
+@pytest.mark.asyncio(loop_scope="session")
 async def test_two_users_and_two_products_in_a_browser(
     chromium: Browser, process_environment: dict[str, str]
 ) -> None:
@@ -200,6 +201,7 @@ async def test_two_users_and_two_products_in_a_browser(
             assert await eve.evaluate("typing.users.length") == 0
 
 
+@pytest.mark.asyncio(loop_scope="session")
 async def test_browser_goes_on_where_it_was_after_a_restart(
     chromium: Browser, process_environment: dict[str, str]
 ) -> None:
