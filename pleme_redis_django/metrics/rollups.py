@@ -22,7 +22,6 @@ KEPT_SECONDS = {10: 75 * 60, 60: 7 * 3600, 600: 26 * 3600, 3600: 8 * 24 * 3600}
 FINER = {60: 10, 600: 60, 3600: 600}
 # What a worker counted may be written so much later; until then a step is open.
 SETTLE_SECONDS = 20
-EVERYTHING: QueueKey = ("", "")
 
 StepKey = tuple[int, QueueKey]
 """When the step began, in Unix seconds, and whose it is."""

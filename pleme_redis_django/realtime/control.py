@@ -78,7 +78,6 @@ def send_controls(controls: Sequence[Control]) -> None:
 
 
 async def asend_controls(controls: Sequence[Control]) -> None:
-    """Do what ``send_controls`` does, on the running event loop."""
     pipeline = async_redis_client().pipeline(transaction=False)
     _fill(pipeline, controls)
     with outages_as_unavailable():
@@ -121,7 +120,6 @@ def revoke_user(user_id: object, *, product: str | None = None, why: str = "revo
 
 
 async def arevoke_user(user_id: object, *, product: str | None = None, why: str = "revoked") -> None:
-    """Do what ``revoke_user`` does, on the running event loop."""
     await asend_controls([_revocation(user_id, product, why)])
 
 
@@ -135,7 +133,6 @@ def revalidate_user(user_id: object | None = None) -> None:
 
 
 async def arevalidate_user(user_id: object | None = None) -> None:
-    """Do what ``revalidate_user`` does, on the running event loop."""
     await asend_controls([_look(user_id)])
 
 
@@ -150,5 +147,4 @@ def revalidate_product(product: str) -> None:
 
 
 async def arevalidate_product(product: str) -> None:
-    """Do what ``revalidate_product`` does, on the running event loop."""
     await asend_controls([Control(operation="revalidate", product=validate_product(product))])

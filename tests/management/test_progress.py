@@ -9,7 +9,7 @@ from pleme_redis_django.management.runworkers.progress import BurstProgress
 
 def last_line(*reports: bytes) -> str:
     stream = io.StringIO()
-    progress = BurstProgress(1, stream)
+    progress = BurstProgress(stream)
     for report in reports:
         progress.note("w", report)
     progress.finish()

@@ -56,11 +56,6 @@ class TurningThread:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the turn that is under way is the last."""
-        return self._stopping.is_set()
-
     def _run(self) -> None:
         self._rest(self._first_turn_in)
         while not self._stopping.is_set():

@@ -15,9 +15,8 @@ BAR_WIDTH = 32
 class BurstProgress:
     """Adds up reports; draws only on a terminal, and prints one line at the end."""
 
-    def __init__(self, processes: int, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._processes = processes
         self._ended: dict[str, int] = {}
         self._total = 0
         self._started_at: float | None = None

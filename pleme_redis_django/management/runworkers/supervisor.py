@@ -78,7 +78,7 @@ class Supervisor:
         self._looked_at = time.monotonic()
         self._say = say
         self._changed_file = changed_file
-        self._progress = BurstProgress(len(self._places)) if burst else None
+        self._progress = BurstProgress() if burst else None
         self._signals = StopSignals()
         self._stopping = False
         self._selector = selectors.DefaultSelector()

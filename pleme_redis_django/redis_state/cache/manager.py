@@ -38,11 +38,13 @@ class CacheManager:
         )
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of ``key``, or ``default``; one round trip, a second for an entry with tags."""
+        """Return the value of ``key``, or ``default``; one round trip, a second for an entry with tags.
+
+        Async tasks that ask in the same turn of the event loop share one MGET.
+        """
         return run(self._do.get(key, default))
 
     async def aget(self, key: str, default: Any = None) -> Any:
-        """Do what ``get`` does; tasks that ask in the same turn of the event loop share one MGET."""
         return await arun(self._do.get(key, default))
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
@@ -137,7 +139,8 @@ class CacheManager:
         A builder that returns ``Uncached(value)`` has its caller get the value and the cache not. A
         flush, a delete or a write of the entry during the build keeps it from storing, and so does its
         taking longer than ``build_seconds``. One that fails while the entry may still be used is logged,
-        and the entry is returned. When Redis is away, every caller builds.
+        and the entry is returned. When Redis is away, every caller builds. The async twin runs a builder
+        that is not a coroutine function in a thread.
         """
         return run(self._do.get_or_set(key, builder, recipe(self._ttl_ms(timeout), **options)))
 
@@ -148,7 +151,6 @@ class CacheManager:
         timeout: object = DEFAULT_TIMEOUT,
         **options: Unpack[BuildOptions],
     ) -> Any:
-        """Do what ``get_or_set`` does; a builder that is not a coroutine function runs in a thread."""
         return await arun(self._do.get_or_set(key, builder, recipe(self._ttl_ms(timeout), **options)))
 
     def get_or_set_many(

@@ -68,7 +68,8 @@ class Acquisition(Generic[G]):
     def acquire(self) -> G:
         """Return a guard, waiting up to ``wait_seconds`` for it.
 
-        Raises LockBusy when the wait was not enough, RedisUnavailable when Redis is away.
+        Raises LockBusy when the wait was not enough, RedisUnavailable when Redis is away. When it is
+        cancelled, nothing stays held.
         """
         claim = self._new_claim()
         give_up_at = self.clock() + self.wait_seconds
@@ -77,7 +78,6 @@ class Acquisition(Generic[G]):
         return outcome
 
     async def aacquire(self) -> G:
-        """Do what ``acquire`` does; when it is cancelled, nothing stays held."""
         claim = self._new_claim()
         give_up_at = self.clock() + self.wait_seconds
         while isinstance(outcome := await self._atry(claim, will_wait=True), Busy):

@@ -44,7 +44,6 @@ def update(
 async def aupdate(
     queryset: QuerySet[Model], values: Mapping[str, Any], *, fence_field: str, fence: int, name: str
 ) -> int:
-    """Do what ``update`` does, in the thread of the database's connection."""
     return await sync_to_async(update)(queryset, values, fence_field=fence_field, fence=fence, name=name)
 
 

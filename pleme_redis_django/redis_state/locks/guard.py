@@ -94,12 +94,12 @@ class Guard:
         return self._kept
 
     async def arelease(self) -> bool:
-        """Do what ``release`` does; a cancellation takes effect once the claim is released."""
         if self._kept is None:
             self._end()
             try:
                 self._kept = self._read_release(await arun(answer_to(self._claim.release(), self._clock)))
             except asyncio.CancelledError:
+                # It takes effect once the claim is released.
                 with contextlib.suppress(RedisUnavailable):  # then it expires
                     answer = await to_its_end(arun(answer_to(self._claim.release(), self._clock)))
                     self._kept = self._read_release(answer._replace(retried=True))
@@ -204,7 +204,6 @@ class LockGuard(Guard):
     async def aupdate(
         self, queryset: QuerySet[Model], /, *, fence_field: str = "last_fence", **values: Any
     ) -> int:
-        """Do what ``update`` does, in the thread of the database's connection."""
         self._require_held()
         return await fenced_writes.aupdate(
             queryset, values, fence_field=fence_field, fence=self.fence, name=self.name

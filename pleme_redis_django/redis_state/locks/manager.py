@@ -119,7 +119,6 @@ class LockManager:
     async def aforce_release(
         self, lock: str | HeldLock, *, by: str, reason: str, fence: int | None = None
     ) -> HeldLock | None:
-        """Do what ``force_release`` does, in a thread."""
         return await sync_to_async(self.force_release)(lock, by=by, reason=reason, fence=fence)
 
     def __repr__(self) -> str:

@@ -55,7 +55,7 @@ class Renewal:
 
 
 async def renew_until_cancelled(guard_ref: weakref.ref[Renewable], ttl_ms: int) -> None:
-    """Do what ``Renewal`` does, as a task of the guard's event loop."""
+    """Renew a guard three times in its TTL, as a task of its event loop, until it is lost or gone."""
     while True:
         await asyncio.sleep(ttl_ms / 3000)
         guard = guard_ref()

@@ -72,9 +72,8 @@ class ChangeSignals:
             signal.send_robust(self.sender, **arguments)
 
     async def arun(self) -> None:
-        """Do what ``run`` does; sync receivers run in a thread."""
         for signal, arguments in self._signals():
-            if signal.receivers:
+            if signal.receivers:  # The sync ones run in a thread.
                 await signal.asend_robust(self.sender, **arguments)
 
     def _signals(self) -> Iterator[tuple[Signal, dict[str, Any]]]:

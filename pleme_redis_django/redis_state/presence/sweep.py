@@ -52,19 +52,19 @@ class PresenceSweeper:
         self._products: list[str] = []
         self._list_at = float("-inf")
 
-    def step(self) -> float:
+    def step(self, own: Iterable[str] = ()) -> float:
         """Sweep, if it is this process's turn; return after how many seconds to call again.
 
+        ``own``: products that the caller knows, beside those of the list.
         One round trip for the turn, one for each hundred products, and some for each in which somebody's time is
         over. What fails for one product is logged. Raises RedisUnavailable.
         """
-        return run(self._step())
+        return run(self._step(own))
 
     async def astep(self, own: Iterable[str] = ()) -> float:
-        """Do what ``step`` does, on the running event loop; ``own`` are products that the caller knows."""
         return await arun(self._step(own))
 
-    def _step(self, own: Iterable[str] = ()) -> Flow[float]:
+    def _step(self, own: Iterable[str]) -> Flow[float]:
         turn = (self._holder, int(TURN_SECONDS * 1000))
         if not (yield script_call("turn_take", [keyspace.presence_turn()], turn)):
             return _seconds_without_a_turn()

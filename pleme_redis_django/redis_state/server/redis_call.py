@@ -82,13 +82,13 @@ class RedisCall(NamedTuple, Generic[T]):
         return self.read(reply)
 
     async def arun(self) -> T:
-        """Do what ``run`` does; a cancellation ends a blocking command at once."""
         if self.pause is not None:
             self.pause.check()
         client = async_redis_client(self.profile, self.url)
         try:
             try:
                 sent = self._send(client, self.command)
+                # A cancellation ends a blocking command at once.
                 reply = await (blocking(sent) if self.profile.blocks else sent)
             except NoScriptError:
                 reply = await self._send(client, with_source(self.command))
