@@ -18,7 +18,7 @@ from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import DatabaseScope, OrmWorkerRegistry
-from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
+from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 from pleme_redis_django.redis_state.wakeups.worker_calls import RedisWorkerCalls
 from pleme_redis_django.schedules.book import OrmScheduleBook
 from pleme_redis_django.schedules.declaring import declared_here
@@ -90,5 +90,5 @@ def hint_queue(config: WorkerPoolConfig) -> HintQueue | None:
     """
     if get_settings().url is None or config.product is not None:
         return None
-    queue: HintQueue = JobQueue(config.queues, config.queue_key)
+    queue: HintQueue = RedisHints(config.queues, config.queue_key)
     return queue

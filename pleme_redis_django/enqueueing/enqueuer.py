@@ -26,7 +26,7 @@ from pleme_redis_django.jobs.interface.job import JobStatus, QueuedJob
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow
-from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
+from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 from pleme_redis_django.signals import jobs_enqueued
 
 
@@ -167,14 +167,14 @@ def _hint_at(jobs: Sequence[AbstractJob]) -> None:
     if hints_enabled():
         now = datetime.now(UTC)
         queue_name = jobs[0].queue_name
-        queue = _queue_of_hints(queue_name, hint_namespace(type(jobs[0])))
-        queue.push(queue_name, [_hint(job, now) for job in islice(jobs, ROWS_PER_STATEMENT)])
+        hints = _hints_of(queue_name, hint_namespace(type(jobs[0])))
+        hints.push(queue_name, [_hint(job, now) for job in islice(jobs, ROWS_PER_STATEMENT)])
 
 
 # Kept: making one anew checks its names and builds its keys, which is a tenth of the call's own time.
 @functools.lru_cache(maxsize=1024)
-def _queue_of_hints(queue_name: str, namespace: str) -> JobQueue:
-    return JobQueue(queue_name, namespace)
+def _hints_of(queue_name: str, namespace: str) -> RedisHints:
+    return RedisHints(queue_name, namespace)
 
 
 def _hint(job: AbstractJob, now: datetime) -> QueuedJob:

@@ -12,7 +12,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.job_table import JobTable, M
-from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
+from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 from pleme_redis_django.redis_state.wakeups.worker_calls import call_workers
 
 
@@ -69,4 +69,4 @@ def _call_workers(worker_ids: list[str]) -> None:
 def _hint_queues(model: type[AbstractJob], queue_names: list[str]) -> None:
     if hints_enabled():
         for name in queue_names:
-            JobQueue(name, hint_namespace(model)).nudge()
+            RedisHints(name, hint_namespace(model)).nudge()

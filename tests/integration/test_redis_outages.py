@@ -10,7 +10,7 @@ import redis
 
 from pleme_redis_django import Job
 from pleme_redis_django.redis_state.server.connections import POPS
-from pleme_redis_django.redis_state.wakeups.job_queue import LONGEST_POP_SECONDS
+from pleme_redis_django.redis_state.wakeups.redis_hints import LONGEST_POP_SECONDS
 from pleme_redis_django.testing.servers import BackingServices, RedisServer
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from pleme_redis_django import QueuedJob
+from pleme_redis_django.redis_state.server.connections import COMMANDS, redis_client
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
 
@@ -30,3 +31,8 @@ def hint(**fields: Any) -> QueuedJob:
         "enqueued_at": datetime.now(UTC),
     }
     return QueuedJob(**(values | fields))
+
+
+def blocked_clients() -> int:
+    info: Any = redis_client(COMMANDS).info("clients")
+    return int(info["blocked_clients"])
