@@ -210,6 +210,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     events.ScheduleDisabled: lambda e: _say(
         logging.ERROR, "a schedule cannot be read and was disabled", schedule=e.name, why=e.reason
     ),
+    events.JobsPruned: lambda e: _pruned(e),
     events.LostClaimsGivenBack: lambda e: _say(
         logging.WARNING, "gave back claims whose commit had no reply", jobs=e.count
     ),
@@ -225,6 +226,16 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     ),
     events.HintsBack: lambda e: _say(logging.INFO, "Redis answers again"),
 }
+
+
+def _pruned(event: events.JobsPruned) -> None:
+    if event.kept:
+        message = (
+            "deleted finished jobs whose retention is over; others stay, since rows of yours refer to them"
+        )
+        _say(logging.WARNING, message, jobs=event.deleted, kept=event.kept)
+    else:
+        _say(logging.INFO, "deleted finished jobs whose retention is over", jobs=event.deleted)
 
 
 def _reason(error: BaseException | None) -> str:

@@ -17,6 +17,7 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
 from pleme_redis_django.conf import accepted
+from pleme_redis_django.conf.retention import objection_to_retention
 from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.ranges import Whole, said_beside_fields
@@ -110,6 +111,10 @@ class Settings:
         default_factory=lambda: {"*": 300}
     )
     """Queue name -> how long its ready jobs may wait, in seconds; ``"*"``: the queues that are not named."""
+
+    retention: Annotated[Mapping[str, Any], objection_to_retention] = dataclasses.field(default_factory=dict)
+    """Status -> how long finished jobs are kept (``timedelta``, seconds, or None for ever); ``"QUEUES"`` and
+    ``"PRODUCTS"``: name -> the same. Default: COMPLETED 7 days, CANCELLED 30, FAILED 90."""
 
     redact: Annotated[str | None, accepted.Hook("f(job, field, value)")] = None
     """Dotted path of ``f(job, field, value) -> value``: what the admin shows of a job; None: everything."""

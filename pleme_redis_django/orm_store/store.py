@@ -14,6 +14,8 @@ from django.db import DataError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.conf.retention import retention_policy
 from pleme_redis_django.exceptions import JobNotFound, LockedJobs
 from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
 from pleme_redis_django.jobs.interface.endings import Ending
@@ -24,6 +26,7 @@ from pleme_redis_django.jobs.interface.store import (
     HeldRow,
     JobSelection,
     Outlook,
+    Pruned,
 )
 from pleme_redis_django.models import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
@@ -37,6 +40,7 @@ from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import EVERY_JOB, EVERY_SUSPECT, JobTable, M, claimed_fields
 from pleme_redis_django.orm_store.known_pauses import KnownPauses
 from pleme_redis_django.orm_store.outlook import count_unserved, look_ahead, promote_due_jobs
+from pleme_redis_django.orm_store.retention import Pruner
 from pleme_redis_django.orm_store.unreadable_rows import end_unreadable_jobs
 
 
@@ -140,6 +144,13 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         with reconnecting(self.using):
             rows = self._ready(EVERY_JOB).filter(updated_at__lt=waited)
             return [_hint(*row) for row in rows.order_by("id").values_list(*_HINT_FIELDS)[:ORPHANS_LIMIT]]
+
+    def prune_jobs(self, limit: int) -> Pruned:
+        return self._pruner.prune(limit)
+
+    @functools.cached_property
+    def _pruner(self) -> Pruner[M]:
+        return Pruner(self._table, retention_policy(get_settings().retention))
 
     def find_stale_jobs(self, threshold_seconds: float) -> Sequence[M]:
         rows = self._held()

@@ -116,6 +116,15 @@ class UnservedJobsFound:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class JobsPruned:
+    """Finished jobs whose retention was over are deleted."""
+
+    deleted: int
+    kept: int
+    """How many stay although theirs is over, because rows of the project refer to them."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class LostClaimsGivenBack:
     """Rows that were RUNNING under this worker's id, and that it did not hold."""
 
@@ -213,6 +222,7 @@ Event = (
     | StaleJobsFound
     | OrphanedJobsHinted
     | UnservedJobsFound
+    | JobsPruned
     | LostClaimsGivenBack
     | DrainRequested
     | LeaseLost

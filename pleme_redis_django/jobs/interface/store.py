@@ -76,6 +76,17 @@ class HeldRow:
     """Whether it was deleted since: what has not started shall not."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What one batch of a walk through old jobs did."""
+
+    deleted: int = 0
+    kept: int = 0
+    """How many are past their time, and stay: the store has something else that refers to them."""
+    is_done: bool = True
+    """Whether the walk has come to its end; the next batch begins another."""
+
+
 class JobStore(Protocol[J_co]):
     """Where jobs are kept. Methods may be called from any thread, each with its own connection."""
 
@@ -222,6 +233,13 @@ class JobStore(Protocol[J_co]):
     def count_unserved(self, known_types: frozenset[str]) -> Mapping[str, int]:
         """Return how many ready jobs have a type that is not known, by type; a sample is enough."""
         return {}
+
+    def prune_jobs(self, limit: int) -> Pruned:
+        """Look at the next ``limit`` jobs that are old, and delete those whose retention is over.
+
+        For one thread. A store that keeps every job, or has another way to be rid of them, does nothing here.
+        """
+        return Pruned()
 
     def find_jobs_of(self, worker_ids: Sequence[str]) -> Sequence[J_co]:
         """Return RUNNING jobs that these workers hold, with their claims."""

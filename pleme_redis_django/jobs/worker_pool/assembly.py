@@ -27,6 +27,7 @@ from pleme_redis_django.jobs.maintenance.forgotten_jobs import hint_forgotten_jo
 from pleme_redis_django.jobs.maintenance.lost_claims import REQUESTS, LostClaims
 from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
 from pleme_redis_django.jobs.maintenance.rescues import Rescues
+from pleme_redis_django.jobs.maintenance.retention import Retention
 from pleme_redis_django.jobs.maintenance.silent_jobs import end_silent_jobs
 from pleme_redis_django.jobs.maintenance.starts import StartRecords
 from pleme_redis_django.jobs.maintenance.unserved_jobs import report_unserved_jobs
@@ -217,6 +218,7 @@ def _take_on_duties(
         *dead_workers.duties(may_sweep=lease.is_unbroken),
         starts.duty(config.lease_sweep_seconds),
         *lost_claims.duties(config.lease_sweep_seconds),
+        Retention(store, maintainer, sink).duty(),
         *(
             Duty(name=name, run=run, every_seconds=config.stale_check_interval_seconds, role=CARETAKER_ROLE)
             for name, run in caretaking.items()

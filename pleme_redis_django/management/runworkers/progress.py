@@ -8,8 +8,7 @@ import time
 from typing import TextIO
 
 from pleme_redis_django.durations import counted
-
-BAR_WIDTH = 32
+from pleme_redis_django.management.progress_bar import progress_bar
 
 
 class BurstProgress:
@@ -48,8 +47,5 @@ class BurstProgress:
         if not self._stream.isatty():
             return
         done = sum(self._ended.values())
-        total = max(self._total, done)
-        filled = BAR_WIDTH * done // total if total else 0
-        bar = "#" * filled + "." * (BAR_WIDTH - filled)
-        self._stream.write(f"\r[{bar}] {done:,}/{total:,} jobs\033[K")
+        self._stream.write(progress_bar(done, self._total))
         self._stream.flush()

@@ -1,0 +1,140 @@
+"""Retention: the walk through a job table that deletes finished jobs whose time is over.
+
+It follows the primary key. Ids are UUIDv7 and sort by time of creation, so that the oldest rows come first, no
+index has to be kept up at every ending, and no row is read that is younger than the shortest period.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Generic
+from uuid import UUID
+
+from django.db import IntegrityError
+from django.db.models import BooleanField, ExpressionWrapper, F, ProtectedError, Q, QuerySet, RestrictedError
+from django.db.models.functions import Coalesce, Now
+
+from pleme_redis_django.conf.retention import RetentionPolicy
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.store import Pruned
+from pleme_redis_django.models import JobAttempt, model_label
+from pleme_redis_django.orm_store.connection import reconnecting, writing
+from pleme_redis_django.orm_store.job_table import JobTable, M
+from pleme_redis_django.orm_store.lookups import any_of
+
+# Without its row a finished job would free its unique slot. No slot's period is longer.
+_SLOT_IS_FREE = Q(unique_slot=None) | Q(created_at__lt=Now() - timedelta(days=366))
+# The clocks of hosts that enqueue differ: an id may say that its row is younger than it is.
+CLOCK_SKEW = timedelta(hours=1)
+
+_ENDED_AT = Coalesce(F("completed_at"), F("failed_at"), F("updated_at"))
+_ENDED_AS = {
+    JobStatus.COMPLETED: Q(status=JobStatus.COMPLETED),
+    JobStatus.FAILED: Q(status=JobStatus.FAILED),
+    # A job that was deleted while it waited has ended with that.
+    JobStatus.CANCELLED: Q(status=JobStatus.CANCELLED)
+    | Q(status__in=(JobStatus.QUEUED, JobStatus.PENDING), deleted_at__isnull=False),
+}
+
+
+def is_over(policy: RetentionPolicy) -> Q:
+    """Return the condition of rows whose retention is over."""
+    over = Q(pk__in=[])
+    queues, products = list(policy.of_queues), list(policy.of_products)
+    elsewhere = ~Q(queue_name__in=queues) if queues else Q()
+    others = ~Q(product__in=products) if products else Q()
+    for status, ended in _ENDED_AS.items():
+        default = policy.periods.get(status)
+        over |= ended & elsewhere & others & _older_than(default)
+        for name, periods in policy.of_products.items():
+            over |= ended & elsewhere & Q(product=name) & _older_than(periods.get(status, default))
+        for name, periods in policy.of_queues.items():
+            over |= ended & Q(queue_name=name) & _older_than(periods.get(status, default))
+    return over & _SLOT_IS_FREE
+
+
+def _older_than(period: timedelta | None) -> Q:
+    return Q(pk__in=[]) if period is None else Q(ended_at__lt=Now() - period)
+
+
+class Pruner(Generic[M]):
+    """One walk after another, a number of rows at a time; for one thread."""
+
+    def __init__(self, table: JobTable[M], policy: RetentionPolicy) -> None:
+        self._table = table
+        self._over = is_over(policy)
+        self._shortest = policy.shortest
+        self._after: UUID | None = None
+        """The last id that this walk has looked at; None: it begins."""
+
+    def prune(self, limit: int) -> Pruned:
+        """Look at the next ``limit`` rows of the walk, and delete those whose time is over."""
+        if self._shortest is None:
+            return Pruned()
+        with reconnecting(self._table.using):
+            ids = list(self._next_rows(self._shortest).values_list("pk", "is_over")[:limit])
+        if not ids:
+            self._after = None
+            return Pruned()
+        over = [pk for pk, its_over in ids if its_over]
+        pruned = self._delete(over) if over else Pruned(is_done=False)
+        self._after = ids[-1][0]
+        return pruned
+
+    def count(self) -> int:
+        """Return how many rows a walk would delete now."""
+        if self._shortest is None:
+            return 0
+        with reconnecting(self._table.using):
+            return self._rows(self._shortest).filter(self._over).count()
+
+    def _rows(self, shortest: timedelta) -> QuerySet[Any]:
+        rows: QuerySet[Any] = self._table.rows().annotate(ended_at=_ENDED_AT)
+        return rows.filter(
+            pk__lt=_first_id_since(time.time() + CLOCK_SKEW.total_seconds() - shortest.total_seconds())
+        )
+
+    def _next_rows(self, shortest: timedelta) -> QuerySet[Any]:
+        rows: QuerySet[Any] = self._rows(shortest).annotate(
+            is_over=ExpressionWrapper(self._over, output_field=BooleanField())
+        )
+        if self._after is not None:
+            rows = rows.filter(pk__gt=self._after)
+        return rows.order_by("pk")
+
+    def _delete(self, ids: Sequence[UUID]) -> Pruned:
+        try:
+            return Pruned(deleted=self._delete_together(ids), is_done=False)
+        except (ProtectedError, RestrictedError, IntegrityError):
+            # A row of the project's own refers to one of them.
+            return self._delete_singly(ids)
+
+    def _delete_singly(self, ids: Sequence[UUID]) -> Pruned:
+        deleted = kept = 0
+        for job_id in ids:
+            try:
+                deleted += self._delete_together([job_id])
+            except (ProtectedError, RestrictedError, IntegrityError):
+                kept += 1
+        return Pruned(deleted=deleted, kept=kept, is_done=False)
+
+    def _delete_together(self, ids: Sequence[UUID]) -> int:
+        using = self._table.using
+        with writing(using):
+            # Looked at again under the lock: an operator may have retried one meanwhile.
+            rows = self._table.rows().annotate(ended_at=_ENDED_AT).filter(self._over, any_of("pk", ids))
+            locked = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
+            if not locked:
+                return 0
+            attempts = JobAttempt._base_manager.using(using).filter(job_model=model_label(self._table.model))
+            attempts.filter(any_of("job_id", locked)).delete()
+            # By the ORM: what refers to a job in the project's own tables goes along, or keeps it.
+            self._table.rows().filter(any_of("pk", locked)).delete()
+        return len(locked)
+
+
+def _first_id_since(timestamp: float) -> UUID:
+    """Return the first UUIDv7 of a time (RFC 9562): it begins with its milliseconds."""
+    return UUID(int=max(int(timestamp * 1000), 0) << 80)

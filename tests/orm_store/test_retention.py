@@ -1,0 +1,173 @@
+"""Retention: which finished jobs are deleted, and which stay."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from pleme_redis_django import JobStatus
+from pleme_redis_django.conf.retention import retention_policy
+from pleme_redis_django.jobs.interface.store import Pruned
+from pleme_redis_django.models import Job, JobAttempt
+from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.retention import Pruner
+from tests.rows import BACKENDS, ago, make_attempt, make_job
+
+DAY = 86_400
+
+
+def old_id(days: float) -> uuid.UUID:
+    """Return a UUIDv7 of so many days ago."""
+    milliseconds = int((time.time() - days * DAY) * 1000)
+    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | uuid.uuid4().int >> 60)
+
+
+def ended(status: JobStatus, days: float, using: str = "default", **fields: Any) -> Any:
+    """Store a job that ended so many days ago, a minute after it was enqueued."""
+    at = {"completed_at" if status is JobStatus.COMPLETED else "failed_at": ago(days * DAY)}
+    return make_job(
+        using, id=old_id(days), status=status, created_at=ago(days * DAY + 60), **{**at, **fields}
+    )
+
+
+def pruner(raw: dict[str, Any] | None = None, using: str = "default") -> Pruner[Job]:
+    return Pruner(JobTable(Job, using), retention_policy(raw or {}))
+
+
+def walk(one: Pruner[Job], limit: int = 1_000) -> tuple[int, int]:
+    """Walk to the end; return how many were deleted, and how many kept."""
+    deleted = kept = 0
+    while not (pruned := one.prune(limit)).is_done:
+        deleted, kept = deleted + pruned.deleted, kept + pruned.kept
+    return deleted, kept
+
+
+def left(using: str = "default") -> set[uuid.UUID]:
+    return set(Job._base_manager.using(using).values_list("pk", flat=True))
+
+
+@pytest.mark.django_db(databases=BACKENDS)
+@pytest.mark.parametrize("using", BACKENDS)
+def test_each_status_has_its_own_time(using: str) -> None:
+    over = [
+        ended(JobStatus.COMPLETED, 8, using),
+        ended(JobStatus.CANCELLED, 31, using),
+        ended(JobStatus.FAILED, 91, using),
+    ]
+    stay = [
+        ended(JobStatus.COMPLETED, 6, using),
+        ended(JobStatus.CANCELLED, 29, using),
+        ended(JobStatus.FAILED, 89, using),
+        *(make_job(using, id=old_id(400), status=status) for status in ("QUEUED", "PENDING", "RUNNING")),
+    ]
+    assert pruner(using=using).count() == len(over)
+    assert walk(pruner(using=using), limit=2) == (len(over), 0)
+    assert left(using) == {job.pk for job in stay}
+
+
+@pytest.mark.django_db
+def test_the_time_counts_from_the_ending_and_not_from_the_enqueue() -> None:
+    long_ago = make_job(
+        id=old_id(100), status=JobStatus.COMPLETED, completed_at=ago(DAY), created_at=ago(100 * DAY)
+    )
+    assert walk(pruner()) == (0, 0)
+    assert left() == {long_ago.pk}
+
+
+@pytest.mark.django_db
+def test_a_queue_and_a_product_may_have_other_times_and_the_queue_counts_first() -> None:
+    policy = {
+        "COMPLETED": timedelta(days=3),
+        "QUEUES": {"audit": {"COMPLETED": None}, "mail": {"COMPLETED": 3_600}},
+        "PRODUCTS": {"lilith": {"COMPLETED": timedelta(days=20), "FAILED": timedelta(days=1)}},
+    }
+    stay = {
+        ended(JobStatus.COMPLETED, 500, queue_name="audit").pk,
+        ended(JobStatus.COMPLETED, 500, queue_name="audit", product="lilith").pk,
+        ended(JobStatus.COMPLETED, 15, product="lilith").pk,
+        ended(JobStatus.FAILED, 60).pk,
+        ended(JobStatus.COMPLETED, 2).pk,
+        ended(JobStatus.COMPLETED, 0.01, queue_name="mail").pk,
+    }
+    for over in (
+        {"days": 0.2, "queue_name": "mail"},
+        {"days": 0.2, "queue_name": "mail", "product": "lilith"},
+        {"days": 21, "product": "lilith"},
+        {"days": 4},
+    ):
+        ended(JobStatus.COMPLETED, **over)  # type: ignore[arg-type]
+    ended(JobStatus.FAILED, 2, product="lilith")
+    assert walk(pruner(policy)) == (5, 0)
+    assert left() == stay
+
+
+@pytest.mark.django_db
+def test_nothing_is_read_where_everything_is_kept_for_ever(django_assert_num_queries: Any) -> None:
+    kept = pruner({"COMPLETED": None, "FAILED": None, "CANCELLED": None})
+    ended(JobStatus.COMPLETED, 4_000)
+    with django_assert_num_queries(0):
+        assert kept.prune(1_000) == Pruned()
+        assert kept.count() == 0
+
+
+@pytest.mark.django_db
+def test_attempts_go_with_their_job_and_those_of_others_stay() -> None:
+    over, stays = ended(JobStatus.FAILED, 91), ended(JobStatus.FAILED, 1)
+    make_attempt(over, 1), make_attempt(over, 2), make_attempt(stays)
+    walk(pruner())
+    assert list(JobAttempt.objects.values_list("job_id", flat=True)) == [stays.pk]
+
+
+@pytest.mark.django_db
+def test_a_job_that_holds_a_unique_slot_stays_as_long_as_a_period_may_last() -> None:
+    held = ended(JobStatus.COMPLETED, 300, unique_slot="a")
+    ended(JobStatus.COMPLETED, 367, unique_slot="b")
+    assert walk(pruner()) == (1, 0)
+    assert left() == {held.pk}
+
+
+@pytest.mark.django_db
+def test_a_job_that_was_deleted_while_it_waited_goes_like_a_cancelled_one() -> None:
+    make_job(id=old_id(40), deleted_at=ago(35 * DAY), updated_at=ago(35 * DAY))
+    stays = make_job(id=old_id(40), deleted_at=ago(DAY), updated_at=ago(DAY))
+    assert walk(pruner()) == (1, 0)
+    assert left() == {stays.pk}
+
+
+@pytest.mark.django_db
+def test_a_row_that_something_refers_to_stays_and_the_others_of_its_batch_go() -> None:
+    jobs = [ended(JobStatus.COMPLETED, 10) for _ in range(3)]
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE invoice (job_id uuid REFERENCES pleme_redis_django_job (id))")
+        cursor.execute("INSERT INTO invoice VALUES (%s)", [jobs[1].pk])
+    assert walk(pruner()) == (2, 1)
+    assert left() == {jobs[1].pk}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_locked_row_is_left_for_the_next_walk() -> None:
+    locked, one = ended(JobStatus.COMPLETED, 10), pruner()
+    ended(JobStatus.COMPLETED, 10)
+    somebody = connection.copy()
+    with contextlib.closing(somebody), somebody.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT 1 FROM pleme_redis_django_job WHERE id = %s FOR UPDATE", [locked.pk])
+        assert walk(one) == (1, 0)
+        assert left() == {locked.pk}
+        cursor.execute("ROLLBACK")
+    assert walk(one) == (1, 0)
+    assert left() == set()
+
+
+@pytest.mark.django_db
+def test_a_store_prunes_by_the_settings(settings: Any) -> None:
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "RETENTION": {"COMPLETED": 3_600}}
+    ended(JobStatus.COMPLETED, 0.5)
+    assert OrmJobStore(Job).prune_jobs(1_000) == Pruned(deleted=1, is_done=False)
