@@ -124,9 +124,10 @@ async def is_marked(page: Page) -> bool:
 
 @pytest.mark.process
 async def test_a_job_fails_is_read_is_retried_and_completes_before_ones_eyes(
-    chromium: Browser, live_server: Any, session_cookie: Any, workers: WorkerProcesses
+    chromium: Browser, live_server: Any, session_cookie: Any, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
-    job = await fail_first.aenqueue(total=30)
+    gate = tmp_path / "gate"
+    job = await fail_first.aenqueue(total=30, gate=str(gate))
     async with admin_page(chromium, session_cookie) as page:
         await page.goto(f"{live_server.url}{LIST}{job.pk}/change/")
         await mark(page)
@@ -141,6 +142,7 @@ async def test_a_job_fails_is_read_is_retried_and_completes_before_ones_eyes(
         await wait_for_truth(page, "document.querySelector('.pleme-progress')?.value > 20")
         await page.locator(".pleme-progress-text", has_text="of 30").wait_for()
         await take_picture(page, "job-live")
+        gate.touch()
         await page.locator(".pleme-status", has_text="Completed").wait_for()
         await page.locator("pre", has_text='"delivered"').wait_for()
         assert await page.get_by_role("status").inner_text() == "The job is completed."

@@ -102,13 +102,15 @@ def measure_delay(sent_at: float) -> float:
 
 
 @job(max_retries=0)
-async def fail_first(ctx: JobContext, total: int) -> str:
-    """Fail at the first attempt; later tell of the progress, slowly enough to be watched."""
+async def fail_first(ctx: JobContext, total: int, gate: str) -> str:
+    """Fail at the first attempt; later do all but the last of ``total``, and that once ``gate`` exists."""
     if ctx.attempt == 1:
         raise ProviderError("the provider is away")
-    for done in range(1, total + 1):
+    for done in range(1, total):
         ctx.progress(done, total, "parcels")
-        await asyncio.sleep(0.1)
+    exists = Path(gate).exists
+    await asyncio.to_thread(wait_for, exists, "the gate", deadline_seconds=LONGEST_WAIT_SECONDS)
+    ctx.progress(total, total, "parcels")
     return "delivered"
 
 
