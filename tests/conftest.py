@@ -95,7 +95,7 @@ def _start_servers(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the long tests begin before all others that commit, which pytest-django has put last."""
+    """Let the long tests, in their random order, begin before all others that commit, which pytest-django puts last."""
     long = [item for item in items if item.get_closest_marker("long")]
     others = [item for item in items if not item.get_closest_marker("long")]
     first = next((i for i, item in enumerate(others) if _commits(item)), len(others))
@@ -104,7 +104,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _commits(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("django_db")
-    return bool(marker and marker.kwargs.get("transaction"))
+    fixtures = getattr(item, "fixturenames", ())
+    return bool(marker and marker.kwargs.get("transaction")) or "transactional_db" in fixtures
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -50,6 +50,7 @@ def demo(demo_environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.process
+@pytest.mark.long
 def test_demo_once_does_all_its_work(demo_environment: dict[str, str]) -> None:
     answer = subprocess.run(
         [sys.executable, MANAGE, "demo", "--once", "--orders", "40"],

@@ -67,6 +67,7 @@ def _assert_that_nothing_ran_twice(jobs: list[Job], *workers: WorkerProcesses) -
         assert one.exit_code() == 0, one.output()
 
 
+@pytest.mark.long
 def test_a_worker_whose_connections_die_silently_is_back_before_it_is_taken_for_dead(
     start_workers: StartWorkers, effects: None, database_proxy: DatabaseProxy, tmp_path: Path
 ) -> None:

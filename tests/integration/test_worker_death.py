@@ -120,6 +120,7 @@ def test_a_job_that_kills_its_process_fails_alone(start_workers: StartWorkers, t
     assert [attempt for job_id, attempt, *_ in effects_of("begin") if job_id == killer.id] == [1, 2, 3]
 
 
+@pytest.mark.long
 def test_workers_that_are_killed_again_and_again_end_every_job_once(start_workers: StartWorkers) -> None:
     jobs = record.enqueue_many({"seconds": 0.05} for _ in range(60))
     workers = start_workers("--processes", "2")
