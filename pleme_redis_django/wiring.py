@@ -13,7 +13,7 @@ from pleme_redis_django.jobs.interface.events import EventSink
 from pleme_redis_django.jobs.interface.executor import count_slots, known_job_types
 from pleme_redis_django.jobs.interface.hints import HintQueue
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
-from pleme_redis_django.jobs.interface.workers import WorkerIdentity
+from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity, new_worker_id
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
 from pleme_redis_django.models import Job
@@ -40,6 +40,19 @@ def build_pool(
     if is_quarantine:
         config = _with_one_slot(config)
     threads, tasks = count_slots(parts.executor, config.worker_count, config.async_count)
+    description = WorkerDescription(
+        worker_id=worker_id or new_worker_id(),
+        pool=parts.name,
+        queues=config.queues,
+        product=config.product,
+        slots=threads + tasks,
+        async_slots=tasks,
+        release=release,
+        job_types=known_job_types(parts.executor),
+        lease_seconds=config.lease_seconds,
+        declared_schedules=declared_here() if fires_schedules(parts) else (),
+        is_quarantine=is_quarantine,
+    )
     return WorkerPool(
         config,
         hint_queue(config),
@@ -48,19 +61,7 @@ def build_pool(
         registry=OrmWorkerRegistry(using=get_settings().database),
         calls=None if get_settings().url is None else RedisWorkerCalls(),
         schedules=OrmScheduleBook(using=get_settings().database) if fires_schedules(parts) else None,
-        identity=WorkerIdentity(
-            worker_id,
-            pool=parts.name,
-            queues=config.queues,
-            product=config.product,
-            slots=threads + tasks,
-            async_slots=tasks,
-            release=release,
-            job_types=known_job_types(parts.executor),
-            lease_seconds=config.lease_seconds,
-            declared_schedules=declared_here() if fires_schedules(parts) else (),
-            is_quarantine=is_quarantine,
-        ),
+        identity=WorkerIdentity(description),
         sink=sink or EngineEvents(),
         scope=DatabaseScope(),
         max_results_bytes=get_settings().max_results_bytes,

@@ -89,7 +89,7 @@ class OrmWorkerRegistry:
             host=worker.host,
             pid=worker.pid,
             queues=list(worker.queues),
-            job_types=None if worker.job_types is None else list(worker.job_types),
+            job_types=None if worker.job_types is None else sorted(worker.job_types),
             product=worker.product or "",
             declared_schedules=[[one.product, one.name, one.digest] for one in worker.declared_schedules],
             slots=worker.slots,

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from pleme_redis_django import Job
 from pleme_redis_django.jobs.interface.store import JobSelection
-from pleme_redis_django.jobs.interface.workers import WorkerIdentity
+from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity
 from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
 from tests.faults.effects import effects_of
 from tests.faults.jobs import kill_own_process, record
@@ -76,7 +76,7 @@ def test_ten_long_jobs_of_a_killed_process_end_and_hold_up_nobody(start_workers:
 
 
 def test_the_prefetched_jobs_of_a_host_that_vanished_are_settled_soon(start_workers: StartWorkers) -> None:
-    identity = WorkerIdentity(queues=["*"])
+    identity = WorkerIdentity(WorkerDescription(queues=("*",)))
     OrmWorkerRegistry().register(identity.describe())
     record.enqueue_many({"seconds": 0.02} for _ in range(PREFETCHED))
     claimed = OrmJobStore(Job).claim_jobs(identity.worker_id, PREFETCHED, JobSelection())

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from pleme_redis_django.configured_pools import configured_pool
-from pleme_redis_django.management.runworkers.options import END_GRACE_SIGNAL, RunOptions
+from pleme_redis_django.management.runworkers.options import END_GRACE_SIGNAL, FromSupervisor, RunOptions
 from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun, spare_the_collector
 
 OPTIONS = RunOptions(
@@ -32,11 +32,7 @@ def test_a_signal_may_interrupt_the_handler_of_another_anywhere() -> None:
     run = WorkerProcessRun(
         configured_pool("default", {"async_count": 0}),
         OPTIONS,
-        worker_id="11111111-1111-4111-8111-111111111111",
-        replaces=[],
-        lifeline_fd=lifeline,
-        page_fd=None,
-        report_fd=None,
+        FromSupervisor(worker_id="11111111-1111-4111-8111-111111111111", lifeline_fd=lifeline),
     )
     nested = 0
 

@@ -12,7 +12,7 @@ from django.db import connections
 from django.db.models import F
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.interface.workers import WorkerIdentity, WorkerStanding
+from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity, WorkerStanding
 from pleme_redis_django.models import Election, WorkerProcess
 from pleme_redis_django.orm_store import OrmWorkerRegistry
 from tests.rows import BACKENDS, ago, make_worker
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 def registered(registry: OrmWorkerRegistry, lease_seconds: float = 25) -> WorkerIdentity:
-    identity = WorkerIdentity(lease_seconds=lease_seconds, queues=["*"])
+    identity = WorkerIdentity(WorkerDescription(lease_seconds=lease_seconds, queues=("*",)))
     registry.register(identity.describe())
     return identity
 
@@ -112,7 +112,7 @@ def test_a_worker_that_is_asked_to_drain_learns_it_and_keeps_its_lease(using: st
 
 def test_sync_and_async_slots_are_told_apart(using: str) -> None:
     registry = OrmWorkerRegistry(using=using)
-    identity = WorkerIdentity(slots=30, async_slots=20)
+    identity = WorkerIdentity(WorkerDescription(slots=30, async_slots=20))
     registry.register(identity.describe())
     registry.heartbeat(identity.worker_id, 11, 1)
     row = row_of(identity, using)
@@ -123,7 +123,7 @@ def test_sync_and_async_slots_are_told_apart(using: str) -> None:
 def test_a_worker_tells_which_types_it_knows(
     using: str, known: set[str] | None, stored: list[str] | None
 ) -> None:
-    identity = WorkerIdentity(job_types=known)
+    identity = WorkerIdentity(WorkerDescription(job_types=known))
     OrmWorkerRegistry(using=using).register(identity.describe())
     assert row_of(identity, using).job_types == stored
 

@@ -15,23 +15,28 @@ from pleme_redis_django.jobs.interface.schedules import Declared
 DEFAULT_LEASE_SECONDS = 25.0
 
 
+def new_worker_id() -> str:
+    """Return an id that no worker process has had."""
+    return str(uuid.uuid4())
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerDescription:
-    """What the registry of worker processes stores of one."""
+    """What the registry of worker processes stores of one; by default of this one."""
 
-    worker_id: str
-    pool: str
-    host: str
-    pid: int
-    queues: tuple[str, ...]
-    product: str | None
-    slots: int
-    async_slots: int
+    worker_id: str = dataclasses.field(default_factory=new_worker_id)
+    pool: str = "default"
+    host: str = dataclasses.field(default_factory=socket.gethostname)
+    pid: int = dataclasses.field(default_factory=os.getpid)
+    queues: tuple[str, ...] = ()
+    product: str | None = None
+    slots: int = 0
+    async_slots: int = 0
     """Those of the slots that take async jobs alone."""
-    release: str
-    job_types: tuple[str, ...] | None = None
+    release: str = ""
+    job_types: Collection[str] | None = None
     """The types that it knows; None: every type."""
-    lease_seconds: float
+    lease_seconds: float = DEFAULT_LEASE_SECONDS
     """How long the process may be silent before it is taken for dead."""
     declared_schedules: tuple[Declared, ...] = ()
     """What its code declares."""
@@ -42,55 +47,18 @@ class WorkerDescription:
 class WorkerIdentity:
     """The id of this process among all workers. It is renewed when the process was taken for dead."""
 
-    def __init__(
-        self,
-        worker_id: str | None = None,
-        *,
-        pool: str = "default",
-        queues: Sequence[str] = (),
-        product: str | None = None,
-        slots: int = 0,
-        async_slots: int = 0,
-        release: str = "",
-        job_types: Collection[str] | None = None,
-        lease_seconds: float = DEFAULT_LEASE_SECONDS,
-        declared_schedules: Collection[Declared] = (),
-        is_quarantine: bool = False,
-    ) -> None:
-        self.worker_id = worker_id or str(uuid.uuid4())
-        self._pool = pool
-        self._queues = tuple(queues)
-        self._product = product
-        self._slots = slots
-        self._async_slots = async_slots
-        self._release = release
-        self._job_types = None if job_types is None else tuple(sorted(job_types))
-        self._lease_seconds = lease_seconds
-        self._declared_schedules = tuple(declared_schedules)
-        self._is_quarantine = is_quarantine
+    def __init__(self, description: WorkerDescription | None = None) -> None:
+        self._description = description or WorkerDescription()
+        self.worker_id = self._description.worker_id
 
     def renew(self) -> str:
         """Take a new id, so that nothing claimed under the old one can be written any more."""
-        self.worker_id = str(uuid.uuid4())
+        self.worker_id = new_worker_id()
         return self.worker_id
 
     def describe(self) -> WorkerDescription:
         """Return what others may know of this process."""
-        return WorkerDescription(
-            worker_id=self.worker_id,
-            pool=self._pool,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            queues=self._queues,
-            product=self._product,
-            slots=self._slots,
-            async_slots=self._async_slots,
-            release=self._release,
-            job_types=self._job_types,
-            lease_seconds=self._lease_seconds,
-            declared_schedules=self._declared_schedules,
-            is_quarantine=self._is_quarantine,
-        )
+        return dataclasses.replace(self._description, worker_id=self.worker_id)
 
 
 class WorkerStanding(enum.Enum):

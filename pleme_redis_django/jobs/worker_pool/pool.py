@@ -12,7 +12,7 @@ from pleme_redis_django.jobs.interface.hints import HintQueue
 from pleme_redis_django.jobs.interface.schedules import ScheduleBook
 from pleme_redis_django.jobs.interface.store import J_co, JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
-from pleme_redis_django.jobs.interface.workers import WorkerIdentity, WorkerRegistry
+from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity, WorkerRegistry
 from pleme_redis_django.jobs.maintenance.dead_workers import SEEN_DEATHS
 from pleme_redis_django.jobs.worker.executing_page import SeenDeath
 from pleme_redis_django.jobs.worker.runner import DEFAULT_MAX_RESULTS_BYTES, HandlerSurroundings, JobRunner
@@ -121,10 +121,11 @@ class WorkerPool(Generic[J_co]):
 
 def _identity_of(config: WorkerPoolConfig, executor: JobExecutor[Any]) -> WorkerIdentity:
     threads, tasks = count_slots(executor, config.worker_count, config.async_count)
-    return WorkerIdentity(
+    description = WorkerDescription(
         queues=config.queues,
         product=config.product,
         slots=threads + tasks,
         async_slots=tasks,
         lease_seconds=config.lease_seconds,
     )
+    return WorkerIdentity(description)

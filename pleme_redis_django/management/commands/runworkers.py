@@ -13,7 +13,7 @@ from pleme_redis_django.exceptions import InvalidName, InvalidSettings
 from pleme_redis_django.management.runworkers.banner import banner
 from pleme_redis_django.management.runworkers.child_command import child_command, forget_being_a_child
 from pleme_redis_django.management.runworkers.log_output import log_to_stdout
-from pleme_redis_django.management.runworkers.options import RunOptions, add_arguments
+from pleme_redis_django.management.runworkers.options import FromSupervisor, RunOptions, add_arguments
 from pleme_redis_django.management.runworkers.reloading import file_watcher
 from pleme_redis_django.management.runworkers.supervisor import Supervisor
 from pleme_redis_django.management.runworkers.tables import look_at_tables
@@ -46,16 +46,8 @@ class Command(BaseCommand):
             raise SystemExit(code)
 
     def _run_child(self, options: RunOptions, arguments: dict[str, Any]) -> int:
-        return WorkerProcessRun(
-            self._parts(arguments["child_of_pool"], options),
-            options,
-            worker_id=arguments["worker_id"],
-            replaces=arguments["replaces"],
-            lifeline_fd=arguments["lifeline_fd"],
-            page_fd=arguments["page_fd"],
-            is_quarantine=arguments["quarantine"],
-            report_fd=arguments["report_fd"],
-        ).run()
+        parts = self._parts(arguments["child_of_pool"], options)
+        return WorkerProcessRun(parts, options, FromSupervisor.parsed(arguments)).run()
 
     def _supervise(self, options: RunOptions, arguments: dict[str, Any]) -> int:
         if threading.current_thread() is not threading.main_thread():

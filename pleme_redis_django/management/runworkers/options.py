@@ -7,6 +7,7 @@ import dataclasses
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any, Self
 
 from django.core.management.base import CommandError
@@ -47,6 +48,33 @@ SIGTERM, SIGHUP or Ctrl-C drains; a second one ends the grace period at once. On
 queues for the dashboard, and sweeps up after others that died. manage.py jobstats shows what waits and what
 fails. How to run workers in production: docs/guides/running-workers.md.
 """
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FromSupervisor:
+    """What a supervisor gives to a worker process that it starts."""
+
+    worker_id: str
+    replaces: Sequence[SeenDeath] = ()
+    """The processes before it, whose jobs it rescues."""
+    lifeline_fd: int
+    """The pipe whose end tells it to drain."""
+    page_fd: int | None = None
+    """The memory in which it shows what it executes."""
+    report_fd: int | None = None
+    is_quarantine: bool = False
+
+    @classmethod
+    def parsed(cls, arguments: dict[str, Any]) -> Self:
+        """Return what the hidden arguments say."""
+        return cls(
+            worker_id=arguments["worker_id"],
+            replaces=arguments["replaces"],
+            lifeline_fd=arguments["lifeline_fd"],
+            page_fd=arguments["page_fd"],
+            report_fd=arguments["report_fd"],
+            is_quarantine=arguments["quarantine"],
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import FrameType
 
 from django.db import DatabaseError
@@ -28,7 +28,6 @@ from pleme_redis_django.jobs.interface.events import (
     SuspectsSeen,
     WorkerStopped,
 )
-from pleme_redis_django.jobs.worker.executing_page import SeenDeath
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.management.runworkers.database import bound_database_waits
 from pleme_redis_django.management.runworkers.inheritance import (
@@ -42,6 +41,7 @@ from pleme_redis_django.management.runworkers.options import (
     EXIT_DRAINED,
     EXIT_GAVE_BACK,
     EXIT_OK,
+    FromSupervisor,
     RunOptions,
 )
 from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch
@@ -73,18 +73,12 @@ class WorkerProcessRun:
         self,
         parts: ConfiguredPool,
         options: RunOptions,
-        *,
-        worker_id: str,
-        replaces: Sequence[SeenDeath],
-        lifeline_fd: int,
-        page_fd: int | None,
-        report_fd: int | None,
-        is_quarantine: bool = False,
+        given: FromSupervisor,
     ) -> None:
         from pleme_redis_django.metrics.recorder import statistics_of
 
         # A quarantine process ends when no suspect is left.
-        self._ends_when_dry = options.burst or is_quarantine
+        self._ends_when_dry = options.burst or given.is_quarantine
         events = EngineEvents()
         self._statistics = statistics_of(
             parts.model, events, worker_id=lambda: self._pool.identity.worker_id, burst=self._ends_when_dry
@@ -92,28 +86,30 @@ class WorkerProcessRun:
         self._stop = StopRequest()
         # A pool that was asked to drain stops by itself.
         self._reporter = Reporter(
-            self._statistics.tallies.counter, report_fd, on_stopped=self._stop.make, counts=options.burst
+            self._statistics.tallies.counter,
+            given.report_fd,
+            on_stopped=self._stop.make,
+            counts=options.burst,
         )
         self._pool = build_pool(
             parts,
-            worker_id=worker_id,
+            worker_id=given.worker_id,
             sink=self._reporter,
             burst=options.burst,
             release=options.release,
-            page_fd=page_fd,
-            suspects=SuspectRule.ONLY if is_quarantine else SuspectRule.REPORTED,
+            page_fd=given.page_fd,
+            suspects=SuspectRule.ONLY if given.is_quarantine else SuspectRule.REPORTED,
         )
         self._parts = parts
         has_presence = get_settings().url is not None and not self._ends_when_dry
-        self._presence = PresenceWatch(worker_id) if has_presence else None
-        self._burst = options.burst and not is_quarantine
-        self._replaces = replaces
-        self._lifeline_fd = lifeline_fd
+        self._presence = PresenceWatch(given.worker_id) if has_presence else None
+        self._burst = options.burst and not given.is_quarantine
+        self._given = given
         self._end = BoundedEnd()
         self._threads = ThreadWatch(self._stop.make)
-        keep_descriptors([lifeline_fd, report_fd])
-        if page_fd is not None:
-            os.close(page_fd)  # It is mapped by now.
+        keep_descriptors([given.lifeline_fd, given.report_fd])
+        if given.page_fd is not None:
+            os.close(given.page_fd)  # It is mapped by now.
 
     def run(self) -> int:
         """Run until stopped; return the exit code, and see to it that the process ends."""
@@ -138,7 +134,7 @@ class WorkerProcessRun:
             except DatabaseError as error:
                 logger.error("The database cannot be used: %s.", first_line(error))
                 return EXIT_CANNOT_START
-        for death in self._replaces:
+        for death in self._given.replaces:
             self._pool.rescue_jobs_of(death)
         self._pool.launch()
         if self._presence is not None:
@@ -174,7 +170,7 @@ class WorkerProcessRun:
 
     def _watch_lifeline(self) -> None:
         """Drain when the supervisor's end of the pipe closes: it says so, or is gone, however it went."""
-        while os.read(self._lifeline_fd, 1024):
+        while os.read(self._given.lifeline_fd, 1024):
             pass
         self._stop.make()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pleme_redis_django.jobs.interface.workers import WorkerIdentity
+from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity
 from pleme_redis_django.jobs.maintenance.elections import Elections
 from tests.jobs.recording import WORKER, MemoryRegistry
 
 
 def elections(registry: MemoryRegistry, namespace: str = "jobs") -> Elections:
-    return Elections(registry, WorkerIdentity(WORKER), namespace)
+    return Elections(registry, WorkerIdentity(WorkerDescription(worker_id=WORKER)), namespace)
 
 
 def test_who_holds_a_role_asks_again_only_when_half_of_its_term_is_over() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pleme_redis_django.jobs.interface.events import StoreBack
-from pleme_redis_django.jobs.interface.workers import WorkerIdentity
+from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.elections import Elections
 from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
@@ -24,7 +24,7 @@ class Bench:
         self.done: list[str] = []
         self.maintainer = Maintainer(
             "maintenance",
-            Elections(self.registry, WorkerIdentity(WORKER), "jobs"),
+            Elections(self.registry, WorkerIdentity(WorkerDescription(worker_id=WORKER)), "jobs"),
             self.sink,
             Agenda(60),
             probe=self._probe,

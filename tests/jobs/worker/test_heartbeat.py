@@ -6,7 +6,7 @@ import pytest
 
 from pleme_redis_django import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.events import LeaseLost, StoreUnavailable
-from pleme_redis_django.jobs.interface.workers import WorkerIdentity, WorkerStanding
+from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity, WorkerStanding
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
 from pleme_redis_django.jobs.worker.heartbeat import Heartbeat
@@ -21,7 +21,7 @@ CONFIG = WorkerPoolConfig(heartbeat_seconds=5, lease_seconds=25)
 class Bench:
     def __init__(self, config: WorkerPoolConfig = CONFIG) -> None:
         self.registry = MemoryRegistry()
-        self.identity = WorkerIdentity(WORKER)
+        self.identity = WorkerIdentity(WorkerDescription(worker_id=WORKER))
         self.holdings = Holdings()
         self.clock = ManualClock()
         self.sink = RecordingSink()

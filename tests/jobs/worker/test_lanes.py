@@ -13,7 +13,7 @@ import pytest
 from pleme_redis_django import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, GivenBack, Retried
 from pleme_redis_django.jobs.interface.events import JobStarted
-from pleme_redis_django.jobs.interface.workers import WorkerIdentity
+from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
 from pleme_redis_django.jobs.worker.gate import Gate
@@ -38,7 +38,9 @@ class Bench:
         self.running: list[Any] = []
         self.finished: list[tuple[HeldJob, Ending]] = []
         self.agenda = Agenda(60)
-        self.gate_of_process = Gate(EndlessLease(), WorkerIdentity(WORKER), self.agenda)
+        self.gate_of_process = Gate(
+            EndlessLease(), WorkerIdentity(WorkerDescription(worker_id=WORKER)), self.agenda
+        )
         self.functions: list[Callable[[Any], Any]] = []
         executor = AsyncFunctionExecutor(self._await) if is_async else FunctionExecutor(self._block)
         duties = LaneDuties(
