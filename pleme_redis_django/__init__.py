@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pleme_redis_django.enqueueing import aenqueue_many as aenqueue_many
     from pleme_redis_django.enqueueing import enqueue as enqueue
     from pleme_redis_django.enqueueing import enqueue_many as enqueue_many
+    from pleme_redis_django.exceptions import Discard as Discard
     from pleme_redis_django.exceptions import ExecutionFailed as ExecutionFailed
     from pleme_redis_django.exceptions import ExecutorError as ExecutorError
     from pleme_redis_django.exceptions import InvalidParameters as InvalidParameters
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from pleme_redis_django.exceptions import LockLost as LockLost
     from pleme_redis_django.exceptions import ProviderError as ProviderError
     from pleme_redis_django.exceptions import RedisUnavailable as RedisUnavailable
+    from pleme_redis_django.exceptions import RetryAfter as RetryAfter
+    from pleme_redis_django.exceptions import Snooze as Snooze
     from pleme_redis_django.exceptions import StoreError as StoreError
     from pleme_redis_django.jobs.definitions.registry import job as job
     from pleme_redis_django.jobs.definitions.schedule import cron as cron
@@ -62,6 +65,7 @@ __version__ = "0.1.0.dev0"
 _MODULE_OF = {
     "AbstractJob": "models",
     "CacheManager": "redis_state.cache",
+    "Discard": "exceptions",
     "ExecutionFailed": "exceptions",
     "ExecutorError": "exceptions",
     "InvalidParameters": "exceptions",
@@ -82,6 +86,8 @@ _MODULE_OF = {
     "PubSubManager": "redis_state.pubsub",
     "QueuedJob": "jobs.interface.job",
     "RedisUnavailable": "exceptions",
+    "RetryAfter": "exceptions",
+    "Snooze": "exceptions",
     "StoreError": "exceptions",
     "TypingManager": "redis_state.presence",
     "Uncached": "redis_state.cache",

@@ -26,6 +26,7 @@ from pleme_redis_django.jobs.interface.endings import (
     Failure,
     GivenBack,
     Retried,
+    Snoozed,
 )
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.json_text import from_json
@@ -106,6 +107,10 @@ def _retried(job: AnyJob, ending: Retried) -> None:
     )
 
 
+def _snoozed(job: AnyJob, ending: Snoozed) -> None:
+    _log(logging.INFO, "was put off by its handler", job, again_in_s=round(ending.delay_seconds, 1))
+
+
 def _failed(job: AnyJob, ending: Failed) -> None:
     _log(
         logging.ERROR,
@@ -164,6 +169,7 @@ def _claimed(event: events.JobsClaimed) -> None:
 _ENDING_HANDLERS: dict[type[Ending], Callable[[Any, Any], None]] = {
     Completed: _completed,
     Retried: _retried,
+    Snoozed: _snoozed,
     Failed: _failed,
     Cancelled: _cancelled,
     GivenBack: _given_back,

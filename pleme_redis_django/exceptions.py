@@ -110,6 +110,48 @@ class JobCancelled(ExecutorError):
     retryable = False
 
 
+class Discard(ExecutorError):
+    """The handler says that its job is pointless: it ends CANCELLED with this reason, and is not retried."""
+
+    error_code = "discarded"
+    retryable = False
+
+
+MAX_DELAY_SECONDS = 31_536_000
+"""A year: the longest delay that a handler, a function or a job model may name."""
+
+
+class Snooze(ExecutorError):
+    """The job is to run again in ``seconds``: it has not failed, so no retry is used and no failure is kept."""
+
+    error_code = "snoozed"
+
+    def __init__(self, seconds: float, message: str = "", *, error_code: str | None = None) -> None:
+        self.seconds = _checked_delay("Snooze", seconds)
+        super().__init__(message or f"Put off for {seconds:g} s.", error_code=error_code)
+
+
+class RetryAfter(ExecutorError):
+    """The attempt failed, and the next one is to start in ``seconds``, whatever the backoff says."""
+
+    error_code = "retry_after"
+
+    def __init__(self, seconds: float, message: str = "", *, error_code: str | None = None) -> None:
+        self.seconds = _checked_delay("RetryAfter", seconds)
+        super().__init__(message or f"To be tried again in {seconds:g} s.", error_code=error_code)
+
+
+def _checked_delay(name: str, seconds: object) -> float:
+    # False for NaN too.
+    if isinstance(seconds, int | float) and type(seconds) is not bool and 0 <= seconds <= MAX_DELAY_SECONDS:
+        return float(seconds)
+    # Python refuses to print the decimal digits of a huge integer.
+    shown = hex(seconds) if isinstance(seconds, int) else repr(seconds)
+    raise InvalidNumber(
+        f"{name}(seconds={shown[:40]}). Accepted: a number of seconds from 0 to {MAX_DELAY_SECONDS:,} (a year)."
+    )
+
+
 class InvalidResult(ExecutorError):
     """The handler returned what cannot be stored; another attempt would return it again."""
 

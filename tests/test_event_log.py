@@ -15,7 +15,15 @@ from psycopg.errors import UndefinedTable
 from pleme_redis_django import signals
 from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.jobs.interface import events
-from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    GivenBack,
+    Retried,
+    Snoozed,
+)
 from pleme_redis_django.jobs.interface.events import UnservedJobsFound
 from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.job import JobClaim
@@ -33,6 +41,7 @@ ENDINGS: list[Ending] = [
     Cancelled(**SHARED, failure=FAILURE),
     GivenBack(**SHARED),
     GivenBack(**SHARED, crashed=True, failure=FAILURE),
+    Snoozed(**SHARED, retry_count=0, delay_seconds=60),
 ]
 EVENTS: list[events.Event] = [
     events.WorkerStarted("w-1"),
@@ -107,6 +116,7 @@ def _newer_kinds(kinds: set[type]) -> set[type]:
         (events.JobEnded(JOB, ENDINGS[2]), "ERROR", ["failed for good", "smtp_refused"]),
         (events.JobEnded(JOB, ENDINGS[3]), "INFO", ["cancelled"]),
         (events.JobEnded(JOB, ENDINGS[5]), "WARNING", ["given back", "crashed=True"]),
+        (events.JobEnded(JOB, ENDINGS[6]), "INFO", ["put off", "again_in_s=60"]),
         (events.EndingRefused(JOB, ENDINGS[0]), "WARNING", ["refused", "attempt=2"]),
         (events.LeaseLost("w-1", "w-3"), "ERROR", ["old=w-1", "new=w-3"]),
         (events.StoreUnavailable("claim", ConnectionError()), "ERROR", ["during=claim", "ConnectionError"]),

@@ -9,7 +9,15 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    GivenBack,
+    Retried,
+    Snoozed,
+)
 from pleme_redis_django.jobs.interface.events import Event, EventSink, JobEnded
 from pleme_redis_django.metrics.histogram import bucket_of
 from pleme_redis_django.metrics.tally import QueueKey, Tally
@@ -37,8 +45,8 @@ class EndingCounter:
 
     def _count(self, job: Any, ending: Ending) -> None:
         kind = type(ending)
-        # Given back: the attempt did not count, and its job will be claimed again.
-        if kind is GivenBack:
+        # The attempt did not count, and its job will be claimed again.
+        if kind is GivenBack or kind is Snoozed:
             return
         # A job model of another store may know neither product nor queue.
         key = (getattr(job, "product", ""), getattr(job, "queue_name", ""))

@@ -26,6 +26,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='job',
+            name='snoozes',
+            field=models.PositiveIntegerField(db_default=0, default=0, help_text='How often a handler has put it off, which uses no retry.'),
+        ),
+        migrations.AddField(
+            model_name='job',
             name='unseen_deaths',
             field=models.PositiveIntegerField(db_default=0, default=0, help_text='How many worker processes in a row vanished, most likely with their hosts, while it ran.'),
         ),

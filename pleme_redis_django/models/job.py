@@ -15,7 +15,7 @@ from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, JobClaim, JobStatus
-from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES, backoff_delay
+from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES, backoff_delay, following_pool
 from pleme_redis_django.models.indexes import job_constraints, job_indexes
 
 if sys.version_info >= (3, 14):
@@ -73,6 +73,9 @@ class AbstractJob(models.Model):
     error_fingerprint = models.CharField(max_length=32, default="", db_default="", blank=True)
     retry_count = models.PositiveIntegerField(default=0, db_default=0)
     max_retries = models.PositiveIntegerField(default=DEFAULT_MAX_RETRIES)
+    snoozes = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How often a handler has put it off, which uses no retry."
+    )
     crash_count = models.PositiveIntegerField(
         default=0,
         db_default=0,
@@ -140,6 +143,7 @@ class AbstractJob(models.Model):
         """Whether retries are left, asked of the job as if it had failed."""
         return self.retry_count < self.max_retries
 
+    @following_pool
     def calculate_backoff_delay(self) -> int:
         """Seconds to wait before the next attempt, exact: 60 * 2^retry_count, capped at 3600."""
         return int(backoff_delay(self.retry_count))

@@ -17,6 +17,7 @@ from pleme_redis_django.jobs.interface.endings import (
     Failure,
     GivenBack,
     Retried,
+    Snoozed,
 )
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
@@ -51,6 +52,9 @@ def changes_of(ending: Ending) -> dict[str, Any]:
                 _waits(ending.status) | _started(ending) | {"failed_at": Now()} | _error(ending.failure)
             )
             changes |= {"retry_count": ending.retry_count} | _due(ending.delay_seconds)
+        case Snoozed():
+            changes |= _waits(ending.status) | _started(ending) | _due(ending.delay_seconds)
+            changes |= {"snoozes": F("snoozes") + 1}
         case GivenBack():
             # The worker stays, so that a repeated give-back is recognised as its own.
             changes |= {"claimed_at": None, "started_at": None} | _due(ending.delay_seconds)
@@ -117,7 +121,7 @@ def _deaths(ending: Ending) -> dict[str, Any]:
         return {"unseen_deaths": F("unseen_deaths") + 1, "crash_count": _CRASH_COUNT_AFTER_UNSEEN_DEATH}
     if isinstance(ending, GivenBack):
         return {}
-    survived = {"unseen_deaths": 0} if isinstance(ending, Retried) else {}
+    survived = {"unseen_deaths": 0} if isinstance(ending, Retried | Snoozed) else {}
     return survived | {"crash_count": _ACQUITTED}
 
 

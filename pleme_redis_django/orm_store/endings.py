@@ -12,7 +12,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.models.functions import Now
 
 from pleme_redis_django.exceptions import BadEnding
-from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failure, GivenBack, Retried, Snoozed
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
 from pleme_redis_django.orm_store.connection import bounds_of
@@ -127,7 +127,7 @@ def _is_trace_of(ending: Ending, *, worker_id: UUID | None, attempt: int, status
     match ending:
         case GivenBack():
             return status in _WAITING and row["claimed_at"] is None
-        case Retried():
+        case Retried() | Snoozed():
             # QUEUED: the retry has become due meanwhile.
             waits = status in _WAITING and row["claimed_at"] is not None
             return waits and row["retry_count"] == ending.retry_count

@@ -47,6 +47,7 @@ _CLAIMED_FIELDS = frozenset(
         "max_retries",
         "run_after",
         "crash_count",
+        "snoozes",
         "unique_slot",
     }
 )

@@ -22,7 +22,15 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.configured_pools import ConfiguredPool, configured_pool
 from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.jobs.interface.context import JobContext
-from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Failure, Retried
+from pleme_redis_django.jobs.interface.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    Failure,
+    Retried,
+    Snoozed,
+)
 from pleme_redis_django.jobs.interface.events import EndingRefused, JobEnded, JobStarted
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor, known_job_types
 from pleme_redis_django.jobs.interface.job import AnyJob
@@ -64,6 +72,11 @@ class DrainSummary:
     def retried(self) -> list[Any]:
         """The jobs that failed and wait for a retry; a job stands here once for each."""
         return self._jobs_with(Retried)
+
+    @property
+    def snoozed(self) -> list[Any]:
+        """The jobs that their handlers have put off; a job stands here once for each time."""
+        return self._jobs_with(Snoozed)
 
     @property
     def cancelled(self) -> list[Any]:

@@ -15,7 +15,7 @@ from pleme_redis_django.jobs.interface.job import (
     JobStatus,
     QueuedJob,
 )
-from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES, backoff_delay
+from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES, backoff_delay, following_pool
 from pleme_redis_django.jobs.interface.store import JobSelection
 
 
@@ -32,6 +32,7 @@ class MemoryJob:
     priority: int = 0
     max_retries: int = DEFAULT_MAX_RETRIES
     retry_count: int = 0
+    snoozes: int = 0
     crash_count: int = 0
     unseen_deaths: int = 0
     status: JobStatus = JobStatus.QUEUED
@@ -62,6 +63,7 @@ class MemoryJob:
         """Whether retries are left, asked of the job as if it had failed."""
         return self.retry_count < self.max_retries
 
+    @following_pool
     def calculate_backoff_delay(self) -> int:
         """Seconds to wait before the next attempt, exact: 60 * 2^retry_count, capped at 3600."""
         return int(backoff_delay(self.retry_count))

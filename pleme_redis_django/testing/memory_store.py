@@ -16,7 +16,7 @@ from uuid import UUID
 
 from pleme_redis_django.exceptions import JobNotFound
 from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
-from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failure, GivenBack, Retried, Snoozed
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
     SUSPECT_AFTER_UNSEEN_DEATHS,
@@ -224,6 +224,9 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             case Retried():
                 job.retry_count = ending.retry_count
                 self._delay(job, ending.delay_seconds)
+            case Snoozed():
+                job.snoozes += 1
+                self._delay(job, ending.delay_seconds)
         job.status = job.ends_instead(job.status)
         self._count_death(job, ending)
         if job.status.is_terminal:
@@ -241,7 +244,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             if job.unseen_deaths >= SUSPECT_AFTER_UNSEEN_DEATHS:
                 job.crash_count = max(job.crash_count, SUSPECT_AFTER_CRASHES)
         elif not isinstance(ending, GivenBack):
-            if isinstance(ending, Retried):
+            if isinstance(ending, Retried | Snoozed):
                 job.unseen_deaths = 0
             if job.crash_count >= SUSPECT_AFTER_CRASHES:
                 # It ran alone, and its process lives: the deaths were not its own.

@@ -66,6 +66,7 @@ class ElevenMethodStore(JobStore[MemoryJob]):
 class TestElevenMethods(JobStoreContract):
     claims_by_selection = False
     knows_suspects = False
+    counts_snoozes = False
     finishes_in_batches = False
 
     def make_store(self) -> ElevenMethodStore:

@@ -24,7 +24,15 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from pleme_redis_django import JobClaim, JobStatus
 from pleme_redis_django.exceptions import JobNotFound
-from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    GivenBack,
+    Retried,
+    Snoozed,
+)
 from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, SUSPECT_AFTER_UNSEEN_DEATHS
 from pleme_redis_django.jobs.interface.store import JobSelection
@@ -40,6 +48,7 @@ ENDINGS = [
     "given_back",
     "given_back",
     "retried",
+    "snoozed",
     "died",
     "vanished",
     "vanished",
@@ -61,6 +70,7 @@ class Model:
     retry_count: int = 0
     crash_count: int = 0
     unseen_deaths: int = 0
+    snoozes: int = 0
     due_at: int = 0
     heard_at: int = 0
     deleted: bool = False
@@ -157,6 +167,9 @@ class JobLives(RuleBasedStateMachine):
             case Retried():
                 model.retry_count, model.due_at = ending.retry_count, self.now + STEP_SECONDS
                 model.unseen_deaths = 0
+            case Snoozed():
+                model.snoozes += 1
+                model.due_at, model.unseen_deaths = self.now + STEP_SECONDS, 0
             case GivenBack():
                 model.crash_count += ending.crashed
                 model.unseen_deaths += ending.unseen_death
@@ -242,6 +255,7 @@ class JobLives(RuleBasedStateMachine):
             job = self.store.load_job(job_id)
             found = (job.status, job.attempt, job.retry_count, job.claim)
             assert found == (model.status, model.attempt, model.retry_count, model.claim)
+            assert job.snoozes == model.snoozes
             assert (job.crash_count, job.unseen_deaths) == (model.crash_count, model.unseen_deaths)
 
     def _ready(self, suspects: bool) -> list[UUID]:
@@ -267,6 +281,8 @@ class JobLives(RuleBasedStateMachine):
                 return Retried(
                     **shared, failure=FAILURE, retry_count=model.retry_count + 1, delay_seconds=STEP_SECONDS
                 )
+            case "snoozed":
+                return Snoozed(**shared, retry_count=model.retry_count, delay_seconds=STEP_SECONDS)
             case _:
                 return GivenBack(**shared, crashed=kind == "died", unseen_death=kind == "vanished")
 

@@ -28,6 +28,7 @@ class EmailSubject(StoreSubject):
     # A store of the eleven methods only.
     claims_by_selection = False
     knows_suspects = False
+    counts_snoozes = False
     finishes_in_batches = False
 
     def make_store(self) -> EmailJobStore:

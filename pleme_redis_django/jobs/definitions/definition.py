@@ -87,6 +87,8 @@ class JobDefinition(Generic[P, R]):
     priority: int
     max_retries: int | None
     base_retry_delay: float | None
+    retry_delay: Callable[[int, BaseException], float] | None
+    """From the number of a retry and what was raised to the seconds until it; None: the backoff."""
     retry_on: tuple[type[BaseException], ...]
     no_retry_on: tuple[type[BaseException], ...]
     unique: Uniqueness | None
@@ -202,6 +204,7 @@ def definition_of(
     priority: int = 0,
     max_retries: int | None = None,
     base_retry_delay: float | None = None,
+    retry_delay: Callable[[int, BaseException], float] | None = None,
     retry_on: Iterable[type[BaseException]] = (),
     no_retry_on: Iterable[type[BaseException]] = (),
     unique: Uniqueness | str | None = None,
@@ -225,6 +228,7 @@ def definition_of(
         priority=checked_priority(priority, InvalidJobDefinition),
         max_retries=_checked_number("max_retries", max_retries, RETRIES),
         base_retry_delay=_checked_number("base_retry_delay", base_retry_delay, DELAYS),
+        retry_delay=_checked_retry_delay(retry_delay),
         retry_on=_checked_errors("retry_on", retry_on),
         no_retry_on=_checked_errors("no_retry_on", no_retry_on),
         unique=as_uniqueness(unique),
@@ -340,6 +344,15 @@ def _checked_number(field: str, value: Any, accepted: Whole | Number) -> Any:
     if value is None or accepted.accepts(value):
         return value
     raise InvalidJobDefinition(f"{field} is {value!r}. Accepted: {accepted}, or None for the pool's.")
+
+
+def _checked_retry_delay(function: Any) -> Any:
+    if function is None or (callable(function) and not inspect.iscoroutinefunction(function)):
+        return function
+    raise InvalidJobDefinition(
+        f"retry_delay is {function!r}. Accepted: a function of the retry's number and the exception that returns "
+        "seconds, or None for the backoff."
+    )
 
 
 def _checked_errors(field: str, kinds: object) -> tuple[type[BaseException], ...]:

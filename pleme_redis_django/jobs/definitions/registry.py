@@ -97,6 +97,13 @@ class RegistryExecutor:
             return (), ()
         return definition.retry_on, definition.no_retry_on
 
+    def retry_delay_of(self, job_type: str) -> Callable[[int, BaseException], float] | None:
+        """Return the ``retry_delay`` of a type; None: it has none, or is unknown."""
+        try:
+            return self._registry.get(job_type).retry_delay
+        except UnknownJobType:
+            return None
+
 
 @overload
 def job(function: Callable[Concatenate[JobContext, P], R], /) -> JobDefinition[P, R]: ...
@@ -110,6 +117,7 @@ def job(
     priority: int = 0,
     max_retries: int | None = None,
     base_retry_delay: float | None = None,
+    retry_delay: Callable[[int, BaseException], float] | None = None,
     retry_on: Iterable[type[BaseException]] = (),
     no_retry_on: Iterable[type[BaseException]] = (),
     unique: Uniqueness | str | None = None,
@@ -124,6 +132,8 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     - ``name``: what rows store; default ``module.function``. Name a job before you move it.
     - ``queue_name``: default "default". ``priority``: -100 to 100, higher first; default 0.
     - ``max_retries``: default the pool's (3). ``base_retry_delay``: seconds; default the pool's (60).
+    - ``retry_delay``: a function of the retry's number (the first is 1) and of what was raised that returns
+      the seconds until that retry, instead of the backoff.
     - ``retry_on``, ``no_retry_on``: exception classes; ``no_retry_on`` wins.
     - ``unique``: "while_waiting", "while_running" or ``once_per(seconds)``: one job at a time with
       the same parameters; the second enqueue returns the first job.

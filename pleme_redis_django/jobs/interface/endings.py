@@ -72,6 +72,16 @@ class Retried(Ending):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Snoozed(Ending):
+    """Not failed, and to be run again ``delay_seconds`` from the store's now; raises the job's ``snoozes``."""
+
+    status: ClassVar[JobStatus] = JobStatus.PENDING
+    retry_count: int
+    """The number of retries, which stays what it was."""
+    delay_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cancelled(Ending):
     status: ClassVar[JobStatus] = JobStatus.CANCELLED
     failure: Failure

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_BASE_SECONDS = 60
 DEFAULT_MAX_SECONDS = 3600
@@ -32,3 +35,15 @@ def backoff_delay(
 def jittered(delay_seconds: float, random_share: Callable[[], float] = random.random) -> float:
     """Return ``delay_seconds`` plus a random 0 to 10 % of it."""
     return delay_seconds * (1 + JITTER_SHARE * random_share())
+
+
+def following_pool(calculate_backoff_delay: F) -> F:
+    """Mark the method of a job class that says the default backoff: the pool's own numbers are asked instead."""
+    calculate_backoff_delay.follows_pool = True  # type: ignore[attr-defined]
+    return calculate_backoff_delay
+
+
+def follows_pool(job: object) -> bool:
+    """Whether the class of the job has no ``calculate_backoff_delay`` of its own."""
+    own = getattr(type(job), "calculate_backoff_delay", None)
+    return own is None or getattr(own, "follows_pool", False)

@@ -27,6 +27,7 @@ from pleme_redis_django.jobs.interface.endings import (
     Failure,
     GivenBack,
     Retried,
+    Snoozed,
 )
 from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim, QueuedJob
 from pleme_redis_django.jobs.interface.json_text import from_json
@@ -274,6 +275,10 @@ class JobStore(Protocol[J_co]):
                 )
             case GivenBack():
                 return self._give_back(ending)
+            case Snoozed():
+                return self.schedule_retry(
+                    job_id, ending.retry_count, ending.delay_seconds, "", {}, claim=claim
+                )
             case _:
                 raise StoreError(f"{type(ending).__name__} is not an ending that a store knows.")
 

@@ -16,7 +16,7 @@ from pleme_redis_django.jobs.interface.job import (
 )
 from pleme_redis_django.jobs.interface.retry import jittered
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
-from pleme_redis_django.jobs.worker.runner import retry_delay
+from pleme_redis_django.jobs.worker.retry_delays import retry_delay
 
 WORKER_DIED = "worker_died"
 STALE = "stale"

@@ -33,9 +33,10 @@ class HeldJob:
         self.started_at: float | None = None
         """Monotonic seconds; None until a slot takes the job."""
         self.start_recorded = False
-        self.runs_again = context.claim.attempt > context.job.retry_count + 1
+        explained = context.job.retry_count + 1 + getattr(context.job, "snoozes", 0)
+        self.runs_again = context.claim.attempt > explained
         """Whether an attempt before this one was given back, or an operator has retried the job."""
-        self.keeps_coming_back = context.claim.attempt > context.job.retry_count + 1 + MANY_RETURNS
+        self.keeps_coming_back = context.claim.attempt > explained + MANY_RETURNS
         """Whether so many attempts left no ending that its start is written before its handler begins."""
         self.given_back = False
         """Whether shutdown gave the job away while its handler was still running."""

@@ -6,19 +6,19 @@ import asyncio
 import contextvars
 import inspect
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
-from pleme_redis_django.exceptions import InvalidResult, JobCancelled, NotJson
+from pleme_redis_django.exceptions import Discard, InvalidResult, JobCancelled, NotJson, Snooze
 from pleme_redis_django.jobs.interface.context import JobContext, _current
-from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried
+from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried, Snoozed
 from pleme_redis_django.jobs.interface.executor import JobExecutor
 from pleme_redis_django.jobs.interface.failures import failure_of, is_retryable, leaves_of
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.json_text import to_json
-from pleme_redis_django.jobs.interface.retry import backoff_delay, jittered
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry
 
 DEFAULT_MAX_RESULTS_BYTES = 1024 * 1024
 
@@ -66,6 +66,7 @@ class JobRunner:
     ) -> None:
         self._execute = executor.execute
         self._retry_rules = getattr(executor, "retry_rules", None)
+        self._retry_delay_of = getattr(executor, "retry_delay_of", None)
         self._config = config
         self._scope = scope or NoSurroundings()
         self._max_results_bytes = max_results_bytes
@@ -131,44 +132,38 @@ class JobRunner:
 
     def _ended_by(self, error: BaseException, context: JobContext, started: float) -> Ending:
         job = context.job
-        failure = failure_of(error, job.job_type)
         shared: dict[str, Any] = {
             "job_id": job.id,
             "claim": context.claim,
             "run_seconds": time.perf_counter() - started,
             "progress": context.take_unwritten_progress(),
-            "failure": failure,
         }
-        if all(isinstance(one, JobCancelled) for one in leaves_of(error)):
+        if isinstance(error, Snooze):
+            return Snoozed(**shared, retry_count=job.retry_count, delay_seconds=error.seconds)
+        delay_seconds = self._delay_of_a_retry(error, job)
+        shared["failure"] = failure_of(error, job.job_type)
+        if all(isinstance(one, JobCancelled | Discard) for one in leaves_of(error)):
             return Cancelled(**shared)
+        if delay_seconds is None:
+            return Failed(**shared)
+        if context.cancel_requested:
+            return Cancelled(**shared)
+        return Retried(**shared, retry_count=job.retry_count + 1, delay_seconds=delay_seconds)
+
+    def _delay_of_a_retry(self, error: BaseException, job: AnyJob) -> float | None:
+        """Return the seconds until the next attempt; None: there is none."""
         # The job model and the executor's rules are the project's, and may be broken themselves.
         with suppress(BaseException):
             if job.can_retry() and self._worth_a_retry(error, job.job_type):
-                if context.cancel_requested:
-                    return Cancelled(**shared)
-                delay = retry_delay(job, self._config)
-                return Retried(**shared, retry_count=job.retry_count + 1, delay_seconds=jittered(delay))
-        return Failed(**shared)
+                rule = self._retry_delay_of(job.job_type) if self._retry_delay_of is not None else None
+                return delay_before_retry(job, self._config, error, rule)
+        return None
 
     def _worth_a_retry(self, error: BaseException, job_type: str) -> bool:
         rules: tuple[Iterable[type[BaseException]], Iterable[type[BaseException]]] = ((), ())
         if self._retry_rules is not None:
             rules = self._retry_rules(job_type)
         return is_retryable(error, *rules)
-
-
-def retry_delay(job: AnyJob, config: WorkerPoolConfig) -> float:
-    """Return the exact seconds until the next attempt: the job's own base delay, or the pool's.
-
-    The row is the project's, and may hold anything: what is not a delay is passed over.
-    """
-    configuration = job.configuration
-    base: Any = configuration.get("base_retry_delay") if isinstance(configuration, Mapping) else None
-    if type(base) not in (int, float) or not 0 <= base < float("inf"):
-        base = config.base_retry_delay
-    # Cut first: an integer of 400 digits does not fit into a float.
-    base = min(base, config.max_retry_delay)
-    return backoff_delay(job.retry_count, base_seconds=base, max_seconds=config.max_retry_delay)
 
 
 async def _awaited(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from pleme_redis_django.testing.store_contract.subject import (
     ids_of,
     new_worker,
     retried,
+    snoozed,
 )
 
 RESULTS: list[Any] = [
@@ -119,6 +121,33 @@ class EndingTests(StoreSubject):
         assert self.store.schedule_retry(job_id, 1, LATER_SECONDS, "failed", {}, claim=claim)
         assert self.store.load_job(job_id).can_retry() is False
         assert self.store.load_job(job_id).calculate_backoff_delay() == 120
+
+    def test_a_snoozed_job_waits_and_uses_no_retry(self) -> None:
+        job_id, claim = self.claimed()
+        assert self.store.finish_jobs([snoozed(job_id, claim)]) == [True]
+        assert self.store.promote_due_jobs(100) == 0
+        assert self.store.claim_next_job(new_worker()) is None, "The job was claimed while it was put off."
+        assert self.stored(job_id, "retry_count") == 0, "Putting a job off must not use up a retry."
+        self.assert_status(job_id, JobStatus.PENDING, "its handler has put it off")
+
+    def test_a_snooze_is_counted_once_however_often_it_is_written(self) -> None:
+        self.needs("counts_snoozes")
+        job_id, claim = self.claimed()
+        assert self.store.schedule_retry(job_id, 1, 0, FAILURE.message, FAILURE.details(), claim=claim)
+        self.store.promote_due_jobs(100)
+        ending = dataclasses.replace(snoozed(job_id, self.claim(job_id)), retry_count=1)
+        assert self.store.finish_jobs([ending]) == [True]
+        assert self.store.finish_jobs([ending]) == [True], "A repeated ending has to be accepted."
+        assert self.stored(job_id, "snoozes") == 1
+        assert self.stored(job_id, "error_message") == FAILURE.message, "The last failure stays."
+
+    def test_a_snoozed_job_is_claimed_once_its_time_has_come(self) -> None:
+        self.needs("can_pass_time")
+        job_id, claim = self.claimed()
+        assert self.store.finish_jobs([snoozed(job_id, claim, delay_seconds=60)]) == [True]
+        self.pass_time(61)
+        self.store.promote_due_jobs(100)
+        assert self.claim(job_id).attempt == 2
 
     def test_a_given_back_job_is_ready_at_once_and_nothing_is_charged(self) -> None:
         job_id, claim = self.claimed()

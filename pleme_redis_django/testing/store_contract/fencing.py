@@ -86,7 +86,7 @@ class FencingTests(StoreSubject):
     def test_a_zombie_is_refused_while_its_rescued_job_waits(self, write: str) -> None:
         job_id, zombie = self.claimed()
         self._rescue(job_id)
-        if write == "schedule_retry" or "GivenBack" in write or "Retried" in write:
+        if write == "schedule_retry" or "GivenBack" in write or "Retried" in write or "Snoozed" in write:
             # The rescue made the job wait under this very claim: how, a store need not remember.
             WRITES[write](self.store, job_id, zombie)
         else:
@@ -156,7 +156,7 @@ class FencingTests(StoreSubject):
 
 
 def _kind(write: str) -> str:
-    for kind in ("completed", "failed", "cancelled", "retr", "givenback"):
+    for kind in ("completed", "failed", "cancelled", "retr", "snoozed", "givenback"):
         if kind in write.lower():
             return kind
     raise ValueError(f"{write!r} is not an ending.")

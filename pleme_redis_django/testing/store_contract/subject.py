@@ -11,7 +11,15 @@ from uuid import UUID
 
 import pytest
 
-from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
+from pleme_redis_django.jobs.interface.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    GivenBack,
+    Retried,
+    Snoozed,
+)
 from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.job import (
     DEFAULT_QUEUE_NAME,
@@ -50,6 +58,8 @@ class StoreAbilities:
     """``claim_jobs()`` of its own, which honours queue names, product and job types."""
     knows_suspects: ClassVar[bool] = True
     """Keeps ``crash_count`` and ``unseen_deaths``, so that a job at whose run processes died runs alone."""
+    counts_snoozes: ClassVar[bool] = True
+    """Keeps ``snoozes``, how often a handler has put the job off, and leaves what it knew of failures."""
     finishes_in_batches: ClassVar[bool] = True
     """``finish_jobs()`` of its own: all or nothing, and a cancelled job ends CANCELLED, not FAILED."""
     can_pass_time: ClassVar[bool] = True
@@ -183,6 +193,10 @@ def retried(job_id: UUID, claim: JobClaim, delay_seconds: float = LATER_SECONDS)
     return Retried(job_id=job_id, claim=claim, failure=FAILURE, retry_count=1, delay_seconds=delay_seconds)
 
 
+def snoozed(job_id: UUID, claim: JobClaim, delay_seconds: float = LATER_SECONDS) -> Snoozed:
+    return Snoozed(job_id=job_id, claim=claim, retry_count=0, delay_seconds=delay_seconds)
+
+
 def given_back(
     job_id: UUID,
     claim: JobClaim,
@@ -215,6 +229,7 @@ WRITES: dict[str, Write] = {
     "finish_jobs(Failed)": lambda store, job_id, claim: store.finish_jobs([failed(job_id, claim)])[0],
     "finish_jobs(Cancelled)": lambda store, job_id, claim: store.finish_jobs([cancelled(job_id, claim)])[0],
     "finish_jobs(Retried)": lambda store, job_id, claim: store.finish_jobs([retried(job_id, claim)])[0],
+    "finish_jobs(Snoozed)": lambda store, job_id, claim: store.finish_jobs([snoozed(job_id, claim)])[0],
     "finish_jobs(GivenBack)": lambda store, job_id, claim: store.finish_jobs([given_back(job_id, claim)])[0],
 }
 """Every write by a worker, as the store's methods spell it."""

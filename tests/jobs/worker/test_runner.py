@@ -22,7 +22,8 @@ from pleme_redis_django import (
 )
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried
-from pleme_redis_django.jobs.worker.runner import JobRunner, retry_delay
+from pleme_redis_django.jobs.worker.retry_delays import retry_delay
+from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.orm_store import DatabaseScope
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 from tests.jobs.recording import AsyncFunctionExecutor, FunctionExecutor, claimed, context_of

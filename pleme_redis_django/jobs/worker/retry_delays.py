@@ -1,0 +1,72 @@
+"""How long a failed job waits for its next attempt: whose word counts, and what is no delay.
+
+A function and a job model are the project's, and may return anything or raise: then the pool's backoff counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from pleme_redis_django.exceptions import MAX_DELAY_SECONDS, RetryAfter
+from pleme_redis_django.jobs.interface.job import AnyJob
+from pleme_redis_django.jobs.interface.retry import backoff_delay, follows_pool, jittered
+from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.ranges import Number
+
+DELAYS = Number(0, MAX_DELAY_SECONDS)
+
+RetryDelay = Callable[[int, BaseException], float]
+"""From the number of the retry (the first is 1) and what was raised to seconds."""
+
+
+def delay_before_retry(
+    job: AnyJob, config: WorkerPoolConfig, error: BaseException, rule: RetryDelay | None
+) -> float:
+    """Return the seconds until the retry: as the error says, else the rule, else ``retry_delay`` with jitter."""
+    if isinstance(error, RetryAfter):
+        return error.seconds
+    if rule is not None:
+        seconds = _asked(error, "retry_delay", lambda: rule(job.retry_count + 1, error))
+        if seconds is not None:
+            return seconds
+    return jittered(retry_delay(job, config, error))
+
+
+def retry_delay(job: AnyJob, config: WorkerPoolConfig, error: BaseException | None = None) -> float:
+    """Return the exact seconds until the next attempt: the job's own base delay, its model's, or the pool's.
+
+    The row is the project's, and may hold anything: what is not a delay is passed over.
+    """
+    configuration = job.configuration
+    base: Any = configuration.get("base_retry_delay") if isinstance(configuration, Mapping) else None
+    if type(base) not in (int, float) or not 0 <= base < float("inf"):
+        if not follows_pool(job):
+            seconds = _asked(error, "calculate_backoff_delay()", job.calculate_backoff_delay)
+            if seconds is not None:
+                return seconds
+        base = config.base_retry_delay
+    # Cut first: an integer of 400 digits does not fit into a float.
+    base = min(base, config.max_retry_delay)
+    return backoff_delay(job.retry_count, base_seconds=base, max_seconds=config.max_retry_delay)
+
+
+def _asked(error: BaseException | None, name: str, ask: Callable[[], Any]) -> float | None:
+    """Return what the project's code answers; None, with a note in the attempt's traceback: it is no delay."""
+    try:
+        seconds = ask()
+    except Exception as raised:
+        _note(error, f"{name} raised {type(raised).__name__}; the backoff of the pool was used.")
+        return None
+    if DELAYS.accepts(seconds):
+        return float(seconds)
+    shown = hex(seconds) if type(seconds) is int else repr(seconds)
+    _note(error, f"{name} returned {shown[:80]}. Accepted: {DELAYS}; the backoff of the pool was used.")
+    return None
+
+
+def _note(error: BaseException | None, text: str) -> None:
+    with suppress(Exception):
+        if error is not None:
+            error.add_note(text)
