@@ -16,7 +16,7 @@ from pleme_redis_django.jobs.definitions.registry import RegistryExecutor
 from pleme_redis_django.jobs.interface.executor import JobExecutor, async_job_types_of, known_job_types
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
-from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.wording import did_you_mean
 
@@ -90,6 +90,11 @@ def valid_pools() -> Iterator[ConfiguredPool]:
             yield configured_pool(name)
         except InvalidSettings:
             continue
+
+
+def fires_schedules(parts: ConfiguredPool) -> bool:
+    """Whether the processes of a pool fire schedules, whose jobs are of the package's own model."""
+    return parts.model is Job and isinstance(parts.executor, RegistryExecutor)
 
 
 def known_types_of_models() -> dict[type[AbstractJob], frozenset[str] | None]:

@@ -6,9 +6,8 @@ import dataclasses
 from typing import Any
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.configured_pools import ConfiguredPool
+from pleme_redis_django.configured_pools import ConfiguredPool, fires_schedules
 from pleme_redis_django.event_log import EngineEvents
-from pleme_redis_django.jobs.definitions.registry import RegistryExecutor
 from pleme_redis_django.jobs.interface.events import EventSink
 from pleme_redis_django.jobs.interface.executor import count_slots, known_job_types
 from pleme_redis_django.jobs.interface.hints import HintQueue
@@ -16,7 +15,6 @@ from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfi
 from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity, new_worker_id
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
-from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import DatabaseScope, OrmWorkerRegistry
 from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 from pleme_redis_django.redis_state.wakeups.worker_calls import RedisWorkerCalls
@@ -69,11 +67,6 @@ def build_pool(
         page_fd=page_fd,
         suspects=suspects,
     )
-
-
-def fires_schedules(parts: ConfiguredPool) -> bool:
-    """Whether the processes of a pool fire schedules, whose jobs are of the package's own model."""
-    return parts.model is Job and isinstance(parts.executor, RegistryExecutor)
 
 
 def _with_one_slot(config: WorkerPoolConfig) -> WorkerPoolConfig:

@@ -22,6 +22,7 @@ from pleme_redis_django.checks import (
     realtime,
     redis_server,
     redis_settings,
+    schedules,
     settings,
 )
 from pleme_redis_django.conf import get_settings
@@ -40,13 +41,18 @@ def register_all() -> None:
         jobs.check_job_models,
         jobs.check_database,
         jobs.check_job_events,
+        schedules.check_declared_schedules,
         database_waits.check_database_waits,
         redis_settings.check_redis,
         realtime.check_realtime,
     ):
         checks.register(_with_valid_settings(check), "pleme_redis_django")
     checks.register(_with_valid_settings(job_storage.check_job_storage), checks.Tags.database)
-    for check in (jobs_deploy.check_job_tables, redis_server.check_redis_server):
+    for check in (
+        jobs_deploy.check_job_tables,
+        schedules.check_stored_schedules,
+        redis_server.check_redis_server,
+    ):
         checks.register(_with_valid_settings(check), "pleme_redis_django", deploy=True)
 
 

@@ -113,6 +113,7 @@ class Schedule(models.Model):
         ]
         indexes = [
             models.Index(fields=["next_tick_at"], condition=FIRING_CONDITION, name="pleme_schedule_due"),
+            models.Index(fields=["name"], condition=Q(enabled=False), name="pleme_schedule_disabled"),
             models.Index(
                 fields=["waiting_tick_at"],
                 condition=Q(waiting_tick_at__isnull=False),

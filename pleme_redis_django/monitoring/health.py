@@ -31,9 +31,10 @@ def judge(
     *,
     max_wait: Mapping[str, float],
     measured: MeasuredAt,
+    others: Sequence[Reason] = (),
 ) -> Health:
-    """Return the level of the worst reason, and a sentence that names the worst ones."""
-    reasons = [*_of_missing_workers(queues, workers, measured), *_of_workers(workers)]
+    """Return the level of the worst reason, and a sentence that names the worst ones; ``others``: of schedules."""
+    reasons = [*others, *_of_missing_workers(queues, workers, measured), *_of_workers(workers)]
     if measured.at is None:
         if not reasons:
             return Health(

@@ -28,6 +28,7 @@ from pleme_redis_django.monitoring.figures import (
 from pleme_redis_django.monitoring.health import judge
 from pleme_redis_django.monitoring.queue_health import is_failing, is_late
 from pleme_redis_django.monitoring.reports import WorkerReport, worker_reports
+from pleme_redis_django.monitoring.schedules import schedule_reasons
 from pleme_redis_django.operations import paused_queues
 
 QUEUES_SHOWN = WORKERS_SHOWN = 50
@@ -49,7 +50,13 @@ def snapshot(scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = 
         at=measured.now,
         sampled_at=measured.at,
         is_old=measured.is_overdue,
-        health=judge(queues, workers, max_wait=max_wait, measured=measured),
+        health=judge(
+            queues,
+            workers,
+            max_wait=max_wait,
+            measured=measured,
+            others=schedule_reasons(scope, measured.now) if model is Job else (),
+        ),
         cards=_cards(queues, is_measured=measured.at is not None),
         queues=tuple(queues[:QUEUES_SHOWN]),
         queue_count=len(queues),

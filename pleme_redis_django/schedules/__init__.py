@@ -1,1 +1,23 @@
 """Schedules as rows: what is declared and edited, what is due, and each tick fired once."""
+
+from pleme_redis_django.schedules.controls import (
+    apause_schedule,
+    aresume_schedule,
+    arun_schedule_now,
+    asave_schedule,
+    pause_schedule,
+    resume_schedule,
+    run_schedule_now,
+    save_schedule,
+)
+
+__all__ = [
+    "apause_schedule",
+    "aresume_schedule",
+    "arun_schedule_now",
+    "asave_schedule",
+    "pause_schedule",
+    "resume_schedule",
+    "run_schedule_now",
+    "save_schedule",
+]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
 
 from pleme_redis_django.exceptions import PlemeError
 from pleme_redis_django.jobs.definitions.registry import JobRegistry, registry
@@ -50,18 +50,24 @@ class OrmScheduleBook:
         return hashlib.blake2b(text, digest_size=8).hexdigest()
 
     def fire_due(self) -> FiredTicks:
-        with reconnecting(self.using):
+        # One transaction: where nothing is due, a turn costs the database no more than that.
+        with reconnecting(self.using), transaction.atomic(using=self.using):
             now = self._clock(self.using)
             waiting = list(awaiting(self.using, self._types)[:SCHEDULES_A_TURN])
             due = self._due(now)
+            due_in = None if due else self._due_in(now)
         fired = self._fire(fire_waiting, [row_id for row_id, is_ready in waiting if is_ready], now)
         fired.add(self._fire(fire, due, now))
-        is_waiting = bool(waiting) or fired.passed_over > 0
+        if due:
+            with reconnecting(self.using):
+                due_in = 0.0 if len(due) == SCHEDULES_A_TURN else self._due_in(now)
+        if waiting or fired.passed_over:
+            due_in = WAITING_SECONDS if due_in is None else min(due_in, WAITING_SECONDS)
         return FiredTicks(
             enqueued=fired.enqueued,
             passed_over=fired.passed_over,
             disabled=tuple(fired.disabled),
-            due_in_seconds=0.0 if len(due) == SCHEDULES_A_TURN else self._due_in(now, is_waiting),
+            due_in_seconds=due_in,
         )
 
     def declare(self, *, at_start: bool) -> None:
@@ -85,14 +91,12 @@ class OrmScheduleBook:
         rows = rows.exclude(id__in=list(self._put_off)).order_by("next_tick_at")
         return list(rows.values_list("id", flat=True)[:SCHEDULES_A_TURN])
 
-    def _due_in(self, now: datetime, is_waiting: bool) -> float | None:
-        with reconnecting(self.using):
-            soon = firing(self.using).filter(
-                job_type__in=self._types, next_tick_at__range=(stored(now), stored(now + AHEAD))
-            )
-            first = soon.order_by("next_tick_at").values_list("next_tick_at", flat=True).first()
-        seconds = [] if first is None else [(aware(first) - now).total_seconds()]
-        return min(seconds + [WAITING_SECONDS] * is_waiting, default=None)
+    def _due_in(self, now: datetime) -> float | None:
+        soon = firing(self.using).filter(
+            job_type__in=self._types, next_tick_at__range=(stored(now), stored(now + AHEAD))
+        )
+        first = soon.order_by("next_tick_at").values_list("next_tick_at", flat=True).first()
+        return None if first is None else (aware(first) - now).total_seconds()
 
     def _fire(self, step: Step, ids: Sequence[int], now: datetime) -> Fired:
         """Fire the schedules in one transaction; when that fails, each in its own, so that one stops no other."""

@@ -117,6 +117,21 @@ def disable(using: str, row: Schedule, reason: str) -> ScheduleTick:
     )
 
 
+def run_now(using: str, row: Schedule, now: datetime, asked_by: str) -> Job:
+    """Enqueue the job of a schedule that is locked, beside its ticks; inside a transaction.
+
+    Raises one of UNREADABLE.
+    """
+    fired = Fired()
+    read = dataclasses.replace(read_schedule(row), jitter_seconds=0)
+    tick = _Turn(using, row, read, now, is_unended=False).fired(DueTick(at=now, fires=True), fired)
+    tick.outcome, tick.note = TickOutcome.RUN_NOW, asked_by
+    tick.save(using=using, force_insert=True)
+    schedules(using).filter(pk=row.pk).update(last_job_id=tick.job_id)
+    _announce(using, fired.jobs)
+    return Job._base_manager.using(using).filter(pk__in=[tick.job_id]).get()
+
+
 def disable_unloadable(using: str, row_id: int, error: Exception) -> Fired:
     """Disable a schedule whose row cannot be loaded, or whose job cannot be stored; inside a transaction.
 

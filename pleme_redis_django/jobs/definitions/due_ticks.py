@@ -43,7 +43,7 @@ def due_ticks(timing: Timing, next_tick_at: datetime, now: datetime, catch_up: C
         newest, passed_over = next_tick_at, 0  # The usual case: one is due.
     else:
         newest = timing.last_until(now) or next_tick_at
-        passed_over = _count(timing, next_tick_at, newest)
+        passed_over = count_ticks(timing, next_tick_at, newest)
         following = timing.next_after(max(newest, now))
     fires = catch_up is CatchUp.ONE or now - newest <= ON_TIME
     return Turn(ticks=(DueTick(at=newest, fires=fires, passed_over=passed_over),), next_tick_at=following)
@@ -57,7 +57,7 @@ def _each(timing: Timing, next_tick_at: datetime, now: datetime, limit: int) -> 
     ]
     if len(due) > limit:
         due = _last(timing, next_tick_at, now, limit)
-    passed_over = _count(timing, next_tick_at, due[0])
+    passed_over = count_ticks(timing, next_tick_at, due[0])
     fired = due[:JOBS_A_TURN]
     first = DueTick(at=fired[0], fires=True, passed_over=passed_over)
     rest = tuple(DueTick(at=tick, fires=True) for tick in fired[1:])
@@ -74,7 +74,7 @@ def _last(timing: Timing, since: datetime, now: datetime, limit: int) -> list[da
     return found[::-1] or [since]
 
 
-def _count(timing: Timing, since: datetime, until: datetime) -> int:
+def count_ticks(timing: Timing, since: datetime, until: datetime) -> int:
     """Return how many ticks there are from ``since``, itself a tick, to before ``until``; at most 1,000."""
     if until <= since:
         return 0

@@ -13,8 +13,7 @@ DUE_SCHEDULES, DECLARED_SCHEDULES = "due_schedules", "declared_schedules"
 DECLARED_AT_START, OLD_TICKS = "declared_schedules_at_start", "old_ticks"
 # A schedule that is made or edited meanwhile is seen so late at most.
 LOOK_SECONDS = 5.0
-DECLARE_SECONDS = 60.0
-OLD_TICKS_SECONDS = 600.0
+CARETAKING_SECONDS = 60.0
 TRY_AGAIN_SECONDS = 5.0
 
 
@@ -30,17 +29,24 @@ class DueSchedules:
         """Have the maintainer do the duties, beginning with what the code declares."""
         # Of processes that know other job types each group has its own: a job of a type is enqueued by one that
         # knows it, while two releases run side by side.
-        role = f"schedules:{self._book.key}"
+        key = self._book.key
+        # Two roles: a term lasts as long as the interval of its duties asks for, and nothing fires until it is over.
+        role, caretaker = f"schedules:{key}", f"schedule_caretaker:{key}"
         self._maintainer.take_on(
             Duty(name=DECLARED_AT_START, run=self._declare_at_start, every_seconds=math.inf),
             Duty(
                 name=DECLARED_SCHEDULES,
                 run=lambda: self._book.declare(at_start=False),
-                every_seconds=DECLARE_SECONDS,
-                role=role,
+                every_seconds=CARETAKING_SECONDS,
+                role=caretaker,
             ),
             Duty(name=DUE_SCHEDULES, run=self._fire, every_seconds=LOOK_SECONDS, role=role),
-            Duty(name=OLD_TICKS, run=self._book.forget_old_ticks, every_seconds=OLD_TICKS_SECONDS, role=role),
+            Duty(
+                name=OLD_TICKS,
+                run=self._book.forget_old_ticks,
+                every_seconds=CARETAKING_SECONDS,
+                role=caretaker,
+            ),
         )
         self._maintainer.do_in(0.0, DECLARED_AT_START)
 
