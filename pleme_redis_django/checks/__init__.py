@@ -8,7 +8,7 @@ jobs, 050-079 cache, locks and Redis, 080-099 realtime. A check that talks to a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 from django.core import checks
@@ -56,8 +56,12 @@ def register_all() -> None:
         checks.register(_with_valid_settings(check), "pleme_redis_django", deploy=True)
 
 
+@cache
 def _with_valid_settings(check: Check) -> Check:
-    """Return a check that leaves settings that cannot be read to E001."""
+    """Return a check that leaves settings that cannot be read to E001, for one check always the same one.
+
+    Django calls ``ready()`` again where a test overrides INSTALLED_APPS, and keeps what is new to it.
+    """
 
     @wraps(check)
     def checked(**kwargs: Any) -> list[CheckMessage]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.core.checks import Tags, run_checks
+from django.core.checks import Tags, registry, run_checks
 from django.db import connection, connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.writer import MigrationWriter
@@ -59,6 +59,13 @@ def test_a_table_with_the_settings_of_the_server_is_warned_of() -> None:
     messages = run_checks(tags=[Tags.database], databases=["default"])
     (message,) = [one for one in messages if one.obj is Job]
     assert message.id == "pleme_redis_django.W031" and 'JobTableStorage("job")' in str(message.hint)
+
+
+def test_apps_that_are_set_up_anew_register_no_check_twice(settings: Any) -> None:
+    """As a test that overrides INSTALLED_APPS has them: each message of the package was then told twice."""
+    registered = set(registry.registry.get_checks(include_deployment_checks=True))
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS]
+    assert set(registry.registry.get_checks(include_deployment_checks=True)) == registered
 
 
 def test_the_database_is_asked_only_when_it_may_be() -> None:
