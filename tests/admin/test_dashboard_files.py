@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.template.loader import get_template
 
 import pleme_redis_django
-from pleme_redis_django.templatetags import pleme_dashboard as shown
 
 PACKAGE = Path(pleme_redis_django.__file__).parent
 VENDORED = PACKAGE / "static/pleme_redis_django/vendor/uplot"
@@ -44,36 +41,6 @@ def test_template_compiles_and_has_nothing_inline(path: Path) -> None:
 def test_file_names_no_colour_and_no_host_of_its_own(name: str) -> None:
     text = (PACKAGE / "static/pleme_redis_django" / name).read_text(encoding="utf-8")
     assert not re.search(r"#[0-9a-fA-F]{3,8}\b(?=[;, )])|rgba?\(|https?://", text)
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        (shown.count(1234567), "1,234,567"),
-        (shown.count(None), "–"),  # noqa: RUF001 - an en dash, as in the page
-        (shown.span(None), "–"),  # noqa: RUF001
-        (shown.span(-1), "0 ms"),
-        (shown.span(7250), "2 h"),
-        (shown.pace(0), "0"),
-        (shown.pace(9.94), "9.9"),
-        (shown.pace(1340.2), "1,340"),
-        (shown.share(0.9876), "98.8 %"),
-    ],
-)
-def test_figures(written: str, expected: str) -> None:
-    assert written == expected
-
-
-def test_sparkline_has_the_highest_depth_at_its_top_and_gaps() -> None:
-    assert shown.spark_points([0, None, 10]) == "0.0,23.0 96.0,1.0"
-    assert shown.spark_points([None, None]) == ""
-    assert shown.spark_points([0, 0]) == "0.0,23.0 96.0,23.0"
-
-
-def test_time_has_its_exact_moment() -> None:
-    moment: Any = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
-    assert 'datetime="2026-01-02T03:04:05+00:00"' in shown.ago(moment)
-    assert shown.ago(None) == "–"  # noqa: RUF001
 
 
 def test_nothing_is_marked_for_translation() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -12,23 +11,15 @@ from django.contrib.admin.models import LogEntry
 from django.db.models.functions import Now
 from django.test import Client
 
-from pleme_redis_django.admin import filters, job_list
 from pleme_redis_django.admin.dashboard import actions
-from pleme_redis_django.admin.search.window import Window
-from pleme_redis_django.models import Job, JobStatus, WorkerProcess
+from pleme_redis_django.models import Job, JobStatus
 from pleme_redis_django.operations import pause_queue
-from tests.admin.conftest import LIST, StaffLogin
-from tests.rows import ago, make_attempt, make_failed_job, make_job, make_worker
+from tests.admin.conftest import LIST
+from tests.rows import ago, make_failed_job, make_job, make_worker
 
 pytestmark = pytest.mark.django_db
 
 ROOT = "/admin/pleme_redis_django/dashboard/"
-asked_for: list[Any] = []
-
-
-def only_acme(user: Any) -> list[str]:
-    asked_for.append(user)
-    return ["acme"]
 
 
 def text_of(client: Client, address: str) -> str:
@@ -77,22 +68,6 @@ def test_the_page_of_a_job_that_was_asked_to_end(admin_client: Client) -> None:
     assert 'id="pleme-cancel"' not in page
 
 
-# Finding the oldest
-
-
-def test_the_oldest_ready_jobs_come_first_however_many_are_newer(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    newest = make_job()
-    late = make_job(run_after=ago(3600))
-    later = make_job(run_after=ago(1800))
-    monkeypatch.setattr(job_list, "newest_jobs", lambda *_: Window(jobs=1, before_id=later.pk))
-    page = admin_client.get(f"{LIST}?status__exact=QUEUED&order=oldest&queue=default")
-    assert [job.pk for job in page.context["cl"].result_list] == [late.pk, later.pk, newest.pk]
-    assert "Newest first" in page.content.decode()
-    assert "order=oldest" in text_of(admin_client, ROOT)
-
-
 def test_lists_of_one_status_show_what_is_asked_first(admin_client: Client) -> None:
     running_job()
     make_failed_job()
@@ -106,28 +81,10 @@ def test_lists_of_one_status_show_what_is_asked_first(admin_client: Client) -> N
     assert not {"running_shown", "due_shown", "failed_shown"} & set(columns["COMPLETED"])
 
 
-def test_a_typed_status_is_understood(admin_client: Client) -> None:
-    failed = make_failed_job()
-    make_job()
-    page = admin_client.get(f"{LIST}?status=failed", follow=True)
-    assert [job.pk for job in page.context["cl"].result_list] == [failed.pk]
-
-
 def test_a_word_that_finds_nothing_says_where_it_was_looked_for(admin_client: Client) -> None:
     make_job()
     assert "write error:, queue:" in text_of(admin_client, f"{LIST}?q=ProviderDown")
     assert "write error:, queue:" not in text_of(admin_client, f"{LIST}?q=error:ProviderDown")
-
-
-def test_the_chosen_value_is_offered_however_many_there_are(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(filters, "CHOICES_LIMIT", 2)
-    for name in ("a", "b", "c", "z"):
-        make_job(queue_name=name)
-    page = admin_client.get(f"{LIST}?queue=z")
-    [queues] = [spec for spec in page.context["cl"].filter_specs if spec.parameter_name == "queue"]
-    assert [value for value, _shown in queues.lookup_choices] == ["z", "a"]
 
 
 # Pauses
@@ -150,70 +107,10 @@ def test_who_paused_and_resumed_is_seen_after_the_pause_has_ended(admin_client: 
     assert "Paused: greylisted" in page and "Resumed." in page
 
 
-# Workers
-
-
-def test_a_drain_is_asked_about_and_says_what_it_leaves_unserved(admin_client: Client) -> None:
-    make_worker(queues=["mail", "sms"], host="one")
-    assert "It is the last process alive" in text_of(admin_client, f"{ROOT}worker/")
-    make_worker(queues=["mail"], host="two")
-    page = text_of(admin_client, f"{ROOT}worker/")
-    assert "Nobody else serves the queue sms." in page and page.count("Drain this process") == 2
-    make_worker(queues=["*"], host="three")
-    assert "Nobody else serves every other queue." in text_of(admin_client, f"{ROOT}worker/")
-
-
-def test_the_worker_with_the_longest_running_job_is_on_top(admin_client: Client) -> None:
-    quick, stuck = make_worker(host="quick"), make_worker(host="stuck")
-    dead = make_worker(host="dead", died_at=ago(5))
-    for worker, seconds in ((quick, 2), (stuck, 30_000)):
-        job = running_job()
-        Job.objects.filter(pk=job.pk).update(worker_id=worker.pk, started_at=ago(seconds))
-    shown = [row["worker"].host for row in admin_client.get(f"{ROOT}worker/").context["rows"]]
-    assert shown == [stuck.host, quick.host, dead.host]
-
-
-def test_what_a_dead_worker_held_and_what_became_of_it_is_still_known(admin_client: Client) -> None:
-    dead = make_worker(
-        host="dead", started_at=ago(30_000), heartbeat_at=ago(20_000), died_at=ago(19_970), running=3
-    )
-    attempt = make_attempt(make_failed_job(), worker_id=dead.pk, error_code="worker_died")
-    make_attempt(make_failed_job())
-    page = text_of(admin_client, f"{ROOT}worker/")
-    assert "held 3 jobs when last heard" in page
-    assert re.search(r"lived</span> 2 h 46 m", page)
-    (link,) = re.findall(r'href="([^"]+worker_id=[^"]+)"', page)
-    assert list(admin_client.get(link).context["cl"].result_list) == [attempt]
-
-
-def test_a_dead_workers_attempts_are_offered_to_those_who_may_see_them(staff: StaffLogin) -> None:
-    make_worker(died_at=ago(5), running=1)
-    assert "worker_id=" not in text_of(staff("view_job"), f"{ROOT}worker/")
-
-
 def test_the_page_of_a_job_links_to_the_process_of_its_last_claim(admin_client: Client) -> None:
     worker = make_worker()
     job = make_job(worker_id=worker.pk, attempt=1)
     assert f"/workerprocess/{worker.pk}/change/" in text_of(admin_client, f"{LIST}{job.pk}/change/")
-
-
-# What every page has in common
-
-
-def test_the_chosen_product_stays_chosen_from_tab_to_tab(admin_client: Client) -> None:
-    make_failed_job(product="acme", error_fingerprint="f" * 32)
-    page = text_of(admin_client, f"{ROOT}?product=acme")
-    for tab in ("queue/", "worker/", "error/", "realtime/"):
-        assert f'href="{ROOT}{tab}?product=acme"' in page
-    group = {
-        "fingerprint": "f" * 32,
-        "job_type": "tests.noop",
-        "span": "24h",
-        "product": "acme",
-        "confirmed": "1",
-    }
-    answer = admin_client.post(f"{ROOT}error/retry/", group)
-    assert answer.url == f"{ROOT}error/?span=24h&product=acme"
 
 
 def test_a_group_that_is_larger_than_a_request_may_take_is_retried_in_steps(
@@ -236,17 +133,6 @@ def test_a_group_that_is_larger_than_a_request_may_take_is_retried_in_steps(
     assert Job.objects.filter(status=JobStatus.QUEUED).count() == 3
 
 
-@pytest.mark.parametrize("address", ["worker/", "queue/", "", "error/"])
-def test_the_hook_of_products_is_asked_once_a_page(staff: StaffLogin, settings: Any, address: str) -> None:
-    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "DASHBOARD_PRODUCTS": f"{__name__}.{only_acme.__name__}"}
-    client = staff("view_job", "drain_workerprocess", "pause_job", "retry_job")
-    for _ in range(5):
-        make_worker()
-    asked_for.clear()
-    text_of(client, ROOT + address)
-    assert len(asked_for) == 1
-
-
 def test_a_project_that_groups_digits_can_release_a_lock_and_reads_plain_pids(
     admin_client: Client, settings: Any
 ) -> None:
@@ -261,9 +147,3 @@ def test_a_project_that_groups_digits_can_release_a_lock_and_reads_plain_pids(
     assert "pid 30561" in text_of(admin_client, f"{ROOT}worker/")
     assert "30561" in text_of(admin_client, "/admin/pleme_redis_django/workerprocess/")
     guard.release()
-
-
-def test_the_dashboard_reads_from_left_to_right_in_every_language(admin_client: Client) -> None:
-    answer = admin_client.get(ROOT, headers={"Accept-Language": "ar"})
-    assert '<div id="pleme-dashboard" lang="en" dir="ltr">' in answer.content.decode()
-    assert WorkerProcess.objects.count() == 0

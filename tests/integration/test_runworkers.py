@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from pleme_redis_django import Job, enqueue
@@ -17,7 +13,7 @@ from tests.faults.effects import effects_of
 from tests.faults.jobs import record, record_async
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
-from tests.workload.jobs import add, add_slowly, count, fail, noop
+from tests.workload.jobs import add_slowly, count, fail, noop
 
 pytestmark = pytest.mark.process
 
@@ -27,27 +23,6 @@ def statuses() -> dict[str, int]:
     for status in Job.objects.values_list("status", flat=True):
         found[status] = found.get(status, 0) + 1
     return found
-
-
-def test_starts_with_a_banner_and_drains_on_sigterm(start_workers: StartWorkers) -> None:
-    workers = start_workers()
-    output = workers.wait_for_output("worker started")
-    assert "pleme-redis-django" in output
-    assert "pool       default: 1 process x 5 sync + 50 async slots, every queue" in output
-    assert "Ctrl-C or SIGTERM drains" in output
-    job = add.enqueue(1, 2)
-    wait_for(lambda: Job.objects.get(id=job.id).status == "COMPLETED", "the job ends", details=workers.output)
-    assert Job.objects.get(id=job.id).results == 3
-    workers.signal(signal.SIGTERM)
-    assert workers.exit_code() == 0
-    assert "Draining" in workers.output()
-    assert "worker stopped" in workers.output()
-
-
-def test_the_password_of_redis_is_not_printed(start_workers: StartWorkers) -> None:
-    workers = start_workers(url="redis://someone:secret@127.0.0.1:1/0")
-    assert "secret" not in workers.wait_for_output("worker started")
-    assert "redis://127.0.0.1:1/0" in workers.output()
 
 
 def test_burst_runs_what_is_ready_and_ends(start_workers: StartWorkers) -> None:
@@ -110,59 +85,6 @@ def test_refuses_what_is_not_accepted(
     assert workers.exit_code() == 1
     assert said in workers.output()
     assert "Traceback" not in workers.output()
-
-
-NO_DATABASE = {"DATABASE_URL": "postgresql:///none?host=/nowhere"}
-
-
-def test_a_burst_without_its_database_ends_with_one_line(start_workers: StartWorkers) -> None:
-    workers = start_workers("--burst", environment=NO_DATABASE)
-    assert workers.exit_code() == 1
-    last = workers.output().splitlines()[-1]
-    assert last.startswith('CommandError: The database "default" cannot be used: connection is bad: ')
-    assert last.endswith(". Start it, or correct DATABASES.")
-    assert "Traceback" not in workers.output()
-    assert "worker started" not in workers.output()
-
-
-def test_workers_without_their_database_say_why_and_keep_trying(start_workers: StartWorkers) -> None:
-    workers = start_workers(environment=NO_DATABASE)
-    output = workers.wait_for_output("the database does not answer")
-    assert "The workers keep trying." in output
-    assert "why=OperationalError: connection is bad: " in output
-    assert "Traceback" not in workers.output()
-    workers.signal(signal.SIGTERM)
-    assert workers.exit_code() == 0
-
-
-@pytest.mark.parametrize("arguments", [(), ("--burst",)])
-@pytest.mark.parametrize(
-    "change",
-    [
-        "ALTER TABLE {pleme_redis_django_workerprocess} RENAME TO {elsewhere}",
-        "ALTER TABLE pleme_redis_django_job RENAME COLUMN {crash_count} TO {elsewhere}",
-    ],
-    ids=["table", "column"],
-)
-def test_a_project_that_was_not_migrated_is_refused(
-    start_workers: StartWorkers, arguments: tuple[str, ...], change: str
-) -> None:
-    before, after = change.replace("{", "").replace("}", ""), _undone(change)
-    with connection.cursor() as cursor:
-        cursor.execute(before)
-    try:
-        workers = start_workers(*arguments)
-        assert workers.exit_code() == 1
-        assert "Run manage.py migrate." in workers.output()
-        assert "Traceback" not in workers.output()
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(after)
-
-
-def _undone(change: str) -> str:
-    start, name, middle, elsewhere, _end = change.replace("{", "}").split("}")
-    return start + elsewhere + middle + name
 
 
 def test_json_log_lines_carry_ids_and_no_payloads(start_workers: StartWorkers) -> None:
@@ -232,21 +154,3 @@ def test_a_deleted_job_is_never_run(start_workers: StartWorkers, effects: None) 
     assert start_workers("--burst").exit_code() == 0
     assert effects_of("begin") == []
     assert Job.objects.get(id=job.id).status == "QUEUED"
-
-
-def test_reload_restarts_the_workers_when_a_file_changes(start_workers: StartWorkers, tmp_path: Path) -> None:
-    module = tmp_path / "watched_by_reload.py"
-    module.write_text("ANSWER = 1\n")
-    workers = start_workers(
-        "--reload",
-        environment={"PYTHONPATH": str(tmp_path), "FAULT_IMPORTS": "watched_by_reload"},
-    )
-    workers.wait_for_output("worker started")
-    (before,) = workers.children()
-    module.write_text("ANSWER = 2\n")
-    os.utime(module, (1, 1))
-    output = workers.wait_for_output("worker started", times=2)
-    assert "watched_by_reload.py changed; restarting the workers." in output
-    wait_for(lambda: workers.children() and workers.children() != [before], "another child")
-    workers.signal(signal.SIGTERM)
-    assert workers.exit_code() == 0

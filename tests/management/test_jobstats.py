@@ -11,13 +11,10 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
-from django.core.management.color import make_style
 from django.db import connections
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.management.jobstats.report import Question, gather
-from pleme_redis_django.management.jobstats.text import BAR_WIDTH, TextReport, bar, shown
 from tests.rows import BACKENDS, ago, make_failed_job, make_job, make_worker
 from tests.workload.models import EmailJob
 
@@ -83,23 +80,6 @@ def test_json_holds_every_number(using: str) -> None:
 
 
 @pytest.mark.parametrize("using", BACKENDS)
-def test_text_shows_the_same_in_aligned_columns(using: str) -> None:
-    some_jobs(using)
-    lines = jobstats(using=using).splitlines()
-    assert "pleme_redis_django.job  (pools: default)" in lines
-    assert any(line.startswith("  queued     2  █") for line in lines)
-    assert "  oldest ready job         3 m 20 s" in "\n".join(lines)
-    assert "  retries of completed     0.50 on average" in lines
-    assert "  silent while running     1 for over 2 h" in lines
-    head = next(line for line in lines if line.lstrip().startswith("product"))
-    rows = [line for line in lines if line.startswith(("  default   ", "  novaskyn  "))]
-    assert {len(line) for line in (head, *rows)} == {len(head)}, "all as wide as their heading"
-    assert any(line.split()[:2] == ["timeout", "1"] for line in lines)
-    assert any(line.split()[:2] == ["shop.gone", "1"] for line in lines)
-    assert "worker processes: 1 alive, 1 dead" in lines
-
-
-@pytest.mark.parametrize("using", BACKENDS)
 def test_a_project_of_naive_times_gets_its_report(using: str) -> None:
     with override_settings(USE_TZ=False, TIME_ZONE="America/New_York"):
         make_failed_job(using, "timeout")
@@ -151,30 +131,6 @@ def test_a_pool_stands_for_its_queues_and_its_product() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "said"),
-    [
-        (["--max-stale", "0"], "1 stale job, accepted: at most 0"),
-        (["--max-ready-age", "60"], "accepted: at most 1 m"),
-        (["--max-unserved", "0"], "1 ready job of unknown types"),
-        (["--min-workers", "2"], "1 live worker process, accepted: at least 2"),
-    ],
-)
-def test_a_passed_limit_is_exit_code_1(
-    limit: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    some_jobs("default")
-    with pytest.raises(CommandError, match=said) as failed:
-        jobstats("--json", *limit)
-    assert failed.value.returncode == 1
-
-
-def test_limits_that_are_kept_are_exit_code_0() -> None:
-    some_jobs("default")
-    limits = ["--max-stale", "1", "--max-ready-age", "900", "--max-unserved", "1", "--min-workers", "1"]
-    assert as_json(*limits)["exceeded"] == []
-
-
-@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--pool", "defualt"], "Did you mean default"),
@@ -203,33 +159,6 @@ def test_a_report_is_five_queries_however_much_there_is() -> None:
     with CaptureQueriesContext(connections["default"]) as queries:
         jobstats()
     assert len(queries) == 5
-
-
-def test_a_terminal_gets_colours_and_nothing_else_changes() -> None:
-    some_jobs("default")
-    report = gather(Question())
-    plain = list(TextReport(report, make_style("nocolor"), blocks=True).lines())
-    coloured = list(TextReport(report, make_style("dark"), blocks=True).lines())
-    assert "\x1b[" in "".join(coloured)
-    assert "\x1b[" not in "".join(plain)
-    assert len(plain) == len(coloured)
-
-
-def test_names_cannot_steer_the_terminal() -> None:
-    make_job(queue_name="a\x1b[2Jb", job_type="x\ny")
-    text = jobstats()
-    assert "\x1b" not in text
-    assert "a?[2Jb" in text
-    assert shown("x\ny") == "x?y"
-
-
-def test_bars_are_proportional_and_never_vanish() -> None:
-    assert bar(100, 100, blocks=True) == "█" * BAR_WIDTH
-    assert bar(50, 100, blocks=True) == "█" * (BAR_WIDTH // 2)
-    assert bar(1, 1_000_000, blocks=True) == "▏"
-    assert bar(0, 100, blocks=True) == ""
-    assert bar(50, 100, blocks=False) == "#" * (BAR_WIDTH // 2)
-    assert bar(1, 1_000_000, blocks=False) == "#"
 
 
 @pytest.mark.process

@@ -13,7 +13,6 @@ from django.db.models import F, Sum
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.metrics import sampler as sampler_module
 from pleme_redis_django.metrics.rollups import read
 from pleme_redis_django.metrics.sampler import (
@@ -47,27 +46,6 @@ def sample(using: str) -> dict[tuple[str, str], dict[str, Any]]:
 def totals(using: str, **names: str) -> dict[str, Any]:
     rows = QueueRollup.objects.using(using).filter(step_seconds=10, **names)
     return rows.aggregate(**{name: Sum(name) for name in ("completed", "retried", "failed", "cancelled")})
-
-
-def test_depths_are_what_the_table_holds(using: str) -> None:
-    for product in ("shop", "blog"):
-        make_job(using, product=product, queue_name="emails", run_after=ago(400))
-        make_job(using, product=product, queue_name="emails", run_after=ago(900), crash_count=1)
-        make_job(using, product=product, queue_name="emails", run_after=ago(9_000), deleted_at=ago(1))
-        make_job(using, product=product, queue_name="images", status=JobStatus.PENDING, run_after=ago(-60))
-        make_job(using, product=product, queue_name="images", status=JobStatus.RUNNING)
-        make_job(using, product=product, queue_name="done", status=JobStatus.COMPLETED)
-    turn_now(a_sampler(using), using)
-    found = sample(using)
-    for (product, queue), one in found.items():
-        jobs = Job.objects.using(using).filter(product=product, queue_name=queue, deleted_at=None)
-        for key, status in (("ready", "QUEUED"), ("pending", "PENDING"), ("running", "RUNNING")):
-            assert one[key] == jobs.filter(status=status).count()
-        oldest = jobs.filter(status="QUEUED").order_by("run_after").first()
-        assert one["oldest_ready_at"] == (oldest and pytest.approx(oldest.run_after.timestamp(), abs=0.001))
-    assert found.keys() == {
-        (product, queue) for product in ("shop", "blog") for queue in ("emails", "images")
-    }
 
 
 def test_counts_of_workers_are_taken_once(using: str) -> None:
@@ -235,23 +213,6 @@ def test_a_count_that_fails_leaves_no_tally_and_is_capped_the_next_time(
     assert sample(using)["default", "default"]["is_capped"] is False
 
 
-def test_what_a_capped_count_found_is_marked_as_at_least_so_many(
-    using: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sampler_module, "CAPPED_ROWS", 2)
-    counted = SlowCount(monkeypatch, seconds=1)
-    counted.fails = True
-    for _ in range(5):
-        make_job(using)
-    sampler = a_sampler(using)
-    with pytest.raises(OperationalError):
-        sampler.turn()
-    counted.fails = False
-    turn_now(sampler, using)
-    found = sample(using)["default", "default"]
-    assert (found["ready"], found["is_capped"]) == (2, True)
-
-
 def test_the_last_turn_of_a_burst_measures_although_it_is_not_due(using: str) -> None:
     sampler = a_sampler(using)
     turn_now(sampler, using)
@@ -273,16 +234,6 @@ def test_counts_that_come_late_are_not_lost(using: str) -> None:
     measured_at = QueueSample.objects.using(using).get().measured_at
     assert measured_at is not None
     assert measured_at.timestamp() - started_at < 90
-
-
-def test_an_idle_queue_has_no_rows(using: str) -> None:
-    make_job(using, status=JobStatus.COMPLETED)
-    make_job(using, status=JobStatus.PENDING, run_after=ago(-600), queue_name="later")
-    sampler = a_sampler(using)
-    for _ in range(3):
-        turn_now(sampler, using)
-    rows = QueueRollup.objects.using(using)
-    assert set(rows.values_list("product", "queue_name")) == {("", "")}
 
 
 def test_a_turn_makes_the_same_number_of_queries_whatever_there_is(using: str) -> None:

@@ -4,8 +4,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
 
+from pleme_redis_django.realtime import dashboard_feed as feed_module
 from pleme_redis_django.testing.realtime import close_realtime
+from tests.realtime.viewers import LogIn
 
 OPEN = dict.fromkeys(("subscribe", "publish", "presence", "typing"), "authenticated")
 
@@ -59,3 +65,30 @@ def ana() -> Person:
 @pytest.fixture
 def ben() -> Person:
     return Person(2)
+
+
+@pytest.fixture
+def log_in(configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> LogIn:
+    """Return a function that logs in who looks at the dashboard, which is sent at once in these tests."""
+    monkeypatch.setattr(feed_module, "INTERVAL_SECONDS", 0.05)
+    configure(DASHBOARD_PRODUCTS="tests.realtime.viewers.products_of")
+
+    @sync_to_async
+    def log_in(
+        name: str = "all", *, may_view: bool = True, is_staff: bool = True, products: tuple[str, ...] = ()
+    ) -> tuple[Any, Client]:
+        user: Any = get_user_model().objects.create_user(name, is_staff=is_staff)
+        if may_view:
+            user.user_permissions.add(
+                Permission.objects.get(
+                    codename="view_job",
+                    content_type__app_label="pleme_redis_django",
+                    content_type__model="job",
+                )
+            )
+        user.groups.set([Group.objects.get_or_create(name=product)[0] for product in products])
+        client = Client()
+        client.force_login(user)
+        return get_user_model().objects.get(pk=user.pk), client
+
+    return log_in

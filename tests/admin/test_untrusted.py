@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import OperationalError, connection
 from django.test import Client
 
-from pleme_redis_django.admin.search.timeout import SEARCH_SECONDS, SearchTookTooLong, bounded_time
 from pleme_redis_django.admin.search.window import Window
 from pleme_redis_django.models import Job, JobAttempt, JobStatus
 from tests.rows import make_job, make_worker
@@ -137,43 +135,6 @@ def test_a_cursor_of_ones_own_does_not_lead_out_of_the_window(
         job.refresh_from_db()
     assert (old.status, new.status) == (JobStatus.FAILED, JobStatus.QUEUED)
     assert LogEntry.objects.count() == 1
-
-
-def test_a_batch_that_takes_too_long_is_told_and_not_a_500(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_job(status=JobStatus.FAILED)
-
-    def slow(*_args: Any, **_options: Any) -> Any:
-        raise SearchTookTooLong
-
-    monkeypatch.setattr("pleme_redis_django.admin.bulk.views.run_batch", slow)
-    data = {"select_across": "1"}
-    answer = admin_client.post(f"{JOBS}bulk/retry/", data, headers={"Accept": "application/json"})
-    assert answer.status_code == 503 and f"{SEARCH_SECONDS:g} s" in answer.json()["error"]
-    assert admin_client.post(f"{JOBS}bulk/retry/", data).status_code == 302
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("role", "expected"), [("0", "10s"), ("3s", "3s"), ("60s", "10s")])
-def test_a_shorter_statement_timeout_of_the_role_is_kept(role: str, expected: str) -> None:
-    with connection.cursor() as cursor:
-        if connection.vendor != "postgresql":
-            pytest.skip("SQLite has no statement_timeout.")
-        cursor.execute("SELECT set_config('statement_timeout', %s, false)", [role])
-        try:
-            with bounded_time("default"):
-                cursor.execute("SHOW statement_timeout")
-                assert cursor.fetchone() == (expected,)
-        finally:
-            cursor.execute("RESET statement_timeout")
-
-
-def test_a_cancelled_statement_says_how_long_it_had() -> None:
-    error = OperationalError()
-    error.__cause__ = type("QueryCanceled", (Exception,), {"sqlstate": "57014"})()
-    with pytest.raises(SearchTookTooLong, match=f"{SEARCH_SECONDS:g} s"), bounded_time("default"):
-        raise error
 
 
 def test_pages_of_a_project_without_time_zones(admin_client: Client, settings: Any) -> None:

@@ -9,17 +9,12 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage
-from django.core.management import call_command
 from django.test.utils import override_settings
 
-from pleme_redis_django.checks.redis_server import check_redis_server
 from pleme_redis_django.checks.redis_settings import check_redis
 from pleme_redis_django.conf import build_settings
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.realtime.channel_layer import channel_layer_entry
-from pleme_redis_django.redis_state.server.connections import close_sync_clients
-from pleme_redis_django.redis_state.server.facts import ServerFacts
-from pleme_redis_django.testing.servers import RedisServer
 
 REDIS = "django_redis.cache.RedisCache"
 JSON = {"SERIALIZER": "django_redis.serializers.json.JSONSerializer"}
@@ -133,52 +128,6 @@ def test_the_hint_names_what_can_be_imported() -> None:
 def test_the_helpers_channel_layer_passes() -> None:
     assert found(CHANNEL_LAYERS={"default": channel_layer_entry("redis://h")}) == []
     assert found(CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}) == []
-
-
-def server_findings() -> list[str]:
-    return [str(message.id).rpartition(".")[2] for message in check_redis_server()]
-
-
-def test_the_server_of_the_suite_passes() -> None:
-    assert server_findings() == []
-
-
-@pytest.mark.parametrize(
-    ("limit", "policy", "expected"),
-    [
-        ("10mb", "allkeys-lru", ["W052"]),
-        ("10mb", "volatile-ttl", ["W052"]),
-        ("10mb", "noeviction", []),
-        ("0", "allkeys-lru", []),
-    ],
-)
-def test_a_server_that_may_evict_locks_is_reported(limit: str, policy: str, expected: list[str]) -> None:
-    eviction = {"maxmemory": limit, "maxmemory-policy": policy}
-    with RedisServer(settings=eviction) as server, override_settings(PLEME_REDIS=url(server.url())):
-        assert server_findings() == expected
-        close_sync_clients()
-
-
-def test_a_server_that_does_not_answer_is_reported() -> None:
-    with override_settings(PLEME_REDIS=url("redis://127.0.0.1:1/0")):
-        assert server_findings() == ["W057"]
-    with override_settings(PLEME_REDIS=url(None)):
-        assert server_findings() == []
-
-
-def test_an_old_server_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = ServerFacts(version=(6, 0, 16), maxmemory_bytes=0, maxmemory_policy="noeviction")
-    monkeypatch.setattr("pleme_redis_django.checks.redis_server.server_facts", lambda: facts)
-    assert server_findings() == ["E058"]
-
-
-@pytest.mark.django_db(databases=["default", "sqlite"])
-def test_only_deploy_asks_the_server(capsys: pytest.CaptureFixture[str]) -> None:
-    with override_settings(PLEME_REDIS=url("redis://127.0.0.1:1/0")):
-        call_command("check")
-        call_command("check", "--deploy")
-    first, _, second = capsys.readouterr().err.partition("System check identified")
-    assert "W057" not in first and "W057" in second
 
 
 def test_a_cache_alias_that_does_not_exist_is_an_error() -> None:

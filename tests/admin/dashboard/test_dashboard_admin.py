@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import django
 import pytest
 from django.db import connection
-from django.test import Client, override_settings
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.operations import pause_queue
@@ -168,33 +167,6 @@ def test_product_is_chosen_among_those_that_were_measured(page: str, admin_clien
     assert "queue/globex/" not in text
 
 
-def test_charts_of_a_queue_stay_those_of_the_queue(admin_client: Client) -> None:
-    live = admin_client.get(ROOT + "queue/acme/mails/").context["live"]
-    assert live["seriesQuery"] == {"product": "acme", "queue": "mails"}
-    assert live["dataQuery"] == {}
-
-
-@pytest.mark.parametrize("page", DATA)
-def test_known_data_is_not_sent_again(page: str, admin_client: Client) -> None:
-    first = admin_client.get(ROOT + page)
-    assert "private" in first.headers["Cache-Control"]
-    again = admin_client.get(ROOT + page, headers={"If-None-Match": first.headers["ETag"]})
-    assert (again.status_code, again.content) == (304, b"")
-
-
-def test_realtime_page_says_that_redis_is_away(admin_client: Client, settings: Any) -> None:
-    with override_settings(PLEME_REDIS=settings.PLEME_REDIS | {"URL": "redis://127.0.0.1:1/0"}):
-        assert "Redis cannot be asked." in admin_client.get(ROOT + "realtime/").content.decode()
-
-
-@pytest.mark.usefixtures("two_products")
-def test_realtime_page_shows_presence_cache_and_locks(admin_client: Client) -> None:
-    state = admin_client.get(ROOT + "realtime/", {"product": "acme"}).context["state"]
-    [acme] = [row for row in state.products if row.product == "acme"]
-    assert (acme.users_online, acme.connections) == (1, 1)
-    assert [lock.name for lock in state.locks] == ["acme-lock"]
-
-
 @pytest.mark.parametrize("page", PAGES + DATA)
 def test_queries_of_a_page_do_not_grow(page: str, admin_client: Client) -> None:
     fill(1)
@@ -228,51 +200,3 @@ def test_breadcrumbs_are_those_of_the_django_that_shows_them(admin_client: Clien
     assert f'<{element} class="breadcrumbs">' in text
     for title, address in (("Jobs dashboard", ROOT), ("Queues", ROOT + "queue/")):
         assert f'<a href="{address}">{title}</a>' in text
-
-
-def test_pages_work_on_an_admin_site_of_ones_own(client: Client, admin_user: Any) -> None:
-    client.force_login(admin_user)
-    with override_settings(ROOT_URLCONF="tests.admin.operations_site"):
-        for page in PAGES:
-            text = client.get(f"/ops/pleme_redis_django/dashboard/{page}").content.decode()
-            assert "/ops/pleme_redis_django/dashboard/queue/" in text
-            assert not re.search('(href|action)="/admin/', text)
-
-
-@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django makes nonces from 6.0 on")
-def test_files_carry_the_nonce_of_the_policy(admin_client: Client, settings: Any) -> None:
-    from django.utils.csp import CSP
-
-    settings.MIDDLEWARE = ["django.middleware.csp.ContentSecurityPolicyMiddleware", *settings.MIDDLEWARE[1:]]
-    settings.SECURE_CSP = {"default-src": [CSP.SELF], "script-src": [CSP.NONCE]}
-    answer = admin_client.get(ROOT)
-    found = re.search("'nonce-([^']+)'", answer.headers["Content-Security-Policy"])
-    assert found
-    tags = re.findall(r"<script[^>]*src=[^>]*pleme_redis_django[^>]*>", answer.content.decode())
-    assert len(tags) == 3
-    assert all(f'nonce="{found[1]}"' in tag for tag in tags)
-
-
-def set_nonce(get_response: Any) -> Any:
-    """Do what django-csp does to a request."""
-
-    def middleware(request: Any) -> Any:
-        request.csp_nonce = "n0nce"
-        return get_response(request)
-
-    return middleware
-
-
-def test_scripts_of_every_page_carry_the_nonce_that_there_is(admin_client: Client, settings: Any) -> None:
-    settings.MIDDLEWARE = [f"{__name__}.set_nonce", *settings.MIDDLEWARE]
-    job = make_job()
-    selected = {"action": "delete_selected", "_selected_action": str(job.pk)}
-    pages = [
-        admin_client.get(ROOT),
-        admin_client.get(f"/admin/pleme_redis_django/job/{job.pk}/change/"),
-        admin_client.post("/admin/pleme_redis_django/job/", selected),
-    ]
-    for page in pages:
-        tags = re.findall(r"<script[^>]*src=[^>]*pleme_redis_django[^>]*>", page.content.decode())
-        assert tags
-        assert all('nonce="n0nce"' in tag for tag in tags)

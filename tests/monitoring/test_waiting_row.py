@@ -1,0 +1,60 @@
+"""What is read of a waiting job: its row, as its database has it now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.models import Job
+from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
+from pleme_redis_django.operations import delete_jobs
+from tests.rows import make_job, make_worker
+from tests.workload.jobs import noop
+
+pytestmark = pytest.mark.django_db
+
+TYPE = noop.name
+
+
+def waiting(**fields: Any) -> Any:
+    return make_job(**{"job_type": TYPE, **fields})
+
+
+def codes(job: Any, **known: Any) -> list[str]:
+    return [reason.code for reason in why_waiting(job, **known)]
+
+
+def only(job: Any, **known: Any) -> WaitReason:
+    [reason] = why_waiting(job, **known)
+    return reason
+
+
+@pytest.mark.parametrize("status", sorted(set(JobStatus) - {JobStatus.PENDING, JobStatus.QUEUED}))
+def test_a_job_that_does_not_wait_has_no_reason(status: JobStatus) -> None:
+    assert why_waiting(waiting(status=status)) == []
+
+
+def test_a_deleted_job() -> None:
+    make_worker()
+    job = waiting()
+    delete_jobs(Job.objects.all())
+    reason = only(job)
+    job.refresh_from_db()
+    assert (reason.code, reason.since) == ("deleted", job.deleted_at)
+
+
+def test_the_row_is_asked_not_the_instance() -> None:
+    make_worker()
+    job = Job.objects.only("id").get(pk=waiting().pk)
+    Job.objects.update(status=JobStatus.RUNNING)
+    assert why_waiting(job) == []
+
+
+@pytest.mark.django_db(databases=["default", "sqlite"])
+def test_a_job_on_another_database() -> None:
+    job = make_job("sqlite", job_type=TYPE)
+    assert codes(job) == ["no_worker"]
+    make_worker("sqlite")
+    assert codes(job) == ["next"]
