@@ -161,30 +161,28 @@ def _job_of(attempt: JobAttempt) -> AbstractJob | None:
     return None
 
 
+_WORKER_COLUMNS = (
+    "state_shown",
+    "pool",
+    "host",
+    "pid_shown",
+    "queues_shown",
+    "product",
+    "used_slots",
+    "release",
+)
+
+
 class WorkerProcessAdmin(ReadOnlyAdmin):
     """Worker processes; dead ones are kept for a day."""
 
     list_display = (
-        "state_shown",
-        "pool",
-        "host",
-        "pid_shown",
-        "queues_shown",
-        "product",
-        "used_slots",
-        "release",
+        *_WORKER_COLUMNS,
         "silence",
     )
     fields = (
         "id",
-        "state_shown",
-        "pool",
-        "host",
-        "pid_shown",
-        "queues_shown",
-        "product",
-        "used_slots",
-        "release",
+        *_WORKER_COLUMNS,
         "started_at",
         "heartbeat_at",
         "lease_until",

@@ -7,13 +7,12 @@ when it is over, from the finer ones. There is one writer, the elected sampler.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from django.db.models import Max, Min, QuerySet
 
 from pleme_redis_django.metrics import histogram
-from pleme_redis_django.metrics.tally import QueueKey, Tally
+from pleme_redis_django.metrics.tally import QueueKey, Tally, tally_of
 from pleme_redis_django.models import QueueRollup
 
 FINEST = 10
@@ -114,21 +113,6 @@ def read(rows: QuerySet[QueueRollup]) -> dict[StepKey, Tally]:
     """Return what the rows hold; one query."""
     found = rows.values_list("started_at", "product", "queue_name", *_FIELDS)
     return {(started_at, (product, queue)): tally_of(values) for started_at, product, queue, *values in found}
-
-
-def tally_of(values: Iterable[Any]) -> Tally:
-    """Return the tally in the columns of a row."""
-    completed, retried, failed, cancelled, waits, runs, ready, running = values
-    return Tally(
-        completed=completed,
-        retried=retried,
-        failed=failed,
-        cancelled=cancelled,
-        waits=histogram.from_json(waits),
-        runs=histogram.from_json(runs),
-        ready=ready,
-        running=running,
-    )
 
 
 def floor(seconds: float, step: int) -> int:

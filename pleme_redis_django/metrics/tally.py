@@ -77,14 +77,20 @@ def to_json(tallies: Mapping[QueueKey, Tally]) -> list[list[Any]]:
 
 def from_json(stored: Iterable[Iterable[Any]]) -> dict[QueueKey, Tally]:
     """Undo ``to_json``."""
-    return {
-        (product, queue): Tally(
-            completed=completed,
-            retried=retried,
-            failed=failed,
-            cancelled=cancelled,
-            waits=histogram.from_json(waits),
-            runs=histogram.from_json(runs),
-        )
-        for product, queue, completed, retried, failed, cancelled, waits, runs in stored
-    }
+    return {(product, queue): tally_of(counts) for product, queue, *counts in stored}
+
+
+def tally_of(values: Iterable[Any]) -> Tally:
+    """Return the tally that is stored as these values; without depths, where none were measured."""
+    completed, retried, failed, cancelled, waits, runs, *depths = values
+    ready, running = depths or (0, 0)
+    return Tally(
+        completed=completed,
+        retried=retried,
+        failed=failed,
+        cancelled=cancelled,
+        waits=histogram.from_json(waits),
+        runs=histogram.from_json(runs),
+        ready=ready,
+        running=running,
+    )
