@@ -7,6 +7,7 @@ beside its ordinary work, one at a time; nobody sees it die, so that nothing is 
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Sequence
 
@@ -23,6 +24,20 @@ class SuspectRule(enum.Enum):
     """It leaves them alone, and tells its supervisor when some are ready."""
     ONLY = "only"
     """It runs nothing else, one at a time, and ends when none is left: the quarantine process."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunMode:
+    """What a process runs, and for how long."""
+
+    burst: bool = False
+    """It ends once nothing is claimable any more."""
+    suspects: SuspectRule = SuspectRule.BESIDE
+
+    @property
+    def ends_when_dry(self) -> bool:
+        """Whether it ends by itself: in burst mode, and a quarantine process when no suspect is left."""
+        return self.burst or self.suspects is SuspectRule.ONLY
 
 
 class SuspectTurns:

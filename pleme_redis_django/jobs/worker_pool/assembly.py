@@ -46,7 +46,7 @@ from pleme_redis_django.jobs.worker.lane_demand import LaneDemand
 from pleme_redis_django.jobs.worker.lanes import Lane, LaneDuties, LoopLane, ThreadLane
 from pleme_redis_django.jobs.worker.lease import EndlessLease, Lease
 from pleme_redis_django.jobs.worker.runner import JobRunner
-from pleme_redis_django.jobs.worker.suspects import SuspectRule, SuspectTurns
+from pleme_redis_django.jobs.worker.suspects import RunMode, SuspectRule, SuspectTurns
 from pleme_redis_django.jobs.worker_pool.parts import WorkerParts
 
 # Without a queue of hints the store is scanned this often. With heartbeats and sweeps an idle process
@@ -89,12 +89,10 @@ def assembled(
     runner: JobRunner,
     outside: Outside,
     *,
-    suspects: SuspectRule,
-    burst: bool,
+    mode: RunMode,
     page_fd: int | None,
 ) -> WorkerParts:
     """Return the parts of a pool, not started yet."""
-    ends_when_dry = burst or suspects is SuspectRule.ONLY
     slots = config.worker_count + config.async_count
     core = _Core(
         config=config,
@@ -104,13 +102,15 @@ def assembled(
         sink=outside.sink,
         hints=outside.hints or NoHints(),
         registry=outside.registry or NoRegistry(),
-        agenda=Agenda(_scan_seconds(config, outside, suspects)),
+        agenda=Agenda(_scan_seconds(config, outside, mode)),
         holdings=Holdings(async_job_types_of(executor)),
     )
     page = ExecutingPage(slots, identity.worker_id, fd=page_fd)
     heartbeat = _heartbeat(core, page)
     gate = Gate(heartbeat.lease, identity, core.agenda)
-    finisher = Finisher(core.store, core.holdings, core.sink, core.agenda, slots=slots, burst=ends_when_dry)
+    finisher = Finisher(
+        core.store, core.holdings, core.sink, core.agenda, slots=slots, burst=mode.ends_when_dry
+    )
     maintainer = _maintainer(core)
     starts = StartRecords(core.store, core.holdings, maintainer)
     duties = LaneDuties(
@@ -123,8 +123,8 @@ def assembled(
         executing=page,
     )
     lanes = build_lanes(executor, config, duties)
-    claimer = _claimer(core, lanes, gate, finisher, suspects, ends_when_dry)
-    dead_workers, lost_claims = _take_on_duties(core, maintainer, starts, lanes, heartbeat.lease, burst)
+    claimer = _claimer(core, lanes, gate, finisher, mode)
+    dead_workers, lost_claims = _take_on_duties(core, maintainer, starts, lanes, heartbeat.lease, mode)
     return WorkerParts(
         identity=identity,
         hints=core.hints,
@@ -139,7 +139,7 @@ def assembled(
         maintainer=maintainer,
         dead_workers=dead_workers,
         lost_claims=lost_claims,
-        hint_listeners=[] if ends_when_dry else _hint_listeners(core),
+        hint_listeners=[] if mode.ends_when_dry else _hint_listeners(core),
         call_listeners=_call_listeners(core, maintainer, heartbeat),
     )
 
@@ -155,8 +155,7 @@ def _claimer(
     lanes: Sequence[Lane],
     gate: Gate,
     finisher: Finisher,
-    suspects: SuspectRule,
-    ends_when_dry: bool,
+    mode: RunMode,
 ) -> Claimer:
     config = core.config
     selection = JobSelection(
@@ -178,9 +177,9 @@ def _claimer(
         gate,
         finisher,
         HintRelay(core.hints),
-        SuspectTurns(suspects, core.holdings, core.sink),
+        SuspectTurns(mode.suspects, core.holdings, core.sink),
         core.sink,
-        burst=ends_when_dry,
+        burst=mode.ends_when_dry,
     )
 
 
@@ -200,13 +199,13 @@ def _take_on_duties(
     starts: StartRecords,
     lanes: Sequence[Lane],
     lease: Lease | EndlessLease,
-    burst: bool,
+    mode: RunMode,
 ) -> tuple[DeadWorkers, LostClaims]:
     store, config, sink, agenda = core.store, core.config, core.sink, core.agenda
     outage = maintainer.thread.outage
     rescues = Rescues(store, core.hints, sink, agenda, outage)
     lost_claims = LostClaims(store, core.holdings, core.identity, sink, agenda, lanes, rescues, outage)
-    dead_workers = DeadWorkers(store, core.registry, rescues, config, sink, agenda, burst=burst)
+    dead_workers = DeadWorkers(store, core.registry, rescues, config, sink, agenda, burst=mode.burst)
     # What one worker does for all of them, now and then.
     types = known_types(lanes)
     caretaking: dict[str, Callable[[], object]] = {
@@ -249,8 +248,8 @@ def _call_listeners(
     return [CallListener(core.outside.calls, core.identity, core.agenda, on_call=look_at_requests)]
 
 
-def _scan_seconds(config: WorkerPoolConfig, outside: Outside, suspects: SuspectRule) -> float:
-    if outside.hints is not None and suspects is not SuspectRule.ONLY:
+def _scan_seconds(config: WorkerPoolConfig, outside: Outside, mode: RunMode) -> float:
+    if outside.hints is not None and mode.suspects is not SuspectRule.ONLY:
         return config.poll_timeout
     return min(config.poll_timeout, SCAN_SECONDS_WITHOUT_HINTS)
 

@@ -16,7 +16,7 @@ from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerI
 from pleme_redis_django.jobs.maintenance.dead_workers import SEEN_DEATHS
 from pleme_redis_django.jobs.worker.executing_page import SeenDeath
 from pleme_redis_django.jobs.worker.runner import DEFAULT_MAX_RESULTS_BYTES, HandlerSurroundings, JobRunner
-from pleme_redis_django.jobs.worker.suspects import SuspectRule
+from pleme_redis_django.jobs.worker.suspects import RunMode, SuspectRule
 from pleme_redis_django.jobs.worker_pool.assembly import Outside, assembled
 from pleme_redis_django.jobs.worker_pool.shutdown import Shutdown
 
@@ -53,7 +53,7 @@ class WorkerPool(Generic[J_co]):
         self.config = config
         self.identity = identity or _identity_of(config, executor)
         self._sink = sink or NullSink()
-        self._ends_when_dry = burst or suspects is SuspectRule.ONLY
+        self._mode = RunMode(burst=burst, suspects=suspects)
         runner = JobRunner(executor, config, scope=scope, max_results_bytes=max_results_bytes)
         outside = Outside(
             store=store,
@@ -61,11 +61,11 @@ class WorkerPool(Generic[J_co]):
             registry=registry,
             calls=calls,
             # A process that ends when nothing is ready is not there when a tick is due.
-            schedules=None if self._ends_when_dry else schedules,
+            schedules=None if self._mode.ends_when_dry else schedules,
             sink=self._sink,
         )
         self._parts = assembled(
-            config, self.identity, executor, runner, outside, suspects=suspects, burst=burst, page_fd=page_fd
+            config, self.identity, executor, runner, outside, mode=self._mode, page_fd=page_fd
         )
         self._shutdown = Shutdown(self._parts, self._sink, config.grace_seconds)
 
@@ -73,7 +73,7 @@ class WorkerPool(Generic[J_co]):
         """Run until ``stop()`` is called from another thread, the process was asked to drain and has, or,
         in burst mode, nothing is ready. Raises WorkerPoolBroken when an error has ended a thread of the pool."""
         self.launch()
-        if self._ends_when_dry:
+        if self._mode.ends_when_dry:
             while not self._shutdown.is_over.is_set() and not self._parts.claimer.dry.wait(0.1):
                 pass
             self.stop()

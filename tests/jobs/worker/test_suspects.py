@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
+
 from pleme_redis_django import JobStatus
 from pleme_redis_django.jobs.interface.events import (
     JobStarted,
     SuspectsSeen,
     SuspectStarted,
 )
-from pleme_redis_django.jobs.worker.suspects import SuspectRule
+from pleme_redis_django.jobs.worker.suspects import RunMode, SuspectRule
 from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench
 from tests.jobs.recording import (
     FunctionExecutor,
@@ -106,3 +108,16 @@ def test_what_becomes_due_is_told_by_a_quarantine_to_the_others(bench: Bench) ->
     wait_until(lambda: bench.hints.nudges)
     assert JobStatus.QUEUED in bench.statuses()
     gate.set()
+
+
+@pytest.mark.parametrize(
+    ("mode", "ends"),
+    [
+        (RunMode(), False),
+        (RunMode(suspects=SuspectRule.REPORTED), False),
+        (RunMode(burst=True), True),
+        (RunMode(suspects=SuspectRule.ONLY), True),
+    ],
+)
+def test_a_burst_and_a_quarantine_process_end_by_themselves(mode: RunMode, ends: bool) -> None:
+    assert mode.ends_when_dry is ends
