@@ -24,6 +24,7 @@ from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.uniqueness import waits_only
 from pleme_redis_django.jobs.interface.job import JobStatus, QueuedJob
 from pleme_redis_django.models import AbstractJob, Job
+from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow
 from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
@@ -100,7 +101,8 @@ def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, A
     rows = [new_row(template, one) for one in parameters]
     if not rows:
         return []
-    jobs = insert_rows(JobTable(Job, using), template, rows)
+    table = JobTable(Job, using)
+    jobs = insert_rows(dialect_of(table), table, template, rows)
     inserted = jobs if template.uniqueness is None else _inserted(jobs, rows)
     if inserted:
         announce(inserted, using)

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from pleme_redis_django.enqueueing.unique_insertion import insert_one_unique, insert_unique
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, jobs_of
 
 ROWS_PER_STATEMENT = 2_000
 
 
-def insert_rows(table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]) -> list[M]:
+def insert_rows(
+    dialect: Dialect, table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]
+) -> list[M]:
     """Insert the rows in one transaction; return the jobs in order.
 
     A row whose unique slot is taken is not inserted; the job that holds the slot stands in its
@@ -22,11 +24,11 @@ def insert_rows(table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow
     """
     if template.uniqueness is not None:
         if len(rows) == 1 and rows[0].unique_slot:
-            return [insert_one_unique(table, template, rows[0], rows[0].unique_slot)]
-        return insert_unique(table, template, rows)
+            return [insert_one_unique(dialect, table, template, rows[0], rows[0].unique_slot)]
+        return insert_unique(dialect, table, template, rows)
     # One statement is atomic by itself, and BEGIN and COMMIT would be two more round trips.
     whole = transaction.atomic if len(rows) > ROWS_PER_STATEMENT else transaction.mark_for_rollback_on_error
     with whole(using=table.using):
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
-            dialect_of(table).insert(table, template, rows[start : start + ROWS_PER_STATEMENT])
+            dialect.insert(table, template, rows[start : start + ROWS_PER_STATEMENT])
     return jobs_of(table, template, rows)

@@ -15,8 +15,9 @@ from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidPara
 from pleme_redis_django.jobs.definitions.definition import RETRIES, JobDefinition, checked_priority
 from pleme_redis_django.jobs.definitions.uniqueness import UniqueMode, Uniqueness, parameters_key
 from pleme_redis_django.jobs.interface.context import current_job_context
-from pleme_redis_django.jobs.interface.job import JobStatus, validate_queue_name
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.json_text import to_json
+from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import AbstractJob, new_job_id
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 

@@ -20,7 +20,7 @@ from pleme_redis_django.enqueueing.pools import hints_enabled
 from pleme_redis_django.exceptions import UniqueSlotContended
 from pleme_redis_django.jobs.definitions.uniqueness import period_seconds, waits_only
 from pleme_redis_django.orm_store.connection import sqlstate_of
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, jobs_of
 from pleme_redis_django.redis_state.wakeups.unique_slots import note_slot, take_slot
@@ -30,36 +30,42 @@ INSERT_TRIES = 3
 _BEGIN_ANEW = ("40001", "40P01")
 
 
-def insert_one_unique(table: JobTable[M], template: RowTemplate, row: NewRow, slot: str) -> M:
+def insert_one_unique(
+    dialect: Dialect, table: JobTable[M], template: RowTemplate, row: NewRow, slot: str
+) -> M:
     """Return the job that holds the slot as Redis remembers it, or else as the database decides."""
     product = template.product
     if not hints_enabled() or (waits_only(slot) and _cannot_keep_waiting(table)):
-        return insert_unique(table, template, [row])[0]
+        return insert_unique(dialect, table, template, [row])[0]
     remembered = take_slot(product, slot, row.id)
-    holder = None if remembered is None else _holder(table, product, slot, remembered)
+    holder = None if remembered is None else _holder(dialect, table, product, slot, remembered)
     if holder is not None:
         return holder
-    (job,) = insert_unique(table, template, [row])
+    (job,) = insert_unique(dialect, table, template, [row])
     if remembered is not None or job.id != row.id:
         note_slot(product, slot, job.id)
     return job
 
 
-def insert_unique(table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]) -> list[M]:
+def insert_unique(
+    dialect: Dialect, table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]
+) -> list[M]:
     """Insert the rows whose slots are free; return the job of each."""
     if connections[table.using].in_atomic_block:
-        return _insert_once(table, template, rows)
+        return _insert_once(dialect, table, template, rows)
     # Under REPEATABLE READ and SERIALIZABLE, whoever meets a concurrent enqueue has to begin anew.
     for _try in range(INSERT_TRIES - 1):
         try:
-            return _insert_once(table, template, rows)
+            return _insert_once(dialect, table, template, rows)
         except OperationalError as error:
             if sqlstate_of(error) not in _BEGIN_ANEW:
                 raise
-    return _insert_once(table, template, rows)
+    return _insert_once(dialect, table, template, rows)
 
 
-def _insert_once(table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]) -> list[M]:
+def _insert_once(
+    dialect: Dialect, table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]
+) -> list[M]:
     """Insert in the order of slots, so that two calls with the same ones cannot deadlock."""
     winners: dict[str | None, M] = {}
     open_rows = {row.unique_slot: row for row in reversed(rows) if row.unique_slot}
@@ -68,11 +74,11 @@ def _insert_once(table: JobTable[M], template: RowTemplate, rows: Sequence[NewRo
     with transaction.atomic(using=table.using):
         for _try in range(INSERT_TRIES):
             ordered = [row for _slot, row in sorted(open_rows.items())]
-            stored = dialect_of(table).insert(table, template, ordered)
+            stored = dialect.insert(table, template, ordered)
             new = jobs_of(table, template, [row for row in ordered if row.id in stored])
             winners |= {job.unique_slot: job for job in new}
             losers = [slot for slot in open_rows if slot not in winners]
-            winners |= _holders(table, template.product, losers, keep_waiting=keep_waiting)
+            winners |= _holders(dialect, table, template.product, losers, keep_waiting=keep_waiting)
             open_rows = {slot: row for slot, row in open_rows.items() if slot not in winners}
             if not open_rows:
                 return [winners[row.unique_slot] for row in rows]
@@ -84,7 +90,7 @@ def _insert_once(table: JobTable[M], template: RowTemplate, rows: Sequence[NewRo
 
 
 def _holders(
-    table: JobTable[M], product: str, slots: Sequence[str], *, keep_waiting: bool
+    dialect: Dialect, table: JobTable[M], product: str, slots: Sequence[str], *, keep_waiting: bool
 ) -> dict[str | None, M]:
     """Return the jobs that hold the slots, after freeing those of deleted jobs and of periods that are over."""
     if not slots:
@@ -96,11 +102,11 @@ def _holders(
     if seconds is not None:
         over |= Q(created_at__lte=Now() - timedelta(seconds=seconds))
     held.filter(over).update(unique_slot=None)
-    found = dialect_of(table).kept_waiting(held) if keep_waiting and waits_only(slots[0]) else held
+    found = dialect.kept_waiting(held) if keep_waiting and waits_only(slots[0]) else held
     return {job.unique_slot: job for job in found}
 
 
-def _holder(table: JobTable[M], product: str, slot: str, job_id: UUID) -> M | None:
+def _holder(dialect: Dialect, table: JobTable[M], product: str, slot: str, job_id: UUID) -> M | None:
     """Return the remembered job if the database says that it holds the slot now."""
     held = table.rows().filter(pk=job_id, product=product, unique_slot=slot, deleted_at=None)
     seconds = period_seconds(slot)
@@ -108,7 +114,7 @@ def _holder(table: JobTable[M], product: str, slot: str, job_id: UUID) -> M | No
         held = held.filter(created_at__gt=Now() - timedelta(seconds=seconds))
     keep_waiting = waits_only(slot) and connections[table.using].in_atomic_block
     # One that ran before the commit would not see the change for which it was enqueued again.
-    found = dialect_of(table).kept_waiting(held) if keep_waiting else held
+    found = dialect.kept_waiting(held) if keep_waiting else held
     return next(iter(found), None)
 
 

@@ -14,7 +14,8 @@ from django.db.models import Value
 from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, JobClaim, JobStatus
+from pleme_redis_django.jobs.interface.job import JobClaim, JobStatus
+from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES, backoff_delay, following_pool
 from pleme_redis_django.models.indexes import job_constraints, job_indexes
 

@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.jobs.interface.job import validate_queue_name
+from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import AbstractJob, Job, QueuePause, model_label
 from pleme_redis_django.operations.stored_jobs import hint_after_commit
 from pleme_redis_django.orm_store.job_table import JobTable

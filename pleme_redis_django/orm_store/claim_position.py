@@ -16,9 +16,8 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
-
-from pleme_redis_django.models import AbstractJob
 
 # What a claim from the head may take before its time counts as spent on dead rows.
 EXPECTED_SECONDS = 0.002
@@ -40,6 +39,17 @@ class ClaimedUpTo:
     priority: int
     run_after: datetime
     id: UUID
+
+
+class InClaimOrder(Protocol):
+    """What a claim goes by of each job that it takes."""
+
+    @property
+    def priority(self) -> int: ...
+    @property
+    def run_after(self) -> datetime: ...
+    @property
+    def pk(self) -> UUID: ...
 
 
 class ClaimPosition:
@@ -66,21 +76,21 @@ class ClaimPosition:
         """Return whether claims from the head were slow, and are to be kept from for now."""
         return self._clock() < self._head_at
 
-    def claimed_from_head(self, jobs: Sequence[AbstractJob], seconds: float) -> None:
+    def claimed_from_head(self, jobs: Sequence[InClaimOrder], seconds: float) -> None:
         """Take note of what a claim from the head took, and how long."""
         self._slow_claims = self._slow_claims + 1 if is_slow(len(jobs), seconds) else 0
         if self._slow_claims >= SLOW_CLAIMS and seconds > EXPECTED_ROUND_TRIPS * self._round_trip():
             self._head_at = self._clock() + min(seconds / HEAD_SHARE, MAX_SECONDS_WITHOUT_HEAD)
         self._remember(jobs)
 
-    def claimed_behind(self, jobs: Sequence[AbstractJob], seconds: float) -> None:
+    def claimed_behind(self, jobs: Sequence[InClaimOrder], seconds: float) -> None:
         """Take note of what a claim from ``claimed_up_to()`` took, and how long."""
         if is_slow(len(jobs), seconds) and not jobs and seconds > EXPECTED_ROUND_TRIPS * self._round_trip():
             # Jobs that are not for this worker stand behind it too.
             self._claimed_up_to = None
         self._remember(jobs)
 
-    def claimed_by_queue(self, jobs: Sequence[AbstractJob]) -> None:
+    def claimed_by_queue(self, jobs: Sequence[InClaimOrder]) -> None:
         """Take note of what a claim from the head of each queue took."""
         self._remember(jobs)
 
@@ -91,7 +101,7 @@ class ClaimPosition:
             self._round_trip_seconds = self._measure_round_trip()
         return self._round_trip_seconds
 
-    def _remember(self, jobs: Sequence[AbstractJob]) -> None:
+    def _remember(self, jobs: Sequence[InClaimOrder]) -> None:
         if jobs:
             last = jobs[-1]
             self._claimed_up_to = ClaimedUpTo(last.priority, last.run_after, last.pk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.pauses import Pauses

@@ -16,12 +16,12 @@ from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failure
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
 from pleme_redis_django.orm_store.connection import bounds_of
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.ending_changes import write_ending
 from pleme_redis_django.orm_store.job_table import JobTable
 
 
-def finish_jobs(table: JobTable[Any], endings: Sequence[Ending]) -> list[bool]:
+def finish_jobs(dialect: Dialect, table: JobTable[Any], endings: Sequence[Ending]) -> list[bool]:
     """Write endings in one transaction; return which were accepted.
 
     Raises BadEnding, LockedJobs, LockedTable or DoubtfulEndings, and then has written nothing.
@@ -29,16 +29,16 @@ def finish_jobs(table: JobTable[Any], endings: Sequence[Ending]) -> list[bool]:
     using, bounds = table.using, bounds_of(connections[table.using])
     try:
         if _is_one_statement(endings, using, bounds):
-            accepted = dialect_of(table).complete(table, endings, bounds)
+            accepted = dialect.complete(table, endings, bounds)
         else:
             with transaction.atomic(using=using):
-                accepted = _write_all(table, endings, bounds)
+                accepted = _write_all(dialect, table, endings, bounds)
                 _keep_attempts(table, list(itertools.compress(endings, accepted)))
     except ValueError as error:  # A lone surrogate, or not JSON.
         raise BadEnding(str(error)) from error
     except DatabaseError as error:
         job_ids = [ending.job_id for ending in endings]
-        refusal = dialect_of(table).refusal(table, error, job_ids, bounded=bounds is not None)
+        refusal = dialect.refusal(table, error, job_ids, bounded=bounds is not None)
         if refusal is not None:
             raise refusal from error
         raise
@@ -63,11 +63,13 @@ def _is_one_statement(
     )
 
 
-def _write_all(table: JobTable[Any], endings: Sequence[Ending], bounds: str | None) -> list[bool]:
+def _write_all(
+    dialect: Dialect, table: JobTable[Any], endings: Sequence[Ending], bounds: str | None
+) -> list[bool]:
     completed = [ending for ending in endings if isinstance(ending, Completed)]
     if not completed:
         _send_bounds(table.using, bounds)
-    in_bulk = iter(dialect_of(table).complete(table, completed, bounds) if completed else [])
+    in_bulk = iter(dialect.complete(table, completed, bounds) if completed else [])
     return [
         next(in_bulk) if isinstance(ending, Completed) else write_ending(table, ending) for ending in endings
     ]

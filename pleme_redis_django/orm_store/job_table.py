@@ -16,7 +16,7 @@ from django.db import connections
 from django.db.models import Exists, F, Q, QuerySet
 
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import AbstractJob, QueuePause, model_label
 from pleme_redis_django.models.indexes import (
     FAILED_CONDITION,

@@ -12,8 +12,9 @@ from django.db.models import DurationField, ExpressionWrapper, Min
 from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.jobs.interface.store import JobSelection, Outlook
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.jobs.interface.store import Outlook
+from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
@@ -36,14 +37,15 @@ def promote_due_jobs(table: JobTable[Any], limit: int) -> int:
         return due_rows.update(status=JobStatus.QUEUED, updated_at=Now())
 
 
-def look_ahead(table: JobTable[Any], selection: JobSelection, pauses: Pauses, horizon: Horizon) -> Outlook:
+def look_ahead(
+    dialect: Dialect, table: JobTable[Any], selection: JobSelection, pauses: Pauses, horizon: Horizon
+) -> Outlook:
     """Return what is ready and what is due next. ``horizon``: that of the caller in this selection."""
     wait = ExpressionWrapper(Min("run_after") - Now(), output_field=DurationField())
     suspects = dataclasses.replace(selection, suspects=True)
     due_in: timedelta | None = table.pending().aggregate(wait=wait)["wait"]
     return Outlook(
-        ready=not is_closed(selection, pauses)
-        and dialect_of(table).is_ready(table, selection, pauses, horizon),
+        ready=not is_closed(selection, pauses) and dialect.is_ready(table, selection, pauses, horizon),
         suspects=table.ready(suspects, pauses).exists(),
         due_in_seconds=None if due_in is None else due_in.total_seconds(),
     )

@@ -6,7 +6,7 @@ import dataclasses
 
 from django.db.models import Q
 
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

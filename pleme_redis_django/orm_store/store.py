@@ -20,11 +20,11 @@ from pleme_redis_django.exceptions import JobNotFound, LockedJobs
 from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.job import JobClaim, QueuedJob
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.store import (
     ORPHANED_AFTER_SECONDS,
     ORPHANS_LIMIT,
     HeldRow,
-    JobSelection,
     Outlook,
     Pruned,
 )
@@ -34,6 +34,7 @@ from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.claims import claim_jobs
 from pleme_redis_django.orm_store.connection import reconnecting, sqlstate_of, writing
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.dialects.postgresql.session import database_time, round_trip_seconds
 from pleme_redis_django.orm_store.endings import finish_jobs
 from pleme_redis_django.orm_store.horizon import Horizon
@@ -56,6 +57,10 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
         self._horizons: defaultdict[JobSelection, Horizon] = defaultdict(self._new_horizon)
 
+    @property
+    def _dialect(self) -> Dialect:
+        return dialect_of(self._table)
+
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
         with reconnecting(self.using):
             request = ClaimRequest(
@@ -67,11 +72,13 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
                 horizon=self._horizons[selection],
             )
             try:
-                jobs = claim_jobs(self._table, request)
+                jobs = claim_jobs(self._dialect, self._table, request)
                 if jobs or not self._pauses.read_again():
                     return jobs
                 # Nothing: because of a pause that was not known here.
-                return claim_jobs(self._table, dataclasses.replace(request, pauses=self._pauses.last_read))
+                return claim_jobs(
+                    self._dialect, self._table, dataclasses.replace(request, pauses=self._pauses.last_read)
+                )
             except DataError as error:
                 # Psycopg's, of a row that cannot be loaded: the database itself would give an SQLSTATE.
                 if not sqlstate_of(error):
@@ -109,7 +116,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
         with reconnecting(self.using):
-            return finish_jobs(self._table, endings)
+            return finish_jobs(self._dialect, self._table, endings)
 
     def update_progress(self, job_id: UUID, progress: Mapping[str, Any], *, claim: JobClaim) -> bool:
         with writing(self.using):
@@ -137,7 +144,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def _locked(self, job_ids: Sequence[UUID]) -> set[UUID]:
         """Return whose rows others hold: nobody waits for a handler that holds its own."""
         with reconnecting(self.using):
-            return dialect_of(self._table).locked_jobs(self._table, job_ids)
+            return self._dialect.locked_jobs(self._table, job_ids)
 
     def find_orphaned_jobs(self) -> Sequence[QueuedJob]:
         waited = Now() - timedelta(seconds=ORPHANED_AFTER_SECONDS)
@@ -183,7 +190,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def look_ahead(self, selection: JobSelection) -> Outlook:
         with reconnecting(self.using), transaction.atomic(using=self.using):
             self._pauses.read_again()
-            return look_ahead(self._table, selection, self._pauses.last_read, self._horizons[selection])
+            return look_ahead(
+                self._dialect, self._table, selection, self._pauses.last_read, self._horizons[selection]
+            )
 
     def count_unserved(self, known_types: frozenset[str]) -> Mapping[str, int]:
         with reconnecting(self.using):

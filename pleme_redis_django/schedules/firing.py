@@ -28,6 +28,7 @@ from pleme_redis_django.jobs.definitions.timing import Overlap
 from pleme_redis_django.models import Job, Schedule, ScheduleTick
 from pleme_redis_django.models.schedule import TickOutcome
 from pleme_redis_django.operations import cancel_jobs
+from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.schedules.moments import aware, stored, stored_or_none
 from pleme_redis_django.schedules.overlaps import outcome_of
@@ -228,7 +229,8 @@ class _Turn:
         )
         template = template_of(definition, pool_max_retries(Job))
         row = new_row(template, read.parameters)
-        (job,) = insert_rows(JobTable(Job, self._using), template, [row])
+        table = JobTable(Job, self._using)
+        (job,) = insert_rows(dialect_of(table), table, template, [row])
         return job, job.id == row.id
 
     def _recorded(self, tick: DueTick, outcome: TickOutcome, job_id: UUID | None = None) -> ScheduleTick:

@@ -16,7 +16,7 @@ from pleme_redis_django.jobs.definitions.schedule import (
     checked_whole,
 )
 from pleme_redis_django.jobs.definitions.timing import CATCH_UP_LIMITS, JITTERS, CatchUp, Overlap, Timing
-from pleme_redis_django.jobs.interface.job import validate_queue_name
+from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.schedules.moments import aware_or_none

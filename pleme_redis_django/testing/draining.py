@@ -34,7 +34,7 @@ from pleme_redis_django.jobs.interface.endings import (
 from pleme_redis_django.jobs.interface.events import EndingRefused, JobEnded, JobStarted
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor, known_job_types
 from pleme_redis_django.jobs.interface.job import AnyJob
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.testing.commits import as_if_committed

@@ -8,15 +8,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pleme_redis_django.jobs.interface.endings import Ending
-from pleme_redis_django.jobs.interface.job import (
-    DEFAULT_QUEUE_NAME,
-    SUSPECT_AFTER_CRASHES,
-    JobClaim,
-    JobStatus,
-    QueuedJob,
-)
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus, QueuedJob
+from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES, backoff_delay, following_pool
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -25,13 +25,8 @@ from pleme_redis_django.jobs.interface.job import (
     QueuedJob,
 )
 from pleme_redis_django.jobs.interface.json_text import from_json
-from pleme_redis_django.jobs.interface.store import (
-    ORPHANED_AFTER_SECONDS,
-    ORPHANS_LIMIT,
-    HeldRow,
-    JobSelection,
-    Outlook,
-)
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.jobs.interface.store import ORPHANED_AFTER_SECONDS, ORPHANS_LIMIT, HeldRow, Outlook
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
 
 

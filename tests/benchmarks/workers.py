@@ -105,7 +105,7 @@ def drain_rate(servers: BenchmarkServers, jobs: int) -> float:
 
 def claim_times(claims: int, size: int) -> list[float]:
     """Return the milliseconds of each of so many claims through the store, of ``size`` jobs that are ready."""
-    from pleme_redis_django.jobs.interface.store import JobSelection
+    from pleme_redis_django.jobs.interface.selection import JobSelection
     from pleme_redis_django.models import Job
     from pleme_redis_django.orm_store import OrmJobStore
 

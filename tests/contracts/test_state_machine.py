@@ -35,7 +35,7 @@ from pleme_redis_django.jobs.interface.endings import (
 )
 from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, SUSPECT_AFTER_UNSEEN_DEATHS
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import cancel_jobs, pause_queue, resume_queue
 from pleme_redis_django.orm_store import OrmJobStore

@@ -10,7 +10,7 @@ import pytest
 
 from pleme_redis_django import JobClaim, JobStatus
 from pleme_redis_django.jobs.interface.endings import Ending
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.testing import JobStoreContract, MemoryJob, MemoryJobStore, NewJob
 
 

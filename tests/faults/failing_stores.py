@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pleme_redis_django.jobs.interface.endings import Ending
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 

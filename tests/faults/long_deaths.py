@@ -20,7 +20,7 @@ from django.db import connections
 from django.utils import timezone
 
 from pleme_redis_django import Job
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity
 from pleme_redis_django.orm_store import OrmJobStore, OrmWorkerRegistry
 from tests.faults.effects import effects_of

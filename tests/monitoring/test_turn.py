@@ -109,6 +109,6 @@ def test_the_count_agrees_with_the_order_in_which_jobs_are_claimed() -> None:
 
 
 def _everything() -> Any:
-    from pleme_redis_django.jobs.interface.store import JobSelection
+    from pleme_redis_django.jobs.interface.selection import JobSelection
 
     return JobSelection()

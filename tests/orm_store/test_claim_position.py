@@ -10,7 +10,7 @@ import pytest
 
 from pleme_redis_django import JobStatus, WorkerPool, WorkerPoolConfig
 from pleme_redis_django.jobs.interface.endings import Completed
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job, new_job_id
 from pleme_redis_django.orm_store import OrmJobStore, claim_position
 from pleme_redis_django.orm_store.claim_position import SLOW_CLAIMS, ClaimedUpTo, ClaimPosition

@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.management.runworkers.banner import banner
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import Job

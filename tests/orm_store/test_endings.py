@@ -12,7 +12,7 @@ from pleme_redis_django import JobStatus
 from pleme_redis_django.exceptions import BadEnding
 from pleme_redis_django.jobs.interface.endings import Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.interface.failures import engine_failure
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job, JobAttempt
 from pleme_redis_django.orm_store import OrmJobStore
 from tests.orm_store.claimed_jobs import claimed, completed, statements

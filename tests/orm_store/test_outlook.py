@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job, JobStatus
 from pleme_redis_django.orm_store import OrmJobStore
 from tests.rows import BACKENDS, make_job

@@ -11,7 +11,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import pause_queue, resume_queue
 from pleme_redis_django.orm_store import OrmJobStore, known_pauses

@@ -8,7 +8,7 @@ import pytest
 from django.db import DataError, connection
 
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 from tests.rows import make_job

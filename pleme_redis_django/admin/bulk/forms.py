@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from pleme_redis_django.enqueueing.rows import checked_run_after
 from pleme_redis_django.exceptions import EnqueueError, InvalidName
-from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW, validate_queue_name
+from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW
+from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 
 _LOCAL_TIME = "%Y-%m-%dT%H:%M"
 

@@ -31,7 +31,7 @@ from pleme_redis_django.admin.search.timeout import bounded_time
 from pleme_redis_django.admin.untrusted import refuse_nul, whole_number
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
-from pleme_redis_django.jobs.interface.job import validate_queue_name
+from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import Dashboard, WorkerProcess
 from pleme_redis_django.monitoring.failure_groups import failed_within
 from pleme_redis_django.monitoring.spans import FAILURE_SPANS

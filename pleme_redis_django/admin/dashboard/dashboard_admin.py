@@ -29,7 +29,7 @@ from pleme_redis_django.admin.dashboard.worker_page import worker_rows
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.durations import duration
 from pleme_redis_django.exceptions import InvalidName
-from pleme_redis_django.jobs.interface.job import validate_queue_name
+from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import QueuePause
 from pleme_redis_django.monitoring.failure_groups import (
     CAUSES_COUNTED,

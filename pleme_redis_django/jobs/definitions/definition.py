@@ -13,12 +13,8 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidName, InvalidParameters
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule, as_schedules
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness, as_uniqueness
-from pleme_redis_django.jobs.interface.job import (
-    DEFAULT_QUEUE_NAME,
-    PRIORITY_HIGH,
-    PRIORITY_LOW,
-    validate_queue_name,
-)
+from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW
+from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME, validate_queue_name
 from pleme_redis_django.ranges import Number, Whole
 
 P = ParamSpec("P")

@@ -12,7 +12,8 @@ from pleme_redis_django.jobs.definitions.definition import JobDefinition, defini
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.context import JobContext, current_job_context
-from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, AnyJob
+from pleme_redis_django.jobs.interface.job import AnyJob
+from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 from pleme_redis_django.wording import did_you_mean
 
 P = ParamSpec("P")

@@ -13,7 +13,8 @@ from uuid import UUID
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failed, Failure, Retried
 from pleme_redis_django.jobs.interface.job import JobClaim
 from pleme_redis_django.jobs.interface.json_text import to_json
-from pleme_redis_django.jobs.interface.store import J_co, JobSelection, JobStore
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.jobs.interface.store import J_co, JobStore
 
 _EVERYTHING = JobSelection()
 _NO_LIMIT = 2**31 - 1

@@ -31,6 +31,7 @@ from pleme_redis_django.jobs.interface.endings import (
 )
 from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim, QueuedJob
 from pleme_redis_django.jobs.interface.json_text import from_json
+from pleme_redis_django.jobs.interface.selection import JobSelection
 
 J_co = TypeVar("J_co", bound=AnyJob, covariant=True)
 
@@ -38,20 +39,6 @@ ORPHANED_AFTER_SECONDS = 30.0
 """A ready job whose hint is younger than this is not forgotten, only waiting for a slot."""
 ORPHANS_LIMIT = 1000
 """How many forgotten jobs are returned at once."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class JobSelection:
-    """Which ready jobs a claim may take; the default is all but suspects."""
-
-    queue_names: tuple[str, ...] | None = None
-    """None: every queue."""
-    product: str | None = None
-    """None: every product."""
-    job_types: frozenset[str] | None = None
-    """None: every type. A type that no handler is known for is left alone, for a worker that knows it."""
-    suspects: bool = False
-    """True: only suspects, at whose run several worker processes died; each runs alone."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

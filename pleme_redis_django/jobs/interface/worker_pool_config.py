@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
-from pleme_redis_django.jobs.interface.job import validate_queue_name
+from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.jobs.interface.workers import DEFAULT_LEASE_SECONDS
 from pleme_redis_django.ranges import Number, Whole, said_beside_fields
 from pleme_redis_django.wording import did_you_mean

@@ -10,7 +10,8 @@ from typing import Any
 from pleme_redis_django.jobs.interface.context import JobContext, ProgressListener
 from pleme_redis_django.jobs.interface.events import EventSink, JobsClaimed
 from pleme_redis_django.jobs.interface.job import AnyJob
-from pleme_redis_django.jobs.interface.store import JobSelection, JobStore, Outlook
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.jobs.interface.store import JobStore, Outlook
 from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings

@@ -16,7 +16,8 @@ from pleme_redis_django.jobs.interface.executor import (
 )
 from pleme_redis_django.jobs.interface.hints import HintQueue, NoHints
 from pleme_redis_django.jobs.interface.schedules import ScheduleBook
-from pleme_redis_django.jobs.interface.store import JobSelection, JobStore
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.workers import NoRegistry, WorkerIdentity, WorkerRegistry
 from pleme_redis_django.jobs.maintenance.dead_workers import DeadWorkers

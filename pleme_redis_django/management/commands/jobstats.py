@@ -12,7 +12,7 @@ from django.db import DatabaseError
 
 from pleme_redis_django.event_log import first_line
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
-from pleme_redis_django.jobs.interface.job import validate_queue_name
+from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.management.jobstats.report import Question, Report, as_json, gather
 from pleme_redis_django.management.jobstats.text import TextReport
 from pleme_redis_django.management.jobstats.thresholds import Thresholds

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from pleme_redis_django.exceptions import StoreError
 from pleme_redis_django.jobs.interface.endings import Completed
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M

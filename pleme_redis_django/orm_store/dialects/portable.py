@@ -14,7 +14,7 @@ from pleme_redis_django.exceptions import BadEnding, StoreError
 from pleme_redis_django.jobs.definitions.uniqueness import waits_only
 from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.ending_changes import write_ending
 from pleme_redis_django.orm_store.horizon import Horizon

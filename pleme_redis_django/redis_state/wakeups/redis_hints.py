@@ -16,7 +16,8 @@ from uuid import UUID
 
 import redis
 
-from pleme_redis_django.jobs.interface.job import DEFAULT_QUEUE_NAME, QueuedJob
+from pleme_redis_django.jobs.interface.job import QueuedJob
+from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 from pleme_redis_django.jobs.interface.worker_pool_config import EVERY_QUEUE
 from pleme_redis_django.redis_state.server.connections import (
     COMMANDS,

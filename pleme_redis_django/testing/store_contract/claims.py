@@ -9,7 +9,7 @@ import pytest
 
 from pleme_redis_django.exceptions import JobNotFound, StoreError
 from pleme_redis_django.jobs.interface.job import JobClaim, JobStatus
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.testing.store_contract.subject import (
     LATER_SECONDS,
     NewJob,

@@ -11,7 +11,7 @@ import pytest
 from pleme_redis_django.exceptions import BadEnding
 from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_UNSEEN_DEATHS, JobStatus
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.testing.store_contract.subject import (
     FAILURE,
     LATER_SECONDS,

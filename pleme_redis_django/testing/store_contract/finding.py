@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pleme_redis_django.jobs.interface.job import JobClaim, QueuedJob
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.testing.store_contract.subject import (
     NewJob,
     StoreSubject,

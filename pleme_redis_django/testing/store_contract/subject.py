@@ -21,14 +21,9 @@ from pleme_redis_django.jobs.interface.endings import (
     Snoozed,
 )
 from pleme_redis_django.jobs.interface.failures import engine_failure
-from pleme_redis_django.jobs.interface.job import (
-    DEFAULT_QUEUE_NAME,
-    SUSPECT_AFTER_CRASHES,
-    AnyJob,
-    JobClaim,
-    JobStatus,
-)
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, AnyJob, JobClaim, JobStatus
 from pleme_redis_django.jobs.interface.json_text import to_json
+from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES
 from pleme_redis_django.jobs.interface.store import JobStore
 

@@ -8,7 +8,7 @@ import pytest
 
 from pleme_redis_django import JobStatus
 from pleme_redis_django.exceptions import InvalidName
-from pleme_redis_django.jobs.interface.job import validate_queue_name
+from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 
 NEXT = {
     "PENDING": {"QUEUED", "CANCELLED"},

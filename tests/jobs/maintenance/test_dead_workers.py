@@ -10,7 +10,7 @@ from pleme_redis_django import JobStatus
 from pleme_redis_django.jobs.interface.events import (
     WorkerDied,
 )
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.maintenance.dead_workers import DeadWorkers
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 from tests.jobs.pool_bench import DEAD, DEADLINE_SECONDS, Bench, death_with

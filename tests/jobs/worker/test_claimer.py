@@ -11,7 +11,7 @@ from pleme_redis_django.jobs.interface.events import (
     WorkerStarted,
     WorkerStopped,
 )
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench, unlaunched
 from tests.jobs.recording import (
     FunctionExecutor,

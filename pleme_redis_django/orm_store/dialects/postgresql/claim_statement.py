@@ -10,7 +10,7 @@ from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
 from pleme_redis_django.jobs.definitions.uniqueness import WAITING_PREFIX
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connections
 
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import conditions_of, ready_sql
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.pauses import Pauses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.dialects.postgresql.first_later import first_later
 from pleme_redis_django.orm_store.dialects.postgresql.first_ready import first_ready
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import has_named_queues, is_merged

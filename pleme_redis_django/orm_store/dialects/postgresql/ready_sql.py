@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connections
 from django.db.models.sql import Query
 
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.indexes import READY_CONDITION
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.pauses import Pauses

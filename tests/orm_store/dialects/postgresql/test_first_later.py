@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from pleme_redis_django import JobStatus, WorkerPool, WorkerPoolConfig
 from pleme_redis_django.jobs.interface.endings import Completed
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import pause_queue, resume_queue
 from pleme_redis_django.orm_store import OrmJobStore, claim_position

@@ -10,7 +10,7 @@ from django.db import connection
 
 from pleme_redis_django import JobStatus
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import (
     conditions_of,

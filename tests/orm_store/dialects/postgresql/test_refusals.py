@@ -17,7 +17,7 @@ from pleme_redis_django.exceptions import LockedJobs
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.events import EndingDelayed
-from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.finisher import UNWRITABLE, Finisher
 from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings
