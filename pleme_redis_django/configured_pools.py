@@ -17,7 +17,6 @@ from pleme_redis_django.jobs.interface.executor import JobExecutor, async_job_ty
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.models import AbstractJob, Job
-from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.wording import did_you_mean
 
 # What the column WorkerProcess.pool holds.
@@ -33,7 +32,8 @@ class ConfiguredPool:
     config: WorkerPoolConfig
     model: type[AbstractJob]
     executor: JobExecutor[Any]
-    store: JobStore[Any]
+    own_store: JobStore[Any] | None
+    """The store that the settings name; None: the rows of ``model``."""
 
 
 def pool_names() -> list[str]:
@@ -59,8 +59,7 @@ def configured_pool(name: str, overrides: Mapping[str, Any] | None = None) -> Co
         config=pool_config(name, entry, overrides or {}),
         model=model,
         executor=_built(name, "executor", "execute", entry) or RegistryExecutor(),
-        store=_built(name, "store", "claim_next_job", entry)
-        or OrmJobStore(model, using=get_settings().database),
+        own_store=_built(name, "store", "claim_next_job", entry),
     )
 
 

@@ -11,11 +11,12 @@ from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.jobs.interface.events import EventSink
 from pleme_redis_django.jobs.interface.executor import count_slots, known_job_types
 from pleme_redis_django.jobs.interface.hints import HintQueue
+from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity, new_worker_id
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
-from pleme_redis_django.orm_store import DatabaseScope, OrmWorkerRegistry
+from pleme_redis_django.orm_store import DatabaseScope, OrmJobStore, OrmWorkerRegistry
 from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 from pleme_redis_django.redis_state.wakeups.worker_calls import RedisWorkerCalls
 from pleme_redis_django.schedules.book import OrmScheduleBook
@@ -55,7 +56,7 @@ def build_pool(
         config,
         hint_queue(config),
         parts.executor,
-        parts.store,
+        job_store(parts),
         registry=OrmWorkerRegistry(using=get_settings().database),
         calls=None if get_settings().url is None else RedisWorkerCalls(),
         schedules=OrmScheduleBook(using=get_settings().database) if fires_schedules(parts) else None,
@@ -67,6 +68,11 @@ def build_pool(
         page_fd=page_fd,
         suspects=suspects,
     )
+
+
+def job_store(parts: ConfiguredPool) -> JobStore[Any]:
+    """Return where the jobs of a pool are kept: the store that its settings name, or else the rows of its model."""
+    return parts.own_store or OrmJobStore(parts.model, using=get_settings().database)
 
 
 def _with_one_slot(config: WorkerPoolConfig) -> WorkerPoolConfig:

@@ -27,10 +27,9 @@ from pleme_redis_django.admin.display import age, badge, plain, progress_bar, st
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
 from pleme_redis_django.admin.timeline import timeline
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models import WorkerProcess
 from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
-from pleme_redis_django.operations import WAITING_STATUSES
 
 # Since 6.1 the tools of an object are beside its title, outside of the block that this page replaces.
 _TOOLS_ARE_INSIDE = django.VERSION < (6, 1)

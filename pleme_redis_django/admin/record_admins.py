@@ -22,7 +22,7 @@ from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.durations import duration
 from pleme_redis_django.models import AbstractJob, JobAttempt, WorkerProcess, model_label
-from pleme_redis_django.monitoring import worker_report, workers_with_ages
+from pleme_redis_django.monitoring.reports import worker_report, workers_with_ages
 
 
 class ReadOnlyAdmin(AnyModelAdmin):

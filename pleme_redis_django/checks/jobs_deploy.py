@@ -15,7 +15,7 @@ from pleme_redis_django.configured_pools import ConfiguredPool, known_types_of_m
 from pleme_redis_django.durations import counted
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor
 from pleme_redis_django.models import model_label
-from pleme_redis_django.monitoring import JobScope, UnservedType, unserved_types, worker_reports
+from pleme_redis_django.monitoring.reports import JobScope, UnservedType, unserved_types, worker_reports
 
 # The claimer, the finisher, the heartbeat, maintenance and the statistics have a connection each.
 ENGINE_CONNECTIONS = 5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pleme_redis_django.configured_pools import is_async_type
 from pleme_redis_django.models import WorkerProcess
 from pleme_redis_django.monitoring.reports import worker_reports
 from pleme_redis_django.monitoring.waiting_row import WaitingRow
@@ -22,7 +21,7 @@ class ServingWorkers:
     """Whether the job takes an async slot; None: its type is unknown here."""
 
     @classmethod
-    def of(cls, row: WaitingRow) -> ServingWorkers:
+    def of(cls, row: WaitingRow, *, is_async: bool | None) -> ServingWorkers:
         """Read the worker processes; one query."""
         reports = worker_reports(model=row.model, using=row.using)
         # Those of the quarantine run jobs whose processes died, and no others.
@@ -32,7 +31,6 @@ class ServingWorkers:
             for worker in alive
             if worker.product in ("", row.product) and not {"*", row.queue_name}.isdisjoint(worker.queues)
         ]
-        is_async = is_async_type(row.model, row.job_type)
         return cls(alive=alive, serving=serving, job_type=row.job_type, is_async=is_async)
 
     @property

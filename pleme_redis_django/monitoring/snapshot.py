@@ -29,7 +29,7 @@ from pleme_redis_django.monitoring.health import judge
 from pleme_redis_django.monitoring.queue_health import is_failing, is_late
 from pleme_redis_django.monitoring.reports import WorkerReport, worker_reports
 from pleme_redis_django.monitoring.schedules import schedule_reasons
-from pleme_redis_django.operations import paused_queues
+from pleme_redis_django.orm_store.job_table import JobTable
 
 QUEUES_SHOWN = WORKERS_SHOWN = 50
 FAILURES_SHOWN = 10
@@ -95,9 +95,10 @@ def was_measured(product: str, queue: str, *, model: type[AbstractJob] = Job) ->
 
 
 def _queues(sample: Sample, scope: ProductScope, model: type[AbstractJob]) -> list[QueueFigures]:
+    pauses = JobTable(model, get_settings().database).pauses().order_by("queue_name", "product")
     queues = with_pauses(
         [_queue(stored, sample.measured) for stored in sample.queues if scope.allows(stored["product"])],
-        [pause for pause in paused_queues(model=model) if _is_visible(pause.product, scope)],
+        [pause for pause in pauses if _is_visible(pause.product, scope)],
     )
     max_wait = get_settings().dashboard_max_wait
     return sorted(queues, key=lambda queue: _by_trouble(queue, max_wait))

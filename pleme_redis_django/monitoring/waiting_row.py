@@ -10,8 +10,8 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Greatest, Now
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES
 from pleme_redis_django.models import AbstractJob
-from pleme_redis_django.operations import WAITING_STATUSES
 from pleme_redis_django.orm_store.job_table import JobTable
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from pleme_redis_django.access.product_scope import EVERY_PRODUCT, ProductScope
-from pleme_redis_django.configured_pools import known_types_of_models
+from pleme_redis_django.configured_pools import is_async_type, known_types_of_models
 from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
@@ -20,7 +20,7 @@ from pleme_redis_django.models import AbstractJob, QueuePause
 from pleme_redis_django.monitoring.serving_workers import ServingWorkers
 from pleme_redis_django.monitoring.turn import reason_of_turn
 from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason, read_waiting_row
-from pleme_redis_django.operations import paused_queues
+from pleme_redis_django.orm_store.job_table import JobTable
 
 __all__ = ["WaitReason", "why_waiting"]
 
@@ -38,8 +38,8 @@ def why_waiting(
     row = read_waiting_row(job)
     if row is None:
         return []
-    workers = ServingWorkers.of(row)
-    pauses = paused_queues(model=row.model, using=row.using)
+    workers = ServingWorkers.of(row, is_async=is_async_type(row.model, row.job_type))
+    pauses = list(JobTable(row.model, row.using).pauses().order_by("queue_name", "product"))
     reasons = [
         *_of_row(row),
         *_of_pauses(row, pauses),

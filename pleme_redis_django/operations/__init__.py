@@ -6,6 +6,7 @@ Whoever else changes a row at the same moment, the status is asked for by the UP
 operation has an async twin with the prefix ``a``; workers are woken after the commit.
 """
 
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES
 from pleme_redis_django.operations.endings import (
     RETRYABLE_STATUSES,
     CancelResult,
@@ -28,7 +29,6 @@ from pleme_redis_django.operations.pauses import (
     resume_queue,
 )
 from pleme_redis_django.operations.waiting_jobs import (
-    WAITING_STATUSES,
     achange_priority,
     achange_queue,
     areschedule_jobs,

@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from pleme_redis_django import signals
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.operations.stored_jobs import (
     call_after_commit,
     hint_after_commit,
@@ -22,7 +22,6 @@ from pleme_redis_django.operations.stored_jobs import (
     queue_names_of,
     table_of,
 )
-from pleme_redis_django.operations.waiting_jobs import WAITING_STATUSES
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
 

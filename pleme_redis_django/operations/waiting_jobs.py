@@ -14,7 +14,7 @@ from django.db.models.lookups import GreaterThan
 from pleme_redis_django.enqueueing.rows import checked_run_after
 from pleme_redis_django.exceptions import EnqueueError, InvalidNumber
 from pleme_redis_django.jobs.definitions.definition import checked_priority
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.operations.stored_jobs import (
     hint_after_commit,
@@ -24,8 +24,6 @@ from pleme_redis_django.operations.stored_jobs import (
     table_of,
 )
 from pleme_redis_django.orm_store.job_table import M
-
-WAITING_STATUSES = (JobStatus.PENDING, JobStatus.QUEUED)
 
 
 def runnable_jobs(jobs: QuerySet[M]) -> QuerySet[M]:

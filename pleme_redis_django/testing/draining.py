@@ -38,6 +38,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.testing.commits import as_if_committed
+from pleme_redis_django.wiring import job_store
 
 # A job that enqueues itself would otherwise keep a test running for ever.
 ENDLESS_ATTEMPTS = 10_000
@@ -146,6 +147,7 @@ class _Drain:
         with_scheduled: bool,
     ) -> None:
         self._parts = parts
+        self._store = job_store(parts)
         self._with_retries = with_retries
         self._with_scheduled = with_scheduled
         self._worker_id = str(uuid.uuid4())
@@ -180,7 +182,7 @@ class _Drain:
         return None
 
     def _claim_one(self, selection: JobSelection) -> Sequence[AnyJob]:
-        store = self._parts.store
+        store = self._store
         jobs: Sequence[AnyJob] = store.claim_jobs(self._worker_id, 1, selection)
         while not jobs and (again_in := store.look_again_in(selection)) is not None:
             time.sleep(again_in)
@@ -193,7 +195,7 @@ class _Drain:
             pending.filter(retry_count__gt=0).update(run_after=Now())
         if self._with_scheduled:
             pending.filter(retry_count=0).update(run_after=Now())
-        self._parts.store.promote_due_jobs(ENDLESS_ATTEMPTS)
+        self._store.promote_due_jobs(ENDLESS_ATTEMPTS)
 
     def _attempt(self, job: AnyJob) -> Ending:
         assert job.claim is not None
@@ -202,7 +204,7 @@ class _Drain:
         self._sink.emit(JobStarted(job))
         with as_if_committed():
             ending = self._run(context)
-        (accepted,) = self._parts.store.finish_jobs([ending])
+        (accepted,) = self._store.finish_jobs([ending])
         self._sink.emit(JobEnded(job, ending) if accepted else EndingRefused(job, ending))
         if _was_interrupted(ending):
             raise KeyboardInterrupt

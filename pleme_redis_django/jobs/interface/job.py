@@ -41,6 +41,8 @@ class JobStatus(enum.StrEnum):
         return status in _NEXT[self]
 
 
+WAITING_STATUSES = (JobStatus.PENDING, JobStatus.QUEUED)
+
 _TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 _NEXT: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.QUEUED, JobStatus.CANCELLED}),

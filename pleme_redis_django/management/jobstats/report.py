@@ -17,7 +17,7 @@ from pleme_redis_django.configured_pools import (
 )
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, model_label
-from pleme_redis_django.monitoring import (
+from pleme_redis_django.monitoring.reports import (
     FailureReason,
     JobScope,
     QueueReport,

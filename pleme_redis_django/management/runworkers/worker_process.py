@@ -47,7 +47,7 @@ from pleme_redis_django.management.runworkers.options import (
 from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch
 from pleme_redis_django.management.runworkers.process_end import BoundedEnd, end_now
 from pleme_redis_django.management.runworkers.thread_watch import ThreadWatch
-from pleme_redis_django.wiring import build_pool
+from pleme_redis_django.wiring import build_pool, job_store
 
 # Threads that run handlers and the thread that claims take turns more often than Python's 5 ms,
 # so that a claim does not wait while a handler computes.
@@ -130,7 +130,7 @@ class WorkerProcessRun:
         threading.Thread(target=self._reporter.beat, name="pleme-beat", daemon=True).start()
         if self._burst:
             try:
-                self._reporter.report(total=self._parts.store.count_claimable_jobs())
+                self._reporter.report(total=job_store(self._parts).count_claimable_jobs())
             except DatabaseError as error:
                 logger.error("The database cannot be used: %s.", first_line(error))
                 return EXIT_CANNOT_START
