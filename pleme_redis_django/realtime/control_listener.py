@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
+from typing import Protocol
 
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.realtime.close_codes import CloseCode
@@ -12,7 +13,6 @@ from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.control import Control, akept_controls, parse_control
 from pleme_redis_django.realtime.loop_work import LoopWork
 from pleme_redis_django.realtime.open_sockets import OpenSockets, is_concerned
-from pleme_redis_django.realtime.revalidation import Revalidator
 from pleme_redis_django.redis_state.pubsub.bus import bus
 from pleme_redis_django.redis_state.server import keyspace
 
@@ -22,10 +22,17 @@ LOADED_BEFORE_SECONDS = 10.0
 logger = logging.getLogger("pleme_redis_django.hub")
 
 
+class LooksAgain(Protocol):
+    """Who looks at sockets again when they may have lost a right."""
+
+    def look_at(self, connections: Iterable[Connection]) -> None: ...
+    def look_at_all(self) -> None: ...
+
+
 class ControlListener:
     """Kept by a hub; listens while there are sockets."""
 
-    def __init__(self, sockets: OpenSockets, revalidator: Revalidator, work: LoopWork) -> None:
+    def __init__(self, sockets: OpenSockets, revalidator: LooksAgain, work: LoopWork) -> None:
         self._sockets = sockets
         self._revalidator = revalidator
         self._work = work

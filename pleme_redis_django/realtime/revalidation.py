@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import logging
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.base import SessionBase
@@ -30,7 +30,6 @@ from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.heads import Heads
 from pleme_redis_django.realtime.loop_work import LoopWork
 from pleme_redis_django.realtime.open_sockets import OpenSockets
-from pleme_redis_django.realtime.presence_keeper import PresenceKeeper
 from pleme_redis_django.realtime.sessions import load_sessions
 
 BATCH = 100
@@ -51,6 +50,12 @@ class Identity:
     session: SessionBase | None
 
 
+class Rooms(Protocol):
+    """Where a connection is present."""
+
+    async def leave(self, connection: Connection, room: str) -> None: ...
+
+
 class Revalidator:
     """Works on the clock of its hub. One round at a time; what is asked for meanwhile is one round more.
 
@@ -58,7 +63,7 @@ class Revalidator:
     look at one socket, the look that began later counts: the other loaded what may have changed since.
     """
 
-    def __init__(self, sockets: OpenSockets, heads: Heads, presence: PresenceKeeper, work: LoopWork) -> None:
+    def __init__(self, sockets: OpenSockets, heads: Heads, presence: Rooms, work: LoopWork) -> None:
         self._sockets = sockets
         self._heads = heads
         self._presence = presence
