@@ -1,4 +1,4 @@
-"""Marks that reorder the text around them, made visible: so that nothing on a page poses as something else."""
+"""Makes marks visible that reorder the text around them, so that no text on a page can pass for another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole error tree: every exception that leaves the package, raised on purpose.
+"""The error tree: every exception that the package raises on purpose.
 
 A few more stay within the module's own zone, where they become a text: of a search typed into the admin, of a socket.
 

@@ -1,4 +1,4 @@
-"""What every error says in the same way: the nearest known name, and a long value cut. Pure."""
+"""Wording that all errors share: the nearest known name, and long values cut. Pure."""
 
 from __future__ import annotations
 

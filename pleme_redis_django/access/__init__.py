@@ -1,1 +1,1 @@
-"""Who may see what: the products of a user, and what pages show of a job. The project's own hooks decide."""
+"""Access: which products a user sees, and which values of a job a page shows. The project's hooks decide."""

@@ -1,4 +1,4 @@
-"""Which products a user sees and acts on in the dashboard, asked of the project's own hook.
+"""Which products a user sees and changes in the dashboard, as the project's hook says.
 
 ``PLEME_REDIS["DASHBOARD_PRODUCTS"]`` names ``f(user) -> collection of product names, or None for all``.
 Without it everyone sees every product. A hook that raises, or returns something other than a collection of product

@@ -1,4 +1,4 @@
-"""What pages show of a job, asked of the project's own hook, ``PLEME_REDIS["REDACT"]``.
+"""What pages show of a job, as the project's hook ``PLEME_REDIS["REDACT"]`` says.
 
 ``f(job, field, value)`` returns what is shown instead of ``value``. Where the hook raises, nothing of the
 value is shown, and its error is logged.

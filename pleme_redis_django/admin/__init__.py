@@ -1,6 +1,6 @@
-"""The admin: the jobs dashboard, jobs, failed attempts and worker processes. Rows are read, never edited.
+"""The admin: the jobs dashboard, jobs, failed attempts and worker processes. Rows are read-only.
 
-A project registers a job model of its own with ``JobModelAdmin``.
+A project registers its own job model with ``JobModelAdmin``.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def json_text(value: Any) -> str:
         # default: what a project's redaction returns need not be JSON.
         text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str)
     except RecursionError:
-        return "(nested too deeply to be shown)"
+        return "(nested too deeply to show)"
     return without_reordering(text)
 
 

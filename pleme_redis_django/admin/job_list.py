@@ -162,7 +162,7 @@ class JobMatches(JobChangeList):
                 request, model_admin.model, (), (), filters, None, fields, (), 1, 1, (), model_admin, (), ""
             )
         except IncorrectLookupParameters as error:
-            raise SuspiciousOperation("The filters of this address are not understood.") from error
+            raise SuspiciousOperation("The filters in this address are not valid.") from error
 
     @property
     def after(self) -> uuid.UUID:

@@ -30,7 +30,7 @@ def _online_or_unknown(user_ids: list[Any]) -> dict[Any, bool]:
     try:
         return PresenceManager().are_online(user_ids)
     except RedisUnavailable as error:
-        logger.warning("The user admin does not know who is online: %s", error)
+        logger.warning("The user admin cannot show who is online: %s", error)
         return {}
 
 
@@ -85,6 +85,6 @@ class OnlineFilter(admin.SimpleListFilter):
         try:
             ids = _keys_of(queryset.model, online_user_ids(limit=MOST_FILTERED))
         except RedisUnavailable:
-            messages.warning(request, "Redis is away: who is online is not known.")
+            messages.warning(request, "Redis cannot be reached, so it is unknown who is online.")
             return queryset
         return queryset.filter(pk__in=ids) if self.value() == "yes" else queryset.exclude(pk__in=ids)

@@ -1,4 +1,4 @@
-"""What an address or a form may not hold, whoever sends it: refused before a query is built from it."""
+"""Values that no address or form may contain: refused before a query is built from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def refuse_nul(request: HttpRequest) -> None:
     for values in (request.GET, request.POST):
         for name in values:
             if "\x00" in name or any("\x00" in value for value in values.getlist(name)):
-                raise SuspiciousOperation("A value holds the character NUL. Send it without.")
+                raise SuspiciousOperation("A value holds the character NUL. Send it without NUL.")
 
 
 def whole_number(text: str | None) -> int | None:

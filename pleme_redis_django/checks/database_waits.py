@@ -1,4 +1,4 @@
-"""The check of what a worker waits for on its database: a wait as long as the lease makes it look dead.
+"""The check of a worker's database timeouts: a wait as long as the lease makes the worker look dead.
 
 It reads the settings and asks no server.
 """

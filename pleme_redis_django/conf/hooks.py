@@ -1,4 +1,4 @@
-"""The functions of the project's own that settings name by a dotted path: imported once, then kept.
+"""The project's functions that settings name by a dotted path: imported once, then kept.
 
 A system check asks each of them, so that one that is missing is told at the start and not on the first page.
 """

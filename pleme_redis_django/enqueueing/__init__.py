@@ -1,4 +1,4 @@
-"""Enqueueing: checks, inserts in the caller's transaction, and hints once that has committed."""
+"""Enqueueing: checks a job, inserts it in the caller's transaction, and sends a hint after the commit."""
 
 from pleme_redis_django.enqueueing.enqueuer import aenqueue, aenqueue_many, enqueue, enqueue_many
 

@@ -1,4 +1,4 @@
-"""What an enqueue has to know of the pools: the hints' namespace and the default of max_retries."""
+"""What an enqueue needs to know about the pools: the namespace of hints and the default of max_retries."""
 
 from __future__ import annotations
 

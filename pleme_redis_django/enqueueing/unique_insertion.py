@@ -1,8 +1,8 @@
-"""Insertion of unique jobs: each is new, or the job that holds its slot already.
+"""Insertion of unique jobs: returns a new job, or the existing one that holds its slot.
 
-The database decides, with UNIQUE(product, unique_slot). In front of it, Redis remembers who took a
-slot: whoever comes second then reads one row, instead of opening a transaction, failing to insert,
-and looking for the reason. A wrong or missing memory costs those round trips, never a duplicate.
+The database decides, with UNIQUE(product, unique_slot). In front of it, Redis remembers which job took a slot: the
+second enqueue then reads one row, instead of opening a transaction, failing to insert, and looking for the reason.
+A wrong or missing memory costs those round trips, never a duplicate.
 """
 
 from __future__ import annotations

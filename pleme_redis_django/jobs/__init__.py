@@ -1,1 +1,1 @@
-"""The generic job engine: knows neither Django nor Redis, and is given both by ``wiring``."""
+"""The job engine. It knows neither Django nor Redis; ``wiring`` connects it to both."""

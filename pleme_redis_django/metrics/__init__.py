@@ -1,1 +1,1 @@
-"""What worker processes count of the jobs: endings, depths and durations, and what becomes of them over time."""
+"""Metrics: what worker processes count (endings, depths and durations) and how it is rolled up over time."""

@@ -1,4 +1,4 @@
-"""What each queue did of late, added up from rollups: its pace, failures, waits and recent depths."""
+"""The last minutes of each queue, added up from rollups: its pace, failures, waits and recent depths."""
 
 from __future__ import annotations
 

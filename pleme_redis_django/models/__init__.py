@@ -1,4 +1,4 @@
-"""The tables of the durable side, a file each, and those of the counts; every name is imported from here."""
+"""The database tables, a file each. Import every model from here."""
 
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models.dashboard import Dashboard

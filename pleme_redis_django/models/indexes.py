@@ -1,4 +1,4 @@
-"""The indexes and the constraint of a job table, without which claims are slow and unique jobs are not."""
+"""The indexes of a job table, which make claims fast, and the constraint that makes jobs unique."""
 
 from __future__ import annotations
 

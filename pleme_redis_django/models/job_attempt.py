@@ -1,4 +1,4 @@
-"""JobAttempt: what became of an attempt when its job went on."""
+"""JobAttempt: a failed attempt, kept although its job may run again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people ask of the job tables: counts, ages, failures by cause, why a job waits, figures and charts. Reads only.
+"""Monitoring: counts, ages, failures by cause, why a job waits, and the dashboard's figures. Reads only.
 
 A page or a script asks the database as it is now (``reports``, ``why_waiting``, ``failure_groups``), or what the
 worker processes have measured (``snapshot``, ``series``), for which nothing is counted.

@@ -1,4 +1,4 @@
-"""The health of the jobs in one sentence with its reasons: each queue against its own promise."""
+"""The health of the jobs in one sentence with its reasons: each queue against its maximum wait."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def _all_well(
 ) -> str:
     alive = sum(worker.claims for worker in workers)
     processes = "1 worker process is" if alive == 1 else f"{alive:,} worker processes are"
-    waiting = "every queue keeps its promise" if any(queue.ready for queue in queues) else "nothing waits"
+    waiting = (
+        "every queue is within its maximum wait" if any(queue.ready for queue in queues) else "nothing waits"
+    )
     more = f" {notes[0].text[0].upper()}{notes[0].text[1:]}." if notes else ""
     more += f" And {len(notes) - 1:,} more." if len(notes) > 1 else ""
     return f"All is well: {waiting}, {processes} alive.{more}"

@@ -1,4 +1,4 @@
-"""What the dashboard shows now: one value per scope, made of what is measured, counted and registered."""
+"""What the dashboard shows now, as one value per scope."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ asnapshot = sync_to_async(snapshot)
 def queue_figures(
     scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = Job
 ) -> list[QueueFigures]:
-    """Return every queue of the scope, those in trouble first; two queries."""
+    """Return every queue of the scope, queues in trouble first; two queries."""
     return measured_queues(scope, model=model)[1]
 
 

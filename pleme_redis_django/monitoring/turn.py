@@ -1,4 +1,4 @@
-"""Whose turn it is: what keeps a job waiting that nothing but other jobs keeps waiting."""
+"""Whose turn it is: which other jobs a waiting job has before it, if nothing else keeps it waiting."""
 
 from __future__ import annotations
 
@@ -76,11 +76,9 @@ def reason_of_turn(
         text = f"It is ready, and next, but {processes} free slots for it and none has claimed it for "
         text += f"{duration((row.now - since).total_seconds())}."
         return WaitReason(
-            code="unclaimed", text=text, since=since, fix="Look into the log of the workers, or restart them."
+            code="unclaimed", text=text, since=since, fix="Read the log of the workers, or restart them."
         )
-    return WaitReason(
-        code="next", text="It is ready, and next: the coming claim takes it.", since=row.run_after
-    )
+    return WaitReason(code="next", text="It is ready and next: the next claim takes it.", since=row.run_after)
 
 
 def _count_ahead(
@@ -124,4 +122,4 @@ def _slots_taken(workers: ServingWorkers) -> str:
 def _estimate(ahead: _Ahead, done_per_minute: float | None) -> str:
     if not ahead or not done_per_minute or ahead.total > COUNTED_AHEAD:
         return ""
-    return f", about {duration(60 * ahead.total / done_per_minute)} at the present pace"
+    return f", about {duration(60 * ahead.total / done_per_minute)} at the current pace"

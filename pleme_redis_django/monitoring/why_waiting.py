@@ -51,9 +51,7 @@ def why_waiting(
 
 def _of_row(row: WaitingRow) -> Iterator[WaitReason]:
     if row.deleted_at is not None:
-        yield WaitReason(
-            code="deleted", text="It was deleted, and no worker claims it.", since=row.deleted_at
-        )
+        yield WaitReason(code="deleted", text="It was deleted, so no worker claims it.", since=row.deleted_at)
     if row.status == JobStatus.PENDING:
         yield _not_due(row) if row.due_in > timedelta() else _due(row)
     if row.crash_count >= SUSPECT_AFTER_CRASHES:
@@ -78,7 +76,7 @@ def _not_due(row: WaitingRow) -> WaitReason:
 
 
 def _due(row: WaitingRow) -> WaitReason:
-    text = "It has become due, and a worker that looks ahead makes it ready."
+    text = "It has become due; a worker will make it ready."
     return WaitReason(code="due", text=text, since=row.run_after)
 
 
@@ -111,13 +109,13 @@ def _of_type(row: WaitingRow, workers: ServingWorkers) -> Iterator[WaitReason]:
 def _of_workers(row: WaitingRow, workers: ServingWorkers, scope: ProductScope) -> Iterator[WaitReason]:
     start_one = "Start one: manage.py runworkers."
     if not workers.alive:
-        text = "No worker process that could run it is alive."
+        text = "No live worker process could run it."
         yield WaitReason(code="no_worker", text=text, fix=start_one)
     elif not workers.serving:
         yield _unserved(row, workers, scope)
     elif workers.knowing and not workers.claiming:
         since = max(worker.drain_requested_at for worker in workers.knowing if worker.drain_requested_at)
-        text = "Every worker process that serves it was asked to drain, and claims no more."
+        text = "Every worker process that serves it was asked to drain and claims no more jobs."
         yield WaitReason(code="draining", text=text, since=since, fix=start_one)
 
 

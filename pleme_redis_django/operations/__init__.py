@@ -1,9 +1,9 @@
 """What an operator does to stored jobs, queues and workers, as fenced updates.
 
-Which rows, and so which product, is the queryset's to say; an operation adds what may change and
-never widens it. It writes to the queryset's database (``.using()``), else to that of the settings.
-Whoever else changes a row at the same moment, the status is asked for by the UPDATE itself. Every
-operation has an async twin with the prefix ``a``; workers are woken after the commit.
+The queryset selects the rows, and so the products; an operation only narrows it to jobs that it may change. It
+writes to the queryset's database (``.using()``), else to that of the settings. Whoever else changes a row at the
+same moment, the status is asked for by the UPDATE itself. Every operation has an async twin with the prefix ``a``;
+workers are woken after the commit.
 """
 
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES

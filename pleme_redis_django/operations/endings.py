@@ -1,4 +1,4 @@
-"""Operations that end jobs, or begin them anew: cancel, delete and retry."""
+"""Operations that end jobs or start them again: cancel, delete and retry."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """JobTable: a job model on a database, and what each status means of its rows.
 
-Whoever looks for jobs asks it: claims, looks ahead, counts and pages. What each database does in a way of
-its own is said in ``dialects``.
+Claims, look-aheads, counts and pages all ask it. What differs between databases is in ``dialects``.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def end_unreadable_jobs(table: JobTable[Any]) -> int:
     alive = Q(status__in=[JobStatus.PENDING, JobStatus.QUEUED, JobStatus.RUNNING])
     message = (
         f"The due time of this job lies outside of the years {FIRST.year} to {LAST.year}, and no worker can load it. "
-        "It was stored past enqueue(). Enqueue the job anew."
+        "It was not stored by enqueue(). Enqueue the job again."
     )
     with writing(table.using):
         return (

@@ -1,4 +1,4 @@
-"""ControlListener: hears the orders to the sockets of this process, and has them obeyed."""
+"""ControlListener: receives the orders to the sockets of this process, and carries them out."""
 
 from __future__ import annotations
 

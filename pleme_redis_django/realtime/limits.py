@@ -1,4 +1,4 @@
-"""What one client may use up."""
+"""The limits on what one client may use."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def build_limits(raw: Mapping[str, Any]) -> Limits:
             raise InvalidSettings(f'{SETTING_NAME}["REALTIME_LIMITS"] has the unknown key {name!r}. {hint}')
         if type(value) is not int or value < 1:
             raise InvalidSettings(
-                f'{SETTING_NAME}["REALTIME_LIMITS"][{name!r}] is {value!r}. Accepted: a whole number from 1 on.'
+                f'{SETTING_NAME}["REALTIME_LIMITS"][{name!r}] is {value!r}. Accepted: a whole number of 1 or more.'
             )
     return Limits(**raw)
 

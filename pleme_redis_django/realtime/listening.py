@@ -1,4 +1,4 @@
-"""Listening: what a connection is sent of, and what to tell it when some of that was lost."""
+"""Listening: what a connection is subscribed to, and what to tell it when some of that was lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients may ask for in a second: each connection for itself, and all of a user's together."""
+"""How many commands a second are accepted, per connection and per user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks again whether open sockets may still be there: the user, the session, the product, each permission.
+"""Revalidates open sockets: the user, the session, the product and each permission.
 
 Asked by signals (logout, a changed user, changed groups) within a second, and every
 ``REVALIDATE_SECONDS`` for what no signal tells, such as a queryset's update or a session that ran out.

@@ -1,4 +1,4 @@
-"""Standing: who the rules are asked about for a socket, as it was last looked at."""
+"""Standing: the user, session and product of a socket, as they were at its last revalidation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns what happens to users into orders to the hubs: log out, change, lose a group.
+"""Turns changes of users (logout, save, lost group) into orders to the hubs.
 
 Connected by ``apps.ready()``. A Redis that is away is logged and fails nothing: the sockets are looked at
 again every ``REVALIDATE_SECONDS`` anyway.

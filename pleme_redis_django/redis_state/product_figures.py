@@ -1,4 +1,4 @@
-"""What is going on in products now, for people who look: users online, connections, and the cache's counts.
+"""The current figures of products for the dashboard: users online, connections, and the cache's counts.
 
 Reads only; two round trips for all products and one more for each product's cache.
 """

@@ -1,9 +1,9 @@
-"""The public test kit: what a project's own suite may import.
+"""The public test kit, for a project's own test suite.
 
 - ``drain_jobs()``, ``adrain_jobs()``: run what a test enqueued, inside the test's own transaction
-- ``assert_enqueued(job, **parameters)``: that a job was enqueued so; a failure lists what was instead
+- ``assert_enqueued(job, **parameters)``: asserts that a job was enqueued with them; a failure lists what was enqueued
 - ``job_context()``: the ``ctx`` to call a handler with
-- ``MemoryJobStore``, ``ManualClock``: the engine without a database, and time without waiting
+- ``MemoryJobStore``, ``ManualClock``: run the engine without a database, and move time without waiting
 - ``JobStoreContract``, ``NewJob``: the conformance suite for a store of your own
 - ``servers``: a real PostgreSQL and Redis, started by your suite
 

@@ -1,4 +1,4 @@
-"""assert_enqueued: what a test may say about the jobs that the code under test has enqueued."""
+"""assert_enqueued: asserts which jobs the code under test has enqueued."""
 
 from __future__ import annotations
 

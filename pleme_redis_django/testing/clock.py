@@ -1,4 +1,4 @@
-"""ManualClock: time that passes when a test says so."""
+"""ManualClock: a clock that moves only when a test says so."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ async def test_queue_is_paused_and_resumed(chromium: Browser, live_server: Any, 
         await page.locator("tr", has_text="mails").get_by_text("Paused").wait_for()
         await page.locator("tr", has_text="mails").get_by_role("link", name="mails").click()
         await page.get_by_role("button", name="Resume", exact=True).click()
-        await page.get_by_text("goes on").wait_for()
+        await page.get_by_text("is resumed").wait_for()
     pauses = await sync_to_async(paused_queues)(product="acme")
     assert pauses == []
 
@@ -160,7 +160,7 @@ async def test_an_open_page_tells_that_the_last_worker_is_gone(
         assert "no worker process is running" in await page.locator("[data-health-sentence]").inner_text()
         assert await page.locator("[data-old-note]").is_hidden()
         await sync_to_async(QueueSample.objects.update)(measured_at=ago(130), next_measure_at=ago(120))
-        await page.get_by_text(re.compile("These figures tell of 2 m 1. s ago, not of now.")).wait_for()
+        await page.get_by_text(re.compile("These figures are from 2 m 1. s ago.")).wait_for()
         assert await page.locator(".pleme-cards[data-old]").count() == 1
         assert await page.locator(".pleme-queues[data-old]").count() == 1
         await take_picture(page, "dashboard-without-workers")
@@ -194,8 +194,8 @@ async def test_an_open_page_tells_growth_slots_and_caps(
         assert slots == ["sync 1 / 10", "async 20 / 20"]
         note = await page.locator("[data-failure-note]").inner_text()
         assert "0 of 308 causes" in note
-        assert "More jobs failed than are counted" in note
-        assert "1,399 in all" in await page.locator("[data-health-reasons]").text_content()
+        assert "Only the jobs that failed last are counted" in note
+        assert "1,399 in total" in await page.locator("[data-health-reasons]").text_content()
 
 
 @pytest.mark.usefixtures("busy")
@@ -289,7 +289,7 @@ async def test_times_are_those_of_the_admin_wherever_the_browser_is(
     await sync_to_async(measure_now)()
     async with admin_page(chromium, session_cookie, timezone_id="America/New_York", locale="en-GB") as page:
         await page.goto(live_server.url + ROOT)
-        await page.get_by_text("Times are those of Asia/Kathmandu.").wait_for()
+        await page.get_by_text("Time zone: Asia/Kathmandu.").wait_for()
         chart = page.locator("[data-chart=depth]")
         await chart.locator("summary").click()
         payload = await page.evaluate("fetch('series.json').then((answer) => answer.json())")
@@ -308,8 +308,8 @@ async def test_without_a_script_no_empty_charts_are_shown_and_the_page_says_of_w
     async with admin_page(chromium, session_cookie, java_script_enabled=False) as page:
         await page.goto(live_server.url + ROOT)
         told = await page.locator("#pleme-dashboard noscript").all_inner_texts()
-        assert "without scripts it stays so" in told[0]
-        assert "made by a script, which this browser does not run" in told[1]
+        assert "Without JavaScript this page does not update itself" in told[0]
+        assert "need JavaScript" in told[1]
         assert await page.locator("[data-chart=depth]").is_hidden()
 
 

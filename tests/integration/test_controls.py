@@ -146,7 +146,7 @@ def test_a_worker_that_is_asked_to_drain_ends_its_jobs_and_is_not_replaced(
     (tmp_path / "end").touch()
     wait_for_status(job, "COMPLETED", workers)
     assert workers.exit_code() == 0
-    assert "none replaces it" in workers.output()
+    assert "it is not replaced" in workers.output()
     assert Job.objects.get(pk=later.pk).status == "QUEUED"
     assert not WorkerProcess.objects.filter(pk=worker.id).exists()
 
@@ -157,7 +157,7 @@ def test_a_supervisor_goes_on_with_the_processes_that_were_not_asked(start_worke
     wait_for(lambda: WorkerProcess.objects.count() == 2, "both register", details=workers.output)
     first, second = WorkerProcess.objects.order_by("id")
     assert drain_worker(first.id)
-    workers.wait_for_output("none replaces it")
+    workers.wait_for_output("it is not replaced")
     job = wait_for_status(noop.enqueue(), "COMPLETED", workers)
     assert job.worker_id == second.id
     assert len(workers.children()) == 1

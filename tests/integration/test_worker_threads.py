@@ -57,7 +57,7 @@ def test_workers_need_no_room_in_a_connection_pool(start_workers: StartWorkers) 
     options = json.dumps({"OPTIONS": {"pool": {"max_size": 4, "timeout": 4}}})
     workers = start_workers("--worker-count", "5", environment={"DATABASE_OVERRIDES": options})
     wait_for(partial(_completed, 20), "20 jobs end", details=workers.output)
-    assert workers.output().count("workers use no connection pool") == 1
+    assert workers.output().count("workers do not use the connection pool") == 1
 
 
 # What a program of the project's own may be: no supervisor, no runworkers.

@@ -147,7 +147,7 @@ def test_a_wrong_question_is_exit_code_2(arguments: list[str], said: str) -> Non
 def test_tables_that_are_missing_are_exit_code_2() -> None:
     with connections["default"].cursor() as cursor:
         cursor.execute("ALTER TABLE pleme_redis_django_job RENAME TO elsewhere")
-    with pytest.raises(CommandError, match="was migrate run") as failed:
+    with pytest.raises(CommandError, match="Did you run migrate") as failed:
         jobstats()
     assert failed.value.returncode == 2
 
@@ -172,4 +172,4 @@ def test_the_process_exits_with_the_code_and_writes_ascii_where_it_must(
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1, ended.stderr
     assert "queued     1  ###" in ended.stdout
-    assert "a ready job waits" in ended.stderr
+    assert "a ready job has waited" in ended.stderr

@@ -69,7 +69,7 @@ def test_pause_and_resume() -> None:
         == "Paused."
     )
     assert Schedule.objects.get().pause_reason == "why"
-    assert printed("pause", "nightly", "--product", "acme").strip() == "It was paused already."
+    assert printed("pause", "nightly", "--product", "acme").strip() == "It was already paused."
     assert printed("resume", "nightly", "--product", "acme").strip() == "Resumed."
     assert json.loads(printed("resume", "nightly", "--product", "acme", "--json"))["changed"] is False
 

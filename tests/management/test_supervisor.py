@@ -61,7 +61,7 @@ def test_a_child_that_hangs_as_a_whole_is_killed_and_replaced(tmp_path: Path) ->
     before = signal.getsignal(signal.SIGTERM)
     code = supervisor_of(sys.executable, "-c", HANGS_ONCE, say=said.append, MARKER=str(marker)).run()
     assert code == 0
-    assert "hangs: no sign of life for 1 s; killing it." in said[0]
+    assert "hangs: no heartbeat for 1 s; killing it." in said[0]
     assert "was killed by SIGKILL" in said[1]
     assert marker.read_text(), "the next one rescues the jobs of the one that hung"
     assert signal.getsignal(signal.SIGTERM) is before

@@ -47,7 +47,7 @@ def test_text_shows_the_same_in_aligned_columns(using: str) -> None:
     assert any(line.startswith("  queued     2  █") for line in lines)
     assert "  oldest ready job         3 m 20 s" in "\n".join(lines)
     assert "  retries of completed     0.50 on average" in lines
-    assert "  silent while running     1 for over 2 h" in lines
+    assert "  running, but silent      1 for over 2 h" in lines
     head = next(line for line in lines if line.lstrip().startswith("product"))
     rows = [line for line in lines if line.startswith(("  default   ", "  novaskyn  "))]
     assert {len(line) for line in (head, *rows)} == {len(head)}, "all as wide as their heading"

@@ -81,5 +81,5 @@ def test_that_a_pool_is_dropped_is_said_once(
     with caplog.at_level("INFO"):
         bound_database_waits(25, jobs_alias="default")
         bound_database_waits(25, jobs_alias="default")
-    assert caplog.text.count("workers use no connection pool") == 1
+    assert caplog.text.count("workers do not use the connection pool") == 1
     assert connections.settings["default"]["OPTIONS"]["target_session_attrs"] == "read-write"

@@ -44,10 +44,10 @@ def some_jobs(using: str) -> None:
 @pytest.mark.parametrize(
     ("limit", "said"),
     [
-        (["--max-stale", "0"], "1 stale job, accepted: at most 0"),
-        (["--max-ready-age", "60"], "accepted: at most 1 m"),
+        (["--max-stale", "0"], "1 stale job, at most 0 allowed"),
+        (["--max-ready-age", "60"], "at most 1 m allowed"),
         (["--max-unserved", "0"], "1 ready job of unknown types"),
-        (["--min-workers", "2"], "1 live worker process, accepted: at least 2"),
+        (["--min-workers", "2"], "1 live worker process, at least 2 required"),
     ],
 )
 def test_a_passed_limit_is_exit_code_1(

@@ -65,7 +65,7 @@ def judged(
 def test_all_is_well() -> None:
     assert judged().sentence == "All is well: nothing waits, 1 worker process is alive."
     assert judged(queue(waits=29)).sentence == (
-        "All is well: every queue keeps its promise, 1 worker process is alive."
+        "All is well: every queue is within its maximum wait, 1 worker process is alive."
     )
     assert judged().level == "ok"
 

@@ -104,7 +104,7 @@ def test_the_count_agrees_with_the_order_in_which_jobs_are_claimed() -> None:
     positions = {job.id: only(job) for job in jobs}
     claimed = OrmJobStore(Job).claim_jobs("00000000-0000-0000-0000-000000000001", 12, _everything())
     for place, job in enumerate(claimed):
-        before = {0: "It is ready, and next", 1: "1 job comes before it"}
+        before = {0: "It is ready and next", 1: "1 job comes before it"}
         assert positions[job.id].text.startswith(before.get(place, f"{place} jobs come before it"))
 
 

@@ -37,7 +37,7 @@ def test_a_row_that_cannot_be_loaded_ends_alone(unreadable: uuid.UUID) -> None:
     assert ended.status == JobStatus.FAILED
     assert (
         ended.error_details == {"error_code": "unreadable_row"}
-        and "Enqueue the job anew" in ended.error_message
+        and "Enqueue the job again" in ended.error_message
     )
     # The claim was committed: its process finds the other job among its lost claims, and gives it back.
     other = Job.objects.get(pk=readable.pk)

@@ -1,1 +1,1 @@
-"""Operations on many jobs at once: what they are called, whom they may touch, preview, batches, forms."""
+"""Operations on many jobs at once: their names, permissions, previews, forms and batches."""

@@ -35,9 +35,7 @@ class RescheduleForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         zone = timezone.get_current_timezone_name()
-        self.fields[
-            "run_after"
-        ].help_text = f"In the time zone {zone}. A time that is past makes them ready at once."
+        self.fields["run_after"].help_text = f"In the time zone {zone}. A past time makes them ready at once."
 
     def clean_run_after(self) -> datetime:
         run_after: datetime = self.cleaned_data["run_after"]
@@ -63,7 +61,7 @@ class QueueForm(forms.Form):
     """The queue that the jobs move to."""
 
     queue_name = forms.CharField(
-        label="Queue", max_length=64, help_text="A worker has to serve it, or the jobs wait there."
+        label="Queue", max_length=64, help_text="The jobs wait unless a worker serves this queue."
     )
 
     def clean_queue_name(self) -> str:

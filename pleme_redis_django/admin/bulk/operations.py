@@ -23,7 +23,7 @@ Options = Mapping[str, Any]
 """The validated values of an operation's form."""
 
 _WAITING = frozenset(operations.WAITING_STATUSES)
-_ONLY_WAITING = "Only pending and queued jobs can be changed so."
+_ONLY_WAITING = "Only pending and queued jobs can be changed."
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ _ALL = (
         label="Run now",
         done="Made due now",
         effect="Ready to run at once, whatever the due time was.",
-        skips="Only pending jobs can be made due now; queued ones are already.",
+        skips="Only pending jobs can be made due now; queued jobs already are.",
         statuses=frozenset({JobStatus.PENDING}),
         able=operations.runnable_jobs,
         apply=operations.run_jobs_now,
@@ -99,7 +99,7 @@ _ALL = (
         permission="reschedule",
         label="Reschedule",
         done="Made due at {}",
-        effect="Not run before the due time below.",
+        effect="They do not run before the time below.",
         skips=_ONLY_WAITING,
         statuses=_WAITING,
         able=operations.reschedulable_jobs,
@@ -153,7 +153,7 @@ _ALL = (
         done="Deleted",
         effect="They are hidden and never run; the rows are kept. Running jobs are not "
         "interrupted, and not retried.",
-        skips="They are deleted already.",
+        skips="They are already deleted.",
         statuses=frozenset(JobStatus),
         able=operations.deletable_jobs,
         apply=operations.delete_jobs,

@@ -186,7 +186,7 @@ class BulkActions(AddressedAdmin):
             note = f"{operation.asked}: {done.asked:,}. A handler that does not look goes on to its end."
             self.message_user(request, note, messages.SUCCESS)
         if (left := of - done.changed) > 0 or not done.changed:
-            skipped = f"Left as they are: {left:,}. " if left > 0 else ""
+            skipped = f"Not changed: {left:,}. " if left > 0 else ""
             self.message_user(request, f"{skipped}{operation.skips}", messages.WARNING)
 
     def _counted(self, found: Preview) -> str:

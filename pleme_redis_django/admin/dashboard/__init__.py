@@ -1,1 +1,1 @@
-"""The pages of the jobs dashboard: overview, queues, workers, errors, realtime, and what is done on them."""
+"""The pages of the jobs dashboard (overview, queues, workers, errors, realtime) and their actions."""

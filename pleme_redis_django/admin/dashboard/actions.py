@@ -102,7 +102,7 @@ class DashboardActions(DashboardFrame):
             self.message_user(request, f"{_queue_title(product, queue)} is paused.", messages.SUCCESS)
         else:
             self.message_user(
-                request, f"{_queue_title(product, queue)} was paused already.", messages.WARNING
+                request, f"{_queue_title(product, queue)} was already paused.", messages.WARNING
             )
         return self._to_queue(request, queue)
 
@@ -113,7 +113,7 @@ class DashboardActions(DashboardFrame):
         pause = self._pause_row(product, queue)
         if resume_queue(queue, product=product or None, model=self.job_model):
             _log(request, pause, "Resumed.")
-            self.message_user(request, f"{_queue_title(product, queue)} goes on.", messages.SUCCESS)
+            self.message_user(request, f"{_queue_title(product, queue)} is resumed.", messages.SUCCESS)
         else:
             self.message_user(request, f"{_queue_title(product, queue)} was not paused.", messages.WARNING)
         return self._to_queue(request, queue)
@@ -163,11 +163,11 @@ class DashboardActions(DashboardFrame):
             _log(request, worker, "Asked to drain.")
             self.message_user(
                 request,
-                f"{worker} claims no more jobs and ends when its running ones have.",
+                f"{worker} claims no more jobs and exits when its running jobs have ended.",
                 messages.SUCCESS,
             )
         else:
-            self.message_user(request, f"{worker} is dead, or drains already.", messages.WARNING)
+            self.message_user(request, f"{worker} is dead or already draining.", messages.WARNING)
         return redirect(self.page_url("workers"))
 
     def may_drain(self, request: HttpRequest, product: str) -> bool:
@@ -189,14 +189,14 @@ class DashboardActions(DashboardFrame):
         with bounded_time(get_settings().database):
             batch = _retry_some(request, rows)
         if not batch.is_last:
-            self.message_user(request, f"{batch.changed:,} are ready to run again. Go on for the rest.")
+            self.message_user(request, f"{batch.changed:,} are ready to run again. Continue for the rest.")
             return self._confirm_retry(request, rows)
         self._report_retry(request, batch.changed)
         return redirect(self._errors_url(request))
 
     def _report_retry(self, request: HttpRequest, retried: int) -> None:
         if not retried:
-            self.message_user(request, "None of these jobs could be retried.", messages.WARNING)
+            self.message_user(request, "No job of this group could be retried.", messages.WARNING)
             return
         jobs = f"{retried:,} job{'s are' if retried > 1 else ' is'} ready to run again"
         if (jobs_url := self._url_of_jobs("changelist")) == "":
@@ -263,7 +263,7 @@ class DashboardActions(DashboardFrame):
 
     def _report_release(self, request: HttpRequest, taken: HeldLock | None, reason: str) -> None:
         if taken is None:
-            self.message_user(request, "That holder does not have the lock any more.", messages.WARNING)
+            self.message_user(request, "That holder no longer has the lock.", messages.WARNING)
             return
         LogEntry.objects.create(
             user_id=request.user.pk,  # type: ignore[misc]  # a page of the admin has a user

@@ -1,4 +1,4 @@
-"""JSON for a browser that asks again and again: with an ETag, so that what is known is not sent."""
+"""JSON for a browser that polls: with an ETag, so that unchanged data is not sent again."""
 
 from __future__ import annotations
 

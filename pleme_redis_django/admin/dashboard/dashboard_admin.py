@@ -51,7 +51,7 @@ from pleme_redis_django.operations import paused_queues
 from pleme_redis_django.products import validate_product
 
 QUEUES_PER_PAGE = 100
-_IDLE_QUEUE = "Nothing waits or runs in this queue, and nothing has ended within the last hour."
+_IDLE_QUEUE = "No job waits or runs in this queue, and none has ended within the last hour."
 _UNKNOWN_QUEUE = (
     "No measurement of the last week has found a job in a queue of this name. Is it the name that jobs are "
     "enqueued with?"
@@ -148,7 +148,7 @@ class DashboardAdmin(DashboardActions):
                 for each in paused_queues(product=product, model=self.job_model)
                 if each.queue_name == queue
             ],
-            "promise": f"promise: at most {duration(promise)} of waiting",
+            "promise": f"maximum wait: {duration(promise)}",
             "may_pause": self.may(request, "pause"),
             "may_pause_everywhere": self.may_pause_everywhere(request),
             **chart_context(request, only, self.job_model, queue=queue),

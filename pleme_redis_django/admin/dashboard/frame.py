@@ -1,4 +1,4 @@
-"""What all pages of the dashboard have around them: permission, products, tabs, breadcrumbs, live settings."""
+"""What all pages of the dashboard share: permission, products, tabs, breadcrumbs, live settings."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def unserved_without(worker: WorkerFigures, alive: Sequence[WorkerFigures]) -> s
         if other.id != worker.id and (not other.product or other.product == worker.product)
     ]
     if not others:
-        return "It is the last process alive: nothing runs without it."
+        return "It is the last live process: without it, no job runs."
     served = {queue for other in others for queue in other.queues}
     left = [] if "*" in served else [queue for queue in worker.queues if queue not in served]
     if not left:
@@ -77,7 +77,7 @@ def unserved_without(worker: WorkerFigures, alive: Sequence[WorkerFigures]) -> s
     names = (
         "every other queue" if "*" in left else f"the queue{'s' if len(left) > 1 else ''} {', '.join(left)}"
     )
-    return f"Nobody else serves {names}."
+    return f"No other process serves {names}."
 
 
 def _up_seconds(worker: WorkerFigures, now: datetime) -> float:

@@ -1,1 +1,1 @@
-"""The search of job lists: from what is typed to a condition that a table of millions can bear."""
+"""The search of job lists: turns what is typed into a condition that stays cheap on a table of millions of rows."""

@@ -134,7 +134,7 @@ def _moment(term: Term) -> datetime:
         pass  # a form that is right, and a day that does not exist
     raise SearchError(
         f'"{term.key}:{shortened(term.value)}" is not a time. '
-        'Accepted: "2026-11-20", "2026-11-20T13:05", "90m", "2h", "7d" (ago).'
+        'Accepted: "2026-11-20", "2026-11-20T13:05", "90m", "2h", "7d" ago.'
     )
 
 
@@ -178,7 +178,7 @@ def _error(term: Term) -> Q:
 def _parameter(term: Term) -> Q:
     if get_settings().redact is not None:
         raise SearchError(
-            "Parameters cannot be searched in this project: they are redacted, and a search would tell what they hold."
+            "Parameters cannot be searched in this project: they are redacted, and a search would reveal them."
         )
     found: Any = "parameters"
     for name in term.path:

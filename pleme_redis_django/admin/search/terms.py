@@ -57,7 +57,7 @@ def _term(found: re.Match[str]) -> Term:
     _check_key(key, path, written=found[0])
     if not found["value"]:
         raise SearchError(
-            f'"{shortened(found["key"])}:" has no value. Write it behind the colon, without a space.'
+            f'"{shortened(found["key"])}:" has no value. Write it after the colon, without a space.'
         )
     return Term(key=key, value=_unquoted(found["value"]), path=path, is_quoted=found["value"].startswith('"'))
 
@@ -74,11 +74,11 @@ def _check_key(key: str, path: tuple[str, ...], *, written: str) -> None:
         raise SearchError('"param:" needs the name of a parameter, such as param.order_id:42.')
     if len(path) > PATH_KEYS:
         raise SearchError(
-            f'"param." has {len(path)} names behind it. Accepted: at most {PATH_KEYS}, one for each level of nesting.'
+            f'"param." has {len(path)} names after it. Accepted: at most {PATH_KEYS}, one for each level of nesting.'
         )
     if key != "param" and path:
         raise SearchError(
-            f'"{key}:" takes no name behind a dot; only "param." does, such as param.order_id:42.'
+            f'"{key}:" takes no name after a dot; only "param." does, such as param.order_id:42.'
         )
 
 

@@ -1,1 +1,1 @@
-"""What ``@job`` makes: definitions, their registry, and when two jobs are the same."""
+"""Job definitions, which ``@job`` makes: their options, their registry, and when two jobs are equal."""

@@ -68,7 +68,8 @@ def bind_enqueuer(enqueuer: Enqueuer) -> None:
 def _enqueuer() -> Enqueuer:
     if not _enqueuers:
         raise EnqueueError(
-            'Nothing stores jobs yet: add "pleme_redis_django" to INSTALLED_APPS, and enqueue after django.setup().'
+            'There is nothing to store jobs in yet: add "pleme_redis_django" to INSTALLED_APPS, and enqueue after '
+            "django.setup()."
         )
     return _enqueuers[0]
 
@@ -182,7 +183,7 @@ class JobDefinition(Generic[P, R]):
         if self.context_name is None or self.context_name not in parameters:
             return parameters
         raise InvalidParameters(
-            f"{self._calls_as()}: {self.context_name!r} is the JobContext, which the worker gives. Leave it out."
+            f"{self._calls_as()}: {self.context_name!r} is the JobContext, which the worker passes. Leave it out."
         )
 
     def _bound(self, parameters: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -268,7 +269,7 @@ def _check_function(function: object) -> None:
         )
     if "<locals>" in function.__qualname__ or "." in function.__qualname__ or function.__name__ == "<lambda>":
         raise InvalidJobDefinition(
-            f"{function.__qualname__} is not at the top of its module, and a worker could not find it by name. "
+            f"{function.__qualname__} is not at the top level of its module, so a worker could not find it by name. "
             "Move it there."
         )
     if function.__module__ == "__main__" and _main_name() is None:
@@ -302,8 +303,8 @@ def _check_parameters(function: Callable[..., Any], parameters: list[inspect.Par
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
             raise InvalidJobDefinition(
-                f"{function.__qualname__} has the parameter {parameter}, which cannot be given by name, "
-                "and a job's parameters are stored by name. Make it a named one."
+                f"{function.__qualname__} has the parameter {parameter}, which cannot be passed by name, "
+                "and a job's parameters are stored by name. Make it a keyword parameter."
             )
 
 

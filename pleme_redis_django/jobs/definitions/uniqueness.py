@@ -1,4 +1,4 @@
-"""When two jobs are the same: the unique slot that a job holds, and for how long.
+"""When two jobs are equal: the unique slot that a job holds, and for how long.
 
 A slot is text: a letter for the mode, its seconds where it has any, and a digest. The store keeps
 it under UNIQUE(product, unique_slot) and sets it to NULL when its period ends, so the mode can be

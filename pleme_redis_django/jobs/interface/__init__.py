@@ -1,1 +1,1 @@
-"""What the engine asks of others, and the values that it hands around."""
+"""The engine's interface: the protocols that others implement, and the values passed between its parts."""

@@ -1,4 +1,4 @@
-"""Calls: how one worker process among many is told to look at its rows now."""
+"""Calls: tell one worker process to look at its rows now."""
 
 from __future__ import annotations
 

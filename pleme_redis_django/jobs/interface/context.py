@@ -90,5 +90,5 @@ def _finite(name: str, value: object) -> Any:
     # Python refuses to print the decimal digits of a huge integer.
     shown = hex(value) if isinstance(value, int) and abs(value) > MAX_COUNT else repr(value)
     raise InvalidParameters(
-        f"progress({name}={shown[:40]}): accepted is a finite number from 0 on, such as a count of items."
+        f"progress({name}={shown[:40]}): accepted is a finite number of 0 or more, such as a count of items."
     )

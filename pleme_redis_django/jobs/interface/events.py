@@ -1,4 +1,4 @@
-"""What the engine tells the world: one value per event, emitted to one sink.
+"""The engine's events: one value per event, emitted to one sink.
 
 The engine writes no log line and sends no signal itself. Events carry ids and counts, and jobs by
 reference; what a sink prints of them is its own business (ids, never payloads).

@@ -1,4 +1,4 @@
-"""JobExecutor: what runs a job; and which of its jobs are async, and which it does not know."""
+"""JobExecutor: runs a job, and says which of its jobs are async and which it does not know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hints: what a pool asks of the queue that wakes it."""
+"""Hints: what a pool needs from the queue that wakes it."""
 
 from __future__ import annotations
 

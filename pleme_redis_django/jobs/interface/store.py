@@ -267,7 +267,7 @@ class JobStore(Protocol[J_co]):
                     job_id, ending.retry_count, ending.delay_seconds, "", {}, claim=claim
                 )
             case _:
-                raise StoreError(f"{type(ending).__name__} is not an ending that a store knows.")
+                raise StoreError(f"{type(ending).__name__} is not an ending that this store knows.")
 
     def _give_back(self, ending: GivenBack) -> bool:
         try:

@@ -70,7 +70,7 @@ class WorkerPoolConfig:
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             raise InvalidSettings(
                 f"lease_seconds is {self.lease_seconds}, and heartbeat_seconds {self.heartbeat_seconds}. Accepted: "
-                "a lease of at least two heartbeats, so that one late beat does not cost a live process its jobs."
+                "a lease of at least two heartbeats, so that one late heartbeat does not cost a live process its jobs."
             )
         object.__setattr__(self, "queues", _checked_queues(self.queues))
         _checked_name("queue_key", self.queue_key)

@@ -1,1 +1,1 @@
-"""What keeps jobs from being stuck: a file for each duty, and the maintainer that turns them."""
+"""Maintenance: the duties that keep jobs from getting stuck, a file each, and the maintainer that runs them."""

@@ -1,4 +1,4 @@
-"""Duty: one thing that is done again and again, by every process or by the one that is elected for it."""
+"""Duty: a periodic task of every process, or of the one process that is elected for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elections: which process of the cluster holds a role, asked as seldom as its term allows."""
+"""Elections: whether this process holds a role of the cluster, asked as seldom as the term allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a job that its worker did not end: pure decisions, one ending each."""
+"""How a job ends that its own worker did not end: pure decisions, one ending each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forgotten jobs: ready for a while, and claimed by nobody; their hints may have been lost."""
+"""Forgotten jobs: ready for a while but not claimed, perhaps because their hints were lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lost claims: what this process holds against the rows that say so, claim by claim.
+"""Lost claims: compares the jobs that this process holds with the rows that it should hold, claim by claim.
 
 It finds claims whose COMMIT reply was lost, and learns what was asked of held jobs: to end.
 """

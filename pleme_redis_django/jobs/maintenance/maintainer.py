@@ -1,4 +1,4 @@
-"""Maintainer: the thread that does duties when they are due, each in a guard of its own."""
+"""Maintainer: the thread that does duties when they are due; one that fails stops no other."""
 
 from __future__ import annotations
 

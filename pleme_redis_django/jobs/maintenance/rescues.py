@@ -1,4 +1,4 @@
-"""Rescues: writes the endings of jobs that their own worker did not end; what cannot be written stops no other."""
+"""Rescues: writes the endings of jobs that their own worker did not end; one that cannot be written stops no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Silent jobs: the fourth layer of what keeps jobs from being stuck. They gave no sign of life for too long."""
+"""Silent jobs: running jobs that have shown no sign of life for too long."""
 
 from __future__ import annotations
 

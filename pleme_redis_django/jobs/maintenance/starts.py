@@ -1,4 +1,4 @@
-"""Starts: what is written about when handlers began, so that a job that ran differs from one that only waited.
+"""Starts: writes when handlers began, which tells a job that ran from one that was only claimed.
 
 A job that ends within a second needs no such write: its ending tells. One that was given back before is
 written down almost at once, since it may be what takes whole hosts along, and what it runs on leaves no

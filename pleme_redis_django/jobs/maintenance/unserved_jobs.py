@@ -1,4 +1,4 @@
-"""Unserved jobs: ready ones of a type that this pool has no handler for, such as a misspelt one."""
+"""Unserved jobs: ready jobs of a type for which this pool has no handler, such as a misspelled one."""
 
 from __future__ import annotations
 

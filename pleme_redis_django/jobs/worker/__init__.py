@@ -1,1 +1,1 @@
-"""One process of workers: the threads that claim, run and end jobs, and prove that they live."""
+"""The worker process: the threads that claim, run and end jobs and renew the lease."""

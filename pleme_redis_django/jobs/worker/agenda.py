@@ -1,4 +1,4 @@
-"""Agenda: what the claimer has to look at, and when; written by whoever learns something, read by the claimer.
+"""Agenda: what the claimer has to look at, and when; any thread writes to it, and the claimer reads it.
 
 Nobody calls anybody back: a hint, a free slot, a due time, a lost claim and a rescue are all written here.
 Its fields are plain ones with one writer each, or are under a lock where they have several; none is

@@ -1,4 +1,4 @@
-"""Claimer: the one thread that claims. Its turns read the agenda, and nobody calls it.
+"""Claimer: the one thread that claims. Each of its turns reads the agenda; no other thread calls it.
 
 It asks the agenda what to look at, asks the store for as many jobs as its lanes have capacity for, and gives
 them to the lanes.

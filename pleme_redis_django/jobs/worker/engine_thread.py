@@ -1,4 +1,4 @@
-"""EngineThread: a thread of the engine whose end by an error is written into the agenda: nobody can do without it."""
+"""EngineThread: a thread that the engine cannot do without; if an error ends it, the agenda says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finisher: writes endings and progress in batches, and keeps at it while the store is away.
+"""Finisher: writes endings and progress in batches, and retries while the store is down.
 
 One thread writes for all, so no ending may hold it up for long: one that cannot be written, because its
 row is locked or refuses it, waits apart and is tried again, while the others pass.

@@ -1,4 +1,4 @@
-"""Heartbeat: proves that this process lives; its lease says when it may no longer believe so itself."""
+"""Heartbeat: shows that this process is alive; its lease says until when the process may assume so itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LaneDemand: how many jobs the lanes of a process want now, and whether the last claims took all there was."""
+"""LaneDemand: how many jobs the lanes of a process want now, and whether the last claims took every ready job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lease: for how long a process may believe that it lives, and whether it may judge others."""
+"""Lease: for how long a process may assume that it counts as alive, and whether it may declare others dead."""
 
 from __future__ import annotations
 

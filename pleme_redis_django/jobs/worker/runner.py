@@ -116,7 +116,7 @@ class JobRunner:
             text = "null" if value is None else to_json(value, max_bytes=self._max_results_bytes)
         except NotJson as error:
             raise InvalidResult(
-                f"{context.job.job_type} returned a result that is refused: {error}."
+                f"{context.job.job_type} returned a result that cannot be stored: {error}."
             ) from None
         return Completed(
             job_id=context.job.id,

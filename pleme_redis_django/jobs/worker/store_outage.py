@@ -1,4 +1,4 @@
-"""StoreOutage: what a thread of the engine does while the store does not answer, or refuses what it asks."""
+"""StoreOutage: how a thread of the engine waits and logs while the store fails."""
 
 from __future__ import annotations
 

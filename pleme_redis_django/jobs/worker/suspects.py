@@ -1,4 +1,4 @@
-"""Suspects: jobs at whose run worker processes died, and which run one at a time, never beside another suspect.
+"""Suspects: jobs during whose execution worker processes died; they run one at a time.
 
 Under a supervisor they run in a process of their own, which claims nothing else: a death there is the
 job's own. Every other process goes on as if there were none. A pool that nobody supervises runs them

@@ -1,4 +1,4 @@
-"""TurningThread: the one way to be a thread of the engine that takes turns."""
+"""TurningThread: a thread of the engine that repeats one step until it is stopped."""
 
 from __future__ import annotations
 

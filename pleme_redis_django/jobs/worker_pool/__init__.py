@@ -1,1 +1,1 @@
-"""The roof of the engine: builds, starts and stops everything that a pool consists of."""
+"""The worker pool: builds, starts and stops all parts of the engine in one process."""

@@ -1,4 +1,4 @@
-"""WorkerPool: one process's worth of workers, from the first claim to the last ending."""
+"""WorkerPool: the workers of one process, from the first claim to the last ending."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class WorkerPool(Generic[J_co]):
         self._shutdown.is_over.wait()
         if self.error is not None:
             raise WorkerPoolBroken(
-                "An error that nobody expected has ended a thread of this worker pool, which has drained and "
+                "An unexpected error has ended a thread of this worker pool, which has drained and "
                 "stopped. Start another one, in a new process where that is possible."
             ) from self.error
 

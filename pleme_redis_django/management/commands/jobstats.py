@@ -1,4 +1,4 @@
-"""``manage.py jobstats``: ask, show, judge."""
+"""``manage.py jobstats``: reads the report, prints it, and checks the limits."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ Exit codes: 0 no limit is passed (or none was given); 1 one is, and standard err
 
 
 class Command(BaseCommand):
-    help = "Show what the job tables hold: counts, ages, retries, failures, unknown types, workers."
+    help = "Show counts, ages, retries, failures, unknown types and workers of the job tables."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog = EPILOG
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
-        parser.add_argument("--json", action="store_true", help="The same as one JSON object.")
+        parser.add_argument("--json", action="store_true", help="Write one JSON object.")
         parser.add_argument("--product", help="Only jobs of this product.")
         parser.add_argument("--queue", action="append", metavar="NAME", help="Only this queue; repeatable.")
         parser.add_argument("--pool", help="Only the table, queues, product and workers of this pool.")
-        parser.add_argument("--max-stale", type=int, metavar="N", help="Accept N silent running jobs.")
+        parser.add_argument("--max-stale", type=int, metavar="N", help="Allow N silent running jobs.")
         parser.add_argument(
-            "--max-ready-age", type=float, metavar="SECONDS", help="Accept ready jobs that wait for so long."
+            "--max-ready-age", type=float, metavar="SECONDS", help="Allow ready jobs to wait for this long."
         )
         parser.add_argument(
-            "--max-unserved", type=int, metavar="N", help="Accept N ready jobs of unknown types."
+            "--max-unserved", type=int, metavar="N", help="Allow N ready jobs of unknown types."
         )
-        parser.add_argument("--min-workers", type=int, metavar="N", help="Ask for N live worker processes.")
+        parser.add_argument("--min-workers", type=int, metavar="N", help="Require N live worker processes.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         report = self._gather(options)
@@ -72,9 +72,7 @@ class Command(BaseCommand):
         except (InvalidName, InvalidSettings) as error:
             raise CommandError(str(error), returncode=EXIT_CANNOT_ASK) from None
         except DatabaseError as error:
-            message = (
-                f"The job tables cannot be read: {first_line(error)}. Is the server up, was migrate run?"
-            )
+            message = f"The job tables cannot be read: {first_line(error)}. Is the server running? Did you run migrate?"
             raise CommandError(message, returncode=EXIT_CANNOT_ASK) from error
 
     def _write_text(self, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""``manage.py runworkers``: parse, build, run."""
+"""``manage.py runworkers``: parses the options, builds the supervisor or a worker process, and runs it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pleme_redis_django.management.runworkers.worker_process import WorkerProces
 
 
 class Command(BaseCommand):
-    help = "Run the worker pools of PLEME_REDIS: claim jobs, run them, end them, until stopped."
+    help = "Run the worker pools of PLEME_REDIS: claim and run jobs until stopped."
 
     _argv: list[str] | None = None
 
@@ -51,7 +51,7 @@ class Command(BaseCommand):
 
     def _supervise(self, options: RunOptions, arguments: dict[str, Any]) -> int:
         if threading.current_thread() is not threading.main_thread():
-            raise CommandError("runworkers listens to signals, which only the main thread of a program can.")
+            raise CommandError("runworkers handles signals, which only the main thread of a program can do.")
         parts = [self._parts(name, options) for name in options.pools or self._pool_names()]
         command = child_command(options, arguments, self._argv)
         if options.log_format == "text":

@@ -1,1 +1,1 @@
-"""The parts of ``manage.py jobstats``: what is asked, how it is shown, and when it is too much."""
+"""The parts of ``manage.py jobstats``: its report, the text of it, and the limits."""

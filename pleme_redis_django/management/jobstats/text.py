@@ -53,7 +53,7 @@ class TextReport:
         yield ""
         yield f"  oldest ready job         {_age(table.oldest_ready_seconds)}"
         yield f"  retries of completed     {'-' if retries is None else f'{retries:.2f} on average'}"
-        stale = f"  silent while running     {table.stale:,} for over {duration(table.stale_after_seconds)}"
+        stale = f"  running, but silent      {table.stale:,} for over {duration(table.stale_after_seconds)}"
         yield self._style.WARNING(stale) if table.stale else stale
 
     def _queues(self, table: TableReport) -> Iterator[str]:
@@ -81,7 +81,7 @@ class TextReport:
 
     def _unserved(self, table: TableReport) -> Iterator[str]:
         rows = [(one.job_type, f"{one.jobs:,}", duration(one.oldest_seconds)) for one in table.unserved]
-        head = ("ready, and of a type that is not known here", "jobs", "oldest")
+        head = ("ready jobs of unknown types", "jobs", "oldest")
         yield from self._columns(head, rows, left=1, paint=self._style.WARNING)
 
     def _workers(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What jobstats is told not to accept: limits of a report, and the sentences that say which are passed."""
+"""The limits that jobstats checks, and the sentences that say which are exceeded."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Thresholds:
         """Yield a sentence for each limit that the report passes."""
         stale = sum(table.stale for table in report.tables)
         if self.max_stale is not None and stale > self.max_stale:
-            yield f"{counted(stale, 'stale job')}, accepted: at most {self.max_stale}"
+            yield f"{counted(stale, 'stale job')}, at most {self.max_stale} allowed"
         age = max((table.oldest_ready_seconds or 0 for table in report.tables), default=0)
         if self.max_ready_age is not None and age > self.max_ready_age:
-            yield f"a ready job waits for {duration(age)}, accepted: at most {duration(self.max_ready_age)}"
+            yield f"a ready job has waited for {duration(age)}, at most {duration(self.max_ready_age)} allowed"
         unserved = sum(one.jobs for table in report.tables for one in table.unserved)
         if self.max_unserved is not None and unserved > self.max_unserved:
-            yield f"{counted(unserved, 'ready job')} of unknown types, accepted: at most {self.max_unserved}"
+            yield f"{counted(unserved, 'ready job')} of unknown types, at most {self.max_unserved} allowed"
         if self.min_workers is not None and report.alive < self.min_workers:
             alive = counted(report.alive, "live worker process", "live worker processes")
-            yield f"{alive}, accepted: at least {self.min_workers}"
+            yield f"{alive}, at least {self.min_workers} required"

@@ -1,1 +1,1 @@
-"""What the command ``runworkers`` is made of: a supervisor, its worker processes, and their output."""
+"""The parts of ``manage.py runworkers``: a supervisor, its worker processes, and their output."""

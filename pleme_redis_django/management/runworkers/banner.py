@@ -20,7 +20,7 @@ from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import model_label
 
 _DEBUG_LINES = [
-    "  warning    DEBUG is on: Django keeps every query of a running job in memory. Never in production."
+    "  warning    DEBUG is on: Django keeps every query of a running job in memory. Do not use it in production."
 ]
 
 
@@ -60,7 +60,9 @@ def _pool_lines(parts: ConfiguredPool, options: RunOptions) -> list[str]:
     types = known_job_types(parts.executor)
     if types is not None:
         known = sorted(types)
-        lines.append(f"  job types  {', '.join(known[:8]) or 'none: no jobs.py has a @job'}{_more(known)}")
+        lines.append(
+            f"  job types  {', '.join(known[:8]) or 'none: no jobs.py defines a @job'}{_more(known)}"
+        )
     return lines
 
 

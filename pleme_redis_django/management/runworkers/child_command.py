@@ -44,7 +44,7 @@ def child_command(
     """
     if _CHILD_VARIABLE in os.environ:
         raise CommandError(
-            f"{sys.argv[0]} was started as a worker process and starts {COMMAND_NAME} anew, without the options "
+            f"{sys.argv[0]} was started as a worker process and starts {COMMAND_NAME} again, without the options "
             "that it was given. Pass sys.argv on to execute_from_command_line(), or use call_command()."
         )
     if argv == sys.argv:

@@ -1,4 +1,4 @@
-"""How a worker process connects: a database that stops answering must not hold its threads for ever.
+"""How a worker process connects to the database: with timeouts, so that no thread waits for ever.
 
 Without these, a connection through a network that drops packets waits for TCP's own retries, about
 a quarter of an hour. What the project's settings say wins.
@@ -55,7 +55,7 @@ def bound_database_waits(lease_seconds: float, *, jobs_alias: str) -> None:
         connections.settings[jobs_alias]["OPTIONS"].setdefault("target_session_attrs", "read-write")
     if pooled:
         logger.info(
-            "workers use no connection pool: each of their threads keeps a connection of its own (%s)",
+            "workers do not use the connection pool: each of their threads keeps its own connection (%s)",
             ", ".join(pooled),
         )
 

@@ -129,15 +129,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("pools", nargs="*", metavar="pool", help="Pools of the settings; default: every one.")
+    parser.add_argument(
+        "pools", nargs="*", metavar="pool", help="Pools to run; default: all pools in the settings."
+    )
     parser.add_argument("--processes", type=_count, default=1, help="Worker processes of each pool (1).")
     parser.add_argument("--worker-count", type=int, help="Sync jobs at once in each process.")
     parser.add_argument("--async-count", type=int, help="Async jobs at once in each process.")
     parser.add_argument("--queues", type=_names, help="Serve only these queues: a,b")
     parser.add_argument("--product", help="Serve only this product.")
     parser.add_argument("--preset", choices=sorted(PRESETS), help="A preset of the pool's numbers.")
-    parser.add_argument("--grace-seconds", type=float, help="How long running jobs may go on after SIGTERM.")
-    parser.add_argument("--burst", action="store_true", help="Exit when nothing is claimable any more.")
+    parser.add_argument(
+        "--grace-seconds", type=float, help="How long running jobs may continue after SIGTERM."
+    )
+    parser.add_argument("--burst", action="store_true", help="Exit when no job is claimable any more.")
     parser.add_argument("--reload", action="store_true", help="Restart the workers when code changes.")
     parser.add_argument(
         "--log-format",
@@ -152,13 +156,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Whether the log shows messages and tracebacks of failed jobs: on a terminal only (the default).",
     )
     parser.add_argument(
-        "--release", default="", help="What this code is called, such as a commit; kept per worker."
+        "--release",
+        default="",
+        help="A name for this version of the code, such as a commit; stored for each worker process.",
     )
     parser.add_argument(
         "--max-silence-seconds",
         type=_silence,
         default=120,
-        help="Kill and replace a worker process that hangs as a whole for so long; 0: never (120).",
+        help="Kill and replace a worker process that hangs for this long; 0: never (120).",
     )
     # How the supervisor starts a child; nobody types these.
     parser.add_argument("--child-of-pool", help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""The thread of a worker process that sweeps presence, when it is its turn among all worker processes."""
+"""The thread of a worker process that sweeps presence while the process is elected for it."""
 
 from __future__ import annotations
 

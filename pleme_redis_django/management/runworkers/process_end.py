@@ -42,7 +42,7 @@ class BoundedEnd:
         with suppress(queue.Empty):
             self._hurry.get(timeout=LEFTOVERS_SECONDS)
         left = ", ".join(leftovers()) or "an atexit function"
-        _within_a_moment(lambda: logger.warning("ends without waiting for what still runs: %s", left))
+        _within_a_moment(lambda: logger.warning("exits without waiting for what still runs: %s", left))
         end_now(code)
 
 

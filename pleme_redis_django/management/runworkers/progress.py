@@ -1,4 +1,4 @@
-"""BurstProgress: a progress bar on the terminal, made of what the worker processes report."""
+"""BurstProgress: a progress bar on the terminal, from what the worker processes report."""
 
 from __future__ import annotations
 

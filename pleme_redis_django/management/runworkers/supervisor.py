@@ -223,7 +223,7 @@ class Supervisor:
         if code == EXIT_DRAINED:
             place.exit_code = EXIT_OK
             self._say(
-                f"A worker process of pool {place.pool} was asked to drain and has ended; none replaces it."
+                f"A worker process of pool {place.pool} was asked to drain and has ended; it is not replaced."
             )
         elif self._stopping or (self._burst and not place.is_quarantine):
             place.exit_code = code
@@ -275,7 +275,7 @@ class Supervisor:
             if self._stopping:
                 self._end_grace()
                 continue
-            self._say("Draining: running jobs may end; a second signal gives them back at once.")
+            self._say("Draining: waiting for running jobs; a second signal gives them back at once.")
             self._stopping = True
             self._drain_children()
 
@@ -306,7 +306,7 @@ class Supervisor:
             silent = now - place.heard_at
             if place.process is not None and 0 < self._max_silence_seconds < silent:
                 self._say(
-                    f"A worker process of pool {place.pool} (pid {place.process.pid}) hangs: no sign of life for "
+                    f"A worker process of pool {place.pool} (pid {place.process.pid}) hangs: no heartbeat for "
                     f"{silent:.0f} s; killing it."
                 )
                 place.heard_at = now

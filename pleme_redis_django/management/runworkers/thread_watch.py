@@ -1,4 +1,4 @@
-"""The last resort of a worker process's threads beside its pool's: one that an exception ends takes it down too.
+"""Watches a worker process's threads outside the pool: if an exception ends one, the process ends too.
 
 A process that no longer counts what it ends, or hears of its supervisor, looks alive and does half of its work.
 It drains instead, as far as what is left of it can, and ends with a code for which its supervisor starts another one.
@@ -37,7 +37,7 @@ class ThreadWatch:
         self.is_broken = True
         try:
             logger.critical(
-                "a thread of the worker has ended by an error that nobody expected; the process drains and ends "
+                "an unexpected error has ended a thread of the worker; the process drains and exits "
                 "thread=%s",
                 name,
                 exc_info=ended.exc_value,

@@ -1,4 +1,4 @@
-"""Which dialect a job table speaks."""
+"""Which dialect a job table uses, by the vendor of its database."""
 
 from __future__ import annotations
 

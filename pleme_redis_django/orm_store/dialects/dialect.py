@@ -1,4 +1,4 @@
-"""Dialect: what is asked of a database about a job table, and each one answers in its own way."""
+"""Dialect: the operations on a job table that differ between databases."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def _key_of(
         text, _ = codec.encode([list(args), sorted(kwargs.items())])
     except UncacheableValue as error:
         raise InvalidName(
-            f"The arguments of {name} make no key: {error} Give @cached a key that is a function of them."
+            f"The arguments of {name} cannot be made into a key: {error} Give @cached a key that is a function of them."
         ) from error
     return f"{name}:{digest(text.decode())}"
 
@@ -180,6 +180,6 @@ def _name_of(function: Callable[..., Any], key: Key) -> str:
         raise InvalidName(
             f"@cached names entries by their function, and {_path_of(function)} has no name of its own: another "
             'function of the same name would get its values. Give it a key, as in @cached(300, key="prices"), '
-            "or move it to the top of its module."
+            "or move it to the top level of its module."
         )
     return _path_of(function)

@@ -97,8 +97,7 @@ def validate_key(key: object) -> str:
     if isinstance(key, str) and 0 < len(key) <= KEY_MAX_LENGTH:
         return key
     raise InvalidName(
-        f"{str(key)[:60]!a} is not a valid cache key. "
-        f"Accepted: text of 1 to {KEY_MAX_LENGTH:,} characters; any of them."
+        f"{str(key)[:60]!a} is not a valid cache key. Accepted: text of 1 to {KEY_MAX_LENGTH:,} characters."
     )
 
 
@@ -144,6 +143,4 @@ def eagerness(value: object) -> float:
     """Return the eagerness of early refreshes. Raises InvalidNumber for anything but 0 to 100."""
     if not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= 100:
         return float(value)
-    raise InvalidNumber(
-        f"beta is {str(value)[:40]!r}. Accepted: a number from 0 (never ahead of time) to 100."
-    )
+    raise InvalidNumber(f"beta is {str(value)[:40]!r}. Accepted: a number from 0 (never early) to 100.")

@@ -209,7 +209,7 @@ class Operations:
                 or isinstance(failure, JobCancelled)
             ):
                 raise
-            logger.warning("building %.80r anew failed, the entry of before is used", key, exc_info=True)
+            logger.warning("building %.80r again failed; the existing entry is used", key, exc_info=True)
             return envelope.value_of(opening.entry)
         try:
             ttl_ms, build_ms = recipe.ttl_ms_of(value), int((time.monotonic() - started) * 1000)

@@ -191,7 +191,7 @@ def _refuse_generators(function: Callable[..., Any]) -> None:
         if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
             name = getattr(function, "__qualname__", repr(function))
             raise TypeError(
-                f"{name} is a generator: a call of it returns before its body begins, and the lock would be "
+                f"{name} is a generator: calling it returns before its body begins, and the lock would be "
                 "released by then. Write `with locks.lock(...):` (`async with` if it is async) inside it, or "
                 "decorate the function that uses it up."
             )

@@ -21,7 +21,7 @@ def ttl_milliseconds(ttl_seconds: object) -> int:
     if seconds is None or not SHORTEST_TTL_SECONDS <= seconds <= LONGEST_TTL_SECONDS:
         raise InvalidNumber(
             f"ttl_seconds is {str(ttl_seconds)[:40]!r}. Accepted: a number from {SHORTEST_TTL_SECONDS} to "
-            f"{LONGEST_TTL_SECONDS:,.0f} seconds. Work of unknown length: a short one and auto_renew=True."
+            f"{LONGEST_TTL_SECONDS:,.0f} seconds. For work of unknown length, use a short time and auto_renew=True."
         )
     return int(seconds * 1000)
 

@@ -38,6 +38,6 @@ class EnteredGuards(Generic[G]):
             return contexts[0]
         raise RuntimeError(
             f"A block of the lock {str(name)[:80]!r} was left by a thread or task that had not entered it, and "
-            f"{len(contexts)} others are inside, so which one to release is not known; it expires by itself. "
+            f"{len(contexts)} others are inside, so it is unknown which one to release; it expires by itself. "
             "Make a lock() for each block, or keep the guard of acquire() (await aacquire()) and release that."
         )

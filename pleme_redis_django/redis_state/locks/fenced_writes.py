@@ -35,7 +35,7 @@ def update(
         if queryset.using(using).filter(**{f"{fence_field}__gt": fence}).exists():
             raise LockLost(
                 f"A later holder of the lock {name!r} has written to {queryset.model._meta.label} (fence "
-                f"over {fence}), so nothing was written. Take the lock again and read the rows anew.",
+                f"over {fence}), so nothing was written. Take the lock again and read the rows again.",
                 name=name,
             )
     return written

@@ -213,7 +213,7 @@ class LockGuard(Guard):
         if self._kept is not None or self.lost:
             raise LockLost(
                 f"The lock {self.name!r} of {self.product} is no longer held, so nothing was written. "
-                "Take it again and read the rows anew.",
+                "Take it again and read the rows again.",
                 name=self.name,
             )
 

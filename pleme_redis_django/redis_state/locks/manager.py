@@ -133,8 +133,8 @@ def validate_lock_name(name: object) -> str:
     if isinstance(name, str) and 0 < len(name) <= NAME_MAX_LENGTH and not _has_surrogates(name):
         return name
     raise InvalidName(
-        f"{str(name)[:60]!a} is not a valid name of a lock. Accepted: text of 1 to {NAME_MAX_LENGTH} characters; "
-        "digest longer ones yourself."
+        f"{str(name)[:60]!a} is not a valid lock name. Accepted: text of 1 to {NAME_MAX_LENGTH} characters; "
+        "hash longer names yourself."
     )
 
 

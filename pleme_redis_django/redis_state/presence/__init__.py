@@ -1,7 +1,7 @@
-"""Who is there, and who is typing.
+"""Presence: who is online, and who is typing.
 
 - ``manager.py``: PresenceManager; ``changes.py``: what a call made visible, and the signals of it
-- ``sweep.py``: removes whoever's time is over
+- ``sweep.py``: removes expired connections
 - ``typing_indicators.py``: TypingManager
 """
 

@@ -1,6 +1,6 @@
 """Who is online, in a product or in one of its rooms, through any number of connections.
 
-Expiry is the truth: a connection counts until its time is over, whether or not anybody said goodbye,
+Presence expires: a connection counts until its time is over, whether or not it was closed,
 and every read compares with the server's clock. What became visible (a user came, left, became idle,
 or shows other metadata) is sent to the scope's bus by the script that changed it, so exactly once.
 A call costs one round trip. Nothing here waits or loops: ``realtime.presence_keeper`` heartbeats and sweeps.

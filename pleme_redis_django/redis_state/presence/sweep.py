@@ -1,4 +1,4 @@
-"""Removes whoever's time is over from every product that has presence, and so announces that they left.
+"""Removes expired connections from every product that has presence, and so announces that users left.
 
 One process of all, web or worker, has the turn and sweeps; the others ask now and then whether it still
 does. Two that sweep at once do no harm: the script that removes a connection tells of it, so nobody leaves

@@ -1,4 +1,4 @@
-"""Events of a product, to whoever listens now, and for some minutes to who comes back.
+"""Pub/sub: sends events of a product to current subscribers, and keeps them for some minutes for those who reconnect.
 
 - ``manager.py``: PubSubManager, the way in; ``subscriptions.py``: the iterators of subscribers
 - ``messages.py``: what travels; ``log.py``: what came after a position; ``cursor.py``: what is next, known or lost

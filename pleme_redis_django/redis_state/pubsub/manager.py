@@ -1,4 +1,4 @@
-"""Publish an event to whoever listens now, and for some minutes to who comes back.
+"""Publishes events to current subscribers, and keeps them for some minutes for those who reconnect.
 
 A message is numbered, kept in a capped log and sent by one script, in one round trip. Subscribers see
 order and loss by (epoch, offset): a gap is repaired from the log, or told as a Resync, never hidden.

@@ -109,11 +109,11 @@ def encode_event(event: Any, max_bytes: int, what: str = "event", *, sort_keys: 
     if is_nested_too_deeply(text):
         raise InvalidEvent(
             f"The {what} is nested too deeply. Accepted: up to {MAX_NESTING_LEVELS} lists and objects inside "
-            "each other. Send an id, and let its reader fetch the rest."
+            "each other. Send an id, and let the reader fetch the rest."
         )
     if size > max_bytes:
         raise InvalidEvent(
             f"The {what} is {size:,} bytes of JSON. Accepted: up to {max_bytes:,}. "
-            "Send an id, and let its reader fetch the rest."
+            "Send an id, and let the reader fetch the rest."
         )
     return text

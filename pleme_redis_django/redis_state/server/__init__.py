@@ -1,1 +1,1 @@
-"""The Redis server: connections to it, every key, requests as values, and what an outage is."""
+"""The Redis server: its connections, every key, requests as values, and what counts as an outage."""

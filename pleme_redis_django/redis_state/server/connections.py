@@ -185,7 +185,7 @@ def _url() -> str:
     url = get_settings().url
     if url is None:
         raise RedisNotConfigured(
-            f'{SETTING_NAME}["URL"] is None, and presence, typing, pub/sub, cache and locks live in Redis. '
+            f'{SETTING_NAME}["URL"] is None, and presence, typing, pub/sub, cache and locks need Redis. '
             'Set it to a Redis URL, for instance "redis://127.0.0.1:6379/0".'
         )
     return url

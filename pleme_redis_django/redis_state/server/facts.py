@@ -1,4 +1,4 @@
-"""What the system checks want to know of the Redis server, and of what its user may do there."""
+"""What the system checks ask the Redis server: its version, its settings and the rights of its user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pause: after an outage, callers do without Redis for a while, instead of each waiting for a timeout."""
+"""Pause: after an outage, callers skip Redis for a while, instead of each waiting for a timeout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes jobs start sooner: hints, calls of worker processes, and which job holds a unique slot.
+"""Wake-ups, which make jobs start sooner: hints, calls to worker processes, and which job holds a unique slot.
 
 Everything here may be lost; the database decides.
 """

@@ -48,7 +48,7 @@ if (form && panel) {
   function finish() {
     bar.max = bar.value = Math.max(changed, 1);
     const left = total - changed;
-    const others = left > 0 && !isCapped ? ` ${number(left)} had changed meanwhile, and are left as they are.` : "";
+    const others = left > 0 && !isCapped ? ` ${number(left)} had changed meanwhile and were skipped.` : "";
     status.textContent = `Finished: ${number(changed)} done.${others}`;
     stop.hidden = true;
     submit.hidden = true;

@@ -216,7 +216,7 @@ class History {
         document.addEventListener("pleme:snapshot", () => this.refreshWhenDue());
         new ResizeObserver(() => this.charts.forEach((chart) => chart.resize())).observe(section);
         this.watchTheme();
-        if (!timeZone) section.querySelector("[data-zone]").textContent = "Times are those of this browser.";
+        if (!timeZone) section.querySelector("[data-zone]").textContent = "Time zone: that of this browser.";
     }
 
     show(series) {

@@ -174,7 +174,7 @@ function patchHealth(section, snapshot) {
     section.querySelector("[data-health-why]").hidden = reasons.length === 0;
     if (!list.matches(":hover, :focus-within")) {
         list.replaceChildren(...reasons.map(reasonItem));
-        if (count > reasons.length) list.append(Object.assign(document.createElement("li"), { textContent: `${grouped(count)} in all` }));
+        if (count > reasons.length) list.append(Object.assign(document.createElement("li"), { textContent: `${grouped(count)} in total` }));
     }
     const measured = snapshot.sampled_at === null ? "not measured yet" : `measured ${formats.ago(snapshot.sampled_at)}`;
     write(section.querySelector("[data-sampled]"), measured);
@@ -205,8 +205,8 @@ function patchCards({ cards, is_old: isOld, sampled_at: at }) {
 }
 
 function patchFailureNote({ failures, cause_count: causes, failures_are_capped: isCapped }) {
-    const many = `${failures.length} of ${grouped(causes)}${causes >= CAUSES_COUNTED ? "+" : ""} causes, those of the most jobs. `;
-    const capped = isCapped ? "More jobs failed than are counted: these are the ones that failed last." : "";
+    const many = `${failures.length} of ${grouped(causes)}${causes >= CAUSES_COUNTED ? "+" : ""} causes, those with the most jobs. `;
+    const capped = isCapped ? "Only the jobs that failed last are counted; more have failed." : "";
     write(document.querySelector("[data-failure-note]"), (causes > failures.length ? many : "") + capped);
 }
 
@@ -368,7 +368,7 @@ class Feed {
     end() {
         this.stop();
         this.isPaused = true;
-        this.indicator.show("stale", `You are signed out, or may not see this any more. Figures of ${clock(this.lastAt)}`);
+        this.indicator.show("stale", `You are signed out, or may no longer see this. Figures of ${clock(this.lastAt)}`);
         this.indicator.button.hidden = true;
     }
 

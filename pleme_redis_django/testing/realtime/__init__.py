@@ -1,4 +1,4 @@
-"""Test what a project does over the realtime sockets, on a real Redis and without a web server.
+"""Test a project's realtime sockets, on a real Redis and without a web server.
 
 - ``connected_client(user)``: a client of ``pleme.v1`` that talks to the consumer in this event loop
 - ``assert_published("order:*")``: what a block of code published

@@ -1,4 +1,4 @@
-"""The clock of the sockets of tests: time passes as it does, and faster when a test says so."""
+"""The clock of sockets in tests: it runs normally, and jumps ahead when a test says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time and trouble on demand, on a real Redis."""
+"""Moves time ahead and breaks connections, on a real Redis."""
 
 from __future__ import annotations
 

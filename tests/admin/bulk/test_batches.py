@@ -178,7 +178,7 @@ def test_the_preview_says_how_far_back_the_list_has_looked(
     page = words(ask(admin_client, "delete", "?product=acme"))
     assert "Delete 5 jobs?" in page
     assert told in page
-    assert "What is older is left as it is." in page
+    assert "Older jobs are not changed." in page
 
 
 def test_the_pages_make_the_same_queries_for_3_jobs_and_for_90(admin_client: Client) -> None:

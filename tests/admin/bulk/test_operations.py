@@ -141,7 +141,7 @@ def test_selected_jobs_are_retried_at_once(staff: StaffLogin) -> None:
     page = act(staff("view_job", "retry_job"), "retry", failed, cancelled, running).content.decode()
     assert statuses(failed, cancelled, running) == [JobStatus.QUEUED, JobStatus.QUEUED, JobStatus.RUNNING]
     assert "Retried: 2." in page
-    assert "Left as they are: 1. Only failed and cancelled jobs can be retried." in page
+    assert "Not changed: 1. Only failed and cancelled jobs can be retried." in page
     logged = LogEntry.objects.filter(action_flag=CHANGE).values_list("object_id", "change_message")
     assert set(logged) == {(str(failed.pk), "Retried."), (str(cancelled.pk), "Retried.")}
 

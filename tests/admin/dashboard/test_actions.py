@@ -70,7 +70,7 @@ def test_queue_is_paused_with_reason_and_name_and_resumed(operator: Client) -> N
 def test_pausing_twice_keeps_the_first_reason(operator: Client) -> None:
     operator.post(ROOT + "queue/pause/", PAUSE)
     answer = operator.post(ROOT + "queue/pause/", PAUSE | {"reason": "another"}, follow=True)
-    assert "was paused already" in answer.content.decode()
+    assert "was already paused" in answer.content.decode()
     assert [pause.reason for pause in paused_queues()] == ["the provider is down"]
     assert len(logged()) == 1
 
@@ -101,7 +101,7 @@ def test_worker_is_asked_to_drain(operator: Client) -> None:
     worker.refresh_from_db()
     assert worker.drain_requested_at is not None
     answer = operator.post(ROOT + drain_address(worker), follow=True)
-    assert "drains already" in answer.content.decode()
+    assert "already draining" in answer.content.decode()
     assert logged() == [("default on web-1 (pid 4242)", "Asked to drain.")]
 
 
@@ -168,7 +168,7 @@ def test_later_holder_keeps_the_lock(operator: Client) -> None:
     first.release()
     assert LockManager("acme").try_lock("stock:1", 60) is not None
     answer = operator.post(ROOT + "realtime/release/", form, follow=True)
-    assert "does not have the lock any more" in answer.content.decode()
+    assert "no longer has the lock" in answer.content.decode()
     assert len(LockManager("acme").held_locks()) == 1
     assert logged() == []
 

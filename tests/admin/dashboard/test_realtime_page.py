@@ -42,7 +42,7 @@ def two_products(db: None) -> Iterator[None]:
 
 def test_realtime_page_says_that_redis_is_away(admin_client: Client, settings: Any) -> None:
     with override_settings(PLEME_REDIS=settings.PLEME_REDIS | {"URL": "redis://127.0.0.1:1/0"}):
-        assert "Redis cannot be asked." in admin_client.get(ROOT + "realtime/").content.decode()
+        assert "Redis cannot be reached." in admin_client.get(ROOT + "realtime/").content.decode()
 
 
 @pytest.mark.usefixtures("two_products")

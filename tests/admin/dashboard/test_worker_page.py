@@ -37,12 +37,12 @@ def running_job(**fields: Any) -> Any:
 
 def test_a_drain_is_asked_about_and_says_what_it_leaves_unserved(admin_client: Client) -> None:
     make_worker(queues=["mail", "sms"], host="one")
-    assert "It is the last process alive" in text_of(admin_client, f"{ROOT}worker/")
+    assert "It is the last live process" in text_of(admin_client, f"{ROOT}worker/")
     make_worker(queues=["mail"], host="two")
     page = text_of(admin_client, f"{ROOT}worker/")
-    assert "Nobody else serves the queue sms." in page and page.count("Drain this process") == 2
+    assert "No other process serves the queue sms." in page and page.count("Drain this process") == 2
     make_worker(queues=["*"], host="three")
-    assert "Nobody else serves every other queue." in text_of(admin_client, f"{ROOT}worker/")
+    assert "No other process serves every other queue." in text_of(admin_client, f"{ROOT}worker/")
 
 
 def test_the_worker_with_the_longest_running_job_is_on_top(admin_client: Client) -> None:
@@ -62,7 +62,7 @@ def test_what_a_dead_worker_held_and_what_became_of_it_is_still_known(admin_clie
     attempt = make_attempt(make_failed_job(), worker_id=dead.pk, error_code="worker_died")
     make_attempt(make_failed_job())
     page = text_of(admin_client, f"{ROOT}worker/")
-    assert "held 3 jobs when last heard" in page
+    assert "held 3 jobs at its last heartbeat" in page
     assert re.search(r"lived</span> 2 h 46 m", page)
     (link,) = re.findall(r'href="([^"]+worker_id=[^"]+)"', page)
     assert list(admin_client.get(link).context["cl"].result_list) == [attempt]

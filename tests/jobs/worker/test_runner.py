@@ -77,7 +77,7 @@ async def test_a_result_that_cannot_be_stored_fails_for_good(run: Run, result: A
     ending = await run(lambda job: result)
     assert isinstance(ending, Failed)
     assert ending.failure.error_code == "invalid_result"
-    assert "test returned a result that is refused" in ending.failure.message
+    assert "test returned a result that cannot be stored" in ending.failure.message
 
 
 async def test_the_size_limit_of_results(run: Run) -> None:

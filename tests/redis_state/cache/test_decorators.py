@@ -91,7 +91,7 @@ def test_a_local_function_that_is_no_view_after_all_is_refused_when_called() -> 
 
 
 def test_arguments_that_make_no_key_say_so() -> None:
-    with pytest.raises(InvalidName, match=r"Shop\.name make no key.*function of them"):
+    with pytest.raises(InvalidName, match=r"Shop\.name cannot be made into a key.*function of them"):
         Shop().name()
 
 

@@ -101,5 +101,5 @@ async def test_an_outage_is_not_taken_for_a_busy_lock(call_twin: CallTwin, own_r
 
 def test_without_a_url_the_error_says_so(settings: Any) -> None:
     settings.PLEME_REDIS = {"URL": None}
-    with pytest.raises(RedisNotConfigured, match="locks live in Redis"):
+    with pytest.raises(RedisNotConfigured, match="locks need Redis"):
         LockManager().try_lock("x", 60)

@@ -1,1 +1,1 @@
-"""PostgreSQL: claims, completions and inserts as one statement each; rows are locked, and locked ones passed by."""
+"""PostgreSQL: claims, completions and inserts as one statement each; rows are locked, and locked rows skipped."""

@@ -1,4 +1,4 @@
-"""What a ready row has to meet, as SQL text: for the statements that the ORM cannot write."""
+"""The conditions of a ready row as SQL text, for statements that the ORM cannot write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals: whether endings were refused for what they say, for who holds their rows, or for neither."""
+"""Refusals: whether endings were refused for their values, for locks on their rows, or for another reason."""
 
 from __future__ import annotations
 
