@@ -47,7 +47,7 @@ def test_busy_workers_and_the_jobs_before_it() -> None:
     text = "All 5 sync slots of the 2 worker processes that serve it are taken, and 2 jobs come before it"
     assert only(job).code == "busy"
     assert only(job).text == f"{text}."
-    assert only(job, done_per_minute=6).text == f"{text}, about 20 s at the present pace."
+    assert only(job, done_per_minute=6).text == f"{text}, about 20 s at the current pace."
 
 
 def test_jobs_of_every_queue_that_its_workers_serve_come_before_it() -> None:

@@ -90,7 +90,7 @@ class Command(BaseCommand):
         changed = pause_schedule(
             options["name"], product=options["product"], reason=options["reason"], paused_by=options["by"]
         )
-        self._say(options, "Paused." if changed else "It was paused already.", changed=changed)
+        self._say(options, "Paused." if changed else "It was already paused.", changed=changed)
 
     def _resume(self, options: dict[str, Any]) -> None:
         changed = resume_schedule(options["name"], product=options["product"])
