@@ -276,7 +276,7 @@ def _send(signal: Signal, job: AnyJob, **payload: Any) -> None:
 
 
 def _engine_broken(event: events.EngineBroken) -> None:
-    what = "a thread of the worker has ended by an error that nobody expected; the worker drains and ends"
+    what = "a thread of the worker has ended by an unexpected error; the worker drains and ends"
     logger.critical("%s thread=%s", what, event.thread, exc_info=event.error)
 
 
@@ -288,7 +288,7 @@ def _store_unavailable(event: events.StoreUnavailable) -> None:
     elif isinstance(error, DatabaseError | InterfaceError | StoreError):
         what = "the database refuses what the engine asks"
     else:
-        what = "the engine met an error that nobody expected, and tries again"
+        what = "the engine met an unexpected error, and tries again"
     fields: dict[str, Any] = {"sqlstate": state} if state else {}
     name = type(error).__name__
     _say(logging.ERROR, what, during=event.operation, error=name, **fields, why=_reason(error))

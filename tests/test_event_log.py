@@ -190,7 +190,7 @@ def _database_error(kind: type[Exception], cause: Exception | None, text: str) -
         ),
         (
             RuntimeError("Event loop is closed"),
-            "the engine met an error that nobody expected",
+            "the engine met an unexpected error",
             "RuntimeError",
         ),
     ],
