@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pleme_redis_django.exceptions import InvalidProduct
-from pleme_redis_django.products import validate_product
+from pleme_redis_django import product_names
 from pleme_redis_django.ranges import Number, Whole
 
 Check = Callable[[Any], str | None]
@@ -73,13 +72,9 @@ def redis_url(value: object) -> str | None:
 
 def optional_product(value: object) -> str | None:
     """Accept a product name, or None."""
-    if value is None:
+    if value is None or product_names.is_product_name(value):
         return None
-    try:
-        validate_product(value)
-    except InvalidProduct as error:
-        return f"None, or a product name. {str(error).rstrip('.')}"
-    return None
+    return f"None, or a product name, {product_names.ACCEPTED}"
 
 
 def named_mappings(value: object) -> str | None:
