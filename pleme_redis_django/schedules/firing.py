@@ -24,7 +24,7 @@ from pleme_redis_django.enqueueing.rows import new_row, template_of
 from pleme_redis_django.event_log import first_line
 from pleme_redis_django.exceptions import InvalidSchedule, ScheduleMoved
 from pleme_redis_django.jobs.definitions.due_ticks import DueTick, Turn, due_ticks
-from pleme_redis_django.jobs.definitions.timing import Overlap
+from pleme_redis_django.jobs.definitions.schedule_values import Overlap
 from pleme_redis_django.models import Job, Schedule, ScheduleTick
 from pleme_redis_django.models.schedule import TickOutcome
 from pleme_redis_django.operations import cancel_jobs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pleme_redis_django.jobs.definitions.timing import Overlap
+from pleme_redis_django.jobs.definitions.schedule_values import Overlap
 from pleme_redis_django.models.schedule import TickOutcome
 
 

@@ -15,7 +15,8 @@ from pleme_redis_django.jobs.definitions.schedule import (
     checked_parameters,
     checked_whole,
 )
-from pleme_redis_django.jobs.definitions.timing import CATCH_UP_LIMITS, JITTERS, CatchUp, Overlap, Timing
+from pleme_redis_django.jobs.definitions.schedule_values import CATCH_UP_LIMITS, JITTERS, CatchUp, Overlap
+from pleme_redis_django.jobs.definitions.timing import Timing
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.products import validate_product

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pleme_redis_django.jobs.definitions.timing import CatchUp, Overlap
+from pleme_redis_django.jobs.definitions.schedule_values import CatchUp, Overlap
 from pleme_redis_django.models import Schedule, ScheduleTick
 from pleme_redis_django.schedules.book import OrmScheduleBook
 from tests.rows import BACKENDS

@@ -6,7 +6,8 @@ import dataclasses
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 
-from pleme_redis_django.jobs.definitions.timing import COUNTED_TICKS, CatchUp, Timing
+from pleme_redis_django.jobs.definitions.schedule_values import CatchUp
+from pleme_redis_django.jobs.definitions.timing import COUNTED_TICKS, Timing
 
 # A tick whose turn comes later than this has been missed: what fires takes turns every few seconds.
 ON_TIME = timedelta(seconds=60)

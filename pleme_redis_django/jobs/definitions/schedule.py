@@ -10,19 +10,18 @@ from typing import Any, TypeVar
 
 from pleme_redis_django.exceptions import InvalidParameters, InvalidSchedule, NotJson
 from pleme_redis_django.jobs.definitions.cron_expression import checked_cron
-from pleme_redis_django.jobs.definitions.timing import (
+from pleme_redis_django.jobs.definitions.schedule_values import (
     CATCH_UP_LIMITS,
     DEFAULT_CATCH_UP_LIMIT,
     JITTERS,
+    SCHEDULE_NAME_MAX_LENGTH,
     CatchUp,
     Overlap,
-    Timing,
-    checked_interval,
 )
+from pleme_redis_django.jobs.definitions.timing import Timing, checked_interval
 from pleme_redis_django.jobs.interface.json_text import canonical_json, to_json
 from pleme_redis_django.ranges import Whole
 
-SCHEDULE_NAME_MAX_LENGTH = 200
 _PARAMETERS_MAX_BYTES = 64 * 1024
 E_ = TypeVar("E_", CatchUp, Overlap)
 

@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from pleme_redis_django.exceptions import InvalidSchedule
 from pleme_redis_django.jobs.definitions.cron_expression import checked_cron, last_tick, ticks_after, zone_of
-from pleme_redis_django.ranges import Whole
+from pleme_redis_django.jobs.definitions.schedule_values import INTERVALS
 
-INTERVALS = Whole(1, 366 * 86_400)
-JITTERS = Whole(0, 86_400)
-CATCH_UP_LIMITS = Whole(1, 10_000)
-DEFAULT_CATCH_UP_LIMIT = 100
 # Times that every database and every zone can hold, with room for what is added to them.
 FIRST_YEAR, LAST_YEAR = 1970, 2999
 # Of so many ticks that were missed, more are not told apart.
 COUNTED_TICKS = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class CatchUp(enum.StrEnum):
-    """What becomes of ticks that came while no worker process could fire them."""
-
-    SKIP = "skip"
-    """Nothing: the next one fires."""
-    ONE = "one"
-    """One job for all of them."""
-    ALL = "all"
-    """A job for each, for the last ones of them when they are too many."""
-
-
-class Overlap(enum.StrEnum):
-    """What becomes of a tick whose schedule's previous job has not ended."""
-
-    ALLOW = "allow"
-    """It makes a job all the same."""
-    SKIP = "skip"
-    """It makes none."""
-    REPLACE = "replace"
-    """The previous job is cancelled."""
-    QUEUE = "queue"
-    """It waits for the end of the previous job; further ones make none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pleme_redis_django.jobs.definitions.due_ticks import JOBS_A_TURN, Turn, due_ticks
-from pleme_redis_django.jobs.definitions.timing import CatchUp, Timing
+from pleme_redis_django.jobs.definitions.schedule_values import CatchUp
+from pleme_redis_django.jobs.definitions.timing import Timing
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 MINUTELY = Timing(cron="* * * * *")

@@ -1,0 +1,39 @@
+"""The values of a schedule: its choices, and how long or how large what it says may be. Pure."""
+
+from __future__ import annotations
+
+import enum
+
+from pleme_redis_django.ranges import Whole
+
+SCHEDULE_NAME_MAX_LENGTH = 200
+CRON_MAX_LENGTH = 200
+TIMEZONE_MAX_LENGTH = 64
+INTERVALS = Whole(1, 366 * 86_400)
+JITTERS = Whole(0, 86_400)
+CATCH_UP_LIMITS = Whole(1, 10_000)
+DEFAULT_CATCH_UP_LIMIT = 100
+
+
+class CatchUp(enum.StrEnum):
+    """What becomes of ticks that came while no worker process could fire them."""
+
+    SKIP = "skip"
+    """Nothing: the next one fires."""
+    ONE = "one"
+    """One job for all of them."""
+    ALL = "all"
+    """A job for each, for the last ones of them when they are too many."""
+
+
+class Overlap(enum.StrEnum):
+    """What becomes of a tick whose schedule's previous job has not ended."""
+
+    ALLOW = "allow"
+    """It makes a job all the same."""
+    SKIP = "skip"
+    """It makes none."""
+    REPLACE = "replace"
+    """The previous job is cancelled."""
+    QUEUE = "queue"
+    """It waits for the end of the previous job; further ones make none."""
