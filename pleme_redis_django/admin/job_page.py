@@ -23,12 +23,14 @@ from pleme_redis_django.admin.bulk.batches import run_batch
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.bulk.views import BulkActions
 from pleme_redis_django.admin.content_policy import csp_nonce
-from pleme_redis_django.admin.display import age, badge, plain, progress_bar, status_badge
+from pleme_redis_django.admin.display import age, badge, moment, plain, progress_bar, status_badge
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
 from pleme_redis_django.admin.timeline import timeline
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
-from pleme_redis_django.models import WorkerProcess
+from pleme_redis_django.models import Job, Schedule, WorkerProcess
+from pleme_redis_django.models.schedule import TickOutcome
+from pleme_redis_django.monitoring.schedules import tick_of_job
 from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
 
 # Since 6.1 the tools of an object are beside its title, outside of the block that this page replaces.
@@ -158,7 +160,21 @@ class JobPage(BulkActions):
             ("Retries", f"{job.retry_count} of {job.max_retries}", False),
             ("Id", job.pk, True),
             ("Last worker", self._worker_link(job.worker_id), True),
+            *self._schedule_facts(job),
         ]
+
+    def _schedule_facts(self, job: Any) -> list[tuple[str, Any, bool]]:
+        """Return which tick of which schedule made the job; of most jobs none did, and nothing is asked."""
+        made = tick_of_job(job.pk, using=job._state.db) if job.metadata and self.model is Job else None
+        if made is None:
+            return []
+        name = plain(made.schedule.name)
+        if self.admin_site.is_registered(Schedule):
+            admin_page = "admin:pleme_redis_django_schedule_change"
+            address = reverse(admin_page, args=[made.schedule_id], current_app=self.admin_site.name)
+            name = format_html('<a href="{}">{}</a>', address, name)
+        what = "run by hand" if made.outcome == TickOutcome.RUN_NOW else "tick of"
+        return [("Schedule", format_html("{}, {} {}", name, what, moment(made.tick_at)), True)]
 
     def _worker_link(self, worker_id: Any) -> SafeString | str:
         """Return the process of the last claim as a link to its record, which is kept for a day."""

@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'schedules',
                 'default_permissions': ('add', 'change', 'delete', 'view', 'run', 'pause'),
                 'indexes': [models.Index(condition=models.Q(('enabled', True), ('next_tick_at__isnull', False), ('paused_at', None)), fields=['next_tick_at'], name='pleme_schedule_due'), models.Index(condition=models.Q(('enabled', False)), fields=['name'], name='pleme_schedule_disabled'), models.Index(condition=models.Q(('waiting_tick_at__isnull', False)), fields=['waiting_tick_at'], name='pleme_schedule_waiting')],
-                'constraints': [models.UniqueConstraint(fields=('product', 'name'), name='pleme_schedule_name_once'), models.CheckConstraint(condition=models.Q(models.Q(('cron', ''), ('interval_seconds__range', (1, 31622400))), models.Q(models.Q(('cron', ''), _negated=True), ('interval_seconds', None)), _connector='OR'), name='pleme_schedule_cron_or_interval')],
+                'constraints': [models.UniqueConstraint(fields=('product', 'name'), name='pleme_schedule_name_once'), models.CheckConstraint(condition=models.Q(models.Q(('cron', ''), ('interval_seconds__range', (1, 31622400))), models.Q(models.Q(('cron', ''), _negated=True), ('interval_seconds', None)), _connector='OR'), name='pleme_schedule_cron_or_interval', violation_error_message='A schedule has either a cron expression, or an interval of 1 to 31,622,400 seconds, and just one of them.')],
             },
         ),
         migrations.CreateModel(

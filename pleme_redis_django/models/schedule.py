@@ -110,6 +110,10 @@ class Schedule(models.Model):
                 condition=Q(cron="", interval_seconds__range=(INTERVALS.low, INTERVALS.high))
                 | (~Q(cron="") & Q(interval_seconds=None)),
                 name="pleme_schedule_cron_or_interval",
+                violation_error_message=(
+                    "A schedule has either a cron expression, or an interval of 1 to 31,622,400 seconds, and just one "
+                    "of them."
+                ),
             ),
         ]
         indexes = [

@@ -77,6 +77,12 @@ def schedule_rows(scope: ProductScope = EVERY_PRODUCT, *, using: str | None = No
     return rows.order_by("enabled", "name", "product", "id")
 
 
+def schedule_products(*, using: str | None = None) -> list[str]:
+    """Return the products that have schedules."""
+    rows = schedules(using or get_settings().database).order_by("product")
+    return list(rows.values_list("product", flat=True).distinct())
+
+
 def schedule_reports(rows: Sequence[Schedule], *, tick_count: int = TICKS_SHOWN) -> list[ScheduleReport]:
     """Return a report of each of a page's schedules, in order; five queries on PostgreSQL."""
     if not rows:

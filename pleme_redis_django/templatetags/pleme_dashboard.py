@@ -22,7 +22,9 @@ from pleme_redis_django.monitoring.queue_health import is_late
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, as wide as a digit
 SPARK_WIDTH, SPARK_HEIGHT = 96, 24
-PAGES_OF_PRODUCTS = frozenset({"dashboard_changelist", "queues", "workers", "errors", "realtime"})
+PAGES_OF_PRODUCTS = frozenset(
+    {"dashboard_changelist", "queues", "workers", "errors", "schedules", "realtime"}
+)
 
 register = template.Library()
 

@@ -79,13 +79,15 @@ class DashboardActions(DashboardFrame):
     """The POST views of the dashboard."""
 
     def may(self, request: HttpRequest, action: str) -> bool:
-        """Whether the user has the permission of an action: pause, retry, drain, release."""
+        """Whether the user has the permission of an action: those of the dictionary below."""
         jobs = self.job_model._meta
         permissions = {
             "pause": f"{jobs.app_label}.pause_{jobs.model_name}",
             "retry": f"{jobs.app_label}.retry_{jobs.model_name}",
             "drain": "pleme_redis_django.drain_workerprocess",
             "release": "pleme_redis_django.release_lock",
+            "run_schedule": "pleme_redis_django.run_schedule",
+            "pause_schedule": "pleme_redis_django.pause_schedule",
         }
         return self.has_view_permission(request) and request.user.has_perm(permissions[action])
 
@@ -95,10 +97,10 @@ class DashboardActions(DashboardFrame):
     def pause_view(self, request: HttpRequest) -> HttpResponse:
         """Pause a queue of one product, or of every product, with a reason."""
         product, queue = self._posted_queue(request)
-        reason = _posted_reason(request)
+        reason = posted_reason(request)
         user = request.user.get_username()
         if pause_queue(queue, product=product or None, model=self.job_model, reason=reason, paused_by=user):
-            _log(request, self._pause_row(product, queue), f"Paused: {reason}")
+            log_action(request, self._pause_row(product, queue), f"Paused: {reason}")
             self.message_user(request, f"{_queue_title(product, queue)} is paused.", messages.SUCCESS)
         else:
             self.message_user(
@@ -112,7 +114,7 @@ class DashboardActions(DashboardFrame):
         product, queue = self._posted_queue(request)
         pause = self._pause_row(product, queue)
         if resume_queue(queue, product=product or None, model=self.job_model):
-            _log(request, pause, "Resumed.")
+            log_action(request, pause, "Resumed.")
             self.message_user(request, f"{_queue_title(product, queue)} is resumed.", messages.SUCCESS)
         else:
             self.message_user(request, f"{_queue_title(product, queue)} was not paused.", messages.WARNING)
@@ -160,7 +162,7 @@ class DashboardActions(DashboardFrame):
         if not self.may_drain(request, worker.product):
             raise PermissionDenied
         if drain_worker(worker.pk):
-            _log(request, worker, "Asked to drain.")
+            log_action(request, worker, "Asked to drain.")
             self.message_user(
                 request,
                 f"{worker} claims no more jobs and exits when its running jobs have ended.",
@@ -248,7 +250,7 @@ class DashboardActions(DashboardFrame):
         fence = whole_number(request.POST.get("fence"))
         if not _DIGEST.fullmatch(digest) or fence is None:
             raise Http404
-        reason = _posted_reason(request)
+        reason = posted_reason(request)
         try:
             taken = force_release(
                 validate_product(product), digest, by=request.user.get_username(), reason=reason, fence=fence
@@ -287,7 +289,8 @@ def _retry_some(request: HttpRequest, rows: QuerySet[Any]) -> Batch:
     return dataclasses.replace(batch, changed=changed)
 
 
-def _posted_reason(request: HttpRequest) -> str:
+def posted_reason(request: HttpRequest) -> str:
+    """Return the reason that a form gives, cut to what is stored."""
     return request.POST.get("reason", "").strip()[:REASON_CHARACTERS]
 
 
@@ -295,5 +298,6 @@ def _queue_title(product: str, queue: str) -> str:
     return f"Queue {queue} of {product or 'every product'}"
 
 
-def _log(request: HttpRequest, subject: models.Model, message: str) -> None:
+def log_action(request: HttpRequest, subject: models.Model, message: str) -> None:
+    """Leave an entry in the admin's log."""
     LogEntry.objects.log_actions(request.user.pk, [subject], CHANGE, message)  # type: ignore[arg-type]  # a list of rows does

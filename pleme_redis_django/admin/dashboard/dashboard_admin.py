@@ -20,11 +20,11 @@ from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
 from pleme_redis_django.access.product_scope import ProductScope, scope_of_request
-from pleme_redis_django.admin.dashboard.actions import DashboardActions
 from pleme_redis_django.admin.dashboard.charts import chart_context, chosen_span, series_of, span_options
 from pleme_redis_django.admin.dashboard.conditional_json import conditional_json
 from pleme_redis_django.admin.dashboard.frame import View, page_view
 from pleme_redis_django.admin.dashboard.realtime_page import realtime_state
+from pleme_redis_django.admin.dashboard.schedule_actions import ScheduleActions
 from pleme_redis_django.admin.dashboard.worker_page import worker_rows
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.durations import duration
@@ -61,11 +61,11 @@ _WHOLE = {"whole": "1"}
 PAUSE_HISTORY_READ, PAUSE_HISTORY_SHOWN = 200, 10
 
 
-class DashboardAdmin(DashboardActions):
+class DashboardAdmin(ScheduleActions):
     """The jobs dashboard. On an AdminSite of your own: ``site.register(Dashboard, DashboardAdmin)``.
 
     To see it takes the permission ``view_job``; its actions take ``pause_job``, ``retry_job``,
-    ``drain_workerprocess`` and ``release_lock``.
+    ``drain_workerprocess``, ``release_lock``, ``run_schedule`` and ``pause_schedule``.
     """
 
     def get_urls(self) -> list[URLPattern]:
@@ -86,7 +86,10 @@ class DashboardAdmin(DashboardActions):
             ("series.json", self.series_view, "dashboard_series"),
         ]
         named = [path(route, view(page), name=f"pleme_redis_django_{name}") for route, page, name in pages]
-        return [*named, *(path(f"{tab}s/", _redirect_to_tab(tab)) for tab in ("queue", "worker", "error"))]
+        redirects = [
+            path(f"{tab}s/", _redirect_to_tab(tab)) for tab in ("queue", "worker", "error", "schedule")
+        ]
+        return [*named, *self.schedule_urls(), *redirects]
 
     # Pages
 

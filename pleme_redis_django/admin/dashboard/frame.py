@@ -28,6 +28,7 @@ TABS = {
     "queues": "Queues",
     "workers": "Workers",
     "errors": "Errors",
+    "schedules": "Schedules",
     "realtime": "Realtime",
 }
 # What the job list is asked for, behind each of the dashboard's figures.
