@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pleme_redis_django.exceptions import InvalidParameters as InvalidParameters
     from pleme_redis_django.exceptions import JobCancelled as JobCancelled
     from pleme_redis_django.exceptions import JobNotFound as JobNotFound
+    from pleme_redis_django.exceptions import JobTimeout as JobTimeout
     from pleme_redis_django.exceptions import LockBusy as LockBusy
     from pleme_redis_django.exceptions import LockLost as LockLost
     from pleme_redis_django.exceptions import ProviderError as ProviderError
@@ -78,6 +79,7 @@ _MODULE_OF = {
     "JobQueue": "redis_state.wakeups",
     "JobStatus": "jobs.interface.job",
     "JobStore": "jobs.interface.store",
+    "JobTimeout": "exceptions",
     "LockBusy": "exceptions",
     "LockLost": "exceptions",
     "LockManager": "redis_state.locks",

@@ -221,6 +221,9 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
         logging.WARNING, "gave back claims whose commit had no reply", jobs=e.count
     ),
     events.DrainRequested: lambda e: _say(logging.INFO, "was asked to drain", worker=e.worker_id),
+    events.RecycleBegun: lambda e: _say(
+        logging.WARNING, "lets another process take its place", worker=e.worker_id, why=e.reason
+    ),
     events.LeaseLost: lambda e: _say(
         logging.ERROR, "was taken for dead, goes on as a new worker", old=e.worker_id, new=e.new_worker_id
     ),

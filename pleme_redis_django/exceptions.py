@@ -152,6 +152,12 @@ def _checked_delay(name: str, seconds: object) -> float:
     )
 
 
+class JobTimeout(BaseException):
+    """Raised in a handler that runs for longer than its ``timeout``; an ``except Exception`` does not catch it."""
+
+    error_code = "timeout"
+
+
 class InvalidResult(ExecutorError):
     """The handler returned what cannot be stored; another attempt would return it again."""
 

@@ -14,6 +14,7 @@ from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
 from pleme_redis_django.jobs.definitions.definition import RETRIES, JobDefinition, checked_priority
 from pleme_redis_django.jobs.definitions.uniqueness import UniqueMode, Uniqueness, parameters_key
+from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, TIMEOUTS, Bounds
 from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.json_text import to_json
@@ -30,6 +31,7 @@ def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> R
     """Return what an enqueue of the definition stores. Raises EnqueueError or InvalidProduct."""
     options = definition.options
     metadata = options.metadata
+    bounds = _bounds(definition)
     retries = (options.max_retries, definition.max_retries, pool_max_retries)
     return RowTemplate(
         job_type=definition.name,
@@ -39,14 +41,30 @@ def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> R
         if options.priority is None
         else checked_priority(options.priority, EnqueueError),
         run_after=checked_run_after(options.run_after),
+        timeout_seconds=bounds.timeout,
+        expires_at=checked_run_after(options.expires_at, "expires_at"),
+        expires_in_seconds=None if options.expires_at is not None else bounds.deadline,
         max_retries=_max_retries(next(value for value in retries if value is not None)),
-        configuration=(
-            None if definition.base_retry_delay is None else {"base_retry_delay": definition.base_retry_delay}
-        ),
+        configuration=_configuration(definition, bounds),
         uniqueness=_uniqueness(definition),
         unique_key=_unique_key(options.unique_key),
         metadata_json="{}" if metadata is None else _metadata_json(definition.name, metadata),
     )
+
+
+def _bounds(definition: JobDefinition[Any, Any]) -> Bounds:
+    """Return the bounds of the enqueue, else those of the definition; what is left is the pool's."""
+    own = definition.options.bounds
+    if own == NO_BOUNDS:
+        return definition.bounds
+    if fault := own.fault():
+        raise EnqueueError(fault)
+    return own.over(definition.bounds)
+
+
+def _configuration(definition: JobDefinition[Any, Any], bounds: Bounds) -> dict[str, Any] | None:
+    own = {} if definition.base_retry_delay is None else {"base_retry_delay": definition.base_retry_delay}
+    return (own | bounds.stored()) or None
 
 
 def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:
@@ -75,6 +93,9 @@ def prepare_instance(job: AbstractJob) -> None:
     checked_parameters_json(job.job_type, job.parameters)
     _metadata_json(job.job_type, job.metadata)
     _check_configuration(job.configuration)
+    if job.timeout_seconds is not None and not TIMEOUTS.accepts(job.timeout_seconds):
+        raise EnqueueError(f"timeout_seconds is {job.timeout_seconds!r}. Accepted: {TIMEOUTS}, or None.")
+    job.expires_at = checked_run_after(job.expires_at, "expires_at")
     if isinstance(job.run_after, datetime | str):
         # Only the database's clock says whether the time is past: a claimer promotes the row.
         job.run_after = checked_run_after(job.run_after)  # type: ignore[assignment]  # only None gives None
@@ -125,7 +146,7 @@ def _queue_name(name: str) -> str:
         raise EnqueueError(str(error)) from None
 
 
-def checked_run_after(run_after: object) -> datetime | None:
+def checked_run_after(run_after: object, name: str = "run_after") -> datetime | None:
     """Return a due time as it is stored; it is an aware datetime of the years 1900 to 8999, or None.
 
     Raises EnqueueError for anything else. With USE_TZ off naive ones are of TIME_ZONE, and aware ones become so.
@@ -134,16 +155,16 @@ def checked_run_after(run_after: object) -> datetime | None:
         return None
     if not isinstance(run_after, datetime):
         raise EnqueueError(
-            f"run_after is {run_after!r}. Accepted: a datetime, such as timezone.now() + timedelta(hours=1)."
+            f"{name} is {run_after!r}. Accepted: a datetime, such as timezone.now() + timedelta(hours=1)."
         )
     if django_settings.USE_TZ and timezone.is_naive(run_after):
         raise EnqueueError(
-            f"run_after is the naive {run_after.isoformat()}, and USE_TZ is on, so its zone is unknown. "
+            f"{name} is the naive {run_after.isoformat()}, and USE_TZ is on, so its zone is unknown. "
             "Accepted: an aware datetime, such as timezone.now() + timedelta(hours=1)."
         )
     if not FIRST_DUE_YEAR <= run_after.year <= LAST_DUE_YEAR:
         raise EnqueueError(
-            f"run_after is {run_after.isoformat()}. Accepted: a time of the years {FIRST_DUE_YEAR} to "
+            f"{name} is {run_after.isoformat()}. Accepted: a time of the years {FIRST_DUE_YEAR} to "
             f"{LAST_DUE_YEAR}; leave it out to have the job run now."
         )
     if not django_settings.USE_TZ and timezone.is_aware(run_after):

@@ -103,6 +103,9 @@ class AbstractJob(models.Model):
     waited_seconds: float | None = None
     """How long the job had been due when it was claimed; None in a row that no claim has returned."""
 
+    expires_in_seconds: float | None = None
+    """How long after its claim the job may still start; None: without limit, or no claim has returned the row."""
+
     class Meta:
         abstract = True
         # Permissions of every job model, one of the project's own too; "reschedule" is also run now,

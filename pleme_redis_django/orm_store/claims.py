@@ -29,3 +29,6 @@ def claim_jobs(dialect: Dialect, table: JobTable[M], request: ClaimRequest) -> l
 def _mark_taken(job: Any, worker_id: UUID) -> None:
     job.status = JobStatus.RUNNING
     job.worker_id = worker_id
+    if job.expires_at is not None:
+        # By the database's clock at the claim: a worker's own says nothing about a time of the row.
+        job.expires_in_seconds = (job.expires_at - job.run_after).total_seconds() - job.waited_seconds

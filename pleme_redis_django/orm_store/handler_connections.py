@@ -20,6 +20,7 @@ class DatabaseScope:
 
     def __init__(self) -> None:
         self._thread = _ThreadConnections()
+        self._by_thread: dict[int, list[Any]] = {}
         connection_created.connect(self._note_connection)
 
     def enter(self) -> None:
@@ -35,18 +36,36 @@ class DatabaseScope:
             connection.health_check_enabled = True
             connection.health_check_done = False
 
-    def leave(self) -> None:
-        """Close connections that the job broke or left in a transaction; the others stay open."""
+    def leave(self, *, interrupted: bool = False) -> None:
+        """Close connections that the job broke or left in a transaction; the others stay open.
+
+        Those of a handler that was interrupted are closed, always: a statement may be in flight.
+        """
         for connection in self._thread.opened:
             forget_queries(connection)
             if connection.in_atomic_block:
                 # Django would keep a connection that is closed inside a block unusable until its end.
                 connection.in_atomic_block = False
                 connection.close()
-            elif connection.errors_occurred or not connection.autocommit or is_pooled(connection):
+            elif (
+                interrupted
+                or connection.errors_occurred
+                or not connection.autocommit
+                or is_pooled(connection)
+            ):
                 # That it still answers says little: it may have come to a server that only reads. And one out
                 # of a pool is somebody else's between two jobs.
                 connection.close()
+
+    def interrupted(self, thread_id: int) -> None:
+        """Cancel the statements that the thread waits for: no bytecode runs there before they have ended."""
+        opened = [one.connection for one in self._by_thread.get(thread_id, ()) if one.connection is not None]
+        waited_for = [connection for connection in opened if hasattr(connection, "cancel")]
+        if waited_for:
+            # It asks the server, which may not answer, and the timer of all jobs does not wait for that.
+            threading.Thread(
+                target=_cancel_statements, args=(waited_for,), name="pleme-cancel", daemon=True
+            ).start()
 
     def around_async(self) -> AbstractAsyncContextManager[None]:
         """Give an async handler a thread of its own for what it does with the ORM."""
@@ -55,6 +74,7 @@ class DatabaseScope:
     def _note_connection(self, connection: Any, **_kwargs: Any) -> None:
         if connection not in self._thread.opened:
             self._thread.opened.append(connection)
+            self._by_thread[threading.get_ident()] = self._thread.opened
 
 
 class _ThreadConnections(threading.local):
@@ -63,6 +83,12 @@ class _ThreadConnections(threading.local):
     def __init__(self) -> None:
         self.opened: list[Any] = []
         self.has_caches = False
+
+
+def _cancel_statements(connections_: list[Any]) -> None:
+    for connection in connections_:
+        with suppress(Exception):
+            connection.cancel()
 
 
 @asynccontextmanager

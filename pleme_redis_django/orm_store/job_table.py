@@ -47,6 +47,8 @@ _CLAIMED_FIELDS = frozenset(
         "run_after",
         "crash_count",
         "snoozes",
+        "timeout_seconds",
+        "expires_at",
         "unique_slot",
     }
 )

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter, itemgetter
 from typing import Any
 from uuid import UUID
+
+from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.job import JobStatus
@@ -30,6 +32,10 @@ class RowTemplate:
     priority: int
     run_after: datetime | None
     """None: due when the database stores it."""
+    timeout_seconds: float | None
+    expires_at: datetime | None
+    expires_in_seconds: float | None
+    """From the time at which the database stores it, where there is no ``expires_at``."""
     max_retries: int
     configuration: dict[str, Any] | None
     uniqueness: Uniqueness | None
@@ -40,6 +46,12 @@ class RowTemplate:
     def status(self) -> JobStatus:
         # Only the database's clock says whether a given time is past: a claimer promotes the row.
         return JobStatus.QUEUED if self.run_after is None else JobStatus.PENDING
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the columns of bounds are written; most rows leave them NULL."""
+        bounds = (self.timeout_seconds, self.expires_at, self.expires_in_seconds)
+        return bounds != (None, None, None)
 
     @property
     def configuration_json(self) -> str | None:
@@ -74,6 +86,8 @@ class Column:
     """The attribute that is sent to PostgreSQL in place of the value, such as its JSON text."""
     cast: str = ""
     """The type as which PostgreSQL reads what is sent; "": text or a number."""
+    seconds_from_now: str = ""
+    """What the attribute of this name says in seconds from the time of the statement, where the value is None."""
     now_if_none: bool = False
     """Whether None stands for the time of the statement."""
     is_loaded: bool = True
@@ -96,6 +110,11 @@ NEW_ROW_COLUMNS = (
     # Only the database knows its time.
     Column("run_after", cast="timestamptz", now_if_none=True, is_loaded=False),
     Column("unique_slot", of_each_row=True),
+)
+# Written where a row has bounds alone, after the others: all that most inserts would send is NULL.
+BOUND_COLUMNS = (
+    Column("timeout_seconds", cast="float8", is_loaded=False),
+    Column("expires_at", cast="timestamptz", seconds_from_now="expires_in_seconds", is_loaded=False),
 )
 SHARED_COLUMNS = tuple(column for column in NEW_ROW_COLUMNS if not column.of_each_row)
 OWN_COLUMNS = tuple(column for column in NEW_ROW_COLUMNS if column.of_each_row)
@@ -121,4 +140,7 @@ def fields_of(template: RowTemplate, row: NewRow) -> dict[str, Any]:
         column.name: getattr(row if column.of_each_row else template, column.name)
         for column in NEW_ROW_COLUMNS
     }
+    values |= {column.name: getattr(template, column.name) for column in BOUND_COLUMNS}
+    if template.expires_at is None and template.expires_in_seconds is not None:
+        values["expires_at"] = Now() + timedelta(seconds=template.expires_in_seconds)
     return {name: value for name, value in values.items() if value is not None}

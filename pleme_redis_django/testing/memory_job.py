@@ -34,6 +34,10 @@ class MemoryJob:
     worker_id: str | None = None
     attempt: int = 0
     run_after: float = 0.0
+    timeout_seconds: float | None = None
+    expires_at: float | None = None
+    expires_in_seconds: float | None = None
+    """How long after its claim it may still start; None: without limit, or no claim has returned it."""
     created_at: float = 0.0
     updated_at: float = 0.0
     started_at: float | None = None

@@ -133,6 +133,8 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
                 job.status, job.worker_id, job.started_at = JobStatus.RUNNING, worker_id, None
                 job.attempt += 1
                 job.updated_at = self._clock()
+                if job.expires_at is not None:
+                    job.expires_in_seconds = job.expires_at - job.updated_at
             return self._copies(taken)
 
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
 from pleme_redis_django.jobs.worker.agenda import Agenda
@@ -88,7 +89,7 @@ def hold_own_row(ctx: JobContext, started: str, path: str) -> None:
         wait_for(Path(path).exists, f"{path} appears", deadline_seconds=LONGEST_WAIT_SECONDS)
 
 
-@job
+@job(interrupt=False)
 def wait_for_file(started: str, path: str) -> None:
     """Create the file ``started``, and run until the file ``path`` is there, whatever is asked."""
     Path(started).touch()
@@ -118,3 +119,25 @@ async def fail_first(ctx: JobContext, total: int, gate: str) -> str:
 def hold_the_interpreter(pipe: str) -> None:
     """Hold the interpreter's lock, as a C extension may, until somebody opens the named pipe to write."""
     ctypes.PyDLL(None).open(os.fsencode(pipe), os.O_RDONLY)
+
+
+@job(timeout=0.5, kill_after=60, max_retries=0)
+def sleep_in_the_database(in_a_transaction: bool) -> None:
+    """Wait in a statement for an hour, inside a transaction or not."""
+    with (
+        transaction.atomic() if in_a_transaction else contextlib.nullcontext(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT pg_sleep(3600)")
+
+
+@job(timeout=0.5, kill_after=0.5, max_retries=0)
+def hang(how: str) -> None:
+    """Never come back: in bytecode, in a sleep, or in C code that lets other threads run."""
+    if how == "spin":
+        while True:
+            pass
+    elif how == "sleep":
+        time.sleep(3600)
+    else:
+        ctypes.CDLL(None).pause()

@@ -13,6 +13,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidName, InvalidParameters
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule, as_schedules
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness, as_uniqueness
+from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW
 from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME, validate_queue_name
 from pleme_redis_django.ranges import Number, Whole
@@ -38,6 +39,23 @@ class EnqueueOptions:
     unique_key: str | None = None
     max_retries: int | None = None
     metadata: Mapping[str, Any] | None = None
+    timeout: float | None = None
+    kill_after: float | None = None
+    interrupt: bool | None = None
+    retry_on_timeout: bool | None = None
+    deadline: float | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        """What of it bounds an attempt."""
+        return Bounds(
+            timeout=self.timeout,
+            kill_after=self.kill_after,
+            interrupt=self.interrupt,
+            retry_on_timeout=self.retry_on_timeout,
+            deadline=self.deadline,
+        )
 
 
 class Enqueuer(Protocol):
@@ -89,6 +107,8 @@ class JobDefinition(Generic[P, R]):
     retry_on: tuple[type[BaseException], ...]
     no_retry_on: tuple[type[BaseException], ...]
     unique: Uniqueness | None
+    bounds: Bounds
+    """What its attempts may not do for ever; None where the pool says it."""
     takes_context: bool
     is_async: bool
     signature: inspect.Signature
@@ -119,6 +139,12 @@ class JobDefinition(Generic[P, R]):
         unique_key: str | None = None,
         max_retries: int | None = None,
         metadata: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        kill_after: float | None = None,
+        interrupt: bool | None = None,
+        retry_on_timeout: bool | None = None,
+        deadline: float | None = None,
+        expires_at: datetime | None = None,
     ) -> JobDefinition[P, R]:
         """Return a copy whose enqueues use these options; what is not named stays as it was.
 
@@ -134,6 +160,12 @@ class JobDefinition(Generic[P, R]):
             "unique_key": unique_key,
             "max_retries": max_retries,
             "metadata": metadata,
+            "timeout": timeout,
+            "kill_after": kill_after,
+            "interrupt": interrupt,
+            "retry_on_timeout": retry_on_timeout,
+            "deadline": deadline,
+            "expires_at": expires_at,
         }
         changed = {key: value for key, value in given.items() if value is not None}
         return dataclasses.replace(self, options=dataclasses.replace(self.options, **changed))
@@ -205,6 +237,11 @@ def definition_of(
     retry_on: Iterable[type[BaseException]] = (),
     no_retry_on: Iterable[type[BaseException]] = (),
     unique: Uniqueness | str | None = None,
+    timeout: float | None = None,
+    kill_after: float | None = None,
+    interrupt: bool | None = None,
+    retry_on_timeout: bool | None = None,
+    deadline: float | None = None,
     takes_context: bool = False,
     schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
 ) -> JobDefinition[..., R]:
@@ -229,6 +266,15 @@ def definition_of(
         retry_on=_checked_errors("retry_on", retry_on),
         no_retry_on=_checked_errors("no_retry_on", no_retry_on),
         unique=as_uniqueness(unique),
+        bounds=_checked_bounds(
+            Bounds(
+                timeout=timeout,
+                kill_after=kill_after,
+                interrupt=interrupt,
+                retry_on_timeout=retry_on_timeout,
+                deadline=deadline,
+            )
+        ),
         takes_context=takes_context,
         is_async=inspect.iscoroutinefunction(function),
         signature=signature.replace(parameters=parameters),
@@ -341,6 +387,12 @@ def _checked_number(field: str, value: Any, accepted: Whole | Number) -> Any:
     if value is None or accepted.accepts(value):
         return value
     raise InvalidJobDefinition(f"{field} is {value!r}. Accepted: {accepted}, or None for the pool's.")
+
+
+def _checked_bounds(bounds: Bounds) -> Bounds:
+    if fault := bounds.fault():
+        raise InvalidJobDefinition(fault)
+    return bounds
 
 
 def _checked_retry_delay(function: Any) -> Any:

@@ -122,6 +122,11 @@ def job(
     retry_on: Iterable[type[BaseException]] = (),
     no_retry_on: Iterable[type[BaseException]] = (),
     unique: Uniqueness | str | None = None,
+    timeout: float | None = None,
+    kill_after: float | None = None,
+    interrupt: bool | None = None,
+    retry_on_timeout: bool | None = None,
+    deadline: float | None = None,
     takes_context: bool = False,
     schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
 ) -> Callable[[Callable[..., R]], JobDefinition[..., R]]: ...
@@ -138,6 +143,11 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     - ``retry_on``, ``no_retry_on``: exception classes; ``no_retry_on`` wins.
     - ``unique``: "while_waiting", "while_running" or ``once_per(seconds)``: one job at a time with
       the same parameters; the second enqueue returns the first job.
+    - ``timeout``: seconds that an attempt may run; then JobTimeout is raised in the handler, or its task is
+      cancelled. ``kill_after``: seconds beyond it after which the attempt is ended without its handler, and
+      the process replaced. ``interrupt=False``: the handler asks ``ctx.remaining()`` and
+      ``ctx.cancel_requested`` itself. ``retry_on_timeout=False``: an attempt that timed out fails for good.
+    - ``deadline``: seconds after the enqueue by which the job has to have started, or it never does.
     - ``takes_context``: give the handler a JobContext as its first argument; also when its first
       parameter is named ``ctx``.
     - ``schedule``: ``cron("0 3 * * *")``, ``every(300)``, or a list of them: a job at each of their ticks.

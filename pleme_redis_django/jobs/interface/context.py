@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from pleme_redis_django.exceptions import InvalidParameters
+from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS
 from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim
 from pleme_redis_django.jobs.interface.json_text import storable_text
 
@@ -21,7 +23,16 @@ ProgressListener = Callable[["JobContext"], None]
 class JobContext:
     """The attempt that a handler is running, given to it as ``ctx``."""
 
-    __slots__ = ("_cancel_requested", "_on_progress", "_unwritten", "claim", "job")
+    __slots__ = (
+        "_cancel_requested",
+        "_on_progress",
+        "_unwritten",
+        "bounds",
+        "claim",
+        "ends_at",
+        "job",
+        "timed_out",
+    )
 
     def __init__(self, job: AnyJob, claim: JobClaim, on_progress: ProgressListener) -> None:
         self.job = job
@@ -29,6 +40,12 @@ class JobContext:
         self._on_progress = on_progress
         self._unwritten: dict[str, Any] | None = None
         self._cancel_requested = False
+        self.bounds = NO_BOUNDS
+        """Of this attempt, for the engine."""
+        self.ends_at: float | None = None
+        """Monotonic seconds when the attempt times out; None: it does not."""
+        self.timed_out = False
+        """Whether the attempt has run for longer than its timeout."""
 
     @property
     def attempt(self) -> int:
@@ -44,6 +61,10 @@ class JobContext:
     def cancel_requested(self) -> bool:
         """Whether somebody asked to cancel the job; a handler then raises JobCancelled, or goes on."""
         return self._cancel_requested
+
+    def remaining(self) -> float | None:
+        """Return the seconds until the attempt times out, 0 or less once it has; None: it has no timeout."""
+        return None if self.ends_at is None else self.ends_at - time.monotonic()
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Report that ``done`` of ``total`` items are done; cheap enough to call for each.

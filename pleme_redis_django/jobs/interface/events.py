@@ -139,6 +139,14 @@ class DrainRequested:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RecycleBegun:
+    """The process claims no more, lets run what runs, and ends: another one is to take its place."""
+
+    worker_id: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class LeaseLost:
     """This process was silent for too long, and others may have its jobs."""
 
@@ -225,6 +233,7 @@ Event = (
     | JobsPruned
     | LostClaimsGivenBack
     | DrainRequested
+    | RecycleBegun
     | LeaseLost
     | EngineBroken
     | StoreUnavailable

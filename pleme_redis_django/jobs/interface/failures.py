@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 
-from pleme_redis_django.exceptions import ExecutorError
+from pleme_redis_django.exceptions import ExecutorError, JobTimeout
 from pleme_redis_django.jobs.interface.endings import Failure
 from pleme_redis_django.jobs.interface.json_text import storable_text
 
@@ -16,6 +16,9 @@ MESSAGE_MAX_BYTES = 64 * 1024
 TRACEBACK_MAX_BYTES = 64 * 1024
 CODE_MAX_BYTES = 100
 CLASS_MAX_BYTES = 300
+EXPIRED = "expired"
+"""The code of a job that did not start by its deadline."""
+EXPIRED_NOTICE = "The job was not started by its deadline, and does not run any more."
 _TRACEBACK_MAX_FRAMES = 60
 
 # Wrong input stays wrong: named by text, because the engine imports neither library.
@@ -94,7 +97,7 @@ def _message_of(error: BaseException) -> str:
 
 def _code_of(error: BaseException) -> str:
     code = type(error).__name__
-    if isinstance(error, ExecutorError):
+    if isinstance(error, ExecutorError | JobTimeout):
         with suppress(BaseException):
             code = str(error.error_code)
     return storable_text(code, max_bytes=CODE_MAX_BYTES)

@@ -7,6 +7,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
+from pleme_redis_django.jobs.interface.bounds import (
+    DEADLINES,
+    DEFAULT_KILL_AFTER_SECONDS,
+    KILL_DELAYS,
+    TIMEOUTS,
+    Bounds,
+)
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.jobs.interface.workers import DEFAULT_LEASE_SECONDS
 from pleme_redis_django.ranges import Number, Whole, said_beside_fields
@@ -62,16 +69,30 @@ class WorkerPoolConfig:
     """A job that ran at so many worker processes in a row that vanished, the last ones while it ran alone, ends
     FAILED."""
 
+    timeout: Annotated[float | None, TIMEOUTS] = None
+    """How long an attempt may run, where neither the enqueue nor its ``@job`` says it; None: without limit."""
+    kill_after: Annotated[float, KILL_DELAYS] = DEFAULT_KILL_AFTER_SECONDS
+    """How long after its timeout an attempt is ended without its handler, and the process replaced."""
+    interrupt: bool = True
+    """Whether a timeout or a cancel raises in a sync handler, or cancels the task of an async one at its timeout."""
+    retry_on_timeout: bool = True
+    """Whether an attempt that timed out is retried like one that failed."""
+    deadline: Annotated[float | None, DEADLINES] = None
+    """How long after its enqueue a job may still start; None: without limit."""
+
     def __post_init__(self) -> None:
         for field, range_ in _RANGES.items():
             value = getattr(self, field)
-            if not range_.accepts(value):
+            if not range_.accepts(value) and not (value is None and field in _MAY_BE_NONE):
                 raise InvalidSettings(f"{field} is {value!r}. Accepted: {range_}.")
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             raise InvalidSettings(
                 f"lease_seconds is {self.lease_seconds}, and heartbeat_seconds {self.heartbeat_seconds}. Accepted: "
                 "a lease of at least two heartbeats, so that one late heartbeat does not cost a live process its jobs."
             )
+        for field in ("interrupt", "retry_on_timeout"):
+            if type(getattr(self, field)) is not bool:
+                raise InvalidSettings(f"{field} is {getattr(self, field)!r}. Accepted: True or False.")
         object.__setattr__(self, "queues", _checked_queues(self.queues))
         _checked_name("queue_key", self.queue_key)
         if not self.worker_count and not self.async_count:
@@ -103,12 +124,18 @@ class WorkerPoolConfig:
         return cls.from_mapping({**PRESETS["development"], **overrides})
 
     @property
+    def bounds(self) -> Bounds:
+        """Of attempts for which neither the enqueue nor the ``@job`` says them."""
+        return Bounds(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Bounds)})
+
+    @property
     def queue_names(self) -> tuple[str, ...] | None:
         """The queues to serve, or None for every queue."""
         return None if EVERY_QUEUE in self.queues else self.queues
 
 
 _RANGES = said_beside_fields(WorkerPoolConfig)
+_MAY_BE_NONE = frozenset({"timeout", "deadline"})
 
 PRESETS: dict[str, dict[str, Any]] = {
     "high_throughput": {

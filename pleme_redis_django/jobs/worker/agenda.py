@@ -43,6 +43,8 @@ class Agenda:
         """Set when this process is to claim no more and to end."""
         self.broken: list[tuple[str, BaseException]] = []
         """Threads that an error has ended, and which; the process then ends."""
+        self.recycle_reason = ""
+        """Why this process is to end and another one to take its place; "": it is not."""
         self._scan_seconds = scan_seconds
         self._hinted = False
         self._claims_lost = False
@@ -96,6 +98,11 @@ class Agenda:
 
     def drain(self) -> None:
         """Somebody has asked this process to end, in its own time; from any thread."""
+        self.end_requested.set()
+
+    def recycle(self, reason: str) -> None:
+        """This process is to end once what runs has, and another one to take its place; from any thread."""
+        self.recycle_reason = self.recycle_reason or reason
         self.end_requested.set()
 
     def thread_broken(self, name: str, error: BaseException) -> None:

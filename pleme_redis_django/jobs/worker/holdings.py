@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -18,9 +19,11 @@ class HeldJob:
     __slots__ = (
         "claimed_at",
         "context",
+        "expires_at",
         "given_back",
         "keeps_coming_back",
         "runs_again",
+        "slot",
         "start_recorded",
         "started_at",
         "unwanted",
@@ -30,8 +33,13 @@ class HeldJob:
         self.context = context
         self.claimed_at = claimed_at
         """Monotonic seconds; when the claim came back from the store."""
+        expires_in: float | None = getattr(context.job, "expires_in_seconds", None)
+        self.expires_at = None if expires_in is None else claimed_at + expires_in
+        """Monotonic seconds; by then it has to have started. None: whenever."""
         self.started_at: float | None = None
         """Monotonic seconds; None until a slot takes the job."""
+        self.slot = -1
+        """Which of its process's slots runs it; -1: none yet."""
         self.start_recorded = False
         explained = context.job.retry_count + 1 + getattr(context.job, "snoozes", 0)
         self.runs_again = context.claim.attempt > explained
@@ -42,6 +50,11 @@ class HeldJob:
         """Whether shutdown gave the job away while its handler was still running."""
         self.unwanted = False
         """Whether the job was deleted meanwhile: it is not started any more."""
+
+    def has_expired(self) -> bool:
+        """Whether the job has not started by its deadline, so that it never may."""
+        expires_at = self.expires_at
+        return expires_at is not None and self.started_at is None and time.monotonic() >= expires_at
 
 
 class Holdings:

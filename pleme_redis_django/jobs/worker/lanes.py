@@ -15,16 +15,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from pleme_redis_django.exceptions import JobCancelled
+from pleme_redis_django.exceptions import JobCancelled, JobTimeout
 from pleme_redis_django.jobs.interface.endings import Cancelled, Ending, GivenBack
 from pleme_redis_django.jobs.interface.events import EventSink, JobStarted
-from pleme_redis_django.jobs.interface.failures import engine_failure
+from pleme_redis_django.jobs.interface.failures import EXPIRED, EXPIRED_NOTICE, engine_failure
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.engine_thread import EngineThread
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
 from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.holdings import HeldJob
+from pleme_redis_django.jobs.worker.interrupts import Interruptible
 from pleme_redis_django.jobs.worker.runner import JobRunner
+from pleme_redis_django.jobs.worker.time_limits import TimeLimits
 
 # A job that keeps coming back waits for the record of its start, and no longer than this when the store is away.
 LONGEST_RECORD_SECONDS = 1.0
@@ -47,6 +49,8 @@ class Lane(Protocol):
     def ended(self) -> int: ...
     def take_waiting(self) -> list[HeldJob]: ...
     def cancel(self, held: HeldJob) -> None: ...
+    def time_out(self, held: HeldJob) -> None: ...
+    def give_up(self, held: HeldJob) -> None: ...
     def stop(self) -> None: ...
 
 
@@ -62,6 +66,7 @@ class LaneDuties:
     on_another_start: Callable[[], None]
     """A job starts that had been given back before."""
     executing: ExecutingPage
+    limits: TimeLimits
 
 
 class _CountingLane:
@@ -83,15 +88,44 @@ class _CountingLane:
 
     def _begin(self, held: HeldJob, slot: int) -> bool:
         """Start a job, or let it go: it was cancelled or deleted, or this process may not start any."""
-        if held.context.cancel_requested or held.unwanted or not self._duties.gate.may_start(held):
+        if (
+            held.context.cancel_requested
+            or held.unwanted
+            or (held.expires_at is not None and held.has_expired())
+            or not self._duties.gate.may_start(held)
+        ):
             self._duties.finish(held, ending_if_unfinished(held))
             return False
-        held.started_at = time.monotonic()
-        self._duties.executing.begin(slot, held.context.job.id, held.context.claim.attempt)
+        context = held.context
+        held.started_at, held.slot = time.monotonic(), slot
+        context.bounds = bounds = self._duties.runner.bounds_of(context.job)
+        if bounds.timeout is not None:
+            context.ends_at = held.started_at + bounds.timeout
+            self._duties.limits.begin(slot, held, self, context.ends_at)
+        self._duties.executing.begin(slot, context.job.id, context.claim.attempt)
         if held.runs_again:
             self._duties.on_another_start()
-        self._duties.sink.emit(JobStarted(held.context.job))
+        self._duties.sink.emit(JobStarted(context.job))
         return True
+
+    def time_out(self, held: HeldJob) -> None:
+        """Tell the handler of a running job that its time is over, from any thread."""
+        held.context.timed_out = True
+        if held.context.bounds.interrupt is not False:
+            self._interrupt(held, JobTimeout)
+
+    def give_up(self, held: HeldJob) -> None:
+        """End an attempt without its handler, which did not heed its timeout, and have the process replaced.
+
+        Its slot stays taken: in a thread that waits for ever nothing can run.
+        """
+        held.given_back = True
+        run_seconds = 0.0 if held.started_at is None else time.monotonic() - held.started_at
+        self._duties.finish(held, self._duties.runner.ending_of(JobTimeout(), held.context, run_seconds))
+        self._duties.agenda.recycle(f"the handler of job {held.context.job.id} did not heed its timeout")
+
+    def _interrupt(self, held: HeldJob, kind: type[BaseException]) -> None:
+        raise NotImplementedError
 
     def _waits_for_its_record(self, held: HeldJob) -> bool:
         """Whether the handler is to wait, because its start is not written yet.
@@ -122,6 +156,7 @@ class ThreadLane(_CountingLane):
         super().__init__(slots, duties, job_types, first_slot=first_slot)
         self._inbox: queue.SimpleQueue[HeldJob | None] = queue.SimpleQueue()
         self._ended = [0] * self.slots
+        self._interruptible = [Interruptible() for _ in range(slots)]
         self._threads = [
             EngineThread(self._work, f"job-{index}", duties.agenda, args=(index,))
             for index in range(self.slots)
@@ -163,7 +198,13 @@ class ThreadLane(_CountingLane):
                 taken.append(held)
 
     def cancel(self, held: HeldJob) -> None:
-        """Do nothing: a sync handler looks at ``ctx.cancel_requested`` itself."""
+        """Raise JobCancelled in the handler of a running job, from any thread, unless it wants no interrupt."""
+        if held.slot >= 0 and held.context.bounds.interrupt is not False:
+            self._interrupt(held, JobCancelled)
+
+    def _interrupt(self, held: HeldJob, kind: type[BaseException]) -> None:
+        if 0 <= (index := held.slot - self._first_slot) < self.slots:
+            self._duties.runner.interrupt(held.context, self._interruptible[index], kind)
 
     def stop(self) -> None:
         """Let each thread end after the job it is running; they are not waited for."""
@@ -173,12 +214,15 @@ class ThreadLane(_CountingLane):
     def _work(self, index: int) -> None:
         inbox, run, finish = self._inbox, self._duties.runner.run, self._duties.finish
         slot, stop_executing = self._first_slot + index, self._duties.executing.end
+        thread, end_limit = self._interruptible[index], self._duties.limits.end
         while (held := inbox.get()) is not None:
             try:
                 if self._begin(held, slot):
                     while held.keeps_coming_back and self._waits_for_its_record(held):
                         time.sleep(RECORD_LOOK_SECONDS)
-                    ending = run(held.context)
+                    ending = run(held.context, thread)
+                    if held.context.ends_at is not None:
+                        end_limit(slot)
                     stop_executing(slot)
                     finish(held, ending)
             except BaseException as error:
@@ -244,6 +288,9 @@ class LoopLane(_CountingLane):
 
     def cancel(self, held: HeldJob) -> None:
         """Cancel the task of a running job, from any thread."""
+        self._interrupt(held, JobCancelled)
+
+    def _interrupt(self, held: HeldJob, kind: type[BaseException]) -> None:
         # A closed loop runs nothing that could be cancelled: the pool is being drained.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._cancel, held)
@@ -296,6 +343,8 @@ class LoopLane(_CountingLane):
                     await asyncio.sleep(RECORD_LOOK_SECONDS)
                 self._duties.finish(held, await self._duties.runner.arun(held.context))
         finally:
+            if held.context.ends_at is not None:
+                self._duties.limits.end(slot)
             self._duties.executing.end(slot)
             self._free_slots.append(slot)
 
@@ -315,6 +364,9 @@ class LoopLane(_CountingLane):
 def ending_if_unfinished(held: HeldJob) -> Ending:
     """Return the ending of a job that is not finished here: cancelled when that was asked, else given back."""
     job, claim = held.context.job, held.context.claim
+    if held.has_expired() and not held.context.cancel_requested:
+        failure = engine_failure(EXPIRED, EXPIRED_NOTICE, job.job_type)
+        return Cancelled(job_id=job.id, claim=claim, failure=failure)
     if not held.context.cancel_requested:
         return GivenBack(job_id=job.id, claim=claim)
     when = "before it started" if held.started_at is None else "while it ran, and its worker stopped"

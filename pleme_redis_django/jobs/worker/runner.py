@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import inspect
 import time
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
-from pleme_redis_django.exceptions import Discard, InvalidResult, JobCancelled, NotJson, Snooze
+from pleme_redis_django.exceptions import Discard, InvalidResult, JobCancelled, JobTimeout, NotJson, Snooze
+from pleme_redis_django.jobs.interface.bounds import Bounds, bounds_of
 from pleme_redis_django.jobs.interface.context import JobContext, _current
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried, Snoozed
 from pleme_redis_django.jobs.interface.executor import JobExecutor
@@ -18,6 +20,7 @@ from pleme_redis_django.jobs.interface.failures import failure_of, is_retryable,
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.worker.interrupts import Interruptible
 from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry
 
 DEFAULT_MAX_RESULTS_BYTES = 1024 * 1024
@@ -30,8 +33,12 @@ class HandlerSurroundings(Protocol):
         """Run in the job's thread before a sync handler, in the thread's own context."""
         ...
 
-    def leave(self) -> None:
-        """Run in the job's thread after a sync handler."""
+    def leave(self, *, interrupted: bool = False) -> None:
+        """Run in the job's thread after a sync handler; what one that was interrupted had in hand is in any state."""
+        ...
+
+    def interrupted(self, thread_id: int) -> None:
+        """Have a thread come back whose handler was interrupted, from wherever it waits; from another thread."""
         ...
 
     def around_async(self) -> AbstractAsyncContextManager[None]:
@@ -45,7 +52,10 @@ class NoSurroundings:
     def enter(self) -> None:
         """Do nothing."""
 
-    def leave(self) -> None:
+    def leave(self, *, interrupted: bool = False) -> None:
+        """Do nothing."""
+
+    def interrupted(self, thread_id: int) -> None:
         """Do nothing."""
 
     def around_async(self) -> AbstractAsyncContextManager[None]:
@@ -68,30 +78,51 @@ class JobRunner:
         self._retry_rules = getattr(executor, "retry_rules", None)
         self._retry_delay_of = getattr(executor, "retry_delay_of", None)
         self._config = config
+        self._bounds = config.bounds
         self._scope = scope or NoSurroundings()
         self._max_results_bytes = max_results_bytes
 
-    def run(self, context: JobContext) -> Ending:
-        """Run a sync handler, or an async one to its end, in the calling thread."""
-        started = time.perf_counter()
+    def bounds_of(self, job: AnyJob) -> Bounds:
+        """Return the bounds of an attempt of the job."""
+        return bounds_of(job, self._bounds)
+
+    def run(self, context: JobContext, thread: Interruptible | None = None) -> Ending:
+        """Run a sync handler, or an async one to its end, in the calling thread.
+
+        ``thread``: where it can be interrupted; not before the handler is called, nor after it has returned.
+        """
+        started, thread = time.perf_counter(), thread or Interruptible()
         try:
-            self._scope.enter()
-            # A copy: what the handler sets (a tenant, a language, a time zone) is gone before the next job.
-            return contextvars.copy_context().run(self._run, context, started)
-        # SystemExit and KeyboardInterrupt of a handler end its attempt, not its worker thread.
-        except BaseException as error:
-            return self._ended_by(error, context, started)
+            try:
+                self._scope.enter()
+                # A copy: what the handler sets (a tenant, a language, a time zone) is gone before the next job.
+                return contextvars.copy_context().run(self._run, context, started, thread)
+            # SystemExit and KeyboardInterrupt of a handler end its attempt, not its worker thread.
+            except BaseException as error:
+                thread.leave()
+                return self._ended_by(error, context, started)
+        except BaseException as interrupt:
+            # It came while another error was on its way.
+            thread.leave()
+            return self._ended_by(interrupt, context, started)
         finally:
             # What leaving could not tidy up shows in the next job; this one has its ending.
             with suppress(Exception):
-                self._scope.leave()
+                self._scope.leave(interrupted=thread.was_interrupted)
 
-    def _run(self, context: JobContext, started: float) -> Ending:
+    def _run(self, context: JobContext, started: float, thread: Interruptible) -> Ending:
         _current.set(context)
+        thread.enter(context)
         value = self._execute(context.job)
         if inspect.isawaitable(value):
             value = asyncio.run(_awaited(value))
+        thread.leave()
         return self._completed(context, value, started)
+
+    def interrupt(self, context: JobContext, thread: Interruptible, kind: type[BaseException]) -> None:
+        """Raise ``kind`` in the sync handler that runs there, unless it has ended; from another thread."""
+        if thread.interrupt(context, kind):
+            self._scope.interrupted(thread.thread_id)
 
     async def arun(self, context: JobContext) -> Ending:
         """Run an async handler in the calling task."""
@@ -104,8 +135,11 @@ class JobRunner:
                     value = await value
             return self._completed(context, value, started)
         except BaseException as error:
-            if context.cancel_requested and isinstance(error, asyncio.CancelledError):
-                error = JobCancelled("The job was cancelled while it ran.")
+            if isinstance(error, asyncio.CancelledError):
+                if context.cancel_requested:
+                    error = JobCancelled("The job was cancelled while it ran.")
+                elif context.timed_out:
+                    error = JobTimeout().with_traceback(error.__traceback__)
             return self._ended_by(error, context, started)
         finally:
             _current.reset(token)
@@ -126,9 +160,9 @@ class JobRunner:
             results_json=text,
         )
 
-    def ending_of(self, error: BaseException, context: JobContext) -> Ending:
+    def ending_of(self, error: BaseException, context: JobContext, run_seconds: float = 0.0) -> Ending:
         """Return the ending of an attempt that ``error`` ended outside of its run."""
-        return self._ended_by(error, context, time.perf_counter())
+        return self._ended_by(error, context, time.perf_counter() - run_seconds)
 
     def _ended_by(self, error: BaseException, context: JobContext, started: float) -> Ending:
         job = context.job
@@ -140,8 +174,12 @@ class JobRunner:
         }
         if isinstance(error, Snooze):
             return Snoozed(**shared, retry_count=job.retry_count, delay_seconds=error.seconds)
-        delay_seconds = self._delay_of_a_retry(error, job)
-        shared["failure"] = failure_of(error, job.job_type)
+        if isinstance(error, JobTimeout | JobCancelled) and not str(error):
+            error.args = (_interrupt_notice(error, context),)
+        delay_seconds = self._delay_of_a_retry(error, context)
+        shared["failure"] = failure = failure_of(error, job.job_type)
+        if _is_of_timeout(error, context):
+            shared["failure"] = dataclasses.replace(failure, error_code=JobTimeout.error_code)
         if all(isinstance(one, JobCancelled | Discard) for one in leaves_of(error)):
             return Cancelled(**shared)
         if delay_seconds is None:
@@ -150,8 +188,11 @@ class JobRunner:
             return Cancelled(**shared)
         return Retried(**shared, retry_count=job.retry_count + 1, delay_seconds=delay_seconds)
 
-    def _delay_of_a_retry(self, error: BaseException, job: AnyJob) -> float | None:
+    def _delay_of_a_retry(self, error: BaseException, context: JobContext) -> float | None:
         """Return the seconds until the next attempt; None: there is none."""
+        job = context.job
+        if context.bounds.retry_on_timeout is False and _is_of_timeout(error, context):
+            return None
         # The job model and the executor's rules are the project's, and may be broken themselves.
         with suppress(BaseException):
             if job.can_retry() and self._worth_a_retry(error, job.job_type):
@@ -164,6 +205,22 @@ class JobRunner:
         if self._retry_rules is not None:
             rules = self._retry_rules(job_type)
         return is_retryable(error, *rules)
+
+
+def _is_of_timeout(error: BaseException, context: JobContext) -> bool:
+    """Whether the timeout is why the attempt failed: what a handler makes of a JobTimeout is too."""
+    if isinstance(error, JobCancelled | Discard):
+        return False
+    interrupted = context.timed_out and context.bounds.interrupt is not False
+    return interrupted or isinstance(error, JobTimeout)
+
+
+def _interrupt_notice(error: BaseException, context: JobContext) -> str:
+    if isinstance(error, JobCancelled):
+        return "The job was cancelled while it ran."
+    if context.bounds.timeout is None:
+        return "The handler raised JobTimeout."
+    return f"The attempt ran for longer than its timeout of {context.bounds.timeout:g} s."
 
 
 async def _awaited(value: Any) -> Any:

@@ -48,6 +48,7 @@ from pleme_redis_django.jobs.worker.lanes import Lane, LaneDuties, LoopLane, Thr
 from pleme_redis_django.jobs.worker.lease import EndlessLease, Lease
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.jobs.worker.suspects import RunMode, SuspectRule, SuspectTurns
+from pleme_redis_django.jobs.worker.time_limits import TimeLimits
 from pleme_redis_django.jobs.worker_pool.parts import WorkerParts
 
 # Without a queue of hints the store is scanned this often. With heartbeats and sweeps an idle process
@@ -113,6 +114,7 @@ def assembled(
         core.store, core.holdings, core.sink, core.agenda, slots=slots, burst=mode.ends_when_dry
     )
     maintainer = _maintainer(core)
+    limits = TimeLimits(core.agenda)
     starts = StartRecords(core.store, core.holdings, maintainer)
     duties = LaneDuties(
         runner=runner,
@@ -122,6 +124,7 @@ def assembled(
         agenda=core.agenda,
         on_another_start=starts.note_start,
         executing=page,
+        limits=limits,
     )
     lanes = build_lanes(executor, config, duties)
     claimer = _claimer(core, lanes, gate, finisher, mode)
@@ -135,6 +138,7 @@ def assembled(
         heartbeat=heartbeat,
         gate=gate,
         finisher=finisher,
+        limits=limits,
         lanes=lanes,
         claimer=claimer,
         maintainer=maintainer,

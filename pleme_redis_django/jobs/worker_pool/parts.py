@@ -20,6 +20,7 @@ from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
 from pleme_redis_django.jobs.worker.holdings import Holdings
 from pleme_redis_django.jobs.worker.lanes import Lane
+from pleme_redis_django.jobs.worker.time_limits import TimeLimits
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class WorkerParts:
     heartbeat: Heartbeat | NoHeartbeat
     gate: Gate
     finisher: Finisher
+    limits: TimeLimits
     lanes: Sequence[Lane]
     claimer: Claimer
     maintainer: Maintainer
@@ -48,6 +50,7 @@ class WorkerParts:
         self.page.note_stage(Stage.WORKING)
         self.finisher.start()
         self.heartbeat.start()
+        self.limits.start()
         for lane in self.lanes:
             lane.start()
         self.claimer.thread.start()

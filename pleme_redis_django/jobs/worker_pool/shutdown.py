@@ -6,7 +6,13 @@ import threading
 import time
 from collections.abc import Sequence
 
-from pleme_redis_django.jobs.interface.events import DrainRequested, EngineBroken, EventSink, WorkerStopped
+from pleme_redis_django.jobs.interface.events import (
+    DrainRequested,
+    EngineBroken,
+    EventSink,
+    RecycleBegun,
+    WorkerStopped,
+)
 from pleme_redis_django.jobs.worker.executing_page import Stage
 from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.jobs.worker.lanes import ending_if_unfinished
@@ -61,7 +67,11 @@ class Shutdown:
             self._sink.emit(EngineBroken(*agenda.broken[0]))
             self.stop(self._grace_seconds)
             return
-        self._sink.emit(DrainRequested(self._parts.identity.worker_id))
+        worker_id = self._parts.identity.worker_id
+        recycles = bool(agenda.recycle_reason)
+        self._sink.emit(
+            RecycleBegun(worker_id, agenda.recycle_reason) if recycles else DrainRequested(worker_id)
+        )
         self._stop_claiming()
         self._parts.holdings.wait_until_empty(GIVE_BACK_SECONDS)
         self._announce_returned()
@@ -93,6 +103,7 @@ class Shutdown:
         self._give_back(running)
         # All of them together, for a database that does not answer holds each of them up.
         flush_until = time.monotonic() + FLUSH_SECONDS
+        parts.limits.stop()
         parts.finisher.stop(FLUSH_SECONDS / 2)
         parts.maintainer.thread.stop(max(flush_until - time.monotonic(), 0))
         nothing_left = parts.lost_claims.nothing_left and claims_known

@@ -28,6 +28,8 @@ EXIT_GAVE_BACK = 3
 EXIT_DRAINED = 4
 # Of a worker process alone: a thread of its engine had ended, and its supervisor starts another one.
 EXIT_BROKEN = 5
+# Of a worker process alone: its supervisor starts another one in its place. EX_TEMPFAIL of sysexits.h.
+EXIT_RECYCLED = 75
 
 EPILOG = """\
 Examples:

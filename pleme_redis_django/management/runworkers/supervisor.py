@@ -25,6 +25,7 @@ from pleme_redis_django.management.runworkers.options import (
     EXIT_DRAINED,
     EXIT_GAVE_BACK,
     EXIT_OK,
+    EXIT_RECYCLED,
 )
 from pleme_redis_django.management.runworkers.places import Death, Place
 from pleme_redis_django.management.runworkers.progress import BurstProgress
@@ -39,7 +40,7 @@ TICK_SECONDS = 0.5
 # A turn that took so long means that this process did not run, as after Ctrl-Z.
 AWAY_SECONDS = 10.0
 
-_EXITS_IN_GOOD_ORDER = frozenset({EXIT_OK, EXIT_GAVE_BACK, EXIT_DRAINED})
+_EXITS_IN_GOOD_ORDER = frozenset({EXIT_OK, EXIT_GAVE_BACK, EXIT_DRAINED, EXIT_RECYCLED})
 _DRAIN_SIGNALS = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -END_GRACE_SIGNAL})
 # What a process does to itself, or the kernel to one that has taken too much. Any other signal is
 # somebody's wish, and says nothing of the jobs.
@@ -225,8 +226,8 @@ class Supervisor:
             self._say(
                 f"A worker process of pool {place.pool} was asked to drain and has ended; it is not replaced."
             )
-        elif self._stopping or (self._burst and not place.is_quarantine):
-            place.exit_code = code
+        elif self._stopping or (self._burst and not place.is_quarantine and code != EXIT_RECYCLED):
+            place.exit_code = EXIT_OK if code == EXIT_RECYCLED else code
         elif place.is_quarantine:
             self._look_for_followers(place)
         else:

@@ -25,6 +25,7 @@ from pleme_redis_django.jobs.interface.events import (
     Event,
     EventSink,
     JobEnded,
+    RecycleBegun,
     SuspectsSeen,
     WorkerStopped,
 )
@@ -41,6 +42,7 @@ from pleme_redis_django.management.runworkers.options import (
     EXIT_DRAINED,
     EXIT_GAVE_BACK,
     EXIT_OK,
+    EXIT_RECYCLED,
     FromSupervisor,
     RunOptions,
 )
@@ -114,7 +116,7 @@ class WorkerProcessRun:
     def run(self) -> int:
         """Run until stopped; return the exit code, and see to it that the process ends."""
         code = self._run_pool()
-        if code in (EXIT_GAVE_BACK, EXIT_BROKEN):
+        if code in (EXIT_GAVE_BACK, EXIT_BROKEN, EXIT_RECYCLED):
             # The threads of handlers that were given back still run.
             end_now(code)
         self._end.begin(code)
@@ -228,6 +230,7 @@ class Reporter:
         self._next_suspects = 0.0
         self._given_back_running = 0
         self._drain_requested = False
+        self._recycles = False
 
     def emit(self, event: Event) -> None:
         """Count the event and pass it on."""
@@ -239,6 +242,8 @@ class Reporter:
             self.report_suspects()
         elif isinstance(event, DrainRequested):
             self._drain_requested = True
+        elif isinstance(event, RecycleBegun):
+            self._recycles = True
         elif isinstance(event, WorkerStopped):
             self._given_back_running = event.given_back_running
             self._on_stopped()
@@ -248,6 +253,8 @@ class Reporter:
         """Return what the process ends with, once its pool has stopped."""
         if self._given_back_running:
             return EXIT_GAVE_BACK
+        if self._recycles:
+            return EXIT_RECYCLED
         return EXIT_DRAINED if self._drain_requested else EXIT_OK
 
     def beat(self) -> None:

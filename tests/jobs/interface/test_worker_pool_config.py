@@ -30,6 +30,11 @@ OUR_DEFAULTS = {
     "grace_seconds": 30,
     "max_crashes": 3,
     "max_unseen_deaths": 10,
+    "timeout": None,
+    "kill_after": 30,
+    "interrupt": True,
+    "retry_on_timeout": True,
+    "deadline": None,
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "high_throughput": {

@@ -31,8 +31,10 @@ def test_a_duty_that_fails_stops_no_other(bench: Bench) -> None:
     def handler(job: Any) -> None:
         context = current_job_context()
         assert context is not None
-        wait_until(lambda: context.cancel_requested)
-        noticed.set()
+        try:
+            wait_until(lambda: context.cancel_requested)
+        finally:
+            noticed.set()
 
     job = bench.store.add()
     pool = bench.pool(FunctionExecutor(handler), lease_sweep_seconds=0.05)

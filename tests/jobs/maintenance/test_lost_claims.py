@@ -24,7 +24,7 @@ def test_a_cancel_request_reaches_a_running_handler(bench: Bench) -> None:
         wait_until(lambda: context.cancel_requested)
         return "noticed"
 
-    bench.add(1)
+    bench.add(1, configuration={"interrupt": False})
     bench.pool(FunctionExecutor(handler), lease_sweep_seconds=0.05).launch()
     wait_until(lambda: bench.ran)
     bench.store.request_cancel(bench.ran[0])

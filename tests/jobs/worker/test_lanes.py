@@ -21,6 +21,7 @@ from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.jobs.worker.lanes import Lane, LaneDuties, LoopLane, ThreadLane
 from pleme_redis_django.jobs.worker.lease import EndlessLease
 from pleme_redis_django.jobs.worker.runner import JobRunner
+from pleme_redis_django.jobs.worker.time_limits import TimeLimits
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import WORKER, AsyncFunctionExecutor, FunctionExecutor, RecordingSink, claimed, held
 from tests.waiting import await_until, wait_until
@@ -51,6 +52,7 @@ class Bench:
             agenda=self.agenda,
             on_another_start=lambda: None,
             executing=ExecutingPage(slots, WORKER),
+            limits=TimeLimits(self.agenda),
         )
         kind: Callable[..., Any] = LoopLane if is_async else ThreadLane
         self.lane: Lane = kind(slots, duties)

@@ -12,7 +12,14 @@ from django.db import connections
 
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import uuid_array
-from pleme_redis_django.orm_store.new_rows import OWN_COLUMNS, SHARED_COLUMNS, Column, NewRow, RowTemplate
+from pleme_redis_django.orm_store.new_rows import (
+    BOUND_COLUMNS,
+    OWN_COLUMNS,
+    SHARED_COLUMNS,
+    Column,
+    NewRow,
+    RowTemplate,
+)
 
 # The ORM writes one VALUES tuple with all columns of the table a row; these leave the others to their database
 # defaults. Of many rows, arrays cost a fifth of VALUES; of one row, they are more to plan.
@@ -26,15 +33,18 @@ def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) 
     unique = template.uniqueness is not None
     is_one = len(rows) == 1
     own = _own_sent(rows[0]) if is_one else _arrays(rows)
-    sql = _insert_sql(table, is_one=is_one, unique=unique)
+    bounds = BOUND_COLUMNS if template.is_bounded else ()
+    sql = _insert_sql(table, (*SHARED_COLUMNS, *bounds), is_one=is_one, unique=unique)
     with connections[table.using].cursor() as cursor:
-        cursor.execute(sql, (*_shared_sent(template), *own))
+        cursor.execute(sql, (*_shared_sent(template), *(_bounds_sent(template) if bounds else ()), *own))
         return {found[0] for found in cursor.fetchall()} if unique else {row.id for row in rows}
 
 
 @functools.lru_cache(maxsize=64)
-def _insert_sql(table: JobTable[Any], *, is_one: bool, unique: bool) -> str:
-    shared = ", ".join(_sent(column, "%s") for column in SHARED_COLUMNS)
+def _insert_sql(
+    table: JobTable[Any], shared_columns: tuple[Column, ...], *, is_one: bool, unique: bool
+) -> str:
+    shared = ", ".join(_sent(column, "%s") for column in shared_columns)
     if is_one:
         rows = _ONE_ROW.format(shared=shared, own=", ".join(_sent(column, "%s") for column in OWN_COLUMNS))
     else:
@@ -46,7 +56,7 @@ def _insert_sql(table: JobTable[Any], *, is_one: bool, unique: bool) -> str:
         )
     return _INSERT_SQL.format(
         table=table.sql_name,
-        columns=", ".join(column.name for column in (*SHARED_COLUMNS, *OWN_COLUMNS)),
+        columns=", ".join(column.name for column in (*shared_columns, *OWN_COLUMNS)),
         rows=rows,
         conflict="ON CONFLICT DO NOTHING RETURNING id" if unique else "",
     )
@@ -54,6 +64,8 @@ def _insert_sql(table: JobTable[Any], *, is_one: bool, unique: bool) -> str:
 
 def _sent(column: Column, value: str) -> str:
     typed = f"{value}::{column.cast}" if column.cast else value
+    if column.seconds_from_now:
+        return f"COALESCE({typed}, statement_timestamp() + make_interval(secs => {value}))"
     return f"COALESCE({typed}, statement_timestamp())" if column.now_if_none else typed
 
 
@@ -66,6 +78,9 @@ def _attributes(columns: Sequence[Column]) -> Any:
     return attrgetter(*(column.sent_as or column.name for column in columns))
 
 
+_bounds_sent = attrgetter(
+    *(name for column in BOUND_COLUMNS for name in (column.name, column.seconds_from_now) if name)
+)
 _shared_sent, _own_sent = _attributes(SHARED_COLUMNS), _attributes(OWN_COLUMNS)
 
 

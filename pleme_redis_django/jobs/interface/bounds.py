@@ -1,0 +1,89 @@
+"""Bounds: what one attempt may not do for ever, as ``@job``, ``using()``, a row and a pool each say it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pleme_redis_django.ranges import Number, said_beside_fields
+
+_DAY_SECONDS = 86_400
+TIMEOUTS = Number(0.001, 30 * _DAY_SECONDS)
+KILL_DELAYS = Number(0, _DAY_SECONDS)
+DEADLINES = Number(0.001, 366 * _DAY_SECONDS)
+DEFAULT_KILL_AFTER_SECONDS = 30
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Bounds of the attempts of a job; None where somebody else says it, at last the pool."""
+
+    timeout: Annotated[float | None, TIMEOUTS] = None
+    """Seconds that an attempt may run."""
+    kill_after: Annotated[float | None, KILL_DELAYS] = None
+    """Seconds beyond ``timeout`` after which the pool ends the attempt itself, and the process is replaced."""
+    interrupt: bool | None = None
+    """Whether a timeout or a cancel raises in the handler; else it only shows in its context."""
+    retry_on_timeout: bool | None = None
+    """Whether an attempt that timed out is retried like one that failed."""
+    deadline: Annotated[float | None, DEADLINES] = None
+    """Seconds after the enqueue by which the job has to have started, or it never does."""
+
+    def fault(self) -> str:
+        """Return what is wrong with a value, and what is accepted; "": nothing."""
+        for field in dataclasses.fields(self):
+            value, range_ = getattr(self, field.name), RANGES.get(field.name)
+            if value is None or (range_ is None and type(value) is bool):
+                continue
+            if range_ is None:
+                return f"{field.name} is {_shown(value)}. Accepted: True, False, or None for the pool's."
+            if not range_.accepts(value):
+                return f"{field.name} is {_shown(value)}. Accepted: {range_}, or None for the pool's."
+        return ""
+
+    def over(self, others: Bounds) -> Bounds:
+        """Return these bounds, and those of ``others`` where these say nothing."""
+        if self == _NONE:
+            return others
+        if others == _NONE:
+            return self
+        names = (field.name for field in dataclasses.fields(self))
+        own = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return dataclasses.replace(others, **own)
+
+    def stored(self) -> dict[str, Any]:
+        """Return what a row keeps of them in its ``configuration``: what has no column."""
+        return {name: value for name in _STORED if (value := getattr(self, name)) is not None}
+
+
+_STORED = ("kill_after", "interrupt", "retry_on_timeout")
+RANGES: Mapping[str, Number] = said_beside_fields(Bounds)
+NO_BOUNDS = _NONE = Bounds()
+
+
+def bounds_of(job: Any, defaults: Bounds) -> Bounds:
+    """Return the bounds of a job's next attempt, as its row says, and ``defaults`` where it says nothing.
+
+    The row is the project's, and may hold anything: what is not accepted is passed over.
+    """
+    timeout = getattr(job, "timeout_seconds", None)
+    configuration = job.configuration
+    if timeout is None and not configuration:
+        return defaults
+    said: dict[str, Any] = {}
+    if TIMEOUTS.accepts(timeout):
+        said["timeout"] = timeout
+    if isinstance(configuration, Mapping):
+        said |= {name: configuration[name] for name in _STORED if _is_accepted(name, configuration.get(name))}
+    return dataclasses.replace(defaults, **said) if said else defaults
+
+
+def _is_accepted(name: str, value: object) -> bool:
+    range_ = RANGES.get(name)
+    return type(value) is bool if range_ is None else range_.accepts(value)
+
+
+def _shown(value: object) -> str:
+    # Python refuses to print the decimal digits of a huge integer.
+    return (hex(value) if type(value) is int and abs(value) > 2**63 else repr(value))[:80]

@@ -1,0 +1,152 @@
+"""Interrupts: they hit the handler that they are meant for, and neither the engine nor the next one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pleme_redis_django.exceptions import JobCancelled, JobTimeout
+from pleme_redis_django.jobs.worker.interrupts import Interruptible
+from tests.waiting import wait_until
+
+
+class Thread:
+    """A thread that runs handlers as a lane does, and tells what came out of each."""
+
+    def __init__(self, *handlers: Callable[[], Any]) -> None:
+        self.interruptible = Interruptible()
+        self.outcomes: list[Any] = []
+        self.interrupted: list[bool] = []
+        self.begun = [threading.Event() for _ in handlers]
+        self._handlers = handlers
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def join(self) -> list[Any]:
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return self.outcomes
+
+    def interrupt(self, number: int, kind: type[BaseException] = JobTimeout) -> bool:
+        assert self.begun[number].wait(20)
+        return self.interruptible.interrupt(number, kind)
+
+    def _work(self) -> None:
+        for number, handler in enumerate(self._handlers):
+            self.outcomes.append(self._run(number, handler))
+            self.interrupted.append(self.interruptible.was_interrupted)
+
+    def _run(self, number: int, handler: Callable[[], Any]) -> Any:
+        try:
+            try:
+                self.interruptible.enter(number)
+                self.begun[number].set()
+                value = handler()
+                self.interruptible.leave()
+                return value
+            except BaseException as error:
+                self.interruptible.leave()
+                return type(error)
+        except BaseException as error:
+            self.interruptible.leave()
+            return type(error)
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+@pytest.mark.parametrize("kind", [JobTimeout, JobCancelled])
+def test_a_handler_that_computes_for_ever_is_interrupted(kind: type[BaseException]) -> None:
+    thread = Thread(spin, lambda: "next")
+    assert thread.interrupt(0, kind) is True
+    assert thread.join() == [kind, "next"]
+    assert thread.interrupted == [True, False]
+
+
+def test_a_second_interrupt_is_not_sent() -> None:
+    gate = threading.Event()
+
+    def stubborn() -> str:
+        try:
+            spin()
+        except JobTimeout:
+            gate.wait(20)
+        return "done all the same"
+
+    thread = Thread(stubborn)
+    assert thread.interrupt(0) is True
+    assert thread.interrupt(0, JobCancelled) is False
+    gate.set()
+    assert thread.join() == ["done all the same"]
+    assert thread.interrupted == [True]
+
+
+def test_an_interrupt_that_comes_after_the_end_of_its_handler_hits_nobody() -> None:
+    gate = threading.Event()
+    thread = Thread(lambda: 1, lambda: gate.wait(20))
+    assert thread.begun[1].wait(20)
+    assert thread.interruptible.interrupt(0, JobTimeout) is False
+    gate.set()
+    assert thread.join() == [1, True]
+    assert thread.interrupted == [False, False]
+
+
+def test_what_a_lock_guards_is_released_by_an_interrupt() -> None:
+    lock = threading.Lock()
+
+    def holds() -> None:
+        with lock:
+            spin()
+
+    thread = Thread(holds)
+    wait_until(lock.locked)
+    assert thread.interrupt(0) is True
+    assert thread.join() == [JobTimeout]
+    assert not lock.locked()
+
+
+def test_interrupts_at_every_moment_of_short_handlers_hit_their_own_handler_or_nobody() -> None:
+    """Fifty thousand handlers end while somebody interrupts whichever runs: each that was hit says so, once."""
+    thread = Interruptible()
+    count, current, over = 50_000, [-1], threading.Event()
+    sent: set[int] = set()
+    hit: set[int] = set()
+    interrupted: set[int] = set()
+
+    def interrupt_all() -> None:
+        while not over.is_set():
+            number = current[0]
+            if number >= 0 and thread.interrupt(number, JobTimeout):
+                sent.add(number)
+
+    def handler() -> None:
+        sum(range(3))
+
+    interrupter = threading.Thread(target=interrupt_all)
+    interrupter.start()
+    try:
+        for number in range(count):
+            try:
+                try:
+                    current[0] = number
+                    thread.enter(number)
+                    handler()
+                    thread.leave()
+                except BaseException:
+                    thread.leave()
+                    hit.add(number)
+            except BaseException:
+                thread.leave()
+                hit.add(number)
+            if thread.was_interrupted:
+                interrupted.add(number)
+    finally:
+        over.set()
+        interrupter.join()
+    assert hit <= sent
+    assert interrupted == sent
