@@ -11,11 +11,7 @@ from django.db import connections
 
 from pleme_redis_django.checks.jobs import job_models
 from pleme_redis_django.conf import get_settings
-
-_OPTIONS_SQL = """
-SELECT relname, COALESCE(reloptions::text, '') FROM pg_class
-WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) AND relname = ANY(%s)
-"""
+from pleme_redis_django.orm_store.dialects.postgresql.table_storage import stock_tables
 
 
 def check_job_storage(
@@ -26,10 +22,7 @@ def check_job_storage(
     if alias not in (databases or ()) or connections[alias].vendor != "postgresql":
         return
     models = {model._meta.db_table: model for model in job_models(app_configs or apps.get_app_configs())}
-    with connections[alias].cursor() as cursor:
-        cursor.execute(_OPTIONS_SQL, [list(models)])
-        stock = [table for table, options in cursor.fetchall() if "autovacuum_vacuum_" not in options]
-    for table in sorted(stock):
+    for table in stock_tables(alias, list(models)):
         model = models[table]
         yield Warning(
             f"The table {table} of the job model {model.__name__} is vacuumed when a fifth of it has changed: the "

@@ -35,6 +35,13 @@ class RetentionPolicy:
         """The shortest period of all: nothing younger is ever deleted. None: nothing is."""
         return min((period for period in self._all() if period is not None), default=None)
 
+    def of(self, status: str, *, queue: str, product: str) -> Period:
+        """Return for how long a job that ended so is kept."""
+        for periods in (self.of_queues.get(queue, {}), self.of_products.get(product, {})):
+            if status in periods:
+                return periods[status]
+        return self.periods.get(status)
+
     def _all(self) -> Iterator[Period]:
         for periods in (self.periods, *self.of_queues.values(), *self.of_products.values()):
             yield from periods.values()

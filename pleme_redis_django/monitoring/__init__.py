@@ -1,7 +1,7 @@
 """Monitoring: counts, ages, failures by cause, why a job waits, and the dashboard's figures. Reads only.
 
-A page or a script asks the database as it is now (``reports``, ``why_waiting``, ``failure_groups``), or what the
-worker processes have measured (``snapshot``, ``series``), for which nothing is counted.
+A page or a script asks the database as it is now (``reports``, ``why_waiting``, ``failure_groups``, ``storage``), or
+what the worker processes have measured (``snapshot``, ``series``), for which nothing is counted.
 """
 
 from pleme_redis_django.monitoring.reports import (
@@ -35,6 +35,7 @@ from pleme_redis_django.monitoring.reports import (
     worker_reports,
     workers_with_ages,
 )
+from pleme_redis_django.monitoring.storage import StorageReport, astorage_report, storage_report
 from pleme_redis_django.monitoring.waiting_row import WaitReason
 from pleme_redis_django.monitoring.why_waiting import why_waiting
 
@@ -46,6 +47,7 @@ __all__ = [
     "FailureReason",
     "JobScope",
     "QueueReport",
+    "StorageReport",
     "UnservedType",
     "WaitReason",
     "WorkerReport",
@@ -56,6 +58,7 @@ __all__ = [
     "aoldest_ready_seconds",
     "aqueue_reports",
     "astale_jobs",
+    "astorage_report",
     "aunserved_types",
     "average_retries",
     "aworker_reports",
@@ -65,6 +68,7 @@ __all__ = [
     "oldest_ready_seconds",
     "queue_reports",
     "stale_jobs",
+    "storage_report",
     "unserved_types",
     "why_waiting",
     "worker_report",

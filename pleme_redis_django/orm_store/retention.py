@@ -6,28 +6,44 @@ index has to be kept up at every ending, and no row is read that is younger than
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Generic
 from uuid import UUID
 
 from django.db import IntegrityError
-from django.db.models import BooleanField, ExpressionWrapper, F, ProtectedError, Q, QuerySet, RestrictedError
+from django.db.models import (
+    BooleanField,
+    Case,
+    Count,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    ProtectedError,
+    Q,
+    QuerySet,
+    RestrictedError,
+    When,
+)
 from django.db.models.functions import Coalesce, Now
 
-from pleme_redis_django.conf.retention import RetentionPolicy
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.conf.retention import Period, RetentionPolicy
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.jobs.interface.store import Pruned
-from pleme_redis_django.models import JobAttempt, model_label
+from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
 from pleme_redis_django.orm_store.connection import reconnecting, writing
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
 
 # Without its row a finished job would free its unique slot. No slot's period is longer.
-_SLOT_IS_FREE = Q(unique_slot=None) | Q(created_at__lt=Now() - timedelta(days=366))
+_LONGEST_SLOT = timedelta(days=366)
+_SLOT_IS_FREE = Q(unique_slot=None) | Q(created_at__lt=Now() - _LONGEST_SLOT)
 # The clocks of hosts that enqueue differ: an id may say that its row is younger than it is.
 CLOCK_SKEW = timedelta(hours=1)
+# A walk follows another after five minutes; a thousand rows take it a tenth of a second.
+LATE = timedelta(hours=1)
 
 _ENDED_AT = Coalesce(F("completed_at"), F("failed_at"), F("updated_at"))
 _ENDED_AS = {
@@ -39,24 +55,59 @@ _ENDED_AS = {
 }
 
 
-def is_over(policy: RetentionPolicy) -> Q:
-    """Return the condition of rows whose retention is over."""
+def is_over(policy: RetentionPolicy, since: timedelta = timedelta()) -> Q:
+    """Return the condition of rows whose retention is over, for ``since`` or longer."""
     over = Q(pk__in=[])
-    queues, products = list(policy.of_queues), list(policy.of_products)
-    elsewhere = ~Q(queue_name__in=queues) if queues else Q()
-    others = ~Q(product__in=products) if products else Q()
     for status, ended in _ENDED_AS.items():
-        default = policy.periods.get(status)
-        over |= ended & elsewhere & others & _older_than(default)
-        for name, periods in policy.of_products.items():
-            over |= ended & elsewhere & Q(product=name) & _older_than(periods.get(status, default))
-        for name, periods in policy.of_queues.items():
-            over |= ended & Q(queue_name=name) & _older_than(periods.get(status, default))
+        queues = _said_of(status, policy.of_queues)
+        products = _said_of(status, policy.of_products)
+        elsewhere = ~Q(queue_name__in=list(queues)) if queues else Q()
+        others = ~Q(product__in=list(products)) if products else Q()
+        over |= ended & elsewhere & others & _older_than(policy.periods.get(status), since)
+        for name, period in products.items():
+            over |= ended & elsewhere & Q(product=name) & _older_than(period, since)
+        for name, period in queues.items():
+            over |= ended & Q(queue_name=name) & _older_than(period, since)
     return over & _SLOT_IS_FREE
 
 
-def _older_than(period: timedelta | None) -> Q:
-    return Q(pk__in=[]) if period is None else Q(ended_at__lt=Now() - period)
+def _said_of(status: JobStatus, names: Mapping[str, Mapping[str, Period]]) -> dict[str, Period]:
+    return {name: periods[status] for name, periods in names.items() if status in periods}
+
+
+def _older_than(period: Period, since: timedelta) -> Q:
+    return Q(pk__in=[]) if period is None else Q(ended_at__lt=Now() - (period + since))
+
+
+def kept_until(job: AbstractJob, policy: RetentionPolicy) -> datetime | None:
+    """Return when a finished job may be deleted; None: never, as it is."""
+    status = _ending_of(job)
+    if status is None:
+        return None
+    period = policy.of(status, queue=job.queue_name, product=job.product)
+    if period is None:
+        return None
+    until: datetime = (job.completed_at or job.failed_at or job.updated_at) + period
+    return until if job.unique_slot is None else max(until, job.created_at + _LONGEST_SLOT)
+
+
+def _ending_of(job: AbstractJob) -> JobStatus | None:
+    """Return as what a job has ended; None: it has not."""
+    status = JobStatus(job.status)
+    if status in WAITING_STATUSES and job.deleted_at is not None:
+        return JobStatus.CANCELLED
+    return status if status in _ENDED_AS else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OverdueJobs:
+    """Finished jobs whose retention is over."""
+
+    jobs: int
+    late: int
+    """Those of them that every walk of the last hour has left."""
+    is_capped: bool
+    """Whether there may be more: the count stopped."""
 
 
 class Pruner(Generic[M]):
@@ -64,6 +115,7 @@ class Pruner(Generic[M]):
 
     def __init__(self, table: JobTable[M], policy: RetentionPolicy) -> None:
         self._table = table
+        self._policy = policy
         self._over = is_over(policy)
         self._shortest = policy.shortest
         self._after: UUID | None = None
@@ -89,6 +141,22 @@ class Pruner(Generic[M]):
             return 0
         with reconnecting(self._table.using):
             return self._rows(self._shortest).filter(self._over).count()
+
+    def overdue(self, most: int) -> OverdueJobs:
+        """Count the oldest of those that a walk would delete now, up to ``most``."""
+        if self._shortest is None:
+            return OverdueJobs(jobs=0, late=0, is_capped=False)
+        late = Case(When(is_over(self._policy, LATE), then=1), output_field=IntegerField())
+        rows = self._rows(self._shortest).filter(self._over).order_by("pk").annotate(is_late=late)
+        with reconnecting(self._table.using):
+            counted = rows.values("pk", "is_late")[: most + 1].aggregate(
+                jobs=Count("pk"), late=Count("is_late")
+            )
+        return OverdueJobs(
+            jobs=min(counted["jobs"], most),
+            late=min(counted["late"], most),
+            is_capped=counted["jobs"] > most,
+        )
 
     def _rows(self, shortest: timedelta) -> QuerySet[Any]:
         rows: QuerySet[Any] = self._table.rows().annotate(ended_at=_ENDED_AT)

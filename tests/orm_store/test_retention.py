@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from pleme_redis_django import JobStatus
 from pleme_redis_django.conf.retention import retention_policy
@@ -17,7 +18,7 @@ from pleme_redis_django.jobs.interface.store import Pruned
 from pleme_redis_django.models import Job, JobAttempt
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.job_table import JobTable
-from pleme_redis_django.orm_store.retention import Pruner
+from pleme_redis_django.orm_store.retention import Pruner, kept_until
 from tests.rows import BACKENDS, ago, make_attempt, make_job
 
 DAY = 86_400
@@ -106,6 +107,48 @@ def test_a_queue_and_a_product_may_have_other_times_and_the_queue_counts_first()
     ended(JobStatus.FAILED, 2, product="lilith")
     assert walk(pruner(policy)) == (5, 0)
     assert left() == stay
+
+
+@pytest.mark.django_db
+def test_what_a_queue_says_of_one_status_leaves_the_others_to_the_product() -> None:
+    policy = {"QUEUES": {"mail": {"COMPLETED": 3_600}}, "PRODUCTS": {"lilith": {"FAILED": 3_600}}}
+    ended(JobStatus.FAILED, 1, queue_name="mail", product="lilith")
+    stays = ended(JobStatus.FAILED, 1, queue_name="mail")
+    assert walk(pruner(policy)) == (1, 0)
+    assert left() == {stays.pk}
+
+
+POLICY = {
+    "COMPLETED": timedelta(days=3),
+    "CANCELLED": None,
+    "QUEUES": {"mail": {"COMPLETED": timedelta(days=1)}, "audit": {"COMPLETED": None}},
+    "PRODUCTS": {"lilith": {"COMPLETED": timedelta(days=20), "FAILED": timedelta(days=1)}},
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("queue", ["default", "mail", "audit"])
+@pytest.mark.parametrize("product", ["default", "lilith"])
+@pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED])
+def test_a_job_says_until_when_it_is_kept_as_the_walk_deletes_it(
+    queue: str, product: str, status: JobStatus
+) -> None:
+    for days in (0.9, 1.1, 2.9, 3.1, 19.9, 20.1, 89, 91, 400):
+        ended(status, days, queue_name=queue, product=product)
+    policy = retention_policy(POLICY)
+    untils = {job.pk: kept_until(job, policy) for job in Job._base_manager.all()}
+    walk(pruner(POLICY))
+    assert left() == {pk for pk, until in untils.items() if until is None or until > timezone.now()}
+
+
+@pytest.mark.django_db
+def test_a_job_that_has_not_ended_is_kept_until_no_time_and_one_with_a_slot_for_longer() -> None:
+    policy = retention_policy({})
+    assert kept_until(make_job(), policy) is None
+    deleted = make_job(deleted_at=ago(0))
+    assert kept_until(deleted, policy) == deleted.updated_at + timedelta(days=30)
+    slot = ended(JobStatus.COMPLETED, 8, unique_slot="monthly")
+    assert kept_until(slot, policy) == slot.created_at + timedelta(days=366)
 
 
 @pytest.mark.django_db

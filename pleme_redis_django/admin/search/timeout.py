@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import OperationalError, connections, transaction
 from django.http import HttpResponse
 from django.template.response import TemplateResponse
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import PlemeError
+from pleme_redis_django.orm_store.bounded_reads import ReadTookTooLong, bounded_reads
 
 SEARCH_SECONDS = 10.0
-_QUERY_CANCELLED = "57014"  # PostgreSQL, appendix A: query_canceled
 
 
 class SearchTookTooLong(PlemeError):
@@ -36,21 +35,9 @@ def bounded_time(using: str) -> Iterator[None]:
     A shorter time that the role or the connection sets stays as it is.
     """
     try:
-        with transaction.atomic(using=using):
-            if connections[using].vendor == "postgresql":
-                with connections[using].cursor() as cursor:
-                    milliseconds = str(round(SEARCH_SECONDS * 1000))
-                    # 0 means no limit. pg_settings tells the limit in milliseconds, whatever its unit was.
-                    cursor.execute(
-                        "SELECT set_config('statement_timeout', "
-                        "CASE WHEN setting::int BETWEEN 1 AND %s::int THEN setting ELSE %s END, true) "
-                        "FROM pg_settings WHERE name = 'statement_timeout'",
-                        [milliseconds, milliseconds],
-                    )
+        with bounded_reads(using, SEARCH_SECONDS):
             yield
-    except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) != _QUERY_CANCELLED:
-            raise
+    except ReadTookTooLong as error:
         raise SearchTookTooLong from error
 
 

@@ -17,6 +17,7 @@ from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 from pleme_redis_django.orm_store.pauses import Pauses
+from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
 
 class Dialect(Protocol):
@@ -49,3 +50,9 @@ class Dialect(Protocol):
 
         A job whose claim is under way is waited for, and left out when it no longer meets the query by then.
         """
+
+    def storage(self, table: JobTable[Any]) -> TableStorage | None:
+        """Return what is known of the table's storage; None: this database does not tell."""
+
+    def oldest_snapshot(self, using: str) -> OldestSnapshot | None:
+        """Return what holds back every vacuum of the database; None: nothing does."""

@@ -22,6 +22,7 @@ from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, fields_of
 from pleme_redis_django.orm_store.pauses import Pauses
+from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
 
 class PortableDialect:
@@ -59,6 +60,12 @@ class PortableDialect:
 
     def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
         return list(jobs)  # Who has written has the whole database, and no claim comes between.
+
+    def storage(self, _table: JobTable[Any]) -> TableStorage | None:
+        return None
+
+    def oldest_snapshot(self, _using: str) -> OldestSnapshot | None:
+        return None
 
 
 def _take(table: JobTable[M], worker_id: str, jobs: Sequence[M]) -> None:

@@ -17,13 +17,16 @@ from pleme_redis_django.orm_store.dialects.postgresql.claims import claim
 from pleme_redis_django.orm_store.dialects.postgresql.completion import complete
 from pleme_redis_django.orm_store.dialects.postgresql.insertion import insert
 from pleme_redis_django.orm_store.dialects.postgresql.lock_holders import locked_jobs
+from pleme_redis_django.orm_store.dialects.postgresql.oldest_snapshot import oldest_snapshot
 from pleme_redis_django.orm_store.dialects.postgresql.ready_jobs import is_ready
 from pleme_redis_django.orm_store.dialects.postgresql.refusals import refusal
 from pleme_redis_django.orm_store.dialects.postgresql.shared_locks import kept_waiting
+from pleme_redis_django.orm_store.dialects.postgresql.table_storage import table_storage
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 from pleme_redis_django.orm_store.pauses import Pauses
+from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
 
 class PostgresqlDialect:
@@ -53,3 +56,9 @@ class PostgresqlDialect:
 
     def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
         return kept_waiting(jobs)
+
+    def storage(self, table: JobTable[Any]) -> TableStorage | None:
+        return table_storage(table)
+
+    def oldest_snapshot(self, using: str) -> OldestSnapshot | None:
+        return oldest_snapshot(using)

@@ -1,0 +1,231 @@
+"""Figures of storage: what is told of a table, what holds back its vacuum, and what is past its retention."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from pleme_redis_django.models import Job, JobStatus
+from pleme_redis_django.monitoring import storage
+from pleme_redis_django.monitoring.storage import StorageReport, astorage_report, storage_report
+from pleme_redis_django.storage import STORAGE_PARAMETERS
+from tests.orm_store.test_retention import ended
+from tests.rows import BACKENDS, make_job
+from tests.waiting import wait_for
+
+TABLE = Job._meta.db_table
+transactional = pytest.mark.django_db(transaction=True)
+
+
+@contextmanager
+def another_session(*statements: str, application: str = "psql") -> Iterator[Any]:
+    """Yield a second session in whose transaction the statements were executed."""
+    session = connection.copy()
+    try:
+        with session.cursor() as cursor:
+            cursor.execute("SELECT set_config('application_name', %s, false)", [application])
+            cursor.execute("BEGIN")
+            for statement in statements:
+                cursor.execute(statement)
+            yield session
+    finally:
+        session.close()
+
+
+REPEATABLE = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+
+
+@pytest.mark.django_db(databases=BACKENDS)
+def test_sqlite_tells_nothing_but_what_is_past_its_retention() -> None:
+    ended(JobStatus.COMPLETED, 8, "sqlite")
+    report = storage_report(using="sqlite")
+    assert not report.is_known and report.table is None and report.snapshot is None
+    assert report.overdue is not None and report.overdue.jobs == 1
+
+
+@transactional
+def test_the_size_and_the_dead_rows_of_a_table_are_told() -> None:
+    for _ in range(3):
+        make_job()
+    Job.objects.all().delete()
+    make_job()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(f"ANALYZE {TABLE}")
+    table = storage_report().table
+    assert table is not None and table.live_rows == 1
+    assert table.dead_rows >= 3 and table.dead_share >= 0.75
+    assert table.table_bytes > 0 and table.index_bytes > 0
+    assert table.analyzed_at is not None and table.vacuum is None
+
+
+@pytest.mark.django_db
+def test_settings_are_stock_or_not_and_autovacuum_is_on_or_off() -> None:
+    assert (told := storage_report().table) and not told.has_stock_settings and told.is_autovacuumed
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {TABLE} RESET ({', '.join(STORAGE_PARAMETERS)})")
+        cursor.execute(f"ALTER TABLE {TABLE} SET (autovacuum_enabled = off)")
+    assert (told := storage_report().table) and told.has_stock_settings and not told.is_autovacuumed
+
+
+@transactional
+def test_an_idle_transaction_with_a_snapshot_is_named_with_its_query() -> None:
+    with another_session(REPEATABLE, "SELECT 'held here'", application="nightly <report>") as session:
+        make_job()
+        snapshot = storage_report().snapshot
+        assert snapshot is not None
+        assert snapshot.pid == session.connection.info.backend_pid
+        assert (snapshot.kind, snapshot.state) == ("session", "idle in transaction")
+        assert snapshot.application == "nightly <report>" and snapshot.user
+        assert snapshot.query == "SELECT 'held here'" and not snapshot.is_hidden
+        assert snapshot.transactions >= 1 and snapshot.seconds is not None
+    assert storage_report().snapshot is None
+
+
+@transactional
+def test_of_a_long_query_the_first_two_hundred_characters_are_told() -> None:
+    with another_session(REPEATABLE, f"SELECT '{'x' * 500}'"):
+        assert (snapshot := storage_report().snapshot) and len(snapshot.query) == 200
+
+
+@transactional
+def test_of_several_that_are_equally_old_the_first_is_named() -> None:
+    """A writing transaction is in the snapshots of all that come later, which are innocent."""
+    with another_session("SELECT txid_current()") as first, another_session(REPEATABLE, "SELECT 1"):
+        assert (snapshot := storage_report().snapshot)
+        assert snapshot.pid == first.connection.info.backend_pid
+
+
+@transactional
+def test_a_prepared_transaction_is_named() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW max_prepared_transactions")
+        if cursor.fetchone() == ("0",):
+            pytest.skip("The server takes no prepared transactions.")
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT txid_current()")
+        cursor.execute("PREPARE TRANSACTION 'order 7'")
+        try:
+            snapshot = storage_report().snapshot
+        finally:
+            cursor.execute("ROLLBACK PREPARED 'order 7'")
+    assert snapshot is not None
+    assert (snapshot.kind, snapshot.name, snapshot.pid) == ("prepared transaction", "order 7", None)
+
+
+@pytest.fixture
+def plain_role() -> Iterator[str]:
+    """A role that may read the job table, and see its own sessions alone."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE pleme_plain_reader")
+        cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO pleme_plain_reader")
+        try:
+            yield "pleme_plain_reader"
+        finally:
+            cursor.execute("RESET ROLE")
+            cursor.execute("DROP OWNED BY pleme_plain_reader")
+            cursor.execute("DROP ROLE pleme_plain_reader")
+
+
+@transactional
+def test_what_the_role_may_not_see_is_said_so(plain_role: str) -> None:
+    with another_session(REPEATABLE, "SELECT 'a secret'") as session:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET ROLE {plain_role}")
+        snapshot = storage_report().snapshot
+        assert snapshot is not None and snapshot.pid == session.connection.info.backend_pid
+    assert snapshot.is_hidden and snapshot.query == "" and snapshot.seconds is None
+
+
+@contextmanager
+def a_slow_vacuum() -> Iterator[None]:
+    """Vacuum the job table so slowly that it is seen; cancelled at the end."""
+    Job.objects.bulk_create(Job(parameters={"text": "x" * 900}) for _ in range(2_000))
+    Job.objects.filter(priority=0).update(priority=1)
+    pid: list[int] = []
+    connected = threading.Event()
+
+    def vacuum() -> None:
+        session = connection.copy()
+        with session.cursor() as cursor:
+            pid.append(session.connection.info.backend_pid)
+            cursor.execute("SET vacuum_cost_delay = '100ms'")
+            cursor.execute("SET vacuum_cost_limit = 1")
+            connected.set()
+            try:
+                cursor.execute(f"VACUUM {TABLE}")
+            except Exception:
+                return
+            finally:
+                session.close()
+
+    thread = threading.Thread(target=vacuum)
+    thread.start()
+    try:
+        assert connected.wait(20)
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
+            cursor.execute("SELECT pg_cancel_backend(%s)", pid)
+        thread.join()
+
+
+def running_vacuum() -> Any:
+    table = storage_report().table
+    return table and table.vacuum
+
+
+@transactional
+def test_a_vacuum_is_seen_while_it_runs_and_holds_nothing_back(plain_role: str) -> None:
+    with a_slow_vacuum():
+        vacuum = wait_for(lambda: (seen := running_vacuum()) and seen.done is not None and seen, "a vacuum")
+        assert vacuum.phase == "scanning heap" and 0 <= vacuum.done < 1
+        assert storage_report().snapshot is None
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET ROLE {plain_role}")
+        seen = running_vacuum()  # by its lock, since the role may not see what it does
+        assert seen.pid == vacuum.pid and (seen.phase, seen.done) == ("", None)
+
+
+@transactional
+def test_a_locked_table_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "STATEMENT_SECONDS", 0.2)
+    with another_session(f"LOCK TABLE {TABLE}"):
+        report = storage_report()
+    assert report.table is None and report.overdue is None and report.snapshot is not None
+    assert report.unanswered == ("size, rows and vacuums", "jobs past their retention")
+
+
+@pytest.mark.django_db
+def test_the_statements_of_the_callers_transaction_keep_their_time() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '77s'")
+        storage_report()
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("77s",)
+
+
+@pytest.mark.django_db
+def test_jobs_past_their_retention_are_counted_up_to_a_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "OVERDUE_COUNTED", 2)
+    for days in (7.001, 6.9, 8):
+        ended(JobStatus.COMPLETED, days)
+
+    def told(report: StorageReport) -> tuple[int, int, bool]:
+        assert report.overdue is not None
+        return report.overdue.jobs, report.overdue.late, report.overdue.is_capped
+
+    assert told(storage_report()) == (2, 1, False)
+    ended(JobStatus.COMPLETED, 9)
+    assert told(storage_report()) == (2, 2, True)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_async_twin_returns_the_same() -> None:
+    assert (await astorage_report()).model == "pleme_redis_django.job"
