@@ -13,6 +13,7 @@ from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
 from pleme_redis_django.enqueueing.pools import JOB_MODEL_LABEL, default_queue_key
 from pleme_redis_django.exceptions import InvalidProduct, InvalidSettings
 from pleme_redis_django.jobs.definitions.registry import RegistryExecutor
+from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, Bounds
 from pleme_redis_django.jobs.interface.executor import JobExecutor, async_job_types_of, known_job_types
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
@@ -104,6 +105,11 @@ def known_types_of_models() -> dict[type[AbstractJob], frozenset[str] | None]:
         before = known.get(parts.model, frozenset())
         known[parts.model] = None if types is None or before is None else before | types
     return known
+
+
+def bounds_of_pools(model: type[AbstractJob]) -> Bounds:
+    """Return what the first pool of a job model says of attempts for which nobody else says it."""
+    return next((parts.config.bounds for parts in valid_pools() if parts.model is model), NO_BOUNDS)
 
 
 def is_async_type(model: type[AbstractJob], job_type: str) -> bool | None:

@@ -200,6 +200,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
         logging.WARNING, "rescued the jobs of dead workers", jobs=e.rescued, workers=len(e.worker_ids)
     ),
     events.StaleJobsFound: lambda e: _say(logging.WARNING, "ended jobs that went silent", jobs=e.count),
+    events.JobsExpired: lambda e: _say(logging.WARNING, "ended jobs whose deadline was over", jobs=e.count),
     events.OrphanedJobsHinted: lambda e: _say(logging.INFO, "hinted jobs that nobody claimed", jobs=e.count),
     events.UnservedJobsFound: lambda e: _say(
         logging.WARNING,

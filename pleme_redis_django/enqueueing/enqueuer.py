@@ -16,7 +16,7 @@ from django.db.models.expressions import DatabaseDefault
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.insertion import ROWS_PER_STATEMENT, insert_rows
-from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled, pool_max_retries
+from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled, pool_deadline, pool_max_retries
 from pleme_redis_django.enqueueing.rows import checked_run_after, new_row, prepare_instance, template_of
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -97,7 +97,7 @@ def _definition(job_or_name: JobDefinition[Any, Any] | str) -> JobDefinition[Any
 def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, Any]]) -> list[Job]:
     using = get_settings().database
     _refuse_foreign_transaction(using)
-    template = template_of(definition, pool_max_retries(Job))
+    template = template_of(definition, pool_max_retries(Job), pool_deadline(Job))
     rows = [new_row(template, one) for one in parameters]
     if not rows:
         return []

@@ -37,6 +37,12 @@ def pool_max_retries(model: type[Model]) -> int:
     return int(pool.get("max_retries", preset.get("max_retries", DEFAULT_MAX_RETRIES)))
 
 
+def pool_deadline(model: type[Model]) -> float | None:
+    """Return the ``deadline`` of a job for which neither the enqueue nor ``@job`` says any."""
+    deadline: float | None = _pool_of(model).get("deadline")
+    return deadline
+
+
 def _pool_of(model: type[Model]) -> Mapping[str, Any]:
     label = model_label(model)
     for pool in get_settings().pools.values():

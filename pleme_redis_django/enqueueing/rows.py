@@ -27,7 +27,9 @@ UNIQUE_KEY_MAX_LENGTH = 500
 FIRST_DUE_YEAR, LAST_DUE_YEAR = 1900, 8999
 
 
-def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> RowTemplate:
+def template_of(
+    definition: JobDefinition[Any, Any], pool_max_retries: int, pool_deadline: float | None = None
+) -> RowTemplate:
     """Return what an enqueue of the definition stores. Raises EnqueueError or InvalidProduct."""
     options = definition.options
     metadata = options.metadata
@@ -43,7 +45,7 @@ def template_of(definition: JobDefinition[Any, Any], pool_max_retries: int) -> R
         run_after=checked_run_after(options.run_after),
         timeout_seconds=bounds.timeout,
         expires_at=checked_run_after(options.expires_at, "expires_at"),
-        expires_in_seconds=None if options.expires_at is not None else bounds.deadline,
+        expires_in_seconds=None if options.expires_at is not None else bounds.deadline or pool_deadline,
         max_retries=_max_retries(next(value for value in retries if value is not None)),
         configuration=_configuration(definition, bounds),
         uniqueness=_uniqueness(definition),

@@ -76,6 +76,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
+            index=models.Index(condition=models.Q(('deleted_at', None), ('expires_at__isnull', False), ('status__in', ['PENDING', 'QUEUED'])), fields=['expires_at'], name='pleme_redis_django_job_expir'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
             index=models.Index(models.OrderBy(models.F('priority'), descending=True), models.F('run_after'), models.F('id'), condition=models.Q(('crash_count__lt', 2), ('deleted_at', None), ('status', 'QUEUED')), name='pleme_redis_django_job_ready'),
         ),
         migrations.AddIndex(

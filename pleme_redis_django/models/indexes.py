@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES
 
 READY_INDEX, QUEUE_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "queue", "susp", "due", "run"
-FAILED_INDEX, FAILED_AT_INDEX = "fail", "fails"
+FAILED_INDEX, FAILED_AT_INDEX, EXPIRING_INDEX = "fail", "fails", "expir"
 SLOT_CONSTRAINT = "slot"
 _NAMED = "%(app_label)s_%(class)s_"
 
@@ -17,6 +17,8 @@ _NAMED = "%(app_label)s_%(class)s_"
 READY_CONDITION = Q(status="QUEUED", deleted_at=None, crash_count__lt=SUSPECT_AFTER_CRASHES)
 READY_SUSPECT_CONDITION = Q(status="QUEUED", deleted_at=None, crash_count__gte=SUSPECT_AFTER_CRASHES)
 PENDING_CONDITION = Q(status="PENDING", deleted_at=None)
+# Nearly no row has a deadline, and what has none never enters the index.
+EXPIRING_CONDITION = Q(status__in=["PENDING", "QUEUED"], deleted_at=None, expires_at__isnull=False)
 FAILED_CONDITION = Q(status="FAILED", deleted_at=None)
 
 
@@ -53,6 +55,11 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
             fields=["run_after"],
             condition=PENDING_CONDITION,
             name=prefix + DUE_INDEX,
+        ),
+        models.Index(
+            fields=["expires_at"],
+            condition=EXPIRING_CONDITION,
+            name=prefix + EXPIRING_INDEX,
         ),
         models.Index(fields=["worker_id"], condition=Q(status="RUNNING"), name=prefix + RUNNING_INDEX),
         # What people look for among millions of completed jobs; those never enter it.

@@ -20,7 +20,7 @@ class WaitReason:
     """One thing that keeps a job waiting."""
 
     code: str
-    """``deleted``, ``not_due``, ``due``, ``paused``, ``unknown_type``, ``no_worker``, ``unserved``,
+    """``deleted``, ``expired``, ``not_due``, ``due``, ``paused``, ``unknown_type``, ``no_worker``, ``unserved``,
     ``draining``, ``runs_alone``, ``busy``, ``behind``, ``next`` or ``unclaimed``."""
     text: str
     """The reason in a sentence."""
@@ -50,6 +50,7 @@ _FIELDS = (
     "status",
     "priority",
     "run_after",
+    "expires_at",
     "crash_count",
     "unseen_deaths",
     "retry_count",

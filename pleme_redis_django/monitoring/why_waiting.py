@@ -52,6 +52,9 @@ def why_waiting(
 def _of_row(row: WaitingRow) -> Iterator[WaitReason]:
     if row.deleted_at is not None:
         yield WaitReason(code="deleted", text="It was deleted, so no worker claims it.", since=row.deleted_at)
+    if row.expires_at is not None and row.expires_at <= row.now:
+        text = "Its deadline is over: it does not start any more, and ends CANCELLED within seconds."
+        yield WaitReason(code="expired", text=text, since=row.expires_at)
     if row.status == JobStatus.PENDING:
         yield _not_due(row) if row.due_in > timedelta() else _due(row)
     if row.crash_count >= SUSPECT_AFTER_CRASHES:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Now
 
 from pleme_redis_django import signals
@@ -119,6 +119,8 @@ def retry_jobs(jobs: QuerySet[M]) -> int:
             unseen_deaths=0,
             run_after=Now(),
             cancel_requested_at=None,
+            # A deadline that is over would end it at once; whoever retries it wants it run.
+            expires_at=Case(When(expires_at__lte=Now(), then=None), default=F("expires_at")),
             updated_at=Now(),
         )
         if changed:

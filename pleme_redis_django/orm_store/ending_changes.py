@@ -39,7 +39,7 @@ def changes_of(ending: Ending) -> dict[str, Any]:
     if ending.progress is not None:
         changes["progress"] = ending.progress
     if ending.status.is_terminal:
-        changes["unique_slot"] = _SLOT_AFTER_THE_END
+        changes["unique_slot"] = SLOT_AFTER_THE_END
     changes |= _deaths(ending)
     match ending:
         case Completed():
@@ -63,7 +63,7 @@ def changes_of(ending: Ending) -> dict[str, Any]:
 
 
 _NO_ERROR: dict[str, Any] = {"error_message": "", "error_details": None, "error_fingerprint": ""}
-_SLOT_AFTER_THE_END = Case(
+SLOT_AFTER_THE_END = Case(
     When(unique_slot__startswith=PERIOD_PREFIX, then=F("unique_slot")),
     default=Value(None),
     output_field=CharField(),
@@ -99,7 +99,7 @@ def _waits(status: JobStatus) -> dict[str, Any]:
             output_field=CharField(),
         ),
         "failed_at": Case(When(_ASKED_TO_END, then=Now()), default=F("failed_at")),
-        "unique_slot": Case(When(_ASKED_TO_END, then=_SLOT_AFTER_THE_END), default=F("unique_slot")),
+        "unique_slot": Case(When(_ASKED_TO_END, then=SLOT_AFTER_THE_END), default=F("unique_slot")),
     }
 
 

@@ -37,6 +37,7 @@ from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.dialects.postgresql.session import database_time, round_trip_seconds
 from pleme_redis_django.orm_store.endings import finish_jobs
+from pleme_redis_django.orm_store.expiry import end_expired_jobs
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import EVERY_JOB, EVERY_SUSPECT, JobTable, M, claimed_fields
 from pleme_redis_django.orm_store.known_pauses import KnownPauses
@@ -197,6 +198,10 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def count_unserved(self, known_types: frozenset[str]) -> Mapping[str, int]:
         with reconnecting(self.using):
             return count_unserved(self._table, known_types, self._pauses.last_read)
+
+    def end_expired_jobs(self, limit: int) -> int:
+        with reconnecting(self.using):
+            return end_expired_jobs(self._table, limit)
 
     def promote_due_jobs(self, limit: int) -> int:
         with reconnecting(self.using):

@@ -195,6 +195,7 @@ class _Drain:
             pending.filter(retry_count__gt=0).update(run_after=Now())
         if self._with_scheduled:
             pending.filter(retry_count=0).update(run_after=Now())
+        self._store.end_expired_jobs(ENDLESS_ATTEMPTS)
         self._store.promote_due_jobs(ENDLESS_ATTEMPTS)
 
     def _attempt(self, job: AnyJob) -> Ending:

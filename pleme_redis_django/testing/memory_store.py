@@ -17,6 +17,7 @@ from uuid import UUID
 from pleme_redis_django.exceptions import JobNotFound
 from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failure, GivenBack, Retried, Snoozed
+from pleme_redis_django.jobs.interface.failures import EXPIRED, EXPIRED_NOTICE, engine_failure
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
     SUSPECT_AFTER_UNSEEN_DEATHS,
@@ -28,6 +29,8 @@ from pleme_redis_django.jobs.interface.json_text import from_json
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.store import ORPHANED_AFTER_SECONDS, ORPHANS_LIMIT, HeldRow, Outlook
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
+
+_WAITING = (JobStatus.PENDING, JobStatus.QUEUED)
 
 
 class MemoryJobStore(BatchJobStore[MemoryJob]):
@@ -161,6 +164,17 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             for job in due:
                 job.status, job.updated_at = JobStatus.QUEUED, now
             return len(due)
+
+    def end_expired_jobs(self, limit: int) -> int:
+        with self._lock:
+            now = self._clock()
+            waiting = [job for job in self._jobs.values() if not job.deleted and job.status in _WAITING]
+            expired = [job for job in waiting if job.expires_at is not None and job.expires_at <= now][:limit]
+            for job in expired:
+                job.status, job.updated_at, job.ended_at = JobStatus.CANCELLED, now, now
+                failure = engine_failure(EXPIRED, EXPIRED_NOTICE, job.job_type)
+                job.error_message, job.error_details = failure.message, failure.details()
+            return len(expired)
 
     def held_jobs(self, worker_id: str) -> Sequence[HeldRow]:
         with self._lock:

@@ -67,6 +67,7 @@ class TestElevenMethods(JobStoreContract):
     claims_by_selection = False
     knows_suspects = False
     counts_snoozes = False
+    knows_deadlines = False
     finishes_in_batches = False
 
     def make_store(self) -> ElevenMethodStore:

@@ -29,6 +29,7 @@ class TestMemoryJobStore(JobStoreContract):
             queue_name=new.queue_name,
             product=new.product,
             priority=new.priority,
+            expires_at=None if new.expires_in_seconds is None else self.clock() + new.expires_in_seconds,
         ).id
 
     def delete_job(self, job_id: UUID) -> None:
@@ -52,6 +53,9 @@ class OrmSubject(StoreSubject):
             queue_name=new.queue_name,
             product=new.product,
             priority=new.priority,
+            expires_at=None
+            if new.expires_in_seconds is None
+            else Now() + timedelta(seconds=new.expires_in_seconds),
         )
         return job.id
 

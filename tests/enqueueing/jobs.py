@@ -31,6 +31,10 @@ def unique_running(key: int) -> None: ...
 def unique_hourly(key: int) -> None: ...
 
 
+@job(timeout=5, kill_after=2, interrupt=False, retry_on_timeout=False, deadline=60)
+def bounded(key: int) -> None: ...
+
+
 @job
 def enqueue_from_inside(product: str | None = None) -> None:
     send.using(product=product).enqueue(to="a")

@@ -29,6 +29,7 @@ class EmailSubject(StoreSubject):
     claims_by_selection = False
     knows_suspects = False
     counts_snoozes = False
+    knows_deadlines = False
     finishes_in_batches = False
 
     def make_store(self) -> EmailJobStore:

@@ -101,6 +101,13 @@ class StaleJobsFound:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class JobsExpired:
+    """Waiting jobs whose deadline was over ended CANCELLED."""
+
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class OrphanedJobsHinted:
     """Ready jobs that nobody had claimed were hinted again."""
 
@@ -228,6 +235,7 @@ Event = (
     | EndingsUnwritten
     | WorkerDied
     | StaleJobsFound
+    | JobsExpired
     | OrphanedJobsHinted
     | UnservedJobsFound
     | JobsPruned

@@ -218,6 +218,13 @@ class JobStore(Protocol[J_co]):
         """
         return 0
 
+    def end_expired_jobs(self, limit: int) -> int:
+        """End up to ``limit`` waiting jobs whose deadline is over as CANCELLED, code ``expired``; return how many.
+
+        A store that does nothing here leaves them until they are claimed: a worker does not start them either.
+        """
+        return 0
+
     def count_unserved(self, known_types: frozenset[str]) -> Mapping[str, int]:
         """Return how many ready jobs have a type that is not known, by type; a sample is enough."""
         return {}

@@ -80,6 +80,13 @@ class WorkerPoolConfig:
     deadline: Annotated[float | None, DEADLINES] = None
     """How long after its enqueue a job may still start; None: without limit."""
 
+    max_jobs_per_process: Annotated[int | None, Whole(1, 1_000_000_000)] = None
+    """After about so many jobs a process lets another one take its place (up to a tenth fewer); None: never."""
+    max_process_age_seconds: Annotated[float | None, Number(1, 366 * _DAY_SECONDS)] = None
+    """After about so long a process lets another one take its place (up to a tenth sooner); None: never."""
+    max_process_memory_mb: Annotated[int | None, Whole(16, 16_000_000)] = None
+    """A process that occupies so much memory (up to a tenth less) lets another one take its place; None: never."""
+
     def __post_init__(self) -> None:
         for field, range_ in _RANGES.items():
             value = getattr(self, field)
@@ -135,7 +142,9 @@ class WorkerPoolConfig:
 
 
 _RANGES = said_beside_fields(WorkerPoolConfig)
-_MAY_BE_NONE = frozenset({"timeout", "deadline"})
+_MAY_BE_NONE = frozenset(
+    {"timeout", "deadline", "max_jobs_per_process", "max_process_age_seconds", "max_process_memory_mb"}
+)
 
 PRESETS: dict[str, dict[str, Any]] = {
     "high_throughput": {

@@ -45,6 +45,8 @@ class Agenda:
         """Threads that an error has ended, and which; the process then ends."""
         self.recycle_reason = ""
         """Why this process is to end and another one to take its place; "": it is not."""
+        self.lets_waiting_run = False
+        """Whether what is claimed still starts while this process is to end."""
         self._scan_seconds = scan_seconds
         self._hinted = False
         self._claims_lost = False
@@ -100,8 +102,15 @@ class Agenda:
         """Somebody has asked this process to end, in its own time; from any thread."""
         self.end_requested.set()
 
-    def recycle(self, reason: str) -> None:
-        """This process is to end once what runs has, and another one to take its place; from any thread."""
+    def recycle(self, reason: str, *, lets_waiting_run: bool = False) -> None:
+        """This process is to end once what runs has, and another one to take its place; from any thread.
+
+        ``lets_waiting_run``: and once what it has claimed and not started has run too, instead of giving it back.
+        """
+        if not self.end_requested.is_set():
+            self.lets_waiting_run = lets_waiting_run
+        elif not lets_waiting_run:
+            self.lets_waiting_run = False
         self.recycle_reason = self.recycle_reason or reason
         self.end_requested.set()
 

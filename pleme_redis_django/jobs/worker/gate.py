@@ -14,7 +14,7 @@ class Gate:
     def __init__(self, lease: Lease | EndlessLease, identity: WorkerIdentity, agenda: Agenda) -> None:
         self._lease = lease
         self._identity = identity
-        self._end_requested = agenda.end_requested
+        self._agenda = agenda
         self._is_shut = False
 
     def shut(self) -> None:
@@ -23,9 +23,12 @@ class Gate:
 
     def is_open(self) -> bool:
         """Whether jobs may be claimed."""
-        is_shut = self._is_shut or self._end_requested.is_set()
-        return not is_shut and self._lease.is_current()
+        return not self._agenda.end_requested.is_set() and self._lets_pass()
+
+    def _lets_pass(self) -> bool:
+        return not self._is_shut and self._lease.is_current()
 
     def may_start(self, held: HeldJob) -> bool:
         """Whether a job may start: not when its claim is of an id that was declared dead since then."""
-        return self.is_open() and held.context.claim.worker_id == self._identity.worker_id
+        lets_pass = self._lets_pass() if self._agenda.lets_waiting_run else self.is_open()
+        return lets_pass and held.context.claim.worker_id == self._identity.worker_id

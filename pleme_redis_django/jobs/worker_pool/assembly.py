@@ -24,9 +24,11 @@ from pleme_redis_django.jobs.maintenance.dead_workers import DeadWorkers
 from pleme_redis_django.jobs.maintenance.due_schedules import DueSchedules
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.elections import Elections
+from pleme_redis_django.jobs.maintenance.expired_jobs import expired_jobs_duty
 from pleme_redis_django.jobs.maintenance.forgotten_jobs import hint_forgotten_jobs
 from pleme_redis_django.jobs.maintenance.lost_claims import REQUESTS, LostClaims
 from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
+from pleme_redis_django.jobs.maintenance.recycling import Recycling
 from pleme_redis_django.jobs.maintenance.rescues import Rescues
 from pleme_redis_django.jobs.maintenance.retention import Retention
 from pleme_redis_django.jobs.maintenance.silent_jobs import end_silent_jobs
@@ -221,6 +223,8 @@ def _take_on_duties(
     maintainer.take_on(
         *dead_workers.duties(may_sweep=lease.is_unbroken),
         starts.duty(config.lease_sweep_seconds),
+        expired_jobs_duty(store, sink, config.lease_sweep_seconds),
+        *Recycling(config, agenda, lanes).duties(),
         *lost_claims.duties(config.lease_sweep_seconds),
         Retention(store, maintainer, sink).duty(),
         *(

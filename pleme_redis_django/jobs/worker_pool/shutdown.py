@@ -72,9 +72,13 @@ class Shutdown:
         self._sink.emit(
             RecycleBegun(worker_id, agenda.recycle_reason) if recycles else DrainRequested(worker_id)
         )
-        self._stop_claiming()
-        self._parts.holdings.wait_until_empty(GIVE_BACK_SECONDS)
-        self._announce_returned()
+        if agenda.lets_waiting_run:
+            self._parts.heartbeat.note_draining()
+            self._parts.claimer.thread.stop(FLUSH_SECONDS)
+        else:
+            self._stop_claiming()
+            self._parts.holdings.wait_until_empty(GIVE_BACK_SECONDS)
+            self._announce_returned()
         while not self.is_over.is_set() and not self._parts.holdings.wait_until_empty(1.0):
             pass
         self.stop(0.0)

@@ -16,6 +16,7 @@ from pleme_redis_django.testing.store_contract.subject import (
     FAILURE,
     LATER_SECONDS,
     MakeEnding,
+    NewJob,
     StoreSubject,
     cancelled,
     claim_of,
@@ -148,6 +149,26 @@ class EndingTests(StoreSubject):
         self.pass_time(61)
         self.store.promote_due_jobs(100)
         assert self.claim(job_id).attempt == 2
+
+    def test_a_job_that_waits_past_its_deadline_ends_cancelled(self) -> None:
+        self.needs("knows_deadlines")
+        self.needs("can_pass_time")
+        job_id, later = (self.add_job(NewJob(expires_in_seconds=seconds)) for seconds in (60, 600))
+        assert self.store.end_expired_jobs(10) == 0
+        self.pass_time(61)
+        assert self.store.end_expired_jobs(10) == 1
+        self.assert_status(job_id, JobStatus.CANCELLED, "its deadline is over")
+        assert self.claim_everything() == [later]
+
+    def test_a_claimed_job_says_how_long_it_may_still_start(self) -> None:
+        self.needs("knows_deadlines")
+        self.needs("can_pass_time")
+        self.add_job(NewJob(expires_in_seconds=600))
+        self.add_job(NewJob())
+        self.pass_time(60)
+        jobs = self.store.claim_jobs(new_worker(), 10, JobSelection())
+        left = {round(job.expires_in_seconds or -1, -1) for job in jobs}
+        assert left == {540, 0}, f"expires_in_seconds of the claimed jobs: {left}."
 
     def test_a_given_back_job_is_ready_at_once_and_nothing_is_charged(self) -> None:
         job_id, claim = self.claimed()

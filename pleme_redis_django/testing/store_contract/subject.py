@@ -42,6 +42,8 @@ class NewJob:
     queue_name: str = DEFAULT_QUEUE_NAME
     product: str = "default"
     priority: int = 0
+    expires_in_seconds: float | None = None
+    """From the time at which it is added; None: it never expires. Asked of a store that ``knows_deadlines``."""
 
 
 class StoreAbilities:
@@ -55,6 +57,8 @@ class StoreAbilities:
     """Keeps ``crash_count`` and ``unseen_deaths``, so that a job at whose run processes died runs alone."""
     counts_snoozes: ClassVar[bool] = True
     """Keeps ``snoozes``, how often a handler has put the job off, and leaves what it knew of failures."""
+    knows_deadlines: ClassVar[bool] = True
+    """Keeps ``expires_at``: ``end_expired_jobs()``, and ``expires_in_seconds`` of a claimed job."""
     finishes_in_batches: ClassVar[bool] = True
     """``finish_jobs()`` of its own: all or nothing, and a cancelled job ends CANCELLED, not FAILED."""
     can_pass_time: ClassVar[bool] = True

@@ -35,6 +35,9 @@ OUR_DEFAULTS = {
     "interrupt": True,
     "retry_on_timeout": True,
     "deadline": None,
+    "max_jobs_per_process": None,
+    "max_process_age_seconds": None,
+    "max_process_memory_mb": None,
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "high_throughput": {

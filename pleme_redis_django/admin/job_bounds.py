@@ -1,0 +1,44 @@
+"""What the page of a job says of its bounds: when it times out, and when it expires."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from pleme_redis_django.configured_pools import bounds_of_pools
+from pleme_redis_django.durations import duration
+from pleme_redis_django.jobs.interface.bounds import bounds_of
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.operations import WAITING_STATUSES
+
+Fact = tuple[str, Any, bool]
+
+
+def bounds_facts(job: Any) -> list[Fact]:
+    """Return what bounds the job, as name, value and whether the value is long; nothing where nothing does."""
+    facts: list[Fact] = []
+    if (timeout := bounds_of(job, bounds_of_pools(type(job))).timeout) is not None:
+        facts.append(("Timeout", _timeout(job, timeout), False))
+    if job.expires_at is not None and job.status in WAITING_STATUSES:
+        facts.append(("Deadline", _deadline(job), False))
+    if job.snoozes:
+        facts.append(("Put off", f"{job.snoozes} times" if job.snoozes > 1 else "once", False))
+    return facts
+
+
+def _timeout(job: Any, seconds: float) -> str:
+    if job.status == JobStatus.RUNNING and job.started_at is not None:
+        return f"times out at {_clock_time(job.started_at + timedelta(seconds=seconds))}"
+    return f"{duration(seconds)} for each attempt"
+
+
+def _deadline(job: Any) -> str:
+    left = (job.expires_at - timezone.now()).total_seconds()
+    return f"expires in {duration(left)}" if left > 0 else "is over"
+
+
+def _clock_time(moment: Any) -> str:
+    return date_format(timezone.localtime(moment) if timezone.is_aware(moment) else moment, "H:i:s")

@@ -1,0 +1,32 @@
+"""Expired jobs: waiting ones whose deadline is over end by then, also where no worker has room to claim them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pleme_redis_django.jobs.interface.events import EventSink, JobsExpired
+from pleme_redis_django.jobs.interface.store import JobStore
+from pleme_redis_django.jobs.maintenance.duty import Duty
+
+EXPIRED_JOBS = "expired_jobs"
+LIMIT = 1_000
+
+
+def end_expired_jobs(store: JobStore[Any], sink: EventSink) -> int:
+    """End them; return how many."""
+    total = 0
+    while ended := store.end_expired_jobs(LIMIT):
+        total += ended
+    if total:
+        sink.emit(JobsExpired(total))
+    return total
+
+
+def expired_jobs_duty(store: JobStore[Any], sink: EventSink, every_seconds: float) -> Duty:
+    """Return the duty, which one worker does for all of them."""
+    return Duty(
+        name=EXPIRED_JOBS,
+        run=lambda: end_expired_jobs(store, sink),
+        every_seconds=every_seconds,
+        role=EXPIRED_JOBS,
+    )

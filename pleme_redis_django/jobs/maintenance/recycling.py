@@ -1,0 +1,84 @@
+"""Recycling: a process that has run long enough, or has grown too large, lets another one take its place.
+
+What grows in a process, a leak above all, is then bounded; what it has claimed it still runs.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.maintenance.duty import Duty
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.lanes import Lane
+
+LOOK_SECONDS = 1.0
+# So that processes which were started together are not replaced together.
+JITTER_SHARE = 0.1
+_MB = 1024 * 1024
+_STATM = Path("/proc/self/statm")
+
+
+def occupied_mb() -> float:
+    """Return the resident memory of this process; where the system does not say it, the most that it ever was."""
+    try:
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / _MB
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most / _MB if sys.platform == "darwin" else most / 1024
+
+
+class Recycling:
+    """What this process may not exceed, each number up to a tenth smaller than its pool says."""
+
+    def __init__(
+        self,
+        config: WorkerPoolConfig,
+        agenda: Agenda,
+        lanes: Sequence[Lane],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        occupied_mb: Callable[[], float] = occupied_mb,
+        random_share: Callable[[], float] = random.random,
+    ) -> None:
+        self._agenda = agenda
+        self._lanes = lanes
+        self._clock = clock
+        self._occupied_mb = occupied_mb
+        self._started = clock()
+        share = 1 - JITTER_SHARE * random_share()
+        self._max_jobs = _part(config.max_jobs_per_process, share)
+        self._max_age_seconds = _part(config.max_process_age_seconds, share)
+        self._max_mb = _part(config.max_process_memory_mb, share)
+
+    def duties(self) -> list[Duty]:
+        """Return the duty; none where nothing is bounded."""
+        if self._max_jobs is self._max_age_seconds is self._max_mb is None:
+            return []
+        return [Duty(name="recycling", run=self.look, every_seconds=LOOK_SECONDS)]
+
+    def look(self) -> None:
+        """Ask for the end of this process once it exceeds something."""
+        if not self._agenda.end_requested.is_set() and (reason := self._reason()):
+            self._agenda.recycle(reason, lets_waiting_run=True)
+
+    def _reason(self) -> str:
+        ended = sum(lane.ended() for lane in self._lanes)
+        if self._max_jobs is not None and ended >= self._max_jobs:
+            return f"it has run {ended:,} jobs"
+        age_seconds = self._clock() - self._started
+        if self._max_age_seconds is not None and age_seconds >= self._max_age_seconds:
+            return f"it has run for {age_seconds:,.0f} s"
+        if self._max_mb is not None and (now_mb := self._occupied_mb()) >= self._max_mb:
+            return f"it occupies {now_mb:,.0f} MB"
+        return ""
+
+
+def _part(limit: float | None, share: float) -> float | None:
+    return None if limit is None else limit * share
