@@ -8,6 +8,7 @@ from typing import Any
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.configured_pools import ConfiguredPool, fires_schedules
 from pleme_redis_django.event_log import EngineEvents
+from pleme_redis_django.jobs.interface.calls import WorkerCalls
 from pleme_redis_django.jobs.interface.events import EventSink
 from pleme_redis_django.jobs.interface.executor import count_slots, known_job_types
 from pleme_redis_django.jobs.interface.hints import HintQueue
@@ -17,8 +18,6 @@ from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerI
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
 from pleme_redis_django.orm_store import DatabaseScope, OrmJobStore, OrmWorkerRegistry
-from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
-from pleme_redis_django.redis_state.wakeups.worker_calls import RedisWorkerCalls
 from pleme_redis_django.schedules.book import OrmScheduleBook
 from pleme_redis_django.schedules.declaring import declared_here
 
@@ -58,7 +57,7 @@ def build_pool(
         parts.executor,
         job_store(parts),
         registry=OrmWorkerRegistry(using=get_settings().database),
-        calls=None if get_settings().url is None else RedisWorkerCalls(),
+        calls=worker_calls(),
         schedules=OrmScheduleBook(using=get_settings().database) if fires_schedules(parts) else None,
         identity=WorkerIdentity(description),
         sink=sink or EngineEvents(),
@@ -82,6 +81,15 @@ def _with_one_slot(config: WorkerPoolConfig) -> WorkerPoolConfig:
     )
 
 
+def worker_calls() -> WorkerCalls | None:
+    """Return how a worker process is called, None without Redis, whose modules are then not imported."""
+    if get_settings().url is None:
+        return None
+    from pleme_redis_django.redis_state.wakeups.worker_calls import RedisWorkerCalls
+
+    return RedisWorkerCalls()
+
+
 def hint_queue(config: WorkerPoolConfig) -> HintQueue | None:
     """Return the hints that wake a pool, None when it has to scan.
 
@@ -90,5 +98,7 @@ def hint_queue(config: WorkerPoolConfig) -> HintQueue | None:
     """
     if get_settings().url is None or config.product is not None:
         return None
+    from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
+
     queue: HintQueue = RedisHints(config.queues, config.queue_key)
     return queue

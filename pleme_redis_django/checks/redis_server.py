@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage, Error, Warning
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.exceptions import RedisUnavailable
-from pleme_redis_django.redis_state.server.facts import ServerFacts, refused_rights, server_facts
+
+if TYPE_CHECKING:
+    from pleme_redis_django.redis_state.server.facts import ServerFacts
 
 OLDEST = (6, 2)
 
@@ -18,6 +20,9 @@ def check_redis_server(**_kwargs: Any) -> Iterator[CheckMessage]:
     """W052: locks may be evicted. W057: nobody answers. E058: too old. W060: the user may do too little."""
     if get_settings().url is None:
         return
+    # Not at the top: a project without Redis imports no redis.
+    from pleme_redis_django.redis_state.server.facts import refused_rights, server_facts
+
     try:
         facts, refused = server_facts(), refused_rights()
     except RedisUnavailable as error:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.db import connections, transaction
@@ -27,8 +27,10 @@ from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow
-from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 from pleme_redis_django.signals import jobs_enqueued
+
+if TYPE_CHECKING:
+    from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 
 
 def enqueue(job_or_name: JobDefinition[Any, Any] | str | AbstractJob, /, *args: Any, **kwargs: Any) -> Any:
@@ -176,6 +178,9 @@ def _hint_at(jobs: Sequence[AbstractJob]) -> None:
 # Kept: making one anew checks its names and builds its keys, which is a tenth of the call's own time.
 @functools.lru_cache(maxsize=1024)
 def _hints_of(queue_name: str, namespace: str) -> RedisHints:
+    # Here, since redis costs a process 7 MiB and a tenth of a second, which jobs without Redis are spared.
+    from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
+
     return RedisHints(queue_name, namespace)
 
 

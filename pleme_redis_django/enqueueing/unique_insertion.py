@@ -23,7 +23,6 @@ from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, jobs_of
-from pleme_redis_django.redis_state.wakeups.unique_slots import note_slot, take_slot
 
 INSERT_TRIES = 3
 # serialization_failure and deadlock_detected: the same transaction may succeed when it is run again.
@@ -37,6 +36,9 @@ def insert_one_unique(
     product = template.product
     if not hints_enabled() or (waits_only(slot) and _cannot_keep_waiting(table)):
         return insert_unique(dialect, table, template, [row])[0]
+    # Not at the top: a project without Redis imports no redis.
+    from pleme_redis_django.redis_state.wakeups.unique_slots import note_slot, take_slot
+
     remembered = take_slot(product, slot, row.id)
     holder = None if remembered is None else _holder(dialect, table, product, slot, remembered)
     if holder is not None:

@@ -12,8 +12,6 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.job_table import JobTable, M
-from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
-from pleme_redis_django.redis_state.wakeups.worker_calls import call_workers
 
 
 def on_job_database(jobs: QuerySet[M]) -> QuerySet[M]:
@@ -63,10 +61,15 @@ def call_after_commit(using: str, worker_ids: Iterable[object]) -> None:
 
 def _call_workers(worker_ids: list[str]) -> None:
     if hints_enabled():
+        # Not at the top, here and below: a project without Redis imports no redis.
+        from pleme_redis_django.redis_state.wakeups.worker_calls import call_workers
+
         call_workers(worker_ids)
 
 
 def _hint_queues(model: type[AbstractJob], queue_names: list[str]) -> None:
     if hints_enabled():
+        from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
+
         for name in queue_names:
             RedisHints(name, hint_namespace(model)).nudge()

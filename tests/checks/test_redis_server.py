@@ -52,7 +52,7 @@ def test_a_server_that_does_not_answer_is_reported() -> None:
 
 def test_an_old_server_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = ServerFacts(version=(6, 0, 16), maxmemory_bytes=0, maxmemory_policy="noeviction")
-    monkeypatch.setattr("pleme_redis_django.checks.redis_server.server_facts", lambda: facts)
+    monkeypatch.setattr("pleme_redis_django.redis_state.server.facts.server_facts", lambda: facts)
     assert server_findings() == ["E058"]
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from django.contrib import messages
@@ -44,7 +44,9 @@ from pleme_redis_django.operations import (
 )
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.products import validate_product
-from pleme_redis_django.redis_state.locks.held import HeldLock, force_release
+
+if TYPE_CHECKING:
+    from pleme_redis_django.redis_state.locks.held import HeldLock
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 REASON_CHARACTERS = 500
@@ -251,6 +253,9 @@ class DashboardActions(DashboardFrame):
         if not _DIGEST.fullmatch(digest) or fence is None:
             raise Http404
         reason = posted_reason(request)
+        # Not at the top: an admin of jobs alone imports no redis.
+        from pleme_redis_django.redis_state.locks.held import force_release
+
         try:
             taken = force_release(
                 validate_product(product), digest, by=request.user.get_username(), reason=reason, fence=fence

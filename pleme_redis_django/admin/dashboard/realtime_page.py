@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import RedisUnavailable
-from pleme_redis_django.redis_state.locks import HeldLock, LockManager
-from pleme_redis_django.redis_state.product_figures import (
-    ProductFigures,
-    product_figures,
-    products_with_presence,
-)
+
+if TYPE_CHECKING:
+    from pleme_redis_django.redis_state.locks import HeldLock
+    from pleme_redis_django.redis_state.product_figures import ProductFigures
 
 PRODUCTS_SHOWN = 100
 LOCKS_SHOWN = 100
@@ -41,6 +40,10 @@ def realtime_state(scope: ProductScope, product: str | None) -> RealtimeState:
 
 
 def _read(scope: ProductScope, product: str | None) -> RealtimeState:
+    # Not at the top, here and below: an admin of jobs alone imports no redis.
+    from pleme_redis_django.redis_state.locks import LockManager
+    from pleme_redis_django.redis_state.product_figures import product_figures
+
     names = _visible_products(scope, product)
     locks_of = product or next(iter(names), "")
     # One more than is shown tells whether there are more.
@@ -55,5 +58,7 @@ def _read(scope: ProductScope, product: str | None) -> RealtimeState:
 
 
 def _visible_products(scope: ProductScope, chosen: str | None) -> list[str]:
+    from pleme_redis_django.redis_state.product_figures import products_with_presence
+
     known = {*products_with_presence(), *(scope.products or ()), chosen, get_settings().product}
     return sorted(name for name in known if name and scope.allows(name))

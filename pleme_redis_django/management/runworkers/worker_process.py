@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
 
@@ -46,10 +47,12 @@ from pleme_redis_django.management.runworkers.options import (
     FromSupervisor,
     RunOptions,
 )
-from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch
 from pleme_redis_django.management.runworkers.process_end import BoundedEnd, end_now
 from pleme_redis_django.management.runworkers.thread_watch import ThreadWatch
 from pleme_redis_django.wiring import build_pool, job_store
+
+if TYPE_CHECKING:
+    from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch
 
 # Threads that run handlers and the thread that claims take turns more often than Python's 5 ms,
 # so that a claim does not wait while a handler computes.
@@ -103,8 +106,7 @@ class WorkerProcessRun:
             suspects=SuspectRule.ONLY if given.is_quarantine else SuspectRule.REPORTED,
         )
         self._parts = parts
-        has_presence = get_settings().url is not None and not self._ends_when_dry
-        self._presence = PresenceWatch(given.worker_id) if has_presence else None
+        self._presence = None if self._ends_when_dry else presence_watch(given.worker_id)
         self._burst = options.burst and not given.is_quarantine
         self._given = given
         self._end = BoundedEnd()
@@ -175,6 +177,15 @@ class WorkerProcessRun:
         while os.read(self._given.lifeline_fd, 1024):
             pass
         self._stop.make()
+
+
+def presence_watch(worker_id: str) -> PresenceWatch | None:
+    """Return what sweeps presence beside the pool, None without Redis, whose modules are then not imported."""
+    if get_settings().url is None:
+        return None
+    from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch
+
+    return PresenceWatch(worker_id)
 
 
 class StopRequest:
