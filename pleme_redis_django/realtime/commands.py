@@ -28,10 +28,12 @@ from pleme_redis_django.redis_state.names import (
 from pleme_redis_django.redis_state.presence.manager import PresenceManager, encode_metadata
 from pleme_redis_django.redis_state.presence.typing_indicators import TypingManager
 from pleme_redis_django.redis_state.pubsub.head_feed import HeadFeed
-from pleme_redis_django.redis_state.pubsub.log import LogPage, log_page, to_position
-from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
+from pleme_redis_django.redis_state.pubsub.log import log_page, to_position
+from pleme_redis_django.redis_state.pubsub.log_page import LogPage
 from pleme_redis_django.redis_state.pubsub.messages import Position
+from pleme_redis_django.redis_state.pubsub.publishing import publish_call, sent
 from pleme_redis_django.redis_state.server.keyspace import digest
+from pleme_redis_django.redis_state.server.redis_call import arun
 
 RECOVERED_CHARACTERS = 1024 * 1024
 HISTORY_MESSAGES = 100
@@ -136,7 +138,8 @@ async def publish(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) 
     channel = validate_channel(fields["ch"])
     await _check(connection, "publish", channel)
     key = fields.get("key")
-    position = await PubSubManager(connection.product).apublish(
+    call = publish_call(
+        connection.product,
         channel,
         fields["d"],
         idempotency_key=None if key is None else _own_key(connection, channel, key),
@@ -144,7 +147,7 @@ async def publish(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) 
         connection_id=connection.id,
         echo=fields.get("echo", True),
     )
-    return frames.encode({"pos": position})
+    return frames.encode({"pos": await arun(sent(call))})
 
 
 def _own_key(connection: Connection, channel: str, key: str) -> str:

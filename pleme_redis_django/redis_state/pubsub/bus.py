@@ -22,6 +22,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.pubsub.handled_channels import ControlHandler, HandledChannels
 from pleme_redis_django.redis_state.pubsub.head_feed import FeedListener, HeadFeed
+from pleme_redis_django.redis_state.pubsub.log import HeadLog
 from pleme_redis_django.redis_state.pubsub.messages import parse_bus_message
 from pleme_redis_django.redis_state.pubsub.recent_messages import RecentBudget
 from pleme_redis_django.redis_state.server import keyspace
@@ -75,7 +76,7 @@ class Bus:
         name = keyspace.channel_bus(product, head).encode()
         feed = self._feeds.get(name)
         if feed is None:
-            feed = self._feeds[name] = HeadFeed(product, head, self._recent_budget)
+            feed = self._feeds[name] = HeadFeed(HeadLog(product, head), self._recent_budget)
             self._subscribe(name)
         feed.listeners.append(listener)
         try:
@@ -97,7 +98,7 @@ class Bus:
         """Take a listener from a feed; a feed without one is closed, and the bus with its last feed."""
         if listener in feed.listeners:
             feed.listeners.remove(listener)
-        name = keyspace.channel_bus(feed.product, feed.head).encode()
+        name = keyspace.channel_bus(feed.log.product, feed.log.head).encode()
         if not feed.listeners and self._feeds.get(name) is feed:
             del self._feeds[name]
             feed.recent.forget()
@@ -209,7 +210,7 @@ class Bus:
         except Exception:
             # One bad message must not cost every feed of the process its connection; a number that it
             # had is missing now, and is repaired as any gap is.
-            logger.exception("A message of head %s is not readable.", feed.head)
+            logger.exception("A message of head %s is not readable.", feed.log.head)
             return
         if not feed.take(message):
             self._start(self._catch_up(feed))
@@ -238,7 +239,7 @@ class Bus:
         if feed in self._repairing:
             return
         self._repairing.add(feed)
-        name = keyspace.channel_bus(feed.product, feed.head).encode()
+        name = keyspace.channel_bus(feed.log.product, feed.log.head).encode()
         delay = RECONNECT_FIRST_SECONDS
         try:
             while self._feeds.get(name) is feed:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pleme_redis_django.redis_state.names import covers
 from pleme_redis_django.redis_state.pubsub.cursor import HeadCursor, MessageOrder
-from pleme_redis_django.redis_state.pubsub.log import REPAIR_LIMIT, LogPage, log_page
+from pleme_redis_django.redis_state.pubsub.log_page import REPAIR_LIMIT, LogPage
 from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
 from pleme_redis_django.redis_state.pubsub.recent_messages import (
     RECENT_MESSAGES,
@@ -40,12 +40,23 @@ class FeedListener(Protocol):
         """Learn that presence and typing events may have been missed."""
 
 
+class Log(Protocol):
+    """The log of the head that a feed follows. Reading it raises RedisUnavailable."""
+
+    @property
+    def product(self) -> str: ...
+    @property
+    def head(self) -> str: ...
+    async def page(
+        self, since: Position | None, limit: int, run_id: str = "", pattern: str = ""
+    ) -> LogPage: ...
+
+
 class HeadFeed:
     """The messages of one head, numbered without a gap, for every listener of this event loop."""
 
-    def __init__(self, product: str, head: str, budget: RecentBudget | None = None) -> None:
-        self.product = product
-        self.head = head
+    def __init__(self, log: Log, budget: RecentBudget | None = None) -> None:
+        self.log = log
         self.listeners: list[FeedListener] = []
         self.live = asyncio.Event()
         self.cursor: HeadCursor | None = None
@@ -118,7 +129,7 @@ class HeadFeed:
         while is_part:
             since = self.cursor.position if self.cursor else None
             limit = REPAIR_LIMIT if since else 0
-            page = await log_page(self.product, self.head, since, limit, self._run_id).arun()
+            page = await self.log.page(since, limit, self._run_id)
             self._apply(page)
             is_part = page.status == "part"
 
@@ -154,7 +165,7 @@ class HeadFeed:
         read_bytes = 0
         for _ in range(most_pages):
             left = limit - len(messages)
-            page = await log_page(self.product, self.head, since, left, pattern=pattern).arun()
+            page = await self.log.page(since, left, pattern=pattern)
             messages += page.messages
             read_bytes += page.read_bytes
             if page.status != "part":
@@ -165,7 +176,7 @@ class HeadFeed:
     async def _read_back(self) -> None:
         async with self._reading_back:
             if not self.recent.is_read_back:
-                page = await log_page(self.product, self.head, None, RECENT_MESSAGES).arun()
+                page = await self.log.page(None, RECENT_MESSAGES)
                 self.recent.read_back(page.messages, self.position)
 
     def _apply(self, page: LogPage) -> None:
@@ -194,7 +205,7 @@ class HeadFeed:
                 call(listener)
             except Exception:
                 # One listener's fault must neither hide the message from the others nor end the bus.
-                logger.exception("A listener of head %s failed.", self.head)
+                logger.exception("A listener of head %s failed.", self.log.head)
 
 
 def _lost(top: Position) -> LogPage:

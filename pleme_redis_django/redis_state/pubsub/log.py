@@ -7,8 +7,8 @@ from typing import Any
 
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.redis_state.names import head_of
+from pleme_redis_django.redis_state.pubsub.log_page import REPAIR_LIMIT, LogPage
 from pleme_redis_django.redis_state.pubsub.messages import (
-    BusMessage,
     Message,
     Position,
     parse_bus_message,
@@ -20,31 +20,8 @@ from pleme_redis_django.redis_state.server.scripts import Argument
 
 # A position outlives its log, so that a quiet head does not begin a new epoch every few minutes.
 POSITION_TTL_MS = 24 * 3600 * 1000
-REPAIR_LIMIT = 1000
-"""The most messages that a gap is repaired with; a larger one is reported as a loss."""
 PAGE_BYTES = 1024 * 1024
 """How much of a log one script looks at, and returns at most: everybody else waits for it, some 5 ms."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class LogPage:
-    """What a log holds after a position, oldest first, and how that went."""
-
-    top: Position
-    """The newest message's position."""
-    status: str
-    """``complete``, ``limit`` (there are more), ``part`` (read on from ``reached``), ``trimmed`` (some are
-    gone) or ``epoch`` (all are)."""
-    messages: tuple[BusMessage, ...]
-    reached: Position
-    """The last message that was looked at; of the newest, the first one."""
-    read_bytes: int = 0
-    """How much of the log was looked at."""
-
-    @property
-    def recovered(self) -> bool:
-        """Tell whether nothing is missing between the position and ``top``."""
-        return self.status == "complete"
 
 
 def log_page(
@@ -67,6 +44,18 @@ def log_page(
     header = _header_pattern(pattern) if pattern else ""
     arguments: list[Argument] = [epoch, offset, limit, POSITION_TTL_MS, run_id, header, PAGE_BYTES]
     return script_call("channel_replay", keys, arguments, read=_page)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HeadLog:
+    """The log of one head as an event loop reads it, page by page."""
+
+    product: str
+    head: str
+
+    async def page(self, since: Position | None, limit: int, run_id: str = "", pattern: str = "") -> LogPage:
+        """Read what ``log_page`` asks for. Raises RedisUnavailable."""
+        return await log_page(self.product, self.head, since, limit, run_id, pattern=pattern).arun()
 
 
 def history(product: str, pattern: str, since: Position | None, limit: int) -> Flow[list[Message]]:

@@ -8,47 +8,21 @@ What must not be lost at all is a job or a row, not a message.
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pleme_redis_django.conf import get_settings, resolve_product
+from pleme_redis_django.conf import resolve_product
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
-from pleme_redis_django.redis_state.names import (
-    head_of,
-    validate_channel,
-    validate_connection_id,
-    validate_pattern,
-    validate_user_id,
-)
-from pleme_redis_django.redis_state.pubsub.log import POSITION_TTL_MS, history
-from pleme_redis_django.redis_state.pubsub.messages import Message, Position, encode_event
+from pleme_redis_django.redis_state.names import head_of, validate_pattern
+from pleme_redis_django.redis_state.pubsub.log import history
+from pleme_redis_django.redis_state.pubsub.messages import Message, Position
+from pleme_redis_django.redis_state.pubsub.publishing import publish_call, sent
 from pleme_redis_django.redis_state.pubsub.subscriptions import AsyncSubscription, Subscription
-from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import PUBLISHING
-from pleme_redis_django.redis_state.server.pause import Pause
-from pleme_redis_django.redis_state.server.redis_call import Flow, RedisCall, arun, run, script_call
-from pleme_redis_django.redis_state.server.scripts import Argument
-
-IDEMPOTENCY_TTL_MS = 5 * 60 * 1000
-IDEMPOTENCY_KEY_MAX_LENGTH = 200
-FIRST_ATTEMPT, SECOND_ATTEMPT = "0", "1"
-PAUSE_SECONDS = 5.0
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, arun, run
 
 logger = logging.getLogger("pleme_redis_django.pubsub")
-
-# A server that refuses or is gone answers at once and costs nothing; one that hangs costs each caller the
-# whole timeout, and most publish after a commit, inside a request.
-publish_pause = Pause(
-    PAUSE_SECONDS,
-    f"Redis did not answer a publish a moment ago, and is not asked for {PAUSE_SECONDS:.0f} s. "
-    "Check that the server of the configured URL is not stopped or busy.",
-    after=(RedisTimeoutError,),
-)
 
 
 class PubSubManager:
@@ -138,31 +112,14 @@ class PubSubManager:
         connection_id: str | None,
         echo: bool,
     ) -> RedisCall[Position]:
-        settings = get_settings()
-        head = head_of(validate_channel(channel))
-        connection = "" if connection_id is None else validate_connection_id(connection_id)
-        keys = [
-            keyspace.channel_position(self.product, head),
-            keyspace.channel_log(self.product, head),
-        ]
-        if idempotency_key is not None:
-            keys.append(keyspace.channel_once(self.product, head, _validate_key(idempotency_key)))
-        arguments: list[Argument] = [
-            keyspace.channel_bus(self.product, head),
+        return publish_call(
+            self.product,
             channel,
-            encode_event(event, settings.max_event_bytes),
-            connection,
-            "-" if echo or not connection else connection,
-            settings.replay_messages,
-            settings.replay_seconds * 1000,
-            POSITION_TTL_MS,
-            IDEMPOTENCY_TTL_MS,
-            "" if user_id is None else validate_user_id(user_id),
-            secrets.token_hex(8),
-            FIRST_ATTEMPT,
-        ]
-        return script_call(
-            "channel_publish", keys, arguments, read=_position, profile=PUBLISHING, pause=publish_pause
+            event,
+            idempotency_key=idempotency_key,
+            user_id=user_id,
+            connection_id=connection_id,
+            echo=echo,
         )
 
     def _deferred(self, call: RedisCall[Position]) -> Callable[[], None]:
@@ -184,31 +141,3 @@ def _patterns(patterns: tuple[str, ...], since: Position | None) -> tuple[str, .
             f"since belongs to one head, and the patterns {valid} have several. Subscribe once per head."
         )
     return valid
-
-
-def _validate_key(key: object) -> str:
-    if isinstance(key, str) and 0 < len(key) <= IDEMPOTENCY_KEY_MAX_LENGTH:
-        return key
-    raise InvalidName(
-        f"{repr(key)[:60]} is not a valid idempotency key. Accepted: 1 to {IDEMPOTENCY_KEY_MAX_LENGTH} characters."
-    )
-
-
-def sent(call: RedisCall[Position]) -> Flow[Position]:
-    """Publish; when the connection breaks, once more, saying that the first attempt may have worked."""
-    try:
-        position: Position = yield call
-    except RedisUnavailable as error:
-        if not _may_send_again(error):
-            raise
-        position = yield call._replace(command=(*call.command[:-1], SECOND_ATTEMPT))
-    return position
-
-
-def _may_send_again(error: RedisUnavailable) -> bool:
-    """Tell whether the connection broke, as an idle one does in a restart; a silent server is not asked twice."""
-    return isinstance(error.__cause__, RedisConnectionError)
-
-
-def _position(reply: list[Any]) -> Position:
-    return Position(reply[0].decode(), reply[1])

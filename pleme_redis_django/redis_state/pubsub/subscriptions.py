@@ -28,7 +28,8 @@ from pleme_redis_django.redis_state.pubsub.bus import (
 )
 from pleme_redis_django.redis_state.pubsub.cursor import HeadCursor, MessageOrder
 from pleme_redis_django.redis_state.pubsub.head_feed import HeadFeed
-from pleme_redis_django.redis_state.pubsub.log import REPAIR_LIMIT, LogPage, log_page
+from pleme_redis_django.redis_state.pubsub.log import log_page
+from pleme_redis_django.redis_state.pubsub.log_page import REPAIR_LIMIT, LogPage
 from pleme_redis_django.redis_state.pubsub.messages import (
     BusMessage,
     Message,

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from pleme_redis_django.conf import resolve_product
 from pleme_redis_django.redis_state.names import covers, head_of, validate_pattern
-from pleme_redis_django.redis_state.pubsub.log import REPAIR_LIMIT, log_page
+from pleme_redis_django.redis_state.pubsub.log import log_page
+from pleme_redis_django.redis_state.pubsub.log_page import REPAIR_LIMIT
 from pleme_redis_django.redis_state.pubsub.messages import Message, to_message
 
 Published = list[Message]

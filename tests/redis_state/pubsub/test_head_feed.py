@@ -4,6 +4,7 @@ from pleme_redis_django.redis_state.pubsub.head_feed import (
     MOST_WAITING_CHARACTERS,
     HeadFeed,
 )
+from pleme_redis_django.redis_state.pubsub.log import HeadLog
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.pubsub.messages import BusMessage
 from tests.redis_state.conftest import CountRoundTrips
@@ -30,7 +31,7 @@ async def test_log_is_read_once_for_all_who_come_back(
 
 
 def test_what_waits_for_a_repair_is_bounded_in_size() -> None:
-    feed = HeadFeed("acme", "order")
+    feed = HeadFeed(HeadLog("acme", "order"))
     for offset in range(1, 200):
         feed.take(BusMessage("pub", "a", LARGE, "-", "e1", offset))
         assert sum(len(message.frame) for message in feed._waiting) <= MOST_WAITING_CHARACTERS

@@ -11,8 +11,9 @@ import redis
 from django.db import transaction
 
 from pleme_redis_django.exceptions import InvalidEvent, InvalidName, RedisUnavailable
-from pleme_redis_django.redis_state.pubsub.manager import PubSubManager, sent
+from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.pubsub.messages import Position
+from pleme_redis_django.redis_state.pubsub.publishing import sent
 from pleme_redis_django.redis_state.server.connections import redis_client
 from tests.twins import Twin
 

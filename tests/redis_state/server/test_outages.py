@@ -19,7 +19,8 @@ from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.locks import LockManager
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.presence.typing_indicators import TypingManager
-from pleme_redis_django.redis_state.pubsub.manager import PubSubManager, publish_pause
+from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
+from pleme_redis_django.redis_state.pubsub.publishing import publish_pause
 from pleme_redis_django.redis_state.server.connections import close_sync_clients
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
