@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from pleme_redis_django.exceptions import InvalidEvent, InvalidName, RedisUnavailable
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.close_codes import CloseCode
-from pleme_redis_django.realtime.commands import HANDLERS, Handler
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.frames import ClientCommand, CommandRefused, ErrorCode
-from pleme_redis_django.realtime.hub import Hub
+from pleme_redis_django.realtime.loop_work import LoopWork
+from pleme_redis_django.realtime.quotas import UserQuotas
 
 LINES_PER_TURN = 16
 """Lines that may be refused, which waits for nothing, before the other sockets have their turn."""
@@ -26,14 +28,27 @@ FRAMES_WAITING = 4
 logger = logging.getLogger("pleme_redis_django.consumers")
 
 
+Handler = Callable[[Mapping[str, Any]], Awaitable[str]]
+"""Runs one command of one socket with the fields that were sent; its value is the reply's body."""
+
+
 class CommandRunner:
     """Takes frames from a consumer. Its task lives while there is something to run."""
 
-    def __init__(self, hub: Hub, connection: Connection, commands: frozenset[str], *, strict: bool) -> None:
-        self._hub = hub
+    def __init__(
+        self,
+        connection: Connection,
+        handlers: Mapping[str, Handler],
+        quotas: UserQuotas,
+        work: LoopWork,
+        *,
+        strict: bool,
+    ) -> None:
         self._connection = connection
         self._outbox = connection.outbox
-        self._commands = commands
+        self._handlers = handlers
+        self._quotas = quotas
+        self._work = work
         self._strict = strict
         self._waiting: deque[str] = deque()
         self._characters = 0
@@ -52,7 +67,7 @@ class CommandRunner:
             self._task = asyncio.get_running_loop().create_task(self._run_frames())
         most = FRAMES_WAITING * self._connection.limits.frame_bytes
         while self._characters > most and not outbox.is_closing:
-            await self._hub.work.next_tick()
+            await self._work.next_tick()
 
     async def finish(self) -> None:
         """Return when the command that runs is done; a closing socket runs no other."""
@@ -97,7 +112,7 @@ class CommandRunner:
     async def _run_line(self, line: str) -> None:
         # The token comes before the reading: what is not affordable is read only to answer it by its id,
         # and only as often as frames may be refused.
-        is_affordable = self._hub.quotas.take(self._connection)
+        is_affordable = self._quotas.take(self._connection)
         try:
             command = frames.parse_line(line, strict=self._strict)
         except CommandRefused as refused:
@@ -112,11 +127,11 @@ class CommandRunner:
         elif command is not None:
             await self._answer(command)
             while self._outbox.is_backed_up:
-                await self._hub.work.next_tick()
+                await self._work.next_tick()
 
     async def _answer(self, command: ClientCommand) -> None:
         try:
-            body = await self._handler(command)(self._hub, self._connection, command.fields)
+            body = await self._handler(command)(command.fields)
         except CommandRefused as refused:
             self._answer_error(command, refused.code, str(refused))
         except (InvalidName, InvalidEvent) as error:
@@ -133,11 +148,11 @@ class CommandRunner:
                 self._outbox.queue(frames.reply(command.id, command.name, body))
 
     def _handler(self, command: ClientCommand) -> Handler:
-        if command.name not in self._commands:
+        if command.name not in self._handlers:
             raise CommandRefused(ErrorCode.BAD_REQUEST, f"this endpoint has no command {command.name!r}")
         if not self._connection.is_registered and command.name != "connect":
             raise CommandRefused(ErrorCode.UNAUTHORIZED, "the first command is connect")
-        return HANDLERS[command.name]
+        return self._handlers[command.name]
 
     def _answer_error(self, command: ClientCommand, code: ErrorCode, message: str) -> None:
         if command.id is not None:

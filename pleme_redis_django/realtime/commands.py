@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from pleme_redis_django.exceptions import PresenceRefused
 from pleme_redis_django.realtime import frames
@@ -16,8 +16,12 @@ from pleme_redis_django.realtime.authorization import Action, is_allowed
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.frames import CommandRefused, ErrorCode
-from pleme_redis_django.realtime.hub import Hub
+from pleme_redis_django.realtime.heads import Heads
 from pleme_redis_django.realtime.limits import Limits
+from pleme_redis_django.realtime.loop_work import LoopWork
+from pleme_redis_django.realtime.open_sockets import OpenSockets
+from pleme_redis_django.realtime.presence_keeper import PresenceKeeper
+from pleme_redis_django.realtime.quotas import UserQuotas
 from pleme_redis_django.redis_state.names import (
     PRODUCT_PRESENCE,
     head_of,
@@ -46,10 +50,21 @@ COST_OF_JOIN = 2
 COST_OF_UPDATE = 9
 """Telling up to a thousand people of a room that somebody came, or changed their metadata."""
 
-Handler = Callable[[Hub, Connection, Mapping[str, Any]], Awaitable[str]]
+
+class HubParts(Protocol):
+    """What a command uses of the hub."""
+
+    sockets: OpenSockets
+    heads: Heads
+    presence: PresenceKeeper
+    quotas: UserQuotas
+    work: LoopWork
 
 
-async def connect(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:
+Handler = Callable[[HubParts, Connection, Mapping[str, Any]], Awaitable[str]]
+
+
+async def connect(hub: HubParts, connection: Connection, _fields: Mapping[str, Any]) -> str:
     """Bring the user online and tell the client who and where it is."""
     if connection.is_registered:
         raise CommandRefused(ErrorCode.BAD_REQUEST, "this socket is connected already")
@@ -80,7 +95,7 @@ async def connect(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) 
     )
 
 
-async def subscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+async def subscribe(hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
     """Subscribe to a channel or pattern, and send what was missed since a position."""
     pattern = validate_pattern(fields["ch"])
     since = fields.get("since")
@@ -102,9 +117,9 @@ async def subscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any])
         raise
     _charge_reading(hub, connection, page)
     # From here to the return nothing may wait: what comes next has to come after what was missed.
-    if pattern in subscriptions or connection.id not in hub.connections:
+    if pattern in subscriptions or connection.id not in hub.sockets.by_id:
         hub.work.start(hub.heads.release(connection.product, head_of(pattern)))
-    if connection.id in hub.connections:
+    if connection.id in hub.sockets.by_id:
         subscriptions[pattern] = routes
         routes.subscribe(pattern, connection, page.top)
     return _subscribed(page, is_resumed=position is not None)
@@ -127,13 +142,13 @@ def _subscribed(page: LogPage, *, is_resumed: bool) -> str:
     return f'{{"pos":{top},"recovered":false,"why":"{why}"}}'
 
 
-async def unsubscribe(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+async def unsubscribe(hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
     """End a subscription; ending one that is not there is no error."""
     await hub.heads.unsubscribe(connection, validate_pattern(fields["ch"]))
     return "{}"
 
 
-async def publish(_hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+async def publish(_hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
     """Publish for a client; recipients are told its user, by the server."""
     channel = validate_channel(fields["ch"])
     await _check(connection, "publish", channel)
@@ -159,7 +174,7 @@ def _own_key(connection: Connection, channel: str, key: str) -> str:
     return f"client:{digest(frames.encode([*owner, channel, key]))}"
 
 
-async def join(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+async def join(hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
     """Join or watch a room, or read on in it, and return a page of who is there."""
     room = validate_room(fields["ch"])
     judged = await _check(connection, "presence", room)
@@ -174,7 +189,7 @@ async def join(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> s
     return f'{{"v":{page.version},"users":{page.users_json},"next":{following}}}'
 
 
-async def _check_again(hub: Hub, connection: Connection, room: str) -> None:
+async def _check_again(hub: HubParts, connection: Connection, room: str) -> None:
     try:
         await _check(connection, "presence", room)
     except BaseException:
@@ -182,7 +197,7 @@ async def _check_again(hub: Hub, connection: Connection, room: str) -> None:
         raise
 
 
-async def _join(hub: Hub, connection: Connection, room: str, fields: Mapping[str, Any]) -> None:
+async def _join(hub: HubParts, connection: Connection, room: str, fields: Mapping[str, Any]) -> None:
     joins = fields.get("join", True) and connection.user_id is not None
     if room not in connection.listening.rooms and len(connection.listening.rooms) >= connection.limits.rooms:
         raise CommandRefused(ErrorCode.LIMIT, f"at most {connection.limits.rooms} rooms")
@@ -207,20 +222,20 @@ async def _join(hub: Hub, connection: Connection, room: str, fields: Mapping[str
             raise
 
 
-async def leave(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+async def leave(hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
     """Leave a room at once; leaving one without being there is no error."""
     await _leave(hub, connection, validate_room(fields["ch"]))
     return "{}"
 
 
-async def _leave(hub: Hub, connection: Connection, room: str) -> None:
+async def _leave(hub: HubParts, connection: Connection, room: str) -> None:
     was_joined = connection.listening.rooms.get(room, False)
     await hub.heads.unwatch(connection, room)
     if was_joined and room != PRODUCT_PRESENCE:
         await hub.presence.leave(connection, room)
 
 
-async def typing(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+async def typing(hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
     """Show the user as typing, or no longer; throttled by the server."""
     channel = validate_channel(fields["ch"])
     await _check(connection, "typing", channel)
@@ -233,7 +248,7 @@ async def typing(hub: Hub, connection: Connection, fields: Mapping[str, Any]) ->
     return "{}"
 
 
-async def history(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -> str:
+async def history(hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
     """Read the log after a position, or its newest messages."""
     pattern = validate_pattern(fields["ch"])
     since = fields.get("since")
@@ -253,20 +268,20 @@ async def history(hub: Hub, connection: Connection, fields: Mapping[str, Any]) -
     return f'{{"pos":{frames.encode(end)},"pubs":{frames.pub_bodies(shown)},"more":{more}}}'
 
 
-def _charge_reading(hub: Hub, connection: Connection, page: LogPage) -> None:
+def _charge_reading(hub: HubParts, connection: Connection, page: LogPage) -> None:
     """Let a client pay for what was read for it, of any channel of the head."""
     characters = max(page.read_bytes, sum(len(message.frame) for message in page.messages))
     hub.quotas.charge(connection, characters / READ_CHARACTERS_PER_COMMAND)
 
 
-async def set_active(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:
+async def set_active(hub: HubParts, connection: Connection, _fields: Mapping[str, Any]) -> str:
     """Note that the person is there."""
     connection.appearance.wants_idle = False
     await hub.presence.settle_idle(connection)
     return "{}"
 
 
-async def set_idle(hub: Hub, connection: Connection, _fields: Mapping[str, Any]) -> str:
+async def set_idle(hub: HubParts, connection: Connection, _fields: Mapping[str, Any]) -> str:
     """Note that the person is away."""
     connection.appearance.wants_idle = connection.user_id is not None
     await hub.presence.settle_idle(connection)

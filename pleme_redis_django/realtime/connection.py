@@ -6,6 +6,7 @@ from typing import Any
 
 from pleme_redis_django.realtime.appearance import Appearance
 from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.control import Control
 from pleme_redis_django.realtime.limits import Limits
 from pleme_redis_django.realtime.listening import Listening
 from pleme_redis_django.realtime.loop_work import LoopWork
@@ -70,6 +71,10 @@ class Connection:
         """Tell whether nothing more is sent."""
         outbox = self.outbox
         return outbox.is_gone or outbox.close_code is not None
+
+    def is_meant_by(self, control: Control) -> bool:
+        """Tell whether an order means this socket."""
+        return control.concerns(self.user_id, self.product, self.standing.session_key)
 
     def close(self, code: CloseCode, why: str) -> None:
         """Say goodbye and close. The consumer hears of it as of any disconnect."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from functools import partial
 from typing import Any, ClassVar
 
 from channels.consumer import AsyncConsumer, get_handler_name
@@ -78,7 +79,13 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
             self.hub.work,
             began_at=began_at,
         )
-        self.runner = CommandRunner(self.hub, self.connection, self.commands, strict=self.strict)
+        self.runner = CommandRunner(
+            self.connection,
+            {name: partial(HANDLERS[name], self.hub, self.connection) for name in self.commands},
+            self.hub.quotas,
+            self.hub.work,
+            strict=self.strict,
+        )
         self.hub.open(self.connection)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:

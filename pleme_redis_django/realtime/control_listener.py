@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from pleme_redis_django.exceptions import RedisUnavailable
@@ -12,14 +12,28 @@ from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.control import Control, akept_controls, parse_control
 from pleme_redis_django.realtime.loop_work import LoopWork
-from pleme_redis_django.realtime.open_sockets import OpenSockets, is_concerned
-from pleme_redis_django.redis_state.pubsub.bus import bus
+from pleme_redis_django.redis_state.pubsub.handled_channels import ControlHandler
 from pleme_redis_django.redis_state.server import keyspace
 
 LOADED_BEFORE_SECONDS = 10.0
 """How long before a socket reached its hub its user may have been loaded: by the middleware around it."""
 
 logger = logging.getLogger("pleme_redis_django.hub")
+
+
+class Channels(Protocol):
+    """Where a channel of Redis is listened to: the bus."""
+
+    def listen(
+        self, name: str, handler: ControlHandler, *, on_confirmed: Callable[[], None] | None = None
+    ) -> None: ...
+    async def unlisten(self, name: str, handler: ControlHandler) -> None: ...
+
+
+class Sockets(Protocol):
+    """Who knows which sockets an order means."""
+
+    def concerned_by(self, control: Control) -> Iterable[Connection]: ...
 
 
 class LooksAgain(Protocol):
@@ -32,11 +46,11 @@ class LooksAgain(Protocol):
 class ControlListener:
     """Kept by a hub; listens while there are sockets."""
 
-    def __init__(self, sockets: OpenSockets, revalidator: LooksAgain, work: LoopWork) -> None:
+    def __init__(self, channels: Channels, sockets: Sockets, revalidator: LooksAgain, work: LoopWork) -> None:
+        self._channels = channels
         self._sockets = sockets
         self._revalidator = revalidator
         self._work = work
-        self._bus = bus()
         self._heard: deque[tuple[float, Control]] = deque(maxlen=1000)
         self._is_listening = False
         self._was_confirmed = False
@@ -45,19 +59,19 @@ class ControlListener:
         """Listen from now on."""
         self._is_listening = True
         self._was_confirmed = False
-        self._bus.listen(keyspace.control_bus(), self._on_control, on_confirmed=self._on_confirmed)
+        self._channels.listen(keyspace.control_bus(), self._on_control, on_confirmed=self._on_confirmed)
 
     async def end(self) -> None:
         """Undo ``begin``."""
         self._is_listening = False
-        await self._bus.unlisten(keyspace.control_bus(), self._on_control)
+        await self._channels.unlisten(keyspace.control_bus(), self._on_control)
 
     def obey_late(self, connection: Connection) -> None:
         """Do to a socket that was just let in what was ordered on its way."""
         for moment, control in reversed(self._heard):
             if moment + LOADED_BEFORE_SECONDS < connection.opened_at:
                 break
-            if is_concerned(connection, control):
+            if connection.is_meant_by(control):
                 self._obey(control, [connection], moment)
 
     def _on_control(self, raw: bytes) -> None:

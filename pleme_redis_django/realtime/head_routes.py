@@ -44,6 +44,11 @@ class HeadRoutes:
         self._floors: dict[tuple[str, Recipient], Position] = {}
         self._highest_floor = 0
 
+    @property
+    def position(self) -> Position | None:
+        """The last message that the head brought; None while it is not live."""
+        return None if self.feed is None else self.feed.position
+
     def subscribe(self, pattern: str, connection: Recipient, floor: Position) -> None:
         """Send what follows ``floor`` to a connection; what the feed brings up to there is not for this pattern."""
         self._patterns.add(pattern)

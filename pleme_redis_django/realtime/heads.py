@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.head_routes import HeadRoutes
 from pleme_redis_django.redis_state.names import head_of
-from pleme_redis_django.redis_state.pubsub.bus import bus
+from pleme_redis_django.redis_state.pubsub.head_feed import FeedListener, HeadFeed
+
+
+class Feeds(Protocol):
+    """Where a head is followed: the bus."""
+
+    async def follow(self, product: str, head: str, listener: FeedListener) -> HeadFeed: ...
+    async def unfollow(self, feed: HeadFeed, listener: FeedListener) -> None: ...
 
 
 class Heads:
     """Kept by a hub."""
 
-    def __init__(self) -> None:
-        self._bus = bus()
+    def __init__(self, feeds: Feeds) -> None:
+        self._feeds = feeds
         self._routes: dict[tuple[str, str], HeadRoutes] = {}
 
     async def unsubscribe(self, connection: Connection, pattern: str) -> None:
         """Take a subscription from a connection."""
-        routes = connection.listening.subscriptions.pop(pattern, None)
-        if routes is not None:
-            routes.unsubscribe(pattern, connection)
+        if connection.listening.subscriptions.pop(pattern, None) is not None:
+            self._routes[connection.product, head_of(pattern)].unsubscribe(pattern, connection)
             await self.release(connection.product, head_of(pattern))
 
     async def watch(self, connection: Connection, room: str, *, joins: bool) -> None:
@@ -43,7 +51,7 @@ class Heads:
         try:
             async with routes.lock:
                 if routes.feed is None:
-                    routes.feed = await self._bus.follow(product, head, routes)
+                    routes.feed = await self._feeds.follow(product, head, routes)
         except BaseException:
             await self.release(product, head)
             raise
@@ -56,4 +64,4 @@ class Heads:
         if routes.uses == 0:
             del self._routes[product, head]
             if routes.feed is not None:
-                await self._bus.unfollow(routes.feed, routes)
+                await self._feeds.unfollow(routes.feed, routes)

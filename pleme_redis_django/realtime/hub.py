@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
+import secrets
 import time
+from functools import cache
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.realtime.close_codes import CloseCode
@@ -21,6 +24,8 @@ from pleme_redis_django.realtime.presence_keeper import PresenceKeeper
 from pleme_redis_django.realtime.quotas import UserQuotas
 from pleme_redis_django.realtime.revalidation import Revalidator
 from pleme_redis_django.realtime.token_bucket import Clock
+from pleme_redis_django.redis_state.presence.sweep import PresenceSweeper
+from pleme_redis_django.redis_state.pubsub.bus import bus
 from pleme_redis_django.redis_state.server.cancellation import end
 from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
 
@@ -36,11 +41,13 @@ class Hub:
         self.clock = clock
         self.work = LoopWork(clock)
         self.sockets = OpenSockets()
-        self.heads = Heads()
+        self.heads = Heads(bus())
         self.quotas = UserQuotas(clock)
-        self.presence = PresenceKeeper(self.sockets, self.heads, self.work)
-        self.revalidator = Revalidator(self.sockets, self.heads, self.presence, self.work)
-        self.control = ControlListener(self.sockets, self.revalidator, self.work)
+        self.presence = PresenceKeeper(
+            self.connections, self.heads, PresenceSweeper(_holder(), clock=clock), self.work
+        )
+        self.revalidator = Revalidator(self.connections, self.heads, self.presence, self.work)
+        self.control = ControlListener(bus(), self.sockets, self.revalidator, self.work)
         self._ticker: asyncio.Task[None] | None = None
 
     @property
@@ -111,6 +118,16 @@ class Hub:
             await end({ticker})
         self.work.tick()  # who waits for the next tick would wait for the next socket
         await self.control.end()
+
+
+@cache
+def _token() -> str:
+    return secrets.token_hex(8)
+
+
+def _holder() -> str:
+    """Return whose turn to sweep it is when it is this process's: that of all its hubs, one after the other."""
+    return f"web-{os.getpid()}-{_token()}"
 
 
 _hubs: LoopRegistry[str | None, Hub] = LoopRegistry()

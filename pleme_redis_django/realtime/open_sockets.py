@@ -38,7 +38,7 @@ class OpenSockets:
     def concerned_by(self, control: Control) -> list[Connection]:
         """Return the sockets that an order means."""
         candidates = self.by_id.values() if control.user_id is None else self.of_user(control.user_id)
-        return [each for each in candidates if is_concerned(each, control)]
+        return [each for each in candidates if each.is_meant_by(control)]
 
     def register(self, connection: Connection) -> None:
         """Note that a socket said ``connect``, or need not."""
@@ -60,8 +60,3 @@ class OpenSockets:
         oldest = next(iter(self._silent))
         del self._silent[oldest]
         return oldest
-
-
-def is_concerned(connection: Connection, control: Control) -> bool:
-    """Tell whether an order means this socket."""
-    return control.concerns(connection.user_id, connection.product, connection.standing.session_key)

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
+from typing import Protocol
 
 from pleme_redis_django.realtime import frames, sends
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.limits import Limits
-from pleme_redis_django.realtime.listening import Listening
 from pleme_redis_django.realtime.loop_work import LoopWork
 from pleme_redis_django.realtime.pulse import Pulse
 from pleme_redis_django.realtime.sends import Send
 
 logger = logging.getLogger("pleme_redis_django.connection")
+
+
+class Losses(Protocol):
+    """Who knows what a client misses that was told nothing for a while."""
+
+    def resyncs(self) -> Iterable[str]: ...
 
 
 class Outbox:
@@ -29,7 +35,7 @@ class Outbox:
         "_is_dirty",
         "_is_lossy",
         "_limits",
-        "_listening",
+        "_losses",
         "_queue",
         "_send",
         "_work",
@@ -39,7 +45,7 @@ class Outbox:
         "pulse",
     )
 
-    def __init__(self, send: Send, limits: Limits, listening: Listening, work: LoopWork) -> None:
+    def __init__(self, send: Send, limits: Limits, losses: Losses, work: LoopWork) -> None:
         self.pulse = Pulse(work.clock)
         self.blocked_since: float | None = None
         """Since when a send waits for the client."""
@@ -47,7 +53,7 @@ class Outbox:
         self.is_gone = False
         self._send = send
         self._limits = limits
-        self._listening = listening
+        self._losses = losses
         self._work = work
         self._queue: list[str] = []
         self._characters = 0
@@ -155,7 +161,7 @@ class Outbox:
     def _tell_loss(self) -> None:
         """Tell a slow client, now that it reads again, that it missed something."""
         self._is_lossy = False
-        for text in self._listening.resyncs():
+        for text in self._losses.resyncs():
             self.queue(text)
 
     async def _say_goodbye(self, code: CloseCode, why: str) -> None:

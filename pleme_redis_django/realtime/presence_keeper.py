@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
-import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import PlemeError, PresenceRefused
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.frames import ErrorCode
-from pleme_redis_django.realtime.heads import Heads
 from pleme_redis_django.realtime.loop_work import LoopWork
-from pleme_redis_django.realtime.open_sockets import OpenSockets
 from pleme_redis_django.redis_state.names import PRODUCT_PRESENCE
 from pleme_redis_django.redis_state.presence.changes import PresenceResult
 from pleme_redis_django.redis_state.presence.manager import KEY_TTL_MS, PresenceManager
-from pleme_redis_django.redis_state.presence.sweep import SWEEP_SECONDS, PresenceSweeper
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import async_redis_client
 from pleme_redis_django.redis_state.server.outages import outages_as_unavailable
@@ -38,20 +32,36 @@ from pleme_redis_django.redis_state.server.scripts import Argument
 # A script holds Redis up for about 2 ms per thousand connections and 3 ms per thousand rooms besides.
 PAIRS_PER_CALL = 5000
 SCOPES_PER_CALL = 1000
+SWEEP_AGAIN_SECONDS = 1.0
+"""When to ask for the turn to sweep again, while the sweeper has not said it."""
 
 logger = logging.getLogger("pleme_redis_django.presence_keeper")
+
+
+class Watched(Protocol):
+    """Which rooms a connection is told of."""
+
+    async def unwatch(self, connection: Connection, room: str) -> None: ...
+
+
+class Sweeper(Protocol):
+    """Who removes what expired, in these products and in all others; says when to call again."""
+
+    async def astep(self, own: Iterable[str]) -> float: ...
 
 
 class PresenceKeeper:
     """Works on the clock of its hub."""
 
-    def __init__(self, sockets: OpenSockets, heads: Heads, work: LoopWork) -> None:
-        self._connections = sockets.by_id
+    def __init__(
+        self, connections: Mapping[str, Connection], heads: Watched, sweeper: Sweeper, work: LoopWork
+    ) -> None:
+        self._connections = connections
         self._heads = heads
         self._work = work
         self._beaten_at = self._swept_at = float("-inf")
-        self._sweeper = PresenceSweeper(_holder(), clock=work.clock)
-        self._sweep_pause = SWEEP_SECONDS
+        self._sweeper = sweeper
+        self._sweep_pause = SWEEP_AGAIN_SECONDS
         self._is_beating = self._is_sweeping = False
 
     async def join(
@@ -219,16 +229,6 @@ class PresenceKeeper:
             self._sweep_pause = await self._sweeper.astep(sorted(own))
         finally:
             self._is_sweeping = False
-
-
-@cache
-def _token() -> str:
-    return secrets.token_hex(8)
-
-
-def _holder() -> str:
-    """Return whose turn to sweep it is when it is this process's: that of all its hubs, one after the other."""
-    return f"web-{os.getpid()}-{_token()}"
 
 
 def _joined(rooms: dict[str, bool]) -> list[str]:

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import itertools
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
@@ -27,9 +27,7 @@ from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.database_threads import call_for_identity
 from pleme_redis_django.realtime.frames import ErrorCode
-from pleme_redis_django.realtime.heads import Heads
 from pleme_redis_django.realtime.loop_work import LoopWork
-from pleme_redis_django.realtime.open_sockets import OpenSockets
 from pleme_redis_django.realtime.sessions import load_sessions
 
 BATCH = 100
@@ -50,6 +48,13 @@ class Identity:
     session: SessionBase | None
 
 
+class Subscriptions(Protocol):
+    """What connections are sent, each of it to be taken away."""
+
+    async def unsubscribe(self, connection: Connection, pattern: str) -> None: ...
+    async def unwatch(self, connection: Connection, room: str) -> None: ...
+
+
 class Rooms(Protocol):
     """Where a connection is present."""
 
@@ -63,8 +68,10 @@ class Revalidator:
     look at one socket, the look that began later counts: the other loaded what may have changed since.
     """
 
-    def __init__(self, sockets: OpenSockets, heads: Heads, presence: Rooms, work: LoopWork) -> None:
-        self._sockets = sockets
+    def __init__(
+        self, connections: Mapping[str, Connection], heads: Subscriptions, presence: Rooms, work: LoopWork
+    ) -> None:
+        self._connections = connections
         self._heads = heads
         self._presence = presence
         self._work = work
@@ -116,7 +123,7 @@ class Revalidator:
         try:
             while self._is_all_due:
                 self._is_all_due = False
-                connections = list(self._sockets.by_id.values())
+                connections = list(self._connections.values())
                 for start in range(0, len(connections), BATCH):
                     await asyncio.gather(*await self._load(connections[start : start + BATCH]))
         finally:

@@ -152,14 +152,14 @@ async def test_permission_that_goes_while_a_command_waits_is_not_used(
     ben = await create_user("ben", is_staff=True)
     async with opened(ben) as socket:
         await heard()
-        follow = hub().heads._bus.follow
+        follow = hub().heads._feeds.follow
 
         async def slow_follow(*args: Any) -> Any:
             following.set()
             await go_on.wait()
             return await follow(*args)
 
-        monkeypatch.setattr(hub().heads._bus, "follow", slow_follow)
+        monkeypatch.setattr(hub().heads._feeds, "follow", slow_follow)
         asking = asyncio.ensure_future(getattr(socket.client, command)("room:staff"))
         await following.wait()
         ben.is_staff = False
