@@ -20,7 +20,7 @@ from pleme_redis_django.metrics.ending_counter import EndingCounter
 from pleme_redis_django.metrics.sampler import INTERVAL_SECONDS, Sampler
 from pleme_redis_django.metrics.tally_writer import TallyWriter
 from pleme_redis_django.models import AbstractJob, model_label
-from pleme_redis_django.orm_store import OrmWorkerRegistry
+from pleme_redis_django.orm_store.worker_registry import OrmWorkerRegistry
 
 FLUSH_SECONDS = 5.0
 FIRST_TURN_SECONDS = 1.0

@@ -24,9 +24,9 @@ from pleme_redis_django.metrics.recent import QueueActivity, RecentActivity
 from pleme_redis_django.metrics.rollups import FINEST, SETTLE_SECONDS, RollupStore, floor
 from pleme_redis_django.metrics.tally import QueueKey, Tally, with_totals
 from pleme_redis_django.models import AbstractJob, QueueSample, WorkerTally, model_label
-from pleme_redis_django.orm_store import OrmWorkerRegistry
 from pleme_redis_django.orm_store.connection import reconnecting, writing
 from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.worker_registry import OrmWorkerRegistry
 
 SAMPLER_ROLE = "sampler"
 INTERVAL_SECONDS = 10.0

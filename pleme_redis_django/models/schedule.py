@@ -6,12 +6,11 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from pleme_redis_django.jobs.definitions.cron_expression import CRON_MAX_LENGTH, TIMEZONE_MAX_LENGTH
 from pleme_redis_django.jobs.definitions.schedule_values import (
-    CRON_MAX_LENGTH,
     DEFAULT_CATCH_UP_LIMIT,
     INTERVALS,
     SCHEDULE_NAME_MAX_LENGTH,
-    TIMEZONE_MAX_LENGTH,
     CatchUp,
     Overlap,
 )

@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pleme_redis_django.redis_state.cache import CacheManager, CacheStats
+from pleme_redis_django.redis_state.cache.counters import CacheStats
+from pleme_redis_django.redis_state.cache.manager import CacheManager
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import redis_client
 from pleme_redis_django.redis_state.server.outages import outages_as_unavailable

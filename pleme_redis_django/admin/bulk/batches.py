@@ -15,7 +15,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
-from pleme_redis_django.admin.bulk.operations import Operation, Options
+from pleme_redis_django.admin.bulk.operation import Operation, Options
 from pleme_redis_django.admin.display import without_reordering
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.orm_store.job_table import JobTable

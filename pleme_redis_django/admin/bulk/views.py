@@ -30,7 +30,8 @@ from pleme_redis_django.admin.bulk.batches import (
     preview,
     run_batch,
 )
-from pleme_redis_django.admin.bulk.operations import OPERATIONS, Operation
+from pleme_redis_django.admin.bulk.operation import Operation
+from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.bulk.selection import (
     SELECT_ACROSS,
     Selection,

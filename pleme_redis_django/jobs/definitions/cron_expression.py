@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from pleme_redis_django.exceptions import InvalidSchedule
-from pleme_redis_django.jobs.definitions.schedule_values import CRON_MAX_LENGTH, TIMEZONE_MAX_LENGTH
 from pleme_redis_django.wording import shortened
 
+CRON_MAX_LENGTH = 200
 CRON_FIELDS = (5, 6)
+TIMEZONE_MAX_LENGTH = 64
 _ACCEPTED = (
     'Accepted: five fields, "minute hour day month weekday", such as "*/5 * * * *" or "0 3 * * MON"; or six, '
     "with seconds in front."

@@ -7,8 +7,6 @@ import enum
 from pleme_redis_django.ranges import Whole
 
 SCHEDULE_NAME_MAX_LENGTH = 200
-CRON_MAX_LENGTH = 200
-TIMEZONE_MAX_LENGTH = 64
 INTERVALS = Whole(1, 366 * 86_400)
 JITTERS = Whole(0, 86_400)
 CATCH_UP_LIMITS = Whole(1, 10_000)
