@@ -6,16 +6,19 @@ import asyncio
 import os
 import signal
 import socket
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.db.models import F, Sum
+from django.utils import timezone
 
 from example_project.shop.catalog import batches, read_catalog, save_items, search_text
-from example_project.shop.models import Accident, CatalogItem, Thumbnail
+from example_project.shop.models import Accident, CatalogItem, Order, OrderLine, Thumbnail
 from example_project.shop.orders import place_random_orders
 from example_project.shop.thumbnails import draw_card
-from pleme_redis_django import CacheManager, JobContext, ProviderError, job
+from pleme_redis_django import CacheManager, JobContext, ProviderError, cron, job
 
 PROGRESS_EVERY = 100
 LABEL_PRINTER = ("127.0.0.1", 1)  # tcpmux: nothing listens there
@@ -42,6 +45,15 @@ def import_catalog(ctx: JobContext, orders: int = 0, seed: int = 1) -> dict[str,
 def take_orders(count: int, seed: int) -> dict[str, int]:
     """Place orders of made-up customers; each brings its confirmation e-mail with it."""
     return {"orders": len(place_random_orders(count, seed))}
+
+
+@job(schedule=cron("0 3 * * *", timezone="Europe/Berlin", catch_up="one"))
+def report_of_the_day() -> dict[str, int]:
+    """Count the orders of the last 24 hours, each night at three; the job's result is the report."""
+    since = timezone.now() - timedelta(days=1)
+    lines = OrderLine.objects.filter(order__placed_at__gte=since)
+    total = lines.aggregate(cents=Sum(F("quantity") * F("unit_price_cents"), default=0))
+    return {"orders": Order.objects.filter(placed_at__gte=since).count(), "revenue_cents": total["cents"]}
 
 
 @job

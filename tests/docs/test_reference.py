@@ -16,10 +16,11 @@ import pytest
 from django.dispatch import Signal
 
 import pleme_redis_django
-from pleme_redis_django import exceptions, models, signals, testing
+from pleme_redis_django import cron, every, exceptions, models, signals, testing
 from pleme_redis_django.conf import Settings, build_settings
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.jobs.definitions.definition import EnqueueOptions, definition_of
+from pleme_redis_django.jobs.definitions.schedule_values import CatchUp, Overlap
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.jobs.worker_pool import assembly
 from pleme_redis_django.management.runworkers import options, supervisor
@@ -215,6 +216,22 @@ def _signals_in_code() -> dict[str, set[str]]:
             found[name] = {each.split("=")[0] for each in re.findall(r"``([\w=]+)``", text)}
     assert {name for name, value in vars(signals).items() if isinstance(value, Signal)} == found.keys()
     return found
+
+
+def test_options_of_schedules() -> None:
+    """The guide has the one table of what ``cron()`` and ``every()`` take beside their times."""
+    documented = names(rows(DOCS / "guides" / "schedules.md", "Option"), "Option")
+    for function in (cron, every):
+        taken = inspect.signature(function).parameters.values()
+        assert sorted(documented) == sorted(p.name for p in taken if p.kind is p.KEYWORD_ONLY), function
+
+
+@pytest.mark.parametrize("choices", [CatchUp, Overlap])
+def test_choices_of_schedules(choices: type[CatchUp] | type[Overlap]) -> None:
+    """Each choice has its row in the guide."""
+    column = "`catch_up`" if choices is CatchUp else "`overlap`"
+    documented = {row[column] for row in rows(DOCS / "guides" / "schedules.md", column)}
+    assert documented == {f'`"{choice}"`' for choice in choices}
 
 
 def test_exceptions_with_their_bases() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 
 from example_project.demo.mail_server import MailServer
 from example_project.shop import jobs
-from example_project.shop.models import Accident, CatalogItem, Thumbnail
+from example_project.shop.models import Accident, CatalogItem, Order, Thumbnail
 from pleme_redis_django import Job, JobClaim, JobContext, ProviderError
+from pleme_redis_django.jobs.definitions.timing_in_words import in_words
 
 
 def context() -> tuple[JobContext, list[Any]]:
@@ -32,6 +35,19 @@ def test_import_reports_progress_every_100_items_and_lets_customers_order(
     assert CatalogItem.objects.count() == 250
     follow_up = Job.objects.get()
     assert (follow_up.job_type, follow_up.parameters) == (jobs.take_orders.name, {"count": 3, "seed": 1})
+
+
+def test_the_report_counts_the_orders_of_a_day(catalog: list[CatalogItem]) -> None:
+    for number in ("N1", "N2"):
+        order = Order.objects.create(number=number, customer_name="Ada", email="ada@example.org")
+        order.lines.create(item=catalog[0], quantity=2, unit_price_cents=150)
+    Order.objects.filter(number="N2").update(placed_at=timezone.now() - timedelta(days=2))
+    assert jobs.report_of_the_day() == {"orders": 1, "revenue_cents": 300}
+
+
+def test_the_report_is_made_every_night() -> None:
+    (nightly,) = jobs.report_of_the_day.schedules
+    assert in_words(nightly.timing("UTC")) == "at 03:00 every day, Berlin time"
 
 
 def test_thumbnail_is_stored_once(

@@ -410,3 +410,17 @@ def test_old_ticks_are_forgotten(using: str, book: OrmScheduleBook, make: Make, 
     clock.pass_(days=2)
     assert book.forget_old_ticks() == 1
     assert outcomes(schedule) == []
+
+
+@pytest.mark.parametrize("using", ["default"], indirect=True)
+def test_times_are_those_of_the_project_when_it_keeps_none_of_zones(
+    using: str, make: Make, clock: SetClock, settings: Any
+) -> None:
+    """With USE_TZ off the columns hold times of TIME_ZONE; the database itself keeps them in UTC."""
+    settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+    book = OrmScheduleBook(using=using, clock=clock)
+    schedule = make(cron="0 13 * * *", timezone="Europe/Berlin", next_tick_at=datetime(2026, 11, 27, 13))  # noqa: DTZ001
+    assert book.fire_due().enqueued == 1
+    schedule.refresh_from_db()
+    assert schedule.last_tick_at == datetime(2026, 11, 27, 13)  # noqa: DTZ001
+    assert schedule.next_tick_at == datetime(2026, 11, 28, 13)  # noqa: DTZ001
