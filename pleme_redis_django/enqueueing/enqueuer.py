@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import connections, transaction
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import DatabaseDefault
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.enqueueing.insertion import ROWS_PER_STATEMENT, insert_rows
-from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled, pool_deadline, pool_max_retries
+from pleme_redis_django.enqueueing.announcing import announce, hint_after_commit
+from pleme_redis_django.enqueueing.insertion import insert_rows
+from pleme_redis_django.enqueueing.pools import pool_deadline, pool_max_retries
 from pleme_redis_django.enqueueing.rows import checked_run_after, new_row, prepare_instance, template_of
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.uniqueness import waits_only
-from pleme_redis_django.jobs.interface.job import JobStatus, QueuedJob
+from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow
-from pleme_redis_django.signals import jobs_enqueued
-
-if TYPE_CHECKING:
-    from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 
 
 def enqueue(job_or_name: JobDefinition[Any, Any] | str | AbstractJob, /, *args: Any, **kwargs: Any) -> Any:
@@ -131,12 +125,7 @@ def _hint_at_kept_jobs(jobs: Sequence[Job], rows: Sequence[NewRow], using: str) 
     for job in kept.values():
         by_queue[job.queue_name].append(job)
     for of_queue in by_queue.values():
-        _hint_after_commit(of_queue, using)
-
-
-def _hint_after_commit(jobs: Sequence[AbstractJob], using: str) -> None:
-    # No partial: Django logs the __qualname__ of a robust callback that fails, and a partial has none.
-    transaction.on_commit(lambda: _hint_at(jobs), using=using, robust=True)
+        hint_after_commit(of_queue, using)
 
 
 def _save(job: AbstractJob) -> AbstractJob:
@@ -154,45 +143,6 @@ def _defer_database_defaults(job: AbstractJob) -> None:
     for field in job._meta.concrete_fields:
         if isinstance(job.__dict__.get(field.attname), DatabaseDefault):
             del job.__dict__[field.attname]
-
-
-def announce(jobs: Sequence[AbstractJob], using: str) -> None:
-    """Hint at stored jobs and send ``jobs_enqueued``, once the transaction on ``using`` commits."""
-    transaction.on_commit(lambda: _announce_now(jobs), using=using, robust=True)
-
-
-def _announce_now(jobs: Sequence[AbstractJob]) -> None:
-    _hint_at(jobs)
-    jobs_enqueued.send_robust(sender=type(jobs[0]), jobs=jobs)
-
-
-def _hint_at(jobs: Sequence[AbstractJob]) -> None:
-    """Hint at jobs of one queue."""
-    if hints_enabled():
-        now = datetime.now(UTC)
-        queue_name = jobs[0].queue_name
-        hints = _hints_of(queue_name, hint_namespace(type(jobs[0])))
-        hints.push(queue_name, [_hint(job, now) for job in islice(jobs, ROWS_PER_STATEMENT)])
-
-
-# Kept: making one anew checks its names and builds its keys, which is a tenth of the call's own time.
-@functools.lru_cache(maxsize=1024)
-def _hints_of(queue_name: str, namespace: str) -> RedisHints:
-    # Here, since redis costs a process 7 MiB and a tenth of a second, which jobs without Redis are spared.
-    from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
-
-    return RedisHints(queue_name, namespace)
-
-
-def _hint(job: AbstractJob, now: datetime) -> QueuedJob:
-    return QueuedJob(
-        job_id=job.id,
-        product=job.product,
-        job_type=job.job_type,
-        retry_count=0,
-        max_retries=job.max_retries,
-        enqueued_at=now,
-    )
 
 
 def _refuse_foreign_transaction(using: str) -> None:

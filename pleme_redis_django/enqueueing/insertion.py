@@ -9,9 +9,7 @@ from django.db import transaction
 from pleme_redis_django.enqueueing.unique_insertion import insert_one_unique, insert_unique
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.job_table import JobTable, M
-from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, jobs_of
-
-ROWS_PER_STATEMENT = 2_000
+from pleme_redis_django.orm_store.new_rows import ROWS_PER_STATEMENT, NewRow, RowTemplate, jobs_of
 
 
 def insert_rows(

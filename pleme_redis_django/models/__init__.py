@@ -1,4 +1,4 @@
-"""The database tables, a file each. Import every model from here."""
+"""The database tables, a file each. Import every model from here; the store, from its own file."""
 
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models.dashboard import Dashboard

@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 from pleme_redis_django.access.product_scope import EVERY_PRODUCT, ProductScope
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.durations import duration
+from pleme_redis_django.exceptions import InvalidSchedule
 from pleme_redis_django.jobs.definitions.cron_expression import zone_of
 from pleme_redis_django.jobs.definitions.due_ticks import ON_TIME
 from pleme_redis_django.jobs.definitions.timing_in_words import in_words
@@ -23,7 +24,7 @@ from pleme_redis_django.models import Job, Schedule, ScheduleTick
 from pleme_redis_django.models.schedule import FIRING_CONDITION, TickOutcome
 from pleme_redis_django.monitoring.figures import Reason
 from pleme_redis_django.schedules.moments import aware, aware_or_none, stored
-from pleme_redis_django.schedules.reading import UNREADABLE, timing_of
+from pleme_redis_django.schedules.row_timing import timing_of
 from pleme_redis_django.schedules.tables import database_now, live_workers, schedules, ticks
 
 UPCOMING_SHOWN = 5
@@ -218,7 +219,7 @@ def _upcoming(row: Schedule, now: datetime) -> list[datetime]:
     try:
         since = now if following is None else following - timedelta(microseconds=1)
         return timing.checked().upcoming(UPCOMING_SHOWN, since)
-    except UNREADABLE:
+    except InvalidSchedule:
         return []  # It is disabled at its turn.
 
 
@@ -226,6 +227,6 @@ def local_times(moments: Sequence[datetime], timezone_name: str) -> list[datetim
     """Return times as the clocks of a schedule's zone show them."""
     try:
         zone = zone_of(timezone_name)
-    except UNREADABLE:
+    except InvalidSchedule:
         return list(moments)
     return [moment.astimezone(zone) for moment in moments]

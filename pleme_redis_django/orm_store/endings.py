@@ -14,7 +14,8 @@ from django.db.models.functions import Now
 from pleme_redis_django.exceptions import BadEnding
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failure, GivenBack, Retried, Snoozed
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
+from pleme_redis_django.models.job import AbstractJob, model_label
+from pleme_redis_django.models.job_attempt import JobAttempt
 from pleme_redis_django.orm_store.connection import bounds_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.ending_changes import write_ending

@@ -16,13 +16,14 @@ from django.db.models import Exists, F, Q, QuerySet
 
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.models import AbstractJob, QueuePause, model_label
 from pleme_redis_django.models.indexes import (
     FAILED_CONDITION,
     PENDING_CONDITION,
     READY_CONDITION,
     READY_SUSPECT_CONDITION,
 )
+from pleme_redis_django.models.job import AbstractJob, model_label
+from pleme_redis_django.models.queue_pause import QueuePause
 from pleme_redis_django.orm_store.lookups import SecondsSince
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses
 

@@ -19,6 +19,7 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.json_text import from_json, to_json
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
+ROWS_PER_STATEMENT = 2_000
 _CONFIGURATION_MAX_BYTES = 64 * 1024
 
 

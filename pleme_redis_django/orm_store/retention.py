@@ -32,7 +32,8 @@ from django.db.models.functions import Coalesce, Now
 from pleme_redis_django.conf.retention import Period, RetentionPolicy
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.jobs.interface.store import Pruned
-from pleme_redis_django.models import AbstractJob, JobAttempt, model_label
+from pleme_redis_django.models.job import AbstractJob, model_label
+from pleme_redis_django.models.job_attempt import JobAttempt
 from pleme_redis_django.orm_store.connection import reconnecting, writing
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of

@@ -28,7 +28,7 @@ from pleme_redis_django.jobs.interface.store import (
     Outlook,
     Pruned,
 )
-from pleme_redis_django.models import model_label
+from pleme_redis_django.models.job import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.claims import claim_jobs

@@ -11,7 +11,8 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.interface.workers import DEFAULT_LEASE_SECONDS, WorkerDescription, WorkerStanding
-from pleme_redis_django.models import Election, WorkerProcess
+from pleme_redis_django.models.election import Election
+from pleme_redis_django.models.worker_process import WorkerProcess
 from pleme_redis_django.orm_store.connection import writing
 from pleme_redis_django.orm_store.dialects.postgresql.session import STATEMENT_SECONDS
 

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db.models.functions import Now
 
-from pleme_redis_django.enqueueing.enqueuer import announce
+from pleme_redis_django.enqueueing.announcing import announce
 from pleme_redis_django.enqueueing.insertion import insert_rows
 from pleme_redis_django.enqueueing.pools import pool_max_retries
 from pleme_redis_django.enqueueing.rows import new_row, template_of
@@ -27,7 +27,7 @@ from pleme_redis_django.jobs.definitions.due_ticks import DueTick, Turn, due_tic
 from pleme_redis_django.jobs.definitions.schedule_values import Overlap
 from pleme_redis_django.models import Job, Schedule, ScheduleTick
 from pleme_redis_django.models.schedule import TickOutcome
-from pleme_redis_django.operations import cancel_jobs
+from pleme_redis_django.operations.endings import cancel_jobs
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.schedules.moments import aware, stored, stored_or_none

@@ -20,7 +20,7 @@ from pleme_redis_django.jobs.definitions.timing import Timing
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.products import validate_product
-from pleme_redis_django.schedules.moments import aware_or_none
+from pleme_redis_django.schedules.row_timing import timing_of
 
 UNREADABLE = (InvalidSchedule, InvalidProduct, InvalidName, EnqueueError)
 """What reading a row raises, an unknown job type and parameters that do not bind among them."""
@@ -58,15 +58,4 @@ def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
         catch_up_limit=checked_whole("catch_up_limit", row.catch_up_limit, CATCH_UP_LIMITS),
         overlap=checked_choice("overlap", row.overlap, Overlap),
         jitter_seconds=checked_whole("jitter_seconds", row.jitter_seconds, JITTERS),
-    )
-
-
-def timing_of(row: Schedule) -> Timing:
-    """Return when a row says that it fires, unchecked."""
-    return Timing(
-        cron=row.cron,
-        interval_seconds=row.interval_seconds,
-        timezone=row.timezone,
-        starts_at=aware_or_none(row.starts_at),
-        ends_at=aware_or_none(row.ends_at),
     )

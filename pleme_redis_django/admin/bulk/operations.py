@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from django.contrib.admin.models import DELETION
 
-from pleme_redis_django import operations
 from pleme_redis_django.admin.bulk.forms import PriorityForm, QueueForm, RescheduleForm
 from pleme_redis_django.admin.bulk.operation import Operation
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
+from pleme_redis_django.operations import endings, waiting_jobs
 
-_WAITING = frozenset(operations.WAITING_STATUSES)
+_WAITING = frozenset(WAITING_STATUSES)
 _ONLY_WAITING = "Only pending and queued jobs can be changed."
 
 _ALL = (
@@ -23,9 +23,9 @@ _ALL = (
         done="Retried",
         effect="Ready to run at once, with all retries again.",
         skips="Only failed and cancelled jobs can be retried.",
-        statuses=frozenset(operations.RETRYABLE_STATUSES),
-        able=operations.retryable_jobs,
-        apply=operations.retry_jobs,
+        statuses=frozenset(endings.RETRYABLE_STATUSES),
+        able=endings.retryable_jobs,
+        apply=endings.retry_jobs,
     ),
     Operation(
         name="run_now",
@@ -35,8 +35,8 @@ _ALL = (
         effect="Ready to run at once, whatever the due time was.",
         skips="Only pending jobs can be made due now; queued jobs already are.",
         statuses=frozenset({JobStatus.PENDING}),
-        able=operations.runnable_jobs,
-        apply=operations.run_jobs_now,
+        able=waiting_jobs.runnable_jobs,
+        apply=waiting_jobs.run_jobs_now,
     ),
     Operation(
         name="reschedule",
@@ -46,8 +46,8 @@ _ALL = (
         effect="They do not run before the time below.",
         skips=_ONLY_WAITING,
         statuses=_WAITING,
-        able=operations.reschedulable_jobs,
-        apply=operations.reschedule_jobs,
+        able=waiting_jobs.reschedulable_jobs,
+        apply=waiting_jobs.reschedule_jobs,
         form=RescheduleForm,
     ),
     Operation(
@@ -58,8 +58,8 @@ _ALL = (
         effect="Run before waiting jobs of lower priority, and after those of higher.",
         skips=_ONLY_WAITING,
         statuses=_WAITING,
-        able=operations.reschedulable_jobs,
-        apply=operations.change_priority,
+        able=waiting_jobs.reschedulable_jobs,
+        apply=waiting_jobs.change_priority,
         form=PriorityForm,
         preposition="of",
     ),
@@ -71,8 +71,8 @@ _ALL = (
         effect="Run by the workers of the queue below.",
         skips=_ONLY_WAITING,
         statuses=_WAITING,
-        able=operations.reschedulable_jobs,
-        apply=operations.change_queue,
+        able=waiting_jobs.reschedulable_jobs,
+        apply=waiting_jobs.change_queue,
         form=QueueForm,
         preposition="of",
     ),
@@ -86,8 +86,8 @@ _ALL = (
         "cancelled, another one goes on until it looks.",
         skips="Only pending, queued and running jobs can be cancelled, and running ones are asked once.",
         statuses=_WAITING | {JobStatus.RUNNING},
-        able=operations.cancellable_jobs,
-        apply=operations.cancel_jobs,
+        able=endings.cancellable_jobs,
+        apply=endings.cancel_jobs,
         is_confirmed=True,
     ),
     Operation(
@@ -99,8 +99,8 @@ _ALL = (
         "interrupted, and not retried.",
         skips="They are already deleted.",
         statuses=frozenset(JobStatus),
-        able=operations.deletable_jobs,
-        apply=operations.delete_jobs,
+        able=endings.deletable_jobs,
+        apply=endings.delete_jobs,
         is_confirmed=True,
         action_flag=DELETION,
     ),

@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import redis
 
 from pleme_redis_django.exceptions import RedisUnavailable
-from pleme_redis_django.redis_state.server.redis_call import RedisCall
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 logger = logging.getLogger("pleme_redis_django.hints")
 
 # A black-holed Redis costs each push its timeout (250 ms): at most one push in so many seconds pays.
 PAUSE_SECONDS = 5.0
+
+
+class Hint(Protocol[T_co]):
+    """What is sent when it is worth a try: a RedisCall. Raises RedisUnavailable."""
+
+    def run(self) -> T_co: ...
 
 
 class HintBreaker:
@@ -28,12 +34,12 @@ class HintBreaker:
         self._closed_until = 0.0
         self._warned = False
 
-    def ask(self, call: RedisCall[T]) -> T | None:
+    def ask(self, hint: Hint[T]) -> T | None:
         """Return the answer to a hint; None when Redis is away, or was a moment ago."""
         if not self.allows():
             return None
         try:
-            answer = call.run()
+            answer = hint.run()
         except (RedisUnavailable, redis.RedisError) as error:
             self.failed(error)
             return None

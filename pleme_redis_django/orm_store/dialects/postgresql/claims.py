@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from django.db import connections, transaction
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claim_statement

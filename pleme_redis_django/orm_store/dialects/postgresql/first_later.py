@@ -7,7 +7,6 @@ priorities are jumped through, and each is read from the horizon on. What is due
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import connections
@@ -15,7 +14,7 @@ from django.db import connections
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import conditions_of, ready_sql
-from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
 
 # Each step of the recursion jumps to the next priority in the index (a "loose index scan").
@@ -38,14 +37,16 @@ _LOWEST_ID = UUID(int=0)
 
 
 def first_later(
-    table: JobTable[Any], selection: JobSelection, limit: int, pauses: Pauses, since: datetime
+    table: JobTable[M], selection: JobSelection, limit: int, pauses: Pauses, since: datetime
 ) -> list[int]:
     """Return the priority of each of the first ready jobs that are due from ``since`` on; one query."""
     conditions, parameters = conditions_of(selection, pauses)
     conditions += " AND job.queue_name <> ALL(%(closed)s::text[])"
     if selection.queue_names is not None:
         conditions += " AND job.queue_name = ANY(%(open)s::text[])"
-    sql = _FIRST_LATER.format(table=table.sql_name, ready=ready_sql(table), conditions=conditions)
+    sql = _FIRST_LATER.format(
+        table=table.sql_name, ready=ready_sql(table.model, table.using), conditions=conditions
+    )
     with connections[table.using].cursor() as cursor:
         cursor.execute(sql, parameters | {"limit": limit, "since": since})
         return [priority for (priority,) in cursor.fetchall()]

@@ -7,13 +7,11 @@ are merged, each from the index of queues, which takes 1 ms; the rows are then l
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import connections
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import conditions_of, ready_sql
-from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
 
 # Each step jumps to the next name in the index of queues (a "loose index scan"; PostgreSQL has none).
@@ -44,13 +42,13 @@ ORDER BY priority DESC, run_after, id LIMIT %(limit)s
 """
 
 
-def first_ready(table: JobTable[Any], selection: JobSelection, limit: int, pauses: Pauses) -> list[str]:
+def first_ready(table: JobTable[M], selection: JobSelection, limit: int, pauses: Pauses) -> list[str]:
     """Return the queue name of each of the first ready jobs, paused ones left out; one query."""
     conditions, parameters = conditions_of(selection, pauses)
     parameters["limit"] = limit
     parts = {
         "table": table.sql_name,
-        "ready": ready_sql(table),
+        "ready": ready_sql(table.model, table.using),
         "conditions": conditions,
     }
     if selection.queue_names is None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connections
 
 from pleme_redis_django.exceptions import LockedTable
-from pleme_redis_django.models import JobAttempt
+from pleme_redis_django.models.job_attempt import JobAttempt
 from pleme_redis_django.orm_store.connection import writing
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of

@@ -10,7 +10,7 @@ from django.db.models.sql import Query
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.indexes import READY_CONDITION
-from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.pauses import Pauses
 
 _NOT_PAUSED_FOR_ITS_PRODUCT = """
@@ -20,12 +20,12 @@ _NOT_PAUSED_FOR_ITS_PRODUCT = """
 
 
 @functools.lru_cache(maxsize=64)
-def ready_sql(table: JobTable[Any]) -> str:
+def ready_sql(model: type[AbstractJob], using: str) -> str:
     """Return the condition of a ready row with its values in it, as Django writes it into the partial indexes."""
-    connection: Any = connections[table.using]
-    query = Query(table.model, alias_cols=False)
+    connection: Any = connections[using]
+    query = Query(model, alias_cols=False)
     condition: Any = query.build_where(READY_CONDITION)
-    sql, parameters = condition.as_sql(query.get_compiler(table.using), connection)
+    sql, parameters = condition.as_sql(query.get_compiler(using), connection)
     connection.ensure_connection()
     return str(connection.ops.compose_sql(sql, parameters))
 

@@ -32,7 +32,9 @@ CRASHES = (0, SUSPECT_AFTER_CRASHES - 1, SUSPECT_AFTER_CRASHES)
 def selected(selection: JobSelection, pauses: Pauses) -> set[Any]:
     conditions, parameters = conditions_of(selection, pauses)
     with connection.cursor() as cursor:
-        sql = f"SELECT id FROM {TABLE.sql_name} AS job WHERE {ready_sql(TABLE)} {conditions}"
+        sql = (
+            f"SELECT id FROM {TABLE.sql_name} AS job WHERE {ready_sql(TABLE.model, TABLE.using)} {conditions}"
+        )
         cursor.execute(sql, parameters)
         return {job_id for (job_id,) in cursor.fetchall()}
 
