@@ -10,6 +10,7 @@ import pytest
 from tests.docs.pages import DOCS, ROOT, anchors, pages, prose
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+LLMS = DOCS / "llms.txt"
 EXTERNAL = ("https://", "http://", "mailto:")
 
 
@@ -33,6 +34,19 @@ def test_every_page_is_reached_from_the_index() -> None:
         elif page.is_relative_to(DOCS) and page.parent != DOCS:
             folder_index = page.parent / "index.md"
             assert re.search(r"^\*$", folder_index.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_agents_find_every_page_and_each_once() -> None:
+    """``llms.txt`` lists the pages; those of the API are generated, and the package has their docstrings."""
+    listed = LINK.findall(LLMS.read_text(encoding="utf-8"))
+    written = [
+        page.relative_to(DOCS).as_posix()
+        for page in pages()
+        if page.is_relative_to(DOCS) and page.parent.name != "api" and page.stem != "index"
+    ]
+    assert sorted(listed) == sorted(written), (
+        "Add the page to docs/llms.txt with a sentence, or remove it there."
+    )
 
 
 def _resolves(page: Path, target: str) -> bool:
