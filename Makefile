@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-dev
 .PRECIOUS: $(VENV)/.installed-%
 
-.PHONY: help install demo test lint docs bench faults matrix clean
+.PHONY: help install demo test lint docs bench faults matrix dist dist-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,8 +17,9 @@ help:
 	@echo "make bench    benchmarks on durable servers; ARGS='bench_machine --rounds 5' chooses"
 	@echo "make faults   the long fault runs, with figures; KILLS=3000 SEED=7 chooses"
 	@echo "make matrix   the suite on the interpreters at hand and every Django (.venvs/); ARGS=--full takes every pair"
+	@echo "make dist     sdist and wheel in dist/, checked; make dist-test installs each into an empty environment and uses it"
 	@echo "make install  build .venv with everything above; PYTHON=python3.13 chooses the interpreter"
-	@echo "make clean    remove .venv, .venvs and caches"
+	@echo "make clean    remove .venv, .venvs, dist and caches"
 
 install: $(INSTALLED)
 
@@ -66,5 +67,12 @@ faults: $(INSTALLED)
 matrix:
 	@$(PYTHON) .ci/matrix.py $(ARGS)
 
+# Neither needs .venv: they make environments of their own in .venvs/.
+dist:
+	@$(PYTHON) .ci/dist.py $(ARGS)
+
+dist-test: dist
+	@$(PYTHON) .ci/try_dist.py
+
 clean:
-	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build
+	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build dist

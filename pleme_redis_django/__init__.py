@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from pleme_redis_django.redis_state.pubsub import PubSubManager as PubSubManager
     from pleme_redis_django.redis_state.wakeups import JobQueue as JobQueue
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _MODULE_OF = {
     "AbstractJob": "models",
