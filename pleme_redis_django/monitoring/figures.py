@@ -19,7 +19,7 @@ class Reason:
 
     level: Level
     text: str
-    page: Literal["queues", "workers", "schedules"] | None = None
+    page: Literal["queues", "workers", "schedules", "storage"] | None = None
     """None where no page shows more."""
     queue: str = ""
     """The one queue that it is about, with its ``product``; empty: none, or several."""

@@ -33,7 +33,10 @@ def judge(
     measured: MeasuredAt,
     others: Sequence[Reason] = (),
 ) -> Health:
-    """Return the level of the worst reason, and a sentence that names the worst ones; ``others``: of schedules."""
+    """Return the level of the worst reason, and a sentence that names the worst ones.
+
+    ``others``: what schedules and the storage have to say.
+    """
     reasons = [*others, *_of_missing_workers(queues, workers, measured), *_of_workers(workers)]
     if measured.at is None:
         if not reasons:

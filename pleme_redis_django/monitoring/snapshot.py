@@ -29,6 +29,7 @@ from pleme_redis_django.monitoring.health import judge
 from pleme_redis_django.monitoring.queue_health import is_failing, is_late
 from pleme_redis_django.monitoring.reports import WorkerReport, worker_reports
 from pleme_redis_django.monitoring.schedules import schedule_reasons
+from pleme_redis_django.monitoring.storage_warnings import storage_reasons
 from pleme_redis_django.orm_store.job_table import JobTable
 
 QUEUES_SHOWN = WORKERS_SHOWN = 50
@@ -55,7 +56,10 @@ def snapshot(scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = 
             workers,
             max_wait=max_wait,
             measured=measured,
-            others=schedule_reasons(scope, measured.now) if model is Job else (),
+            others=[
+                *(schedule_reasons(scope, measured.now) if model is Job else ()),
+                *storage_reasons(scope, model),
+            ],
         ),
         cards=_cards(queues, is_measured=measured.at is not None),
         queues=tuple(queues[:QUEUES_SHOWN]),

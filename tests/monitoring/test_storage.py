@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,30 +12,12 @@ from pleme_redis_django.models import Job, JobStatus
 from pleme_redis_django.monitoring import storage
 from pleme_redis_django.monitoring.storage import StorageReport, astorage_report, storage_report
 from pleme_redis_django.storage import STORAGE_PARAMETERS
+from tests.database_sessions import REPEATABLE, TABLE, a_slow_vacuum, another_session
 from tests.orm_store.test_retention import ended
 from tests.rows import BACKENDS, make_job
 from tests.waiting import wait_for
 
-TABLE = Job._meta.db_table
 transactional = pytest.mark.django_db(transaction=True)
-
-
-@contextmanager
-def another_session(*statements: str, application: str = "psql") -> Iterator[Any]:
-    """Yield a second session in whose transaction the statements were executed."""
-    session = connection.copy()
-    try:
-        with session.cursor() as cursor:
-            cursor.execute("SELECT set_config('application_name', %s, false)", [application])
-            cursor.execute("BEGIN")
-            for statement in statements:
-                cursor.execute(statement)
-            yield session
-    finally:
-        session.close()
-
-
-REPEATABLE = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 
 
 @pytest.mark.django_db(databases=BACKENDS)
@@ -140,40 +120,6 @@ def test_what_the_role_may_not_see_is_said_so(plain_role: str) -> None:
         snapshot = storage_report().snapshot
         assert snapshot is not None and snapshot.pid == session.connection.info.backend_pid
     assert snapshot.is_hidden and snapshot.query == "" and snapshot.seconds is None
-
-
-@contextmanager
-def a_slow_vacuum() -> Iterator[None]:
-    """Vacuum the job table so slowly that it is seen; cancelled at the end."""
-    Job.objects.bulk_create(Job(parameters={"text": "x" * 900}) for _ in range(2_000))
-    Job.objects.filter(priority=0).update(priority=1)
-    pid: list[int] = []
-    connected = threading.Event()
-
-    def vacuum() -> None:
-        session = connection.copy()
-        with session.cursor() as cursor:
-            pid.append(session.connection.info.backend_pid)
-            cursor.execute("SET vacuum_cost_delay = '100ms'")
-            cursor.execute("SET vacuum_cost_limit = 1")
-            connected.set()
-            try:
-                cursor.execute(f"VACUUM {TABLE}")
-            except Exception:
-                return
-            finally:
-                session.close()
-
-    thread = threading.Thread(target=vacuum)
-    thread.start()
-    try:
-        assert connected.wait(20)
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("RESET ROLE")
-            cursor.execute("SELECT pg_cancel_backend(%s)", pid)
-        thread.join()
 
 
 def running_vacuum() -> Any:

@@ -25,6 +25,7 @@ from pleme_redis_django.admin.dashboard.conditional_json import conditional_json
 from pleme_redis_django.admin.dashboard.frame import View, page_view
 from pleme_redis_django.admin.dashboard.realtime_page import realtime_state
 from pleme_redis_django.admin.dashboard.schedule_actions import ScheduleActions
+from pleme_redis_django.admin.dashboard.storage_page import storage_context
 from pleme_redis_django.admin.dashboard.worker_page import worker_rows
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.durations import duration
@@ -80,6 +81,7 @@ class DashboardAdmin(ScheduleActions):
             ("worker/<uuid:worker_id>/drain/", self.drain_view, "worker_drain"),
             ("error/", self.errors_page, "errors"),
             ("error/retry/", self.retry_group_view, "error_retry"),
+            ("storage/", self.storage_page, "storage"),
             ("realtime/", self.realtime_page, "realtime"),
             ("realtime/release/", self.release_view, "lock_release"),
             ("data.json", self.data_view, "dashboard_data"),
@@ -193,6 +195,13 @@ class DashboardAdmin(ScheduleActions):
             "products": self._products(request, failed_products(span, model=self.job_model)),
         }
         return self.render(request, "errors", context, template="errors")
+
+    @page_view
+    def storage_page(self, request: HttpRequest, _scope: ProductScope) -> HttpResponse:
+        """Show the storage of the job table; it is every product's, and so are the sessions of the database."""
+        may_see = scope_of_request(request).products is None
+        context = storage_context(self.job_model) if may_see else {}
+        return self.render(request, "storage", {"may_see": may_see, **context}, template="storage")
 
     @page_view
     def realtime_page(self, request: HttpRequest, scope: ProductScope) -> HttpResponse:

@@ -29,6 +29,7 @@ TABS = {
     "workers": "Workers",
     "errors": "Errors",
     "schedules": "Schedules",
+    "storage": "Storage",
     "realtime": "Realtime",
 }
 # What the job list is asked for, behind each of the dashboard's figures.
