@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.fields.json import KT
 from django.db.models.functions import Greatest, Now
 
 from pleme_redis_django.conf import get_settings
@@ -62,11 +63,12 @@ _FIELDS = (
 
 
 def read_waiting_row(job: AbstractJob) -> WaitingRow | None:
-    """Return the job's row with ``due_in`` and ``now``, None unless it waits; one query."""
+    """Return the job's row with ``due_in``, ``now`` and its ``schedule``'s name, None unless it waits; one query."""
     using = job._state.db or get_settings().database
     due_in = ExpressionWrapper(F("run_after") - Now(), output_field=DurationField())
     rows = JobTable(type(job), using).rows().filter(pk=job.pk, status__in=WAITING_STATUSES)
     # A retry, a change of priority or of queue: it is ready anew from then on.
     annotated = rows.annotate(due_in=due_in, now=Now(), ready_since=Greatest("run_after", "updated_at"))
-    values = annotated.values(*_FIELDS, "due_in", "now", "ready_since").first()
+    annotated = annotated.annotate(schedule=KT("metadata__schedule"))
+    values = annotated.values(*_FIELDS, "due_in", "now", "ready_since", "schedule").first()
     return None if values is None else WaitingRow(model=type(job), using=using, values=values)

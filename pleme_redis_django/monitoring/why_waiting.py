@@ -72,6 +72,8 @@ def _not_due(row: WaitingRow) -> WaitReason:
     wait = duration(row.due_in.total_seconds())
     if row.retry_count:
         text = f"It failed, and is tried again in {wait}: retry {row.retry_count} of {row.max_retries}."
+    elif row.schedule:
+        text = f"The schedule {row.schedule} made it, and it is due in {wait}."
     else:
         text = f"It is scheduled, and due in {wait}."
     since = row.failed_at if row.retry_count else row.created_at

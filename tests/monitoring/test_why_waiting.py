@@ -42,6 +42,14 @@ def test_a_ready_job_that_nothing_keeps_waiting_is_next() -> None:
     assert (reason.code, reason.fix) == ("next", "")
 
 
+def test_a_job_that_a_schedule_starts_a_little_later_names_it() -> None:
+    make_worker()
+    due = Now() + timedelta(seconds=180)
+    metadata = {"schedule": "nightly", "tick_at": "2026-11-27T02:00:00+00:00"}
+    reason = only(waiting(status=JobStatus.PENDING, run_after=due, metadata=metadata))
+    assert reason.text.startswith("The schedule nightly made it, and it is due in ")
+
+
 def test_a_scheduled_job_is_not_due() -> None:
     make_worker()
     job = waiting(status=JobStatus.PENDING, run_after=Now() + timedelta(seconds=180))
