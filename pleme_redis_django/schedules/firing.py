@@ -251,8 +251,9 @@ def _later(now: datetime, jitter_seconds: int) -> datetime | None:
 
 
 def _unended(using: str, rows: Collection[Schedule]) -> set[Any]:
-    """Return which of the schedules' last jobs wait or run."""
-    ids = [row.last_job_id for row in rows if row.last_job_id is not None]
+    """Return which of the schedules' last jobs wait or run, of those that mind."""
+    asked = (row for row in rows if row.overlap != Overlap.ALLOW)
+    ids = [row.last_job_id for row in asked if row.last_job_id is not None]
     return set(unended_jobs(using).filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
 
 

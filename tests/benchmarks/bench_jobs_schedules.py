@@ -1,4 +1,4 @@
-"""Schedules: what firing costs the database with 10,000 of them, one due each second, and when all are due at once."""
+"""Schedules: what firing costs the database with 10,000 of them, one due each second, and when many are due at once."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.benchmarks.workers import settle, start_afresh
 from tests.workload.jobs import noop
 
 SCHEDULES = 10_000
+AT_ONCE = 2_000
 SECONDS = 100
 ACCEPTED_MILLISECONDS = 20
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,11 +46,11 @@ def run(servers: BenchmarkServers) -> list[Row]:
         clock.now += timedelta(seconds=1)
         due.append(_turn(book, walls, enqueues=1))
         idle.append(_turn(book, [], enqueues=0))
-    _make(lambda _number: clock.now)
+    _make(lambda _number: clock.now, AT_ONCE)
     clock.now += timedelta(seconds=1)
     began = time.perf_counter()
     fired = 0
-    while fired < SCHEDULES:
+    while fired < AT_ONCE:
         fired += book.fire_due().enqueued
     all_at_once = time.perf_counter() - began
     _forget()
@@ -63,11 +64,11 @@ def run(servers: BenchmarkServers) -> list[Row]:
             at_least=False,
             note=f"a turn {statistics.median(walls):.1f} ms; one that fires nothing {statistics.median(idle):.1f} ms",
         ),
-        Row(name=f"{SCHEDULES:,} due at once", value=SCHEDULES / all_at_once, unit="1/s"),
+        Row(name=f"{AT_ONCE:,} due at once", value=AT_ONCE / all_at_once, unit="1/s"),
     ]
 
 
-def _make(first: Callable[[int], datetime]) -> None:
+def _make(first: Callable[[int], datetime], count: int = SCHEDULES) -> None:
     """Store the schedules anew, each with its first tick; the next is hours away."""
     _forget()
     Schedule.objects.bulk_create(
@@ -82,7 +83,7 @@ def _make(first: Callable[[int], datetime]) -> None:
                 next_tick_at=first(number) + timedelta(seconds=1),
                 overlap="allow",
             )
-            for number in range(SCHEDULES)
+            for number in range(count)
         ]
     )
     settle()
