@@ -179,7 +179,7 @@ class Snapshot:
 
     def as_json(self) -> dict[str, Any]:
         """Return the payload: nested dicts and lists of what JSON knows, times as ISO 8601 in UTC."""
-        payload: dict[str, Any] = _plain(self)
+        payload: dict[str, Any] = plain_values(self)
         return payload
 
 
@@ -207,18 +207,18 @@ class Series:
 
     def as_json(self) -> dict[str, Any]:
         """Return the payload: lists and numbers."""
-        payload: dict[str, Any] = _plain(self)
+        payload: dict[str, Any] = plain_values(self)
         return payload
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
     """Return what JSON knows for a figure; ``dataclasses.asdict`` would copy each number deeply."""
     if value is None or isinstance(value, int | float | str):
         return value
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [plain_values(each) for each in value]
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
-    return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return {field.name: plain_values(getattr(value, field.name)) for field in dataclasses.fields(value)}

@@ -15,6 +15,7 @@ from django.db import connections
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.conf.retention import retention_policy
 from pleme_redis_django.models import AbstractJob, Job, model_label
+from pleme_redis_django.monitoring.figures import plain_values
 from pleme_redis_django.orm_store.bounded_reads import ReadTookTooLong, bounded_reads
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -50,6 +51,11 @@ class StorageReport:
     """None also where nothing holds back a vacuum."""
     overdue: OverdueJobs | None
     unanswered: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as nested dicts and lists of what JSON knows, times as ISO 8601."""
+        payload: dict[str, Any] = plain_values(self)
+        return payload
 
     @property
     def is_known(self) -> bool:

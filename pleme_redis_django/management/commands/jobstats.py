@@ -44,6 +44,12 @@ class Command(BaseCommand):
             "--max-unserved", type=int, metavar="N", help="Allow N ready jobs of unknown types."
         )
         parser.add_argument("--min-workers", type=int, metavar="N", help="Require N live worker processes.")
+        parser.add_argument(
+            "--max-snapshot-age",
+            type=float,
+            metavar="SECONDS",
+            help="Accept transactions that have been open for so long, and hold back vacuums.",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         report = self._gather(options)
@@ -52,6 +58,7 @@ class Command(BaseCommand):
             max_ready_age=options["max_ready_age"],
             max_unserved=options["max_unserved"],
             min_workers=options["min_workers"],
+            max_snapshot_age=options["max_snapshot_age"],
         )
         exceeded = list(thresholds.exceeded(report))
         if options["json"]:

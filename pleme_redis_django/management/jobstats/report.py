@@ -29,6 +29,8 @@ from pleme_redis_django.monitoring.reports import (
     unserved_types,
     worker_reports,
 )
+from pleme_redis_django.monitoring.storage import StorageReport, storage_report
+from pleme_redis_django.monitoring.storage_warnings import storage_warnings
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class TableReport:
     stale_after_seconds: float
     failures: Sequence[FailureReason]
     unserved: Sequence[UnservedType]
+    storage: StorageReport
 
     @property
     def counts(self) -> dict[JobStatus, int]:
@@ -86,7 +89,7 @@ class Report:
 
 
 def gather(question: Question) -> Report:
-    """Ask the database: four queries a table and one for the workers.
+    """Ask the database: four queries a table, three about its storage, and one for the workers.
 
     Raises InvalidSettings for a pool that is unknown or cannot be built.
     """
@@ -121,6 +124,7 @@ def _table(
         stale_after_seconds=stale_after,
         failures=failure_reasons(scope),
         unserved=[] if known is None else unserved_types(known, scope),
+        storage=storage_report(model),
     )
 
 
@@ -162,6 +166,10 @@ def _table_as_json(table: TableReport) -> dict[str, Any]:
             for reason in table.failures
         ],
         "unserved_types": [dataclasses.asdict(unserved) for unserved in table.unserved],
+        "storage": {
+            **table.storage.as_json(),
+            "warnings": [dataclasses.asdict(warning) for warning in storage_warnings(table.storage)],
+        },
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.management.jobstats.report import Report, TableReport
+from pleme_redis_django.management.jobstats.storage_text import storage_lines
 
 BAR_WIDTH = 30
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -35,6 +36,7 @@ class TextReport:
         yield self._heading(f"{table.model}  (pools: {', '.join(table.pools)})")
         yield from self._statuses(table)
         yield from self._facts(table)
+        yield from self._storage(table)
         yield from self._queues(table)
         yield from self._failures(table)
         yield from self._unserved(table)
@@ -55,6 +57,11 @@ class TextReport:
         yield f"  retries of completed     {'-' if retries is None else f'{retries:.2f} on average'}"
         stale = f"  running, but silent      {table.stale:,} for over {duration(table.stale_after_seconds)}"
         yield self._style.WARNING(stale) if table.stale else stale
+
+    def _storage(self, table: TableReport) -> Iterator[str]:
+        for name, text, is_warning in storage_lines(table.storage):
+            line = shown(f"  {text}" if is_warning else f"  {name:<24} {text}")
+            yield self._style.WARNING(line) if is_warning else line
 
     def _queues(self, table: TableReport) -> Iterator[str]:
         if not table.queues:

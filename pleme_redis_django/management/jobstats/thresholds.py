@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from pleme_redis_django.durations import counted, duration
 from pleme_redis_django.management.jobstats.report import Report
+from pleme_redis_django.monitoring.storage_warnings import described
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,8 @@ class Thresholds:
     """Seconds."""
     max_unserved: int | None = None
     min_workers: int | None = None
+    max_snapshot_age: float | None = None
+    """Seconds."""
 
     def exceeded(self, report: Report) -> Iterator[str]:
         """Yield a sentence for each limit that the report passes."""
@@ -33,3 +36,15 @@ class Thresholds:
         if self.min_workers is not None and report.alive < self.min_workers:
             alive = counted(report.alive, "live worker process", "live worker processes")
             yield f"{alive}, at least {self.min_workers} required"
+        yield from self._old_snapshot(report)
+
+    def _old_snapshot(self, report: Report) -> Iterator[str]:
+        """One whose age the server does not tell passes no limit."""
+        if self.max_snapshot_age is None:
+            return
+        snapshots = (table.storage.snapshot for table in report.tables)
+        old = [(each.seconds, each) for each in snapshots if each is not None and each.seconds is not None]
+        seconds, oldest = max(old, key=lambda aged: aged[0], default=(0.0, None))
+        if oldest is not None and seconds > self.max_snapshot_age:
+            most = f"at most {duration(self.max_snapshot_age)} allowed"
+            yield f"{described(oldest)} has held back every vacuum for {duration(seconds)}, {most}"
