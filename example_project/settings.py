@@ -7,6 +7,7 @@ it starts as processes find them in the environment.
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,6 +103,8 @@ PLEME_REDIS: dict[str, Any] = {
     },
     # Against what the dashboard judges each queue: how long its ready jobs may wait, in seconds.
     "DASHBOARD_MAX_WAIT": {"default": 30, "images": 120, "*": 60},
+    # For how long finished jobs are kept; failed ones for 90 days, as by default.
+    "RETENTION": {"COMPLETED": timedelta(days=2), "QUEUES": {"images": {"COMPLETED": timedelta(hours=6)}}},
     # Whose progress and endings are published, as job:<id>.
     "JOB_EVENTS": ["example_project.support.jobs.prepare_order"],
     "POOLS": {

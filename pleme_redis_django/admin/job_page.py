@@ -26,6 +26,7 @@ from pleme_redis_django.admin.content_policy import csp_nonce
 from pleme_redis_django.admin.display import age, badge, moment, plain, progress_bar, status_badge
 from pleme_redis_django.admin.job_bounds import bounds_facts
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
+from pleme_redis_django.admin.job_retention import retention_facts
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
 from pleme_redis_django.admin.timeline import timeline
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
@@ -160,6 +161,7 @@ class JobPage(BulkActions):
             ("Attempts", job.attempt, False),
             ("Retries", f"{job.retry_count} of {job.max_retries}", False),
             *bounds_facts(job),
+            *retention_facts(job),
             ("Id", job.pk, True),
             ("Last worker", self._worker_link(job.worker_id), True),
             *self._schedule_facts(job),

@@ -82,7 +82,7 @@ def _older_than(period: Period, since: timedelta) -> Q:
 
 def kept_until(job: AbstractJob, policy: RetentionPolicy) -> datetime | None:
     """Return when a finished job may be deleted; None: never, as it is."""
-    status = _ending_of(job)
+    status = ending_of(job)
     if status is None:
         return None
     period = policy.of(status, queue=job.queue_name, product=job.product)
@@ -92,7 +92,7 @@ def kept_until(job: AbstractJob, policy: RetentionPolicy) -> datetime | None:
     return until if job.unique_slot is None else max(until, job.created_at + _LONGEST_SLOT)
 
 
-def _ending_of(job: AbstractJob) -> JobStatus | None:
+def ending_of(job: AbstractJob) -> JobStatus | None:
     """Return as what a job has ended; None: it has not."""
     status = JobStatus(job.status)
     if status in WAITING_STATUSES and job.deleted_at is not None:
