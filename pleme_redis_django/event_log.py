@@ -225,6 +225,9 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     events.RecycleBegun: lambda e: _say(
         logging.WARNING, "lets another process take its place", worker=e.worker_id, why=e.reason
     ),
+    events.ProcessLimitReached: lambda e: _say(
+        logging.INFO, "has reached a limit of its pool", worker=e.worker_id, why=e.reason
+    ),
     events.LeaseLost: lambda e: _say(
         logging.ERROR, "was taken for dead, goes on as a new worker", old=e.worker_id, new=e.new_worker_id
     ),

@@ -31,6 +31,7 @@ def build_pool(
     release: str = "",
     page_fd: int | None = None,
     suspects: SuspectRule = SuspectRule.BESIDE,
+    has_supervisor: bool = False,
 ) -> WorkerPool[Any]:
     """Return a pool that is ready to be launched in this process."""
     config = parts.config
@@ -66,6 +67,7 @@ def build_pool(
         burst=burst,
         page_fd=page_fd,
         suspects=suspects,
+        has_supervisor=has_supervisor,
     )
 
 

@@ -187,6 +187,8 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
         "heartbeat_at",
         "lease_until",
         "drain_requested_at",
+        "draining_since",
+        "drain_reason",
         "died_at",
     )
     readonly_fields = fields
@@ -203,7 +205,7 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
     def state_shown(self, worker: Any) -> SafeString:
         if not worker_report(worker).is_alive:
             return badge("✖", "Dead", "failed")
-        if worker.drain_requested_at is not None:
+        if worker.is_draining:
             return badge("◷", "Draining", "pending")
         return badge("✔", "Alive", "completed")
 

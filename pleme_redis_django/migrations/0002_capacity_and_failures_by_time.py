@@ -61,6 +61,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='workerprocess',
+            name='drain_reason',
+            field=models.CharField(blank=True, db_default='', default='', help_text='Why another process takes its place; empty: none does.', max_length=200),
+        ),
+        migrations.AddField(
+            model_name='workerprocess',
             name='is_quarantine',
             field=models.BooleanField(db_default=False, default=False, help_text='It runs jobs whose worker processes died, and no others.'),
         ),

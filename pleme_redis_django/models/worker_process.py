@@ -7,6 +7,8 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
+DRAIN_REASON_LENGTH = 200
+
 
 class WorkerProcess(models.Model):
     """A process that claims jobs; its id is the ``worker_id`` of their rows."""
@@ -44,6 +46,13 @@ class WorkerProcess(models.Model):
         blank=True,
         help_text="When it began to drain: a death after that says nothing of its jobs.",
     )
+    drain_reason = models.CharField(
+        max_length=DRAIN_REASON_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why another process takes its place; empty: none does.",
+    )
     died_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -54,3 +63,8 @@ class WorkerProcess(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pool} on {self.host} (pid {self.pid})"
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it was asked to drain, or drains."""
+        return self.drain_requested_at is not None or self.draining_since is not None

@@ -127,6 +127,8 @@ class WorkerFigures:
     async_running: int = 0
     is_quarantine: bool = False
     """Whether it runs jobs whose worker processes died, and no others."""
+    drain_reason: str = ""
+    """Why another one takes its place; empty: none does."""
 
     @property
     def claims(self) -> bool:

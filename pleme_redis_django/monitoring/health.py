@@ -92,7 +92,7 @@ def _of_missing_workers(
     if any(worker.claims for worker in workers):
         return []
     drain = any(worker.state == "draining" for worker in workers)
-    text = "every worker process was asked to drain" if drain else "no worker process is running"
+    text = "every worker process drains" if drain else "no worker process is running"
     if measured.at is None:
         text += f" and nothing was measured yet; {START_ONE}"
     else:

@@ -45,8 +45,8 @@ class ServingWorkers:
 
     @property
     def claiming(self) -> list[WorkerProcess]:
-        """Those that know it and were not asked to drain."""
-        return [worker for worker in self.knowing if worker.drain_requested_at is None]
+        """Those that know it and do not drain."""
+        return [worker for worker in self.knowing if not worker.is_draining]
 
     @property
     def slots(self) -> int:

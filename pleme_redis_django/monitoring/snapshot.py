@@ -175,13 +175,14 @@ def _worker(report: WorkerReport) -> WorkerFigures:
         async_slots=worker.async_slots,
         async_running=worker.async_running,
         is_quarantine=worker.is_quarantine,
+        drain_reason=worker.drain_reason,
     )
 
 
 def _state(report: WorkerReport) -> WorkerState:
     if not report.is_alive:
         return "dead"
-    return "alive" if report.worker.drain_requested_at is None else "draining"
+    return "draining" if report.worker.is_draining else "alive"
 
 
 def _queue(stored: Mapping[str, Any], measured: MeasuredAt) -> QueueFigures:

@@ -119,8 +119,10 @@ def _of_workers(row: WaitingRow, workers: ServingWorkers, scope: ProductScope) -
     elif not workers.serving:
         yield _unserved(row, workers, scope)
     elif workers.knowing and not workers.claiming:
-        since = max(worker.drain_requested_at for worker in workers.knowing if worker.drain_requested_at)
-        text = "Every worker process that serves it was asked to drain and claims no more jobs."
+        since = max(
+            begun for each in workers.knowing if (begun := each.drain_requested_at or each.draining_since)
+        )
+        text = "Every worker process that serves it drains and claims no more jobs."
         yield WaitReason(code="draining", text=text, since=since, fix=start_one)
 
 

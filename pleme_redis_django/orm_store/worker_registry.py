@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.interface.workers import DEFAULT_LEASE_SECONDS, WorkerDescription, WorkerStanding
 from pleme_redis_django.models.election import Election
-from pleme_redis_django.models.worker_process import WorkerProcess
+from pleme_redis_django.models.worker_process import DRAIN_REASON_LENGTH, WorkerProcess
 from pleme_redis_django.orm_store.connection import writing
 from pleme_redis_django.orm_store.dialects.postgresql.session import STATEMENT_SECONDS
 
@@ -56,9 +56,11 @@ class OrmWorkerRegistry:
             self._workers().filter(id=worker_id).delete()
             self._free_roles_of([worker_id])
 
-    def note_draining(self, worker_id: str) -> None:
+    def note_draining(self, worker_id: str, reason: str = "") -> None:
         with writing(self.using):
-            self._workers().filter(id=worker_id, draining_since=None).update(draining_since=Now())
+            self._workers().filter(id=worker_id, draining_since=None).update(
+                draining_since=Now(), drain_reason=reason[:DRAIN_REASON_LENGTH]
+            )
 
     def draining_among(self, worker_ids: Sequence[str]) -> frozenset[str]:
         draining = self._workers().filter(id__in=worker_ids, draining_since__isnull=False)

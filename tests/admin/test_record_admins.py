@@ -46,10 +46,11 @@ def test_attempts_are_found_by_the_id_of_their_job(admin_client: Client) -> None
 def test_workers_are_alive_draining_or_dead_in_words(admin_client: Client) -> None:
     make_worker(host="web-1", queues=["email", "<b>"])
     make_worker(host="web-3", drain_requested_at=ago(5))
+    make_worker(host="web-4", draining_since=ago(5))
     make_worker(host="web-2", heartbeat_at=ago(300), lease_until=ago(275))
     page = admin_client.get(WORKERS).content.decode()
     assert "</span> Alive</span>" in page
-    assert page.count("</span> Draining</span>") == 1
+    assert page.count("</span> Draining</span>") == 2
     assert "</span> Dead</span>" in page
     assert "email, &lt;b&gt;" in page
     assert re.search(r"5 m (\d+ s )?ago", page)

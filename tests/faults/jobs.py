@@ -143,6 +143,16 @@ def read_clock() -> list[float]:
     return [time.time(), datetime.now(UTC).timestamp(), timezone.now().timestamp()]
 
 
+_KEPT: list[bytes] = []
+
+
+@job
+def leak(ctx: JobContext, mebibytes: int) -> int:
+    """Hold so much memory for ever, and return the process's id."""
+    _KEPT.append(b"x" * mebibytes * 1024 * 1024)
+    return os.getpid()
+
+
 def _wait_for(path: Path) -> None:
     wait_for(path.exists, f"{path} appears", deadline_seconds=LONGEST_WAIT_SECONDS)
 

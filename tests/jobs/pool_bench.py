@@ -52,6 +52,7 @@ class Bench:
         *,
         burst: bool = False,
         suspects: SuspectRule = SuspectRule.BESIDE,
+        has_supervisor: bool = False,
         **config: Any,
     ) -> WorkerPool[Any]:
         settings = {"worker_count": 2, "poll_timeout": NEVER_SECONDS, "grace_seconds": 10, **config}
@@ -65,6 +66,7 @@ class Bench:
             sink=self.sink,
             burst=burst,
             suspects=suspects,
+            has_supervisor=has_supervisor,
         )
         self.pools.append(pool)
         return pool

@@ -95,7 +95,7 @@ class MemoryRegistry:
         self._answer()
         self.deregistered.append(worker_id)
 
-    def note_draining(self, worker_id: str) -> None:
+    def note_draining(self, worker_id: str, reason: str = "") -> None:
         self._answer()
         self.draining.append(worker_id)
 

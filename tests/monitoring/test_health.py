@@ -96,7 +96,7 @@ def test_without_a_live_worker_nothing_is_well_whatever_was_measured(workers: An
 def test_workers_that_all_drain_are_no_workers() -> None:
     health = judged(workers=(worker("draining"), worker("draining")))
     assert health.level == "critical"
-    assert health.sentence.startswith("1 problem: every worker process was asked to drain;")
+    assert health.sentence.startswith("1 problem: every worker process drains;")
 
 
 def test_a_worker_that_others_replace_is_a_note_and_says_what_became_of_its_jobs() -> None:

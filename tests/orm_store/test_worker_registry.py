@@ -92,10 +92,11 @@ def test_a_dead_workers_roles_are_free_at_once(using: str) -> None:
 def test_who_was_draining_is_known_after_its_death(using: str) -> None:
     registry = OrmWorkerRegistry(using=using)
     draining, working = registered(registry).worker_id, registered(registry).worker_id
-    registry.note_draining(draining)
+    registry.note_draining(draining, "it has run 3 jobs")
     since = WorkerProcess._base_manager.using(using).get(id=draining).draining_since
     registry.note_draining(draining)
     assert WorkerProcess._base_manager.using(using).get(id=draining).draining_since == since is not None
+    assert WorkerProcess._base_manager.using(using).get(id=draining).drain_reason == "it has run 3 jobs"
     registry.declare_dead([draining, working])
     assert registry.draining_among([draining, working]) == {draining}
 

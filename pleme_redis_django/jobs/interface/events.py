@@ -154,6 +154,14 @@ class RecycleBegun:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ProcessLimitReached:
+    """The process has run so many jobs, for so long or with so much memory that another one is to take its place."""
+
+    worker_id: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class LeaseLost:
     """This process was silent for too long, and others may have its jobs."""
 
@@ -242,6 +250,7 @@ Event = (
     | LostClaimsGivenBack
     | DrainRequested
     | RecycleBegun
+    | ProcessLimitReached
     | LeaseLost
     | EngineBroken
     | StoreUnavailable

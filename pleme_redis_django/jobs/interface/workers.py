@@ -86,8 +86,11 @@ class WorkerRegistry(Protocol):
         """Record that the process has ended in good order and holds nothing."""
         ...
 
-    def note_draining(self, worker_id: str) -> None:
-        """Record that the process has begun to drain: its death says nothing of its jobs any more."""
+    def note_draining(self, worker_id: str, reason: str = "") -> None:
+        """Record that the process has begun to drain: its death says nothing of its jobs any more.
+
+        ``reason``: why another one takes its place; "": none does.
+        """
         ...
 
     def draining_among(self, worker_ids: Sequence[str]) -> frozenset[str]:
@@ -128,7 +131,7 @@ class NoRegistry:
     def deregister(self, worker_id: str) -> None:
         """Do nothing."""
 
-    def note_draining(self, worker_id: str) -> None:
+    def note_draining(self, worker_id: str, reason: str = "") -> None:
         """Do nothing."""
 
     def draining_among(self, worker_ids: Sequence[str]) -> frozenset[str]:

@@ -1,6 +1,7 @@
 """Recycling: a process that has run long enough, or has grown too large, lets another one take its place.
 
-What grows in a process, a leak above all, is then bounded; what it has claimed it still runs.
+What grows in a process, a leak above all, is then bounded; what it has claimed it still runs. Below a supervisor it
+works on until the other one does.
 """
 
 from __future__ import annotations
@@ -42,13 +43,17 @@ class Recycling:
         config: WorkerPoolConfig,
         agenda: Agenda,
         lanes: Sequence[Lane],
+        tell: Callable[[str], None],
         *,
+        waits: bool,
         clock: Callable[[], float] = time.monotonic,
         occupied_mb: Callable[[], float] = occupied_mb,
         random_share: Callable[[], float] = random.random,
     ) -> None:
         self._agenda = agenda
         self._lanes = lanes
+        self._tell = tell
+        self._waits = waits
         self._clock = clock
         self._occupied_mb = occupied_mb
         self._started = clock()
@@ -64,9 +69,14 @@ class Recycling:
         return [Duty(name="recycling", run=self.look, every_seconds=LOOK_SECONDS)]
 
     def look(self) -> None:
-        """Ask for the end of this process once it exceeds something."""
-        if not self._agenda.end_requested.is_set() and (reason := self._reason()):
-            self._agenda.recycle(reason, lets_waiting_run=True)
+        """Tell once that this process exceeds something, and ask for its end unless somebody else says when."""
+        agenda = self._agenda
+        if agenda.end_requested.is_set() or agenda.limit_reached or not (reason := self._reason()):
+            return
+        agenda.limit_reached = reason
+        self._tell(reason)
+        if not self._waits:
+            agenda.recycle(reason, lets_waiting_run=True)
 
     def _reason(self) -> str:
         ended = sum(lane.ended() for lane in self._lanes)
@@ -75,7 +85,8 @@ class Recycling:
         age_seconds = self._clock() - self._started
         if self._max_age_seconds is not None and age_seconds >= self._max_age_seconds:
             return f"it has run for {age_seconds:,.0f} s"
-        if self._max_mb is not None and (now_mb := self._occupied_mb()) >= self._max_mb:
+        # One that has run nothing occupies what the next one would too: to replace it would never end.
+        if self._max_mb is not None and ended and (now_mb := self._occupied_mb()) >= self._max_mb:
             return f"it occupies {now_mb:,.0f} MB"
         return ""
 

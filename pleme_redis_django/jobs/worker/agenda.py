@@ -43,6 +43,8 @@ class Agenda:
         """Set when this process is to claim no more and to end."""
         self.broken: list[tuple[str, BaseException]] = []
         """Threads that an error has ended, and which; the process then ends."""
+        self.limit_reached = ""
+        """Which limit of its pool this process has reached, in words; "": none."""
         self.recycle_reason = ""
         """Why this process is to end and another one to take its place; "": it is not."""
         self.lets_waiting_run = False
@@ -60,6 +62,10 @@ class Agenda:
         """Something is ready; from any thread."""
         self._hinted = True
         self.woken.set()
+
+    def has_unseen_hint(self) -> bool:
+        """Whether something was said to be ready since the claimer's last look."""
+        return self._hinted
 
     def slot_free(self) -> None:
         """A lane has few jobs left, or nothing is held up any more; from any thread."""

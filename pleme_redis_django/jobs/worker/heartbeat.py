@@ -40,6 +40,7 @@ class Heartbeat:
         self._page = page
         self._registered = False
         self._is_draining = False
+        self._drain_reason = ""
         self._drain_recorded_for: str | None = None
         self._in_good_order = True
         self.lease = Lease(config.lease_seconds, config.heartbeat_seconds, clock)
@@ -66,8 +67,10 @@ class Heartbeat:
         """Beat without waiting for the interval, to learn what was asked of the process; from any thread."""
         self.thread.wake()
 
-    def note_draining(self) -> None:
-        """Record soon that this process drains, so that nobody blames its jobs for its end; from any thread."""
+    def note_draining(self, reason: str = "") -> None:
+        """Record soon that this process drains, and why, so that nobody blames its jobs for its end; from any
+        thread."""
+        self._drain_reason = reason
         self._is_draining = True
         self.thread.wake()
 
@@ -107,7 +110,7 @@ class Heartbeat:
     def _record_draining(self) -> None:
         worker_id = self._identity.worker_id
         if self._is_draining and self._drain_recorded_for != worker_id:
-            self._registry.note_draining(worker_id)
+            self._registry.note_draining(worker_id, self._drain_reason)
             self._drain_recorded_for = worker_id
 
     def _leave(self) -> None:
@@ -133,5 +136,5 @@ class NoHeartbeat:
     def beat_soon(self) -> None:
         """Do nothing."""
 
-    def note_draining(self) -> None:
+    def note_draining(self, reason: str = "") -> None:
         """Do nothing."""

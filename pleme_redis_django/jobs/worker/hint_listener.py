@@ -56,7 +56,10 @@ class HintListener:
         if self._away:
             self._away = False
             self._sink.emit(HintsBack())
-        if hinted:
+        if hinted and self._stopping.is_set():
+            # It came out of the pop that was under way when the process began to drain.
+            self._hints.nudge()
+        elif hinted:
             # Until the claimer says that there is room: listening on at once would keep the interpreter
             # busy while it claims, and take hints from other processes that this one may be too full for.
             self._agenda.room.clear()

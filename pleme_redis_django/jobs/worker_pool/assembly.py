@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pleme_redis_django.jobs.interface.calls import WorkerCalls
-from pleme_redis_django.jobs.interface.events import EventSink
+from pleme_redis_django.jobs.interface.events import EventSink, ProcessLimitReached
 from pleme_redis_django.jobs.interface.executor import (
     DispatchingExecutor,
     JobExecutor,
@@ -95,6 +95,7 @@ def assembled(
     *,
     mode: RunMode,
     page_fd: int | None,
+    has_supervisor: bool,
 ) -> WorkerParts:
     """Return the parts of a pool, not started yet."""
     slots = config.worker_count + config.async_count
@@ -130,6 +131,7 @@ def assembled(
     )
     lanes = build_lanes(executor, config, duties)
     claimer = _claimer(core, lanes, gate, finisher, mode)
+    maintainer.take_on(*_recycling(core, lanes, waits=has_supervisor and not mode.ends_when_dry).duties())
     dead_workers, lost_claims = _take_on_duties(core, maintainer, starts, lanes, heartbeat.lease, mode)
     return WorkerParts(
         identity=identity,
@@ -224,7 +226,6 @@ def _take_on_duties(
         *dead_workers.duties(may_sweep=lease.is_unbroken),
         starts.duty(config.lease_sweep_seconds),
         expired_jobs_duty(store, sink, config.lease_sweep_seconds),
-        *Recycling(config, agenda, lanes).duties(),
         *lost_claims.duties(config.lease_sweep_seconds),
         Retention(store, maintainer, sink).duty(),
         *(
@@ -236,6 +237,13 @@ def _take_on_duties(
         DueSchedules(core.outside.schedules, maintainer, sink).take_on()
     maintainer.end_with(lost_claims.give_back_all)
     return dead_workers, lost_claims
+
+
+def _recycling(core: _Core, lanes: Sequence[Lane], *, waits: bool) -> Recycling:
+    def tell(reason: str) -> None:
+        core.sink.emit(ProcessLimitReached(core.identity.worker_id, reason))
+
+    return Recycling(core.config, core.agenda, lanes, tell, waits=waits)
 
 
 def _hint_listeners(core: _Core) -> list[HintListener]:

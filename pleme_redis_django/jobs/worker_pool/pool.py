@@ -30,6 +30,8 @@ class WorkerPool(Generic[J_co]):
     at once; without them, within ``lease_sweep_seconds`` or ``heartbeat_seconds``. ``schedules``:
     what it fires by the clock. ``page_fd``: the file of memory in which a supervisor sees what this
     process executes. ``suspects``: what is done about jobs that may kill their process.
+    ``has_supervisor``: somebody who hears of a limit that is reached (``max_jobs_per_process`` and the like)
+    starts another process and calls ``recycle()`` then; without one, the pool drains at once, and stops.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class WorkerPool(Generic[J_co]):
         burst: bool = False,
         suspects: SuspectRule = SuspectRule.BESIDE,
         page_fd: int | None = None,
+        has_supervisor: bool = False,
     ) -> None:
         self.config = config
         self.identity = identity or _identity_of(config, executor)
@@ -65,13 +68,23 @@ class WorkerPool(Generic[J_co]):
             sink=self._sink,
         )
         self._parts = assembled(
-            config, self.identity, executor, runner, outside, mode=self._mode, page_fd=page_fd
+            config,
+            self.identity,
+            executor,
+            runner,
+            outside,
+            mode=self._mode,
+            page_fd=page_fd,
+            has_supervisor=has_supervisor,
         )
         self._shutdown = Shutdown(self._parts, self._sink, config.grace_seconds)
 
     def start(self) -> None:
-        """Run until ``stop()`` is called from another thread, the process was asked to drain and has, or,
-        in burst mode, nothing is ready. Raises WorkerPoolBroken when an error has ended a thread of the pool."""
+        """Run until ``stop()`` is called from another thread, the process was asked to drain or has reached a
+        limit of its pool, and has drained, or, in burst mode, nothing is ready.
+
+        Raises WorkerPoolBroken when an error has ended a thread of the pool.
+        """
         self.launch()
         if self._mode.ends_when_dry:
             while not self._shutdown.is_over.is_set() and not self._parts.claimer.dry.wait(0.1):
@@ -113,6 +126,11 @@ class WorkerPool(Generic[J_co]):
         """Have the jobs of a worker that has certainly ended run again, without waiting for its lease."""
         self._parts.dead_workers.note(death)
         self._parts.maintainer.do_in(0.0, SEEN_DEATHS)
+
+    def recycle(self) -> None:
+        """Claim no more, run what is claimed, and stop: another process has taken this one's place."""
+        agenda = self._parts.agenda
+        agenda.recycle(agenda.limit_reached or "another one has taken its place", lets_waiting_run=True)
 
     def end_grace(self) -> None:
         """Give back at once what still runs, when the pool is draining. Safe in a signal handler."""

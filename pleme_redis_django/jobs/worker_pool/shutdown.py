@@ -73,8 +73,7 @@ class Shutdown:
             RecycleBegun(worker_id, agenda.recycle_reason) if recycles else DrainRequested(worker_id)
         )
         if agenda.lets_waiting_run:
-            self._parts.heartbeat.note_draining()
-            self._parts.claimer.thread.stop(FLUSH_SECONDS)
+            self._end_claims()
         else:
             self._stop_claiming()
             self._parts.holdings.wait_until_empty(GIVE_BACK_SECONDS)
@@ -83,15 +82,23 @@ class Shutdown:
             pass
         self.stop(0.0)
 
-    def _stop_claiming(self) -> bool:
-        """Claim no more, and give back what has not started; return whether every claim is known."""
+    def _end_claims(self) -> bool:
+        """Claim no more; return whether every claim is known."""
         parts = self._parts
-        parts.gate.shut()
-        parts.heartbeat.note_draining()
+        parts.heartbeat.note_draining(parts.agenda.recycle_reason)
         for hint_listener in parts.hint_listeners:
             hint_listener.stop()
         # A claim that the store does not answer in time is not known; the lease brings such jobs back.
         claims_known = parts.claimer.thread.stop(FLUSH_SECONDS)
+        if parts.agenda.has_unseen_hint():
+            parts.hints.nudge()
+        return claims_known
+
+    def _stop_claiming(self) -> bool:
+        """Claim no more, and give back what has not started; return whether every claim is known."""
+        parts = self._parts
+        parts.gate.shut()
+        claims_known = self._end_claims()
         self._give_back([held for lane in parts.lanes for held in lane.take_waiting()])
         return claims_known
 

@@ -45,6 +45,8 @@ Exit codes:
   2  the command line was not understood
   3  the grace period was over, and jobs that were still running were given back
   4  of a worker process alone: it was asked to drain, and its supervisor starts no other in its place
+  75 of a worker process alone: another one takes its place, for it had reached a limit of its pool, or a handler
+     did not heed its timeout
 
 SIGTERM, SIGHUP or Ctrl-C drains; a second one ends the grace period at once. One of the processes measures the
 queues for the dashboard, and sweeps up after others that died. manage.py jobstats shows what waits and what

@@ -27,7 +27,7 @@ from pleme_redis_django.management.runworkers.options import (
     EXIT_OK,
     EXIT_RECYCLED,
 )
-from pleme_redis_django.management.runworkers.places import Death, Place
+from pleme_redis_django.management.runworkers.places import Place
 from pleme_redis_django.management.runworkers.progress import BurstProgress
 from pleme_redis_django.management.runworkers.stop_signals import StopSignals
 
@@ -42,19 +42,6 @@ AWAY_SECONDS = 10.0
 
 _EXITS_IN_GOOD_ORDER = frozenset({EXIT_OK, EXIT_GAVE_BACK, EXIT_DRAINED, EXIT_RECYCLED})
 _DRAIN_SIGNALS = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -END_GRACE_SIGNAL})
-# What a process does to itself, or the kernel to one that has taken too much. Any other signal is
-# somebody's wish, and says nothing of the jobs.
-_OWN_DEATHS = frozenset(
-    -number
-    for number in (
-        signal.SIGSEGV,
-        signal.SIGABRT,
-        signal.SIGBUS,
-        signal.SIGILL,
-        signal.SIGFPE,
-        signal.SIGKILL,
-    )
-)
 
 
 class Supervisor:
@@ -82,6 +69,7 @@ class Supervisor:
         self._progress = BurstProgress() if burst else None
         self._signals = StopSignals()
         self._stopping = False
+        self._worst_code = EXIT_OK
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
@@ -90,6 +78,7 @@ class Supervisor:
             while not self._is_over():
                 self._start_missing()
                 self._read_pipes(wake_fd)
+                self._hand_over()
                 self._reap()
                 self._pass_signals_on()
                 self._kill_silent()
@@ -97,14 +86,15 @@ class Supervisor:
         self._selector.close()
         if self._progress is not None:
             self._progress.finish()
-        return max(place.exit_code or EXIT_OK for place in self._all_places())
+        return max(self._worst_code, *(place.exit_code or EXIT_OK for place in self._all_places()))
 
     def _all_places(self) -> Iterator[Place]:
         yield from self._places
         yield from self._quarantines.values()
+        yield from [place.leaving for place in self._places if place.leaving is not None]
 
     def _is_over(self) -> bool:
-        if any(place.exit_code is None for place in self._places):
+        if any(place.exit_code is None or place.leaving is not None for place in self._places):
             return False
         if not self._burst:
             # Nobody is left who would report suspects, such as after the drain of every worker.
@@ -127,7 +117,7 @@ class Supervisor:
     def _start(self, place: Place) -> None:
         place.worker_id, place.started_at = str(uuid.uuid4()), time.monotonic()
         place.heard_at = place.started_at
-        place.draining = False
+        place.draining = place.wants_replacement = False
         # Wanted again when suspects are reported while it runs: it may have looked before they came.
         place.is_wanted = not place.is_quarantine
         place.page_fd = new_page_file()
@@ -166,6 +156,43 @@ class Supervisor:
         self._pause(place)
         self._say(f"A worker process of pool {place.pool} could not be started ({error}); trying again.")
 
+    def _hand_over(self) -> None:
+        """Start a process in the place of one that has reached a limit, and let that one go once it works.
+
+        One place has two processes at most: they have database connections of their own. So whoever reaches a
+        limit works on while the one before it still ends what it runs.
+        """
+        for place in self._places:
+            # A burst may run dry before the old process has given back what it has not started.
+            may_begin = place.leaving is None and not self._stopping and not self._burst
+            if place.wants_replacement and may_begin and place.process is not None and not place.draining:
+                leaving = place.hand_over()
+                if leaving.report_fd is not None:
+                    self._selector.modify(leaving.report_fd, selectors.EVENT_READ, leaving)
+                self._say(f"A worker process of pool {place.pool} is to be replaced; starting another one.")
+                self._start(place)
+            elif place.leaving is not None and not place.leaving.was_told_to_leave and place.works():
+                place.leaving.tell_to_leave()
+
+    def _note_left(self, leaving: Place, code: int) -> None:
+        """See to the end of a process whose replacement is there already."""
+        place = next(each for each in self._places if each.leaving is leaving)
+        place.leaving = None
+        page = PageSeen.read(leaving.page_fd)
+        if page.stage is Stage.STOPPED and code in _EXITS_IN_GOOD_ORDER:
+            os.close(leaving.page_fd)
+            if self._stopping and code == EXIT_GAVE_BACK:
+                self._worst_code = EXIT_GAVE_BACK
+            self._say(f"The worker process of pool {place.pool} that was replaced has ended.")
+            return
+        if self._stopping:
+            self._worst_code = EXIT_GAVE_BACK
+        # Its replacement was started before: somebody else has to take its jobs over.
+        quarantine = self._quarantines[place.pool]
+        quarantine.remember(leaving.death(code, page))
+        quarantine.is_wanted = True
+        self._say(f"The worker process of pool {place.pool} that was replaced {_manner(code)}.")
+
     def _read_pipes(self, wake_fd: int) -> None:
         for key, _events in self._selector.select(TICK_SECONDS):
             data = os.read(key.fd, 4096)
@@ -181,6 +208,7 @@ class Supervisor:
         *lines, place.unread = (place.unread + data).split(b"\n")
         if any(b"suspects" in line for line in lines):
             self._quarantines[place.pool].is_wanted = True
+        place.wants_replacement |= any(b"replace" in line for line in lines)
         if self._progress is not None:
             self._progress.note(place.worker_id, data)
 
@@ -208,6 +236,9 @@ class Supervisor:
                 self._note_exit(place, code)
 
     def _note_exit(self, place: Place, code: int) -> None:
+        if place.is_leaving:
+            self._note_left(place, code)
+            return
         page = PageSeen.read(place.page_fd)
         if page.stage is Stage.STARTING and code in _DRAIN_SIGNALS:
             # It handles these from before its first claim on: this one had nothing to give back.
@@ -240,14 +271,7 @@ class Supervisor:
             places[0].exit_code = None
 
     def _note_death(self, place: Place, code: int, page: PageSeen) -> None:
-        died_of_itself = code >= 0 or code in _OWN_DEATHS
-        place.remember(
-            Death(
-                worker_id=page.worker_id or place.worker_id,
-                page_fd=place.page_fd,
-                died_of_itself=died_of_itself and page.stage is Stage.WORKING and not place.draining,
-            )
-        )
+        place.remember(place.death(code, page))
         never_worked = page.stage is Stage.STARTING
         if self._stopping:
             # Ended by itself before it had begun, or with jobs that others have to take over.

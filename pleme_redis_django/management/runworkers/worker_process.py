@@ -26,6 +26,7 @@ from pleme_redis_django.jobs.interface.events import (
     Event,
     EventSink,
     JobEnded,
+    ProcessLimitReached,
     RecycleBegun,
     SuspectsSeen,
     WorkerStopped,
@@ -104,6 +105,7 @@ class WorkerProcessRun:
             release=options.release,
             page_fd=given.page_fd,
             suspects=SuspectRule.ONLY if given.is_quarantine else SuspectRule.REPORTED,
+            has_supervisor=given.report_fd is not None,
         )
         self._parts = parts
         self._presence = None if self._ends_when_dry else presence_watch(given.worker_id)
@@ -118,8 +120,10 @@ class WorkerProcessRun:
     def run(self) -> int:
         """Run until stopped; return the exit code, and see to it that the process ends."""
         code = self._run_pool()
-        if code in (EXIT_GAVE_BACK, EXIT_BROKEN, EXIT_RECYCLED):
-            # The threads of handlers that were given back still run.
+        if code in (EXIT_GAVE_BACK, EXIT_BROKEN) or (
+            code == EXIT_RECYCLED and not self._reporter.has_reached_limit
+        ):
+            # The threads of handlers that were given back, or did not heed their timeout, still run.
             end_now(code)
         self._end.begin(code)
         return code
@@ -173,9 +177,12 @@ class WorkerProcessRun:
         self._stop.make()
 
     def _watch_lifeline(self) -> None:
-        """Drain when the supervisor's end of the pipe closes: it says so, or is gone, however it went."""
+        """Drain when the supervisor's end of the pipe closes: it says so, or is gone, however it went.
+
+        What it writes there says that another process has taken this one's place.
+        """
         while os.read(self._given.lifeline_fd, 1024):
-            pass
+            self._pool.recycle()
         self._stop.make()
 
 
@@ -242,6 +249,8 @@ class Reporter:
         self._given_back_running = 0
         self._drain_requested = False
         self._recycles = False
+        self.has_reached_limit = False
+        self._wants_replacement = False
 
     def emit(self, event: Event) -> None:
         """Count the event and pass it on."""
@@ -253,8 +262,12 @@ class Reporter:
             self.report_suspects()
         elif isinstance(event, DrainRequested):
             self._drain_requested = True
-        elif isinstance(event, RecycleBegun):
-            self._recycles = True
+        elif isinstance(event, ProcessLimitReached | RecycleBegun):
+            self._recycles |= isinstance(event, RecycleBegun)
+            self.has_reached_limit |= isinstance(event, ProcessLimitReached)
+            # In every line from now on: one may be lost.
+            self._wants_replacement = True
+            self.report()
         elif isinstance(event, WorkerStopped):
             self._given_back_running = event.given_back_running
             self._on_stopped()
@@ -288,6 +301,8 @@ class Reporter:
     def _write(self, line: dict[str, int]) -> None:
         if self._fd is None:
             return
+        if self._wants_replacement:
+            line["replace"] = True
         try:
             os.write(self._fd, json.dumps(line).encode() + b"\n")
         except BlockingIOError:

@@ -71,3 +71,10 @@ def test_what_a_dead_worker_held_and_what_became_of_it_is_still_known(admin_clie
 def test_a_dead_workers_attempts_are_offered_to_those_who_may_see_them(staff: StaffLogin) -> None:
     make_worker(died_at=ago(5), running=1)
     assert "worker_id=" not in text_of(staff("view_job"), f"{ROOT}worker/")
+
+
+def test_why_a_process_is_replaced_is_shown_while_it_drains(admin_client: Client) -> None:
+    make_worker(draining_since=ago(5), drain_reason="it has run 3 jobs (max_jobs_per_process <3>)")
+    page = text_of(admin_client, f"{ROOT}worker/")
+    assert 'data-worker-state="draining"' in page
+    assert "replaced: it has run 3 jobs (max_jobs_per_process &lt;3&gt;)" in page

@@ -33,6 +33,8 @@ def recycling(share: float = 0.0, mb: float = 100, **limits: Any) -> tuple[Any, 
         WorkerPoolConfig(**limits),
         agenda,
         lanes,
+        lambda _reason: None,
+        waits=False,
         clock=clock,
         occupied_mb=lambda: mb,
         random_share=lambda: share,
@@ -73,7 +75,10 @@ def test_age_is_measured() -> None:
 
 @pytest.mark.parametrize(("mb", "reason"), [(99.9, ""), (250.0, "it occupies 250 MB")])
 def test_memory_is_measured(mb: float, reason: str) -> None:
-    one, agenda, _lane, _clock = recycling(mb=mb, max_process_memory_mb=100)
+    one, agenda, lane, _clock = recycling(mb=mb, max_process_memory_mb=100)
+    one.look()
+    assert agenda.recycle_reason == "", "one that has run nothing occupies what its replacement would"
+    lane.count = 1
     one.look()
     assert agenda.recycle_reason == reason
 

@@ -22,6 +22,7 @@ class Hints:
     def __init__(self) -> None:
         self.hints: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self.listening = threading.Event()
+        self.nudged = threading.Event()
 
     def arrive(self, *hinted: bool) -> None:
         """End so many waits; False: without a hint."""
@@ -35,7 +36,8 @@ class Hints:
         return hinted
 
     def nudge(self) -> bool:
-        raise AssertionError("a listener pushes no hints")
+        self.nudged.set()
+        return True
 
 
 @pytest.fixture
@@ -108,3 +110,16 @@ def test_the_end_of_an_outage_is_told_once(agenda: Agenda, monkeypatch: pytest.M
     listener.stop()
     hints.arrive(False)
     assert [type(event) for event in sink.events] == [HintsUnavailable, HintsBack]
+
+
+def test_a_hint_that_comes_to_a_process_that_drains_is_passed_on(
+    hints: Hints, agenda: Agenda, listener: HintListener
+) -> None:
+    """A pop cannot be taken back, and whoever would have heard of the job would look for it only much later."""
+    agenda.room.set()
+    wait_until(hints.listening.is_set, "the listener listens")
+    listener.stop()
+    assert not hints.nudged.is_set()
+    hints.arrive(True)
+    wait_until(hints.nudged.is_set, "another process is woken")
+    assert not is_hinted(agenda)
