@@ -15,7 +15,7 @@ def duration(seconds: float) -> str:
     words: list[str] = []
     for size, unit in _UNITS:
         amount, rest = divmod(rest, size)
-        # "1 d 5 s" would be two units, and no more exact than "1 d".
+        # "1 d 5 s" would have two units, and would not be more exact than "1 d".
         if amount or words:
             words.append(f"{amount} {unit}" if amount else "")
     return " ".join(word for word in words[:2] if word)

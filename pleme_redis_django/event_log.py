@@ -64,7 +64,7 @@ class EngineEvents:
         try:
             _HANDLERS[type(event)](event)
         except Exception:
-            logger.exception("an event could not be told: %s", type(event).__name__)
+            logger.exception("an event could not be reported: %s", type(event).__name__)
 
 
 def _job_started(event: events.JobStarted) -> None:
@@ -108,7 +108,7 @@ def _retried(job: AnyJob, ending: Retried) -> None:
 
 
 def _snoozed(job: AnyJob, ending: Snoozed) -> None:
-    _log(logging.INFO, "was put off by its handler", job, again_in_s=round(ending.delay_seconds, 1))
+    _log(logging.INFO, "was snoozed by its handler", job, again_in_s=round(ending.delay_seconds, 1))
 
 
 def _failed(job: AnyJob, ending: Failed) -> None:
@@ -144,7 +144,7 @@ def _refused(event: events.EndingRefused) -> None:
 def _delayed(event: events.EndingDelayed) -> None:
     _log(
         logging.WARNING,
-        "has ended, and its ending cannot be written yet; it is tried again while others pass",
+        "has ended, but its ending cannot be written yet; it is retried, and other endings do not wait",
         event.job,
         ending=type(event.ending).__name__,
         why=_reason(event.error),
@@ -181,11 +181,11 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     events.EndingRefused: _refused,
     events.EndingDelayed: _delayed,
     events.BurstHeldUp: lambda e: _say(
-        logging.WARNING, "a burst ends once what is held up is written", jobs=e.count, why=_reason(e.error)
+        logging.WARNING, "the burst waits until these endings are written", jobs=e.count, why=_reason(e.error)
     ),
     events.EndingsUnwritten: lambda e: _say(
         logging.ERROR,
-        "endings could not be written before the end; their jobs run again",
+        "endings could not be written before the worker stopped; their jobs run again",
         jobs=e.count,
         why=_reason(e.error),
     ),
@@ -200,7 +200,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
         logging.WARNING, "rescued the jobs of dead workers", jobs=e.rescued, workers=len(e.worker_ids)
     ),
     events.StaleJobsFound: lambda e: _say(logging.WARNING, "ended jobs that went silent", jobs=e.count),
-    events.JobsExpired: lambda e: _say(logging.WARNING, "ended jobs whose deadline was over", jobs=e.count),
+    events.JobsExpired: lambda e: _say(logging.WARNING, "ended jobs whose deadline had passed", jobs=e.count),
     events.OrphanedJobsHinted: lambda e: _say(logging.INFO, "hinted jobs that nobody claimed", jobs=e.count),
     events.UnservedJobsFound: lambda e: _say(
         logging.WARNING,
@@ -223,13 +223,13 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     ),
     events.DrainRequested: lambda e: _say(logging.INFO, "was asked to drain", worker=e.worker_id),
     events.RecycleBegun: lambda e: _say(
-        logging.WARNING, "lets another process take its place", worker=e.worker_id, why=e.reason
+        logging.WARNING, "is replaced by another process", worker=e.worker_id, why=e.reason
     ),
     events.ProcessLimitReached: lambda e: _say(
         logging.INFO, "has reached a limit of its pool", worker=e.worker_id, why=e.reason
     ),
     events.LeaseLost: lambda e: _say(
-        logging.ERROR, "was taken for dead, goes on as a new worker", old=e.worker_id, new=e.new_worker_id
+        logging.ERROR, "was declared dead, continues as a new worker", old=e.worker_id, new=e.new_worker_id
     ),
     events.EngineBroken: lambda e: _engine_broken(e),
     events.StoreUnavailable: lambda e: _store_unavailable(e),
@@ -244,7 +244,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
 def _pruned(event: events.JobsPruned) -> None:
     if event.kept:
         message = (
-            "deleted finished jobs whose retention is over; others stay, since rows of yours refer to them"
+            "deleted finished jobs whose retention is over; others stay, because your tables refer to them"
         )
         _say(logging.WARNING, message, jobs=event.deleted, kept=event.kept)
     else:
@@ -283,7 +283,7 @@ def _send(signal: Signal, job: AnyJob, **payload: Any) -> None:
 
 
 def _engine_broken(event: events.EngineBroken) -> None:
-    what = "a thread of the worker has ended by an unexpected error; the worker drains and ends"
+    what = "an unexpected error has ended a thread of the worker; the worker drains and exits"
     logger.critical("%s thread=%s", what, event.thread, exc_info=event.error)
 
 
@@ -293,7 +293,7 @@ def _store_unavailable(event: events.StoreUnavailable) -> None:
     if isinstance(error, OperationalError | InterfaceError) and state[:2] in _AWAY_CLASSES:
         what = "the database does not answer"
     elif isinstance(error, DatabaseError | InterfaceError | StoreError):
-        what = "the database refuses what the engine asks"
+        what = "the database refuses a statement of the engine"
     else:
         what = "the engine met an unexpected error, and tries again"
     fields: dict[str, Any] = {"sqlstate": state} if state else {}

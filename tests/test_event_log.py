@@ -116,7 +116,7 @@ def _newer_kinds(kinds: set[type]) -> set[type]:
         (events.JobEnded(JOB, ENDINGS[2]), "ERROR", ["failed for good", "smtp_refused"]),
         (events.JobEnded(JOB, ENDINGS[3]), "INFO", ["cancelled"]),
         (events.JobEnded(JOB, ENDINGS[5]), "WARNING", ["given back", "crashed=True"]),
-        (events.JobEnded(JOB, ENDINGS[6]), "INFO", ["put off", "again_in_s=60"]),
+        (events.JobEnded(JOB, ENDINGS[6]), "INFO", ["snoozed", "again_in_s=60"]),
         (events.EndingRefused(JOB, ENDINGS[0]), "WARNING", ["refused", "attempt=2"]),
         (events.LeaseLost("w-1", "w-3"), "ERROR", ["old=w-1", "new=w-3"]),
         (events.StoreUnavailable("claim", ConnectionError()), "ERROR", ["during=claim", "ConnectionError"]),
@@ -180,12 +180,12 @@ def _database_error(kind: type[Exception], cause: Exception | None, text: str) -
         ),
         (
             _database_error(ProgrammingError, UndefinedTable(), 'relation "job" does not exist\nLINE 1'),
-            "the database refuses what the engine asks",
+            "the database refuses a statement of the engine",
             'sqlstate=42P01 why=ProgrammingError: relation "job" does not exist',
         ),
         (
             _database_error(DataError, None, 'invalid input syntax for type uuid: "a secret"'),
-            "the database refuses what the engine asks",
+            "the database refuses a statement of the engine",
             "why=DataError",
         ),
         (
@@ -207,7 +207,7 @@ def test_a_failure_of_the_engine_is_called_what_it_is(
 
 def test_an_event_that_cannot_be_told_fails_nothing(caplog: pytest.LogCaptureFixture) -> None:
     EngineEvents().emit(events.StaleJobsFound)  # type: ignore[arg-type]
-    assert "an event could not be told" in caplog.text
+    assert "an event could not be reported" in caplog.text
 
 
 async def test_receivers_are_called_beside_an_async_handler() -> None:

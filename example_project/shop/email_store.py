@@ -2,7 +2,7 @@
 
 It inherits from none of the stores that the package ships, only from the protocol, whose batch
 forms call the eleven methods below. Every write by a worker is fenced: it names the worker and the
-attempt, so that a worker that was taken for dead changes nothing when it wakes up. The suite
+attempt, so that a worker that was declared dead changes nothing when it continues. The suite
 ``pleme_redis_django.testing.JobStoreContract`` proves it.
 
 PostgreSQL only. Times are the database's: statement_timestamp(), which unlike now() moves on
@@ -141,7 +141,7 @@ class EmailJobStore(JobStore[EmailJob]):  # type: ignore[type-var]
     def _end(self, status: str, statement: str, values: list[Any], job_id: UUID, claim: JobClaim) -> bool:
         if self._change(statement, values, job_id, claim):
             return True
-        # Whoever asks again, because the first answer was lost, is told that it is done.
+        # A caller that asks again because the first answer was lost is told that it is done.
         return bool(self._rows(ENDED_BEFORE, [job_id, claim.worker_id, claim.attempt, status]))
 
     def _change(self, statement: str, values: list[Any], job_id: UUID, claim: JobClaim) -> bool:
@@ -161,7 +161,7 @@ class EmailJobStore(JobStore[EmailJob]):  # type: ignore[type-var]
 
 @contextmanager
 def _dropping_broken_connections() -> Iterator[None]:
-    """Let the next call connect anew: an engine thread lives on, and no request ends to do it."""
+    """Have the next call connect again: an engine thread lives on, and no request end does it."""
     try:
         yield
     except (DatabaseError, InterfaceError):

@@ -13,7 +13,7 @@ STEP_SECONDS = 0.6
 
 @job(queue_name="support", unique="while_running")
 def prepare_order(ctx: JobContext, order: str) -> dict[str, str]:
-    """Prepare an order for the parcel service; whoever looks at it sees each step."""
+    """Prepare an order for the parcel service; its page shows each step."""
     number = Order.objects.get(number=order).number
     for done, step in enumerate(STEPS):
         ctx.progress(done, len(STEPS), step)

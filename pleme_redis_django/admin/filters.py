@@ -174,7 +174,7 @@ def recent_values(request: HttpRequest, model_admin: Any) -> dict[str, set[str]]
     known: dict[str, set[str]] | None = getattr(request, _CACHE_ATTRIBUTE, None)
     if known is None:
         visible = model_admin.get_queryset(request)
-        # The newest of all, whoever may see them: to find so many of one product could read the table.
+        # The newest of all products: to find as many of one product could read the whole table.
         newest = JobTable(model_admin.model, visible.db).rows().order_by("-id").values("id")[:RECENT_JOBS]
         rows = list(visible.filter(id__in=newest).order_by().values_list(*_RECENT_FIELDS))
         known = {field: {row[index] for row in rows} for index, field in enumerate(_RECENT_FIELDS)}

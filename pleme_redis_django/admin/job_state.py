@@ -33,7 +33,7 @@ def job_state(job: AbstractJob, wait_codes: Iterable[str]) -> dict[str, Any]:
     ``wait_codes``: why a waiting job is not running; nothing in its row tells of that.
     """
     figures = progress_figures(job.progress)
-    # A bar is moved where it is; progress of another form is shown anew.
+    # A bar is moved where it is; progress of another form reloads the page's content.
     progress = json.dumps(job.progress, default=str) if figures is None else "a bar"
     revised = [*(str(getattr(job, name)) for name in _REVISED_BY), progress, *wait_codes]
     return {
@@ -44,7 +44,7 @@ def job_state(job: AbstractJob, wait_codes: Iterable[str]) -> dict[str, Any]:
 
 
 def poll_seconds(job: AbstractJob) -> int:
-    """Return how often the page asks; 0: no more, since the job is at its end."""
+    """Return how often the page polls; 0: never again, because the job has ended."""
     status = JobStatus(job.status)
     if status.is_terminal:
         return 0

@@ -32,7 +32,7 @@ def check_database_waits(**_kwargs: Any) -> Iterator[CheckMessage]:
     for what, hint in [*_session_waits(database, shortest), *_network_waits(database, shortest)]:
         yield Warning(
             f'DATABASES["{alias}"]["OPTIONS"]: {what}. The lease of the pool "{shortest.name}" is '
-            f"{shortest.config.lease_seconds:g} s: a worker that waits for so long is taken for dead, and its jobs "
+            f"{shortest.config.lease_seconds:g} s: a worker that waits for so long is declared dead, and its jobs "
             "run a second time.",
             hint=hint,
             id="pleme_redis_django.W032",
@@ -44,8 +44,8 @@ def _session_waits(database: Mapping[str, Any], parts: ConfiguredPool) -> Iterat
         seconds = int(number) * _SECONDS_OF_UNIT.get(unit, 1e-3)
         if seconds >= parts.config.lease_seconds:
             yield (
-                f"{name} is {seconds:g} s, which workers keep",
-                "Leave it out for workers, or make it a fraction of the lease; 0 leaves it to them.",
+                f"{name} is {seconds:g} s, and workers use it too",
+                "Leave it out, or make it a fraction of the lease; with 0 workers set their own.",
             )
 
 
@@ -61,7 +61,7 @@ def _network_waits(database: Mapping[str, Any], parts: ConfiguredPool) -> Iterat
     for name in own:
         if _number(used, name) <= 0:
             yield (
-                f"{name} is {used[name]!r}, which bounds nothing",
+                f"{name} is {used[name]!r}, which is no limit",
                 f"Leave {name} out: workers set their own.",
             )
             return
@@ -74,9 +74,9 @@ def _network_waits(database: Mapping[str, Any], parts: ConfiguredPool) -> Iterat
             f"{with_own}it takes up to {beat + silent + connect:g} s until a "
             f"connection that died silently is replaced (a heartbeat {beat:g} s, to notice it {silent:g} s, to "
             f"connect {connect:g} s)",
-            "Leave them out: workers set their own, which stay below the lease together."
+            "Leave them out: workers set their own, whose sum stays below the lease."
             if own
-            else "Make lease_seconds longer: libpq waits for a connection for at least 2 s.",
+            else "Make lease_seconds longer: libpq waits at least 2 s for a connection.",
         )
 
 

@@ -25,8 +25,8 @@ def check_job_storage(
     for table in stock_tables(alias, list(models)):
         model = models[table]
         yield Warning(
-            f"The table {table} of the job model {model.__name__} is vacuumed when a fifth of it has changed: the "
-            "longer its history, the more dead rows each claim reads past.",
+            f"The table {table} of the job model {model.__name__} is vacuumed only when a fifth of it has changed: the "
+            "longer its history, the more dead rows each claim reads.",
             hint="Run manage.py migrate; for a job model of your own, add a migration with "
             f'operations = [JobTableStorage("{model._meta.model_name}")], from pleme_redis_django.storage.',
             obj=model,

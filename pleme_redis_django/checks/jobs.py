@@ -62,8 +62,8 @@ def check_job_events(**_kwargs: Any) -> Iterator[CheckMessage]:
     for name in get_settings().job_events:
         if name != "*" and name not in known:
             yield Warning(
-                f'{SETTING_NAME}["JOB_EVENTS"] names "{name}", and no pool runs jobs of this type: it has no events.',
-                hint=did_you_mean(name, known, otherwise='Name a job, or "*" for all of them.'),
+                f'{SETTING_NAME}["JOB_EVENTS"] names "{name}", but no pool runs this type, so it has no events.',
+                hint=did_you_mean(name, known, otherwise='Name a job, or use "*" for all jobs.'),
                 id="pleme_redis_django.W030",
             )
 
@@ -74,7 +74,7 @@ def check_job_models(app_configs: Any = None, **_kwargs: Any) -> Iterator[CheckM
         missing = [*_missing_indexes(model), *_missing_constraints(model)]
         if missing:
             yield Error(
-                f"The job model {model.__name__} lacks {', '.join(missing)}: claims read the whole table, or "
+                f"The job model {model.__name__} lacks {', '.join(missing)}, so claims read the whole table, or "
                 "unique jobs are not unique.",
                 hint="Write its Meta as `class Meta(AbstractJob.Meta):`, then run makemigrations.",
                 obj=model,
@@ -88,23 +88,23 @@ def check_database(**_kwargs: Any) -> Iterator[CheckMessage]:
     alias = get_settings().database
     if alias not in django_settings.DATABASES:
         yield Error(
-            f'{SETTING_NAME}["DATABASE"] is {alias!r}, which DATABASES does not have. Accepted: '
+            f'{SETTING_NAME}["DATABASE"] is {alias!r}, which is not in DATABASES. Accepted: '
             f"{', '.join(sorted(django_settings.DATABASES))}.",
             hint="Name the database that holds the job tables.",
             id="pleme_redis_django.E025",
         )
     elif _is_sqlite_without_immediate(django_settings.DATABASES[alias]):
         yield Warning(
-            f'The database "{alias}" is SQLite without IMMEDIATE transactions: with two writers, one fails with '
+            f'The database "{alias}" is SQLite without IMMEDIATE transactions: of two writers, one fails with '
             '"database is locked".',
             hint=f'DATABASES["{alias}"]["OPTIONS"] = {{"transaction_mode": "IMMEDIATE", '
-            '"init_command": "PRAGMA journal_mode=WAL"}. Production belongs on PostgreSQL.',
+            '"init_command": "PRAGMA journal_mode=WAL"}. Use PostgreSQL in production.',
             id="pleme_redis_django.W026",
         )
     if _is_sqlite(django_settings.DATABASES.get(alias, {})) and not _naive_times_are_utc():
         yield Error(
-            f'The database "{alias}" is SQLite, whose clock tells UTC, and with USE_TZ = False the times of jobs are '
-            f"of {django_settings.TIME_ZONE}: scheduled jobs and retries would run hours too early or too late.",
+            f'The database "{alias}" is SQLite, whose clock is UTC, but with USE_TZ = False the times of jobs are '
+            f"in {django_settings.TIME_ZONE}: scheduled jobs and retries would run hours too early or too late.",
             hint='Set USE_TZ = True, or TIME_ZONE = "UTC", or use PostgreSQL.',
             id="pleme_redis_django.E033",
         )
@@ -113,7 +113,7 @@ def check_database(**_kwargs: Any) -> Iterator[CheckMessage]:
 def _shared_queue_key(first: ConfiguredPool, second: ConfiguredPool) -> Error:
     return Error(
         f'The pools "{first.name}" ({model_label(first.model)}) and "{second.name}" '
-        f'({model_label(second.model)}) share the queue_key "{first.config.queue_key}": each takes hints that are '
+        f'({model_label(second.model)}) share the queue_key "{first.config.queue_key}": each takes hints '
         "meant for the other, whose jobs then wait for a scan.",
         hint="Give pools of different job models different queue_keys, or leave queue_key out.",
         id="pleme_redis_django.E021",
@@ -124,7 +124,7 @@ def _silent_queue_key(parts: ConfiguredPool, namespace: str) -> Warning:
     return Warning(
         f'The pool "{parts.name}" listens under the queue_key "{parts.config.queue_key}", and an enqueue of '
         f'{model_label(parts.model)} hints under "{namespace}", that of the first pool of this model: the pool '
-        f"finds jobs only by its scans, every {parts.config.poll_timeout:g} s.",
+        f"finds jobs only by scanning, every {parts.config.poll_timeout:g} s.",
         hint="Give all pools of one job model the same queue_key.",
         id="pleme_redis_django.W022",
     )

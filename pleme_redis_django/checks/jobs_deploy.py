@@ -31,7 +31,7 @@ def check_job_tables(**_kwargs: Any) -> Iterator[CheckMessage]:
         yield Warning(
             f'The job tables in the database "{get_settings().database}" could not be read: '
             f"{str(error).splitlines()[0] if str(error) else type(error).__name__}.",
-            hint="Is the server up, and was manage.py migrate run?",
+            hint="Start the server, and run manage.py migrate.",
             id="pleme_redis_django.W029",
         )
 
@@ -61,8 +61,8 @@ def _connections() -> Iterator[CheckMessage]:
             f"{parts.name}: {processes[parts.name]} x {connections_of(parts)}" for parts in pools
         )
         yield Warning(
-            f"The worker pools may open {needed} database connections ({shares}), and the server grants {offered}, "
-            "to all its clients together.",
+            f"The worker pools may open {needed} database connections ({shares}), but the server allows {offered} "
+            "for all its clients together.",
             hint="Lower --processes, worker_count or async_count, raise max_connections, or put a connection "
             "pooler before the server.",
             id="pleme_redis_django.W027",

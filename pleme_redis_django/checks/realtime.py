@@ -58,7 +58,7 @@ def _check_origins(settings: Settings) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            'ALLOWED_HOSTS has "*", so websockets are accepted from the pages of any site, with the visitor\'s cookie.',
+            'ALLOWED_HOSTS has "*", so pages of any site may open websockets with the visitor\'s cookie.',
             hint=f'Name the hosts, or set {SETTING_NAME}["ALLOWED_ORIGINS"] to ["https://your.site"].',
             id="pleme_redis_django.W087",
         )
@@ -70,7 +70,7 @@ def _check_both(settings: Settings) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f'{SETTING_NAME} has "AUTHORIZE", which decides alone: the rules of "CHANNELS" are never asked.',
+            f'{SETTING_NAME} has "AUTHORIZE", which decides alone: the rules of "CHANNELS" are ignored.',
             hint="Remove one of the two.",
             id="pleme_redis_django.W088",
         )
@@ -83,7 +83,8 @@ def _check_presence(settings: Settings) -> list[CheckMessage]:
     return [
         Error(
             f'{SETTING_NAME}["PRESENCE_GRACE_SECONDS"] ({settings.presence_grace_seconds}) is longer than '
-            f'"PRESENCE_TTL_SECONDS" ({settings.presence_ttl_seconds}): closing would outlast crashing.',
+            f'"PRESENCE_TTL_SECONDS" ({settings.presence_ttl_seconds}): users would stay online '
+            "longer after they close a page than after a crash.",
             hint="Make the grace shorter; the defaults are 5 and 60.",
             id="pleme_redis_django.E083",
         )
@@ -96,7 +97,7 @@ def _check_auth(settings: Settings) -> list[CheckMessage]:
     return [
         Warning(
             f'{SETTING_NAME}["CHANNELS"] opens channels, but django.contrib.auth is not installed: open sockets '
-            "are not looked at again when a user changes.",
+            "are not checked again when a user changes.",
             hint="Install django.contrib.auth, or call realtime.control.revoke_user() yourself.",
             id="pleme_redis_django.W084",
         )
@@ -111,8 +112,8 @@ def _check_serving(settings: Settings) -> list[CheckMessage]:
     if not getattr(django_settings, "ASGI_APPLICATION", None):
         found.append(
             Warning(
-                f"{opened}, but ASGI_APPLICATION is not set: a server of WSGI alone answers no websocket.",
-                hint='Set it to the dotted path of the application that routes "ws/pleme/", and serve that.',
+                f"{opened}, but ASGI_APPLICATION is not set: a WSGI server cannot serve websockets.",
+                hint='Set it to the dotted path of the application that routes "ws/pleme/", and serve it.',
                 id="pleme_redis_django.W085",
             )
         )

@@ -27,8 +27,8 @@ def check_redis_server(**_kwargs: Any) -> Iterator[CheckMessage]:
         facts, refused = server_facts(), refused_rights()
     except RedisUnavailable as error:
         yield Warning(
-            f'The Redis of {SETTING_NAME}["URL"] could not be asked. {error}',
-            hint="Start it, or correct the URL. Jobs run without it, with up to poll_timeout seconds of delay.",
+            f'The Redis of {SETTING_NAME}["URL"] did not answer. {error}',
+            hint="Start it, or correct the URL. Jobs run without it, delayed by up to poll_timeout seconds.",
             id="pleme_redis_django.W057",
         )
         return
@@ -42,8 +42,8 @@ def _rights(refused: list[str]) -> Iterator[CheckMessage]:
     if refused:
         yield Warning(
             f'The user of {SETTING_NAME}["URL"] may not use {"; ".join(refused)}.',
-            hint="ACL SETUSER <user> ~pl:* resetchannels &pl:* +@all -@admin -@dangerous +info, or more narrowly "
-            "as the guide for Redis says. Without INFO only this check and the notice of a restart suffer.",
+            hint="ACL SETUSER <user> ~pl:* resetchannels &pl:* +@all -@admin -@dangerous +info, or fewer rights, "
+            "as in the guide about Redis. Without INFO, only this check and the detection of restarts do not work.",
             id="pleme_redis_django.W060",
         )
 
@@ -52,9 +52,9 @@ def _eviction(facts: ServerFacts) -> Iterator[CheckMessage]:
     if facts.maxmemory_bytes and facts.maxmemory_policy != "noeviction":
         yield Warning(
             f'The Redis of {SETTING_NAME}["URL"] evicts keys ({facts.maxmemory_policy}) at '
-            f"{facts.maxmemory_bytes:,} bytes: a held lock may vanish, and a second holder get in.",
-            hint='Keep locks on a server of its own with "maxmemory-policy noeviction"; the policy is the '
-            "server's, not the database's.",
+            f"{facts.maxmemory_bytes:,} bytes: a held lock may be lost, so that two holders have it.",
+            hint='Use a separate server with "maxmemory-policy noeviction"; the policy applies to the '
+            "whole server, not to one database.",
             id="pleme_redis_django.W052",
         )
 
@@ -63,7 +63,7 @@ def _version(facts: ServerFacts) -> Iterator[CheckMessage]:
     if facts.version < OLDEST:
         found = ".".join(map(str, facts.version))
         yield Error(
-            f'The Redis of {SETTING_NAME}["URL"] is {found}; commands used here came with 6.2.',
+            f'The Redis of {SETTING_NAME}["URL"] is {found}, but this package uses commands of 6.2.',
             hint="Upgrade to Redis 6.2 or newer, or to Valkey.",
             id="pleme_redis_django.E058",
         )

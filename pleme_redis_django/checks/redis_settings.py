@@ -60,10 +60,10 @@ def _pickle() -> Iterator[CheckMessage]:
     serializer = options.get(name, DEFAULT_SERIALIZERS[backend])
     if "pickle" in str(serializer).lower() or serializer == DEFAULT_SERIALIZERS[DJANGO_BUILT_IN]:
         yield Error(
-            f'The cache alias "{alias}" unpickles what it reads: whoever can write to its Redis can run code here.',
+            f'The cache alias "{alias}" unpickles what it reads: anyone who can write to its Redis can run code here.',
             hint=f'Set CACHES["{alias}"]["OPTIONS"]["{name}"], with django-redis for instance to '
-            '"django_redis.serializers.json.JSONSerializer". CacheManager never pickles, sessions and '
-            "cache_page on this alias do.",
+            '"django_redis.serializers.json.JSONSerializer". CacheManager never pickles, but sessions '
+            "and cache_page on this alias do.",
             id="pleme_redis_django.E050",
         )
 
@@ -76,7 +76,7 @@ def _shared_database() -> Iterator[CheckMessage]:
         if any(_database(location) == _database(url) for location in _locations(configured)):
             yield Warning(
                 f'The cache alias "{alias}" and {SETTING_NAME}["URL"] are the same Redis database, and '
-                "cache.clear() empties all of it: locks, presence and wake-up hints too.",
+                "cache.clear() empties all of it, including locks, presence and hints.",
                 hint=f'Give one of them another database number, for instance "/1" at the end of '
                 f'CACHES["{alias}"]["LOCATION"].',
                 id="pleme_redis_django.W051",
@@ -94,9 +94,9 @@ def _shared_pools() -> Iterator[CheckMessage]:
             differing = [name for name in POOL_OPTIONS if its_options[name] != options[name]]
             if differing:
                 yield Warning(
-                    f'The cache aliases "{first}" and "{alias}" have one LOCATION and different {differing[0]}: '
-                    "django-redis makes one pool for a URL, with the options of whichever is used first.",
-                    hint="Give them the same options, or URLs that differ, for instance in the database number.",
+                    f'The cache aliases "{first}" and "{alias}" have the same LOCATION but a different {differing[0]}: '
+                    "django-redis makes one pool for a URL, with the options of the alias that is used first.",
+                    hint="Give them the same options, or different URLs, for instance with another database number.",
                     id="pleme_redis_django.W054",
                 )
 
@@ -113,15 +113,15 @@ def _channel_layers() -> Iterator[CheckMessage]:
         entries = [host if isinstance(host, Mapping) else {} for host in hosts]
         if any(entry.get("socket_timeout", 0) is not None for entry in entries):
             yield Error(
-                f'A host of the channel layer "{name}" does not say "socket_timeout": None: with redis-py 8 its '
-                "consumers die when nothing happens for 5 s.",
+                f'A host of the channel layer "{name}" does not have "socket_timeout": None: with redis-py 8 its '
+                "consumers die after 5 s without messages.",
                 hint=hint,
                 id="pleme_redis_django.E055",
             )
         if any("max_connections" not in entry for entry in entries):
             yield Warning(
-                f'A host of the channel layer "{name}" does not say "max_connections": redis-py 8 stops at 100, '
-                "and every open socket needs one.",
+                f'A host of the channel layer "{name}" does not have "max_connections": redis-py 8 opens at most '
+                "100, and every open socket needs one.",
                 hint=hint,
                 id="pleme_redis_django.W056",
             )

@@ -32,7 +32,7 @@ def check_declared_schedules(**_kwargs: Any) -> Iterator[CheckMessage]:
         other = first.setdefault(one.key, one.job_type)
         if other != one.job_type:
             yield Error(
-                f'The jobs {other} and {one.job_type} both declare a schedule named "{one.name}" of the product '
+                f'The jobs {other} and {one.job_type} both declare a schedule "{one.name}" for the product '
                 f"{one.product}.",
                 hint="Give one of them another name: cron(..., name=...).",
                 id="pleme_redis_django.E040",
@@ -56,7 +56,7 @@ def _without_product_or_zone() -> Iterator[CheckMessage]:
             except (InvalidProduct, InvalidSchedule) as error:
                 yield Error(
                     f'The schedule "{declared.name}" of {definition.name} is not stored: {error}',
-                    hint=f'Say product= in it, or {SETTING_NAME}["PRODUCT"]; a zone is timezone=, or TIME_ZONE.',
+                    hint=f'Set product= or {SETTING_NAME}["PRODUCT"]; the time zone is timezone= or TIME_ZONE.',
                     id="pleme_redis_django.E041",
                 )
 
@@ -72,17 +72,17 @@ def check_stored_schedules(**_kwargs: Any) -> Iterator[CheckMessage]:
     if unreadable:
         more = f"; and {len(unreadable) - ROWS_NAMED} more" if len(unreadable) > ROWS_NAMED else ""
         yield Warning(
-            f"{len(unreadable)} schedule(s) cannot be read by this code, and fire no more: "
+            f"{len(unreadable)} schedule(s) cannot be read by this code, and do not fire: "
             f"{'; '.join(unreadable[:ROWS_NAMED])}{more}",
-            hint="Edit them in the admin, or bring back the code that they need.",
+            hint="Edit them in the admin, or restore the code that they need.",
             id="pleme_redis_django.W043",
         )
     declared = {one.key for one in declarations()}
     for row in rows:
         if row.source == ScheduleSource.ADMIN and (row.product, row.name) in declared:
             yield Warning(
-                f'The schedule "{row.name}" of {row.product} is declared in code, and one of that name was made in '
-                "the admin before, which alone fires.",
+                f'The schedule "{row.name}" of {row.product} is declared in code, but one with that name was made '
+                "in the admin earlier. Only that one fires.",
                 hint="Rename or delete the one in the admin.",
                 id="pleme_redis_django.W044",
             )

@@ -45,7 +45,7 @@ def _hint_at(jobs: Sequence[AbstractJob]) -> None:
         hints.push(queue_name, [_hint(job, now) for job in islice(jobs, ROWS_PER_STATEMENT)])
 
 
-# Kept: making one anew checks its names and builds its keys, which is a tenth of the call's own time.
+# Kept: making a new one checks its names and builds its keys, which is a tenth of the call's own time.
 @functools.lru_cache(maxsize=1024)
 def _hints_of(queue_name: str, namespace: str) -> RedisHints:
     # Here, since redis costs a process 7 MiB and a tenth of a second, which jobs without Redis are spared.

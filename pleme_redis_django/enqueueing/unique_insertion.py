@@ -26,7 +26,7 @@ from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, jobs_of
 
 INSERT_TRIES = 3
 # serialization_failure and deadlock_detected: the same transaction may succeed when it is run again.
-_BEGIN_ANEW = ("40001", "40P01")
+_START_AGAIN = ("40001", "40P01")
 
 
 def insert_one_unique(
@@ -55,12 +55,12 @@ def insert_unique(
     """Insert the rows whose slots are free; return the job of each."""
     if connections[table.using].in_atomic_block:
         return _insert_once(dialect, table, template, rows)
-    # Under REPEATABLE READ and SERIALIZABLE, whoever meets a concurrent enqueue has to begin anew.
+    # Under REPEATABLE READ and SERIALIZABLE, a transaction that meets a concurrent enqueue has to start again.
     for _try in range(INSERT_TRIES - 1):
         try:
             return _insert_once(dialect, table, template, rows)
         except OperationalError as error:
-            if sqlstate_of(error) not in _BEGIN_ANEW:
+            if sqlstate_of(error) not in _START_AGAIN:
                 raise
     return _insert_once(dialect, table, template, rows)
 
@@ -98,7 +98,7 @@ def _holders(
     if not slots:
         return {}
     held = table.rows().filter(product=product, unique_slot__in=slots)
-    # A deleted job is never run: whoever got it in place of a new one would wait for nothing.
+    # A deleted job never runs: a caller that got it in place of a new one would wait forever.
     over = Q(deleted_at__isnull=False)
     seconds = period_seconds(slots[0])
     if seconds is not None:

@@ -35,5 +35,5 @@ class KnownActivity:
         return self._usual
 
     def forget_recent(self) -> None:
-        """Read the last hour anew when it is asked for next: another process goes on with it meanwhile."""
+        """Forget the last hour, so that the next call reads it again: another process takes over in the meantime."""
         self._recent = None

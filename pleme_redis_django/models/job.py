@@ -37,7 +37,7 @@ def new_job_id() -> uuid.UUID:
 new_job_id.__module__ = "pleme_redis_django.models"
 
 
-# One worker process claims many jobs, and formatting its id anew costs each of them more than its claim.
+# One worker process claims many jobs, and formatting its id again for each costs more than the claim.
 @functools.lru_cache(maxsize=64)
 def _text_of(worker_id: uuid.UUID) -> str:
     return str(worker_id)

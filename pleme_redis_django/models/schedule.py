@@ -15,7 +15,7 @@ from pleme_redis_django.jobs.definitions.schedule_values import (
     Overlap,
 )
 
-# What of the table may fire: the condition of its index, and of whoever looks for what is due.
+# The rows that may fire: the condition of the index, and of the query for what is due.
 FIRING_CONDITION = Q(enabled=True, paused_at=None, next_tick_at__isnull=False)
 
 
@@ -104,7 +104,7 @@ class Schedule(models.Model):
         verbose_name_plural = "schedules"
         constraints = [
             models.UniqueConstraint(fields=["product", "name"], name="pleme_schedule_name_once"),
-            # A row that says both, or an interval out of range, is refused whoever writes it.
+            # A row with both, or with an interval out of range, is refused whatever writes it.
             models.CheckConstraint(
                 condition=Q(cron="", interval_seconds__range=(INTERVALS.low, INTERVALS.high))
                 | (~Q(cron="") & Q(interval_seconds=None)),

@@ -163,7 +163,7 @@ class Snapshot:
     sampled_at: datetime | None
     """When the depths of the queues were measured; None: no worker process has done it yet."""
     is_old: bool
-    """Whether the depths should have been measured anew by now: they tell of then, not of now."""
+    """Whether the depths are too old: they should have been measured again by now."""
     health: Health
     cards: Cards
     queues: tuple[QueueFigures, ...]

@@ -15,7 +15,7 @@ from pleme_redis_django.monitoring.serving_workers import ServingWorkers
 from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason
 from pleme_redis_django.orm_store.job_table import JobTable
 
-# Further ahead it makes no difference to whoever asks, and the count would cost more.
+# Further ahead it makes no difference to people, and the count would cost more.
 COUNTED_AHEAD = 10_000
 # A process without a hint looks for ready jobs at least this often.
 UNCLAIMED_AFTER = timedelta(seconds=40)

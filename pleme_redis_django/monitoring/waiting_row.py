@@ -67,7 +67,7 @@ def read_waiting_row(job: AbstractJob) -> WaitingRow | None:
     using = job._state.db or get_settings().database
     due_in = ExpressionWrapper(F("run_after") - Now(), output_field=DurationField())
     rows = JobTable(type(job), using).rows().filter(pk=job.pk, status__in=WAITING_STATUSES)
-    # A retry, a change of priority or of queue: it is ready anew from then on.
+    # A retry, a change of priority or of queue: it is ready again from then on.
     annotated = rows.annotate(due_in=due_in, now=Now(), ready_since=Greatest("run_after", "updated_at"))
     annotated = annotated.annotate(schedule=KT("metadata__schedule"))
     values = annotated.values(*_FIELDS, "due_in", "now", "ready_since", "schedule").first()

@@ -119,7 +119,7 @@ def retry_jobs(jobs: QuerySet[M]) -> int:
             unseen_deaths=0,
             run_after=Now(),
             cancel_requested_at=None,
-            # A deadline that is over would end it at once; whoever retries it wants it run.
+            # A deadline in the past would end it at once, but the user who retries it wants it to run.
             expires_at=Case(When(expires_at__lte=Now(), then=None), default=F("expires_at")),
             updated_at=Now(),
         )

@@ -14,7 +14,7 @@ from pleme_redis_django.operations.stored_jobs import call_after_commit
 
 
 def drain_worker(worker_id: UUID | str, *, using: str | None = None) -> bool:
-    """Ask a worker process to end: it claims no more, and its running jobs go on to their end.
+    """Ask a worker process to exit: it claims no more jobs, and its running jobs continue to their end.
 
     Return whether the process lived, as far as is known, and had not been asked yet. There is no
     way back; its supervisor does not start another one in its place.

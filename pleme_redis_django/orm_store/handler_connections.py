@@ -29,7 +29,7 @@ class DatabaseScope:
             # Made here, each job's own context inherits them; made in a job, they would be made in each.
             self._thread.has_caches = True
             for alias in caches:
-                with suppress(Exception):  # Whoever uses a broken one is told then.
+                with suppress(Exception):  # The next use of a broken one raises.
                     caches[alias]
         for connection in self._thread.opened:
             # Django's own setting CONN_HEALTH_CHECKS, once a job instead of once a request.

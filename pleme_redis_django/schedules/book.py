@@ -24,7 +24,7 @@ SCHEDULES_A_TURN = 100
 WAITING_SECONDS = 1.0
 # A schedule whose transaction the database refused, as for a lock, is tried again after this; others fire meanwhile.
 PUT_OFF_SECONDS = 5.0
-# How far ahead the next tick is looked for; the engine looks again sooner.
+# How far ahead the next tick is searched; the engine searches again sooner.
 AHEAD = timedelta(seconds=30)
 REMEMBER_TICKS = timedelta(days=30)
 OLD_TICKS_A_TURN = 1_000

@@ -38,7 +38,7 @@ _NOT_EDITED = frozenset(
 def pause_schedule(
     name: str, *, product: str | None = None, reason: str = "", paused_by: str = "", using: str | None = None
 ) -> bool:
-    """Have a schedule fire no more until it is resumed; return whether it was not paused yet.
+    """Stop a schedule from firing until it is resumed; return whether it was not paused yet.
 
     Jobs that it has made go on. One that is paused already keeps its reason and who gave it. ``product``: None is
     the one of the settings. Raises ScheduleNotFound.

@@ -81,7 +81,7 @@ def _planned(row: Schedule, now: datetime) -> tuple[ReadSchedule, Turn]:
     """Return what a row says, and what it does at its turn. Raises one of UNREADABLE."""
     read = read_schedule(row)
     if row.next_tick_at is None:
-        raise InvalidSchedule("Its next tick is no time. Save it anew.")
+        raise InvalidSchedule("Its next tick is not a time. Save it again.")
     return read, due_ticks(read.timing, aware(row.next_tick_at), now, read.catch_up, read.catch_up_limit)
 
 
@@ -109,7 +109,7 @@ def fire_waiting(using: str, ids: Sequence[int], now: datetime) -> Fired:
 
 
 def disable(using: str, row: Schedule, reason: str) -> ScheduleTick:
-    """Have a schedule fire no more until somebody mends it; return the tick that says why."""
+    """Disable a schedule until somebody fixes it; return the tick that says why."""
     schedules(using).filter(pk=row.pk).update(
         enabled=False, disabled_reason=reason[:REASON_MAX_LENGTH], waiting_tick_at=None, updated_at=Now()
     )

@@ -1,4 +1,4 @@
-"""Reading: from the row of a schedule to what it says, checked as a whole; whoever wrote it."""
+"""Reading: from the row of a schedule to checked values, wherever the row comes from."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ReadSchedule:
 
 
 def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
-    """Return what a row says. Raises one of ``UNREADABLE``, in words for whoever mends it."""
+    """Return the values of a row. Raises one of ``UNREADABLE``; its message says what to fix."""
     checked_name(row.name)
     definition = jobs.get(row.job_type)
     parameters = definition.checked_parameters(checked_parameters(row.parameters))

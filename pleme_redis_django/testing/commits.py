@@ -13,7 +13,7 @@ from django.db import DatabaseError, connections
 def as_if_committed() -> Iterator[None]:
     """Behave as a worker's connections do, on every connection that is inside a transaction.
 
-    A database error in the block undoes the block, and no more of the test's transaction; what the
+    A database error in the block rolls back only the block, not the rest of the test's transaction; what the
     block leaves to ``on_commit()`` runs at its end. Outside of a transaction nothing is added.
     """
     with ExitStack() as stack:

@@ -35,11 +35,11 @@ def test_a_workers_own_timeouts_are_below_its_lease(messages: Any, host: str) ->
         ({"connect_timeout": 15}, "with connect_timeout it takes up to 26.25 s"),
         ({"tcp_user_timeout": "20000"}, "with tcp_user_timeout it takes up to 28 s"),
         ({"keepalives_idle": 60}, "with keepalives_idle it takes up to 71 s"),
-        ({"connect_timeout": 0}, "connect_timeout is 0, which bounds nothing"),
-        ({"keepalives": "0"}, "keepalives is '0', which bounds nothing"),
-        ({"options": "-c statement_timeout=60s"}, "statement_timeout is 60 s, which workers keep"),
-        ({"options": "-cjit=off --lock_timeout=25000"}, "lock_timeout is 25 s, which workers keep"),
-        ({"options": "-c statement_timeout=1min"}, "statement_timeout is 60 s, which workers keep"),
+        ({"connect_timeout": 0}, "connect_timeout is 0, which is no limit"),
+        ({"keepalives": "0"}, "keepalives is '0', which is no limit"),
+        ({"options": "-c statement_timeout=60s"}, "statement_timeout is 60 s, and workers use it too"),
+        ({"options": "-cjit=off --lock_timeout=25000"}, "lock_timeout is 25 s, and workers use it too"),
+        ({"options": "-c statement_timeout=1min"}, "statement_timeout is 60 s, and workers use it too"),
     ],
 )
 def test_a_timeout_as_long_as_the_lease_is_a_warning(messages: Any, options: Any, said: str) -> None:

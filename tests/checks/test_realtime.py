@@ -21,7 +21,7 @@ from pleme_redis_django.checks.realtime import check_realtime
         (
             {"AUTHORIZE": "pleme_redis_django.conf.get_settings", "CHANNELS": {"room:*": {}}},
             "W088",
-            "never asked",
+            "are ignored",
         ),
         ({"PRESENCE_GRACE_SECONDS": 10, "PRESENCE_TTL_SECONDS": 5}, "E083", "longer"),
     ],

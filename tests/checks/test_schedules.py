@@ -49,7 +49,7 @@ def test_two_jobs_declare_one_name(declare: Any) -> None:
     declare(first=every(5, name="same"), second=every(6, name="same"))
     ((identity, said),) = found(schedules.check_declared_schedules)
     assert identity == "E040"
-    assert 'both declare a schedule named "same" of the product default' in said
+    assert 'both declare a schedule "same" for the product default' in said
 
 
 def test_one_name_in_two_products_is_fine(declare: Any) -> None:
@@ -90,7 +90,7 @@ def test_one_that_was_made_in_the_admin_keeps_the_declared_one_out(declare: Any)
     declare(first=every(5, name="same"))
     Schedule.objects.create(product="default", name="same", cron="* * * * *", job_type=noop.name)
     ((identity, said),) = found(schedules.check_stored_schedules)
-    assert (identity, "which alone fires" in said) == ("W044", True)
+    assert (identity, "Only that one fires" in said) == ("W044", True)
 
 
 def test_a_database_without_tables_is_left_to_another_check() -> None:

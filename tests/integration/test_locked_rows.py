@@ -100,7 +100,7 @@ def test_a_burst_waits_for_the_ending_of_a_locked_row(
     gate.touch()
     jobs.noop.enqueue_many([{}] * 20)
     wait_for(lambda: _completed() == 20, "the others end", details=workers.output)
-    output = workers.wait_for_output("ends once what is held up is written")
+    output = workers.wait_for_output("the burst waits until these endings are written")
     assert f"of the database's process {somebody.info.backend_pid}, holds the rows of 1 job(s)" in output
     assert workers.is_running()
     somebody.rollback()

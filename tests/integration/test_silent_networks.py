@@ -1,4 +1,4 @@
-"""Networks that swallow packets and tell nobody: whoever is behind one is back before it is taken for dead."""
+"""Networks that drop packets silently: a process behind one is back before it is declared dead."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _assert_that_nothing_ran_twice(jobs: list[Job], *workers: WorkerProcesses) -
     for job in jobs:
         assert transitions_of(job.id) == [("QUEUED", "RUNNING"), ("RUNNING", "COMPLETED")]
     for one in workers:
-        assert "was taken for dead" not in one.output()
+        assert "was declared dead" not in one.output()
         assert "rescued the jobs" not in one.output()
         one.signal(signal.SIGTERM)
         assert one.exit_code() == 0, one.output()

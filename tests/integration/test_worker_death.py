@@ -83,7 +83,7 @@ def test_a_zombies_ending_is_refused(start_workers: StartWorkers, tmp_path: Path
     second = start_workers()
     wait_for(lambda: len(effects_of("begin")) == 2, "it begins elsewhere", details=second.output)
     os.kill(zombie, signal.SIGCONT)
-    first.wait_for_output("was taken for dead, goes on as a new worker")
+    first.wait_for_output("was declared dead, continues as a new worker")
     gate.touch()
     wait_for(lambda: status_of(job) == "COMPLETED", "it ends", details=second.output)
     wait_for(lambda: len(effects_of("end")) == 2, "both handlers end", details=first.output)

@@ -298,7 +298,7 @@ def test_a_next_tick_that_is_no_time_at_all_stops_no_other(
             "UPDATE pleme_redis_django_schedule SET next_tick_at = '2 no time' WHERE id = %s", [bad.pk]
         )
     fired = book.fire_due()
-    assert (fired.enqueued, fired.disabled) == (1, (("bad", "Its next tick is no time. Save it anew."),))
+    assert (fired.enqueued, fired.disabled) == (1, (("bad", "Its next tick is not a time. Save it again."),))
 
 
 def test_the_database_itself_refuses_an_interval_that_is_out_of_range(using: str, make: Make) -> None:

@@ -57,7 +57,7 @@ def worker_rows(
         }
         for worker in workers
     ]
-    # Whoever looks for a worker that is stuck finds it on top: dead ones run nothing any more.
+    # Stuck workers are at the top, where people look for them; dead ones run nothing any more.
     return sorted(rows, key=lambda row: (row["worker"].state == "dead", -_longest(row["jobs"])))
 
 

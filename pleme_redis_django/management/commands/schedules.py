@@ -41,7 +41,7 @@ class Command(BaseCommand):
         listed.add_argument("--product", help="Only those of this product.")
         for name, said in (
             ("run", "Enqueue its job now, beside its ticks."),
-            ("pause", "Fire it no more until it is resumed."),
+            ("pause", "Stop it from firing until it is resumed."),
             ("resume", "Fire it again, from its next tick on."),
         ):
             action = actions.add_parser(name, help=said)
@@ -49,9 +49,9 @@ class Command(BaseCommand):
             action.add_argument("--product", help="Its product; default that of the settings.")
             action.add_argument("--json", action="store_true", help="Print what was done as one JSON object.")
             if name != "resume":
-                action.add_argument("--by", default="", help="Who asks for it.")
+                action.add_argument("--by", default="", help="Your name, as it is recorded.")
             if name == "pause":
-                action.add_argument("--reason", default="", help="Why, for whoever finds it paused.")
+                action.add_argument("--reason", default="", help="Why it is paused, shown to others.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         actions: dict[str, Callable[[dict[str, Any]], None]] = {

@@ -16,8 +16,8 @@ from pleme_redis_django.jobs.interface.workers import DEFAULT_LEASE_SECONDS
 
 logger = logging.getLogger("pleme_redis_django.jobs")
 
-# Parts of a lease, after which whoever waits gives up. With a heartbeat interval before them they stay below
-# one lease together: a process that finds its connection dead is back before it is taken for dead itself.
+# Parts of a lease, after which a wait is given up. With a heartbeat interval before them they stay below
+# one lease together: a process that finds its connection dead is back before it is declared dead itself.
 _TCP_PART = 0.25
 _CONNECT_PART = 0.15
 # At least what libpq accepts as a bound: 1 s means 2 s.

@@ -326,7 +326,7 @@ class Supervisor:
         self._looked_at = now
         for place in self._all_places():
             if was_away:
-                # The supervisor itself was stopped, most likely with its children: they get their time anew.
+                # The supervisor itself was stopped, most likely with its children: their time starts again.
                 place.heard_at = now
             silent = now - place.heard_at
             if place.process is not None and 0 < self._max_silence_seconds < silent:

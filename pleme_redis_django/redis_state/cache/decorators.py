@@ -150,7 +150,7 @@ def _key_of(
 
 
 def _page_of(request: HttpRequest) -> str:
-    """Return what tells one page from another, whoever asks: Django's own cache has the same in its key."""
+    """Return what distinguishes one page from another, for any visitor: Django's own cache has the same in its key."""
     address = f"{request.scheme}://{request.get_host()}{request.get_full_path()}"
     return f"{address} {get_language()} {get_current_timezone_name()}"
 

@@ -13,7 +13,7 @@ from pleme_redis_django.redis_state.cache.watched_requests import Reading
 
 
 def may_be_shared(request: HttpRequest) -> bool:
-    """Tell whether a page of everybody's is right for this request: not when it says by itself who asks."""
+    """Tell whether a shared page is right for this request: not if the request identifies its user."""
     return request.method == "GET" and "HTTP_AUTHORIZATION" not in request.META
 
 

@@ -1,4 +1,4 @@
-"""Notices that a view looked at who asks: while it builds a page, its request tells what is read of it.
+"""Notices when a view reads the user: while it builds a page, the request records what is read from it.
 
 What a middleware derived before, and put on the request under a name of its own, it cannot see.
 """

@@ -41,7 +41,7 @@ class Acquisition(Generic[G]):
 
     - ``with locks.lock("x", 30) as guard:``, ``async with ...``
     - ``guard = locks.lock("x", 30).acquire()``, ``await ....aacquire()``
-    - ``@locks.lock("x", 30)`` on a function or a coroutine function: each call takes it anew
+    - ``@locks.lock("x", 30)`` on a function or a coroutine function: each call takes the lock again
 
     It may be entered again while it is open, by others or by the same thread or task.
     """

@@ -66,7 +66,7 @@ def held_locks(product: str, limit: int) -> Flow[list[HeldLock]]:
 
 
 def force_release(product: str, digest: str, *, by: str, reason: str, fence: int | None) -> HeldLock | None:
-    """Free the lock whoever holds it; return what was taken away, None when there was nothing.
+    """Free the lock even if somebody else holds it; return what was taken away, None if it was free.
 
     With ``fence``, only while that holder still has it. The action is logged and sent as
     ``lock_force_released``.

@@ -1,6 +1,6 @@
--- Ends a build: stores its entry while the lease is still its own and no generation changed meanwhile, gives
--- the lease back and wakes all who wait, unless they wait for another builder by now. A lease that is gone ran
--- out, or was taken away by a delete or a write of the entry, which is newer than what was built. Redis >= 4.
+-- Ends a build: stores its entry if the caller still has the lease and no generation has changed, releases the
+-- lease and wakes all waiting callers, unless they wait for another builder by now. A missing lease has expired,
+-- or was taken away by a delete or a write of the entry, which is newer than what was built. Redis >= 4.
 -- KEYS 1 entry (STRING)  2 lease (STRING)  3 waiters (STRING)  4 wake (LIST)  5 generation  6... tag generations
 -- ARGV 1 token  2 entry, or '' when the build failed  3 its TTL in ms  4 TTL of generations in ms
 -- Returns 1 when the entry was stored, else 0.

@@ -1,5 +1,5 @@
--- Adds to a whole number that an entry without tags holds; its TTL stays. Takes the lease from
--- whoever builds the entry anew: that would undo the addition. Redis >= 6 (KEEPTTL).
+-- Adds to a whole number in an entry without tags; its TTL stays. Takes the lease from a caller that
+-- builds the entry, because that would undo the addition. Redis >= 6 (KEEPTTL).
 -- KEYS 1 entry (STRING)  2 lease (STRING)  3 generation (STRING)
 -- ARGV 1 whole number to add
 -- Returns the sum as text, 0 when there is no such entry, 1 when it holds no number without tags,

@@ -1,5 +1,5 @@
--- Stores an entry under the generations of now, which it creates where they are missing, and takes the lease
--- from whoever builds it: what was being built is older. Redis >= 2.6.12.
+-- Stores an entry under the current generations, which it creates if they are missing, and takes the lease
+-- from a caller that builds it, because that value is older. Redis >= 2.6.12.
 -- KEYS 1 entry (STRING)  2 lease (STRING)  3 generation (STRING)  4... tag generations (STRING)
 -- ARGV 1 what follows the header  2 TTL of the entry in ms  3 8 random bytes  4 TTL of generations in ms
 --      5... digests of the tags (16 bytes), in the order of their keys

@@ -26,7 +26,7 @@ local time = redis.call('TIME')
 local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if not epoch then
-  -- Whoever follows later compares the run id: a position that comes back from an old snapshot shows by it.
+  -- Readers compare the run id: it shows if a position comes back from an old snapshot.
   local info = redis.pcall('INFO', 'server')
   local server = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
   epoch = string.format('%x%05x', time[1], time[2])

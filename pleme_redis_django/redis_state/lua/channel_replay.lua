@@ -1,14 +1,14 @@
--- Read a head's position, and what its log holds after a given one.
+-- Read a head's position, and the messages in its log after a given position.
 -- KEYS 1 position HASH   2 log STREAM
 -- ARGV 1 known epoch, '' for the newest messages   2 known offset; for the newest: 0, or read what is before it
 --      3 most messages to return   4 position TTL ms   5 run id of the server, or ''
 --      6 Lua pattern of the headers to return, '' for all   7 bytes of the log after which to stop
 -- Returns {epoch, top offset, status, reached offset, bytes read, message, ...}, oldest first; status is 'complete',
 -- 'limit' (there are more than were asked for), 'part' (read on from the reached offset), 'trimmed' (the log
--- does not reach back so far) or 'epoch' (the position is of a lost log)
+-- does not reach back that far) or 'epoch' (the position belongs to a lost log)
 --
--- A server that restarted from an old snapshot, or a promoted replica, may give a number out twice.
--- Its run id differs, and with it begins a new epoch.
+-- A server that restarted from an old snapshot, or a promoted replica, may assign a number twice.
+-- Its run id differs, so a new epoch begins.
 
 local function run_id()
   local info = redis.pcall('INFO', 'server')
@@ -32,7 +32,7 @@ elseif ARGV[5] ~= '' and server ~= ARGV[5] then
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 
--- Entries are fetched by a few dozen, for a script holds what it fetched and everybody waits for it.
+-- Entries are fetched a few dozen at a time, because a script keeps what it fetched and blocks the server.
 local MOST_FETCHED = 32
 local reply = {epoch, top, 'complete', top, 0}
 local since, limit, budget = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[7])

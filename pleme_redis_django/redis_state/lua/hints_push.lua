@@ -1,6 +1,6 @@
--- Push hints that jobs of one queue are ready. Now and then it is asked to remember the queue as well, and
--- then forgets queues that had no push for long, with their counters, since a worker of every queue blocks on
--- each list that is known. Redis >= 6.2.
+-- Push hints that jobs of one queue are ready. Now and then the caller has it remember the queue too. It then
+-- forgets queues without a recent push, with their counters, because a worker that serves every queue blocks on
+-- each known list. Redis >= 6.2.
 -- KEYS 1 the queue's list, 2 the names (ZSET: queue name -> last push in s), 3 the wake-all list, 4 the counters
 -- ARGV 1 queue name, 2 longest list, 3 seconds that a queue is remembered, 4 whether to remember it ("1"), 5.. hints
 -- Returns 1 when the queue's name was new, so that the wake-all list got a hint too; else 0
@@ -11,7 +11,7 @@ end
 redis.call('LTRIM', KEYS[1], 0, ARGV[2] - 1)
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('HINCRBY', KEYS[4], 'pushed:' .. ARGV[1], #ARGV - 4)
-if ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[2]) == 1 then -- a server that was emptied learns all names anew
+if ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[2]) == 1 then -- after a flush the server learns all names again
   return 0
 end
 local now = redis.call('TIME')[1]

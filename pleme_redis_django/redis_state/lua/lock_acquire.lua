@@ -1,5 +1,5 @@
--- Takes a lock, or says who has it. Idempotent by token: a caller whose reply was lost asks again
--- and gets the same fence. Redis >= 2.6.12.
+-- Takes a lock, or returns its holder. Idempotent by token: a caller whose reply was lost sends the
+-- request again and gets the same fence. Redis >= 2.6.12.
 -- KEYS 1 lock (STRING: token, fence, since ms, owner)  2 fence (STRING)  3 notes (SET)
 -- ARGV 1 token (32 characters)  2 TTL in ms  3 owner (JSON)  4 '1' when the caller will wait, else '0'
 -- Returns {1, fence} when held, {0, remaining ms, owner} when busy.
@@ -21,9 +21,9 @@ if redis.call('SISMEMBER', KEYS[3], ARGV[1]) == 1 then -- its caller was cancell
 end
 local now = redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
--- Microseconds, since nobody takes a lock as often as that: the clock exceeds every fence given out,
--- so fences grow when the counter was lost, and the counter lets them grow when the clock went back.
--- A day of memory keeps a counter that is in use, and idle names cost nothing for long. Exact as a
+-- Microseconds, because no lock is taken that often: the clock is above every assigned fence, so fences
+-- grow even if the counter was lost, and the counter lets them grow even if the clock was set back.
+-- A counter is kept for a day after its last use, so idle names do not use memory for long. Exact as a
 -- double until the year 2255; tostring() and Redis' own conversion would round 16 digits.
 local clock = now[1] * 1000000 + now[2]
 local fence = string.format('%.0f', math.max((tonumber(redis.call('GET', KEYS[2])) or 0) + 1, clock))

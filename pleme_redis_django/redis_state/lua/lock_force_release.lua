@@ -1,4 +1,4 @@
--- Frees a lock whoever holds it, for an operator, and wakes one waiter. Redis >= 2.6.
+-- Frees a lock for an operator, even if another token holds it, and wakes one waiter. Redis >= 2.6.
 -- KEYS 1 lock (STRING: token, fence, since ms, owner)  2 wake (LIST, one element at most)
 -- ARGV 1 the fence that the holder must still have, or '' for any
 -- Returns {fence, since ms, owner, remaining ms}, or {} when it was free or has another fence.

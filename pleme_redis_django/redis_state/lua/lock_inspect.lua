@@ -1,4 +1,4 @@
--- Says who holds a lock. Redis >= 2.6.
+-- Returns the holder of a lock. Redis >= 2.6.
 -- KEYS 1 lock (STRING: token, fence, since ms, owner)
 -- Returns {fence, since ms, owner, remaining ms}, or {} when it is free.
 local held = redis.call('GET', KEYS[1])

@@ -1,9 +1,9 @@
--- Extend the connections of one process in all its scopes of a product, and name those that are gone.
+-- Extend the connections of one process in all its scopes of a product, and return those that are missing.
 -- KEYS 1 last-seen ZSET   2 due ZSET
 --      then five for each scope: connections ZSET, records HASH, users HASH, expiries ZSET, version STRING
 -- ARGV 1 TTL ms   2 key TTL ms   3 how long last-seen is kept (ms)
 --      then for each scope: the number of its pairs, and the pairs connection, user
--- Returns {scope number, connection, ...}: which were swept or lost, and have to join again
+-- Returns {scope number, connection, ...}: those that were swept or lost and have to join again
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,4 +1,4 @@
--- Apply one change to a presence scope (a product, or a room of it) and tell its bus what became visible.
+-- Apply one change to a presence scope (a product, or a room of it) and publish the visible changes on its bus.
 -- KEYS 1 connections ZSET: connection -> expiry (ms)
 --      2 records HASH: connection -> 'a' or 'i' (active, idle) .. user .. '\n' .. metadata (JSON)
 --      3 users HASH: user -> connections, each followed by a blank
@@ -16,17 +16,17 @@
 -- took out; status is 'ok', 'user limit', 'scope limit' or
 -- 'taken' (the connection belongs to another user); kind is 'online', 'offline', 'update', 'idle' or 'active'
 --
--- Visible of a user are: being there, being idle (no connection is active), and the distinct metadata of
--- the connections. A second tab with the same metadata changes nothing, and nothing is sent.
+-- Others see of a user whether they are online, whether they are idle (no connection is active), and the distinct
+-- metadata of the connections. A second tab with the same metadata changes nothing, and nothing is sent.
 --
 -- A version that was lost (a flush, an eviction, a room that was empty for a minute) begins above every
--- number that was given out, so whoever watches sees that it is not the next one, and looks again.
+-- number that was given out, so clients see that it is not the next one, and take a new snapshot.
 
 local op, scope = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local joined, updated, left, changes, removed = {}, {}, {}, {}, 0
--- Rooms come by any name that a client makes up: what an emptied one leaves may not stay for a day.
+-- A client can make up any number of room names: keys of an empty room may not stay for a day.
 local EMPTY_TTL = 60000
 
 local function connections_of(user)
@@ -107,8 +107,8 @@ local function due_at(at)
   end
 end
 
--- Who has left and is in the grace of a page reload, and whose process has missed a heartbeat, takes no place
--- away from the tab that comes back; of such there may be as many again.
+-- Connections in the grace of a page reload, and those whose process has missed a heartbeat, do not count against
+-- the limit, so that the tab can come back; there may be as many of them as the limit once more.
 local function is_full(connections, most)
   if #connections < most then
     return false
@@ -147,7 +147,7 @@ local function join(id, user, metadata)
   return 'ok'
 end
 
--- Another user's connection is never touched, whatever id was asked for.
+-- Another user's connection is never touched, whatever id was given.
 local function chosen(id, user)
   local mine = connections_of(user)
   if id == '' then

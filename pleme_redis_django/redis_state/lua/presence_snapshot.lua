@@ -1,10 +1,10 @@
--- Read one page of a presence scope: who is there, with which metadata, as JSON.
+-- Read one page of a presence scope as JSON: its users and their metadata.
 -- KEYS 1 connections ZSET   2 records HASH   3 users HASH   4 expiries ZSET   5 version STRING
 -- ARGV 1 cursor, '0' for the first page   2 about how many users
 -- Returns {version, JSON object: user -> [{"c": connection, "m": metadata, "idle": true?}], next cursor or '0'}
 --
--- HSCAN gives each user who is there during the whole walk at least once; a walk by rank would lose
--- those whom a heartbeat moves.
+-- HSCAN returns each user who is online during the whole scan at least once; reading by rank would miss
+-- users whom a heartbeat moves.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,4 +1,4 @@
--- Takes one of a semaphore's permits, or says how long until the next one expires. Idempotent by
+-- Takes one of a semaphore's permits, or returns the time until the next one expires. Idempotent by
 -- permit; a permit that expired (by the server's clock) is free. Redis >= 3.2.
 -- KEYS 1 permits (ZSET: permit -> expiry in ms)  2 notes (SET)
 -- ARGV 1 permit  2 limit  3 TTL in ms  4 '1' when the caller will wait, else '0'

@@ -1,4 +1,4 @@
--- Takes a unique slot for a job, or tells which job took it before. Redis >= 2.6.12.
+-- Takes a unique slot for a job, or returns the job that took it before. Redis >= 2.6.12.
 -- KEYS 1 slot (STRING, a job id)
 -- ARGV 1 job id  2 TTL in ms
 -- Returns the other job's id, or nil when the slot is this job's.

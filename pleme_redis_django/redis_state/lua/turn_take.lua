@@ -1,7 +1,7 @@
--- Take a turn that nobody has, or keep one's own.
+-- Take a turn that nobody has, or extend the caller's own.
 -- KEYS 1 turn STRING: who has it
--- ARGV 1 who asks   2 TTL ms
--- Returns 1 when the asker has the turn now, else 0
+-- ARGV 1 caller   2 TTL ms
+-- Returns 1 when the caller has the turn now, else 0
 
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then

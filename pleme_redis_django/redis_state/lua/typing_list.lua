@@ -1,4 +1,4 @@
--- List who types in a conversation now.
+-- List the users who type in a conversation now.
 -- KEYS 1 typing ZSET: user -> expiry (ms)
 -- Returns the users, the one whose typing ends first first
 

@@ -1,7 +1,7 @@
--- Say that a user types in a conversation, or stopped, and tell its bus when that is news.
+-- Record that a user types in a conversation or has stopped, and publish a change on its bus.
 -- KEYS 1 typing ZSET: user -> expiry (ms)
 -- ARGV 1 bus   2 channel   3 user   4 connection, or ''   5 '1' types, '0' stopped   6 TTL ms   7 most users
--- Returns 1 when an event was sent; 0 when it was no news: throttled to half the TTL, full, or not typing
+-- Returns 1 when an event was sent; 0 when nothing changed: throttled to half the TTL, full, or not typing
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -98,7 +98,7 @@ class PresenceManager:
         max_users: int = MAX_USERS,
         idle: bool = False,
     ) -> PresenceResult:
-        """Join, or extend and describe anew, one connection of a user for ``PRESENCE_TTL_SECONDS``.
+        """Join one connection of a user for ``PRESENCE_TTL_SECONDS``, or extend it with new metadata.
 
         Without a ``connection_id`` it is the user's one nameless connection. ``metadata`` is a JSON
         object of up to 1 KiB; ``idle`` says that the person is away. Raises PresenceRefused when the user

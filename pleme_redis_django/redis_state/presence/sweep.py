@@ -96,7 +96,7 @@ def _due_products(products: list[str]) -> RedisPipeline[list[str]]:
 
 
 def sweep_product(product: str) -> Flow[int]:
-    """Remove whoever expired in a product and its rooms; return how many users became visible as gone."""
+    """Remove expired connections of a product and its rooms; return how many users went offline."""
     left, swept = 0, set[bytes]()
     for _ in range(MOST_LOOKS):
         found: list[bytes] = yield _due(product)

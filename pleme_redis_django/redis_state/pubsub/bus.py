@@ -1,6 +1,6 @@
 """The one Redis connection through which an event loop hears every head that it follows.
 
-It subscribes to a head's bus by name; patterns are matched by whoever listens (with PSUBSCRIBE, Redis
+It subscribes to a head's bus by name; listeners match patterns themselves (with PSUBSCRIBE, Redis
 tries every pattern on every publish). A lost connection is made again with a growing, jittered delay,
 and each feed then reads from the log what it missed.
 """
@@ -35,7 +35,7 @@ from pleme_redis_django.redis_state.server.outages import OUTAGES, ServerRefuses
 LIVE_TIMEOUT_SECONDS = 5.0
 """How long a new subscription waits for Redis before it fails."""
 CHECK_SECONDS = 10.0
-"""How often the connection is probed; silent for two periods, it is taken for dead."""
+"""How often the connection is probed; silent for two periods, it counts as dead."""
 TAIL_CHECK_SECONDS = 25.0
 """How often a quiet feed is compared with its log: a lost last message leaves no gap to see."""
 RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.05, 5.0
@@ -46,7 +46,7 @@ STEADY_SECONDS = 5.0
 CATCH_UPS_AT_ONCE = 10
 """How many feeds read their log at the same time, so that a process with many heads leaves Redis to others."""
 RESYNCS_PER_SECOND = 1000
-"""How fast heads are told of a reconnect: each of their clients then reads what it watches anew."""
+"""How fast heads are told of a reconnect: each of their clients then reads its state again."""
 
 logger = logging.getLogger("pleme_redis_django.bus")
 
@@ -264,7 +264,7 @@ class Bus:
             logger.warning(message, error)
 
     async def _leave_demoted(self) -> None:
-        """Connect anew when a server said that it is not a primary: ours may be the same, and would not tell."""
+        """Connect again if a server is no longer primary: ours may be the same server, and would not say so."""
         if demotions_seen() != self._demotions_known:
             self._demotions_known = demotions_seen()
             await self._break()
@@ -322,5 +322,5 @@ def bus() -> Bus:
 
 
 async def close_bus() -> None:
-    """Close the running loop's buses, whoever still listens."""
+    """Close the running loop's buses, even if somebody still listens."""
     await _buses.aclose()

@@ -57,7 +57,7 @@ class HandledChannels:
             _guarded(handler.take, raw)
 
     def confirm(self, name: bytes) -> None:
-        """Note that Redis has confirmed a channel, and tell whoever waits for it."""
+        """Note that Redis has confirmed a channel, and wake those who wait for it."""
         if name in self._handlers:
             self._confirmed.add(name)
             for handler in list(self._handlers[name]):

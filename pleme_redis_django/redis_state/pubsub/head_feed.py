@@ -112,7 +112,7 @@ class HeadFeed:
         self._is_catching_up = True
         try:
             while self._is_stale:
-                # Whoever calls meanwhile knows of a loss that this read may have come too early for.
+                # A call in the meantime may be about a loss that happened after this read.
                 self._is_stale = False
                 await self._read_once()
         finally:

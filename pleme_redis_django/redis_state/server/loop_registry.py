@@ -45,7 +45,7 @@ class LoopRegistry(Generic[K, T]):
             known.things.pop(key, None)
 
     async def aclose(self) -> None:
-        """Close what the running loop has; the next ``get`` makes it anew."""
+        """Close what the running loop has; the next ``get`` makes a new one."""
         known = self._loops.get(asyncio.get_running_loop())
         if known is not None:
             await known.end.aclose()

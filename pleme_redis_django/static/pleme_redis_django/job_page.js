@@ -1,5 +1,5 @@
-// Keeps the page of one job up to date: polls the job's own row, moves the progress bar, and fetches the
-// whole content again when the job has changed. Does nothing in a hidden tab, and no more after the end.
+// Keeps the page of one job up to date: polls the job's row, moves the progress bar, and fetches the whole
+// content again when the job has changed. Does nothing in a hidden tab or after the job has ended.
 
 import { duration } from "./durations.js";
 
@@ -18,8 +18,8 @@ function say(text) {
 
 async function request(url, headers) {
   const response = await fetch(url, { headers, cache: "no-store" });
-  if (response.redirected) throw new Gone("You are signed out, or the job is gone. This page is no longer live.");
-  if (response.status === 403 || response.status === 404) throw new Gone("The job is gone. This page is no longer live.");
+  if (response.redirected) throw new Gone("You are signed out, or the job was deleted. This page no longer updates.");
+  if (response.status === 403 || response.status === 404) throw new Gone("The job was deleted. This page no longer updates.");
   if (!response.ok && response.status !== 304) throw new Error(`status ${response.status}`);
   return response;
 }
@@ -58,7 +58,7 @@ async function refresh() {
   const response = await request(location.href, { Accept: "text/html" });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = page.getElementById("pleme-job");
-  if (!fresh) throw new Gone("The job is gone. This page is no longer live.");
+  if (!fresh) throw new Gone("The job was deleted. This page no longer updates.");
   const focused = root.contains(document.activeElement) ? document.activeElement.id : "";
   const open = new Map([...root.querySelectorAll("details[id]")].map((each) => [each.id, each.open]));
   for (const each of fresh.querySelectorAll("details[id]")) each.open = open.get(each.id) ?? each.open;

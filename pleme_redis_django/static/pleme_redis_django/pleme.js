@@ -12,7 +12,7 @@ const SUBPROTOCOL = "pleme.v1";
 const PING = "{}";
 const FIRST_DELAY_MS = 500;
 const LAST_DELAY_MS = 20_000;
-// A server that is deployed anew closes all its sockets at once (1012, IANA's registry of close codes):
+// A server that is deployed again closes all its sockets at once (1012, IANA's registry of close codes):
 // its clients come back spread over this time, shorter than the 5 s after which presence sees them leave.
 const SERVICE_RESTART = 1012;
 const RESTART_SPREAD_MS = 4000;
@@ -498,14 +498,14 @@ class Room extends Emitter {
     return this.#request({ ch: this.#name, join: this.#options.join, meta });
   }
 
-  /** Leave the room, and hear no more of it. */
+  /** Leave the room, and get no more pushes about it. */
   leave() {
     if (this.#isDropped) return;
     this.drop();
     this.#release();
   }
 
-  /** Forget who is there, and ask no more. */
+  /** Forget the members, and stop asking for them. */
   drop() {
     this.#isDropped = true;
     this.users.clear();

@@ -1,4 +1,4 @@
-"""The identity of a worker process: a new id for each process, and another one after it was taken for dead."""
+"""The identity of a worker process: a new id for each process, and another one after it was declared dead."""
 
 from __future__ import annotations
 

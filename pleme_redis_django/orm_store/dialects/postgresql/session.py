@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import connections
 
-# A row that somebody else's transaction holds is not waited for longer than this: whoever writes has
+# A row that somebody else's transaction holds is not waited for longer than this: the writer has
 # other things to write. A statement takes milliseconds, and seconds only where something is wrong.
 # What the role or the database has set itself is kept. Said for one transaction alone, since a session
 # may be PgBouncer's.

@@ -1,5 +1,5 @@
--- What an entry that is stored now begins with: the generation in KEYS[first], and those of the tags after it.
--- A generation that is missing is created, from 8 random bytes; `renews` lets those that are there live on.
+-- The header of an entry that is stored now: the generation in KEYS[first], and those of the tags after it.
+-- A missing generation is created from 8 random bytes; with `renews` the others are extended.
 -- The digests of the tags are in ARGV, from `digests` on.
 local function header_of(first, digests, random, ttl, renews)
   local function generation_of(key)

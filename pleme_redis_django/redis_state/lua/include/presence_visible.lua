@@ -1,5 +1,5 @@
 -- What others see of a user with these connections (a text of ids): whether all are idle, and the distinct
--- metadata, as text to compare and as the JSON list that clients get. KEYS[2] are the scope's records.
+-- metadata, both as text for comparison and as the JSON list for clients. KEYS[2] are the scope's records.
 local function visible(connections)
   local idle, distinct, first = true, {}, {}
   for id in string.gmatch(connections, '%S+') do
