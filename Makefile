@@ -69,7 +69,7 @@ matrix:
 
 # Neither needs .venv: they make environments of their own in .venvs/.
 dist:
-	@$(PYTHON) .ci/dist.py $(ARGS)
+	@$(PYTHON) .ci/build_dist.py $(ARGS)
 
 dist-test: dist
 	@$(PYTHON) .ci/try_dist.py

@@ -13,9 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import dist
+import build_dist
+import extras
 
-FIRST_USE = dist.ROOT / "tests" / "packaging" / "first_use.py"
+FIRST_USE = build_dist.ROOT / "tests" / "packaging" / "first_use.py"
 # Serves the page and the socket of the trial; which server a project uses is its own choice.
 WEB_SERVER = ["uvicorn", "websockets"]
 WITHOUT_SERVERS = """
@@ -35,7 +36,7 @@ assert Job.objects.count() == 0
 
 
 def main() -> int:
-    built = sorted(dist.DIST.glob("pleme_redis_django-*"))
+    built = sorted(build_dist.DIST.glob("pleme_redis_django-*"))
     if len(built) != 2:
         raise SystemExit(
             f"error: dist/ has {len(built)} artifacts instead of a wheel and an sdist. Run make dist."
@@ -49,7 +50,7 @@ def main() -> int:
 def build_again(built: list[Path]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.umask(0o077)  # What a machine sets must not show in the archives.
-        again = dist.build(dist.release_tools(), Path(folder))
+        again = build_dist.build(build_dist.release_tools(), Path(folder))
         differing = [
             one.name
             for one, two in zip(built, again, strict=True)
@@ -62,17 +63,18 @@ def build_again(built: list[Path]) -> None:
 
 
 def try_artifact(artifact: Path) -> None:
-    folder = dist.ROOT / ".venvs" / "dist-try"
+    folder = build_dist.ROOT / ".venvs" / "dist-try"
     python = str(folder / "bin" / "python")
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    install = [*dist.pip(python), "install"]
+    install = [*build_dist.pip(python), "install"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    servers = ",".join(extras.extras("servers"))
     print(f"{artifact.name}: installing into an empty environment ...", flush=True)
     subprocess.run([*install, str(artifact)], check=True)
     with tempfile.TemporaryDirectory(prefix="pleme-dist-") as project:
         subprocess.run([python, "-I", "-c", WITHOUT_SERVERS], cwd=project, env=environment, check=True)
         print(f"{artifact.name}: SQLite without Redis and without libpq", flush=True)
-        subprocess.run([*install, f"{artifact}[servers]", *WEB_SERVER], check=True)
+        subprocess.run([*install, f"{artifact}[{servers}]", *WEB_SERVER], check=True)
         subprocess.run([python, "-I", str(FIRST_USE)], cwd=project, env=environment, check=True)
     missing, strange = compare_with_source(folder)
     if missing or strange:
@@ -89,8 +91,8 @@ def compare_with_source(folder: Path) -> tuple[list[str], list[str]]:
         name for name in listed if not name.startswith(f"{info.name}/") and not name.endswith(".pyc")
     }
     source = {
-        path.relative_to(dist.ROOT).as_posix(): path
-        for path in (dist.ROOT / "pleme_redis_django").rglob("*")
+        path.relative_to(build_dist.ROOT).as_posix(): path
+        for path in (build_dist.ROOT / "pleme_redis_django").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     same = {

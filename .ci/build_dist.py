@@ -1,4 +1,4 @@
-"""Build the sdist and the wheel into dist/, and check them: ``dist.py [--tag v0.1.0]``.
+"""Build the sdist and the wheel into dist/, and check them: ``build_dist.py [--tag v0.1.0]``.
 
 The same commit gives the same bytes, with one version of the build backend. Builds in an environment of its own, in
 .venvs/, with the tools of pyproject.toml's group ``release``. Standard library only.
