@@ -22,9 +22,12 @@ class PlemeRedisDjangoConfig(AppConfig):
         from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
         from pleme_redis_django.exceptions import InvalidSettings
         from pleme_redis_django.jobs.definitions.definition import bind_enqueuer
+        from pleme_redis_django.jobs.interface.context import bind_guard
+        from pleme_redis_django.orm_store.attempt_guard import AttemptGuard
 
         checks.register_all()
         bind_enqueuer(OrmEnqueuer())
+        bind_guard(AttemptGuard)
         try:
             settings = get_settings()
         except InvalidSettings:

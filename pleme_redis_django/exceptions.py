@@ -158,6 +158,13 @@ class JobTimeout(BaseException):
     error_code = "timeout"
 
 
+class AttemptLost(ExecutorError):
+    """A later attempt of the job has written what this one was about to; the later one counts."""
+
+    error_code = "attempt_lost"
+    retryable = False
+
+
 class InvalidResult(ExecutorError):
     """The handler returned what cannot be stored; another attempt would return it again."""
 

@@ -12,7 +12,12 @@ from django.utils import timezone
 
 from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
-from pleme_redis_django.jobs.definitions.definition import RETRIES, JobDefinition, checked_priority
+from pleme_redis_django.jobs.definitions.definition import (
+    ATOMIC_IS_SYNC,
+    RETRIES,
+    JobDefinition,
+    checked_priority,
+)
 from pleme_redis_django.jobs.definitions.uniqueness import UniqueMode, Uniqueness, parameters_key
 from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, TIMEOUTS, Bounds
 from pleme_redis_django.jobs.interface.context import current_job_context
@@ -61,6 +66,8 @@ def _bounds(definition: JobDefinition[Any, Any]) -> Bounds:
         return definition.bounds
     if fault := own.fault():
         raise EnqueueError(fault)
+    if own.atomic and definition.is_async:
+        raise EnqueueError(f"{definition.name}: {ATOMIC_IS_SYNC}")
     return own.over(definition.bounds)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
@@ -12,6 +12,7 @@ from django.core.cache import caches
 from django.db import connections
 from django.db.backends.signals import connection_created
 
+from pleme_redis_django.orm_store.atomic_attempts import atomic_attempt
 from pleme_redis_django.orm_store.connection import forget_queries, is_pooled
 
 
@@ -56,6 +57,10 @@ class DatabaseScope:
                 # That it still answers says little: it may have come to a server that only reads. And one out
                 # of a pool is somebody else's between two jobs.
                 connection.close()
+
+    def atomic(self, job: Any) -> AbstractContextManager[Callable[[], None]]:
+        """Make one transaction of what the handler writes and of its ending."""
+        return atomic_attempt(job)
 
     def interrupted(self, thread_id: int) -> None:
         """Cancel the statements that the thread waits for: no bytecode runs there before they have ended."""

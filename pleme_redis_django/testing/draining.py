@@ -11,7 +11,8 @@ import dataclasses
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -35,7 +36,8 @@ from pleme_redis_django.jobs.interface.events import EndingRefused, JobEnded, Jo
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor, known_job_types
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.jobs.worker.runner import JobRunner
+from pleme_redis_django.jobs.worker.runner import JobRunner, NoSurroundings
+from pleme_redis_django.orm_store.atomic_attempts import atomic_attempt
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.testing.commits import as_if_committed
 from pleme_redis_django.wiring import job_store
@@ -136,6 +138,13 @@ adrain_jobs = sync_to_async(drain_jobs)
 """Async twin of ``drain_jobs``, for async tests."""
 
 
+class _InATest(NoSurroundings):
+    """Leaves the test's connections alone, and has atomic jobs run in a transaction within the test's."""
+
+    def atomic(self, job: Any) -> AbstractContextManager[Callable[[], None]]:
+        return atomic_attempt(job)
+
+
 class _Drain:
     """One call of ``drain_jobs()``: a worker with one slot, and without patience."""
 
@@ -158,7 +167,11 @@ class _Drain:
             job_types=known_job_types(parts.executor),
         )
         self._runner = JobRunner(
-            parts.executor, parts.config, max_results_bytes=get_settings().max_results_bytes
+            parts.executor,
+            parts.config,
+            scope=_InATest(),
+            max_results_bytes=get_settings().max_results_bytes,
+            store=self._store,
         )
 
     def run(self, limit: int | None) -> DrainSummary:
@@ -202,6 +215,7 @@ class _Drain:
         assert job.claim is not None
         # Progress needs no write of its own: the last report rides with the ending.
         context = JobContext(job, job.claim, lambda context: None)
+        context.bounds = self._runner.bounds_of(job)
         self._sink.emit(JobStarted(job))
         with as_if_committed():
             ending = self._run(context)

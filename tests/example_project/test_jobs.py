@@ -13,8 +13,12 @@ from django.utils import timezone
 from example_project.demo.mail_server import MailServer
 from example_project.shop import jobs
 from example_project.shop.models import Accident, CatalogItem, Order, Thumbnail
-from pleme_redis_django import Job, JobClaim, JobContext, ProviderError
+from pleme_redis_django import Job, JobClaim, JobContext, JobStatus, ProviderError
 from pleme_redis_django.jobs.definitions.timing_in_words import in_words
+from pleme_redis_django.testing import drain_jobs
+from tests.jobs.pool_bench import Bench
+from tests.jobs.recording import FunctionExecutor
+from tests.waiting import wait_until
 
 
 def context() -> tuple[JobContext, list[Any]]:
@@ -91,3 +95,25 @@ def test_accident_happens_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _attempt in range(2):
         jobs.crash_the_worker_once("crash")
     assert (len(killed), Accident.objects.count()) == (1, 1)
+
+
+def test_a_supplier_that_sends_nothing_is_ended_by_its_timeout() -> None:
+    """In a thread as a worker's, with the timeout that the job has, made shorter."""
+    pool = Bench()
+    pool.store.add("import", timeout_seconds=0.05, configuration={"retry_on_timeout": False})
+    worker = pool.pool(FunctionExecutor(lambda job: jobs.import_supplier_prices()))
+    worker.launch()
+    try:
+        wait_until(lambda: pool.statuses() == [JobStatus.FAILED])
+    finally:
+        worker.stop(0)
+    assert pool.store.all()[0].error_details["error_code"] == "timeout"
+    assert jobs.import_supplier_prices.bounds.timeout == 3
+
+
+@pytest.mark.django_db
+def test_a_booking_and_the_end_of_its_job_are_one_commit(catalog: list[CatalogItem]) -> None:
+    before = catalog[0].stock
+    jobs.book_delivery.enqueue(code=catalog[0].code, prints=5)
+    summary = drain_jobs()
+    assert [job.results for job in summary.completed] == [{"stock": before + 5}]

@@ -26,6 +26,9 @@ RETRIES = Whole(0, 1_000)
 DELAYS = Number(0, 86_400)
 PRIORITIES = Whole(PRIORITY_LOW, PRIORITY_HIGH)
 CONTEXT_PARAMETER = "ctx"
+ATOMIC_IS_SYNC = (
+    "atomic=True is for plain functions, and it is async: Django has no transactions there. Make it a def."
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class EnqueueOptions:
     kill_after: float | None = None
     interrupt: bool | None = None
     retry_on_timeout: bool | None = None
+    atomic: bool | None = None
     deadline: float | None = None
     expires_at: datetime | None = None
 
@@ -54,6 +58,7 @@ class EnqueueOptions:
             kill_after=self.kill_after,
             interrupt=self.interrupt,
             retry_on_timeout=self.retry_on_timeout,
+            atomic=self.atomic,
             deadline=self.deadline,
         )
 
@@ -143,6 +148,7 @@ class JobDefinition(Generic[P, R]):
         kill_after: float | None = None,
         interrupt: bool | None = None,
         retry_on_timeout: bool | None = None,
+        atomic: bool | None = None,
         deadline: float | None = None,
         expires_at: datetime | None = None,
     ) -> JobDefinition[P, R]:
@@ -164,6 +170,7 @@ class JobDefinition(Generic[P, R]):
             "kill_after": kill_after,
             "interrupt": interrupt,
             "retry_on_timeout": retry_on_timeout,
+            "atomic": atomic,
             "deadline": deadline,
             "expires_at": expires_at,
         }
@@ -241,12 +248,15 @@ def definition_of(
     kill_after: float | None = None,
     interrupt: bool | None = None,
     retry_on_timeout: bool | None = None,
+    atomic: bool | None = None,
     deadline: float | None = None,
     takes_context: bool = False,
     schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
 ) -> JobDefinition[..., R]:
     """Return the definition of a handler. Raises InvalidJobDefinition for what is not accepted."""
     _check_function(function)
+    if atomic and inspect.iscoroutinefunction(function):
+        raise InvalidJobDefinition(f"{function.__qualname__}: {ATOMIC_IS_SYNC}")
     signature = _signature_of(function)
     parameters = list(signature.parameters.values())
     takes_context = takes_context or bool(parameters and parameters[0].name == CONTEXT_PARAMETER)
@@ -272,6 +282,7 @@ def definition_of(
                 kill_after=kill_after,
                 interrupt=interrupt,
                 retry_on_timeout=retry_on_timeout,
+                atomic=atomic,
                 deadline=deadline,
             )
         ),

@@ -126,6 +126,7 @@ def job(
     kill_after: float | None = None,
     interrupt: bool | None = None,
     retry_on_timeout: bool | None = None,
+    atomic: bool | None = None,
     deadline: float | None = None,
     takes_context: bool = False,
     schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
@@ -147,6 +148,8 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
       cancelled. ``kill_after``: seconds beyond it after which the attempt is ended without its handler, and
       the process replaced. ``interrupt=False``: the handler asks ``ctx.remaining()`` and
       ``ctx.cancel_requested`` itself. ``retry_on_timeout=False``: an attempt that timed out fails for good.
+    - ``atomic``: what the handler writes and its ending commit together, in one transaction on the job's
+      database; a plain function alone.
     - ``deadline``: seconds after the enqueue by which the job has to have started, or it never does.
     - ``takes_context``: give the handler a JobContext as its first argument; also when its first
       parameter is named ``ctx``.

@@ -27,6 +27,8 @@ class Bounds:
     """Whether a timeout or a cancel raises in the handler; else it only shows in its context."""
     retry_on_timeout: bool | None = None
     """Whether an attempt that timed out is retried like one that failed."""
+    atomic: bool | None = None
+    """Whether the handler's writes and its ending commit together, in one transaction on the job's database."""
     deadline: Annotated[float | None, DEADLINES] = None
     """Seconds after the enqueue by which the job has to have started, or it never does."""
 
@@ -57,7 +59,7 @@ class Bounds:
         return {name: value for name in _STORED if (value := getattr(self, name)) is not None}
 
 
-_STORED = ("kill_after", "interrupt", "retry_on_timeout")
+_STORED = ("kill_after", "interrupt", "retry_on_timeout", "atomic")
 RANGES: Mapping[str, Number] = said_beside_fields(Bounds)
 NO_BOUNDS = _NONE = Bounds()
 

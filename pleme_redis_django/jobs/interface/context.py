@@ -66,6 +66,19 @@ class JobContext:
         """Return the seconds until the attempt times out, 0 or less once it has; None: it has no timeout."""
         return None if self.ends_at is None else self.ends_at - time.monotonic()
 
+    def fence(self) -> int:
+        """Return the number to write beside what the handler writes elsewhere; a later attempt has a larger one."""
+        return self.claim.attempt
+
+    def guard(self, rows: Any, *, fence_field: str = "fence") -> Any:
+        """Return what writes to a queryset unless a later attempt of the job has: ``ctx.guard(rows).update(...)``.
+
+        ``fence_field``: an integer field of the model, which keeps the attempt that wrote last.
+        """
+        if not _guards:
+            raise RuntimeError("ctx.guard() is for querysets of Django: call it after django.setup().")
+        return _guards[0](self, rows, fence_field)
+
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Report that ``done`` of ``total`` items are done; cheap enough to call for each.
 
@@ -93,6 +106,14 @@ class JobContext:
     def request_cancel(self) -> None:
         """Make ``cancel_requested`` true, for the engine to call."""
         self._cancel_requested = True
+
+
+_guards: list[Callable[[JobContext, Any, str], Any]] = []
+
+
+def bind_guard(guard: Callable[[JobContext, Any, str], Any]) -> None:
+    """Make ``ctx.guard()`` use ``guard``; the Django side does it when apps are ready."""
+    _guards[:] = [guard]
 
 
 _current: ContextVar[JobContext | None] = ContextVar("pleme_redis_django_job", default=None)

@@ -7,11 +7,19 @@ import contextvars
 import dataclasses
 import inspect
 import time
-from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
-from pleme_redis_django.exceptions import Discard, InvalidResult, JobCancelled, JobTimeout, NotJson, Snooze
+from pleme_redis_django.exceptions import (
+    Discard,
+    ExecutionFailed,
+    InvalidResult,
+    JobCancelled,
+    JobTimeout,
+    NotJson,
+    Snooze,
+)
 from pleme_redis_django.jobs.interface.bounds import Bounds, bounds_of
 from pleme_redis_django.jobs.interface.context import JobContext, _current
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried, Snoozed
@@ -19,6 +27,7 @@ from pleme_redis_django.jobs.interface.executor import JobExecutor
 from pleme_redis_django.jobs.interface.failures import failure_of, is_retryable, leaves_of
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.json_text import to_json
+from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.worker.interrupts import Interruptible
 from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry
@@ -41,6 +50,11 @@ class HandlerSurroundings(Protocol):
         """Have a thread come back whose handler was interrupted, from wherever it waits; from another thread."""
         ...
 
+    def atomic(self, job: Any) -> AbstractContextManager[Callable[[], None]]:
+        """Return what makes one transaction of a block, on the job's database; what it yields is called at the end
+        of the handler, and raises where the handler has ended the transaction itself."""
+        ...
+
     def around_async(self) -> AbstractAsyncContextManager[None]:
         """Return what surrounds an async handler in its task."""
         ...
@@ -58,6 +72,12 @@ class NoSurroundings:
     def interrupted(self, thread_id: int) -> None:
         """Do nothing."""
 
+    def atomic(self, job: Any) -> AbstractContextManager[Callable[[], None]]:
+        """Refuse: nothing is known of a database."""
+        raise ExecutionFailed(
+            f"{job.job_type} is atomic, and its pool has no database.", error_code="not_atomic"
+        )
+
     def around_async(self) -> AbstractAsyncContextManager[None]:
         """Return a context manager that does nothing."""
         return nullcontext()
@@ -73,6 +93,7 @@ class JobRunner:
         *,
         scope: HandlerSurroundings | None = None,
         max_results_bytes: int = DEFAULT_MAX_RESULTS_BYTES,
+        store: JobStore[Any] | None = None,
     ) -> None:
         self._execute = executor.execute
         self._retry_rules = getattr(executor, "retry_rules", None)
@@ -81,6 +102,7 @@ class JobRunner:
         self._bounds = config.bounds
         self._scope = scope or NoSurroundings()
         self._max_results_bytes = max_results_bytes
+        self._store = store
 
     def bounds_of(self, job: AnyJob) -> Bounds:
         """Return the bounds of an attempt of the job."""
@@ -112,12 +134,38 @@ class JobRunner:
 
     def _run(self, context: JobContext, started: float, thread: Interruptible) -> Ending:
         _current.set(context)
+        if context.bounds.atomic:
+            return self._run_atomically(context, started, thread)
         thread.enter(context)
         value = self._execute(context.job)
         if inspect.isawaitable(value):
             value = asyncio.run(_awaited(value))
         thread.leave()
         return self._completed(context, value, started)
+
+    def _run_atomically(self, context: JobContext, started: float, thread: Interruptible) -> Ending:
+        """Commit what the handler writes with its ending, or neither.
+
+        The finisher writes the ending once more: it finds it written, or refused.
+        """
+        job, store = context.job, self._store
+        if store is None:
+            raise ExecutionFailed(
+                f"{job.job_type} is atomic, and nothing ends it here.", error_code="not_atomic"
+            )
+        ending: Ending | None = None
+        with suppress(_EndingRefused), self._scope.atomic(job) as check:
+            thread.enter(context)
+            value = self._execute(job)
+            thread.leave()
+            check()
+            if inspect.isawaitable(value):
+                raise ExecutionFailed(f"{job.job_type}: its result is awaitable.", error_code="not_atomic")
+            ending = self._completed(context, value, started)
+            if not all(store.finish_jobs([ending])):
+                raise _EndingRefused
+        assert ending is not None
+        return ending
 
     def interrupt(self, context: JobContext, thread: Interruptible, kind: type[BaseException]) -> None:
         """Raise ``kind`` in the sync handler that runs there, unless it has ended; from another thread."""
@@ -221,6 +269,10 @@ def _interrupt_notice(error: BaseException, context: JobContext) -> str:
     if context.bounds.timeout is None:
         return "The handler raised JobTimeout."
     return f"The attempt ran for longer than its timeout of {context.bounds.timeout:g} s."
+
+
+class _EndingRefused(Exception):
+    """Rolls back what the handler of an atomic job wrote: the attempt is another worker's, or over."""
 
 
 async def _awaited(value: Any) -> Any:

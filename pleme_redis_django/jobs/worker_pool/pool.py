@@ -57,7 +57,7 @@ class WorkerPool(Generic[J_co]):
         self.identity = identity or _identity_of(config, executor)
         self._sink = sink or NullSink()
         self._mode = RunMode(burst=burst, suspects=suspects)
-        runner = JobRunner(executor, config, scope=scope, max_results_bytes=max_results_bytes)
+        runner = JobRunner(executor, config, scope=scope, max_results_bytes=max_results_bytes, store=store)
         outside = Outside(
             store=store,
             hints=job_queue,

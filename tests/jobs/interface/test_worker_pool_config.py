@@ -34,6 +34,7 @@ OUR_DEFAULTS = {
     "kill_after": 30,
     "interrupt": True,
     "retry_on_timeout": True,
+    "atomic": False,
     "deadline": None,
     "max_jobs_per_process": None,
     "max_process_age_seconds": None,
