@@ -35,7 +35,7 @@ def shared_folder() -> Iterator[Path]:
 @pytest.fixture
 def primary(shared_folder: Path, process_environment: dict[str, str]) -> Iterator[PostgresServer]:
     """A server with the tables of the project."""
-    with _server(shared_folder / "primary", shared_folder) as server:
+    with replicated_server(shared_folder / "primary", shared_folder) as server:
         migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
         subprocess.run(migrate, env={**process_environment, "DATABASE_URL": server.url}, check=True)
         yield server
@@ -51,11 +51,13 @@ def standby(shared_folder: Path, primary: PostgresServer) -> Iterator[PostgresSe
     for path in (data, *data.rglob("*")):
         unprivileged_account().own(path)
     primary.start()
-    with _server(data, shared_folder, primary_conninfo=f"host={primary.folder} user=postgres") as server:
+    with replicated_server(
+        data, shared_folder, primary_conninfo=f"host={primary.folder} user=postgres"
+    ) as server:
         yield server
 
 
-def _server(data: Path, folder: Path, **settings: str) -> PostgresServer:
+def replicated_server(data: Path, folder: Path, **settings: str) -> PostgresServer:
     access = folder / "access.conf"
     access.write_text(TRUST)
     unprivileged_account().own(access)

@@ -81,23 +81,6 @@ def test_of_several_that_are_equally_old_the_first_is_named() -> None:
         assert snapshot.pid == first.connection.info.backend_pid
 
 
-@transactional
-def test_a_prepared_transaction_is_named() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW max_prepared_transactions")
-        if cursor.fetchone() == ("0",):
-            pytest.skip("The server takes no prepared transactions.")
-        cursor.execute("BEGIN")
-        cursor.execute("SELECT txid_current()")
-        cursor.execute("PREPARE TRANSACTION 'order 7'")
-        try:
-            snapshot = storage_report().snapshot
-        finally:
-            cursor.execute("ROLLBACK PREPARED 'order 7'")
-    assert snapshot is not None
-    assert (snapshot.kind, snapshot.name, snapshot.pid) == ("prepared transaction", "order 7", None)
-
-
 @pytest.fixture
 def plain_role() -> Iterator[str]:
     """A role that may read the job table, and see its own sessions alone."""
