@@ -1,1 +1,1 @@
-"""Access: which products a user sees, and which values of a job a page shows. The project's hooks decide."""
+"""Access: the products that a user sees, and the values of a job that a page shows. The project's hooks decide."""

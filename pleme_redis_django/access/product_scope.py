@@ -28,7 +28,7 @@ class ProductScope:
     """The products of one user. Equal scopes see the same, so that what is computed for one serves all."""
 
     products: frozenset[str] | None = None
-    """None: every product, those to come included."""
+    """None: every product, including new ones."""
 
     def allows(self, product: str) -> bool:
         """Whether the user may see this product."""
@@ -36,7 +36,7 @@ class ProductScope:
 
     @property
     def sees_shared(self) -> bool:
-        """Whether what serves every product is the user's to see: not where none of them is."""
+        """Whether the user may see what serves every product: not if they may see no product."""
         return self.products is None or bool(self.products)
 
     def narrow(self, rows: M, field: str = "product") -> M:

@@ -34,7 +34,7 @@ ATTEMPT_FIELDS = ("message", "traceback")
 
 
 def redact_job(job: AbstractJob) -> None:
-    """Replace what may not be shown, in the instance. What is not loaded or is None stays so."""
+    """Replace values that may not be shown, in the instance. Values that are not loaded or None stay so."""
     if (redact := hook("REDACT")) is not None:
         asked = copy.copy(job)  # so that no answer depends on the one before
         for field in (*SHARED_FIELDS, *fields_of_project(type(job))):

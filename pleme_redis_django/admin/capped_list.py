@@ -31,7 +31,7 @@ class CappedCount(int):
 
 
 class CappedPaginator(_Paginator):
-    """Counts up to ``COUNT_CAP`` rows, in the database; what lies behind is reached by filters."""
+    """Counts up to ``COUNT_CAP`` rows, in the database; filters reach the rows beyond."""
 
     @cached_property
     def count(self) -> int:

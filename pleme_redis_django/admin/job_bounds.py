@@ -18,7 +18,7 @@ Fact = tuple[str, Any, bool]
 
 
 def bounds_facts(job: Any) -> list[Fact]:
-    """Return what bounds the job, as name, value and whether the value is long; nothing where nothing does."""
+    """Return the bounds of the job, as name, value and whether the value is long."""
     facts: list[Fact] = []
     if (timeout := bounds_of(job, bounds_of_pools(type(job))).timeout) is not None:
         facts.append(("Timeout", _timeout(job, timeout), False))

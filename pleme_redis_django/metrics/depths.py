@@ -1,6 +1,6 @@
 """How many jobs of each queue are ready, pending and running now: counted through the partial indexes.
 
-Finished history is not in those indexes, so the cost grows with the backlog alone.
+Finished history is not in those indexes, so the cost grows only with the backlog.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Depth:
 def measure_depths(table: JobTable[Any], *, limit: int | None = None) -> dict[QueueKey, Depth]:
     """Return the queues that hold jobs to run: one query, so that no job is met twice.
 
-    ``limit``: read no more rows than that of each kind. Every number is then "at least so many".
+    ``limit``: the most rows to read of each kind. Every number is then a lower bound.
     """
     running = table.existing(JobStatus.RUNNING)
     # Each part asks for just what a partial index holds: else the planner reads the table.

@@ -63,7 +63,7 @@ class EndingCounter:
                 tally.failed += 1
             elif kind is Cancelled:
                 tally.cancelled += 1
-            # 0: the process died, and nobody knows for how long the handler ran.
+            # 0: the process died, so it is unknown how long the handler ran.
             if ending.run_seconds:
                 tally.runs[bucket_of(ending.run_seconds)] += 1
             if waited is not None:

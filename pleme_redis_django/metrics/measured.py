@@ -1,4 +1,4 @@
-"""MeasuredAt: when the figures were measured, and whether they still tell of now."""
+"""MeasuredAt: when the figures were measured, and whether they are still current."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OVERDUE_AFTER = timedelta(seconds=10)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredAt:
-    """The time of the newest measurement beside that of the look at it, both by the database's clock."""
+    """The time of the newest measurement and the time at which it is read, both by the database's clock."""
 
     now: datetime
     at: datetime | None
@@ -28,7 +28,7 @@ class MeasuredAt:
 
     @property
     def is_stale(self) -> bool:
-        """Whether they are so old that nobody seems to measure any more."""
+        """Whether they are so old that no process seems to measure any more."""
         if self.at is None:
             return False
         interval = timedelta() if self.next_at is None else self.next_at - self.at

@@ -15,7 +15,7 @@ from pleme_redis_django.metrics.tally import QueueKey
 
 MINUTE, HOUR = 60, 3600
 LATE_SECONDS = 600
-# The pace is one of so long: after a deploy or a resume, ten minutes would tell of what was before.
+# The pace is that of this time: after a deploy or a resume, ten minutes would show the time before it.
 PACE_SECONDS = 120
 FAILED_SECONDS = 3600
 SPARK_POINTS = 30

@@ -39,7 +39,7 @@ class RollupStore:
         return rows.filter(job_model=self.job_model, step_seconds=step_seconds)
 
     def add(self, tallies: Mapping[StepKey, Tally]) -> None:
-        """Add tallies to the finest steps, beside what they hold already; two queries."""
+        """Add tallies to the finest steps; two queries."""
         if not tallies:
             return
         starts = {started_at for started_at, _key in tallies}
@@ -58,7 +58,7 @@ class RollupStore:
                 self._put_together(step, finer, start, end)
 
     def prune(self, now: float) -> None:
-        """Delete what is older than its resolution is kept."""
+        """Delete rows that are older than their resolution is kept."""
         for step, kept in KEPT_SECONDS.items():
             self.rows(step).filter(started_at__lt=floor(now - kept, step)).delete()
 

@@ -31,12 +31,12 @@ from pleme_redis_django.orm_store.worker_registry import OrmWorkerRegistry
 SAMPLER_ROLE = "sampler"
 INTERVAL_SECONDS = 10.0
 WATCHED_INTERVAL_SECONDS = 2.0
-# Nothing to do and nobody to look: what an idle cluster asks of the database shall be next to nothing.
+# Nothing to do and nobody to look: an idle cluster should cost the database almost nothing.
 IDLE_INTERVAL_SECONDS = 20.0
 # Viewers leave their mark at most every ten seconds.
 WATCHED_FOR = timedelta(seconds=25)
 TERM_SECONDS = 30.0
-# Each process that is not the sampler asks so often whether it has become it.
+# How often each other process asks whether it has become the sampler.
 CANDIDATE_INTERVAL_SECONDS = 20.0
 # However large the backlog, counting it takes at most a twentieth of the time, of all processes together.
 BUSY_SHARE = 0.05
@@ -46,7 +46,7 @@ RESERVED_SECONDS = 60.0
 EARLY_SECONDS = 1.0
 # When all of the backlog cannot be counted in the time that the database allows.
 CAPPED_ROWS = 200_000
-# Longer ago, nobody knows what the depths were meanwhile.
+# After a longer time it is unknown what the depths were in between.
 HELD_FOR_SECONDS = 60
 TALLIES_A_TURN = 1_000
 

@@ -16,7 +16,7 @@ QueueKey = tuple[str, str]
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Tally:
-    """Counts of one queue; the depths are the most of any measurement."""
+    """Counts of one queue; the depths are the maximum of all measurements."""
 
     completed: int = 0
     retried: int = 0
@@ -52,7 +52,7 @@ def with_totals(tallies: Mapping[QueueKey, Tally]) -> dict[QueueKey, Tally]:
     """Return the tallies of queues, and those of each product and of everything."""
     totals: dict[QueueKey, Tally] = {("", ""): Tally()}
     for (product, _queue), tally in tallies.items():
-        # Jobs of a model without products are a part of everything alone.
+        # Jobs of a model without products count only in the total.
         if product:
             totals.setdefault((product, ""), Tally()).add_queue(tally)
         totals["", ""].add_queue(tally)
@@ -60,7 +60,7 @@ def with_totals(tallies: Mapping[QueueKey, Tally]) -> dict[QueueKey, Tally]:
 
 
 def to_json(tallies: Mapping[QueueKey, Tally]) -> list[list[Any]]:
-    """Return what a worker process stores of its counts: a list for each queue."""
+    """Return the counts as a worker process stores them: a list for each queue."""
     return [
         [
             *key,

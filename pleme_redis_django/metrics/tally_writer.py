@@ -1,4 +1,4 @@
-"""TallyWriter: stores what a worker process has counted, for the sampler to take."""
+"""TallyWriter: stores the counts of a worker process for the sampler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pleme_redis_django.orm_store.connection import reconnecting
 
 
 class TallyWriter:
-    """Keeps what it could not store until it can. Not for several threads."""
+    """Keeps counts until they can be stored. Not for several threads."""
 
     def __init__(self, counter: EndingCounter, *, job_model: str, using: str) -> None:
         self.counter = counter

@@ -37,7 +37,7 @@ class FailureGroups:
 
     groups: tuple[FailureGroup, ...]
     cause_count: int
-    """How many causes there are; from ``CAUSES_COUNTED`` on, at least so many."""
+    """How many causes there are; from ``CAUSES_COUNTED`` on, a lower bound."""
     is_capped: bool
     """Whether more jobs failed within the span than were read: those that failed earlier are not counted."""
 
@@ -119,7 +119,7 @@ def _samples(failed: QuerySet[Any], groups: list[Any]) -> dict[tuple[str, str], 
     found = JobTable(failed.model, failed.db).rows().filter(pk__in=ids.values("newest_id"))
     fields = (*_SAMPLE_FIELDS, "error_fingerprint", "failed_at")
     if is_redacting():
-        # Of a text that is cut, a hook may not recognise what it hides.
+        # In a text that is cut, a hook may not recognise what it hides.
         found = found.only(*fields, "error_message")
     else:
         found = found.only(*fields).annotate(message_start=Left(F("error_message"), MESSAGE_CHARACTERS))

@@ -15,7 +15,7 @@ WorkerState = Literal["alive", "draining", "dead"]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One thing that is wrong (or a ``note`` of what is not), and the page of the dashboard that shows it."""
+    """One problem (or a ``note``, which is none), and the page of the dashboard that shows it."""
 
     level: Level
     text: str
@@ -52,7 +52,7 @@ class Cards:
     oldest_ready_seconds: float | None
     """Since the ready job that waits longest was due; None also when none is ready."""
     is_capped: bool = False
-    """Whether the backlog was too large to be counted: ready, running and pending are at least so many."""
+    """Whether the backlog was too large to be counted: ready, running and pending are lower bounds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +93,14 @@ class QueueFigures:
     failed_of_late: int = 0
     """Those of them that ended FAILED."""
     ended_usually: int = 0
-    """Jobs that came to an end in the hours of the last week that are over: what is usual."""
+    """Jobs that ended in the complete hours of the last week, for comparison."""
     failed_usually: int = 0
     run_p95: float | None = None
     """Seconds that handlers ran, 95th percentile of the last ten minutes."""
     oldest_running_seconds: float | None = None
     """Since the job was claimed that is held longest; None: none runs."""
     is_capped: bool = False
-    """Whether ready, running and pending are at least so many."""
+    """Whether ready, running and pending are lower bounds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ class WorkerFigures:
     """Empty: every product."""
     started_at: datetime
     async_slots: int = 0
-    """Those of the slots that take async jobs alone; the others take sync jobs alone."""
+    """How many of the slots take only async jobs; the others take only sync jobs."""
     async_running: int = 0
     is_quarantine: bool = False
     """Whether it runs jobs whose worker processes died, and no others."""
@@ -145,7 +145,7 @@ class FailureGroup:
     """FAILED jobs of one cause."""
 
     fingerprint: str
-    """Empty: endings that carry none, such as those of a store of the project's own."""
+    """Empty: endings without it, such as those of a project's own store."""
     error_class: str
     message: str
     """The beginning of the newest one's message."""

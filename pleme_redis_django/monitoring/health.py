@@ -51,7 +51,7 @@ def judge(
         ]
         if not measured.is_stale:
             reasons += [*growing_queues(queues, max_wait), *failing_queues(queues)]
-        # Without workers nobody holds a job, whatever its row says: the first one that starts takes it over.
+        # Without workers no job is held, whatever its row says: the first worker that starts takes it over.
         if any(worker.state != "dead" for worker in workers):
             reasons += stuck_jobs(queues)
     reasons.sort(key=lambda reason: _ORDER[reason.level])
@@ -98,7 +98,7 @@ def _of_missing_workers(
     else:
         ready = sum(queue.ready for queue in queues)
         jobs = "1 job was" if ready == 1 else f"{ready:,} jobs were"
-        # Since then, nobody has counted what has been enqueued.
+        # Jobs that were enqueued since then have not been counted.
         text += f"; {duration(measured.age_seconds)} ago {jobs} ready; {START_ONE}"
     return [Reason(level="critical", text=text, page="workers")]
 
@@ -121,7 +121,7 @@ def _of_workers(workers: Sequence[WorkerFigures]) -> list[Reason]:
 
 
 def _death(worker: WorkerFigures, *, is_replaced: bool) -> Reason:
-    """A death is no trouble where others live, since they take over what the process held."""
+    """A death is no problem if other processes are alive: they take over its jobs."""
     text = f"worker {worker.host}:{worker.pid} died {duration(worker.silent_seconds)} ago"
     if not is_replaced:
         text += f", and no other process of the pool {worker.pool} is alive"

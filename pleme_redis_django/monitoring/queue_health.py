@@ -41,7 +41,7 @@ def is_late(queue: QueueFigures, max_wait: Mapping[str, float]) -> bool:
 def late_queues(
     queues: Sequence[QueueFigures], workers: Sequence[WorkerFigures], max_wait: Mapping[str, float]
 ) -> Iterator[Reason]:
-    """Yield the queues that break their promise, those of one name together, the latest first."""
+    """Yield the queues whose jobs wait too long, those with the same name together, the latest first."""
     by_name: dict[str, list[QueueFigures]] = defaultdict(list)
     for queue in sorted(queues, key=lambda queue: -_lateness(queue, max_wait)):
         if is_late(queue, max_wait):
@@ -83,7 +83,7 @@ def is_failing(queue: QueueFigures) -> bool:
 
 
 def failing_queues(queues: Sequence[QueueFigures]) -> Iterator[Reason]:
-    """Yield the queues of which many jobs fail for good, with what is usual."""
+    """Yield the queues in which many jobs fail for good, with the usual number."""
     for queue in filter(is_failing, queues):
         text = f"queue {queue.queue} of {queue.product}: {queue.failed_of_late:,} of the "
         text += f"{queue.ended_of_late:,} jobs that ended in the last ten minutes failed"
@@ -129,7 +129,7 @@ def _lateness(queue: QueueFigures, max_wait: Mapping[str, float]) -> float:
 
 
 def _cause(queue: QueueFigures, workers: Sequence[WorkerFigures]) -> str:
-    """Say why a late queue is late, where the workers tell it."""
+    """Return why a queue is late, if the workers explain it."""
     claiming = [worker for worker in workers if worker.claims]
     if not claiming:
         return ""

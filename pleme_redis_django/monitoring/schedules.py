@@ -32,7 +32,7 @@ TICKS_SHOWN = 20
 REASONS_SHOWN = 3
 
 State = Literal["fires", "failing", "late", "paused", "disabled", "ended"]
-"""``failing``: its last job failed, or its last tick was missed. ``late``: nobody fires what is due."""
+"""``failing``: its last job failed, or its last tick was missed. ``late``: no worker fires what is due."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class TickReport:
 
     @property
     def is_failure(self) -> bool:
-        """Whether somebody should look at it."""
+        """Whether a person should look at it."""
         return self.job_status is JobStatus.FAILED or self.outcome in (
             TickOutcome.MISSED,
             TickOutcome.DISABLED,
@@ -124,7 +124,7 @@ def tick_of_job(job_id: UUID, *, using: str | None = None) -> ScheduleTick | Non
 
 
 def schedule_reasons(scope: ProductScope, now: datetime) -> list[Reason]:
-    """Return what is wrong with schedules, for the health of the jobs: disabled ones, and such as nobody fires.
+    """Return the problems of schedules for the health of the jobs: disabled ones, and those that no worker fires.
 
     ``now``: the time of the database. One query.
     """

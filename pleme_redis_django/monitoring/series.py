@@ -49,7 +49,7 @@ _NOTHING = Tally()
 
 
 def _of(scope: ProductScope, product: str | None, queue: str | None) -> Q:
-    """Return which rows add up to what is asked for."""
+    """Return which rows add up to the requested series."""
     if product is not None:
         wanted = Q(product=product) if scope.allows(product) else Q(pk__in=[])
     elif scope.products is not None:

@@ -12,7 +12,7 @@ from pleme_redis_django.monitoring.waiting_row import WaitingRow
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ServingWorkers:
-    """The processes of the job's model that live, and those of them that serve its queue and product."""
+    """The live processes for the job's model, and those of them that serve its queue and product."""
 
     alive: Sequence[WorkerProcess]
     serving: Sequence[WorkerProcess]

@@ -39,7 +39,7 @@ SOON_SECONDS = 60.0
 
 
 def snapshot(scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = Job) -> Snapshot:
-    """Return what a user of this scope sees of one job table. Nothing is counted for it but failures."""
+    """Return what a user of this scope sees of one job table. Only failures are counted for it."""
     settings = get_settings()
     sample = read_sample(model)
     max_wait = settings.dashboard_max_wait
@@ -187,7 +187,7 @@ def _state(report: WorkerReport) -> WorkerState:
 
 def _queue(stored: Mapping[str, Any], measured: MeasuredAt) -> QueueFigures:
     now, ready, pace = measured.now, stored["ready"], stored["done_per_minute"]
-    # What was measured long ago foretells nothing: the workers may be gone.
+    # An old measurement predicts nothing: the workers may be gone.
     growth = None if measured.is_overdue else stored["growth_per_minute"]
     return QueueFigures(
         product=stored["product"],
@@ -222,7 +222,7 @@ def _clears_in_seconds(ready: int, pace: float, growth: float | None) -> float |
     if not ready:
         return None
     alone = 60 * ready / pace if pace else None
-    # Before its growth is known, or where what is ready is worked off within a minute anyway.
+    # Before the growth is known, or if the backlog takes less than a minute anyway.
     if growth is None or (alone is not None and alone <= SOON_SECONDS):
         return None if alone is None else round(alone, 1)
     return round(60 * ready / -growth, 1) if growth < 0 else None

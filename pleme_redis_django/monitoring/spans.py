@@ -1,4 +1,4 @@
-"""Spans: how far back the pages look. One table; what is drawn, listed or filtered over which of them."""
+"""Spans: how far back the pages look, in one table: which of them charts, lists and filters offer."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The storage of the job tables: size, dead rows, vacuums, what keeps dead rows there, and what retention has left.
 
-Every statement has a time: a table that somebody has locked is told of, and not waited for.
+Every statement has a time limit: a locked table is reported, and not waited for.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StorageReport:
     vendor: str
     """Of the database, as Django names it."""
     table: TableStorage | None
-    """None also where the database does not tell."""
+    """None also if the database does not say."""
     snapshot: OldestSnapshot | None
     """None also where nothing holds back a vacuum."""
     overdue: OverdueJobs | None
@@ -59,12 +59,12 @@ class StorageReport:
 
     @property
     def is_known(self) -> bool:
-        """Whether the database tells of its storage at all."""
+        """Whether the database reports its storage at all."""
         return self.vendor == "postgresql"
 
 
 def storage_report(model: type[AbstractJob] = Job, *, using: str | None = None) -> StorageReport:
-    """Return what is known of a job table's storage now; each question of it has two seconds."""
+    """Return the current state of a job table's storage; each query may take two seconds."""
     table = JobTable(model, using or get_settings().database)
     dialect = dialect_of(table)
     policy = retention_policy(get_settings().retention)

@@ -68,7 +68,7 @@ def reason_of_turn(
         told = ahead.told()
         text = f"{told[0].upper()}{told[1:]} {ahead.verb} before it{_estimate(ahead, done_per_minute)}."
         return WaitReason(code="behind", text=text, since=row.run_after, fix=fix)
-    # Before that there was nobody to claim it.
+    # Before that there was no worker to claim it.
     since = max(row.ready_since, min(worker.started_at for worker in workers.claiming))
     if row.now - since > UNCLAIMED_AFTER:
         count = len(workers.claiming)
@@ -84,7 +84,7 @@ def reason_of_turn(
 def _count_ahead(
     row: WaitingRow, workers: ServingWorkers, pauses: Sequence[QueuePause], scope: ProductScope
 ) -> _Ahead:
-    """Count what the workers that would take it claim first, of all their queues."""
+    """Count the jobs that the workers of its queue claim before it, in all of their queues."""
     rows = JobTable(row.model, row.using).ready().order_by().filter(_claimable(workers, pauses))
     same = Q(priority=row.priority)
     earlier = Q(run_after__lt=row.run_after) | Q(run_after=row.run_after, id__lt=row.id)

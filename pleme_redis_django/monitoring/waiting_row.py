@@ -1,4 +1,4 @@
-"""WaitingRow: what a claim reads of a waiting job, as the database has it now."""
+"""WaitingRow: what a claim reads of a waiting job, as it is in the database now."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Why a job is not running: what a claim asks of a row and of the workers, answered for one job.
+"""Why a job is not running: the conditions of a claim, checked for one job and the workers.
 
-Answered from the database alone: Redis makes jobs start sooner, and never keeps one from starting.
+It reads only the database: Redis makes jobs start sooner, and never prevents a start.
 """
 
 from __future__ import annotations

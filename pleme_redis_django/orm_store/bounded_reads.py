@@ -27,7 +27,7 @@ class ReadTookTooLong(PlemeError):
 
 @contextmanager
 def bounded_reads(using: str, seconds: float) -> Iterator[None]:
-    """Give each statement of the block so many seconds, on PostgreSQL; raises ReadTookTooLong.
+    """Limit each statement of the block to this many seconds, on PostgreSQL; raises ReadTookTooLong.
 
     A shorter time that the role or the connection sets stays as it is.
     """

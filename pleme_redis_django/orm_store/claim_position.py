@@ -1,4 +1,4 @@
-"""ClaimPosition: where claims have got to, so that dead rows behind them need not be read again.
+"""ClaimPosition: how far claims have come, so that dead rows before that point are not read again.
 
 While somebody holds a snapshot (a long report, a dump, a forgotten transaction), PostgreSQL keeps every
 row version that it might see, and a claim from the head of the index reads past all that have ended since:
@@ -22,10 +22,10 @@ from uuid import UUID
 # What a claim from the head may take before its time counts as spent on dead rows.
 EXPECTED_SECONDS = 0.002
 EXPECTED_SECONDS_PER_JOB = 0.00003
-# A far database answers nothing sooner: what takes less than so many of its round trips is not slow.
+# A distant database answers nothing sooner: a claim is not slow below this many round trips.
 EXPECTED_ROUND_TRIPS = 5
 MEASURE_ROUND_TRIP_SECONDS = 60.0
-# One slow claim is a busy machine; so many in a row are the index.
+# One slow claim is a busy machine; this many in a row are the index.
 SLOW_CLAIMS = 3
 # The share of time that claims from the head may cost, and how long an earlier job may wait for one.
 HEAD_SHARE = 1 / 20
@@ -108,5 +108,5 @@ class ClaimPosition:
 
 
 def is_slow(count: int, seconds: float) -> bool:
-    """Return whether a claim of so many jobs took longer than it should."""
+    """Return whether a claim of this many jobs took longer than it should."""
     return seconds > EXPECTED_SECONDS + EXPECTED_SECONDS_PER_JOB * count

@@ -1,4 +1,4 @@
-"""ClaimRequest: one claim of a worker, with what is known of earlier ones."""
+"""ClaimRequest: one claim of a worker, with the results of earlier ones."""
 
 from __future__ import annotations
 

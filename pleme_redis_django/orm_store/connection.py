@@ -40,7 +40,7 @@ def writing(using: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Iter
             yield
 
 
-# The SQLSTATE classes of what is wrong with a statement or a row, while the session is as good as before.
+# The SQLSTATE classes of errors in a statement or a row, after which the session is still usable.
 _HARMLESS_CLASSES = frozenset({"20", "21", "22", "23", "26", "34", "40", "42", "44", "54", "55", "P0"})
 
 

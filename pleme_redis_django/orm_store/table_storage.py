@@ -1,4 +1,4 @@
-"""What a database tells of a job table's storage, as values: size, dead rows, and what keeps those there."""
+"""The storage of a job table, as values: size, dead rows, and what prevents their removal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class OldestSnapshot:
     application: str
     state: str
     seconds: float | None
-    """Since its transaction began; None: the server does not tell, or the role may not see it."""
+    """Since its transaction began; None: the server does not say, or the role may not see it."""
     transactions: int
     """How many have begun since."""
     query: str

@@ -1,7 +1,7 @@
 """Rows that PostgreSQL keeps and Python cannot load: due before the year 1, after 9999, or infinitely.
 
 ``enqueue()`` refuses such a time; SQL by hand does not. A claim that takes one fails as a whole, after
-it was committed, and would do so for ever.
+it was committed, and would do so forever.
 """
 
 from __future__ import annotations

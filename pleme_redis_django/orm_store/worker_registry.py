@@ -16,7 +16,7 @@ from pleme_redis_django.models.worker_process import DRAIN_REASON_LENGTH, Worker
 from pleme_redis_django.orm_store.connection import writing
 from pleme_redis_django.orm_store.dialects.postgresql.session import STATEMENT_SECONDS
 
-# For so long a dead worker's id is asked for again: a claim that was under way when it died may
+# How long a dead worker's id is asked for again: a claim that was under way when it died may
 # be committed after its jobs were rescued. After that the row is deleted.
 REMEMBER_DEAD = timedelta(days=1)
 # What the column Election.role holds; a role may name a model, whose label may be longer.
@@ -42,7 +42,7 @@ class OrmWorkerRegistry:
             "running": running,
             "async_running": async_running,
         }
-        # An answer that comes after the lease helps nobody.
+        # An answer after the end of the lease is of no use.
         bound = min(STATEMENT_SECONDS, self._lease.total_seconds() / 4)
         with writing(self.using, statement_seconds=bound):
             alive = self._workers().filter(id=worker_id, died_at=None)

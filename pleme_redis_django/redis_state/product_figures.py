@@ -28,7 +28,7 @@ class ProductFigures:
 
 
 def products_with_presence() -> list[str]:
-    """Return the products that had somebody online within a day. Raises RedisUnavailable."""
+    """Return the products that had users online within a day. Raises RedisUnavailable."""
     with outages_as_unavailable():
         names: list[Any] = redis_client().zrange(keyspace.presence_products(), 0, -1)
     return sorted(name.decode() for name in names)

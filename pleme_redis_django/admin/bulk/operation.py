@@ -35,7 +35,7 @@ class Operation:
     skips: str
     """Which jobs it leaves as they are."""
     asked: str = ""
-    """What was done to a running job, where that is less: only its worker can end it."""
+    """What was done to a running job, if that is less: only its worker can end it."""
     statuses: frozenset[JobStatus]
     """Of the jobs whose page offers it."""
     able: Callable[[QuerySet[Any]], QuerySet[Any]]
@@ -55,7 +55,7 @@ class Operation:
 
     @property
     def asks(self) -> bool:
-        """Whether a page stands between the button and what it does."""
+        """Whether a page asks for confirmation first."""
         return self.is_confirmed or self.form is not None
 
 

@@ -21,7 +21,7 @@ _SALT = "pleme_redis_django.bulk"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The jobs that a person chose, as far as that person sees them."""
+    """The jobs that a person chose, limited to those that they may see."""
 
     rows: QuerySet[Any]
     ids: tuple[str, ...]

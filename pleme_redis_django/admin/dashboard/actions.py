@@ -1,4 +1,4 @@
-"""What a user does on the dashboard: pause, resume, drain, retry a group of failures, take a lock away.
+"""The actions on the dashboard: pause, resume, drain, retry a group of failures, release a lock by force.
 
 POST only, each behind its permission and within the user's products; each leaves a LogEntry.
 """
@@ -60,7 +60,7 @@ V = TypeVar("V", bound=Callable[..., HttpResponse])
 
 
 def action_view(permission: str) -> Callable[[V], V]:
-    """Make a method a view that takes a POST of a user with ``permission`` and nothing else."""
+    """Make a method a view that accepts only a POST of a user with ``permission``."""
 
     def decorate(view: V) -> V:
         @wraps(view)
@@ -248,7 +248,7 @@ class DashboardActions(DashboardFrame):
         product, digest = request.POST.get("product", ""), request.POST.get("digest", "")
         if not scope_of_request(request).allows(product):
             raise PermissionDenied
-        # The digest becomes a part of a key: nothing else than one may come through.
+        # The digest becomes a part of a key: only a digest may pass.
         fence = whole_number(request.POST.get("fence"))
         if not _DIGEST.fullmatch(digest) or fence is None:
             raise Http404

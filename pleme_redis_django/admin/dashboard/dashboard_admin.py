@@ -1,4 +1,4 @@
-"""DashboardAdmin: where the pages of the jobs dashboard are, and what each of them shows.
+"""DashboardAdmin: the URLs of the jobs dashboard's pages, and what each of them shows.
 
 Its URLs are those of a ModelAdmin, so the dashboard is on every AdminSite that registers ``Dashboard``
 with it, without a change of ``urls.py``. A page makes the same number of queries however many jobs,

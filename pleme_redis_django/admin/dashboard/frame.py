@@ -149,7 +149,7 @@ class DashboardFrame(AnyModelAdmin):
         return reverse(name, current_app=self.admin_site.name)
 
     def reasons(self, health: Health) -> list[dict[str, str]]:
-        """Return the reasons of a judgement, each with the address of the page that shows more."""
+        """Return the reasons for a state of health, each with the address of the page that shows more."""
         return [
             {"level": each.level, "text": each.text, "url": self._reason_url(each)} for each in health.reasons
         ]
@@ -194,7 +194,7 @@ class DashboardFrame(AnyModelAdmin):
     def _live_settings(
         self, request: HttpRequest, queries: Mapping[str, Mapping[str, str]]
     ) -> dict[str, Any]:
-        """Return what the script in the browser has to know."""
+        """Return the settings for the script in the browser."""
         product = request.GET.get("product")
         chosen = {"product": product} if product else {}
         return {

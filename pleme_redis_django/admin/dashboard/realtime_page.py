@@ -19,7 +19,7 @@ LOCKS_SHOWN = 100
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RealtimeState:
-    """What Redis knows at one moment."""
+    """The state in Redis at one moment."""
 
     products: tuple[ProductFigures, ...] = ()
     product_count: int = 0
@@ -28,7 +28,7 @@ class RealtimeState:
     locks: tuple[HeldLock, ...] = ()
     locks_are_capped: bool = False
     outage: str = ""
-    """Why Redis could not be asked; empty when it could."""
+    """Why Redis did not answer; empty if it did."""
 
 
 def realtime_state(scope: ProductScope, product: str | None) -> RealtimeState:

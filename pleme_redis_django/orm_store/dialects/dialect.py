@@ -52,7 +52,7 @@ class Dialect(Protocol):
         """
 
     def storage(self, table: JobTable[Any]) -> TableStorage | None:
-        """Return what is known of the table's storage; None: this database does not tell."""
+        """Return what is known of the table's storage; None: this database does not say."""
 
     def oldest_snapshot(self, using: str) -> OldestSnapshot | None:
         """Return what holds back every vacuum of the database; None: nothing does."""

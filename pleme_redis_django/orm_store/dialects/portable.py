@@ -1,4 +1,4 @@
-"""The portable dialect: the ORM alone, for SQLite, where one transaction writes at a time."""
+"""The portable dialect: only the ORM, for SQLite, where one transaction writes at a time."""
 
 from __future__ import annotations
 

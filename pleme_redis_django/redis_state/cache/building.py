@@ -46,7 +46,7 @@ class Todo(enum.IntEnum):
     USE = 0
     BUILD = 1
     LEAVE = 2
-    """Somebody else builds it: use what there is, or wait."""
+    """Another caller builds it: use the old entry, or wait."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Opening:
     entry: bytes | None
     """The entry if it may be used, stale or not."""
     wait_seconds: float
-    """How long the builder's lease lasts, when somebody else builds."""
+    """How long the lease of another builder lasts."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ def _may_be_view(function: Callable[..., Any]) -> bool:
 
 
 def _name_of(function: Callable[..., Any], key: Key) -> str:
-    """Return what a function's entries are named by: two closures or lambdas would share a name and answers."""
+    """Return the name for a function's entries; two closures or lambdas would share a name and answers."""
     if key is not None:
         return str(key)
     qualified_name = getattr(function, "__qualname__", "<lambda>")

@@ -27,7 +27,7 @@ class Uncached:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How get_or_set stores and guards what a builder makes."""
+    """How get_or_set stores the value of a builder, and guards its building."""
 
     ttl_ms: int
     none_ttl_ms: int
@@ -46,7 +46,7 @@ class Recipe:
 
 
 class BuildOptions(TypedDict, total=False):
-    """The options of ``CacheManager.get_or_set``, which tells what they do."""
+    """The options of ``CacheManager.get_or_set``, which documents them."""
 
     tags: Iterable[str]
     grace: float

@@ -48,7 +48,7 @@ class CacheManager:
         return await arun(self._do.get(key, default))
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        """Return the values that are there, by key; one round trip."""
+        """Return the cached values by key; one round trip."""
         return run(self._do.get_many(keys))
 
     async def aget_many(self, keys: Iterable[str]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class NativeStore:
         all_keys = (keys.entry, keys.builds.lease, keys.generations[0])
         return self._script("cache_increment", all_keys, [delta], profile=PUBLISHING)
 
-    # Invalidation: never skipped after an outage, for what is not deleted is served on
+    # Invalidation: never skipped after an outage, because an entry that is not deleted is still served
 
     def delete(self, keys: list[str]) -> RedisPipeline[int]:
         # The leases first: a build that ends between the two commands has stored what the second one removes.

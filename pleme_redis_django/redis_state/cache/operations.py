@@ -192,7 +192,7 @@ class Operations:
         builder: Callable[[], Any],
         recipe: Recipe,
     ) -> Flow[Any]:
-        """Build, store and wake those who wait; after a failure one of them builds.
+        """Build, store and wake waiting callers; after a failure one of them builds.
 
         A refresh that fails costs its reader nothing: the entry may still be used.
         """

@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 class SharedFlights(Generic[T]):
-    """The requests under way, by what they ask for; one set for each event loop."""
+    """The requests in progress, by what they ask for; one set for each event loop."""
 
     def __init__(self) -> None:
         self._by_loop: LoopRegistry[None, dict[Hashable, asyncio.Task[T]]] = LoopRegistry()
 
     def join(self, what: Hashable) -> asyncio.Task[T] | None:
-        """Return the request for ``what`` that is under way; shield it, it is not yours alone."""
+        """Return the request for ``what`` that is in progress; shield it, because others may await it too."""
         return self._here().get(what)
 
     def start(self, what: Hashable, request: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:

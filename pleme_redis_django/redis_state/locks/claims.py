@@ -1,4 +1,4 @@
-"""What is asked of Redis for a lock or a permit, and what the replies mean. Pure: sends nothing."""
+"""The requests to Redis for a lock or a permit, and the meaning of the replies. Pure: sends nothing."""
 
 from __future__ import annotations
 

@@ -14,5 +14,5 @@ if hasattr(time, "CLOCK_BOOTTIME"):
         """Return seconds since boot; Linux's CLOCK_MONOTONIC stops in suspend, and a lock's TTL does not."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
-else:  # pragma: no cover - macOS, whose monotonic clock is the best there is
+else:  # pragma: no cover - macOS has no better clock than the monotonic one
     elapsed_seconds = time.monotonic

@@ -63,7 +63,7 @@ class Guard:
 
     @property
     def lost(self) -> bool:
-        """Whether the claim can no longer be relied on: Redis said so, or its time ran out unrenewed.
+        """Whether the claim can no longer be relied on: Redis said so, or its time ran out without a renewal.
 
         Stays False once the claim was released in time. Sends nothing: a lock that Redis forgot is
         noticed by the next renewal.

@@ -44,7 +44,7 @@ class HeldLock:
 
 
 def inspect(product: str, digest: str) -> RedisCall[HeldLock | None]:
-    """Ask who holds the lock; None when it is free."""
+    """Return the holder of the lock; None if it is free."""
     keys = lock_keys_by_digest(product, digest)
     return script_call("lock_inspect", (keys.lock,), read=partial(_read, product, digest))
 

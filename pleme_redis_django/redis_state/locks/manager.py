@@ -87,7 +87,7 @@ class LockManager:
         )
 
     def holder(self, name: str) -> HeldLock | None:
-        """Return who holds the lock now, None when it is free; one round trip."""
+        """Return the current holder of the lock, None if it is free; one round trip."""
         return held.inspect(self.product, digest(validate_lock_name(name))).run()
 
     async def aholder(self, name: str) -> HeldLock | None:

@@ -1,4 +1,4 @@
-"""Who holds a lock: host, process, job and the lock's name, as the JSON that lies beside the token."""
+"""The holder of a lock: host, process, job and the lock's name, as the JSON stored with the token."""
 
 from __future__ import annotations
 

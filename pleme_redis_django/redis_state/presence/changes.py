@@ -1,4 +1,4 @@
-"""What a change of presence made visible, and the Django signals that tell of it."""
+"""The visible effects of a change of presence, and the Django signals about them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PresenceChange:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PresenceResult:
-    """What a call changed for those who watch: nothing, when another connection showed the same already."""
+    """The visible effect of a call: none if another connection already showed the same."""
 
     version: int
     """The number of the scope's last event."""

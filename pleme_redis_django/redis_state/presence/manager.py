@@ -44,7 +44,7 @@ KEY_TTL_MS = 24 * 3600 * 1000
 REGISTER_SECONDS = 300
 
 UserId = TypeVar("UserId")
-"""A user's primary key: int, str or UUID. Its ``str()`` is what is stored."""
+"""A user's primary key: int, str or UUID. Its ``str()`` is stored."""
 
 _registered: dict[tuple[str | None, str], float] = {}
 
@@ -148,7 +148,7 @@ class PresenceManager:
         return await arun(self._mark(user_id, connection_id, idle))
 
     def sweep(self) -> PresenceResult:
-        """Remove up to 100 expired connections and announce who left. Any process may, at any time."""
+        """Remove up to 100 expired connections and announce the users who left. For any process, at any time."""
         return run(self.sweeping())
 
     async def asweep(self) -> PresenceResult:
@@ -175,7 +175,7 @@ class PresenceManager:
         return await arun(self._are_online(user_ids))
 
     def get_online_users(self, limit: int | None = None, offset: int = 0) -> list[str]:
-        """List users who are online, the one whose time ends first first. O(log N + the number returned).
+        """List users who are online, ordered by when their time ends. O(log N + the number returned).
 
         To walk through many while they come and go, page with ``snapshot``.
         """
@@ -199,7 +199,7 @@ class PresenceManager:
         return await self._last_seen(user_id).arun()
 
     def snapshot(self, cursor: str | None = None, limit: int = 100) -> PresenceSnapshot:
-        """Read about ``limit`` users with their metadata; who is there throughout is on some page."""
+        """Read about ``limit`` users with their metadata; a user who stays online is on some page."""
         return self._snapshot(cursor, limit).run()
 
     async def asnapshot(self, cursor: str | None = None, limit: int = 100) -> PresenceSnapshot:
@@ -217,7 +217,7 @@ class PresenceManager:
         idle: bool,
     ) -> Flow[PresenceResult]:
         user = validate_user_id(user_id)
-        # No name that validate_connection_id accepts holds a colon, so this one is nobody else's.
+        # validate_connection_id accepts no colon, so this id cannot collide.
         connection = (
             f":{keyspace.digest(user)}" if connection_id is None else validate_connection_id(connection_id)
         )

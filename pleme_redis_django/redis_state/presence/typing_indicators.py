@@ -13,7 +13,7 @@ from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.redis_call import RedisCall, as_texts, script_call
 
 MAX_TYPING_USERS = 100
-"""How many users of one conversation may type at once; who comes later is not shown."""
+"""How many users of one conversation may type at once; further users are not shown."""
 
 
 class TypingManager:

@@ -1,4 +1,4 @@
-"""Where a subscriber stands in a head's log, and what the next message means for it. Pure."""
+"""The position of a subscriber in a head's log, and what the next message means for it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis channels that are not a head's bus: who hears each, and who learns that it is heard (again)."""
+"""Redis channels that are not a head's bus: their listeners, and who is told of each (re)subscription."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ logger = logging.getLogger("pleme_redis_django.bus")
 
 
 class FeedListener(Protocol):
-    """What a feed tells, on its event loop; none of it may block; what it raises is logged."""
+    """The callbacks of a feed, on its event loop; they may not block, and what they raise is logged."""
 
     def on_message(self, message: BusMessage) -> None:
         """Take the next message, in order; presence and typing come as they are."""
@@ -102,7 +102,7 @@ class HeadFeed:
         self._is_stale = True
 
     async def catch_up(self) -> None:
-        """Read from the log what the bus did not bring, and hand it on, or tell the loss.
+        """Read missed messages from the log and pass them on, or report the loss.
 
         Raises RedisUnavailable; the feed is then as it was, and another call goes on.
         """

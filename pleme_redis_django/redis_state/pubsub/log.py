@@ -1,4 +1,4 @@
-"""The log of a head: its position, what came after one, and what a subscriber may conclude from it."""
+"""The log of a head: its position, the messages after a position, and their meaning for a subscriber."""
 
 from __future__ import annotations
 

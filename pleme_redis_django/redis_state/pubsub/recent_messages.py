@@ -1,4 +1,4 @@
-"""The newest messages of a head, at hand for clients that come back, and what all heads remember together."""
+"""The newest messages of a head, in memory for clients that reconnect, and the total size for all heads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RecentMessages:
         self._budget.note(self, self._characters)
 
     def read_back(self, messages: Sequence[BusMessage], position: Position) -> None:
-        """Remember what the log has of before, as far as it joins on; ``position`` is that of the feed."""
+        """Remember earlier messages of the log if they join without a gap; ``position`` is that of the feed."""
         self.is_read_back = True
         first = self._messages[0].offset if self._messages else position.offset + 1
         for message in reversed(messages):
@@ -67,7 +67,7 @@ class RecentMessages:
 
 
 class RecentBudget:
-    """Bounds what the feeds of one event loop remember together; the one that was quiet longest forgets first."""
+    """Bounds the memory of all feeds of an event loop; the feed that was quiet longest forgets first."""
 
     def __init__(self, most_characters: int = BUDGET_CHARACTERS) -> None:
         self._most = most_characters

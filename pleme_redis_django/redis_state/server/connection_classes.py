@@ -27,7 +27,7 @@ def demotions_seen() -> int:
 
 
 def _raised(error: ResponseError) -> Exception:
-    """Return what an error reply is raised as."""
+    """Return the exception for an error reply."""
     global _demotions_seen
     judgement = judged(error)
     if isinstance(judgement, NotPrimary):

@@ -40,13 +40,13 @@ ASYNC_CONNECTIONS = 32
 """How many connections an event loop's short commands share; callers beyond that queue for one."""
 
 SHORTEST_BLOCK_SECONDS = 0.01
-"""The least that a blocking pop may ask for. 0 means for ever, and Redis 6.2 makes 0 of a millisecond:
+"""The least that a blocking pop may ask for. 0 means forever, and Redis 6.2 makes 0 of a millisecond:
 it multiplies 0.001 by 1000 as a long double, and cuts off the fraction."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """How long a caller waits for Redis, in seconds (None: for ever), and how often it tries again."""
+    """How long a caller waits for Redis, in seconds (None: forever), and how often it tries again."""
 
     name: str
     connect_timeout_seconds: float
@@ -162,7 +162,7 @@ def _options(url: str, profile: Profile, retry: type[Retry] | type[AsyncRetry]) 
     keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
     protocol = {} if profile.protocol is None else {"protocol": profile.protocol}
     backoff = ExponentialWithJitterBackoff(base=0.02, cap=0.2) if profile.retries else NoBackoff()
-    # What the URL says of the server counts; how its connections behave is said here alone.
+    # The URL says which server; how connections behave is decided only here.
     server = {
         key: value for key, value in _parse_url(url).items() if key in _OF_SERVER or key.startswith("ssl_")
     }

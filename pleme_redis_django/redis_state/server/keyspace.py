@@ -75,12 +75,12 @@ def channel_once(product: str, head: str, idempotency_key: str) -> str:
 
 
 def typing_users(product: str, head: str, channel: str) -> str:
-    """ZSET user -> expiry (ms) of who types in a conversation; TTL twice the typing TTL."""
+    """ZSET user -> expiry (ms) of the users who type in a conversation; TTL twice the typing TTL."""
     return f"{PREFIX}:{{{product}:{head}}}:typing:{digest(channel)}"
 
 
 def typing_pattern(product: str) -> str:
-    """Pattern of every key of who types in a product, for SCAN."""
+    """Pattern of all typing keys of a product, for SCAN."""
     return f"{PREFIX}:{{{product}:*}}:typing:*"
 
 
@@ -90,7 +90,7 @@ def rights_probe() -> str:
 
 
 def control_bus() -> str:
-    """Redis pub/sub channel that tells every realtime process whose sockets to check or to close."""
+    """Redis pub/sub channel with orders to every realtime process to check or close sockets."""
     return f"{PREFIX}:control:bus"
 
 
@@ -136,7 +136,7 @@ def presence_last_seen(product: str) -> str:
 
 
 def presence_due(product: str) -> str:
-    """ZSET scope -> when its first connection may expire (ms): what a sweeper looks at; TTL one day."""
+    """ZSET scope -> earliest expiry of its connections (ms), for the sweeper; TTL one day."""
     return f"{PREFIX}:{{{product}}}:presence:due"
 
 
@@ -162,7 +162,7 @@ class LockKeys(NamedTuple):
     fence: str
     """STRING, the last fence given out; TTL 1 day."""
     wake: str
-    """LIST of wake-ups for those who wait; TTL 1 s."""
+    """LIST of wake-ups for waiting callers; TTL 1 s."""
     semaphore: str
     """ZSET permit -> expiry in ms; TTL of the last permit."""
     notes: str
@@ -208,7 +208,7 @@ class CacheBuildKeys(NamedTuple):
     """The keys of one entry's builds."""
 
     lease: str
-    """STRING, the token of who builds; TTL of the build."""
+    """STRING, the token of the caller that builds; TTL of the build."""
     waiters: str
     """STRING, how many wait; TTL of the build."""
     wake: str

@@ -38,7 +38,7 @@ _NO_RIGHT_IN_SCRIPT = re.compile(r"The user executing the script can't|ACL failu
 
 
 def judged(error: exceptions.ResponseError) -> exceptions.RedisError:
-    """Return what an error reply is to be raised as: itself, ServerRefuses or NotPrimary."""
+    """Return the exception for an error reply: itself, ServerRefuses or NotPrimary."""
     code = _code_of(error)
     if code in _NOT_PRIMARY:
         return NotPrimary(f"{code} {error}".replace(f"{code} {code}", code))

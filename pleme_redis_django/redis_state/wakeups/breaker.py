@@ -16,7 +16,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 logger = logging.getLogger("pleme_redis_django.hints")
 
-# A black-holed Redis costs each push its timeout (250 ms): at most one push in so many seconds pays.
+# A black-holed Redis costs each push its timeout (250 ms): at most one push in this many seconds pays.
 PAUSE_SECONDS = 5.0
 
 

@@ -37,7 +37,7 @@ from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
 MAX_HINTS_PER_QUEUE = 10_000
 POP_LIMIT = 1_000
-# A queue without a push for so long is forgotten. Its next hint wakes a worker like that of a new queue.
+# A queue without a push for this long is forgotten. Its next hint wakes a worker like that of a new queue.
 REMEMBER_QUEUE_SECONDS = 3_600
 # A process has Redis remember a queue at most this often, since most of a push's work is that. A Redis that has
 # lost its data is told at once.

@@ -9,7 +9,7 @@ from pleme_redis_django.redis_state.server.keyspace import worker_calls
 from pleme_redis_django.redis_state.server.redis_call import RedisPipeline
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
-# A call that nobody has taken by then is for a process that is gone, or that has looked meanwhile.
+# A call that is not taken by then is for a process that is gone, or has looked in the meantime.
 CALL_TTL_SECONDS = 60
 _CALL = b"{}"
 

@@ -148,7 +148,7 @@ def _take_seen(
         for group, share in Counter(seen).items():
             claimed += take(group, share)
         jobs += claimed
-        # Fewer than were seen: other workers have taken them, and there may be more behind.
+        # Fewer than were seen: other workers have taken some, and there may be more after them.
         if len(claimed) == len(seen):
             return sorted(jobs, key=_claim_order), True
     return sorted(jobs, key=_claim_order), False

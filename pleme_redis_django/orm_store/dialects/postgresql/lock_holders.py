@@ -15,7 +15,7 @@ from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
 
 # The modes that keep an UPDATE out (PostgreSQL documentation, 13.3.1). One that is only asked for keeps it out
-# too, since who comes later waits behind it.
+# too, because later requests wait behind it.
 _TABLE_SQL = """
 SELECT held.relation::regclass::text, held.mode, held.granted, held.pid,
        COALESCE(activity.usename, '?'), COALESCE(activity.application_name, ''),
