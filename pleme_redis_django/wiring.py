@@ -8,16 +8,17 @@ from typing import Any
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.configured_pools import ConfiguredPool, fires_schedules
 from pleme_redis_django.event_log import EngineEvents
+from pleme_redis_django.job_stores import job_store
 from pleme_redis_django.jobs.interface.calls import WorkerCalls
 from pleme_redis_django.jobs.interface.events import EventSink
 from pleme_redis_django.jobs.interface.executor import count_slots, known_job_types
 from pleme_redis_django.jobs.interface.hints import HintQueue
-from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity, new_worker_id
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
-from pleme_redis_django.orm_store import DatabaseScope, OrmJobStore, OrmWorkerRegistry
+from pleme_redis_django.orm_store.handler_connections import DatabaseScope
+from pleme_redis_django.orm_store.worker_registry import OrmWorkerRegistry
 from pleme_redis_django.schedules.book import OrmScheduleBook
 from pleme_redis_django.schedules.declaring import declared_here
 
@@ -69,11 +70,6 @@ def build_pool(
         suspects=suspects,
         has_supervisor=has_supervisor,
     )
-
-
-def job_store(parts: ConfiguredPool) -> JobStore[Any]:
-    """Return where the jobs of a pool are kept: the store that its settings name, or else the rows of its model."""
-    return parts.own_store or OrmJobStore(parts.model, using=get_settings().database)
 
 
 def _with_one_slot(config: WorkerPoolConfig) -> WorkerPoolConfig:

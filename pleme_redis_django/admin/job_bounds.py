@@ -11,8 +11,7 @@ from django.utils.formats import date_format
 from pleme_redis_django.configured_pools import bounds_of_pools
 from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.interface.bounds import bounds_of
-from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.operations import WAITING_STATUSES
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 
 Fact = tuple[str, Any, bool]
 

@@ -19,6 +19,7 @@ from django.urls import URLPattern
 from pleme_redis_django.access.product_scope import scope_of_request
 from pleme_redis_django.access.redaction import is_redacting
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
+from pleme_redis_django.admin.bulk.views import list_action
 from pleme_redis_django.admin.capped_list import CappedPaginator
 from pleme_redis_django.admin.filters import (
     AttemptsFilter,
@@ -90,6 +91,14 @@ class JobModelAdmin(JobFields, JobPage):
         "The beginning of a type or of an id, or id: type: queue: product: status: worker: error: param.name: "
         "before: after: with a value, such as  type:shop.* param.order_id:42 after:2h"
     )
+    operations = OPERATIONS
+    retry_selected = list_action(OPERATIONS["retry"])
+    run_now_selected = list_action(OPERATIONS["run_now"])
+    reschedule_selected = list_action(OPERATIONS["reschedule"])
+    change_priority_selected = list_action(OPERATIONS["change_priority"])
+    change_queue_selected = list_action(OPERATIONS["change_queue"])
+    cancel_selected = list_action(OPERATIONS["cancel"])
+    delete_selected = list_action(OPERATIONS["delete"])
     actions = tuple(f"{name}_selected" for name in OPERATIONS)
     change_list_template = "pleme_redis_django/admin/job_change_list.html"
     heavy_fields: Sequence[str] = (*LONG_FIELDS, "progress")

@@ -20,7 +20,6 @@ from pleme_redis_django.access.product_scope import scope_of
 from pleme_redis_django.access.redaction import redact_job
 from pleme_redis_django.admin.attempts import attempts_of
 from pleme_redis_django.admin.bulk.batches import run_batch
-from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.bulk.views import BulkActions
 from pleme_redis_django.admin.content_policy import csp_nonce
 from pleme_redis_django.admin.display import age, badge, moment, plain, progress_bar, status_badge
@@ -115,7 +114,7 @@ class JobPage(BulkActions):
             "badge": job_badge(job),
             "operations": [
                 (operation, self.page_url("operation", str(job.pk), operation.name))
-                for operation in OPERATIONS.values()
+                for operation in self.operations.values()
                 if job.status in operation.statuses
                 and not (operation.asked and _is_asked(job))
                 and self.may(request, operation)

@@ -4,8 +4,8 @@ A page or a script asks the database as it is now (``reports``, ``why_waiting``,
 what the worker processes have measured (``snapshot``, ``series``), for which nothing is counted.
 """
 
+from pleme_redis_django.jobs.interface.worker_pool_config import DEFAULT_STALE_SECONDS
 from pleme_redis_django.monitoring.reports import (
-    DEFAULT_STALE_SECONDS,
     EVERY_JOB,
     REASONS_LIMIT,
     STALE_LIMIT,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from pleme_redis_django.durations import duration
+from pleme_redis_django.jobs.interface.worker_pool_config import DEFAULT_STALE_SECONDS
 from pleme_redis_django.monitoring.figures import Level, QueueFigures, Reason, WorkerFigures
-from pleme_redis_django.monitoring.reports import DEFAULT_STALE_SECONDS
 
 # Past this multiple of its promise a queue is no longer late, but in trouble.
 CRITICAL_MULTIPLE = 4

@@ -20,11 +20,10 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
+from pleme_redis_django.jobs.interface.worker_pool_config import DEFAULT_STALE_SECONDS
 from pleme_redis_django.models import AbstractJob, Job, WorkerProcess, model_label
 from pleme_redis_django.orm_store.job_table import JobTable
 
-DEFAULT_STALE_SECONDS = WorkerPoolConfig().stale_job_threshold_seconds
 REASONS_LIMIT = 20
 STALE_LIMIT = 100
 

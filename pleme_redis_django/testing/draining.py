@@ -22,6 +22,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.configured_pools import ConfiguredPool, configured_pool
 from pleme_redis_django.event_log import EngineEvents
+from pleme_redis_django.job_stores import job_store
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import (
     Cancelled,
@@ -40,7 +41,6 @@ from pleme_redis_django.jobs.worker.runner import JobRunner, NoSurroundings
 from pleme_redis_django.orm_store.atomic_attempts import atomic_attempt
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.testing.commits import as_if_committed
-from pleme_redis_django.wiring import job_store
 
 # A job that enqueues itself would otherwise keep a test running for ever.
 ENDLESS_ATTEMPTS = 10_000

@@ -8,8 +8,8 @@ with everything that narrows what the user may see.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import django
 from django.contrib import admin, messages
@@ -31,7 +31,6 @@ from pleme_redis_django.admin.bulk.batches import (
     run_batch,
 )
 from pleme_redis_django.admin.bulk.operation import Operation
-from pleme_redis_django.admin.bulk.operations import OPERATIONS
 from pleme_redis_django.admin.bulk.selection import (
     SELECT_ACROSS,
     Selection,
@@ -50,9 +49,8 @@ NO_SCRIPT_BATCHES = 4
 FROM_PAGE = "from_page"
 
 
-def list_action(name: str) -> Callable[..., Any]:
-    """Return the action of the list for an operation."""
-    operation = OPERATIONS[name]
+def list_action(operation: Operation) -> Callable[..., Any]:
+    """Return the action of the list that does an operation."""
     description = f"{operation.label} selected %(verbose_name_plural)s"
 
     @admin.action(permissions=[operation.permission], description=description)
@@ -60,20 +58,15 @@ def list_action(name: str) -> Callable[..., Any]:
         response: HttpResponse = model_admin.list_operation(request, operation)
         return response
 
-    ask.__name__ = f"{name}_selected"
+    ask.__name__ = f"{operation.name}_selected"
     return ask
 
 
 class BulkActions(AddressedAdmin):
     """What JobModelAdmin does to many jobs."""
 
-    retry_selected = list_action("retry")
-    run_now_selected = list_action("run_now")
-    reschedule_selected = list_action("reschedule")
-    change_priority_selected = list_action("change_priority")
-    change_queue_selected = list_action("change_queue")
-    cancel_selected = list_action("cancel")
-    delete_selected = list_action("delete")
+    operations: ClassVar[Mapping[str, Operation]]
+    """By their names in addresses."""
 
     def may(self, request: HttpRequest, operation: Operation) -> bool:
         """Whether the user may do this to jobs of this model."""
@@ -82,7 +75,7 @@ class BulkActions(AddressedAdmin):
 
     def permitted(self, request: HttpRequest, name: str) -> Operation:
         """Return the operation of an address; raises Http404, and PermissionDenied."""
-        operation = OPERATIONS.get(name)
+        operation = self.operations.get(name)
         if operation is None:
             raise Http404
         if not self.may(request, operation):

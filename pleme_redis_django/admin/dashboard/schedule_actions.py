@@ -27,7 +27,7 @@ from pleme_redis_django.admin.dashboard.schedule_page import shown_schedules
 from pleme_redis_django.exceptions import ScheduleNotFound
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.monitoring.schedules import schedule_products, schedule_reports, schedule_rows
-from pleme_redis_django.schedules import pause_schedule, resume_schedule, run_schedule_now
+from pleme_redis_django.schedules.controls import pause_schedule, resume_schedule, run_schedule_now
 from pleme_redis_django.schedules.reading import UNREADABLE
 
 SCHEDULES_PER_PAGE = 25

@@ -21,6 +21,7 @@ from pleme_redis_django.wording import did_you_mean
 
 EVERY_QUEUE = "*"
 DEFAULT_QUEUE_KEY = "jobs"
+DEFAULT_STALE_SECONDS = 7200.0
 _DAY_SECONDS = 86_400
 
 
@@ -43,7 +44,7 @@ class WorkerPoolConfig:
     """Delay before the first retry; each later one doubles it."""
     max_retry_delay: Annotated[float, Number(0, 30 * _DAY_SECONDS)] = 3600
     """Longest delay before a retry."""
-    stale_job_threshold_seconds: Annotated[float, Number(1, 30 * _DAY_SECONDS)] = 7200
+    stale_job_threshold_seconds: Annotated[float, Number(1, 30 * _DAY_SECONDS)] = DEFAULT_STALE_SECONDS
     """A running job without a sign of life for so long is stale."""
     stale_check_interval_seconds: Annotated[float, Number(0.1, _DAY_SECONDS)] = 300
     """How often one worker of the cluster looks for stale and forgotten jobs."""

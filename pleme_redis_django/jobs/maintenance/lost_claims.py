@@ -18,7 +18,7 @@ from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.rescues import Rescues
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.holdings import Holdings
-from pleme_redis_django.jobs.worker.lanes import Lane
+from pleme_redis_django.jobs.worker.lane import Lane
 from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 
 # A worker that has claimed nothing has nothing to reconcile; it still looks now and then.

@@ -17,7 +17,7 @@ from pathlib import Path
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.worker.agenda import Agenda
-from pleme_redis_django.jobs.worker.lanes import Lane
+from pleme_redis_django.jobs.worker.lane import Lane
 
 LOOK_SECONDS = 1.0
 # So that processes which were started together are not replaced together.

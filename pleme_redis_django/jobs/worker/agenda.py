@@ -18,6 +18,10 @@ LOOK_AGAIN_SECONDS = 1.0
 
 NEVER = float("inf")
 
+# Without a queue of hints the store is scanned this often. With heartbeats and sweeps an idle process
+# then makes just under one transaction a second.
+SCAN_SECONDS_WITHOUT_HINTS = 2.5
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Look:

@@ -7,15 +7,16 @@ them to the lanes.
 from __future__ import annotations
 
 import threading
+from typing import Protocol
 
+from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import EventSink
 from pleme_redis_django.jobs.worker.agenda import Agenda, Look
 from pleme_redis_django.jobs.worker.claim_desk import ClaimDesk
-from pleme_redis_django.jobs.worker.finisher import Finisher
 from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.hint_relay import HintRelay
+from pleme_redis_django.jobs.worker.holdings import HeldJob, ending_if_unfinished
 from pleme_redis_django.jobs.worker.lane_demand import HOARDED_AFTER_SECONDS, LaneDemand
-from pleme_redis_django.jobs.worker.lanes import ending_if_unfinished
 from pleme_redis_django.jobs.worker.suspects import SuspectRule, SuspectTurns
 from pleme_redis_django.jobs.worker.turning_thread import TurningThread
 
@@ -29,6 +30,13 @@ SUSPECT_LOOK_SECONDS = 0.5
 GATE_LOOK_SECONDS = 0.25
 
 
+class WritesEndings(Protocol):
+    """Who writes how jobs ended: the finisher."""
+
+    def is_behind(self) -> bool: ...
+    def add(self, held: HeldJob, ending: Ending) -> None: ...
+
+
 class Claimer:
     """Feeds the lanes from the store: woken by hints, free slots, due times and its own scans."""
 
@@ -38,7 +46,7 @@ class Claimer:
         demand: LaneDemand,
         agenda: Agenda,
         gate: Gate,
-        finisher: Finisher,
+        finisher: WritesEndings,
         relay: HintRelay,
         suspects: SuspectTurns,
         sink: EventSink,

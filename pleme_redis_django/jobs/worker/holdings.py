@@ -7,7 +7,10 @@ import time
 from collections.abc import Iterable
 from uuid import UUID
 
+from pleme_redis_django.exceptions import JobCancelled
 from pleme_redis_django.jobs.interface.context import JobContext
+from pleme_redis_django.jobs.interface.endings import Cancelled, Ending, GivenBack
+from pleme_redis_django.jobs.interface.failures import EXPIRED, EXPIRED_NOTICE, engine_failure
 
 # More than the retries that an operator's retry forgets, at the default of max_retries.
 MANY_RETURNS = 5
@@ -112,3 +115,16 @@ class Holdings:
 
     def __len__(self) -> int:
         return len(self._held)
+
+
+def ending_if_unfinished(held: HeldJob) -> Ending:
+    """Return the ending of a job that is not finished here: cancelled when that was asked, else given back."""
+    job, claim = held.context.job, held.context.claim
+    if held.has_expired() and not held.context.cancel_requested:
+        failure = engine_failure(EXPIRED, EXPIRED_NOTICE, job.job_type)
+        return Cancelled(job_id=job.id, claim=claim, failure=failure)
+    if not held.context.cancel_requested:
+        return GivenBack(job_id=job.id, claim=claim)
+    when = "before it started" if held.started_at is None else "while it ran, and its worker stopped"
+    failure = engine_failure(JobCancelled.error_code, f"The job was cancelled {when}.", job.job_type)
+    return Cancelled(job_id=job.id, claim=claim, failure=failure)

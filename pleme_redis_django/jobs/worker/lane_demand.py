@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.worker.holdings import HeldJob
-from pleme_redis_django.jobs.worker.lanes import Lane
+from pleme_redis_django.jobs.worker.lane import Lane
 from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, Pace
 
 # A lane whose jobs have waited for so long has slowed down: others may have free slots for them.

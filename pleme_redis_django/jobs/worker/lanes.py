@@ -13,17 +13,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from pleme_redis_django.exceptions import JobCancelled, JobTimeout
-from pleme_redis_django.jobs.interface.endings import Cancelled, Ending, GivenBack
+from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import EventSink, JobStarted
-from pleme_redis_django.jobs.interface.failures import EXPIRED, EXPIRED_NOTICE, engine_failure
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.engine_thread import EngineThread
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
 from pleme_redis_django.jobs.worker.gate import Gate
-from pleme_redis_django.jobs.worker.holdings import HeldJob
+from pleme_redis_django.jobs.worker.holdings import HeldJob, ending_if_unfinished
 from pleme_redis_django.jobs.worker.interrupts import Interruptible
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.jobs.worker.time_limits import TimeLimits
@@ -31,27 +29,6 @@ from pleme_redis_django.jobs.worker.time_limits import TimeLimits
 # A job that keeps coming back waits for the record of its start, and no longer than this when the store is away.
 LONGEST_RECORD_SECONDS = 1.0
 RECORD_LOOK_SECONDS = 0.01
-
-
-class Lane(Protocol):
-    """Slots of one kind, and the jobs that wait for them."""
-
-    slots: int
-    job_types: frozenset[str] | None
-    """Types that may be claimed for this lane; None: every type."""
-    low_water: int
-    """The claimer is woken when no more jobs than this wait; -1: never."""
-
-    def start(self) -> None: ...
-    def submit(self, jobs: Sequence[HeldJob]) -> None: ...
-    def waiting(self) -> int: ...
-    def unfinished(self) -> int: ...
-    def ended(self) -> int: ...
-    def take_waiting(self) -> list[HeldJob]: ...
-    def cancel(self, held: HeldJob) -> None: ...
-    def time_out(self, held: HeldJob) -> None: ...
-    def give_up(self, held: HeldJob) -> None: ...
-    def stop(self) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,16 +336,3 @@ class LoopLane(_CountingLane):
         else:
             self._is_over = True
             self._loop.stop()
-
-
-def ending_if_unfinished(held: HeldJob) -> Ending:
-    """Return the ending of a job that is not finished here: cancelled when that was asked, else given back."""
-    job, claim = held.context.job, held.context.claim
-    if held.has_expired() and not held.context.cancel_requested:
-        failure = engine_failure(EXPIRED, EXPIRED_NOTICE, job.job_type)
-        return Cancelled(job_id=job.id, claim=claim, failure=failure)
-    if not held.context.cancel_requested:
-        return GivenBack(job_id=job.id, claim=claim)
-    when = "before it started" if held.started_at is None else "while it ran, and its worker stopped"
-    failure = engine_failure(JobCancelled.error_code, f"The job was cancelled {when}.", job.job_type)
-    return Cancelled(job_id=job.id, claim=claim, failure=failure)

@@ -34,7 +34,7 @@ from pleme_redis_django.jobs.maintenance.retention import Retention
 from pleme_redis_django.jobs.maintenance.silent_jobs import end_silent_jobs
 from pleme_redis_django.jobs.maintenance.starts import StartRecords
 from pleme_redis_django.jobs.maintenance.unserved_jobs import report_unserved_jobs
-from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.agenda import SCAN_SECONDS_WITHOUT_HINTS, Agenda
 from pleme_redis_django.jobs.worker.call_listener import CallListener
 from pleme_redis_django.jobs.worker.claim_desk import ClaimDesk
 from pleme_redis_django.jobs.worker.claimer import Claimer
@@ -45,17 +45,15 @@ from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
 from pleme_redis_django.jobs.worker.hint_relay import HintRelay
 from pleme_redis_django.jobs.worker.holdings import Holdings
+from pleme_redis_django.jobs.worker.lane import Lane
 from pleme_redis_django.jobs.worker.lane_demand import LaneDemand
-from pleme_redis_django.jobs.worker.lanes import Lane, LaneDuties, LoopLane, ThreadLane
+from pleme_redis_django.jobs.worker.lanes import LaneDuties, LoopLane, ThreadLane
 from pleme_redis_django.jobs.worker.lease import EndlessLease, Lease
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.jobs.worker.suspects import RunMode, SuspectRule, SuspectTurns
 from pleme_redis_django.jobs.worker.time_limits import TimeLimits
 from pleme_redis_django.jobs.worker_pool.parts import WorkerParts
 
-# Without a queue of hints the store is scanned this often. With heartbeats and sweeps an idle process
-# then makes just under one transaction a second.
-SCAN_SECONDS_WITHOUT_HINTS = 2.5
 CARETAKER_ROLE = "caretaker"
 
 

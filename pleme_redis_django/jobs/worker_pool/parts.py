@@ -19,7 +19,7 @@ from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
 from pleme_redis_django.jobs.worker.holdings import Holdings
-from pleme_redis_django.jobs.worker.lanes import Lane
+from pleme_redis_django.jobs.worker.lane import Lane
 from pleme_redis_django.jobs.worker.time_limits import TimeLimits
 
 

@@ -14,8 +14,7 @@ from pleme_redis_django.jobs.interface.events import (
     WorkerStopped,
 )
 from pleme_redis_django.jobs.worker.executing_page import Stage
-from pleme_redis_django.jobs.worker.holdings import HeldJob
-from pleme_redis_django.jobs.worker.lanes import ending_if_unfinished
+from pleme_redis_django.jobs.worker.holdings import HeldJob, ending_if_unfinished
 from pleme_redis_django.jobs.worker_pool.parts import WorkerParts
 
 # What shutdown grants the last writes, beyond the grace of the jobs themselves.

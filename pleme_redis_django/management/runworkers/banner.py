@@ -15,7 +15,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.configured_pools import ConfiguredPool
 from pleme_redis_django.durations import counted
 from pleme_redis_django.jobs.interface.executor import known_job_types
-from pleme_redis_django.jobs.worker_pool.assembly import SCAN_SECONDS_WITHOUT_HINTS
+from pleme_redis_django.jobs.worker.agenda import SCAN_SECONDS_WITHOUT_HINTS
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.models import model_label
 

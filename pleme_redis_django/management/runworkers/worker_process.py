@@ -21,6 +21,7 @@ from django.db import DatabaseError
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.configured_pools import ConfiguredPool
 from pleme_redis_django.event_log import EngineEvents, first_line
+from pleme_redis_django.job_stores import job_store
 from pleme_redis_django.jobs.interface.events import (
     DrainRequested,
     Event,
@@ -50,7 +51,7 @@ from pleme_redis_django.management.runworkers.options import (
 )
 from pleme_redis_django.management.runworkers.process_end import BoundedEnd, end_now
 from pleme_redis_django.management.runworkers.thread_watch import ThreadWatch
-from pleme_redis_django.wiring import build_pool, job_store
+from pleme_redis_django.wiring import build_pool
 
 if TYPE_CHECKING:
     from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch

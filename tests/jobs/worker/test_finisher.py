@@ -23,8 +23,7 @@ from pleme_redis_django.jobs.interface.events import (
 )
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.finisher import UNWRITABLE, Finisher
-from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings
-from pleme_redis_django.jobs.worker.lanes import ending_if_unfinished
+from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings, ending_if_unfinished
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import RecordingSink, claimed, held
 from tests.waiting import wait_until

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from pleme_redis_django.jobs.worker.holdings import Holdings
-from pleme_redis_django.jobs.worker.lanes import ending_if_unfinished
+from pleme_redis_django.jobs.worker.holdings import Holdings, ending_if_unfinished
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import claimed, held
 

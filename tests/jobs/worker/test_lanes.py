@@ -18,7 +18,8 @@ from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
 from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.holdings import HeldJob
-from pleme_redis_django.jobs.worker.lanes import Lane, LaneDuties, LoopLane, ThreadLane
+from pleme_redis_django.jobs.worker.lane import Lane
+from pleme_redis_django.jobs.worker.lanes import LaneDuties, LoopLane, ThreadLane
 from pleme_redis_django.jobs.worker.lease import EndlessLease
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.jobs.worker.time_limits import TimeLimits
