@@ -12,7 +12,7 @@ from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
 DUE_SCHEDULES, DECLARED_SCHEDULES = "due_schedules", "declared_schedules"
 DECLARED_AT_START, OLD_TICKS = "declared_schedules_at_start", "old_ticks"
 # A schedule that is made or edited meanwhile is seen so late at most.
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 15.0
 CARETAKING_SECONDS = 60.0
 TRY_AGAIN_SECONDS = 5.0
 
