@@ -21,7 +21,7 @@ from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.models import Job, Schedule
 from pleme_redis_django.models.schedule import ScheduleSource
 from pleme_redis_django.monitoring.schedules import ScheduleReport, schedule_reports, schedule_rows
-from pleme_redis_django.schedules import save_schedule
+from pleme_redis_django.schedules.controls import save_schedule
 
 _TIMING = ("cron", "interval_seconds", "timezone", "starts_at", "ends_at", "jitter_seconds")
 _POLICIES = ("catch_up", "catch_up_limit", "overlap")

@@ -5,7 +5,6 @@ Every statement has a time limit: a locked table is reported, and not waited for
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ from django.db import connections
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.conf.retention import retention_policy
 from pleme_redis_django.models import AbstractJob, Job, model_label
-from pleme_redis_django.monitoring.figures import plain_values
+from pleme_redis_django.monitoring.storage_figures import StorageReport
 from pleme_redis_django.orm_store.bounded_reads import ReadTookTooLong, bounded_reads
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -36,31 +35,6 @@ STATEMENT_SECONDS = 2.0
 OVERDUE_COUNTED = 100_000
 
 T = TypeVar("T")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class StorageReport:
-    """The storage of one job table. What did not answer in time is None, and named in ``unanswered``."""
-
-    model: str
-    vendor: str
-    """Of the database, as Django names it."""
-    table: TableStorage | None
-    """None also if the database does not say."""
-    snapshot: OldestSnapshot | None
-    """None also where nothing holds back a vacuum."""
-    overdue: OverdueJobs | None
-    unanswered: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as nested dicts and lists of what JSON knows, times as ISO 8601."""
-        payload: dict[str, Any] = plain_values(self)
-        return payload
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the database reports its storage at all."""
-        return self.vendor == "postgresql"
 
 
 def storage_report(model: type[AbstractJob] = Job, *, using: str | None = None) -> StorageReport:

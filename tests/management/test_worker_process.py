@@ -13,6 +13,7 @@ from typing import Any
 from pleme_redis_django.configured_pools import configured_pool
 from pleme_redis_django.management.runworkers.options import END_GRACE_SIGNAL, FromSupervisor, RunOptions
 from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun, spare_the_collector
+from pleme_redis_django.wiring import build_pool
 
 OPTIONS = RunOptions(
     pools=(),
@@ -33,6 +34,7 @@ def test_a_signal_may_interrupt_the_handler_of_another_anywhere() -> None:
         configured_pool("default", {"async_count": 0}),
         OPTIONS,
         FromSupervisor(worker_id="11111111-1111-4111-8111-111111111111", lifeline_fd=lifeline),
+        build_pool,
     )
     nested = 0
 

@@ -18,6 +18,7 @@ from pleme_redis_django.management.runworkers.reloading import file_watcher
 from pleme_redis_django.management.runworkers.supervisor import Supervisor
 from pleme_redis_django.management.runworkers.tables import look_at_tables
 from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun
+from pleme_redis_django.wiring import build_pool
 
 
 class Command(BaseCommand):
@@ -47,7 +48,7 @@ class Command(BaseCommand):
 
     def _run_child(self, options: RunOptions, arguments: dict[str, Any]) -> int:
         parts = self._parts(arguments["child_of_pool"], options)
-        return WorkerProcessRun(parts, options, FromSupervisor.parsed(arguments)).run()
+        return WorkerProcessRun(parts, options, FromSupervisor.parsed(arguments), build_pool).run()
 
     def _supervise(self, options: RunOptions, arguments: dict[str, Any]) -> int:
         if threading.current_thread() is not threading.main_thread():

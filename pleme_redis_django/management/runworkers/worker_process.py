@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db import DatabaseError
 
@@ -33,6 +33,7 @@ from pleme_redis_django.jobs.interface.events import (
     WorkerStopped,
 )
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
+from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
 from pleme_redis_django.management.runworkers.database import bound_database_waits
 from pleme_redis_django.management.runworkers.inheritance import (
     keep_descriptors,
@@ -51,7 +52,6 @@ from pleme_redis_django.management.runworkers.options import (
 )
 from pleme_redis_django.management.runworkers.process_end import BoundedEnd, end_now
 from pleme_redis_django.management.runworkers.thread_watch import ThreadWatch
-from pleme_redis_django.wiring import build_pool
 
 if TYPE_CHECKING:
     from pleme_redis_django.management.runworkers.presence_watch import PresenceWatch
@@ -73,6 +73,23 @@ STATISTICS_SECONDS = 5.0
 logger = logging.getLogger("pleme_redis_django.worker_process")
 
 
+class PoolBuilder(Protocol):
+    """Builds the pool that a process runs."""
+
+    def __call__(
+        self,
+        parts: ConfiguredPool,
+        *,
+        worker_id: str,
+        sink: EventSink,
+        burst: bool,
+        release: str,
+        page_fd: int | None,
+        suspects: SuspectRule,
+        has_supervisor: bool,
+    ) -> WorkerPool[Any]: ...
+
+
 class WorkerProcessRun:
     """The life of one worker process."""
 
@@ -81,6 +98,7 @@ class WorkerProcessRun:
         parts: ConfiguredPool,
         options: RunOptions,
         given: FromSupervisor,
+        build_pool: PoolBuilder,
     ) -> None:
         from pleme_redis_django.metrics.recorder import statistics_of
 
