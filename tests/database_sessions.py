@@ -10,6 +10,9 @@ from typing import Any
 from django.db import connection
 
 from pleme_redis_django.models import Job
+from pleme_redis_django.orm_store.dialects.postgresql.oldest_snapshot import oldest_snapshot
+from pleme_redis_django.orm_store.table_storage import OldestSnapshot
+from tests.waiting import wait_for
 
 TABLE = Job._meta.db_table
 REPEATABLE = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
@@ -62,3 +65,19 @@ def a_slow_vacuum() -> Iterator[None]:
             cursor.execute("RESET ROLE")
             cursor.execute("SELECT pg_cancel_backend(%s)", pid)
         thread.join()
+
+
+def snapshot_of(*sessions: Any) -> OldestSnapshot:
+    """Return the oldest snapshot once it is that of one of the sessions.
+
+    Other workers of the suite write on the same server, and theirs are older for a moment.
+    """
+    pids = {session.connection.info.backend_pid for session in sessions}
+
+    def named() -> OldestSnapshot | None:
+        snapshot = oldest_snapshot("default")
+        return snapshot if snapshot is not None and snapshot.pid in pids else None
+
+    found = wait_for(named, "the session has the oldest snapshot")
+    assert found is not None
+    return found

@@ -15,7 +15,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from pleme_redis_django.jobs.interface.job import JobStatus
-from tests.database_sessions import REPEATABLE, another_session
+from tests.database_sessions import REPEATABLE, another_session, snapshot_of
 from tests.rows import BACKENDS, ago, make_failed_job, make_job, make_worker
 from tests.workload.models import EmailJob
 
@@ -181,7 +181,7 @@ def test_the_process_exits_with_the_code_and_writes_ascii_where_it_must(
 @pytest.mark.django_db(transaction=True)
 def test_the_storage_is_told_with_what_holds_back_vacuums() -> None:
     with another_session(REPEATABLE, "SELECT 'a\x1b[2Jb'", application="nightly") as session:
-        pid = session.connection.info.backend_pid
+        pid = snapshot_of(session).pid
         (table,) = as_json()["tables"]
         text = jobstats()
         with pytest.raises(CommandError, match=f"session {pid} .*at most 0 ms allowed") as failed:

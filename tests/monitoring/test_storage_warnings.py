@@ -20,7 +20,7 @@ from pleme_redis_django.monitoring.storage import (
     TableStorage,
 )
 from pleme_redis_django.monitoring.storage_warnings import described, storage_reasons, storage_warnings
-from tests.database_sessions import REPEATABLE, another_session
+from tests.database_sessions import REPEATABLE, another_session, snapshot_of
 from tests.rows import make_job
 
 TABLE = TableStorage(
@@ -151,6 +151,7 @@ def test_the_health_names_an_old_snapshot_that_slows_claims(
             storage_reasons(EVERY_PRODUCT, Job)
         monkeypatch.setattr(warnings, "OLD_SNAPSHOT_SECONDS", 0.0)
         warnings._asked.clear()
+        snapshot_of(session)
         (reason,) = storage_reasons(EVERY_PRODUCT, Job)
         assert f"session {session.connection.info.backend_pid}" in reason.text
         assert reason.page == "storage" and "dead row" in reason.text

@@ -11,7 +11,7 @@ from django.test import Client
 from pleme_redis_django import JobStatus
 from pleme_redis_django.monitoring import storage, storage_warnings
 from tests.admin.conftest import StaffLogin
-from tests.database_sessions import REPEATABLE, TABLE, another_session
+from tests.database_sessions import REPEATABLE, TABLE, another_session, snapshot_of
 from tests.orm_store.test_retention import ended
 
 PAGE = "/admin/pleme_redis_django/dashboard/storage/"
@@ -43,8 +43,8 @@ def test_an_old_snapshot_is_warned_of_with_its_text_escaped(
 ) -> None:
     monkeypatch.setattr(storage_warnings, "OLD_SNAPSHOT_SECONDS", 0.0)
     with another_session(REPEATABLE, "SELECT '<b>\u202eme</b>'", application="<i>report</i>") as session:
+        pid = snapshot_of(session).pid
         text = text_of(admin_client)
-        pid = session.connection.info.backend_pid
     assert f"SELECT pg_terminate_backend({pid})" in text
     assert "&lt;i&gt;report&lt;/i&gt;" in text and "<i>report" not in text
     assert "&lt;b&gt;" in text and "<b>\u202e" not in text and "\u202e" not in text

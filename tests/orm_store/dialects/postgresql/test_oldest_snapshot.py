@@ -69,6 +69,20 @@ def test_of_another_database_only_who_writes_holds_back_this_one() -> None:
             assert snapshot.pid == there.info.backend_pid
 
 
+def test_of_several_that_are_equally_old_the_first_is_named() -> None:
+    """A writing transaction is in the snapshots of all that come later, which are innocent."""
+    with (
+        PostgresServer(durable=False) as server,
+        connected(server),
+        psycopg.connect(server.url) as first,
+        psycopg.connect(server.url) as second,
+    ):
+        first.execute("SELECT txid_current()")
+        second.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        second.execute("SELECT 1")
+        assert (snapshot := oldest()) and snapshot.pid == first.info.backend_pid
+
+
 @pytest.mark.parametrize("slot", ["", "dr_site"])
 def test_a_query_of_a_standby_is_named_by_its_connection_or_its_slot(
     shared_folder: Path,  # noqa: F811
