@@ -24,6 +24,7 @@ class PlemeRedisDjangoConfig(AppConfig):
         from pleme_redis_django.jobs.definitions.definition import bind_enqueuer
         from pleme_redis_django.jobs.interface.context import bind_guard
         from pleme_redis_django.orm_store.attempt_guard import AttemptGuard
+        from pleme_redis_django.tasks_backend.use import begin as begin_with_tasks
 
         checks.register_all()
         bind_enqueuer(OrmEnqueuer())
@@ -35,6 +36,7 @@ class PlemeRedisDjangoConfig(AppConfig):
                 return  # Check E001 says the same in one line, and stops what runs the checks.
             raise
         autodiscover_modules("jobs")
+        begin_with_tasks()
         if settings.url is not None:
             prepare_redis()
         if settings.job_events:

@@ -87,6 +87,14 @@ PLEME_REDIS: dict[str, Any] = {
         },
     },
 }
+TASKS: dict[str, Any] = {
+    "default": {
+        "BACKEND": "pleme_redis_django.tasks_backend.JobBackend",
+        "QUEUES": ["default", "mail"],
+        "OPTIONS": {"MAX_RETRIES": 0},
+    },
+    "other": {"BACKEND": "pleme_redis_django.tasks_backend.JobBackend", "QUEUES": []},
+}
 # How a test gives the processes that it starts other settings than its own.
 PLEME_REDIS_OVERRIDES: dict[str, Any] = json.loads(os.environ.get("PLEME_REDIS_OVERRIDES", "{}"))
 

@@ -24,6 +24,7 @@ from pleme_redis_django.checks import (
     redis_settings,
     schedules,
     settings,
+    tasks,
 )
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidSettings
@@ -42,6 +43,7 @@ def register_all() -> None:
         jobs.check_database,
         jobs.check_job_events,
         schedules.check_declared_schedules,
+        tasks.check_tasks_api,
         database_waits.check_database_waits,
         redis_settings.check_redis,
         realtime.check_realtime,

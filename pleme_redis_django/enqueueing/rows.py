@@ -73,7 +73,7 @@ def _bounds(definition: JobDefinition[Any, Any]) -> Bounds:
 
 def _configuration(definition: JobDefinition[Any, Any], bounds: Bounds) -> dict[str, Any] | None:
     own = {} if definition.base_retry_delay is None else {"base_retry_delay": definition.base_retry_delay}
-    return (own | bounds.stored()) or None
+    return (own | bounds.stored() | dict(definition.marks or {})) or None
 
 
 def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:

@@ -5,6 +5,7 @@
 - ``job_context()``: the ``ctx`` to call a handler with
 - ``MemoryJobStore``, ``ManualClock``: run the engine without a database, and move time without waiting
 - ``JobStoreContract``, ``NewJob``: the conformance suite for a store of your own
+- ``TasksBackendContract``: the conformance suite for any backend of django.tasks
 - ``servers``: a real PostgreSQL and Redis, started by your suite
 
 Nothing outside of tests, demos and benchmarks should import it, and nothing in the package does.
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pleme_redis_django.testing.memory_store import MemoryJobStore as MemoryJobStore
     from pleme_redis_django.testing.store_contract import JobStoreContract as JobStoreContract
     from pleme_redis_django.testing.store_contract import NewJob as NewJob
+    from pleme_redis_django.testing.tasks_contract import TasksBackendContract as TasksBackendContract
 
 _MODULE_OF = {
     "DrainSummary": "draining",
@@ -39,6 +41,7 @@ _MODULE_OF = {
     "MemoryJobStore": "memory_store",
     "NewJob": "store_contract",
     "RecordingJobContext": "contexts",
+    "TasksBackendContract": "tasks_contract",
     "aassert_enqueued": "assertions",
     "adrain_jobs": "draining",
     "assert_enqueued": "assertions",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidName, InvalidParameters
+from pleme_redis_django.jobs.definitions.arguments import accepted_names, by_name, required_names
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule, as_schedules
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness, as_uniqueness
 from pleme_redis_django.jobs.interface.bounds import Bounds
-from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW
+from pleme_redis_django.jobs.interface.context import current_job_context
+from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW, AnyJob
 from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME, validate_queue_name
 from pleme_redis_django.ranges import Number, Whole
 
@@ -101,6 +102,9 @@ def _enqueuer() -> Enqueuer:
 class JobDefinition(Generic[P, R]):
     """A handler that can be enqueued, and still be called as the function it is."""
 
+    context_parameter: ClassVar[str | None] = CONTEXT_PARAMETER
+    """A first parameter of this name is given the context, without ``takes_context``."""
+
     name: str
     function: Callable[..., R]
     queue_name: str
@@ -125,6 +129,8 @@ class JobDefinition(Generic[P, R]):
     """Of the parameter that the worker gives, so that no enqueue may."""
     options: EnqueueOptions = EnqueueOptions()
     schedules: tuple[DeclaredSchedule, ...] = ()
+    marks: Mapping[str, Any] | None = None
+    """What the ``configuration`` of its rows holds beside the options."""
 
     @property
     def function_path(self) -> str:
@@ -133,6 +139,26 @@ class JobDefinition(Generic[P, R]):
     def __call__(self, *args: Any, **kwargs: Any) -> R:
         """Call the handler here and now, as the plain function that it is."""
         return self.function(*args, **kwargs)
+
+    @classmethod
+    def check_parameters(cls, function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:
+        """Raise InvalidJobDefinition for a parameter that cannot be passed by name."""
+        for parameter in parameters:
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+                raise InvalidJobDefinition(
+                    f"{function.__qualname__} has the parameter {parameter}, which cannot be passed by name, "
+                    "and a job's parameters are stored by name. Make it a keyword parameter."
+                )
+
+    def run(self, job: AnyJob) -> Any:
+        """Call the handler with the parameters of a claimed job; the result of an async one is a coroutine.
+
+        Raises InvalidParameters when the parameters no longer fit the handler.
+        """
+        parameters = self.checked_parameters(job.parameters)
+        if self.takes_context:
+            return self.function(current_job_context(), **parameters)
+        return self.function(**parameters)
 
     def using(
         self,
@@ -205,7 +231,7 @@ class JobDefinition(Generic[P, R]):
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidParameters(f"{self._calls_as()}: {error}.") from None
-        return self._without_context(_flattened(bound))
+        return self._without_context(by_name(bound))
 
     def checked_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``parameters`` as a dict. Raises InvalidParameters unless the handler takes them."""
@@ -252,6 +278,7 @@ def definition_of(
     deadline: float | None = None,
     takes_context: bool = False,
     schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
+    kind: type[JobDefinition[..., Any]] = JobDefinition,
 ) -> JobDefinition[..., R]:
     """Return the definition of a handler. Raises InvalidJobDefinition for what is not accepted."""
     _check_function(function)
@@ -259,13 +286,13 @@ def definition_of(
         raise InvalidJobDefinition(f"{function.__qualname__}: {ATOMIC_IS_SYNC}")
     signature = _signature_of(function)
     parameters = list(signature.parameters.values())
-    takes_context = takes_context or bool(parameters and parameters[0].name == CONTEXT_PARAMETER)
+    takes_context = takes_context or bool(parameters and parameters[0].name == kind.context_parameter)
     context_name = parameters[0].name if takes_context and parameters else None
     if takes_context:
         parameters = parameters[1:]
-    _check_parameters(function, parameters)
+    kind.check_parameters(function, parameters)
     checked_name = _checked_name(f"{_module_of(function)}.{function.__qualname__}" if name is None else name)
-    definition: JobDefinition[..., R] = JobDefinition(
+    definition: JobDefinition[..., R] = kind(
         name=checked_name,
         function=function,
         queue_name=_checked_queue_name(queue_name),
@@ -289,10 +316,8 @@ def definition_of(
         takes_context=takes_context,
         is_async=inspect.iscoroutinefunction(function),
         signature=signature.replace(parameters=parameters),
-        required=frozenset(
-            p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD
-        ),
-        accepted=_accepted_names(parameters),
+        required=required_names(parameters),
+        accepted=accepted_names(parameters),
         context_name=context_name,
         schedules=as_schedules(schedule, checked_name),
     )
@@ -354,29 +379,6 @@ def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
     own = inspect.signature(function, follow_wrapped=False)
     passes_on = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in own.parameters.values())
     return inspect.signature(function) if passes_on else own
-
-
-def _check_parameters(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
-    for parameter in parameters:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
-            raise InvalidJobDefinition(
-                f"{function.__qualname__} has the parameter {parameter}, which cannot be passed by name, "
-                "and a job's parameters are stored by name. Make it a keyword parameter."
-            )
-
-
-def _accepted_names(parameters: list[inspect.Parameter]) -> frozenset[str] | None:
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    return frozenset(parameter.name for parameter in parameters)
-
-
-def _flattened(bound: inspect.BoundArguments) -> dict[str, Any]:
-    arguments = copy.copy(bound.arguments)
-    for parameter in bound.signature.parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            arguments.update(arguments.pop(parameter.name, {}))
-    return dict(arguments)
 
 
 def _checked_name(name: object) -> str:

@@ -11,7 +11,7 @@ from pleme_redis_django.exceptions import InvalidJobDefinition, UnknownJobType
 from pleme_redis_django.jobs.definitions.definition import JobDefinition, definition_of
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
-from pleme_redis_django.jobs.interface.context import JobContext, current_job_context
+from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 from pleme_redis_django.wording import did_you_mean
@@ -55,6 +55,10 @@ class JobRegistry:
         except KeyError:
             raise UnknownJobType(_unknown_message(name, self._definitions)) from None
 
+    def find(self, name: str) -> JobDefinition[Any, Any] | None:
+        """Return the definition of that name; None: there is none."""
+        return self._definitions.get(name)
+
     def __iter__(self) -> Iterator[JobDefinition[Any, Any]]:
         return iter(list(self._definitions.values()))
 
@@ -74,11 +78,7 @@ class RegistryExecutor:
 
         Raises InvalidParameters when the parameters no longer fit the handler.
         """
-        definition = self._registry.get(job.job_type)
-        parameters = definition.checked_parameters(job.parameters)
-        if definition.takes_context:
-            return definition.function(current_job_context(), **parameters)
-        return definition.function(**parameters)
+        return self._registry.get(job.job_type).run(job)
 
     def sync_job_types(self) -> frozenset[str]:
         """Return the types whose handlers run in threads."""
@@ -173,7 +173,7 @@ def _register(function: Callable[..., Any], options: dict[str, Any]) -> JobDefin
     return definition
 
 
-_OPTIONS = frozenset(inspect.signature(definition_of).parameters) - {"function"}
+_OPTIONS = frozenset(inspect.signature(definition_of).parameters) - {"function", "kind"}
 
 
 def _spec_of(definition: JobDefinition[Any, Any]) -> object:

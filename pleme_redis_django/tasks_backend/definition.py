@@ -1,0 +1,91 @@
+"""TaskDefinition: the job definition of a task, kept in the registry under the task's ``module_path``."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+from pleme_redis_django.exceptions import InvalidJobDefinition
+from pleme_redis_django.jobs.definitions.arguments import as_call
+from pleme_redis_django.jobs.definitions.definition import JobDefinition, definition_of
+from pleme_redis_django.jobs.definitions.registry import registry
+from pleme_redis_django.jobs.interface.job import AnyJob
+from pleme_redis_django.tasks_backend.api import InvalidTask, Task, TaskContext, normalize_json
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BOUNDS = ("timeout", "kill_after", "interrupt", "retry_on_timeout", "atomic", "deadline")
+# What @task or job_options() says, and no ``using()`` changes: a worker reads it off the registry.
+_DECLARED = ("base_retry_delay", "retry_delay", "retry_on", "no_retry_on", "unique", "schedule")
+# What an enqueue says anew; these are for one that knows the task by its name alone, such as a schedule's.
+_DEFAULTS = ("queue_name", "priority", "max_retries", *BOUNDS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TaskDefinition(JobDefinition[P, R]):
+    """A task that workers run as the job of its ``module_path``."""
+
+    # DEP 14: a context is asked for with takes_context=True, and "ctx" is a parameter as any other.
+    context_parameter: ClassVar[str | None] = None
+
+    task: Task[Any, Any] | None = None
+    """The task as it was declared."""
+    declared: tuple[Any, ...] = ()
+
+    @classmethod
+    def check_parameters(cls, function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:
+        """Accept any parameters, as DEP 14 does."""
+
+    def run(self, job: AnyJob) -> Any:
+        """Call the task as it was enqueued, with its TaskContext where it takes one."""
+        args, kwargs = as_call(self.signature, self.checked_parameters(job.parameters))
+        if self.takes_context:
+            from pleme_redis_django.tasks_backend.results import running_result
+
+            args.insert(0, TaskContext(task_result=running_result(job)))
+        value = self.function(*args, **kwargs)
+        return _awaited(value) if inspect.isawaitable(value) else _plain(value)
+
+
+async def _awaited(value: Awaitable[Any]) -> Any:
+    return _plain(await value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a result as DEP 14 stores it; what JSON cannot hold is left for the engine to refuse by name."""
+    with suppress(TypeError, ValueError):
+        return normalize_json(value)
+    return value
+
+
+def definition_of_task(task: Task[Any, Any], *, anew: bool = False) -> TaskDefinition[Any, Any]:
+    """Return the definition that workers run the task by, adding it to the registry when it is new there.
+
+    ``anew``: the task is declared again, with other options. Raises InvalidTask for options that ``@job``
+    would refuse, and for a path that another function has.
+    """
+    declared = tuple(getattr(task, name, None) for name in _DECLARED)
+    known = registry.find(task.module_path)
+    if (
+        isinstance(known, TaskDefinition)
+        and not anew
+        and known.function is task.func
+        and known.declared == declared
+    ):
+        return known
+    said: dict[str, Any] = {name: getattr(task, name, None) for name in (*_DECLARED, *_DEFAULTS)}
+    options: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    try:
+        definition = definition_of(
+            task.func, name=task.module_path, takes_context=task.takes_context, kind=TaskDefinition, **options
+        )
+        assert isinstance(definition, TaskDefinition)
+        definition = dataclasses.replace(definition, task=task, declared=declared)
+        registry.add(definition)
+    except InvalidJobDefinition as error:
+        raise InvalidTask(str(error)) from None
+    return definition

@@ -1,0 +1,61 @@
+"""From a task and its options to the job definition that one enqueue stores."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from pleme_redis_django.jobs.definitions.definition import EnqueueOptions
+from pleme_redis_django.jobs.definitions.uniqueness import as_uniqueness
+from pleme_redis_django.jobs.interface.context import current_job_context
+from pleme_redis_django.tasks_backend.api import Task
+from pleme_redis_django.tasks_backend.definition import BOUNDS, TaskDefinition, definition_of_task
+from pleme_redis_django.tasks_backend.options import BackendOptions
+
+MARK = "task"
+"""The key of ``configuration`` under which a row keeps how its task was enqueued."""
+
+
+def enqueued_as(task: Task[Any, Any], defaults: BackendOptions, places: int) -> TaskDefinition[Any, Any]:
+    """Return the definition of one enqueue, ``places`` of whose arguments were given by their place."""
+    definition = definition_of_task(task)
+    retries = getattr(task, "max_retries", None)
+    run_after = task.run_after
+    if isinstance(run_after, timedelta):
+        run_after = timezone.now() + run_after
+    return dataclasses.replace(
+        definition,
+        queue_name=task.queue_name,
+        priority=task.priority,
+        max_retries=defaults.max_retries if retries is None else retries,
+        unique=as_uniqueness(getattr(task, "unique", None)),
+        options=_options(task, defaults, run_after),
+        marks={MARK: _mark(task.backend, places, run_after)},
+    )
+
+
+def _options(task: Task[Any, Any], defaults: BackendOptions, run_after: datetime | None) -> EnqueueOptions:
+    # A task that was declared where TASKS named another backend has none of these fields.
+    said = {name: getattr(task, name, None) for name in ("unique_key", "metadata", "expires_at", *BOUNDS)}
+    if said["timeout"] is None:
+        said["timeout"] = defaults.timeout
+    return EnqueueOptions(product=_product(task, defaults), run_after=run_after, **said)
+
+
+def _mark(backend: str, places: int, run_after: datetime | None) -> Mapping[str, Any]:
+    mark: dict[str, Any] = {"backend": backend}
+    if places:
+        mark["places"] = places
+    if run_after is not None:
+        mark["run_after"] = run_after.isoformat()
+    return mark
+
+
+def _product(task: Task[Any, Any], defaults: BackendOptions) -> str | None:
+    own: str | None = getattr(task, "product", None)
+    # What a running job enqueues is of its product, as everywhere.
+    return defaults.product if own is None and current_job_context() is None else own

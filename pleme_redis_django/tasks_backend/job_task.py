@@ -1,0 +1,106 @@
+"""JobTask: a task with the options of ``@job``; what ``@task`` makes where the backend is this package's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
+from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
+from pleme_redis_django.tasks_backend.api import InvalidTask, Task
+from pleme_redis_django.tasks_backend.definition import definition_of_task
+from pleme_redis_django.wording import did_you_mean
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the stubs and not at run time
+    """A task with what ``@job`` can say; the words and their meaning are those of ``@job``."""
+
+    max_retries: int | None = None
+    base_retry_delay: float | None = None
+    retry_delay: Callable[[int, BaseException], float] | None = None
+    retry_on: Iterable[type[BaseException]] = dataclasses.field(default=(), hash=False)
+    no_retry_on: Iterable[type[BaseException]] = dataclasses.field(default=(), hash=False)
+    unique: Uniqueness | str | None = None
+    timeout: float | None = None
+    kill_after: float | None = None
+    interrupt: bool | None = None
+    retry_on_timeout: bool | None = None
+    atomic: bool | None = None
+    deadline: float | None = None
+    expires_at: datetime | None = None
+    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = dataclasses.field(
+        default=None, hash=False
+    )
+    product: str | None = None
+    unique_key: str | None = None
+    metadata: Mapping[str, Any] | None = dataclasses.field(default=None, hash=False)
+
+    def using(
+        self,
+        *,
+        priority: int | None = None,
+        queue_name: str | None = None,
+        run_after: datetime | timedelta | None = None,
+        backend: str | None = None,
+        product: str | None = None,
+        unique_key: str | None = None,
+        max_retries: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        kill_after: float | None = None,
+        interrupt: bool | None = None,
+        retry_on_timeout: bool | None = None,
+        atomic: bool | None = None,
+        deadline: float | None = None,
+        expires_at: datetime | None = None,
+    ) -> JobTask:
+        """Return a copy whose enqueues use these options; what is not named stays as it was.
+
+        A ``timedelta`` as ``run_after`` counts from each enqueue.
+        """
+        given: dict[str, Any] = {
+            "priority": priority,
+            "queue_name": queue_name,
+            "run_after": run_after,
+            "backend": backend,
+            "product": product,
+            "unique_key": unique_key,
+            "max_retries": max_retries,
+            "metadata": metadata,
+            "timeout": timeout,
+            "kill_after": kill_after,
+            "interrupt": interrupt,
+            "retry_on_timeout": retry_on_timeout,
+            "atomic": atomic,
+            "deadline": deadline,
+            "expires_at": expires_at,
+        }
+        return dataclasses.replace(self, **{key: value for key, value in given.items() if value is not None})
+
+
+OWN_OPTIONS = frozenset(field.name for field in dataclasses.fields(JobTask)) - frozenset(
+    field.name for field in dataclasses.fields(Task)
+)
+
+
+def job_options(task: Task[Any, Any], /, **options: Any) -> JobTask:
+    """Return the task with options of ``@job``, on Django 6.0 too, whose ``@task`` takes none.
+
+    Raises InvalidTask for an option that there is not, or a value that is not accepted.
+    """
+    for name in options:
+        if name not in OWN_OPTIONS:
+            accepted = f"Accepted: {', '.join(sorted(OWN_OPTIONS))}."
+            raise InvalidTask(
+                f"job_options() has no option {name!r}. {did_you_mean(name, OWN_OPTIONS, otherwise=accepted)}"
+            )
+    from pleme_redis_django.tasks_backend.backend import JobBackend
+
+    kept = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
+    changed = JobTask(**(kept | options))
+    if isinstance(changed.get_backend(), JobBackend):
+        definition_of_task(changed, anew=True)
+    return changed

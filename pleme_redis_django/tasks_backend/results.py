@@ -1,0 +1,210 @@
+"""TaskResults of rows: what DEP 14 says of a task, read from the job that it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings as django_settings
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from pleme_redis_django.exceptions import ExecutionFailed, JobCancelled
+from pleme_redis_django.jobs.definitions.arguments import as_call
+from pleme_redis_django.jobs.definitions.registry import registry
+from pleme_redis_django.jobs.interface.job import AnyJob, JobStatus
+from pleme_redis_django.tasks_backend.api import (
+    Task,
+    TaskError,
+    TaskResult,
+    TaskResultDoesNotExist,
+    TaskResultStatus,
+)
+from pleme_redis_django.tasks_backend.definition import TaskDefinition, definition_of_task
+from pleme_redis_django.tasks_backend.enqueued import MARK
+
+UNKNOWN_WORKER = ""
+"""Stands in ``worker_ids`` for an attempt of which nothing is kept, so that their count stays that of the attempts."""
+
+_STATUSES = {
+    JobStatus.RUNNING: TaskResultStatus.RUNNING,
+    JobStatus.COMPLETED: TaskResultStatus.SUCCESSFUL,
+    JobStatus.FAILED: TaskResultStatus.FAILED,
+    JobStatus.CANCELLED: TaskResultStatus.FAILED,
+}
+
+
+def backend_of(job: AnyJob) -> str | None:
+    """Return the alias whose task a job is; None: it is not a task."""
+    mark = _mark_of(job)
+    if mark:
+        return str(mark.get("backend"))
+    # A schedule or the admin has enqueued it.
+    definition = registry.find(job.job_type)
+    if isinstance(definition, TaskDefinition) and definition.task is not None:
+        return definition.task.backend
+    return None
+
+
+def task_of(job: Any, alias: str) -> Task[Any, Any]:
+    """Return the task that a job calls, as it was enqueued.
+
+    Raises TaskResultDoesNotExist where this code has no such task, as after it was renamed.
+    """
+    found = _declared(job.job_type)
+    if found is None:
+        raise TaskResultDoesNotExist(
+            f"The task {job.id} is of {job.job_type!r}, and this code has no task of that path. Was it renamed or "
+            "moved? Keep a task of the old path until none of it waits."
+        )
+    due = _mark_of(job).get("run_after")
+    return _restored(
+        found,
+        backend=alias,
+        queue_name=job.queue_name,
+        priority=job.priority,
+        run_after=None if due is None else datetime.fromisoformat(due),
+    )
+
+
+def _declared(path: str) -> Task[Any, Any] | None:
+    definition = registry.find(path)
+    if isinstance(definition, TaskDefinition) and definition.task is not None:
+        return definition.task
+    # Nothing has imported its module in this process yet.
+    try:
+        found = import_string(path)
+    except ImportError:
+        return None
+    return found if isinstance(found, Task) else None
+
+
+def _restored(task: Task[Any, Any], **values: Any) -> Task[Any, Any]:
+    """Return a copy that nothing checks again: a queue may be gone from QUEUES, and its results are not."""
+    copy = object.__new__(type(task))
+    for field in dataclasses.fields(task):
+        object.__setattr__(copy, field.name, values.get(field.name, getattr(task, field.name)))
+    return copy
+
+
+def new_result(
+    job: Any, task: Task[Any, Any], args: list[Any], kwargs: dict[str, Any]
+) -> TaskResult[Any, Any]:
+    """Return the result of a task that was stored just now, without a query."""
+    return TaskResult(
+        task=task,
+        id=str(job.id),
+        status=TaskResultStatus.READY,
+        enqueued_at=_enqueued_at(job),
+        started_at=None,
+        finished_at=None,
+        last_attempted_at=None,
+        args=args,
+        kwargs=kwargs,
+        backend=task.backend,
+        errors=[],
+        worker_ids=[],
+    )
+
+
+def running_result(job: Any) -> TaskResult[Any, Any]:
+    """Return the one result of a claim, as handler and signals see it; asks no database."""
+    known: TaskResult[Any, Any] | None = job.__dict__.get(_RUNNING)
+    if known is not None:
+        return known
+    task = task_of(job, backend_of(job) or "")
+    now = timezone.now()
+    result = changed(
+        new_result(job, task, *_arguments(job, task)),
+        status=TaskResultStatus.RUNNING,
+        started_at=now,
+        last_attempted_at=now,
+        worker_ids=[UNKNOWN_WORKER] * (job.attempt - 1) + [job.claim.worker_id],
+    )
+    job.__dict__[_RUNNING] = result
+    return result
+
+
+# Where a claimed job keeps its result.
+_RUNNING = "_pleme_task_result"
+
+
+def stored_result(job: Any, alias: str, attempts: Sequence[Any]) -> TaskResult[Any, Any]:
+    """Return the result of a whole row and of its kept attempts, the failed ones."""
+    status = _STATUSES.get(job.status, TaskResultStatus.READY)
+    is_over = status in (TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED)
+    started = job.started_at or job.claimed_at
+    task = task_of(job, alias)
+    return changed(
+        new_result(job, task, *_arguments(job, task)),
+        status=status,
+        started_at=min((one.started_at for one in attempts if one.started_at), default=started),
+        last_attempted_at=job.claimed_at or max((one.ended_at for one in attempts), default=None),
+        finished_at=(job.completed_at if job.status == JobStatus.COMPLETED else job.failed_at)
+        if is_over
+        else None,
+        errors=_errors(job, status, attempts),
+        worker_ids=_worker_ids(job, attempts),
+        _return_value=job.results,
+    )
+
+
+def needs_attempts(job: Any) -> bool:
+    """Whether a row has kept attempts to read: it was tried more than once, or has failed."""
+    return job.attempt > 1 or bool(job.error_message)
+
+
+def changed(result: TaskResult[Any, Any], **values: Any) -> TaskResult[Any, Any]:
+    """Return the result with these values; it is frozen, and refreshed in place by Django too."""
+    for name, value in values.items():
+        object.__setattr__(result, name, value)
+    return result
+
+
+def _errors(job: Any, status: TaskResultStatus, attempts: Sequence[Any]) -> list[TaskError]:
+    errors = [error_of(one.error_class, one.error_code, one.traceback or one.message) for one in attempts]
+    if status == TaskResultStatus.FAILED and all(one.attempt != job.attempt for one in attempts):
+        # Ended without an attempt: an operator has cancelled it, or it had expired.
+        code = (job.error_details or {}).get("error_code", "cancelled")
+        errors.append(error_of("", code, job.error_message or _REASONS.get(job.status, "The task failed.")))
+    return errors
+
+
+_REASONS = {JobStatus.CANCELLED: "The task was cancelled before it ran."}
+
+
+def error_of(class_path: str, code: str, text: str) -> TaskError:
+    if not class_path:
+        # The engine's own words, which no exception said.
+        kind = JobCancelled if code == JobCancelled.error_code else ExecutionFailed
+        class_path = f"{kind.__module__}.{kind.__qualname__}"
+    return TaskError(exception_class_path=class_path, traceback=text)
+
+
+def _worker_ids(job: Any, attempts: Sequence[Any]) -> list[str]:
+    known = {one.attempt: str(one.worker_id) for one in attempts}
+    if job.worker_id is not None:
+        known[job.attempt] = str(job.worker_id)
+    return [known.get(number, UNKNOWN_WORKER) for number in range(1, job.attempt + 1)]
+
+
+def _arguments(job: Any, task: Task[Any, Any]) -> tuple[list[Any], dict[str, Any]]:
+    return as_call(definition_of_task(task).signature, job.parameters, _mark_of(job).get("places", 0))
+
+
+def _mark_of(job: AnyJob) -> dict[str, Any]:
+    mark = (job.configuration or {}).get(MARK)
+    return mark if isinstance(mark, dict) else {}
+
+
+def _enqueued_at(job: Any) -> datetime:
+    """Return when a job was enqueued: its UUIDv7 says it (RFC 9562), before and after the row is read."""
+    job_id: UUID = job.id
+    if job_id.version != 7:
+        stored: datetime = job.created_at
+        return stored
+    moment = datetime.fromtimestamp((job_id.int >> 80) / 1000, tz=UTC)
+    return moment if django_settings.USE_TZ else timezone.make_naive(moment, timezone.get_default_timezone())

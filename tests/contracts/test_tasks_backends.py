@@ -1,0 +1,17 @@
+"""The contract of django.tasks backends on JobBackend, in the test's transaction."""
+
+from __future__ import annotations
+
+import pytest
+
+from pleme_redis_django.tasks_backend import JobBackend
+from pleme_redis_django.testing import TasksBackendContract, drain_jobs
+
+
+@pytest.mark.django_db
+class TestJobBackend(TasksBackendContract):
+    def run_tasks(self) -> None:
+        drain_jobs(with_retries=True)
+
+    def test_backend_is_the_one_of_the_package(self) -> None:
+        assert isinstance(self.backend, JobBackend)
