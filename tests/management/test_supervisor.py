@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pleme_redis_django.management.runworkers import supervisor
 from pleme_redis_django.management.runworkers.child_command import ChildCommand
 from pleme_redis_django.management.runworkers.options import EXIT_CANNOT_START
 from pleme_redis_django.management.runworkers.supervisor import (
@@ -40,6 +41,31 @@ os.kill(os.getppid(), signal.SIGTERM)
 os.read(options.lifeline_fd, 1)
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage, Stage
 ExecutingPage(1, "11111111-1111-4111-8111-111111111111", fd=options.page_fd).note_stage(Stage.STOPPED)
+"""
+# The first of them asks for a replacement and works until it is told to leave; the next ones cannot start, and the
+# last one works, and has the supervisor stopped once the first has left.
+REPLACED_AT_LAST = """
+import argparse, os, pathlib, signal
+from pleme_redis_django.jobs.worker.executing_page import ExecutingPage, Stage
+parser = argparse.ArgumentParser()
+parser.add_argument("--lifeline-fd", type=int)
+parser.add_argument("--report-fd", type=int)
+parser.add_argument("--page-fd", type=int)
+options, _ = parser.parse_known_args()
+starts = pathlib.Path(os.environ["MARKER"])
+number = int(starts.read_text() or 0) + 1 if starts.exists() else 1
+starts.write_text(str(number))
+if 1 < number < int(os.environ["WORKS_FROM"]):
+    raise SystemExit(2)
+page = ExecutingPage(1, f"11111111-1111-4111-8111-{number:012}", fd=options.page_fd)
+page.note_stage(Stage.WORKING)
+os.write(options.report_fd, b'{"ended": 0, "replace": true}\\n' if number == 1 else b'{"ended": 0}\\n')
+told = os.read(options.lifeline_fd, 1)
+page.note_stage(Stage.STOPPED)
+if number == 1:
+    starts.with_suffix(".left").write_text(repr(told))
+    os.kill(os.getppid(), signal.SIGTERM)
+    os._exit(75)
 """
 KILLS_ITSELF = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 
@@ -110,3 +136,24 @@ def test_a_child_that_is_killed_while_it_starts_counts_as_one_that_fails_to_star
         assert (place.start_at > 0.0) == (deaths < GIVE_UP_AFTER)
         assert place.exit_code == (EXIT_CANNOT_START if deaths == GIVE_UP_AFTER else None)
     assert "giving up" in said[-1]
+
+
+def test_a_process_works_on_while_no_replacement_can_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken code that was copied over what runs is no reason to stop what runs."""
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 0.001)
+    marker, said = tmp_path / "marker", list[str]()
+    works_from = GIVE_UP_AFTER + 3
+    one = supervisor_of(
+        *(sys.executable, "-c", REPLACED_AT_LAST),
+        say=said.append,
+        MARKER=str(marker),
+        WORKS_FROM=str(works_from),
+    )
+    one._max_silence_seconds = 0
+    assert one.run() == 0
+    assert not any("giving up" in line for line in said)
+    assert int(marker.read_text()) == works_from
+    assert marker.with_suffix(".left").read_text() == repr(b"\n"), "it is told once another one works"
+    assert any("that was replaced has ended" in line for line in said)

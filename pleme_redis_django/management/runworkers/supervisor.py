@@ -35,6 +35,7 @@ from pleme_redis_django.management.runworkers.stop_signals import StopSignals
 YOUNG_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+MOST_DOUBLINGS = 10
 GIVE_UP_AFTER = 5
 TICK_SECONDS = 0.5
 # A turn that took so long means that this process did not run, as after Ctrl-Z.
@@ -279,7 +280,9 @@ class Supervisor:
             return
         is_young = time.monotonic() - place.started_at < YOUNG_SECONDS and (never_worked or code >= 0)
         place.young_deaths = place.young_deaths + 1 if is_young else 0
-        if never_worked and place.young_deaths >= GIVE_UP_AFTER and not place.is_quarantine:
+        # While the one that it would replace still works, a start that fails is no reason to give up.
+        may_give_up = not place.is_quarantine and place.leaving is None
+        if never_worked and place.young_deaths >= GIVE_UP_AFTER and may_give_up:
             self._say(
                 f"A worker process of pool {place.pool} failed to start {GIVE_UP_AFTER} times; giving up."
             )
@@ -292,7 +295,9 @@ class Supervisor:
         self._say(f"A worker process of pool {place.pool} {_manner(code)}; starting another one.")
 
     def _pause(self, place: Place) -> None:
-        pause = FIRST_PAUSE_SECONDS * 2 ** (place.young_deaths - 1) if place.young_deaths else 0.0
+        # Bounded, for a float has no room for the pause after a thousand of them.
+        doublings = min(place.young_deaths - 1, MOST_DOUBLINGS)
+        pause = FIRST_PAUSE_SECONDS * 2**doublings if place.young_deaths else 0.0
         place.start_at = time.monotonic() + min(pause, LONGEST_PAUSE_SECONDS)
 
     def _pass_signals_on(self) -> None:
