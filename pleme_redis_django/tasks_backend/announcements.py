@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.dispatch import Signal
 from django.utils import timezone
 
 from pleme_redis_django import signals
@@ -21,6 +22,7 @@ from pleme_redis_django.tasks_backend.api import (
 )
 
 logger = logging.getLogger("pleme_redis_django.tasks")
+api_logger = logging.getLogger(BaseTaskBackend.__module__.partition(".backends")[0])
 
 
 def connect() -> None:
@@ -40,13 +42,13 @@ def tell_enqueued(backend: type[BaseTaskBackend], result: TaskResult[Any, Any]) 
 
 
 def _started(job: Any, **_kwargs: Any) -> None:
-    result = _result_in_worker(job)
+    result = _result_in_worker(job) if _is_heard(task_started) else None
     if result is not None:
         task_started.send_robust(sender=_sender(result), task_result=result)
 
 
 def _completed(job: Any, results: Any, **_kwargs: Any) -> None:
-    result = _result_in_worker(job)
+    result = _result_in_worker(job) if _is_heard(task_finished) else None
     if result is not None:
         _finish(result, TaskResultStatus.SUCCESSFUL, _return_value=results)
 
@@ -85,6 +87,11 @@ def _finish(result: TaskResult[Any, Any], status: TaskResultStatus, **values: An
 
     changed(result, status=status, finished_at=timezone.now(), **values)
     task_finished.send_robust(sender=_sender(result), task_result=result)
+
+
+def _is_heard(signal: Signal) -> bool:
+    """Whether anybody listens but the API's own receiver, or that one has a line to log."""
+    return len(signal.receivers) > 1 or api_logger.isEnabledFor(logging.INFO)
 
 
 def _result_in_worker(job: Any) -> TaskResult[Any, Any] | None:

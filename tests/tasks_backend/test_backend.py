@@ -17,7 +17,7 @@ from pleme_redis_django.jobs.definitions.registry import RegistryExecutor, regis
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import cancel_jobs, retry_jobs
 from pleme_redis_django.orm_store import OrmJobStore
-from pleme_redis_django.tasks_backend import JobBackend, JobTask, job_options
+from pleme_redis_django.tasks_backend import JobBackend, JobTask, announcements, job_options
 from pleme_redis_django.tasks_backend.api import (
     InvalidTask,
     TaskResultDoesNotExist,
@@ -252,6 +252,21 @@ def test_jobs_that_are_no_tasks_send_no_signal_of_tasks() -> None:
         jobs.add.enqueue(1, 2)
         drain_jobs()
     assert started == finished == []
+
+
+def test_ends_that_nobody_hears_or_logs_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    # The API's logger has the name of its package: the level decides whether its own receiver has a line.
+    assert announcements.api_logger.name == task_started.receivers[0][1]().__globals__["logger"].name
+    caplog.set_level("WARNING", logger=announcements.api_logger.name)
+    result = tasks.add.enqueue(1)
+    drain_jobs()
+    result.refresh()
+    assert result.is_finished
+    assert not [record for record in caplog.records if record.name == announcements.api_logger.name]
+    with heard(task_finished) as sent:
+        tasks.add.enqueue(1)
+        drain_jobs()
+    assert len(sent) == 1
 
 
 def test_signals_are_connected_once() -> None:
