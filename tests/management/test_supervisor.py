@@ -70,13 +70,15 @@ if number == 1:
 KILLS_ITSELF = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 
 
-def supervisor_of(*command: str, say: Callable[[str], None], **environment: str) -> Supervisor:
+def supervisor_of(
+    *command: str, say: Callable[[str], None], max_silence_seconds: float = 1.0, **environment: str
+) -> Supervisor:
     return Supervisor(
         ChildCommand(arguments=command, environment={**os.environ, **environment}),
         ["default"],
         1,
         burst=False,
-        max_silence_seconds=1.0,
+        max_silence_seconds=max_silence_seconds,
         say=say,
     )
 
@@ -148,10 +150,10 @@ def test_a_process_works_on_while_no_replacement_can_start(
     one = supervisor_of(
         *(sys.executable, "-c", REPLACED_AT_LAST),
         say=said.append,
+        max_silence_seconds=0,
         MARKER=str(marker),
         WORKS_FROM=str(works_from),
     )
-    one._max_silence_seconds = 0
     assert one.run() == 0
     assert not any("giving up" in line for line in said)
     assert int(marker.read_text()) == works_from

@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidName, InvalidParameters
 from pleme_redis_django.jobs.definitions.arguments import accepted_names, by_name, required_names
@@ -284,14 +284,16 @@ def definition_of(
     _check_function(function)
     if atomic and inspect.iscoroutinefunction(function):
         raise InvalidJobDefinition(f"{function.__qualname__}: {ATOMIC_IS_SYNC}")
-    signature = _signature_of(function)
-    parameters = list(signature.parameters.values())
-    takes_context = takes_context or bool(parameters and parameters[0].name == kind.context_parameter)
-    context_name = parameters[0].name if takes_context and parameters else None
-    if takes_context:
-        parameters = parameters[1:]
-    kind.check_parameters(function, parameters)
+    handler = _handler_of(function, kind, takes_context=takes_context)
     checked_name = _checked_name(f"{_module_of(function)}.{function.__qualname__}" if name is None else name)
+    bounds = Bounds(
+        timeout=timeout,
+        kill_after=kill_after,
+        interrupt=interrupt,
+        retry_on_timeout=retry_on_timeout,
+        atomic=atomic,
+        deadline=deadline,
+    )
     definition: JobDefinition[..., R] = kind(
         name=checked_name,
         function=function,
@@ -303,27 +305,41 @@ def definition_of(
         retry_on=_checked_errors("retry_on", retry_on),
         no_retry_on=_checked_errors("no_retry_on", no_retry_on),
         unique=as_uniqueness(unique),
-        bounds=_checked_bounds(
-            Bounds(
-                timeout=timeout,
-                kill_after=kill_after,
-                interrupt=interrupt,
-                retry_on_timeout=retry_on_timeout,
-                atomic=atomic,
-                deadline=deadline,
-            )
-        ),
-        takes_context=takes_context,
+        bounds=_checked_bounds(bounds),
+        takes_context=handler.takes_context,
         is_async=inspect.iscoroutinefunction(function),
-        signature=signature.replace(parameters=parameters),
-        required=required_names(parameters),
-        accepted=accepted_names(parameters),
-        context_name=context_name,
+        signature=handler.signature,
+        required=required_names(handler.parameters),
+        accepted=accepted_names(handler.parameters),
+        context_name=handler.context_name,
         schedules=as_schedules(schedule, checked_name),
     )
     for one in definition.schedules:
         definition.checked_parameters(one.parameters)
     return definition
+
+
+class _Handler(NamedTuple):
+    """What a handler takes."""
+
+    signature: inspect.Signature
+    parameters: list[inspect.Parameter]
+    """Its own, without the one that the worker gives."""
+    takes_context: bool
+    context_name: str | None
+
+
+def _handler_of(
+    function: Callable[..., Any], kind: type[JobDefinition[..., Any]], *, takes_context: bool
+) -> _Handler:
+    signature = _signature_of(function)
+    parameters = list(signature.parameters.values())
+    takes_context = takes_context or bool(parameters and parameters[0].name == kind.context_parameter)
+    context_name = parameters[0].name if takes_context and parameters else None
+    if takes_context:
+        parameters = parameters[1:]
+    kind.check_parameters(function, parameters)
+    return _Handler(signature.replace(parameters=parameters), parameters, takes_context, context_name)
 
 
 def checked_priority(priority: object, error: type[Exception]) -> int:

@@ -71,12 +71,16 @@ class Recycling:
     def look(self) -> None:
         """Tell once that this process exceeds something, and ask for its end unless somebody else says when."""
         agenda = self._agenda
-        if agenda.end_requested.is_set() or agenda.limit_reached or not (reason := self._reason()):
+        if (
+            agenda.leaving.requested.is_set()
+            or agenda.leaving.limit_reached
+            or not (reason := self._reason())
+        ):
             return
-        agenda.limit_reached = reason
+        agenda.leaving.limit_reached = reason
         self._tell(reason)
         if not self._waits:
-            agenda.recycle(reason, lets_waiting_run=True)
+            agenda.leaving.recycle(reason, lets_waiting_run=True)
 
     def _reason(self) -> str:
         ended = sum(lane.ended() for lane in self._lanes)

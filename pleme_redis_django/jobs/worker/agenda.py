@@ -12,6 +12,8 @@ import random
 import threading
 import time
 
+from pleme_redis_django.jobs.worker.leaving import Leaving
+
 # What is due or ready and was not to be had is another process's, or locked: it is looked at again after
 # one to two times this, so that many processes do not come back together.
 LOOK_AGAIN_SECONDS = 1.0
@@ -43,16 +45,8 @@ class Agenda:
         """Set by whatever is to be looked at before the claimer's next look."""
         self.room = threading.Event()
         """Set by the claimer while the process can take a job: a full one leaves hints to the others."""
-        self.end_requested = threading.Event()
-        """Set when this process is to claim no more and to end."""
-        self.broken: list[tuple[str, BaseException]] = []
-        """Threads that an error has ended, and which; the process then ends."""
-        self.limit_reached = ""
-        """Which limit of its pool this process has reached, in words; "": none."""
-        self.recycle_reason = ""
-        """Why this process is to end and another one to take its place; "": it is not."""
-        self.lets_waiting_run = False
-        """Whether what is claimed still starts while this process is to end."""
+        self.leaving = Leaving()
+        """Whether this process is to end, and why."""
         self._scan_seconds = scan_seconds
         self._hinted = False
         self._claims_lost = False
@@ -107,27 +101,6 @@ class Agenda:
         with self._lock:
             self._rescues -= count
         self.scan_soon()
-
-    def drain(self) -> None:
-        """Somebody has asked this process to end, in its own time; from any thread."""
-        self.end_requested.set()
-
-    def recycle(self, reason: str, *, lets_waiting_run: bool = False) -> None:
-        """This process is to end once what runs has, and another one to take its place; from any thread.
-
-        ``lets_waiting_run``: and once what it has claimed and not started has run too, instead of giving it back.
-        """
-        if not self.end_requested.is_set():
-            self.lets_waiting_run = lets_waiting_run
-        elif not lets_waiting_run:
-            self.lets_waiting_run = False
-        self.recycle_reason = self.recycle_reason or reason
-        self.end_requested.set()
-
-    def thread_broken(self, name: str, error: BaseException) -> None:
-        """An error has ended a thread of the engine, in that thread."""
-        self.broken.append((name, error))
-        self.end_requested.set()
 
     def next_look(self) -> Look:
         """Take what there is to look at now. This and what follows is for the claimer."""

@@ -22,4 +22,4 @@ class EngineThread(threading.Thread):
         try:
             super().run()
         except BaseException as error:
-            self._agenda.thread_broken(self.name, error)
+            self._agenda.leaving.thread_broken(self.name, error)

@@ -23,12 +23,12 @@ class Gate:
 
     def is_open(self) -> bool:
         """Whether jobs may be claimed."""
-        return not self._agenda.end_requested.is_set() and self._lets_pass()
+        return not self._agenda.leaving.requested.is_set() and self._lets_pass()
 
     def _lets_pass(self) -> bool:
         return not self._is_shut and self._lease.is_current()
 
     def may_start(self, held: HeldJob) -> bool:
         """Whether a job may start: not when its claim is of an id that was declared dead since then."""
-        lets_pass = self._lets_pass() if self._agenda.lets_waiting_run else self.is_open()
+        lets_pass = self._lets_pass() if self._agenda.leaving.lets_waiting_run else self.is_open()
         return lets_pass and held.context.claim.worker_id == self._identity.worker_id

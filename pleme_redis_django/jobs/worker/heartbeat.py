@@ -39,8 +39,7 @@ class Heartbeat:
         self._agenda = agenda
         self._page = page
         self._registered = False
-        self._is_draining = False
-        self._drain_reason = ""
+        self._drain_reason: str | None = None
         self._drain_recorded_for: str | None = None
         self._in_good_order = True
         self.lease = Lease(config.lease_seconds, config.heartbeat_seconds, clock)
@@ -71,7 +70,6 @@ class Heartbeat:
         """Record soon that this process drains, and why, so that nobody blames its jobs for its end; from any
         thread."""
         self._drain_reason = reason
-        self._is_draining = True
         self.thread.wake()
 
     def register(self) -> None:
@@ -96,7 +94,7 @@ class Heartbeat:
             return
         self.lease.renew(sent_at)
         if standing is WorkerStanding.DRAINING:
-            self._agenda.drain()
+            self._agenda.leaving.drain()
 
     def _turn(self) -> float:
         if self._registered:
@@ -109,7 +107,7 @@ class Heartbeat:
 
     def _record_draining(self) -> None:
         worker_id = self._identity.worker_id
-        if self._is_draining and self._drain_recorded_for != worker_id:
+        if self._drain_reason is not None and self._drain_recorded_for != worker_id:
             self._registry.note_draining(worker_id, self._drain_reason)
             self._drain_recorded_for = worker_id
 

@@ -96,18 +96,8 @@ def assembled(
     has_supervisor: bool,
 ) -> WorkerParts:
     """Return the parts of a pool, not started yet."""
+    core = _core(config, identity, executor, outside, mode)
     slots = config.worker_count + config.async_count
-    core = _Core(
-        config=config,
-        identity=identity,
-        outside=outside,
-        store=outside.store,
-        sink=outside.sink,
-        hints=outside.hints or NoHints(),
-        registry=outside.registry or NoRegistry(),
-        agenda=Agenda(_scan_seconds(config, outside, mode)),
-        holdings=Holdings(async_job_types_of(executor)),
-    )
     page = ExecutingPage(slots, identity.worker_id, fd=page_fd)
     heartbeat = _heartbeat(core, page)
     gate = Gate(heartbeat.lease, identity, core.agenda)
@@ -148,6 +138,26 @@ def assembled(
         lost_claims=lost_claims,
         hint_listeners=[] if mode.ends_when_dry else _hint_listeners(core),
         call_listeners=_call_listeners(core, maintainer, heartbeat),
+    )
+
+
+def _core(
+    config: WorkerPoolConfig,
+    identity: WorkerIdentity,
+    executor: JobExecutor[Any],
+    outside: Outside,
+    mode: RunMode,
+) -> _Core:
+    return _Core(
+        config=config,
+        identity=identity,
+        outside=outside,
+        store=outside.store,
+        sink=outside.sink,
+        hints=outside.hints or NoHints(),
+        registry=outside.registry or NoRegistry(),
+        agenda=Agenda(_scan_seconds(config, outside, mode)),
+        holdings=Holdings(async_job_types_of(executor)),
     )
 
 

@@ -100,7 +100,7 @@ class WorkerPool(Generic[J_co]):
     @property
     def error(self) -> BaseException | None:
         """What has ended a thread of the engine before its time; the pool drains then, and stops."""
-        broken = self._parts.agenda.broken
+        broken = self._parts.agenda.leaving.broken
         return broken[0][1] if broken else None
 
     def launch(self) -> None:
@@ -130,7 +130,9 @@ class WorkerPool(Generic[J_co]):
     def recycle(self) -> None:
         """Claim no more, run what is claimed, and stop: another process has taken this one's place."""
         agenda = self._parts.agenda
-        agenda.recycle(agenda.limit_reached or "another one has taken its place", lets_waiting_run=True)
+        agenda.leaving.recycle(
+            agenda.leaving.limit_reached or "another one has taken its place", lets_waiting_run=True
+        )
 
     def end_grace(self) -> None:
         """Give back at once what still runs, when the pool is draining. Safe in a signal handler."""

@@ -48,7 +48,7 @@ class Shutdown:
                 return 0
             returned = self._drain(grace_seconds)
             self.is_over.set()
-            self._parts.agenda.end_requested.set()  # Ends the thread that waits for it.
+            self._parts.agenda.leaving.requested.set()  # Ends the thread that waits for it.
             return returned
 
     def watch(self) -> None:
@@ -58,20 +58,20 @@ class Shutdown:
     def _end_on_request(self) -> None:
         """Stop once what runs has ended: nobody hurries, so no grace period ends."""
         agenda = self._parts.agenda
-        agenda.end_requested.wait()
+        agenda.leaving.requested.wait()
         if self.is_over.is_set():
             return
-        if agenda.broken:
+        if agenda.leaving.broken:
             # A pool without one of its threads looks alive and does half of its work.
-            self._sink.emit(EngineBroken(*agenda.broken[0]))
+            self._sink.emit(EngineBroken(*agenda.leaving.broken[0]))
             self.stop(self._grace_seconds)
             return
         worker_id = self._parts.identity.worker_id
-        recycles = bool(agenda.recycle_reason)
+        recycles = bool(agenda.leaving.recycle_reason)
         self._sink.emit(
-            RecycleBegun(worker_id, agenda.recycle_reason) if recycles else DrainRequested(worker_id)
+            RecycleBegun(worker_id, agenda.leaving.recycle_reason) if recycles else DrainRequested(worker_id)
         )
-        if agenda.lets_waiting_run:
+        if agenda.leaving.lets_waiting_run:
             self._end_claims()
         else:
             self._stop_claiming()
@@ -84,7 +84,7 @@ class Shutdown:
     def _end_claims(self) -> bool:
         """Claim no more; return whether every claim is known."""
         parts = self._parts
-        parts.heartbeat.note_draining(parts.agenda.recycle_reason)
+        parts.heartbeat.note_draining(parts.agenda.leaving.recycle_reason)
         for hint_listener in parts.hint_listeners:
             hint_listener.stop()
         # A claim that the store does not answer in time is not known; the lease brings such jobs back.

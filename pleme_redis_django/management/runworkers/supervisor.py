@@ -29,6 +29,7 @@ from pleme_redis_django.management.runworkers.options import (
 )
 from pleme_redis_django.management.runworkers.places import Place
 from pleme_redis_django.management.runworkers.progress import BurstProgress
+from pleme_redis_django.management.runworkers.silence import Silence
 from pleme_redis_django.management.runworkers.stop_signals import StopSignals
 
 # A child that dies younger than this has not started properly; the next one waits, longer each time.
@@ -38,8 +39,6 @@ LONGEST_PAUSE_SECONDS = 30.0
 MOST_DOUBLINGS = 10
 GIVE_UP_AFTER = 5
 TICK_SECONDS = 0.5
-# A turn that took so long means that this process did not run, as after Ctrl-Z.
-AWAY_SECONDS = 10.0
 
 _EXITS_IN_GOOD_ORDER = frozenset({EXIT_OK, EXIT_GAVE_BACK, EXIT_DRAINED, EXIT_RECYCLED})
 _DRAIN_SIGNALS = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -END_GRACE_SIGNAL})
@@ -63,8 +62,7 @@ class Supervisor:
         self._places = [Place(pool) for pool in pools for _ in range(processes)]
         self._quarantines = {pool: Place(pool, is_quarantine=True, is_wanted=False) for pool in pools}
         self._burst = burst
-        self._max_silence_seconds = max_silence_seconds
-        self._looked_at = time.monotonic()
+        self._silence = Silence(max_silence_seconds, say)
         self._say = say
         self._changed_file = changed_file
         self._progress = BurstProgress() if burst else None
@@ -82,7 +80,7 @@ class Supervisor:
                 self._hand_over()
                 self._reap()
                 self._pass_signals_on()
-                self._kill_silent()
+                self._silence.end_silent(self._all_places())
                 self._reload_if_changed()
         self._selector.close()
         if self._progress is not None:
@@ -323,24 +321,6 @@ class Supervisor:
         for place in self._all_places():
             if place.process is not None:
                 place.process.send_signal(END_GRACE_SIGNAL)
-
-    def _kill_silent(self) -> None:
-        """End a child that hangs as a whole: others have taken its jobs, and its slots are lost."""
-        now = time.monotonic()
-        was_away = now - self._looked_at > AWAY_SECONDS
-        self._looked_at = now
-        for place in self._all_places():
-            if was_away:
-                # The supervisor itself was stopped, most likely with its children: their time starts again.
-                place.heard_at = now
-            silent = now - place.heard_at
-            if place.process is not None and 0 < self._max_silence_seconds < silent:
-                self._say(
-                    f"A worker process of pool {place.pool} (pid {place.process.pid}) hangs: no heartbeat for "
-                    f"{silent:.0f} s; killing it."
-                )
-                place.heard_at = now
-                place.process.kill()
 
     def _reload_if_changed(self) -> None:
         if self._changed_file is not None and not self._stopping and (path := self._changed_file()):

@@ -50,37 +50,37 @@ def test_jobs_are_counted() -> None:
     one, agenda, lane, _clock = recycling(max_jobs_per_process=100)
     lane.count = 99
     one.look()
-    assert agenda.recycle_reason == ""
+    assert agenda.leaving.recycle_reason == ""
     lane.count = 100
     one.look()
-    assert (agenda.recycle_reason, agenda.lets_waiting_run) == ("it has run 100 jobs", True)
+    assert (agenda.leaving.recycle_reason, agenda.leaving.lets_waiting_run) == ("it has run 100 jobs", True)
 
 
 def test_chance_takes_up_to_a_tenth_off() -> None:
     one, agenda, lane, _clock = recycling(1.0, max_jobs_per_process=100)
     lane.count = 90
     one.look()
-    assert agenda.recycle_reason == "it has run 90 jobs"
+    assert agenda.leaving.recycle_reason == "it has run 90 jobs"
 
 
 def test_age_is_measured() -> None:
     one, agenda, _lane, clock = recycling(max_process_age_seconds=3_600)
     clock.advance(3_599)
     one.look()
-    assert not agenda.end_requested.is_set()
+    assert not agenda.leaving.requested.is_set()
     clock.advance(1)
     one.look()
-    assert agenda.recycle_reason == "it has run for 3,600 s"
+    assert agenda.leaving.recycle_reason == "it has run for 3,600 s"
 
 
 @pytest.mark.parametrize(("mb", "reason"), [(99.9, ""), (250.0, "it occupies 250 MB")])
 def test_memory_is_measured(mb: float, reason: str) -> None:
     one, agenda, lane, _clock = recycling(mb=mb, max_process_memory_mb=100)
     one.look()
-    assert agenda.recycle_reason == "", "one that has run nothing occupies what its replacement would"
+    assert agenda.leaving.recycle_reason == "", "one that has run nothing occupies what its replacement would"
     lane.count = 1
     one.look()
-    assert agenda.recycle_reason == reason
+    assert agenda.leaving.recycle_reason == reason
 
 
 def test_the_memory_of_this_process_is_known() -> None:
@@ -99,7 +99,7 @@ def test_nothing_is_given_back(bench: Bench) -> None:
     bench.add(2)
     pool.launch()
     wait_until(lambda: len(ran) == 2)
-    pool._parts.agenda.recycle("the test says so", lets_waiting_run=True)
+    pool._parts.agenda.leaving.recycle("the test says so", lets_waiting_run=True)
     wait_until(lambda: bench.sink.of(RecycleBegun))
     gate.set()
     assert pool._shutdown.is_over.wait(20)

@@ -72,12 +72,3 @@ def test_lost_claims_are_told_once_and_looked_for() -> None:
     agenda.claims_lost()
     assert agenda.next_look().scan
     assert (agenda.take_claims_lost(), agenda.take_claims_lost()) == (True, False)
-
-
-def test_a_broken_thread_and_a_drain_both_ask_for_the_end() -> None:
-    drained, broken = looked_at(), looked_at()
-    drained.drain()
-    error = ZeroDivisionError()
-    broken.thread_broken("pleme-claimer", error)
-    assert drained.end_requested.is_set() and broken.end_requested.is_set()
-    assert (drained.broken, broken.broken) == ([], [("pleme-claimer", error)])

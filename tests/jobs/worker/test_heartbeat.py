@@ -195,7 +195,7 @@ def test_a_process_that_is_asked_to_drain_beats_on() -> None:
     bench = Bench(FAST)
     bench.registry.standing = WorkerStanding.DRAINING
     bench.heartbeat.start()
-    wait_until(bench.agenda.end_requested.is_set)
+    wait_until(bench.agenda.leaving.requested.is_set)
     wait_until(lambda: len(bench.registry.beats) >= 3)
     assert bench.heartbeat.lease.is_current()
     bench.heartbeat.stop(10)

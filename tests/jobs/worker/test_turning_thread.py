@@ -66,6 +66,8 @@ def test_an_end_by_what_nobody_expected_is_written_into_the_agenda() -> None:
         raise SystemExit("as asked")
 
     bench = Bench(turn)
-    wait_until(bench.agenda.end_requested.is_set)
-    assert [(name, str(error)) for name, error in bench.agenda.broken] == [("pleme-turner", "as asked")]
+    wait_until(bench.agenda.leaving.requested.is_set)
+    assert [(name, str(error)) for name, error in bench.agenda.leaving.broken] == [
+        ("pleme-turner", "as asked")
+    ]
     assert not bench.ended.is_set()
