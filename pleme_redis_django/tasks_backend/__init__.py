@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pleme_redis_django.tasks_backend.backend import JobBackend as JobBackend
     from pleme_redis_django.tasks_backend.job_task import JobTask as JobTask
-    from pleme_redis_django.tasks_backend.job_task import job_options as job_options
+    from pleme_redis_django.tasks_backend.task_options import job_options as job_options
 
-_MODULE_OF = {"JobBackend": "backend", "JobTask": "job_task", "job_options": "job_task"}
+_MODULE_OF = {"JobBackend": "backend", "JobTask": "job_task", "job_options": "task_options"}
 
 __all__ = list(_MODULE_OF)
 

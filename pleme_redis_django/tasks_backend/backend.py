@@ -22,7 +22,8 @@ from pleme_redis_django.tasks_backend.api import (
     TaskResultDoesNotExist,
     normalize_json,
 )
-from pleme_redis_django.tasks_backend.definition import BOUNDS, definition_of_task
+from pleme_redis_django.tasks_backend.declaration import BOUNDS
+from pleme_redis_django.tasks_backend.definition import definition_of_task
 from pleme_redis_django.tasks_backend.enqueued import enqueued_as
 from pleme_redis_django.tasks_backend.job_task import JobTask
 from pleme_redis_django.tasks_backend.options import BackendOptions, options_of
@@ -75,7 +76,7 @@ class JobBackend(BaseTaskBackend):
         self.validate_task(task)
         plain_args: Any = normalize_json(list(args))
         plain_kwargs: Any = normalize_json(dict(kwargs))
-        definition = enqueued_as(task, self.checked_options(), len(plain_args))
+        definition = enqueued_as(task, definition_of_task(task), self.checked_options(), len(plain_args))
         job = OrmEnqueuer().enqueue(definition, definition.bind(tuple(plain_args), plain_kwargs))
         if not _is_new(job):
             return self._result_of(job)

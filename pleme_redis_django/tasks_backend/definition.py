@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from pleme_redis_django.exceptions import InvalidJobDefinition
 from pleme_redis_django.jobs.definitions.arguments import as_call
-from pleme_redis_django.jobs.definitions.definition import JobDefinition, definition_of
+from pleme_redis_django.jobs.definitions.definition import definition_of
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.tasks_backend.api import InvalidTask, Task, TaskContext, normalize_json
+from pleme_redis_django.tasks_backend.declaration import BOUNDS, DeclaredTask
+from pleme_redis_django.tasks_backend.results import running_result
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-BOUNDS = ("timeout", "kill_after", "interrupt", "retry_on_timeout", "atomic", "deadline")
 # What @task or job_options() says, and no ``using()`` changes: a worker reads it off the registry.
 _DECLARED = ("base_retry_delay", "retry_delay", "retry_on", "no_retry_on", "unique", "schedule")
 # What an enqueue says anew; these are for one that knows the task by its name alone, such as a schedule's.
@@ -26,26 +27,13 @@ _DEFAULTS = ("queue_name", "priority", "max_retries", *BOUNDS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class TaskDefinition(JobDefinition[P, R]):
+class TaskDefinition(DeclaredTask[P, R]):
     """A task that workers run as the job of its ``module_path``."""
-
-    # DEP 14: a context is asked for with takes_context=True, and "ctx" is a parameter as any other.
-    context_parameter: ClassVar[str | None] = None
-
-    task: Task[Any, Any] | None = None
-    """The task as it was declared."""
-    declared: tuple[Any, ...] = ()
-
-    @classmethod
-    def check_parameters(cls, function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:
-        """Accept any parameters, as DEP 14 does."""
 
     def run(self, job: AnyJob) -> Any:
         """Call the task as it was enqueued, with its TaskContext where it takes one."""
         args, kwargs = as_call(self.signature, self.checked_parameters(job.parameters))
         if self.takes_context:
-            from pleme_redis_django.tasks_backend.results import running_result
-
             args.insert(0, TaskContext(task_result=running_result(job)))
         value = self.function(*args, **kwargs)
         return _awaited(value) if inspect.isawaitable(value) else _plain(value)

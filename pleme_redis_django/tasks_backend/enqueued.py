@@ -13,16 +13,14 @@ from pleme_redis_django.jobs.definitions.definition import EnqueueOptions
 from pleme_redis_django.jobs.definitions.uniqueness import as_uniqueness
 from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.tasks_backend.api import Task
-from pleme_redis_django.tasks_backend.definition import BOUNDS, TaskDefinition, definition_of_task
+from pleme_redis_django.tasks_backend.declaration import BOUNDS, MARK, DeclaredTask
 from pleme_redis_django.tasks_backend.options import BackendOptions
 
-MARK = "task"
-"""The key of ``configuration`` under which a row keeps how its task was enqueued."""
 
-
-def enqueued_as(task: Task[Any, Any], defaults: BackendOptions, places: int) -> TaskDefinition[Any, Any]:
+def enqueued_as(
+    task: Task[Any, Any], definition: DeclaredTask[Any, Any], defaults: BackendOptions, places: int
+) -> DeclaredTask[Any, Any]:
     """Return the definition of one enqueue, ``places`` of whose arguments were given by their place."""
-    definition = definition_of_task(task)
     retries = getattr(task, "max_retries", None)
     run_after = task.run_after
     if isinstance(run_after, timedelta):

@@ -9,9 +9,7 @@ from typing import Any
 
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
-from pleme_redis_django.tasks_backend.api import InvalidTask, Task
-from pleme_redis_django.tasks_backend.definition import definition_of_task
-from pleme_redis_django.wording import did_you_mean
+from pleme_redis_django.tasks_backend.api import Task
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,28 +77,3 @@ class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the st
             "expires_at": expires_at,
         }
         return dataclasses.replace(self, **{key: value for key, value in given.items() if value is not None})
-
-
-OWN_OPTIONS = frozenset(field.name for field in dataclasses.fields(JobTask)) - frozenset(
-    field.name for field in dataclasses.fields(Task)
-)
-
-
-def job_options(task: Task[Any, Any], /, **options: Any) -> JobTask:
-    """Return the task with options of ``@job``, on Django 6.0 too, whose ``@task`` takes none.
-
-    Raises InvalidTask for an option that there is not, or a value that is not accepted.
-    """
-    for name in options:
-        if name not in OWN_OPTIONS:
-            accepted = f"Accepted: {', '.join(sorted(OWN_OPTIONS))}."
-            raise InvalidTask(
-                f"job_options() has no option {name!r}. {did_you_mean(name, OWN_OPTIONS, otherwise=accepted)}"
-            )
-    from pleme_redis_django.tasks_backend.backend import JobBackend
-
-    kept = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
-    changed = JobTask(**(kept | options))
-    if isinstance(changed.get_backend(), JobBackend):
-        definition_of_task(changed, anew=True)
-    return changed

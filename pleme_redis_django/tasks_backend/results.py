@@ -14,7 +14,6 @@ from django.utils.module_loading import import_string
 
 from pleme_redis_django.exceptions import ExecutionFailed, JobCancelled
 from pleme_redis_django.jobs.definitions.arguments import as_call
-from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.interface.job import AnyJob, JobStatus
 from pleme_redis_django.tasks_backend.api import (
     Task,
@@ -23,8 +22,7 @@ from pleme_redis_django.tasks_backend.api import (
     TaskResultDoesNotExist,
     TaskResultStatus,
 )
-from pleme_redis_django.tasks_backend.definition import TaskDefinition, definition_of_task
-from pleme_redis_django.tasks_backend.enqueued import MARK
+from pleme_redis_django.tasks_backend.declaration import MARK, registered_task, signature_of
 
 UNKNOWN_WORKER = ""
 """Stands in ``worker_ids`` for an attempt of which nothing is kept, so that their count stays that of the attempts."""
@@ -43,10 +41,8 @@ def backend_of(job: AnyJob) -> str | None:
     if mark:
         return str(mark.get("backend"))
     # A schedule or the admin has enqueued it.
-    definition = registry.find(job.job_type)
-    if isinstance(definition, TaskDefinition) and definition.task is not None:
-        return definition.task.backend
-    return None
+    task = registered_task(job.job_type)
+    return None if task is None else task.backend
 
 
 def task_of(job: Any, alias: str) -> Task[Any, Any]:
@@ -71,9 +67,9 @@ def task_of(job: Any, alias: str) -> Task[Any, Any]:
 
 
 def _declared(path: str) -> Task[Any, Any] | None:
-    definition = registry.find(path)
-    if isinstance(definition, TaskDefinition) and definition.task is not None:
-        return definition.task
+    known = registered_task(path)
+    if known is not None:
+        return known
     # Nothing has imported its module in this process yet.
     try:
         found = import_string(path)
@@ -192,7 +188,7 @@ def _worker_ids(job: Any, attempts: Sequence[Any]) -> list[str]:
 
 
 def _arguments(job: Any, task: Task[Any, Any]) -> tuple[list[Any], dict[str, Any]]:
-    return as_call(definition_of_task(task).signature, job.parameters, _mark_of(job).get("places", 0))
+    return as_call(signature_of(task), job.parameters, _mark_of(job).get("places", 0))
 
 
 def _mark_of(job: AnyJob) -> dict[str, Any]:

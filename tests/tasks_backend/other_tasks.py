@@ -6,5 +6,5 @@ from pleme_redis_django.tasks_backend.api import task
 
 
 @task
-def elsewhere() -> None:
+def elsewhere(first: int = 0, second: int = 0, *rest: int, word: str = "", **more: int) -> None:
     """Do nothing."""

@@ -232,6 +232,19 @@ def test_result_of_a_queue_that_is_gone_is_read() -> None:
     assert task_backends["default"].get_result(result.id).task.queue_name == "gone"
 
 
+def test_result_is_read_of_a_task_that_is_not_in_the_registry() -> None:
+    with override_settings(
+        TASKS={"default": {"BACKEND": "tests.tasks_backend.other_backend.ElsewhereBackend"}}
+    ):
+        from tests.tasks_backend import other_tasks
+    path = other_tasks.elsewhere.module_path
+    result = tasks.places.enqueue(1, 2, 3, word="a")
+    Job.objects.update(job_type=path)
+    found = alias().get_result(result.id)
+    assert (found.task.module_path, found.args, found.kwargs) == (path, [1, 2, 3], {"word": "a"})
+    assert registry.find(path) is None
+
+
 def test_result_of_a_renamed_task_says_so() -> None:
     result = tasks.add.enqueue(1)
     Job.objects.update(job_type="tests.workload.tasks.renamed_away")

@@ -89,6 +89,14 @@ def test_tasks_of_another_backend_are_left_alone(tmp_path: Path, backend: str) -
     assert run(tmp_path, f"import shop.tasks\n{KNOWN}", backend=f"{package}.{backend}", tasks=TASKS) == "True"
 
 
+def test_project_with_a_backend_of_its_own_does_not_import_this_one(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from pleme_redis_django.tasks_backend.api import BaseTaskBackend\nclass Own(BaseTaskBackend):\n    pass\n"
+    )
+    code = "print('pleme_redis_django.tasks_backend.backend' in sys.modules)"
+    assert run(tmp_path, code, backend="own.Own") == "False"
+
+
 def test_backend_is_made_before_models_can_be_imported(tmp_path: Path) -> None:
     # An app in front of this package: its models, and so its tasks, are imported before Job is.
     assert (
