@@ -83,7 +83,7 @@ async def test_queue_is_paused_and_resumed(chromium: Browser, live_server: Any, 
     async with admin_page(chromium, session_cookie) as page:
         await page.goto(live_server.url + ROOT)
         await page.locator("tr", has_text="mails").get_by_role("link", name="mails").click()
-        await page.get_by_label("Why?").fill("The provider is down")
+        await page.get_by_label("Reason, shown to others").fill("The provider is down")
         await page.get_by_role("button", name="Pause queue", exact=True).click()
         await page.get_by_text("by admin").wait_for()
         assert "The provider is down" in await page.get_by_label("Pause", exact=True).inner_text()

@@ -42,7 +42,7 @@ def with_one_that_leaves(
     wait_for(lambda: effects_of("begin"), "the job begins", details=workers.output)
     (old,) = workers.children()
     record.enqueue_many({} for _ in range(3))
-    workers.wait_for_output("lets another process take its place")
+    workers.wait_for_output("is replaced by another process")
     return held, workers, old
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from types import FrameType
 from typing import Any
 
@@ -55,8 +56,9 @@ def test_a_signal_may_interrupt_the_handler_of_another_anywhere() -> None:
 
     thread = threading.Thread(target=handle_two_signals, daemon=True)
     thread.start()
-    thread.join(10)
-    assert not thread.is_alive(), "a handler waits for a lock that the handler below it holds"
+    thread.join(60)
+    where = "".join(traceback.format_stack(sys._current_frames().get(thread.ident or 0)))
+    assert not thread.is_alive(), f"a handler waits for a lock that the handler below it holds:\n{where}"
     assert nested > 5
     os.close(lifeline)
     os.close(writer)

@@ -19,7 +19,7 @@ from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db
 
-READY = 2_000
+READY = 5_000
 
 
 def test_a_claim_of_a_small_table_does_not_go_through_all_of_it() -> None:
