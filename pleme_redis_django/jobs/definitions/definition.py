@@ -319,7 +319,7 @@ def definition_of(
     return definition
 
 
-class _Handler(NamedTuple):
+class _Taken(NamedTuple):
     """What a handler takes."""
 
     signature: inspect.Signature
@@ -331,7 +331,7 @@ class _Handler(NamedTuple):
 
 def _handler_of(
     function: Callable[..., Any], kind: type[JobDefinition[..., Any]], *, takes_context: bool
-) -> _Handler:
+) -> _Taken:
     signature = _signature_of(function)
     parameters = list(signature.parameters.values())
     takes_context = takes_context or bool(parameters and parameters[0].name == kind.context_parameter)
@@ -339,7 +339,7 @@ def _handler_of(
     if takes_context:
         parameters = parameters[1:]
     kind.check_parameters(function, parameters)
-    return _Handler(signature.replace(parameters=parameters), parameters, takes_context, context_name)
+    return _Taken(signature.replace(parameters=parameters), parameters, takes_context, context_name)
 
 
 def checked_priority(priority: object, error: type[Exception]) -> int:
