@@ -12,12 +12,9 @@ from django.utils import timezone
 
 from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
-from pleme_redis_django.jobs.definitions.definition import (
-    ATOMIC_IS_SYNC,
-    RETRIES,
-    JobDefinition,
-    checked_priority,
-)
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.handler import ATOMIC_IS_SYNC
+from pleme_redis_django.jobs.definitions.options import RETRIES, checked_priority
 from pleme_redis_django.jobs.definitions.uniqueness import UniqueMode, Uniqueness, parameters_key
 from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, TIMEOUTS, Bounds
 from pleme_redis_django.jobs.interface.context import current_job_context

@@ -13,7 +13,7 @@ from django.db.models.lookups import GreaterThan
 
 from pleme_redis_django.enqueueing.rows import checked_run_after
 from pleme_redis_django.exceptions import EnqueueError, InvalidNumber
-from pleme_redis_django.jobs.definitions.definition import checked_priority
+from pleme_redis_django.jobs.definitions.options import checked_priority
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.operations.stored_jobs import (

@@ -7,7 +7,8 @@ from typing import Any
 
 from pleme_redis_django.enqueueing.rows import checked_parameters_json
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidProduct, InvalidSchedule
-from pleme_redis_django.jobs.definitions.definition import JobDefinition, checked_priority
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.options import checked_priority
 from pleme_redis_django.jobs.definitions.registry import JobRegistry, registry
 from pleme_redis_django.jobs.definitions.schedule import (
     checked_choice,

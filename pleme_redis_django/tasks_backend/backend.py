@@ -11,7 +11,7 @@ from uuid import UUID
 from django.core.checks import CheckMessage
 
 from pleme_redis_django.exceptions import EnqueueError
-from pleme_redis_django.jobs.definitions.definition import PRIORITIES, RETRIES
+from pleme_redis_django.jobs.definitions.options import PRIORITIES, RETRIES
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.tasks_backend import announcements
 from pleme_redis_django.tasks_backend.api import (

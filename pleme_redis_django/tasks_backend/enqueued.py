@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from pleme_redis_django.jobs.definitions.definition import EnqueueOptions
+from pleme_redis_django.jobs.definitions.options import EnqueueOptions
 from pleme_redis_django.jobs.definitions.uniqueness import as_uniqueness
 from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.tasks_backend.api import Task

@@ -8,7 +8,7 @@ from typing import Any
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
-from pleme_redis_django.jobs.definitions.definition import RETRIES
+from pleme_redis_django.jobs.definitions.options import RETRIES
 from pleme_redis_django.jobs.interface.bounds import TIMEOUTS
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.wording import did_you_mean

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from pleme_redis_django import once_per
+from pleme_redis_django.exceptions import InvalidJobDefinition
 from pleme_redis_django.jobs.definitions.uniqueness import (
     UniqueMode,
     Uniqueness,
@@ -70,3 +72,9 @@ def test_options_by_name() -> None:
     assert as_uniqueness("while_running") == MODES[1]
     assert as_uniqueness(None) is None
     assert as_uniqueness(MODES[2]) is MODES[2]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 1.5, True, "60", 366 * 86_400 + 1])
+def test_a_bad_period_is_refused(seconds: Any) -> None:
+    with pytest.raises(InvalidJobDefinition, match="accepted is a whole number of seconds"):
+        once_per(seconds)
