@@ -90,7 +90,7 @@ def _definition(job_or_name: JobDefinition[Any, Any] | str) -> JobDefinition[Any
     )
 
 
-def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, Any]]) -> list[Job]:
+def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, Any]]) -> Sequence[Job]:
     using = get_settings().database
     _refuse_foreign_transaction(using)
     template = template_of(definition, pool_max_retries(Job), pool_deadline(Job))

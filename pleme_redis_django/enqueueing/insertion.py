@@ -14,7 +14,7 @@ from pleme_redis_django.orm_store.new_rows import ROWS_PER_STATEMENT, NewRow, Ro
 
 def insert_rows(
     dialect: Dialect, table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]
-) -> list[M]:
+) -> Sequence[M]:
     """Insert the rows in one transaction; return the jobs in order.
 
     A row whose unique slot is taken is not inserted; the job that holds the slot stands in its

@@ -47,3 +47,23 @@ def test_an_instance_has_what_was_sent_and_loads_the_rest_later() -> None:
     (job,) = jobs_of(JobTable(Job, "default"), template, [new_row(template, {"to": "a@b"})])
     loaded = {column.name for column in NEW_ROW_COLUMNS if column.is_loaded}
     assert {field.name for field in Job._meta.concrete_fields} - job.get_deferred_fields() == loaded
+
+
+def test_a_job_of_many_is_made_when_it_is_asked_for_and_stays_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+    from_db = Job.from_db
+    monkeypatch.setattr(Job, "from_db", lambda *args, **kwargs: made.append(1) or from_db(*args, **kwargs))
+    template = template_of(send, 3)
+    rows = [new_row(template, {"to": f"{n}@b"}) for n in range(4)]
+    jobs = jobs_of(JobTable(Job, "default"), template, rows)
+    assert (len(jobs), len(made)) == (4, 0)
+    last = jobs[-1]
+    assert (last.id, last.parameters, len(made)) == (rows[3].id, {"to": "3@b"}, 1)
+    assert [job.id for job in jobs] == [row.id for row in rows]
+    assert jobs[3] is last
+    assert jobs[1:3] == [jobs[1], jobs[2]]
+    assert len(made) == 4
+    with pytest.raises(IndexError):
+        jobs[4]
