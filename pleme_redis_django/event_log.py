@@ -17,6 +17,7 @@ from django.dispatch import Signal
 
 from pleme_redis_django import signals
 from pleme_redis_django.exceptions import StoreError
+from pleme_redis_django.job_listeners import listeners
 from pleme_redis_django.jobs.interface import events
 from pleme_redis_django.jobs.interface.endings import (
     Cancelled,
@@ -71,6 +72,8 @@ def _job_started(event: events.JobStarted) -> None:
     # Most projects listen to no start, and this runs once a job: look before anything is built.
     if signals.job_started.receivers:
         _send(signals.job_started, event.job)
+    if (listener := listeners.get(event.job.job_type)) is not None:
+        listener.started(event.job)
 
 
 def _job_progressed(event: events.JobProgressed) -> None:
@@ -86,6 +89,8 @@ def _completed(job: AnyJob, ending: Completed) -> None:
         _log(logging.DEBUG, "completed", job, run_ms=round(ending.run_seconds * 1000, 1))
     if signals.job_completed.receivers:
         _send(signals.job_completed, job, results=from_json(ending.results_json))
+    if (listener := listeners.get(job.job_type)) is not None:
+        listener.completed(job, ending.results_json)
 
 
 def _retried(job: AnyJob, ending: Retried) -> None:
@@ -120,11 +125,15 @@ def _failed(job: AnyJob, ending: Failed) -> None:
         failure=ending.failure,
     )
     _send(signals.job_failed, job, failure=ending.failure)
+    if (listener := listeners.get(job.job_type)) is not None:
+        listener.failed(job, ending.failure)
 
 
 def _cancelled(job: AnyJob, _ending: Cancelled) -> None:
     _log(logging.INFO, "cancelled", job)
     _send(signals.job_cancelled, job)
+    if (listener := listeners.get(job.job_type)) is not None:
+        listener.cancelled(job)
 
 
 def _given_back(job: AnyJob, ending: GivenBack) -> None:
@@ -270,14 +279,19 @@ _sending: set[asyncio.Task[Any]] = set()
 
 
 def _send(signal: Signal, job: AnyJob, **payload: Any) -> None:
+    send(signal, sender=type(job), job=job, **payload)
+
+
+def send(signal: Signal, **payload: Any) -> None:
+    """Send a signal from any thread of a worker: in that of the event loop without waiting for its receivers."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        signal.send_robust(sender=type(job), job=job, **payload)
+        signal.send_robust(**payload)
         return
     # In the thread of the event loop of all async jobs: beside the handler, since an async receiver cannot be
     # waited for here, and a sync one may neither use the ORM here nor hold up the other jobs.
-    task = loop.create_task(signal.asend_robust(sender=type(job), job=job, **payload))
+    task = loop.create_task(signal.asend_robust(**payload))
     _sending.add(task)
     task.add_done_callback(_sending.discard)
 

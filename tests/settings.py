@@ -96,7 +96,7 @@ TASKS: dict[str, Any] = {
     "other": {"BACKEND": "pleme_redis_django.tasks_backend.JobBackend", "QUEUES": []},
 }
 if os.environ.get("WITHOUT_TASKS"):
-    # Benchmarks of @job: a process that has tasks listens to every start and end of a job.
+    # What the benchmark of tasks compares a project that has them with.
     TASKS = {}
 # How a test gives the processes that it starts other settings than its own.
 PLEME_REDIS_OVERRIDES: dict[str, Any] = json.loads(os.environ.get("PLEME_REDIS_OVERRIDES", "{}"))

@@ -13,6 +13,7 @@ from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Now
 
 from pleme_redis_django import signals
+from pleme_redis_django.job_listeners import listeners
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.operations.stored_jobs import (
     call_after_commit,
@@ -74,8 +75,7 @@ def cancel_jobs(jobs: QuerySet[M]) -> CancelResult:
 
 def _cancel_waiting(rows: QuerySet[M]) -> int:
     waiting = rows.filter(_WAITS)
-    # Few projects listen, and most cancels need no row.
-    ids = list(waiting.values_list("pk", flat=True)) if signals.job_cancelled.receivers else []
+    ids = _heard(waiting)
     ended = locked_by_id(waiting).update(
         status=JobStatus.CANCELLED,
         cancel_requested_at=Now(),
@@ -89,10 +89,21 @@ def _cancel_waiting(rows: QuerySet[M]) -> int:
     return ended
 
 
+def _heard(waiting: QuerySet[M]) -> list[UUID]:
+    """Return the jobs of whose cancel somebody is told: most projects listen to none, and no row is read."""
+    if not signals.job_cancelled.receivers:
+        if not listeners:
+            return []
+        waiting = waiting.filter(job_type__in=list(listeners))
+    return list(waiting.values_list("pk", flat=True))
+
+
 def _tell_of_cancelled(table: JobTable[Any], ids: Sequence[UUID]) -> None:
     cancelled = table.rows().filter(any_of("pk", ids), status=JobStatus.CANCELLED)
     for job in cancelled.order_by("pk"):
         signals.job_cancelled.send_robust(sender=table.model, job=job)
+        if (listener := listeners.get(job.job_type)) is not None:
+            listener.cancelled(job)
 
 
 def retryable_jobs(jobs: QuerySet[M]) -> QuerySet[M]:

@@ -1,15 +1,21 @@
-"""The signals of django.tasks, sent where this package sends its own, with the backend class as sender."""
+"""The signals of django.tasks, sent as tasks start and end, with the backend class as sender.
+
+Nothing is built for a signal that nobody hears: each task of a worker would pay for it.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.dispatch import Signal
 from django.utils import timezone
+from django.utils.log import RequireDebugTrue
 
-from pleme_redis_django import signals
+from pleme_redis_django import event_log
 from pleme_redis_django.jobs.interface.endings import Failure
+from pleme_redis_django.jobs.interface.json_text import from_json
 from pleme_redis_django.tasks_backend.api import (
     BaseTaskBackend,
     TaskResult,
@@ -20,92 +26,95 @@ from pleme_redis_django.tasks_backend.api import (
     task_finished,
     task_started,
 )
+from pleme_redis_django.tasks_backend.results import (
+    backend_of,
+    changed,
+    error_of,
+    running_result,
+    stored_result,
+)
 
 logger = logging.getLogger("pleme_redis_django.tasks")
 api_logger = logging.getLogger(BaseTaskBackend.__module__.partition(".backends")[0])
 
 
-def connect() -> None:
-    """Listen to the jobs of this process; once, however many backends there are."""
-    for signal, receiver in (
-        (signals.job_started, _started),
-        (signals.job_completed, _completed),
-        (signals.job_failed, _failed),
-        (signals.job_cancelled, _cancelled),
-    ):
-        signal.connect(receiver, dispatch_uid="pleme_redis_django.tasks_backend")
-
-
 def tell_enqueued(backend: type[BaseTaskBackend], result: TaskResult[Any, Any]) -> None:
     """Send ``task_enqueued``, in the enqueue's own transaction, as DEP 14 has it."""
-    task_enqueued.send_robust(sender=backend, task_result=result)
+    if _is_heard(task_enqueued, logging.DEBUG):
+        task_enqueued.send_robust(sender=backend, task_result=result)
 
 
-def _started(job: Any, **_kwargs: Any) -> None:
-    result = _result_in_worker(job) if _is_heard(task_started) else None
-    if result is not None:
-        task_started.send_robust(sender=_sender(result), task_result=result)
+class Announcements:
+    """Turns what the engine tells of tasks into their signals."""
+
+    def started(self, job: Any, /) -> None:
+        if _is_heard(task_started) and (result := _result_in_worker(job)) is not None:
+            event_log.send(task_started, sender=_sender(result), task_result=result)
+
+    def completed(self, job: Any, results_json: str, /) -> None:
+        if _is_heard(task_finished) and (result := _result_in_worker(job)) is not None:
+            _finish(result, TaskResultStatus.SUCCESSFUL, _return_value=from_json(results_json))
+
+    def failed(self, job: Any, failure: Failure, /) -> None:
+        result = _result_in_worker(job)
+        if result is None:
+            return
+        errors = [error_of(failure.exception_class, failure.error_code, failure.traceback or failure.message)]
+        if failure.exception is None:
+            _finish(result, TaskResultStatus.FAILED, errors=errors)
+            return
+        traceback = failure.exception.__traceback__
+        try:
+            # Receivers that log, Django's own among them, read the exception that is being handled.
+            raise failure.exception
+        except BaseException:
+            failure.exception.__traceback__ = traceback
+            _finish(result, TaskResultStatus.FAILED, errors=errors)
+
+    def cancelled(self, job: Any, /) -> None:
+        result = _result_in_worker(job)
+        if result is not None:
+            error = error_of("", "cancelled", "The task was cancelled.")
+            _finish(result, TaskResultStatus.FAILED, errors=[error])
 
 
-def _completed(job: Any, results: Any, **_kwargs: Any) -> None:
-    result = _result_in_worker(job) if _is_heard(task_finished) else None
-    if result is not None:
-        _finish(result, TaskResultStatus.SUCCESSFUL, _return_value=results)
-
-
-def _failed(job: Any, failure: Failure, **_kwargs: Any) -> None:
-    result = _result_in_worker(job)
-    if result is None:
-        return
-    from pleme_redis_django.tasks_backend.results import error_of
-
-    errors = [error_of(failure.exception_class, failure.error_code, failure.traceback or failure.message)]
-    if failure.exception is None:
-        _finish(result, TaskResultStatus.FAILED, errors=errors)
-        return
-    traceback = failure.exception.__traceback__
-    try:
-        # Receivers that log, Django's own among them, read the exception that is being handled.
-        raise failure.exception
-    except BaseException:
-        failure.exception.__traceback__ = traceback
-        _finish(result, TaskResultStatus.FAILED, errors=errors)
-
-
-def _cancelled(job: Any, **_kwargs: Any) -> None:
-    from pleme_redis_django.tasks_backend.results import error_of
-
-    result = _result_in_worker(job)
-    if result is not None:
-        _finish(
-            result, TaskResultStatus.FAILED, errors=[error_of("", "cancelled", "The task was cancelled.")]
-        )
+announcements = Announcements()
 
 
 def _finish(result: TaskResult[Any, Any], status: TaskResultStatus, **values: Any) -> None:
-    from pleme_redis_django.tasks_backend.results import changed
-
     changed(result, status=status, finished_at=timezone.now(), **values)
     task_finished.send_robust(sender=_sender(result), task_result=result)
 
 
-def _is_heard(signal: Signal) -> bool:
-    """Whether anybody listens but the API's own receiver, or that one has a line to log."""
-    return len(signal.receivers) > 1 or api_logger.isEnabledFor(logging.INFO)
+def _is_heard(signal: Signal, level: int = logging.INFO) -> bool:
+    """Whether anybody listens but the API's own receiver, or that one has a line that somebody writes."""
+    return len(signal.receivers) > 1 or (api_logger.isEnabledFor(level) and _is_written(level))
+
+
+def _is_written(level: int) -> bool:
+    """Whether a handler takes lines of the API's logger; Django's own, by default, does while DEBUG is on alone."""
+    logger: logging.Logger | None = api_logger
+    while logger is not None:
+        for handler in logger.handlers:
+            if handler.level <= level and (django_settings.DEBUG or not _is_for_debugging(handler)):
+                return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+def _is_for_debugging(handler: logging.Handler) -> bool:
+    return any(isinstance(one, RequireDebugTrue) for one in handler.filters)
 
 
 def _result_in_worker(job: Any) -> TaskResult[Any, Any] | None:
-    """Return the result of a task that this process runs, has run, or has cancelled; None: the job is no task."""
-    from pleme_redis_django.tasks_backend.results import backend_of, running_result, stored_result
-
+    """Return the result of a task that this process runs, has run, or has cancelled; None: there is no telling."""
     alias = backend_of(job)
-    if alias is None:
-        return None
     try:
-        return running_result(job) if job.claim is not None else stored_result(job, alias, ())
+        if alias is not None:
+            return running_result(job) if job.claim is not None else stored_result(job, alias, ())
     except TaskResultDoesNotExist:
         logger.warning("no signal of django.tasks is sent job_id=%s job_type=%s", job.id, job.job_type)
-        return None
+    return None
 
 
 def _sender(result: TaskResult[Any, Any]) -> type[BaseTaskBackend]:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.core.checks import CheckMessage
 
+from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import EnqueueError
 from pleme_redis_django.jobs.definitions.options import PRIORITIES, RETRIES
 from pleme_redis_django.jobs.interface.bounds import Bounds
@@ -24,7 +25,7 @@ from pleme_redis_django.tasks_backend.api import (
 )
 from pleme_redis_django.tasks_backend.declaration import BOUNDS
 from pleme_redis_django.tasks_backend.definition import definition_of_task
-from pleme_redis_django.tasks_backend.enqueued import enqueued_as
+from pleme_redis_django.tasks_backend.enqueued import EnqueuePlan, plans
 from pleme_redis_django.tasks_backend.job_task import JobTask
 from pleme_redis_django.tasks_backend.options import BackendOptions, options_of
 from pleme_redis_django.wording import did_you_mean
@@ -48,7 +49,7 @@ class JobBackend(BaseTaskBackend):
 
     def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
         super().__init__(alias, dict(params))
-        announcements.connect()
+        self._entry = params
 
     def validate_task(self, task: Task[Any, Any]) -> None:
         """Check a task, and have workers of this process know it. Raises InvalidTask."""
@@ -73,10 +74,10 @@ class JobBackend(BaseTaskBackend):
         from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
         from pleme_redis_django.tasks_backend.results import new_result
 
-        self.validate_task(task)
-        plain_args: Any = normalize_json(list(args))
-        plain_kwargs: Any = normalize_json(dict(kwargs))
-        definition = enqueued_as(task, definition_of_task(task), self.checked_options(), len(plain_args))
+        plan = self._plan_of(task)
+        plain_args: Any = normalize_json(args) if args else []
+        plain_kwargs: Any = normalize_json(kwargs) if kwargs else {}
+        definition = plan.definition_for(len(plain_args))
         job = OrmEnqueuer().enqueue(definition, definition.bind(tuple(plain_args), plain_kwargs))
         if not _is_new(job):
             return self._result_of(job)
@@ -86,7 +87,6 @@ class JobBackend(BaseTaskBackend):
 
     def get_result(self, result_id: str) -> TaskResult[Any, Any]:
         """Return the result of a task of this alias. Raises TaskResultDoesNotExist."""
-        from pleme_redis_django.conf import get_settings
         from pleme_redis_django.models import Job
         from pleme_redis_django.tasks_backend.results import backend_of
 
@@ -106,6 +106,21 @@ class JobBackend(BaseTaskBackend):
     def checked_options(self) -> BackendOptions:
         """Return the OPTIONS of this alias. Raises InvalidSettings."""
         return options_of(self.alias, self.options)
+
+    def _plan_of(self, task: Task[Any, Any]) -> EnqueuePlan:
+        settings = get_settings()
+        if (known := plans.find(task, self._entry, settings)) is not None:
+            return known
+        self.validate_task(task)
+        plan = EnqueuePlan(
+            task=task,
+            entry=self._entry,
+            settings=settings,
+            definition=definition_of_task(task),
+            defaults=self.checked_options(),
+        )
+        plans.keep(plan)
+        return plan
 
     def _result_of(self, job: Job) -> TaskResult[Any, Any]:
         from pleme_redis_django.models import JobAttempt, model_label

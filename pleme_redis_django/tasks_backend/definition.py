@@ -6,13 +6,16 @@ import dataclasses
 import inspect
 from collections.abc import Awaitable
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
 
 from pleme_redis_django.exceptions import InvalidJobDefinition
+from pleme_redis_django.job_listeners import listeners
 from pleme_redis_django.jobs.definitions.arguments import as_call
 from pleme_redis_django.jobs.definitions.definition import definition_of
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.interface.job import AnyJob
+from pleme_redis_django.tasks_backend.announcements import announcements
 from pleme_redis_django.tasks_backend.api import InvalidTask, Task, TaskContext, normalize_json
 from pleme_redis_django.tasks_backend.declaration import BOUNDS, DeclaredTask
 from pleme_redis_django.tasks_backend.results import running_result
@@ -32,19 +35,31 @@ class TaskDefinition(DeclaredTask[P, R]):
 
     def run(self, job: AnyJob) -> Any:
         """Call the task as it was enqueued, with its TaskContext where it takes one."""
-        args, kwargs = as_call(self.signature, self.checked_parameters(job.parameters))
+        parameters = self.checked_parameters(job.parameters)
+        args, kwargs = as_call(self.signature, parameters) if self._has_places else ([], parameters)
         if self.takes_context:
             args.insert(0, TaskContext(task_result=running_result(job)))
         value = self.function(*args, **kwargs)
         return _awaited(value) if inspect.isawaitable(value) else _plain(value)
+
+    @cached_property
+    def _has_places(self) -> bool:
+        """Whether an argument can be given by its place alone; few functions have any, and each attempt asks."""
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+        return any(parameter.kind in kinds for parameter in self.signature.parameters.values())
 
 
 async def _awaited(value: Awaitable[Any]) -> Any:
     return _plain(await value)
 
 
+_PLAIN = (str, int, float, bool)
+
+
 def _plain(value: Any) -> Any:
     """Return a result as DEP 14 stores it; what JSON cannot hold is left for the engine to refuse by name."""
+    if value is None or type(value) in _PLAIN:
+        return value
     with suppress(TypeError, ValueError):
         return normalize_json(value)
     return value
@@ -74,6 +89,7 @@ def definition_of_task(task: Task[Any, Any], *, anew: bool = False) -> TaskDefin
         assert isinstance(definition, TaskDefinition)
         definition = dataclasses.replace(definition, task=task, declared=declared)
         registry.add(definition)
+        listeners[definition.name] = announcements
     except InvalidJobDefinition as error:
         raise InvalidTask(str(error)) from None
     return definition

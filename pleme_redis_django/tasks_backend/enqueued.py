@@ -10,11 +10,59 @@ from typing import Any
 from django.utils import timezone
 
 from pleme_redis_django.jobs.definitions.options import EnqueueOptions
+from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.uniqueness import as_uniqueness
 from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.tasks_backend.api import Task
 from pleme_redis_django.tasks_backend.declaration import BOUNDS, MARK, DeclaredTask
 from pleme_redis_django.tasks_backend.options import BackendOptions
+
+PLANS_MAX = 1_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueuePlan:
+    """What all enqueues of one task share, checked at the first of them: tasks are frozen."""
+
+    task: Task[Any, Any]
+    entry: object
+    """Of TASKS, and below the settings of the package: they are other values once they change."""
+    settings: object
+    definition: DeclaredTask[Any, Any]
+    defaults: BackendOptions
+    by_call: dict[tuple[int, bool], DeclaredTask[Any, Any]] = dataclasses.field(default_factory=dict)
+
+    def definition_for(self, places: int) -> DeclaredTask[Any, Any]:
+        """Return the definition of one enqueue, ``places`` of whose arguments were given by their place."""
+        if isinstance(self.task.run_after, timedelta):
+            return enqueued_as(self.task, self.definition, self.defaults, places)
+        call = (places, current_job_context() is None)
+        if (known := self.by_call.get(call)) is None:
+            known = self.by_call[call] = enqueued_as(self.task, self.definition, self.defaults, places)
+        return known
+
+
+class EnqueuePlans:
+    """The plans of the process, by the identity of their tasks: a plan holds its own, so that no other has it."""
+
+    def __init__(self) -> None:
+        self._plans: dict[int, EnqueuePlan] = {}
+
+    def find(self, task: Task[Any, Any], entry: object, settings: object) -> EnqueuePlan | None:
+        """Return the plan of a task; None: there is none, or the settings are others since."""
+        plan = self._plans.get(id(task))
+        if plan is None or plan.entry is not entry or plan.settings is not settings:
+            return None
+        return plan if registry.find(plan.definition.name) is plan.definition else None
+
+    def keep(self, plan: EnqueuePlan) -> None:
+        """Keep a plan. A task that ``using()`` makes for one enqueue has one too, so all go once there are many."""
+        if len(self._plans) >= PLANS_MAX:
+            self._plans.clear()
+        self._plans[id(plan.task)] = plan
+
+
+plans = EnqueuePlans()
 
 
 def enqueued_as(

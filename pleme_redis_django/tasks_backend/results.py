@@ -89,8 +89,8 @@ def _restored(task: Task[Any, Any], **values: Any) -> Task[Any, Any]:
 def new_result(
     job: Any, task: Task[Any, Any], args: list[Any], kwargs: dict[str, Any]
 ) -> TaskResult[Any, Any]:
-    """Return the result of a task that was stored just now, without a query."""
-    return TaskResult(
+    """Return the result of a task that was stored just now, without a query; its arguments are plain already."""
+    result: TaskResult[Any, Any] = TaskResult(
         task=task,
         id=str(job.id),
         status=TaskResultStatus.READY,
@@ -98,12 +98,14 @@ def new_result(
         started_at=None,
         finished_at=None,
         last_attempted_at=None,
-        args=args,
-        kwargs=kwargs,
+        args=[],
+        kwargs={},
         backend=task.backend,
         errors=[],
         worker_ids=[],
     )
+    # Given to the constructor, they would be walked through once more.
+    return changed(result, args=args, kwargs=kwargs)
 
 
 def running_result(job: Any) -> TaskResult[Any, Any]:

@@ -26,7 +26,6 @@ DEFAULT_ROUNDS = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    os.environ["WITHOUT_TASKS"] = "1"
     with benchmark_servers() as servers:
         rows = list(_measure(options.modules, options.rounds, servers))
         machine = _machine(servers)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from unittest.mock import Mock
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings as django_settings
@@ -22,6 +23,7 @@ from pleme_redis_django.operations import (
     cancel_jobs,
     cancellable_jobs,
     delete_jobs,
+    endings,
     retry_jobs,
 )
 from pleme_redis_django.redis_state.server.connections import redis_client
@@ -285,7 +287,7 @@ def test_what_fails_after_the_commit_has_a_name_in_the_log(
 def test_where_nobody_listens_no_row_is_read(
     using: str, django_capture_on_commit_callbacks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signals.job_cancelled, "receivers", [])  # The backend of django.tasks listens.
+    monkeypatch.setattr(endings, "listeners", {})  # The backend of django.tasks listens to its own types.
     make_job(using)
     with (
         django_capture_on_commit_callbacks(using=using, execute=True) as callbacks,
@@ -295,6 +297,19 @@ def test_where_nobody_listens_no_row_is_read(
     assert callbacks == []
     selects = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
     assert len(selects) == 1, "which workers run some of them"
+
+
+def test_only_jobs_of_types_that_are_listened_to_are_read_and_told(
+    using: str, django_capture_on_commit_callbacks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[UUID] = []
+    listener = Mock(spec_set=["cancelled"], cancelled=lambda job: told.append(job.id))
+    make_job(using)
+    heard = make_job(using, job_type="tests.heard")
+    monkeypatch.setattr(endings, "listeners", {"tests.heard": listener})
+    with django_capture_on_commit_callbacks(using=using, execute=True):
+        assert cancel_jobs(jobs(using)).ended == 2
+    assert told == [heard.id]
 
 
 def test_the_workers_of_running_jobs_are_called_after_the_commit(

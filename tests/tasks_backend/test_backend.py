@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
+from django.utils.log import RequireDebugTrue
 
 from pleme_redis_django import InvalidParameters, ProviderError, signals
 from pleme_redis_django.exceptions import InvalidSettings, WrongTransaction
+from pleme_redis_django.job_listeners import listeners
 from pleme_redis_django.jobs.definitions.registry import RegistryExecutor, registry
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import cancel_jobs, retry_jobs
 from pleme_redis_django.orm_store import OrmJobStore
-from pleme_redis_django.tasks_backend import JobBackend, JobTask, announcements, job_options
+from pleme_redis_django.tasks_backend import JobBackend, JobTask, announcements, enqueued, job_options
 from pleme_redis_django.tasks_backend.api import (
     InvalidTask,
     TaskResultDoesNotExist,
@@ -282,10 +287,57 @@ def test_ends_that_nobody_hears_or_logs_are_not_told(caplog: pytest.LogCaptureFi
     assert len(sent) == 1
 
 
-def test_signals_are_connected_once() -> None:
-    JobBackend("default", {})
-    JobBackend("other", {})
-    assert len(signals.job_started.receivers) == 1
+def test_other_jobs_pay_nothing_for_tasks() -> None:
+    """A receiver of these signals would have the engine build what it sends, for each job of the process."""
+    assert task_backends["default"]
+    for signal in (signals.job_started, signals.job_completed, signals.job_failed, signals.job_cancelled):
+        assert signal.receivers == []
+    assert tasks.add.module_path in listeners
+    assert jobs.add.name not in listeners
+
+
+def test_lines_that_no_handler_takes_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django's LOGGING has INFO on for its loggers, and a handler that takes it while DEBUG is on alone."""
+    logger = announcements.api_logger
+    handler = logging.Handler(logging.INFO)
+    handler.addFilter(RequireDebugTrue())
+    monkeypatch.setattr(logger, "handlers", [handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(announcements, "running_result", Mock(side_effect=AssertionError))
+    logger.setLevel(logging.INFO)
+    try:
+        tasks.add.enqueue(1)
+        drain_jobs()
+        with override_settings(DEBUG=True):
+            assert announcements._is_heard(task_started)
+    finally:
+        logger.setLevel(logging.NOTSET)
+
+
+def test_second_enqueue_of_a_task_checks_it_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks.add.enqueue(1)
+    monkeypatch.setattr(JobBackend, "validate_task", Mock(side_effect=AssertionError))
+    assert job_of(tasks.add.enqueue(1, right=3)).parameters == {"left": 1, "right": 3}
+
+
+def test_enqueue_after_a_change_of_settings_checks_the_task_again() -> None:
+    tasks.add.enqueue(1)
+    entry = {"BACKEND": "pleme_redis_django.tasks_backend.JobBackend", "QUEUES": ["mail"]}
+    with (
+        override_settings(TASKS={"default": entry}),
+        pytest.raises(InvalidTask, match="'default' is not valid"),
+    ):
+        tasks.add.enqueue(1)
+    with override_settings(PLEME_REDIS={**settings.PLEME_REDIS, "POOLS": {"default": {"max_retries": 9}}}):
+        assert job_of(tasks.add.using(max_retries=None).enqueue(1)).max_retries == 0
+    assert job_of(tasks.add.enqueue(1)).max_retries == 0
+
+
+def test_plans_of_tasks_that_are_made_for_one_enqueue_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enqueued, "PLANS_MAX", 3)
+    for priority in range(7):
+        assert job_of(tasks.add.using(priority=priority).enqueue(1)).priority == priority
+    assert len(enqueued.plans._plans) <= 3
 
 
 # Times, queues, priorities
@@ -381,8 +433,6 @@ def test_name_that_no_queue_may_have_is_said_by_a_check() -> None:
 
 
 def test_queue_that_no_pool_serves_is_said_by_a_check() -> None:
-    from django.conf import settings
-
     with override_settings(PLEME_REDIS={**settings.PLEME_REDIS, "POOLS": {"default": {"queues": ["mail"]}}}):
         (found,) = alias(QUEUES=["mail", "default"]).check()
         assert found.id == "pleme_redis_django.W036"

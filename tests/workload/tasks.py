@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from pleme_redis_django import Discard, ProviderError, Snooze, current_job_context
@@ -15,6 +16,17 @@ __all__ = ["contract_tasks"]
 @task
 def add(left: int, right: int = 1) -> int:
     return left + right
+
+
+@task
+def noop() -> None:
+    """Do nothing, as fast as possible."""
+
+
+@task
+def measure_delay(sent_at: float) -> float:
+    """Return the seconds since ``sent_at`` (``time.time()`` of the enqueuer, on the same machine)."""
+    return time.time() - sent_at
 
 
 def _flaky(context: TaskContext[Any, Any], good_from: int) -> int:

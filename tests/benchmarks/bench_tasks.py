@@ -1,0 +1,185 @@
+"""django.tasks: enqueue, drain and latency of a task beside a @job, in turns; and what tasks cost other jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import time
+from collections.abc import Callable, Iterable
+from statistics import median
+from typing import Any
+
+from tests.benchmarks import side_by_side
+from tests.benchmarks.report import Row
+from tests.benchmarks.servers import BenchmarkServers
+from tests.benchmarks.workers import (
+    completion_rate,
+    percentile,
+    run_burst,
+    settle,
+    start_afresh,
+    wait_until,
+    worker_pids,
+    worker_processes,
+)
+
+DRAINED = 8_000
+DRAINS = 3
+ENQUEUES_PER_SLICE = 100
+SLICES = 12
+DELAYS = 250
+INTERVAL_SECONDS = 0.02
+# The issue's bound: a task costs at most a tenth more than a @job.
+SHARE_OF_A_JOB = 110.0
+JOB, TASK = "tests.workload.jobs.noop", "tests.workload.tasks.noop"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """What a burst of two processes ran, and in which settings."""
+
+    job_type: str
+    with_tasks: bool
+
+
+DRAINS_OF = {
+    "@job, no TASKS": Drain(job_type=JOB, with_tasks=False),
+    "@job beside tasks": Drain(job_type=JOB, with_tasks=True),
+    "task": Drain(job_type=TASK, with_tasks=True),
+}
+
+
+def run(servers: BenchmarkServers) -> list[Row]:
+    return [*_enqueue_rows(servers), *_drain_rows(servers), *_latency_rows(servers)]
+
+
+def _enqueue_rows(servers: BenchmarkServers) -> Iterable[Row]:
+    from tests.workload import jobs, tasks
+
+    start_afresh(servers)
+    spent = side_by_side.microseconds(
+        {"@job": jobs.noop.enqueue, "task": tasks.noop.enqueue},
+        slices=SLICES,
+        per_slice=ENQUEUES_PER_SLICE,
+    )
+    for name, value in spent.items():
+        yield Row(name=f"enqueue {name}", value=value, unit="us", note="row, then Redis hint")
+    yield _share("enqueue, task of @job", spent["task"], spent["@job"])
+
+
+def _drain_rows(servers: BenchmarkServers) -> Iterable[Row]:
+    idle = min(_worker_seconds(servers, each, 0) for each in DRAINS_OF.values())
+    seconds: dict[str, list[float]] = {name: [] for name in DRAINS_OF}
+    rates: dict[str, list[float]] = {name: [] for name in DRAINS_OF}
+    for _ in range(DRAINS):
+        for name, drain in DRAINS_OF.items():
+            seconds[name].append(_worker_seconds(servers, drain, DRAINED) - idle)
+            rates[name].append(completion_rate(DRAINED))
+    costs = {name: 1e6 * median(found) / DRAINED for name, found in seconds.items()}
+    for name in DRAINS_OF:
+        yield Row(
+            name=f"drain {name}",
+            value=median(rates[name]),
+            unit="1/s",
+            note=f"{DRAINED:,} no-ops, 2 processes",
+        )
+        yield Row(name=f"worker CPU {name}", value=costs[name], unit="us", note="a job, over an idle burst's")
+    yield _share("worker CPU, task of @job", costs["task"], costs["@job beside tasks"])
+    yield _share("worker CPU, @job beside tasks", costs["@job beside tasks"], costs["@job, no TASKS"])
+
+
+def _worker_seconds(servers: BenchmarkServers, drain: Drain, count: int) -> float:
+    """Return the CPU seconds of the worker processes that run so many jobs to their end."""
+    from tests.workload import jobs, tasks
+
+    start_afresh(servers)
+    if drain.job_type == JOB:
+        jobs.noop.enqueue_many({} for _ in range(count))
+    else:
+        _insert_tasks(tasks.noop, count)
+    settle()
+    environment = dict(servers.environment)
+    if not drain.with_tasks:
+        environment["WITHOUT_TASKS"] = "1"
+    before = _children_seconds()
+    run_burst(dataclasses.replace(servers, environment=environment), "--processes", "2")
+    return _children_seconds() - before
+
+
+def _insert_tasks(task: Any, count: int) -> None:
+    """Store a task so many times, as its enqueue does, in a statement: the API has no bulk enqueue."""
+    from django.db import connection
+
+    if count == 0:
+        return
+    first = task.enqueue()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO pleme_redis_django_job"
+            " (id, product, job_type, queue_name, priority, status, parameters, max_retries, configuration)"
+            " SELECT uuidv7(), product, job_type, queue_name, priority, status, parameters, max_retries, configuration"
+            " FROM pleme_redis_django_job, generate_series(2, %s) WHERE id = %s",
+            [count, first.id],
+        )
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _latency_rows(servers: BenchmarkServers) -> Iterable[Row]:
+    from tests.workload import jobs, tasks
+
+    start_afresh(servers)
+    ways: dict[str, Callable[..., Any]] = {
+        "@job": jobs.measure_delay.enqueue,
+        "task": tasks.measure_delay.enqueue,
+    }
+    with worker_processes(servers, "default", "--processes", "2"):
+        wait_until(lambda: len(worker_pids()) == 2, "the workers register")
+        sent = _enqueue_in_turns(ways)
+        wait_until(lambda: _completed() == len(sent), "every job ends")
+    delays = _delays(sent)
+    for name, found in delays.items():
+        yield Row(
+            name=f"enqueue to start {name}, p50",
+            value=percentile(found, 0.5),
+            unit="ms",
+            note="in turns, 50/s",
+        )
+        yield Row(name=f"enqueue to start {name}, p99", value=percentile(found, 0.99), unit="ms")
+    yield _share(
+        "enqueue to start, task of @job", percentile(delays["task"], 0.5), percentile(delays["@job"], 0.5)
+    )
+
+
+def _enqueue_in_turns(ways: dict[str, Callable[..., Any]]) -> dict[str, str]:
+    """Enqueue at absolute times, one way after the other; return which job was enqueued which way."""
+    sent = {}
+    begin = time.perf_counter()
+    for number in range(DELAYS):
+        for turn, (name, enqueue) in enumerate(ways.items()):
+            due = begin + (number * len(ways) + turn) * INTERVAL_SECONDS
+            time.sleep(max(due - time.perf_counter(), 0))
+            sent[str(enqueue(sent_at=time.time()).id)] = name
+    return sent
+
+
+def _delays(sent: dict[str, str]) -> dict[str, list[float]]:
+    from pleme_redis_django.models import Job
+
+    delays: dict[str, list[float]] = {}
+    for job_id, seconds in Job.objects.values_list("id", "results"):
+        delays.setdefault(sent[str(job_id)], []).append(1000 * seconds)
+    return delays
+
+
+def _completed() -> int:
+    from pleme_redis_django.models import Job
+
+    return Job.objects.filter(status="COMPLETED").count()
+
+
+def _share(name: str, value: float, of: float) -> Row:
+    return Row(name=name, value=100 * value / of, unit="%", target=SHARE_OF_A_JOB, at_least=False)
