@@ -29,4 +29,4 @@ def insert_rows(
     with whole(using=table.using):
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
             dialect.insert(table, template, rows[start : start + ROWS_PER_STATEMENT])
-    return jobs_of(table, template, rows)
+    return jobs_of(table.model, table.using, template, rows)

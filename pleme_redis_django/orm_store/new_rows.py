@@ -9,15 +9,17 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, TypeVar, overload
 from uuid import UUID
 
+from django.db.models import Model
 from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.json_text import from_json, to_json
-from pleme_redis_django.orm_store.job_table import JobTable, M
+
+J = TypeVar("J", bound=Model)
 
 ROWS_PER_STATEMENT = 2_000
 _CONFIGURATION_MAX_BYTES = 64 * 1024
@@ -128,29 +130,29 @@ _shared_values, _own_values = attrgetter(*_SHARED_NAMES), attrgetter(*_OWN_NAMES
 _in_order = itemgetter(*((*_SHARED_NAMES, *_OWN_NAMES).index(name) for name in _LOADED_NAMES))
 
 
-def jobs_of(table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]) -> Sequence[M]:
-    """Return stored rows as model instances; what the database filled in is loaded when asked for."""
-    jobs = NewJobs(table, template, rows)
+def jobs_of(model: type[J], using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Sequence[J]:
+    """Return stored rows as instances of a job model; what the database filled in is loaded when asked for."""
+    jobs = NewJobs(model, using, template, rows)
     return jobs if len(rows) > 1 else list(jobs)
 
 
-class NewJobs(Sequence[M]):
+class NewJobs(Sequence[J]):
     """The jobs of stored rows, each made when it is first asked for: most callers never look at thousands."""
 
-    def __init__(self, table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]) -> None:
-        self._from_db, self._using = table.model.from_db, table.using
+    def __init__(self, model: type[J], using: str, template: RowTemplate, rows: Sequence[NewRow]) -> None:
+        self._from_db, self._using = model.from_db, using
         self._shared = _shared_values(template)
         self._rows = rows
-        self._made: dict[int, M] = {}
+        self._made: dict[int, J] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
 
     @overload
-    def __getitem__(self, index: int) -> M: ...
+    def __getitem__(self, index: int) -> J: ...
     @overload
-    def __getitem__(self, index: slice) -> list[M]: ...
-    def __getitem__(self, index: int | slice) -> M | list[M]:
+    def __getitem__(self, index: slice) -> list[J]: ...
+    def __getitem__(self, index: int | slice) -> J | list[J]:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self._rows)))]
         position = range(len(self._rows))[index]
@@ -160,7 +162,7 @@ class NewJobs(Sequence[M]):
             job = self._made[position] = self._from_db(self._using, _LOADED_NAMES, values)
         return job
 
-    def __iter__(self) -> Iterator[M]:
+    def __iter__(self) -> Iterator[J]:
         return map(self.__getitem__, range(len(self._rows)))
 
     def __repr__(self) -> str:

@@ -10,7 +10,6 @@ from django.db.models import NOT_PROVIDED
 from pleme_redis_django import JobStatus
 from pleme_redis_django.enqueueing.rows import new_row, template_of
 from pleme_redis_django.models import Job
-from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NEW_ROW_COLUMNS, jobs_of
 from tests.enqueueing.jobs import send
 from tests.rows import BACKENDS
@@ -44,7 +43,7 @@ def test_what_is_stored_is_what_the_enqueue_returned(using: str, count: int, set
 
 def test_an_instance_has_what_was_sent_and_loads_the_rest_later() -> None:
     template = template_of(send, 3)
-    (job,) = jobs_of(JobTable(Job, "default"), template, [new_row(template, {"to": "a@b"})])
+    (job,) = jobs_of(Job, "default", template, [new_row(template, {"to": "a@b"})])
     loaded = {column.name for column in NEW_ROW_COLUMNS if column.is_loaded}
     assert {field.name for field in Job._meta.concrete_fields} - job.get_deferred_fields() == loaded
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from typing import Any
 
 from pleme_redis_django.jobs.interface.endings import Cancelled, Ending, Failed, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.interface.failures import engine_failure, failure_of
+from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
     SUSPECT_AFTER_UNSEEN_DEATHS,
@@ -20,7 +19,6 @@ from pleme_redis_django.jobs.worker.retry_delays import retry_delay
 
 WORKER_DIED = "worker_died"
 STALE = "stale"
-UNDECIDABLE = "undecidable"
 # What ran together at a death is given back over so long, so that it does not run together again:
 # an innocent job then has to meet the one that kills twice. Short beside a lease and a long job.
 APART_SECONDS = 10.0
@@ -137,18 +135,6 @@ def ending_of_stale(job: AnyJob, claim: JobClaim, config: WorkerPoolConfig) -> E
         "pool has a larger stale_job_threshold_seconds."
     )
     return _retried_or_failed(job, claim, config, engine_failure(STALE, message, job.job_type))
-
-
-def ending_of_undecidable(job: AnyJob, claim: JobClaim, error: Exception) -> Ending:
-    """Return the ending of a job whose own code or configuration raised when it was to be decided."""
-    reason = failure_of(error, job.job_type)
-    message = (
-        f"The worker {claim.worker_id} did not end this job (attempt {claim.attempt}), and whether it runs again "
-        f"could not be decided, because its row or its job model raised {reason.exception_class}: "
-        f"{reason.message[:1_000]}"
-    )
-    failure = dataclasses.replace(reason, error_code=UNDECIDABLE, message=message)
-    return Failed(job_id=job.id, claim=claim, failure=failure)
 
 
 def _retried_or_failed(job: AnyJob, claim: JobClaim, config: WorkerPoolConfig, failure: Failure) -> Ending:

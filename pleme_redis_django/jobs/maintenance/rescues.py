@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 from pleme_redis_django.exceptions import BadEnding
-from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.interface.endings import Ending, Failed
 from pleme_redis_django.jobs.interface.events import EventSink, JobEnded
+from pleme_redis_django.jobs.interface.failures import failure_of
 from pleme_redis_django.jobs.interface.hints import HintQueue
 from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim
 from pleme_redis_django.jobs.interface.store import JobStore
-from pleme_redis_django.jobs.maintenance.endings_of_others import ending_of_undecidable
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.ending_batches import write_parted
 from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 
 BATCH = 500
+UNDECIDABLE = "undecidable"
 
 Decision = Callable[[AnyJob, JobClaim], Ending]
 
@@ -70,4 +72,16 @@ def _decided(job: AnyJob, claim: JobClaim, decide: Decision) -> Ending:
         return decide(job, claim)
     # The job's model is the project's, and its row may hold anything: it ends alone.
     except Exception as error:
-        return ending_of_undecidable(job, claim, error)
+        return _ending_of_undecidable(job, claim, error)
+
+
+def _ending_of_undecidable(job: AnyJob, claim: JobClaim, error: Exception) -> Ending:
+    """Return the ending of a job whose own code or configuration raised when it was to be decided."""
+    reason = failure_of(error, job.job_type)
+    message = (
+        f"The worker {claim.worker_id} did not end this job (attempt {claim.attempt}), and whether it runs again "
+        f"could not be decided, because its row or its job model raised {reason.exception_class}: "
+        f"{reason.message[:1_000]}"
+    )
+    failure = dataclasses.replace(reason, error_code=UNDECIDABLE, message=message)
+    return Failed(job_id=job.id, claim=claim, failure=failure)

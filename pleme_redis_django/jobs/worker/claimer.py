@@ -16,7 +16,7 @@ from pleme_redis_django.jobs.worker.claim_desk import ClaimDesk
 from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.hint_relay import HintRelay
 from pleme_redis_django.jobs.worker.holdings import HeldJob, ending_if_unfinished
-from pleme_redis_django.jobs.worker.lane_demand import HOARDED_AFTER_SECONDS, LaneDemand
+from pleme_redis_django.jobs.worker.lane import HOARDED_AFTER_SECONDS, LaneDemand
 from pleme_redis_django.jobs.worker.suspects import SuspectRule, SuspectTurns
 from pleme_redis_django.jobs.worker.turning_thread import TurningThread
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 
 from pleme_redis_django.jobs.interface.events import BurstHeldUp, EndingDelayed, EventSink
-from pleme_redis_django.jobs.worker.ending_inbox import Entry
+from pleme_redis_django.jobs.worker.holdings import Entry
 
 # What cannot be written alone is tried again after this, twice as long each time.
 FIRST_DELAY_SECONDS = 0.5

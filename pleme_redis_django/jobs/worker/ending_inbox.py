@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.worker.ending_batches import MAX_ENDINGS
-from pleme_redis_django.jobs.worker.holdings import HeldJob
-
-Entry = tuple[HeldJob, Ending]
+from pleme_redis_django.jobs.worker.holdings import Entry
 
 # One round trip for many endings is what lets a pool end thousands of jobs a second; the delay is
 # what one lonely ending waits for company.

@@ -19,9 +19,9 @@ from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.delayed_endings import FIRST_DELAY_SECONDS, DelayedEndings
 from pleme_redis_django.jobs.worker.ending_batches import MAX_ENDINGS, Answer, batch_length, write_parted
-from pleme_redis_django.jobs.worker.ending_inbox import EndingInbox, Entry
+from pleme_redis_django.jobs.worker.ending_inbox import EndingInbox
 from pleme_redis_django.jobs.worker.engine_thread import EngineThread
-from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings
+from pleme_redis_django.jobs.worker.holdings import Entry, HeldJob, Holdings
 from pleme_redis_django.jobs.worker.progress_reports import ProgressReports
 from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 

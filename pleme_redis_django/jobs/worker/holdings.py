@@ -60,6 +60,10 @@ class HeldJob:
         return expires_at is not None and self.started_at is None and time.monotonic() >= expires_at
 
 
+Entry = tuple[HeldJob, Ending]
+"""A held job and how it ended."""
+
+
 class Holdings:
     """Held jobs by id; safe to use from every thread of the process."""
 

@@ -1,11 +1,17 @@
-"""Lane: what the process asks of where its jobs wait for a slot and run."""
+"""Lanes as the process sees them: what it asks of one, and how many jobs they want now."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.worker.holdings import HeldJob
+from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, Pace
+
+# A lane whose jobs have waited for so long has slowed down: others may have free slots for them.
+HOARDED_AFTER_SECONDS = 1.0
 
 
 class Lane(Protocol):
@@ -27,3 +33,102 @@ class Lane(Protocol):
     def time_out(self, held: HeldJob) -> None: ...
     def give_up(self, held: HeldJob) -> None: ...
     def stop(self) -> None: ...
+
+
+class LaneFeed:
+    """A lane with what the claimer knows of it."""
+
+    def __init__(self, lane: Lane, now: float) -> None:
+        self.lane = lane
+        self.dry = False
+        """Whether the last claim took all that was ready."""
+        self._pace = Pace(now)
+        self._fed_at = now
+
+    def room(self) -> int:
+        """Return how many jobs to claim now: 0 while enough of them wait already."""
+        prefetch = self._pace.prefetch()
+        self.lane.low_water = -1 if self.dry else prefetch // 2
+        if prefetch and self.lane.waiting() > prefetch // 2:
+            return 0
+        return min(max(self.lane.slots + prefetch - self.lane.unfinished(), 0), MAX_CLAIM)
+
+    def wanted(self) -> int:
+        """Return how many jobs to claim now, 0 when the last claim took all that was ready."""
+        return 0 if self.dry else self.room()
+
+    def has_free_slot(self) -> bool:
+        """Whether a job would start at once."""
+        return self.lane.unfinished() < self.lane.slots
+
+    def measure(self) -> None:
+        """Take note of the lane's pace."""
+        self._pace.update(self.lane.ended(), time.monotonic())
+
+    def hoards(self) -> bool:
+        """Whether jobs have waited here for too long."""
+        return time.monotonic() - self._fed_at > HOARDED_AFTER_SECONDS and self.lane.waiting() > 0
+
+    def submit(self, claimed: list[HeldJob]) -> None:
+        """Give the lane what was claimed for it, if anything."""
+        self._fed_at = time.monotonic()
+        if claimed:
+            self.lane.submit(claimed)
+        self.room()  # The low-water mark follows from whether this claim was dry.
+
+
+class LaneDemand:
+    """The lanes of a process, in the claimer's eyes; for its thread."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        now = time.monotonic()
+        self._feeds = [LaneFeed(lane, now) for lane in lanes]
+
+    def __iter__(self) -> Iterator[LaneFeed]:
+        return iter(self._feeds)
+
+    def feed_of(self, job: AnyJob) -> LaneFeed:
+        """Return the lane that runs a job."""
+        for feed in self._feeds:
+            if feed.lane.job_types is not None and job.job_type in feed.lane.job_types:
+                return feed
+        return self._feeds[0]
+
+    def expect_work(self) -> None:
+        """Take note that something may be ready for any lane."""
+        for feed in self._feeds:
+            feed.dry = False
+
+    def note_dry(self) -> None:
+        """Take note that nothing is ready for any lane."""
+        for feed in self._feeds:
+            feed.dry = True
+
+    def is_dry(self) -> bool:
+        """Whether nothing was left ready for any lane at its last claim."""
+        return all(feed.dry for feed in self._feeds)
+
+    def has_room(self) -> bool:
+        """Whether a claim would be made if something were ready."""
+        return any(feed.room() for feed in self._feeds)
+
+    def has_free_slot(self) -> bool:
+        """Whether a job would start at once in some lane."""
+        return any(feed.has_free_slot() for feed in self._feeds)
+
+    def has_waiting(self) -> bool:
+        """Whether jobs wait for a slot in some lane."""
+        return any(feed.lane.waiting() for feed in self._feeds)
+
+    def together(self) -> int:
+        """Return how many jobs every lane would take, where there are several: the size of one claim for all."""
+        return min(feed.wanted() for feed in self._feeds) if len(self._feeds) > 1 else 0
+
+    def take_hoarded(self) -> list[HeldJob]:
+        """Measure every lane, and take back what has waited in them for too long."""
+        hoarded: list[HeldJob] = []
+        for feed in self._feeds:
+            feed.measure()
+            if feed.hoards():
+                hoarded += feed.lane.take_waiting()
+        return hoarded

@@ -45,8 +45,7 @@ from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
 from pleme_redis_django.jobs.worker.hint_relay import HintRelay
 from pleme_redis_django.jobs.worker.holdings import Holdings
-from pleme_redis_django.jobs.worker.lane import Lane
-from pleme_redis_django.jobs.worker.lane_demand import LaneDemand
+from pleme_redis_django.jobs.worker.lane import Lane, LaneDemand
 from pleme_redis_django.jobs.worker.lanes import LaneDuties, LoopLane, ThreadLane
 from pleme_redis_django.jobs.worker.lease import EndlessLease, Lease
 from pleme_redis_django.jobs.worker.runner import JobRunner

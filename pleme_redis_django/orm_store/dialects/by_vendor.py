@@ -1,15 +1,70 @@
-"""Which dialect a job table uses, by the vendor of its database."""
+"""Which dialect a job table uses, by the vendor of its database, and which statements are PostgreSQL's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
-from django.db import connections
+from django.db import DatabaseError, connections
+from django.db.models import QuerySet
 
+from pleme_redis_django.exceptions import StoreError
+from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.dialects.portable import PortableDialect
-from pleme_redis_django.orm_store.dialects.postgresql.dialect import PostgresqlDialect
-from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.dialects.postgresql.claims import claim
+from pleme_redis_django.orm_store.dialects.postgresql.completion import complete
+from pleme_redis_django.orm_store.dialects.postgresql.insertion import insert
+from pleme_redis_django.orm_store.dialects.postgresql.lock_holders import locked_jobs
+from pleme_redis_django.orm_store.dialects.postgresql.oldest_snapshot import oldest_snapshot
+from pleme_redis_django.orm_store.dialects.postgresql.ready_jobs import is_ready
+from pleme_redis_django.orm_store.dialects.postgresql.refusals import refusal
+from pleme_redis_django.orm_store.dialects.postgresql.shared_locks import kept_waiting
+from pleme_redis_django.orm_store.dialects.postgresql.table_storage import table_storage
+from pleme_redis_django.orm_store.horizon import Horizon
+from pleme_redis_django.orm_store.job_table import JobTable, M
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
+from pleme_redis_django.orm_store.pauses import Pauses
+from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
+
+
+class PostgresqlDialect:
+    """The Dialect of PostgreSQL."""
+
+    def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
+        return claim(table, request)
+
+    def is_ready(
+        self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, horizon: Horizon
+    ) -> bool:
+        return is_ready(table, selection, pauses, horizon)
+
+    def complete(self, table: JobTable[Any], endings: Sequence[Completed], bounds: str | None) -> list[bool]:
+        return complete(table, endings, bounds)
+
+    def refusal(
+        self, table: JobTable[Any], error: DatabaseError, job_ids: Sequence[UUID], *, bounded: bool
+    ) -> StoreError | None:
+        return refusal(table, error, job_ids, bounded=bounded)
+
+    def locked_jobs(self, table: JobTable[Any], job_ids: Sequence[UUID]) -> set[UUID]:
+        return locked_jobs(table, job_ids)
+
+    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
+        return insert(table, template, rows)
+
+    def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
+        return kept_waiting(jobs)
+
+    def storage(self, table: JobTable[Any]) -> TableStorage | None:
+        return table_storage(table)
+
+    def oldest_snapshot(self, using: str) -> OldestSnapshot | None:
+        return oldest_snapshot(using)
+
 
 _BY_VENDOR: dict[str, Dialect] = {"postgresql": PostgresqlDialect()}
 _PORTABLE: Dialect = PortableDialect()

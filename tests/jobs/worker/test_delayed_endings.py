@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pleme_redis_django.jobs.interface.events import BurstHeldUp, EndingDelayed
 from pleme_redis_django.jobs.worker.delayed_endings import LONGEST_DELAY_SECONDS, DelayedEndings
-from pleme_redis_django.jobs.worker.ending_inbox import Entry
-from pleme_redis_django.jobs.worker.holdings import ending_if_unfinished
+from pleme_redis_django.jobs.worker.holdings import Entry, ending_if_unfinished
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import RecordingSink, claimed, held
 

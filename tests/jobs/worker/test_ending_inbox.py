@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from pleme_redis_django.jobs.worker.ending_batches import MAX_ENDINGS
-from pleme_redis_django.jobs.worker.ending_inbox import EndingInbox, Entry
-from pleme_redis_django.jobs.worker.holdings import ending_if_unfinished
+from pleme_redis_django.jobs.worker.ending_inbox import EndingInbox
+from pleme_redis_django.jobs.worker.holdings import Entry, ending_if_unfinished
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import claimed, held
 
