@@ -17,8 +17,9 @@ from pleme_redis_django.products import validate_product
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.redis_state.names import validate_user_id
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import HINTS, async_redis_client, redis_client
-from pleme_redis_django.redis_state.server.outages import outages_as_unavailable
+from pleme_redis_django.redis_state.server.connections import HINTS
+from pleme_redis_django.redis_state.server.redis_call import async_redis_client, redis_client
+from pleme_redis_django.redis_state.server.unavailable import outages_as_unavailable
 
 KEPT_SECONDS = 300
 """How long an order is kept for a process that connects again."""

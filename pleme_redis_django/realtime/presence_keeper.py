@@ -24,10 +24,9 @@ from pleme_redis_django.redis_state.names import PRODUCT_PRESENCE
 from pleme_redis_django.redis_state.presence.changes import PresenceResult
 from pleme_redis_django.redis_state.presence.manager import KEY_TTL_MS, PresenceManager
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import async_redis_client
-from pleme_redis_django.redis_state.server.outages import outages_as_unavailable
-from pleme_redis_django.redis_state.server.redis_call import script_call
+from pleme_redis_django.redis_state.server.redis_call import async_redis_client, script_call
 from pleme_redis_django.redis_state.server.scripts import Argument
+from pleme_redis_django.redis_state.server.unavailable import outages_as_unavailable
 
 # A script holds Redis up for about 2 ms per thousand connections and 3 ms per thousand rooms besides.
 PAIRS_PER_CALL = 5000

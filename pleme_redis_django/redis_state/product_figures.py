@@ -12,8 +12,8 @@ from typing import Any
 from pleme_redis_django.redis_state.cache.counters import CacheStats
 from pleme_redis_django.redis_state.cache.manager import CacheManager
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import redis_client
-from pleme_redis_django.redis_state.server.outages import outages_as_unavailable
+from pleme_redis_django.redis_state.server.redis_call import redis_client
+from pleme_redis_django.redis_state.server.unavailable import outages_as_unavailable
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from django.test import RequestFactory
 
 from pleme_redis_django.admin.online_users import OnlineFilter, OnlineUserAdmin, online_user_ids
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,7 @@ PAGES = 200
 
 def run(_servers: BenchmarkServers) -> list[Row]:
     from pleme_redis_django.redis_state.presence.manager import PresenceManager
-    from pleme_redis_django.redis_state.server.connections import redis_client
+    from pleme_redis_django.redis_state.server.redis_call import redis_client
 
     client, manager = redis_client(), PresenceManager("bench")
     client.flushdb()

@@ -26,8 +26,8 @@ from pleme_redis_django.operations import (
     endings,
     retry_jobs,
 )
-from pleme_redis_django.redis_state.server.connections import redis_client
 from pleme_redis_django.redis_state.server.keyspace import worker_calls
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.redis_state.wakeups.job_queue import JobQueue
 from tests.rows import BACKENDS, ago, make_attempt, make_failed_job, make_job
 from tests.workload.jobs import noop

@@ -120,7 +120,7 @@ def run_a_job() -> None:
 
 
 def load_every_script() -> None:
-    from pleme_redis_django.redis_state.server.connections import redis_client
+    from pleme_redis_django.redis_state.server.redis_call import redis_client
     from pleme_redis_django.redis_state.server.scripts import script
 
     names = [

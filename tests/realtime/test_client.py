@@ -16,7 +16,7 @@ from pleme_redis_django.redis_state.names import covers
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.presence.typing_indicators import TypingManager
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from tests import browsers
 from tests.realtime.web_servers import WebServer, cookie_of, web_server
 from tests.waiting import await_until

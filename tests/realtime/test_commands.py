@@ -13,7 +13,7 @@ from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.presence.typing_indicators import TypingManager
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.testing.realtime import (
     CommandFailed,
     SocketClosed,

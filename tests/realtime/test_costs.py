@@ -11,7 +11,7 @@ from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.testing.realtime import CommandFailed, connected_client, let_time_pass
 from pleme_redis_django.testing.realtime.client import RealtimeClient
 from tests.realtime.conftest import Person

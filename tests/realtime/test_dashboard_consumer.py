@@ -11,7 +11,7 @@ from pleme_redis_django.monitoring.snapshot import snapshot
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import async_redis_client
+from pleme_redis_django.redis_state.server.redis_call import async_redis_client
 from pleme_redis_django.testing.realtime.client import connected_client
 from tests.metrics.measuring import measure_now
 from tests.realtime.viewers import LogIn, dashboard, next_snapshot, some_jobs

@@ -16,7 +16,7 @@ from pleme_redis_django.realtime.authorization import takes_patterns
 from pleme_redis_django.realtime.database_threads import RULE_THREADS, RULES_OF_CLIENTS
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from tests.realtime.opening import create_user, heard, opened
 from tests.waiting import await_until
 

@@ -13,8 +13,8 @@ from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import close_sync_clients, redis_client
-from pleme_redis_django.redis_state.server.redis_call import script_call
+from pleme_redis_django.redis_state.server.connections import close_sync_clients
+from pleme_redis_django.redis_state.server.redis_call import redis_client, script_call
 from pleme_redis_django.testing.realtime import CommandFailed, connected_client, let_time_pass
 from pleme_redis_django.testing.realtime.client import open_socket
 from tests.realtime.conftest import Person

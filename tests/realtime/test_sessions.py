@@ -18,7 +18,7 @@ from pleme_redis_django.realtime.control import (
 )
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.testing.realtime import let_time_pass
 from pleme_redis_django.testing.realtime.client import open_socket
 from tests.realtime.opening import create_user, heard, opened, session_of

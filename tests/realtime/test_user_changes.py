@@ -15,7 +15,7 @@ from django.db import transaction
 from pleme_redis_django.realtime.authorization import takes_patterns
 from pleme_redis_django.realtime.user_changes import connect_receivers
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from tests.realtime.opening import create_user, heard, opened
 
 pytestmark = pytest.mark.django_db(transaction=True)

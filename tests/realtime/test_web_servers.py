@@ -17,7 +17,7 @@ from pleme_redis_django.realtime.channel_layer import channel_layer_entry
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.testing.servers.redis_server import RedisServer
 from tests.processes import process_environment
 from tests.realtime.web_servers import WebServer, client_of, cookie_of, raw_socket, web_server

@@ -20,17 +20,19 @@ from pleme_redis_django.redis_state.cache.envelope import GENERATION_BYTES, GENE
 from pleme_redis_django.redis_state.cache.read_batch import SharedReads, Values
 from pleme_redis_django.redis_state.cache.shared_flights import SharedFlights
 from pleme_redis_django.redis_state.server.cancellation import to_its_end
-from pleme_redis_django.redis_state.server.connections import CACHE, PUBLISHING, WAITS, Profile, redis_client
+from pleme_redis_django.redis_state.server.connections import CACHE, PUBLISHING, WAITS, Profile
 from pleme_redis_django.redis_state.server.keyspace import cache_build_keys
-from pleme_redis_django.redis_state.server.outages import OUTAGES, unavailable
+from pleme_redis_django.redis_state.server.outages import OUTAGES
 from pleme_redis_django.redis_state.server.pause import Pause
 from pleme_redis_django.redis_state.server.redis_call import (
     RedisCall,
     RedisPipeline,
     Request,
     as_it_is,
+    redis_client,
     script_call,
 )
+from pleme_redis_django.redis_state.server.unavailable import unavailable
 
 T = TypeVar("T")
 

@@ -28,9 +28,11 @@ from pleme_redis_django.redis_state.pubsub.recent_messages import RecentBudget
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.cancellation import end
 from pleme_redis_django.redis_state.server.connection_classes import demotions_seen
-from pleme_redis_django.redis_state.server.connections import LISTENING, async_redis_client
+from pleme_redis_django.redis_state.server.connections import LISTENING
 from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
-from pleme_redis_django.redis_state.server.outages import OUTAGES, ServerRefuses, outages_as_unavailable
+from pleme_redis_django.redis_state.server.outages import OUTAGES, ServerRefuses
+from pleme_redis_django.redis_state.server.redis_call import async_redis_client
+from pleme_redis_django.redis_state.server.unavailable import outages_as_unavailable
 
 LIVE_TIMEOUT_SECONDS = 5.0
 """How long a new subscription waits for Redis before it fails."""

@@ -40,9 +40,10 @@ from pleme_redis_django.redis_state.pubsub.messages import (
 )
 from pleme_redis_django.redis_state.pubsub.pattern_tree import PatternTree
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import BLOCKING, redis_client
-from pleme_redis_django.redis_state.server.outages import OUTAGES, outages_as_unavailable
-from pleme_redis_django.redis_state.server.redis_call import RedisCall
+from pleme_redis_django.redis_state.server.connections import BLOCKING
+from pleme_redis_django.redis_state.server.outages import OUTAGES
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, redis_client
+from pleme_redis_django.redis_state.server.unavailable import outages_as_unavailable
 
 Event = Message | Resync
 

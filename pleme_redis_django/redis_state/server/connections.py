@@ -1,4 +1,4 @@
-"""Redis clients, sync and async, one per profile: the only place that opens a connection.
+"""Clients of a Redis server, sync and async, one per profile: the only place that opens a connection.
 
 A profile says how a caller can afford to wait. redis-py 8 defaults to a ``socket_timeout`` of 5 s
 and ten retries, which is wrong for a blocking pop (it raises after 5 s, and a retried pop can lose
@@ -16,14 +16,11 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from django.core.signals import setting_changed
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
 
-from pleme_redis_django.conf import SETTING_NAME, get_settings
-from pleme_redis_django.exceptions import RedisNotConfigured
 from pleme_redis_django.redis_state.server.connection_classes import (
     QueueingPool,
     async_judging_connection,
@@ -92,24 +89,6 @@ LISTENING = Profile(
 """The bus of an event loop. RESP2: redis-py writes every RESP3 push into a debug message first."""
 
 
-def redis_client(profile: Profile = COMMANDS, url: str | None = None) -> redis.Redis:
-    """Return this process's sync client for ``profile`` (thread-safe, connects on first use).
-
-    ``url`` is another server than the settings' (the cache's). Raises RedisNotConfigured when
-    ``PLEME_REDIS["URL"]`` is None.
-    """
-    return _sync_client(url or _url(), profile)
-
-
-def async_redis_client(profile: Profile = COMMANDS, url: str | None = None) -> redis.asyncio.Redis:
-    """Return the running event loop's client for ``profile``; connections never cross loops.
-
-    Raises RedisNotConfigured when ``PLEME_REDIS["URL"]`` is None, RuntimeError outside a loop.
-    """
-    address = url or _url()
-    return _async_clients.get((address, profile), lambda: _async_client(address, profile))
-
-
 async def close_async_clients() -> None:
     """Close the running loop's connections now; a loop that ends does it by itself."""
     await _async_clients.aclose()
@@ -121,7 +100,15 @@ def close_sync_clients() -> None:
     for client in _sync_clients:
         client.close()
         client.connection_pool.disconnect()
-    _sync_client.cache_clear()
+    sync_client.cache_clear()
+
+
+def async_client(url: str, profile: Profile) -> redis.asyncio.Redis:
+    """Return the running event loop's client of a server; connections never cross loops.
+
+    Raises RuntimeError outside a loop.
+    """
+    return _async_clients.get((url, profile), lambda: _async_client(url, profile))
 
 
 def _async_client(url: str, profile: Profile) -> redis.asyncio.Redis:
@@ -149,7 +136,8 @@ _sync_clients: weakref.WeakSet[redis.Redis] = weakref.WeakSet()
 
 
 @lru_cache(maxsize=32)
-def _sync_client(url: str, profile: Profile) -> redis.Redis:
+def sync_client(url: str, profile: Profile) -> redis.Redis:
+    """Return this process's client of a server (thread-safe, connects on first use)."""
     options = _options(url, profile, Retry)
     options["connection_class"] = judging_connection(options.get("connection_class", redis.Connection))
     client = redis.Redis.from_pool(redis.ConnectionPool(**options))
@@ -179,21 +167,3 @@ def _options(url: str, profile: Profile, retry: type[Retry] | type[AsyncRetry]) 
         # None: no CLIENT SETINFO, two commands less at each connect.
         "driver_info": None,
     }
-
-
-def _url() -> str:
-    url = get_settings().url
-    if url is None:
-        raise RedisNotConfigured(
-            f'{SETTING_NAME}["URL"] is None, and presence, typing, pub/sub, cache and locks need Redis. '
-            'Set it to a Redis URL, for instance "redis://127.0.0.1:6379/0".'
-        )
-    return url
-
-
-def _forget_clients(*, setting: str, **_kwargs: object) -> None:
-    if setting == SETTING_NAME:
-        close_sync_clients()
-
-
-setting_changed.connect(_forget_clients, dispatch_uid="pleme_redis_django.redis_state.server.connections")

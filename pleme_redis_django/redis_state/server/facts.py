@@ -9,8 +9,10 @@ from typing import Any
 import redis
 
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import SHORTEST_BLOCK_SECONDS, redis_client
-from pleme_redis_django.redis_state.server.outages import ServerRefuses, outages_as_unavailable
+from pleme_redis_django.redis_state.server.connections import SHORTEST_BLOCK_SECONDS
+from pleme_redis_django.redis_state.server.outages import ServerRefuses
+from pleme_redis_django.redis_state.server.redis_call import redis_client
+from pleme_redis_django.redis_state.server.unavailable import outages_as_unavailable
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

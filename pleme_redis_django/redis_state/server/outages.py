@@ -1,4 +1,4 @@
-"""Which answers and errors mean that Redis cannot do its work now, and how they become RedisUnavailable.
+"""Which answers and errors mean that Redis cannot do its work now.
 
 ``judged`` decides it, for each error reply that arrives (``connection_classes.py``), so that every path
 sees the same. A wrong call (a type error, an unknown command) is not an outage, and is not hidden.
@@ -7,12 +7,8 @@ sees the same. A wrong call (a type error, an unknown command) is not an outage,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from redis import exceptions
-
-from pleme_redis_django.exceptions import RedisUnavailable
 
 
 class ServerRefuses(exceptions.ResponseError):
@@ -57,21 +53,3 @@ def _code_of(error: exceptions.ResponseError) -> str:
         return "NOPERM"
     within = _IN_SCRIPT.search(text)
     return within[1] if within else code
-
-
-def unavailable(error: BaseException) -> RedisUnavailable:
-    """Return the RedisUnavailable to raise ``from error``; it names the cause and the next step."""
-    reason = str(error)[:200] or type(error).__name__
-    return RedisUnavailable(
-        f"Redis did not do what it was asked to: {reason}. Check that the server of the configured URL runs, "
-        "accepts writes, has memory left, and that its user has the rights that the guide for operating lists."
-    )
-
-
-@contextmanager
-def outages_as_unavailable() -> Iterator[None]:
-    """Raise RedisUnavailable in place of the redis-py errors that mean an outage."""
-    try:
-        yield
-    except OUTAGES as error:
-        raise unavailable(error) from error

@@ -1,7 +1,8 @@
 """RedisCall: one request to Redis as a value, which a thread runs and an event loop awaits.
 
 A method and its async twin build the same value, and differ in ``run()`` and ``await arun()`` alone. Several
-requests, one after the other, are a flow: a generator that yields them and is sent their answers.
+requests, one after the other, are a flow: a generator that yields them and is sent their answers. What is no
+request, such as a subscription, takes a client.
 """
 
 from __future__ import annotations
@@ -9,21 +10,63 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import redis
+import redis.asyncio
+from django.core.signals import setting_changed
 from redis.exceptions import NoScriptError
 
+from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.exceptions import RedisNotConfigured
 from pleme_redis_django.redis_state.server.cancellation import blocking
 from pleme_redis_django.redis_state.server.connections import (
     COMMANDS,
     Profile,
-    async_redis_client,
-    redis_client,
+    async_client,
+    close_sync_clients,
+    sync_client,
 )
-from pleme_redis_django.redis_state.server.outages import OUTAGES, unavailable
+from pleme_redis_django.redis_state.server.outages import OUTAGES
 from pleme_redis_django.redis_state.server.pause import Pause
 from pleme_redis_django.redis_state.server.scripts import Argument, script, with_source
+from pleme_redis_django.redis_state.server.unavailable import unavailable
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+def redis_client(profile: Profile = COMMANDS, url: str | None = None) -> redis.Redis:
+    """Return this process's sync client for ``profile`` (thread-safe, connects on first use).
+
+    ``url`` is another server than the settings' (the cache's). Raises RedisNotConfigured when
+    ``PLEME_REDIS["URL"]`` is None.
+    """
+    return sync_client(url or _url(), profile)
+
+
+def async_redis_client(profile: Profile = COMMANDS, url: str | None = None) -> redis.asyncio.Redis:
+    """Return the running event loop's client for ``profile``; connections never cross loops.
+
+    Raises RedisNotConfigured when ``PLEME_REDIS["URL"]`` is None, RuntimeError outside a loop.
+    """
+    return async_client(url or _url(), profile)
+
+
+def _url() -> str:
+    url = get_settings().url
+    if url is None:
+        raise RedisNotConfigured(
+            f'{SETTING_NAME}["URL"] is None, and presence, typing, pub/sub, cache and locks need Redis. '
+            'Set it to a Redis URL, for instance "redis://127.0.0.1:6379/0".'
+        )
+    return url
+
+
+def _forget_clients(*, setting: str, **_kwargs: object) -> None:
+    if setting == SETTING_NAME:
+        close_sync_clients()
+
+
+setting_changed.connect(_forget_clients, dispatch_uid="pleme_redis_django.redis_state.server.redis_call")
 
 
 class Request(Protocol[T_co]):

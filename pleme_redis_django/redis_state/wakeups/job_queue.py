@@ -12,8 +12,9 @@ from typing import Any
 
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.jobs.interface.job import QueuedJob
-from pleme_redis_django.redis_state.server.connections import COMMANDS, redis_client
+from pleme_redis_django.redis_state.server.connections import COMMANDS
 from pleme_redis_django.redis_state.server.keyspace import hint_list
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.redis_state.wakeups.redis_hints import (
     LONGEST_POP_SECONDS,
     RedisHints,

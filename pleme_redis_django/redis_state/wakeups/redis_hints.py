@@ -19,20 +19,14 @@ import redis
 from pleme_redis_django.jobs.interface.job import QueuedJob
 from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 from pleme_redis_django.jobs.interface.worker_pool_config import EVERY_QUEUE
-from pleme_redis_django.redis_state.server.connections import (
-    COMMANDS,
-    HINTS,
-    POPS,
-    SHORTEST_BLOCK_SECONDS,
-    redis_client,
-)
+from pleme_redis_django.redis_state.server.connections import COMMANDS, HINTS, POPS, SHORTEST_BLOCK_SECONDS
 from pleme_redis_django.redis_state.server.keyspace import (
     hint_counters,
     hint_list,
     hint_queue_names,
     hint_wake_all,
 )
-from pleme_redis_django.redis_state.server.redis_call import RedisCall, script_call
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, redis_client, script_call
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
 MAX_HINTS_PER_QUEUE = 10_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pleme_redis_django.redis_state.server.connections import HINTS, POPS, redis_client
+from pleme_redis_django.redis_state.server.connections import HINTS, POPS
 from pleme_redis_django.redis_state.server.keyspace import worker_calls
-from pleme_redis_django.redis_state.server.redis_call import RedisPipeline
+from pleme_redis_django.redis_state.server.redis_call import RedisPipeline, redis_client
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
 # A call that is not taken by then is for a process that is gone, or has looked in the meantime.

@@ -7,7 +7,7 @@ from typing import Any
 
 from pleme_redis_django.conf import resolve_product
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.testing.realtime.clock import let_sockets_grow_older
 
 _SHIFT = """

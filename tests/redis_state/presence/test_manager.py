@@ -10,7 +10,7 @@ import pytest
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidEvent, InvalidName, InvalidProduct, PresenceRefused
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.redis_state.server.scripts import script
 from pleme_redis_django.signals import user_idle, user_offline, user_online
 from tests.twins import Twin

@@ -7,7 +7,7 @@ import pytest
 
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.redis_state.presence.typing_indicators import MAX_TYPING_USERS, TypingManager
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from tests.twins import Twin
 
 

@@ -13,7 +13,7 @@ from pleme_redis_django.redis_state.names import covers
 from pleme_redis_django.redis_state.pubsub.log import PAGE_BYTES, log_page, to_position
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.pubsub.messages import Message, Position
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from tests.redis_state.pubsub.conftest import start_of
 from tests.twins import Twin
 

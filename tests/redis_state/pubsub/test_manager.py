@@ -14,7 +14,7 @@ from pleme_redis_django.exceptions import InvalidEvent, InvalidName, RedisUnavai
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.pubsub.messages import Position
 from pleme_redis_django.redis_state.pubsub.publishing import sent
-from pleme_redis_django.redis_state.server.connections import redis_client
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from tests.twins import Twin
 
 Wrap = Callable[[Any], Twin]

@@ -13,7 +13,8 @@ from pleme_redis_django.redis_state.pubsub import subscriptions
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.pubsub.messages import Message, Position, Resync
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.connections import PUBLISHING, redis_client
+from pleme_redis_django.redis_state.server.connections import PUBLISHING
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from tests.redis_state.lossy_proxy import LossyProxy
 from tests.waiting import wait_until
 

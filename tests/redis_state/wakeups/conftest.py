@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 from pleme_redis_django import QueuedJob
-from pleme_redis_django.redis_state.server.connections import COMMANDS, redis_client
+from pleme_redis_django.redis_state.server.connections import COMMANDS
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
 

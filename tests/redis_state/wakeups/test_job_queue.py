@@ -11,7 +11,8 @@ import pytest
 
 from pleme_redis_django import JobQueue
 from pleme_redis_django.exceptions import InvalidName
-from pleme_redis_django.redis_state.server.connections import COMMANDS, close_sync_clients, redis_client
+from pleme_redis_django.redis_state.server.connections import COMMANDS, close_sync_clients
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 from pleme_redis_django.testing.servers import RedisServer
 from tests.redis_state.wakeups.conftest import blocked_clients, hint

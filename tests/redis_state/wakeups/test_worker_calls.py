@@ -12,8 +12,8 @@ from django.test import override_settings
 from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.call_listener import CallListener
-from pleme_redis_django.redis_state.server.connections import redis_client
 from pleme_redis_django.redis_state.server.keyspace import worker_calls
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.redis_state.wakeups.worker_calls import (
     CALL_TTL_SECONDS,
     RedisWorkerCalls,
