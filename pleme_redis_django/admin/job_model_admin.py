@@ -32,7 +32,7 @@ from pleme_redis_django.admin.filters import (
     WorkerFilter,
 )
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, JobFields, make_presentable
-from pleme_redis_django.admin.job_list import STATUS_PARAMETER, JobChangeList, searched
+from pleme_redis_django.admin.job_list import STATUS_PARAMETER, JobChangeList, JobMatches, searched
 from pleme_redis_django.admin.job_page import JobPage
 from pleme_redis_django.admin.search.autocomplete import is_autocomplete, offered_jobs
 from pleme_redis_django.admin.search.timeout import SEARCH_SECONDS, SearchTookTooLong, bounded_time
@@ -151,6 +151,10 @@ class JobModelAdmin(JobFields, JobPage):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         return JobChangeList
+
+    def matches(self, request: HttpRequest) -> JobMatches:
+        """Return the jobs that the address of a request asks for. Raises SuspiciousOperation: nobody may ask so."""
+        return JobMatches.of(self, request)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the list; of a search that takes too long, say so."""

@@ -22,14 +22,12 @@ from pleme_redis_django.monitoring.figures import (
     PauseNote,
     QueueFigures,
     Snapshot,
-    WorkerFigures,
-    WorkerState,
 )
 from pleme_redis_django.monitoring.health import judge
 from pleme_redis_django.monitoring.queue_health import is_failing, is_late
-from pleme_redis_django.monitoring.reports import WorkerReport, worker_reports
 from pleme_redis_django.monitoring.schedules import schedule_reasons
 from pleme_redis_django.monitoring.storage_warnings import storage_reasons
+from pleme_redis_django.monitoring.worker_figures import is_visible, worker_figures
 from pleme_redis_django.orm_store.job_table import JobTable
 
 QUEUES_SHOWN = WORKERS_SHOWN = 50
@@ -102,24 +100,10 @@ def _queues(sample: Sample, scope: ProductScope, model: type[AbstractJob]) -> li
     pauses = JobTable(model, get_settings().database).pauses().order_by("queue_name", "product")
     queues = with_pauses(
         [_queue(stored, sample.measured) for stored in sample.queues if scope.allows(stored["product"])],
-        [pause for pause in pauses if _is_visible(pause.product, scope)],
+        [pause for pause in pauses if is_visible(pause.product, scope)],
     )
     max_wait = get_settings().dashboard_max_wait
     return sorted(queues, key=lambda queue: _by_trouble(queue, max_wait))
-
-
-def worker_figures(
-    scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = Job
-) -> list[WorkerFigures]:
-    """Return the model's worker processes that serve products of the scope; dead ones are known for a day."""
-    return [
-        _worker(report) for report in worker_reports(model=model) if _is_visible(report.worker.product, scope)
-    ]
-
-
-def _is_visible(product: str, scope: ProductScope) -> bool:
-    """Whether a pause or a worker is the scope's to see; without a product it is one of every product."""
-    return scope.allows(product) if product else scope.sees_shared
 
 
 def with_pauses(queues: Iterable[QueueFigures], pauses: Sequence[QueuePause]) -> list[QueueFigures]:
@@ -155,34 +139,6 @@ def _empty(product: str, name: str, note: PauseNote) -> QueueFigures:
         paused=note,
         spark=(None,) * SPARK_POINTS,
     )
-
-
-def _worker(report: WorkerReport) -> WorkerFigures:
-    worker = report.worker
-    return WorkerFigures(
-        id=worker.id,
-        pool=worker.pool,
-        host=worker.host,
-        pid=worker.pid,
-        release=worker.release,
-        slots=worker.slots,
-        running=worker.running,
-        state=_state(report),
-        silent_seconds=round(report.silent_seconds, 1),
-        queues=tuple(map(str, worker.queues)),
-        product=worker.product,
-        started_at=worker.started_at,
-        async_slots=worker.async_slots,
-        async_running=worker.async_running,
-        is_quarantine=worker.is_quarantine,
-        drain_reason=worker.drain_reason,
-    )
-
-
-def _state(report: WorkerReport) -> WorkerState:
-    if not report.is_alive:
-        return "dead"
-    return "draining" if report.worker.is_draining else "alive"
 
 
 def _queue(stored: Mapping[str, Any], measured: MeasuredAt) -> QueueFigures:

@@ -12,12 +12,14 @@ from urllib.parse import parse_qs
 
 from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.models import AbstractJob, Job, model_label
+from pleme_redis_django.monitoring.snapshot import snapshot
 from pleme_redis_django.realtime.authorization import OUTAGES
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.consumers import RealtimeConsumer
-from pleme_redis_django.realtime.dashboard_feed import dashboard_feed, viewer_scope
+from pleme_redis_django.realtime.dashboard_feed import DashboardFeed, viewer_scope
 from pleme_redis_django.realtime.database_threads import call_for_identity
 from pleme_redis_django.realtime.sessions import SessionsAway, load_user
+from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
 
 logger = logging.getLogger("pleme_redis_django.consumers")
 
@@ -90,3 +92,11 @@ class DashboardConsumer(RealtimeConsumer):
     def _look_at(self, user: Any) -> tuple[ProductScope | None, bool]:
         is_authenticated = load_user(self.scope)
         return viewer_scope(user, self.job_model), is_authenticated
+
+
+_feeds: LoopRegistry[type[AbstractJob], DashboardFeed] = LoopRegistry()
+
+
+def dashboard_feed(model: type[AbstractJob]) -> DashboardFeed:
+    """Return the running event loop's feed of a job model."""
+    return _feeds.get(model, lambda: DashboardFeed(model, lambda scope: snapshot(scope, model=model)))

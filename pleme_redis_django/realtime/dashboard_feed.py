@@ -8,18 +8,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from pleme_redis_django.access.product_scope import ProductScope, scope_of
 from pleme_redis_django.exceptions import PlemeError
 from pleme_redis_django.metrics.sampler import WATCHED_INTERVAL_SECONDS
 from pleme_redis_django.models import AbstractJob
-from pleme_redis_django.monitoring.snapshot import snapshot
+from pleme_redis_django.monitoring.figures import Snapshot
 from pleme_redis_django.realtime.authorization import OUTAGES
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.database_threads import call_for_rule
-from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
 
 logger = logging.getLogger("pleme_redis_django.dashboard_feed")
 
@@ -28,10 +28,11 @@ INTERVAL_SECONDS = WATCHED_INTERVAL_SECONDS
 
 
 class DashboardFeed:
-    """The viewers of one job model in one event loop; get it with ``dashboard_feed()``."""
+    """The viewers of one job model in one event loop; ``look`` returns what a scope is shown."""
 
-    def __init__(self, model: type[AbstractJob]) -> None:
+    def __init__(self, model: type[AbstractJob], look: Callable[[ProductScope], Snapshot]) -> None:
         self._model = model
+        self._look = look
         self._scopes: dict[Connection, ProductScope] = {}
         self._judged: dict[Connection, Any] = {}
         self._task: asyncio.Task[None] | None = None
@@ -109,7 +110,7 @@ class DashboardFeed:
             self._scopes[connection], self._judged[connection] = scope, user
 
     def _text(self, scope: ProductScope) -> str:
-        return json.dumps(snapshot(scope, model=self._model).as_json(), separators=(",", ":"))
+        return json.dumps(self._look(scope).as_json(), separators=(",", ":"))
 
 
 def viewer_scope(user: Any, model: type[AbstractJob]) -> ProductScope | None:
@@ -122,11 +123,3 @@ def viewer_scope(user: Any, model: type[AbstractJob]) -> ProductScope | None:
     except PlemeError as error:
         logger.error("A viewer of the dashboard was refused: %s", error)
         return None
-
-
-_feeds: LoopRegistry[type[AbstractJob], DashboardFeed] = LoopRegistry()
-
-
-def dashboard_feed(model: type[AbstractJob]) -> DashboardFeed:
-    """Return the running event loop's feed of a job model."""
-    return _feeds.get(model, lambda: DashboardFeed(model))

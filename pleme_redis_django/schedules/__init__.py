@@ -3,13 +3,12 @@
 from pleme_redis_django.schedules.controls import (
     apause_schedule,
     aresume_schedule,
-    arun_schedule_now,
     asave_schedule,
     pause_schedule,
     resume_schedule,
-    run_schedule_now,
     save_schedule,
 )
+from pleme_redis_django.schedules.firing import arun_schedule_now, run_schedule_now
 
 __all__ = [
     "apause_schedule",

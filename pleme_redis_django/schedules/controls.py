@@ -1,4 +1,4 @@
-"""What an operator does to a schedule: pause, resume, run now, and save an edited one.
+"""What an operator changes of a schedule: pause, resume, and save an edited one.
 
 Each is one transaction that locks the row of the schedule, as firing does: whoever comes second sees what the
 first one did. Every one has an async twin with the prefix ``a``.
@@ -9,22 +9,25 @@ from __future__ import annotations
 from datetime import datetime
 
 from asgiref.sync import sync_to_async
-from django.db import connections, transaction
-from django.db.models import QuerySet
+from django.db import transaction
 from django.db.models.functions import Now
 
-from pleme_redis_django.conf import get_settings, resolve_product
-from pleme_redis_django.exceptions import ScheduleNotFound
+from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.definitions.due_ticks import count_ticks
-from pleme_redis_django.models import Job, Schedule, ScheduleTick
+from pleme_redis_django.models import Schedule, ScheduleTick
 from pleme_redis_django.models.schedule import TickOutcome
-from pleme_redis_django.schedules.firing import run_now
 from pleme_redis_django.schedules.moments import aware, aware_or_none, stored, stored_or_none
 from pleme_redis_django.schedules.reading import ReadSchedule, read_schedule
-from pleme_redis_django.schedules.tables import Clock, database_now, schedules, ticks
-from pleme_redis_django.wording import did_you_mean
+from pleme_redis_django.schedules.tables import (
+    BY_MAX_LENGTH,
+    Clock,
+    database_now,
+    for_update,
+    locked_schedule,
+    schedules,
+    ticks,
+)
 
-BY_MAX_LENGTH = 150
 # What a form has not shown, or what may have moved on since it was shown.
 _NOT_EDITED = frozenset(
     {
@@ -81,19 +84,6 @@ def resume_schedule(
     return True
 
 
-def run_schedule_now(
-    name: str, *, product: str | None = None, asked_by: str = "", using: str | None = None
-) -> Job:
-    """Enqueue a schedule's job at once, beside its ticks, and return it; whether it is paused or overlaps.
-
-    Raises ScheduleNotFound, and what ``read_schedule`` raises for a row that cannot be read.
-    """
-    using = using or get_settings().database
-    with transaction.atomic(using=using):
-        row = locked_schedule(name, product, using)
-        return run_now(using, row, database_now(using), asked_by[:BY_MAX_LENGTH])
-
-
 def save_schedule(row: Schedule, *, using: str | None = None, clock: Clock = database_now) -> None:
     """Store a new or an edited schedule, checked as a whole, which fires again if it was disabled.
 
@@ -120,24 +110,8 @@ def save_schedule(row: Schedule, *, using: str | None = None, clock: Clock = dat
         row.save(using=using, update_fields=sorted(names))
 
 
-def locked_schedule(name: str, product: str | None, using: str) -> Schedule:
-    """Return the schedule of that name, locked until the transaction ends. Raises ScheduleNotFound."""
-    product = resolve_product(product)
-    of_product = schedules(using).filter(product=product)
-    found = _for_update(of_product.filter(name=name), using).first()
-    if found is not None:
-        return found
-    known = list(of_product.order_by("name").values_list("name", flat=True)[:1_000])
-    hint = did_you_mean(name, known, otherwise="manage.py schedules list shows them.")
-    raise ScheduleNotFound(f'The product "{product}" has no schedule named {str(name)[:200]!r}. {hint}')
-
-
 def _locked(using: str, row_id: int) -> Schedule | None:
-    return _for_update(schedules(using).filter(pk=row_id), using).first()
-
-
-def _for_update(rows: QuerySet[Schedule], using: str) -> QuerySet[Schedule]:
-    return rows.select_for_update() if connections[using].features.has_select_for_update else rows
+    return for_update(schedules(using).filter(pk=row_id), using).first()
 
 
 def _since(row: Schedule, now: datetime) -> datetime:
@@ -163,5 +137,4 @@ def _record_pause(row: Schedule, read: ReadSchedule, now: datetime) -> None:
 
 apause_schedule = sync_to_async(pause_schedule)
 aresume_schedule = sync_to_async(resume_schedule)
-arun_schedule_now = sync_to_async(run_schedule_now)
 asave_schedule = sync_to_async(save_schedule)

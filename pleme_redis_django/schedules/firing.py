@@ -15,8 +15,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
+from django.db import transaction
 from django.db.models.functions import Now
 
+from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.announcing import announce
 from pleme_redis_django.enqueueing.insertion import insert_rows
 from pleme_redis_django.enqueueing.pools import pool_max_retries
@@ -33,7 +36,17 @@ from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.schedules.moments import aware, stored, stored_or_none
 from pleme_redis_django.schedules.overlaps import outcome_of
 from pleme_redis_django.schedules.reading import UNREADABLE, ReadSchedule, read_schedule
-from pleme_redis_django.schedules.tables import firing, locked, ready_waiting, schedules, ticks, unended_jobs
+from pleme_redis_django.schedules.tables import (
+    BY_MAX_LENGTH,
+    database_now,
+    firing,
+    locked,
+    locked_schedule,
+    ready_waiting,
+    schedules,
+    ticks,
+    unended_jobs,
+)
 
 REASON_MAX_LENGTH = 2_000
 NOTE_MAX_LENGTH = 300
@@ -118,19 +131,27 @@ def disable(using: str, row: Schedule, reason: str) -> ScheduleTick:
     )
 
 
-def run_now(using: str, row: Schedule, now: datetime, asked_by: str) -> Job:
-    """Enqueue the job of a schedule that is locked, beside its ticks; inside a transaction.
+def run_schedule_now(
+    name: str, *, product: str | None = None, asked_by: str = "", using: str | None = None
+) -> Job:
+    """Enqueue a schedule's job at once, beside its ticks, and return it; whether it is paused or overlaps.
 
-    Raises one of UNREADABLE.
+    Raises ScheduleNotFound, and what ``read_schedule`` raises for a row that cannot be read.
     """
-    fired = Fired()
-    read = dataclasses.replace(read_schedule(row), jitter_seconds=0)
-    tick = _Turn(using, row, read, now, is_unended=False).fired(DueTick(at=now, fires=True), fired)
-    tick.outcome, tick.note = TickOutcome.RUN_NOW, asked_by
-    tick.save(using=using, force_insert=True)
-    schedules(using).filter(pk=row.pk).update(last_job_id=tick.job_id)
-    _announce(using, fired.jobs)
-    return Job._base_manager.using(using).filter(pk__in=[tick.job_id]).get()
+    using = using or get_settings().database
+    with transaction.atomic(using=using):
+        row = locked_schedule(name, product, using)
+        fired, now = Fired(), database_now(using)
+        read = dataclasses.replace(read_schedule(row), jitter_seconds=0)
+        tick = _Turn(using, row, read, now, is_unended=False).fired(DueTick(at=now, fires=True), fired)
+        tick.outcome, tick.note = TickOutcome.RUN_NOW, asked_by[:BY_MAX_LENGTH]
+        tick.save(using=using, force_insert=True)
+        schedules(using).filter(pk=row.pk).update(last_job_id=tick.job_id)
+        _announce(using, fired.jobs)
+        return Job._base_manager.using(using).filter(pk__in=[tick.job_id]).get()
+
+
+arun_schedule_now = sync_to_async(run_schedule_now)
 
 
 def disable_unloadable(using: str, row_id: int, error: Exception) -> Fired:

@@ -9,11 +9,16 @@ from typing import Any
 from django.db import connections
 from django.db.models import Exists, OuterRef, QuerySet
 
+from pleme_redis_django.conf import resolve_product
+from pleme_redis_django.exceptions import ScheduleNotFound
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, Schedule, ScheduleTick, WorkerProcess
 from pleme_redis_django.models.schedule import FIRING_CONDITION
 from pleme_redis_django.schedules.moments import aware
+from pleme_redis_django.wording import did_you_mean
 
+BY_MAX_LENGTH = 150
+"""Of the name of a person who paused a schedule or ran it by hand."""
 UNENDED = tuple(status for status in JobStatus if not status.is_terminal)
 Clock = Callable[[str], datetime]
 """Returns the time of a database, ``database_now``; a test gives one of its own."""
@@ -90,3 +95,20 @@ _NOW = {
     "postgresql": "SELECT clock_timestamp()",
     "sqlite": "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')",
 }
+
+
+def locked_schedule(name: str, product: str | None, using: str) -> Schedule:
+    """Return the schedule of that name, locked until the transaction ends. Raises ScheduleNotFound."""
+    product = resolve_product(product)
+    of_product = schedules(using).filter(product=product)
+    found = for_update(of_product.filter(name=name), using).first()
+    if found is not None:
+        return found
+    known = list(of_product.order_by("name").values_list("name", flat=True)[:1_000])
+    hint = did_you_mean(name, known, otherwise="manage.py schedules list shows them.")
+    raise ScheduleNotFound(f'The product "{product}" has no schedule named {str(name)[:200]!r}. {hint}')
+
+
+def for_update(rows: QuerySet[Schedule], using: str) -> QuerySet[Schedule]:
+    """Return the rows, locked until the transaction ends where the database can do that."""
+    return rows.select_for_update() if connections[using].features.has_select_for_update else rows

@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 from pleme_redis_django.tasks_backend.api import InvalidTask, Task
-from pleme_redis_django.tasks_backend.backend import JobBackend
 from pleme_redis_django.tasks_backend.definition import definition_of_task
 from pleme_redis_django.tasks_backend.job_task import JobTask
 from pleme_redis_django.wording import did_you_mean
@@ -29,6 +28,7 @@ def job_options(task: Task[Any, Any], /, **options: Any) -> JobTask:
             )
     kept = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
     changed = JobTask(**(kept | options))
-    if isinstance(changed.get_backend(), JobBackend):
+    # Where TASKS names another backend, no worker here runs the task.
+    if issubclass(changed.get_backend().task_class, JobTask):
         definition_of_task(changed, anew=True)
     return changed

@@ -56,7 +56,7 @@ def test_a_job_of_many_is_made_when_it_is_asked_for_and_stays_the_same(
     monkeypatch.setattr(Job, "from_db", lambda *args, **kwargs: made.append(1) or from_db(*args, **kwargs))
     template = template_of(send, 3)
     rows = [new_row(template, {"to": f"{n}@b"}) for n in range(4)]
-    jobs = jobs_of(JobTable(Job, "default"), template, rows)
+    jobs = jobs_of(Job, "default", template, rows)
     assert (len(jobs), len(made)) == (4, 0)
     last = jobs[-1]
     assert (last.id, last.parameters, len(made)) == (rows[3].id, {"to": "3@b"}, 1)

@@ -12,8 +12,9 @@ from django.contrib.auth.models import Group
 from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.models import Job
 from pleme_redis_django.monitoring.snapshot import snapshot
+from pleme_redis_django.realtime import dashboard_consumer as consumer_module
 from pleme_redis_django.realtime import dashboard_feed as feed_module
-from pleme_redis_django.realtime.dashboard_feed import dashboard_feed
+from pleme_redis_django.realtime.dashboard_consumer import dashboard_feed
 from pleme_redis_django.testing.realtime import let_time_pass
 from tests.realtime.viewers import FAILS_FOR, LogIn, dashboard, next_snapshot, some_jobs
 from tests.waiting import await_until
@@ -100,7 +101,7 @@ async def test_viewers_of_one_scope_share_a_snapshot(log_in: LogIn, monkeypatch:
         await await_until(lambda: first.client.pushes, "the round of the first viewer")
         async with dashboard(ana), dashboard(await log_in()) as third:
             await await_until(lambda: len(dashboard_feed(Job)) == 3, "three viewers")
-            monkeypatch.setattr(feed_module, "snapshot", counted)
+            monkeypatch.setattr(consumer_module, "snapshot", counted)
             await dashboard_feed(Job).send_round()
             await await_until(lambda: third.client.pushes, "a snapshot")
     assert sorted(made, key=repr) == [ProductScope(products=None), ProductScope(products=frozenset({"shop"}))]

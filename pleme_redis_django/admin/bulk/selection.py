@@ -13,7 +13,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from pleme_redis_django.admin.bulk.batches import FIRST_ID
-from pleme_redis_django.admin.job_list import JobMatches
 
 SELECT_ACROSS = "select_across"
 _SALT = "pleme_redis_django.bulk"
@@ -39,7 +38,7 @@ class Selection:
 
         Raises SuspiciousOperation for filters that nobody may use.
         """
-        matches = JobMatches.of(model_admin, request)
+        matches = model_admin.matches(request)
         address = matches.get_query_string().removeprefix("?")
         if page_of is None and request.POST.get(SELECT_ACROSS) == "1":
             note = matches.window_note if matches.window else ""

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db import models
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -26,9 +23,10 @@ from django.utils.http import urlencode
 from pleme_redis_django.access.product_scope import scope_of_request
 from pleme_redis_django.admin.bulk.batches import FIRST_ID, Batch, run_batch
 from pleme_redis_django.admin.bulk.operations import OPERATIONS
+from pleme_redis_django.admin.dashboard.action_view import action_view, log_action, posted_reason
 from pleme_redis_django.admin.dashboard.frame import DashboardFrame
 from pleme_redis_django.admin.search.timeout import bounded_time
-from pleme_redis_django.admin.untrusted import refuse_nul, whole_number
+from pleme_redis_django.admin.untrusted import whole_number
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidName, RedisUnavailable
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
@@ -49,49 +47,15 @@ if TYPE_CHECKING:
     from pleme_redis_django.redis_state.locks.held import HeldLock
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
-REASON_CHARACTERS = 500
 SAMPLE_JOBS = 10
 # 5,000 jobs a request: a larger group takes another click, not a request without an end.
 RETRIED_BATCHES = 10
 COUNT_CAP = 100_000
 GROUP_FIELDS = ("fingerprint", "job_type", "span", "product")
 
-V = TypeVar("V", bound=Callable[..., HttpResponse])
-
-
-def action_view(permission: str) -> Callable[[V], V]:
-    """Make a method a view that accepts only a POST of a user with ``permission``."""
-
-    def decorate(view: V) -> V:
-        @wraps(view)
-        def guarded(self: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if request.method != "POST":
-                return HttpResponseNotAllowed(["POST"])
-            if not self.may(request, permission):
-                raise PermissionDenied
-            refuse_nul(request)
-            return view(self, request, *args, **kwargs)
-
-        return guarded  # type: ignore[return-value]  # the same signature
-
-    return decorate
-
 
 class DashboardActions(DashboardFrame):
     """The POST views of the dashboard."""
-
-    def may(self, request: HttpRequest, action: str) -> bool:
-        """Whether the user has the permission of an action: those of the dictionary below."""
-        jobs = self.job_model._meta
-        permissions = {
-            "pause": f"{jobs.app_label}.pause_{jobs.model_name}",
-            "retry": f"{jobs.app_label}.retry_{jobs.model_name}",
-            "drain": "pleme_redis_django.drain_workerprocess",
-            "release": "pleme_redis_django.release_lock",
-            "run_schedule": "pleme_redis_django.run_schedule",
-            "pause_schedule": "pleme_redis_django.pause_schedule",
-        }
-        return self.has_view_permission(request) and request.user.has_perm(permissions[action])
 
     # Queues
 
@@ -294,15 +258,5 @@ def _retry_some(request: HttpRequest, rows: QuerySet[Any]) -> Batch:
     return dataclasses.replace(batch, changed=changed)
 
 
-def posted_reason(request: HttpRequest) -> str:
-    """Return the reason that a form gives, cut to what is stored."""
-    return request.POST.get("reason", "").strip()[:REASON_CHARACTERS]
-
-
 def _queue_title(product: str, queue: str) -> str:
     return f"Queue {queue} of {product or 'every product'}"
-
-
-def log_action(request: HttpRequest, subject: models.Model, message: str) -> None:
-    """Leave an entry in the admin's log."""
-    LogEntry.objects.log_actions(request.user.pk, [subject], CHANGE, message)  # type: ignore[arg-type]  # a list of rows does

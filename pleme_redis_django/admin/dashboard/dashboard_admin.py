@@ -20,6 +20,7 @@ from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
 from pleme_redis_django.access.product_scope import ProductScope, scope_of_request
+from pleme_redis_django.admin.dashboard.actions import DashboardActions
 from pleme_redis_django.admin.dashboard.charts import chart_context, chosen_span, series_of, span_options
 from pleme_redis_django.admin.dashboard.conditional_json import conditional_json
 from pleme_redis_django.admin.dashboard.frame import View, page_view
@@ -45,9 +46,9 @@ from pleme_redis_django.monitoring.snapshot import (
     queue_figures,
     snapshot,
     was_measured,
-    worker_figures,
 )
 from pleme_redis_django.monitoring.spans import FAILURE_SPANS
+from pleme_redis_django.monitoring.worker_figures import worker_figures
 from pleme_redis_django.operations import paused_queues
 from pleme_redis_django.products import validate_product
 
@@ -62,7 +63,7 @@ _WHOLE = {"whole": "1"}
 PAUSE_HISTORY_READ, PAUSE_HISTORY_SHOWN = 200, 10
 
 
-class DashboardAdmin(ScheduleActions):
+class DashboardAdmin(ScheduleActions, DashboardActions):
     """The jobs dashboard. On an AdminSite of your own: ``site.register(Dashboard, DashboardAdmin)``.
 
     To see it takes the permission ``view_job``; its actions take ``pause_job``, ``retry_job``,

@@ -88,6 +88,19 @@ class DashboardFrame(AnyModelAdmin):
         jobs = self.job_model._meta
         return request.user.has_perm(f"{jobs.app_label}.view_{jobs.model_name}")
 
+    def may(self, request: HttpRequest, action: str) -> bool:
+        """Whether the user has the permission of an action: those of the dictionary below."""
+        jobs = self.job_model._meta
+        permissions = {
+            "pause": f"{jobs.app_label}.pause_{jobs.model_name}",
+            "retry": f"{jobs.app_label}.retry_{jobs.model_name}",
+            "drain": "pleme_redis_django.drain_workerprocess",
+            "release": "pleme_redis_django.release_lock",
+            "run_schedule": "pleme_redis_django.run_schedule",
+            "pause_schedule": "pleme_redis_django.pause_schedule",
+        }
+        return self.has_view_permission(request) and request.user.has_perm(permissions[action])
+
     def chosen_scope(self, request: HttpRequest, chosen: str | None) -> ProductScope:
         """Return the products that the user looks at: the chosen one, or all that they may see."""
         scope = scope_of_request(request)

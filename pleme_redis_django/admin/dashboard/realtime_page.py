@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pleme_redis_django.access.product_scope import ProductScope
@@ -10,11 +11,21 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import RedisUnavailable
 
 if TYPE_CHECKING:
-    from pleme_redis_django.redis_state.locks import HeldLock
-    from pleme_redis_django.redis_state.product_figures import ProductFigures
+    from pleme_redis_django.redis_state.cache.counters import CacheStats
+    from pleme_redis_django.redis_state.locks.held import HeldLock
 
 PRODUCTS_SHOWN = 100
 LOCKS_SHOWN = 100
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProductFigures:
+    """One product, as Redis knows it."""
+
+    product: str
+    users_online: int
+    connections: int
+    cache: CacheStats
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +52,14 @@ def realtime_state(scope: ProductScope, product: str | None) -> RealtimeState:
 
 def _read(scope: ProductScope, product: str | None) -> RealtimeState:
     # Not at the top, here and below: an admin of jobs alone imports no redis.
-    from pleme_redis_django.redis_state.locks import LockManager
-    from pleme_redis_django.redis_state.product_figures import product_figures
+    from pleme_redis_django.redis_state.locks.manager import LockManager
 
     names = _visible_products(scope, product)
     locks_of = product or next(iter(names), "")
     # One more than is shown tells whether there are more.
     locks = LockManager(locks_of).held_locks(limit=LOCKS_SHOWN + 1) if locks_of else []
     return RealtimeState(
-        products=tuple(product_figures(names[:PRODUCTS_SHOWN])),
+        products=tuple(_product_figures(names[:PRODUCTS_SHOWN])),
         product_count=len(names),
         locks_of=locks_of,
         locks=tuple(locks[:LOCKS_SHOWN]),
@@ -57,8 +67,21 @@ def _read(scope: ProductScope, product: str | None) -> RealtimeState:
     )
 
 
+def _product_figures(names: Sequence[str]) -> Iterator[ProductFigures]:
+    from pleme_redis_django.redis_state.cache.manager import CacheManager
+    from pleme_redis_django.redis_state.presence.product_counts import online_counts
+
+    for name, online in zip(names, online_counts(names), strict=True):
+        yield ProductFigures(
+            product=name,
+            users_online=online.users,
+            connections=online.connections,
+            cache=CacheManager(name).stats(),
+        )
+
+
 def _visible_products(scope: ProductScope, chosen: str | None) -> list[str]:
-    from pleme_redis_django.redis_state.product_figures import products_with_presence
+    from pleme_redis_django.redis_state.presence.product_counts import products_with_presence
 
     known = {*products_with_presence(), *(scope.products or ()), chosen, get_settings().product}
     return sorted(name for name in known if name and scope.allows(name))

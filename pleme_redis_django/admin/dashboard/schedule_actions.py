@@ -16,25 +16,21 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 
 from pleme_redis_django.access.product_scope import ProductScope, scope_of_request
-from pleme_redis_django.admin.dashboard.actions import (
-    DashboardActions,
-    action_view,
-    log_action,
-    posted_reason,
-)
-from pleme_redis_django.admin.dashboard.frame import View, page_view
+from pleme_redis_django.admin.dashboard.action_view import action_view, log_action, posted_reason
+from pleme_redis_django.admin.dashboard.frame import DashboardFrame, View, page_view
 from pleme_redis_django.admin.dashboard.schedule_page import shown_schedules
 from pleme_redis_django.exceptions import ScheduleNotFound
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.monitoring.schedules import schedule_products, schedule_reports, schedule_rows
-from pleme_redis_django.schedules.controls import pause_schedule, resume_schedule, run_schedule_now
+from pleme_redis_django.schedules.controls import pause_schedule, resume_schedule
+from pleme_redis_django.schedules.firing import run_schedule_now
 from pleme_redis_django.schedules.reading import UNREADABLE
 
 SCHEDULES_PER_PAGE = 25
 SCHEDULE_PAGE = "schedules"
 
 
-class ScheduleActions(DashboardActions):
+class ScheduleActions(DashboardFrame):
     """The schedules' part of the dashboard."""
 
     def schedule_urls(self) -> list[URLPattern]:

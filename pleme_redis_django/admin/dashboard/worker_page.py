@@ -14,7 +14,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.monitoring.figures import WorkerFigures
-from pleme_redis_django.monitoring.snapshot import worker_figures
+from pleme_redis_django.monitoring.worker_figures import worker_figures
 from pleme_redis_django.orm_store.job_table import JobTable
 
 JOBS_SHOWN = 3

@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 
 from pleme_redis_django import CacheManager
 from pleme_redis_django.models import Job
-from pleme_redis_django.realtime.dashboard_feed import dashboard_feed
+from pleme_redis_django.realtime.dashboard_consumer import dashboard_feed
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.locks import LockManager
 from pleme_redis_django.redis_state.presence.manager import PresenceManager

@@ -1,30 +1,23 @@
-"""The current figures of products for the dashboard: users online, connections, and the cache's counts.
-
-Reads only; two round trips for all products and one more for each product's cache.
-"""
+"""How many users and connections are online in each product, for those who look at all of them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from pleme_redis_django.redis_state.cache.counters import CacheStats
-from pleme_redis_django.redis_state.cache.manager import CacheManager
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.redis_state.server.unavailable import outages_as_unavailable
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ProductFigures:
-    """One product, as Redis knows it."""
+class OnlineCount:
+    """Who is online in one product."""
 
-    product: str
-    users_online: int
+    users: int
     connections: int
     """Of those users, in the product's presence; sockets that joined none are not counted."""
-    cache: CacheStats
 
 
 def products_with_presence() -> list[str]:
@@ -34,20 +27,11 @@ def products_with_presence() -> list[str]:
     return sorted(name.decode() for name in names)
 
 
-def product_figures(products: Iterable[str]) -> list[ProductFigures]:
-    """Return the figures of these products, in their order. Raises RedisUnavailable."""
-    names = list(products)
-    online = _presence_counts(names)
-    return [
-        ProductFigures(
-            product=name, users_online=users, connections=connections, cache=CacheManager(name).stats()
-        )
-        for name, (users, connections) in zip(names, online, strict=True)
-    ]
+def online_counts(products: Sequence[str]) -> list[OnlineCount]:
+    """Return who is online in these products, in their order, by the server's clock. Raises RedisUnavailable.
 
-
-def _presence_counts(products: Sequence[str]) -> list[tuple[int, int]]:
-    """Return users and connections whose time is not over, by the server's clock."""
+    Two round trips for all of them.
+    """
     if not products:
         return []
     with outages_as_unavailable():
@@ -60,4 +44,7 @@ def _presence_counts(products: Sequence[str]) -> list[tuple[int, int]]:
             pipeline.zcount(keys.expiries, after, "+inf")
             pipeline.zcount(keys.connections, after, "+inf")
         counts = pipeline.execute()
-    return list(zip(counts[::2], counts[1::2], strict=True))
+    return [
+        OnlineCount(users=users, connections=connections)
+        for users, connections in zip(counts[::2], counts[1::2], strict=True)
+    ]
