@@ -10,7 +10,7 @@ from django.utils.formats import date_format
 
 from pleme_redis_django.configured_pools import bounds_of_pools
 from pleme_redis_django.durations import duration
-from pleme_redis_django.jobs.interface.bounds import bounds_of
+from pleme_redis_django.jobs.interface.bounds import BoundsOfJobs
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 
 Fact = tuple[str, Any, bool]
@@ -19,7 +19,7 @@ Fact = tuple[str, Any, bool]
 def bounds_facts(job: Any) -> list[Fact]:
     """Return the bounds of the job, as name, value and whether the value is long."""
     facts: list[Fact] = []
-    if (timeout := bounds_of(job, bounds_of_pools(type(job))).timeout) is not None:
+    if (timeout := BoundsOfJobs(bounds_of_pools(type(job))).of(job).timeout) is not None:
         facts.append(("Timeout", _timeout(job, timeout), False))
     if job.expires_at is not None and job.status in WAITING_STATUSES:
         facts.append(("Deadline", _deadline(job), False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -60,34 +59,49 @@ class Bounds:
         return {name: value for name in _STORED if (value := getattr(self, name)) is not None}
 
 
+# That one process keeps the bounds of.
+_MOST_TIMEOUTS = 64
 _STORED = ("kill_after", "interrupt", "retry_on_timeout", "atomic")
 RANGES: Mapping[str, Number] = said_beside_fields(Bounds)
 NO_BOUNDS = _NONE = Bounds()
 
 
-def bounds_of(job: Any, defaults: Bounds) -> Bounds:
-    """Return the bounds of a job's next attempt, as its row says, and ``defaults`` where it says nothing.
+class BoundsOfJobs:
+    """The bounds of the attempts of jobs: as a job's row says, and ``defaults`` where it says nothing.
 
-    The row is the project's, and may hold anything: what is not accepted is passed over.
+    Jobs of one type have one timeout, and to build its bounds anew would cost each a tenth of its time in a lane:
+    they are kept.
     """
-    timeout = getattr(job, "timeout_seconds", None)
-    configuration = job.configuration
-    if timeout is None and not configuration:
-        return defaults
-    if not configuration:
-        return _with_timeout(timeout, defaults) if TIMEOUTS.accepts(timeout) else defaults
-    said: dict[str, Any] = {}
-    if TIMEOUTS.accepts(timeout):
-        said["timeout"] = timeout
-    if isinstance(configuration, Mapping):
-        said |= {name: configuration[name] for name in _STORED if _is_accepted(name, configuration.get(name))}
-    return dataclasses.replace(defaults, **said) if said else defaults
 
+    def __init__(self, defaults: Bounds) -> None:
+        self._defaults = defaults
+        self._by_timeout: dict[float, Bounds] = {}
 
-# Jobs of one type have one timeout, and to build its bounds anew costs each a tenth of its time in a lane.
-@functools.lru_cache(maxsize=64)
-def _with_timeout(timeout: float, defaults: Bounds) -> Bounds:
-    return dataclasses.replace(defaults, timeout=timeout)
+    def of(self, job: Any) -> Bounds:
+        """Return the bounds of a job's next attempt. What its row says and is not accepted is passed over."""
+        timeout, configuration = getattr(job, "timeout_seconds", None), job.configuration
+        if not configuration:
+            if timeout is None:
+                return self._defaults
+            # Of a project's own model it may be anything, also what no dict takes.
+            known = self._by_timeout.get(timeout) if type(timeout) is float else None
+            return known or self._with_timeout(timeout)
+        said: dict[str, Any] = {}
+        if isinstance(configuration, Mapping):
+            said = {
+                name: configuration[name] for name in _STORED if _is_accepted(name, configuration.get(name))
+            }
+        bounds = self._defaults if timeout is None else self._with_timeout(timeout)
+        return dataclasses.replace(bounds, **said) if said else bounds
+
+    def _with_timeout(self, timeout: Any) -> Bounds:
+        if not TIMEOUTS.accepts(timeout):
+            return self._defaults
+        bounds = dataclasses.replace(self._defaults, timeout=timeout)
+        if len(self._by_timeout) >= _MOST_TIMEOUTS:
+            self._by_timeout.clear()
+        self._by_timeout[bounds.timeout or 0.0] = bounds
+        return bounds
 
 
 def _is_accepted(name: str, value: object) -> bool:

@@ -2,9 +2,9 @@
 
 CPython raises it at the thread's next bytecode
 (https://docs.python.org/3/c-api/init.html#c.PyThreadState_SetAsyncExc), wherever that is by then. So a thread and
-whoever interrupts it share a *token*: who takes it has won. A thread that has taken it is not interrupted any more;
-one that finds it gone waits until the exception was sent, and takes it back where it has not come yet. A lock would
-not do: the exception may come between its acquisition and the block that releases it.
+whoever interrupts it share a *token* for each handler: who takes it has won. A thread that has taken it is not
+interrupted any more; one that finds it gone waits until the exception was sent, and takes it back where it has not
+come yet. A lock would not do: the exception may come between its acquisition and the block that releases it.
 """
 
 from __future__ import annotations
@@ -25,66 +25,55 @@ def _set_async_exception(thread_id: int, kind: type[BaseException] | None) -> No
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), argument)
 
 
-class _Run:
-    """One run of a handler: at most one exception is sent to it."""
-
-    __slots__ = ("of", "sent", "token")
-
-    def __init__(self, of: object) -> None:
-        self.of = of
-        # To pop from a list is one step for all threads.
-        self.token: list[None] = [None]
-        self.sent = False
-
-
 class Interruptible:
     """One thread in which handlers run, one after the other.
 
-    Since one exception at most comes in a run, two nested ``except`` around it, each of which calls ``leave``,
-    catch it wherever it comes.
+    At most one exception is sent to each handler. Since one at most comes, two nested ``except`` around it, each
+    of which calls ``leave``, catch it wherever it comes.
     """
 
-    __slots__ = ("_run", "thread_id", "was_interrupted")
+    __slots__ = ("_of", "_sent_to", "_tokens", "thread_id", "was_interrupted")
 
     def __init__(self) -> None:
         self.thread_id = 0
-        self._run: _Run | None = None
+        self._of: object = None
+        # By what runs, not one for all: nobody takes the token of the next handler for that of this one. To pop
+        # from a dict is one step for all threads.
+        self._tokens: dict[object, bool] = {}
+        self._sent_to: object = None
         self.was_interrupted = False
         """Whether an exception was sent to the last run: the thread's connections may be in any state."""
 
+    def bind(self) -> None:
+        """This is the thread; to be called in it, before the first handler."""
+        self.thread_id = threading.get_ident()
+
     def enter(self, of: object) -> None:
         """A handler begins in this thread; it may be interrupted as soon as this returns."""
-        self.thread_id = threading.get_ident()
         self.was_interrupted = False
-        self._run = _Run(of)
+        self._of = of
+        self._tokens[of] = True
 
     def leave(self) -> None:
         """The handler has ended: no exception comes after this. A second call does nothing."""
-        while (run := self._run) is not None:
+        while (of := self._of) is not None:
             try:
-                self._leave(run)
+                self._leave(of)
             except INTERRUPTS:
                 continue  # It came here: the only one that was sent.
 
-    def _leave(self, run: _Run) -> None:
-        try:
-            run.token.pop()
-        except IndexError:
+    def _leave(self, of: object) -> None:
+        if self._tokens.pop(of, None) is None:
             self.was_interrupted = True
-            while not run.sent:
+            while self._sent_to is not of:
                 time.sleep(_SENT_LOOK_SECONDS)
             _set_async_exception(self.thread_id, None)
-        self._run = None
+        self._of = None
 
     def interrupt(self, of: object, kind: type[BaseException]) -> bool:
         """Raise ``kind`` in the handler that began as ``of``, from another thread; return whether it was sent."""
-        run = self._run
-        if run is None or run.of is not of:
-            return False
-        try:
-            run.token.pop()
-        except IndexError:
-            return False  # It has ended, or was interrupted before.
+        if self._tokens.pop(of, None) is None:
+            return False  # It does not run here, has ended, or was interrupted before.
         _set_async_exception(self.thread_id, kind)
-        run.sent = True
+        self._sent_to = of
         return True

@@ -194,6 +194,7 @@ class ThreadLane(_CountingLane):
         inbox, run, finish = self._inbox, self._duties.runner.run, self._duties.finish
         slot, stop_executing = self._first_slot + index, self._duties.executing.end
         thread, end_limit = self._interruptible[index], self._duties.limits.end
+        thread.bind()
         while (held := inbox.get()) is not None:
             try:
                 if self._begin(held, slot):

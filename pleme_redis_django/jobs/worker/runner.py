@@ -20,12 +20,11 @@ from pleme_redis_django.exceptions import (
     NotJson,
     Snooze,
 )
-from pleme_redis_django.jobs.interface.bounds import Bounds, bounds_of
+from pleme_redis_django.jobs.interface.bounds import BoundsOfJobs
 from pleme_redis_django.jobs.interface.context import JobContext, _current
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried, Snoozed
 from pleme_redis_django.jobs.interface.executor import JobExecutor
 from pleme_redis_django.jobs.interface.failures import failure_of, is_retryable, leaves_of
-from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
@@ -99,14 +98,11 @@ class JobRunner:
         self._retry_rules = getattr(executor, "retry_rules", None)
         self._retry_delay_of = getattr(executor, "retry_delay_of", None)
         self._config = config
-        self._bounds = config.bounds
+        self.bounds_of = BoundsOfJobs(config.bounds).of
+        """Returns the bounds of an attempt of a job."""
         self._scope = scope or NoSurroundings()
         self._max_results_bytes = max_results_bytes
         self._store = store
-
-    def bounds_of(self, job: AnyJob) -> Bounds:
-        """Return the bounds of an attempt of the job."""
-        return bounds_of(job, self._bounds)
 
     def run(self, context: JobContext, thread: Interruptible | None = None) -> Ending:
         """Run a sync handler, or an async one to its end, in the calling thread.

@@ -1,7 +1,7 @@
 """TimeLimits: the one timer of a process, for the timeouts of all jobs that run in it.
 
 A job that starts is written into a dict, and the timer's thread is woken only where it would sleep past the job's
-timeout: no thread and no system call for each job.
+timeout: no thread and no system call for each job. A job that has ended leaves the dict, and the thread sleeps on.
 """
 
 from __future__ import annotations
@@ -31,22 +31,14 @@ class TimedLane(Protocol):
         ...
 
 
-class _Timed:
-    __slots__ = ("due_at", "held", "is_told", "lane")
-
-    def __init__(self, held: HeldJob, lane: TimedLane, due_at: float) -> None:
-        self.held = held
-        self.lane = lane
-        self.due_at = due_at
-        self.is_told = False
-
-
 class TimeLimits:
     """Running jobs that have a timeout, by the slot that runs them."""
 
     def __init__(self, agenda: Agenda, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._timed: dict[int, _Timed] = {}
+        self._timed: dict[int, tuple[HeldJob, TimedLane, float]] = {}
+        self._told: dict[int, HeldJob] = {}
+        self._given_up: dict[int, HeldJob] = {}
         self._wakes_at = NEVER
         self._wake = threading.Event()
         self._is_over = False
@@ -63,8 +55,9 @@ class TimeLimits:
 
     def begin(self, slot: int, held: HeldJob, lane: TimedLane, ends_at: float) -> None:
         """A slot begins a job that has to end by then."""
-        self._timed[slot] = _Timed(held, lane, ends_at)
+        self._timed[slot] = (held, lane, ends_at)
         if ends_at < self._wakes_at:
+            self._wakes_at = ends_at
             self._wake.set()
 
     def end(self, slot: int) -> None:
@@ -77,26 +70,37 @@ class TimeLimits:
             self._wake.wait(None if wait_seconds == NEVER else max(wait_seconds, 0.0))
 
     def turn(self) -> float:
-        """See to what is due; return the seconds until something is."""
+        """See to what is due; return the seconds until something is, or until this is to look again."""
         # Before the look: a job that begins meanwhile is due earlier than that, and wakes the thread again.
-        self._wakes_at = NEVER
+        asked_for, self._wakes_at = self._wakes_at, NEVER
         self._wake.clear()
         now = self._clock()
-        for timed in list(self._timed.values()):
-            if timed.due_at <= now:
-                self._see_to(timed)
-        next_at = min((timed.due_at for timed in list(self._timed.values())), default=NEVER)
+        for slot, (held, lane, ends_at) in list(self._timed.items()):
+            if self._due_at(slot, held, ends_at) <= now:
+                self._see_to(slot, held, lane)
+        timed = list(self._timed.items())
+        next_at = min(
+            (self._due_at(slot, held, ends_at) for slot, (held, _lane, ends_at) in timed), default=NEVER
+        )
+        if now < asked_for < next_at:
+            # The job that asked for it has ended already. Short ones with one timeout would else wake the thread
+            # each, since it sees none of them; they are all due later than this.
+            next_at = asked_for
         self._wakes_at = next_at
         return next_at - now
 
-    def _see_to(self, timed: _Timed) -> None:
-        if not timed.is_told:
-            timed.is_told = True
-            timed.due_at += kill_after_seconds(timed.held)
-            timed.lane.time_out(timed.held)
+    def _due_at(self, slot: int, held: HeldJob, ends_at: float) -> float:
+        if self._given_up.get(slot) is held:
+            return NEVER
+        return ends_at + kill_after_seconds(held) if self._told.get(slot) is held else ends_at
+
+    def _see_to(self, slot: int, held: HeldJob, lane: TimedLane) -> None:
+        if self._told.get(slot) is held:
+            self._given_up[slot] = held
+            lane.give_up(held)
         else:
-            timed.due_at = NEVER
-            timed.lane.give_up(timed.held)
+            self._told[slot] = held
+            lane.time_out(held)
 
 
 def kill_after_seconds(held: HeldJob) -> float:

@@ -35,6 +35,7 @@ class Thread:
         return self.interruptible.interrupt(number, kind)
 
     def _work(self) -> None:
+        self.interruptible.bind()
         for number, handler in enumerate(self._handlers):
             self.outcomes.append(self._run(number, handler))
             self.interrupted.append(self.interruptible.was_interrupted)
@@ -113,6 +114,7 @@ def test_what_a_lock_guards_is_released_by_an_interrupt() -> None:
 def test_interrupts_at_every_moment_of_short_handlers_hit_their_own_handler_or_nobody() -> None:
     """Fifty thousand handlers end while somebody interrupts whichever runs: each that was hit says so, once."""
     thread = Interruptible()
+    thread.bind()
     count, current, over = 50_000, [-1], threading.Event()
     sent: set[int] = set()
     hit: set[int] = set()

@@ -80,3 +80,28 @@ def test_only_a_job_that_ends_before_all_others_wakes_the_timer(
     limits.begin(2, job_with(timeout=10), lane, clock() + 10)
     assert limits._wake.is_set()
     assert limits.turn() == 10
+
+
+def test_short_jobs_of_one_timeout_wake_the_timer_once(limits: TimeLimits, clock: ManualClock) -> None:
+    """The timer sees none of them: each has ended before its look."""
+    lane, wakes, job = Told(), 0, job_with(timeout=60)
+    for _ in range(1_000):
+        limits.begin(0, job, lane, clock() + 60)
+        limits.end(0)
+        if limits._wake.is_set():
+            wakes += 1
+            limits.turn()
+        clock.advance(0.01)
+    assert wakes == 1
+    clock.advance(60)
+    assert limits.turn() == NEVER
+
+
+def test_a_slot_is_told_of_each_job_that_it_runs(limits: TimeLimits, clock: ManualClock) -> None:
+    lane, first, second = Told(), job_with(timeout=5, kill_after=7), job_with(timeout=5, kill_after=7)
+    for job in (first, second):
+        limits.begin(0, job, lane, clock() + 5)
+        clock.advance(5)
+        limits.turn()
+        limits.end(0)
+    assert lane.told == [("time_out", first), ("time_out", second)]
