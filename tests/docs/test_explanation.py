@@ -39,12 +39,27 @@ def test_layout_names_every_part_of_the_package() -> None:
     assert (missing, gone) == ([], [])
 
 
-@pytest.mark.parametrize(("folder", "heading"), [("jobs", "Module"), ("realtime", "Part of the sockets")])
-def test_every_module_is_in_its_table(folder: str, heading: str) -> None:
+def test_every_module_of_the_sockets_is_in_its_table() -> None:
+    heading = "Part of the sockets"
     table = rows(EXPLANATION / "architecture.md", heading, "Owns")
     documented = [name for row in table for name in re.findall(r"`(\w+)`", row[heading])]
-    modules = {path.stem for path in (ROOT / "pleme_redis_django" / folder).glob("*.py")} - {"__init__"}
-    assert sorted(documented) == sorted(modules)
+    assert sorted(documented) == modules_below(ROOT / "pleme_redis_django/realtime")
+
+
+def test_every_module_of_the_engine_is_in_the_table_of_its_room() -> None:
+    documented: dict[str, list[str]] = {}
+    room = ""
+    for row in rows(EXPLANATION / "architecture.md", "Folder", "Modules", "What they own"):
+        room = row["Folder"].strip("`/") or room
+        documented.setdefault(room, []).extend(re.findall(r"`(\w+)`", row["Modules"]))
+    rooms = [path for path in (ROOT / "pleme_redis_django/jobs").iterdir() if (path / "__init__.py").exists()]
+    assert {name: sorted(names) for name, names in documented.items()} == {
+        path.name: modules_below(path) for path in rooms
+    }
+
+
+def modules_below(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.rglob("*.py") if path.stem != "__init__")
 
 
 @pytest.mark.parametrize(
