@@ -19,6 +19,8 @@ from pleme_redis_django.monitoring.reports import JobScope, UnservedType, unserv
 
 # The claimer, the finisher, the heartbeat, maintenance and the statistics have a connection each.
 ENGINE_CONNECTIONS = 5
+# One that has reached a limit, or whose handler does not end, ends its jobs beside its replacement.
+PROCESSES_OF_A_PLACE = 2
 _NAMED_TYPES = 5
 
 
@@ -36,15 +38,21 @@ def check_job_tables(**_kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-def connections_of(parts: ConfiguredPool) -> int:
-    """Return how many database connections one process of a pool may hold at most."""
+def connections_of(parts: ConfiguredPool, *, most_slots: int | None = None) -> int:
+    """Return how many database connections one process of a pool may hold at most.
+
+    ``most_slots``: of each kind; None: those of the config.
+    """
     config, executor = parts.config, parts.executor
     if isinstance(executor, DispatchingExecutor):
         runs_sync, runs_async = bool(executor.sync_job_types()), bool(executor.async_job_types())
     else:
         runs_async = is_async_executor(executor)
         runs_sync = not runs_async
-    return ENGINE_CONNECTIONS + config.worker_count * runs_sync + config.async_count * runs_async
+    slots = [config.worker_count * runs_sync, config.async_count * runs_async]
+    return ENGINE_CONNECTIONS + sum(
+        slots if most_slots is None else (min(most_slots, each) for each in slots)
+    )
 
 
 def _connections() -> Iterator[CheckMessage]:
@@ -52,21 +60,45 @@ def _connections() -> Iterator[CheckMessage]:
     if connection.vendor != "postgresql":
         return
     pools = list(valid_pools())
-    alive = Counter(report.worker.pool for report in worker_reports() if report.is_alive)
-    processes = {parts.name: max(alive[parts.name], 1) for parts in pools}
-    needed = sum(processes[parts.name] * connections_of(parts) for parts in pools)
+    places = _places()
+    needs = [_Need(parts, max(places[parts.name], 1)) for parts in pools]
+    needed = sum(need.connections for need in needs)
     offered = _offered_connections(connection.alias)
     if needed > offered:
-        shares = ", ".join(
-            f"{parts.name}: {processes[parts.name]} x {connections_of(parts)}" for parts in pools
-        )
         yield Warning(
-            f"The worker pools may open {needed} database connections ({shares}), but the server allows {offered} "
-            "for all its clients together.",
+            f"The worker pools may open {needed} database connections ({', '.join(map(str, needs))}), but the server "
+            f"allows {offered} for all its clients together. Each process counts twice, because one that is replaced "
+            "works on until its replacement does; the last number is the process that runs suspects.",
             hint="Lower --processes, worker_count or async_count, raise max_connections, or put a connection "
             "pooler before the server.",
             id="pleme_redis_django.W027",
         )
+
+
+class _Need:
+    """How many connections the processes of a pool may hold at one time."""
+
+    def __init__(self, parts: ConfiguredPool, places: int) -> None:
+        self._name = parts.name
+        self._processes = places * PROCESSES_OF_A_PLACE
+        self._of_each = connections_of(parts)
+        self._of_quarantine = connections_of(parts, most_slots=1)
+
+    @property
+    def connections(self) -> int:
+        return self._processes * self._of_each + self._of_quarantine
+
+    def __str__(self) -> str:
+        return f"{self._name}: {self._processes} x {self._of_each} + {self._of_quarantine}"
+
+
+def _places() -> Counter[str]:
+    """Return how many processes of each pool are there to stay: the others are counted beside them."""
+    return Counter(
+        report.worker.pool
+        for report in worker_reports()
+        if report.is_alive and not report.worker.is_draining and not report.worker.is_quarantine
+    )
 
 
 def _offered_connections(alias: str) -> int:
