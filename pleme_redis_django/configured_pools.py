@@ -17,6 +17,8 @@ from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, Bounds
 from pleme_redis_django.jobs.interface.executor import JobExecutor, async_job_types_of, known_job_types
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
+from pleme_redis_django.middleware.attempts import in_middleware
+from pleme_redis_django.middleware.loading import loaded_middleware
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.wording import did_you_mean
 
@@ -81,6 +83,16 @@ def pool_config(name: str, entry: Mapping[str, Any], overrides: Mapping[str, Any
         return WorkerPoolConfig.from_mapping(fields)
     except (InvalidSettings, InvalidProduct) as error:
         raise InvalidSettings(f'Pool "{name}": {error}') from None
+
+
+def executor_of(parts: ConfiguredPool) -> JobExecutor[Any]:
+    """Return what runs the jobs of a pool: its executor, in the middleware of the settings where they list any.
+
+    Raises InvalidSettings for middleware that is refused.
+    """
+    if not get_settings().middleware:
+        return parts.executor
+    return in_middleware(parts.executor, loaded_middleware())
 
 
 def valid_pools() -> Iterator[ConfiguredPool]:

@@ -103,6 +103,12 @@ class InvalidParameters(ExecutorError, EnqueueError):
 ValidationError = InvalidParameters
 
 
+class BrokenMiddleware(ExecutorError, EnqueueError):
+    """A job middleware does not keep to what it is asked: it did not call on, did so twice, or returned nothing."""
+
+    error_code = "broken_middleware"
+
+
 class JobCancelled(ExecutorError):
     """The handler stopped because its job was cancelled; the job ends CANCELLED."""
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.configured_pools import ConfiguredPool, fires_schedules
+from pleme_redis_django.configured_pools import ConfiguredPool, executor_of, fires_schedules
 from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.job_stores import job_store
 from pleme_redis_django.jobs.interface.calls import WorkerCalls
@@ -56,7 +56,7 @@ def build_pool(
     return WorkerPool(
         config,
         hint_queue(config),
-        parts.executor,
+        executor_of(parts),
         job_store(parts),
         registry=OrmWorkerRegistry(using=get_settings().database),
         calls=worker_calls(),

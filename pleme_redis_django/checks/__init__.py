@@ -19,6 +19,7 @@ from pleme_redis_django.checks import (
     job_storage,
     jobs,
     jobs_deploy,
+    middleware,
     realtime,
     redis_server,
     redis_settings,
@@ -37,6 +38,7 @@ def register_all() -> None:
     checks.register(settings.check_settings, "pleme_redis_django")
     for check in (
         settings.check_hooks,
+        middleware.check_middleware,
         jobs.check_pools,
         jobs.check_queue_keys,
         jobs.check_job_models,

@@ -116,6 +116,9 @@ class Settings:
     """Status -> how long finished jobs are kept (``timedelta``, seconds, or None for ever); ``"QUEUES"`` and
     ``"PRODUCTS"``: name -> the same. Default: COMPLETED 7 days, CANCELLED 30, FAILED 90."""
 
+    middleware: Annotated[Sequence[str], accepted.texts] = ()
+    """Dotted paths of job middleware, the outermost first: around each enqueue and each attempt."""
+
     redact: Annotated[str | None, accepted.Hook("f(job, field, value)")] = None
     """Dotted path of ``f(job, field, value) -> value``: what the admin shows of a job; None: everything."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import DatabaseDefault
 
@@ -15,6 +15,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.announcing import announce, hint_after_commit
 from pleme_redis_django.enqueueing.insertion import insert_rows
 from pleme_redis_django.enqueueing.pools import pool_deadline, pool_max_retries
+from pleme_redis_django.enqueueing.requested_rows import RowGroup, pass_instance_through, requested_rows
 from pleme_redis_django.enqueueing.rows import checked_run_after, new_row, prepare_instance, template_of
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -24,7 +25,7 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
-from pleme_redis_django.orm_store.new_rows import NewRow
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 
 
 def enqueue(job_or_name: JobDefinition[Any, Any] | str | AbstractJob, /, *args: Any, **kwargs: Any) -> Any:
@@ -91,12 +92,32 @@ def _definition(job_or_name: JobDefinition[Any, Any] | str) -> JobDefinition[Any
 
 
 def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, Any]]) -> Sequence[Job]:
-    using = get_settings().database
+    settings = get_settings()
+    using = settings.database
     _refuse_foreign_transaction(using)
+    if settings.middleware:
+        return _store_groups(using, requested_rows(definition, parameters, _template_of))
     template = template_of(definition, pool_max_retries(Job), pool_deadline(Job))
     rows = [new_row(template, one) for one in parameters]
-    if not rows:
-        return []
+    return _store_rows(using, template, rows) if rows else []
+
+
+def _template_of(definition: JobDefinition[Any, Any]) -> RowTemplate:
+    return template_of(definition, pool_max_retries(Job), pool_deadline(Job))
+
+
+def _store_groups(using: str, groups: Sequence[RowGroup]) -> Sequence[Job]:
+    """Store the groups of one call, all or none; return the jobs in the order of the call."""
+    if len(groups) == 1:
+        return _store_rows(using, groups[0].template, groups[0].rows)
+    jobs: dict[int, Job] = {}
+    with transaction.atomic(using=using):
+        for group in groups:
+            jobs.update(zip(group.places, _store_rows(using, group.template, group.rows), strict=True))
+    return [jobs[place] for place in sorted(jobs)]
+
+
+def _store_rows(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Sequence[Job]:
     table = JobTable(Job, using)
     jobs = insert_rows(dialect_of(table), table, template, rows)
     inserted = jobs if template.uniqueness is None else _inserted(jobs, rows)
@@ -129,8 +150,11 @@ def _hint_at_kept_jobs(jobs: Sequence[Job], rows: Sequence[NewRow], using: str) 
 
 
 def _save(job: AbstractJob) -> AbstractJob:
-    using = get_settings().database
+    settings = get_settings()
+    using = settings.database
     _refuse_foreign_transaction(using)
+    if settings.middleware:
+        pass_instance_through(job)
     prepare_instance(job)
     job.save(using=using, force_insert=True)
     _defer_database_defaults(job)

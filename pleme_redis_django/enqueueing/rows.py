@@ -52,7 +52,7 @@ def template_of(
         configuration=_configuration(definition, bounds),
         uniqueness=_uniqueness(definition),
         unique_key=_unique_key(options.unique_key),
-        metadata_json="{}" if metadata is None else _metadata_json(definition.name, metadata),
+        metadata_json="{}" if metadata is None else checked_metadata_json(definition.name, metadata),
     )
 
 
@@ -75,7 +75,7 @@ def _configuration(definition: JobDefinition[Any, Any], bounds: Bounds) -> dict[
 
 def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:
     """Return a row for these parameters. Raises InvalidParameters when JSON cannot hold them."""
-    text = checked_parameters_json(template.job_type, parameters)
+    text = _checked_json("parameters", template.job_type, parameters)
     slot = None
     if template.uniqueness is not None:
         key = parameters_key(parameters) if template.unique_key is None else template.unique_key
@@ -97,7 +97,7 @@ def prepare_instance(job: AbstractJob) -> None:
     checked_priority(job.priority, EnqueueError)
     _max_retries(job.max_retries)
     checked_parameters_json(job.job_type, job.parameters)
-    _metadata_json(job.job_type, job.metadata)
+    checked_metadata_json(job.job_type, job.metadata)
     _check_configuration(job.configuration)
     if job.timeout_seconds is not None and not TIMEOUTS.accepts(job.timeout_seconds):
         raise EnqueueError(f"timeout_seconds is {job.timeout_seconds!r}. Accepted: {TIMEOUTS}, or None.")
@@ -126,7 +126,8 @@ def checked_parameters_json(job_type: str, parameters: object) -> str:
     return _checked_json("parameters", job_type, parameters)
 
 
-def _metadata_json(job_type: str, metadata: object) -> str:
+def checked_metadata_json(job_type: str, metadata: object) -> str:
+    """Return the metadata as JSON text. Raises InvalidParameters unless they are a JSON object."""
     if isinstance(metadata, Mapping):
         return _checked_json("metadata", job_type, dict(metadata))
     raise InvalidParameters(

@@ -61,6 +61,8 @@ class JobTable(Generic[M]):
 
     model: type[M]
     using: str
+    loads_metadata: bool = False
+    """Whether claims load them, for the middleware of attempts; nobody else reads them often."""
 
     def rows(self) -> QuerySet[M]:
         """Return every row, whatever managers the model has."""
@@ -78,7 +80,9 @@ class JobTable(Generic[M]):
 
     def claimable(self, selection: JobSelection, pauses: Pauses) -> QuerySet[M]:
         """Return the ready rows as a claim loads them; none while there is a pause that ``pauses`` does not have."""
-        rows = self.ready(selection, pauses).only(*claimed_fields(self.model))
+        rows = self.ready(selection, pauses).only(
+            *claimed_fields(self.model, with_metadata=self.loads_metadata)
+        )
         loaded: QuerySet[Any] = rows.annotate(waited_seconds=SecondsSince("run_after"))
         unknown = self.pauses().exclude(id__in=pauses.ids) if pauses.ids else self.pauses()
         return loaded.filter(~Exists(unknown))
@@ -140,11 +144,13 @@ def _queue_condition(queue_names: tuple[str, ...]) -> Q:
 
 
 @functools.cache
-def claimed_fields(model: type[AbstractJob]) -> tuple[str, ...]:
+def claimed_fields(model: type[AbstractJob], *, with_metadata: bool = False) -> tuple[str, ...]:
     """Return the fields that a claim loads: the engine's, and all that a project's model adds."""
     engine_fields = {field.name for field in AbstractJob._meta.get_fields()}
     return tuple(
         field.name
         for field in model._meta.concrete_fields
-        if field.name in _CLAIMED_FIELDS or field.name not in engine_fields
+        if field.name in _CLAIMED_FIELDS
+        or field.name not in engine_fields
+        or (with_metadata and field.name == "metadata")
     )

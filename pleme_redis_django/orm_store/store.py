@@ -53,7 +53,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def __init__(self, model: type[M], *, using: str = "default") -> None:
         self.model = model
         self.using = using
-        self._table = JobTable(model, using)
+        self._table = JobTable(model, using, loads_metadata=bool(get_settings().middleware))
         self._pauses = KnownPauses(self._table)
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
         self._horizons: defaultdict[JobSelection, Horizon] = defaultdict(self._new_horizon)

@@ -23,9 +23,11 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.announcing import announce
 from pleme_redis_django.enqueueing.insertion import insert_rows
 from pleme_redis_django.enqueueing.pools import pool_max_retries
+from pleme_redis_django.enqueueing.requested_rows import requested_rows
 from pleme_redis_django.enqueueing.rows import new_row, template_of
 from pleme_redis_django.event_log import first_line
-from pleme_redis_django.exceptions import InvalidSchedule, ScheduleMoved
+from pleme_redis_django.exceptions import EnqueueError, InvalidSchedule, PlemeError, ScheduleMoved
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.due_ticks import DueTick, Turn, due_ticks
 from pleme_redis_django.jobs.definitions.schedule_values import Overlap
 from pleme_redis_django.models import Job, Schedule, ScheduleTick
@@ -33,6 +35,7 @@ from pleme_redis_django.models.schedule import TickOutcome
 from pleme_redis_django.operations.endings import cancel_jobs
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 from pleme_redis_django.schedules.moments import aware, stored, stored_or_none
 from pleme_redis_django.schedules.overlaps import outcome_of
 from pleme_redis_django.schedules.reading import UNREADABLE, ReadSchedule, read_schedule
@@ -248,8 +251,7 @@ class _Turn:
             run_after=_later(self._now, read.jitter_seconds),
             metadata={"schedule": self._row.name, "tick_at": tick.at.isoformat()},
         )
-        template = template_of(definition, pool_max_retries(Job))
-        row = new_row(template, read.parameters)
+        template, row = _new_row(definition, read.parameters)
         table = JobTable(Job, self._using)
         (job,) = insert_rows(dialect_of(table), table, template, [row])
         return job, job.id == row.id
@@ -262,6 +264,26 @@ class _Turn:
             job_id=job_id,
             passed_over=tick.passed_over,
         )
+
+
+def _new_row(definition: JobDefinition[Any, Any], parameters: dict[str, Any]) -> tuple[RowTemplate, NewRow]:
+    if not get_settings().middleware:
+        template = _template_of(definition)
+        return template, new_row(template, parameters)
+    try:
+        (group,) = requested_rows(definition, [parameters], _template_of)
+    except PlemeError:
+        raise
+    except Exception as error:
+        # The schedule is not at fault: it fires later, when the middleware lets it.
+        raise EnqueueError(
+            f"Middleware refused a tick: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    return group.template, group.rows[0]
+
+
+def _template_of(definition: JobDefinition[Any, Any]) -> RowTemplate:
+    return template_of(definition, pool_max_retries(Job))
 
 
 def _later(now: datetime, jitter_seconds: int) -> datetime | None:

@@ -20,7 +20,7 @@ from django.db.models import Model
 from django.db.models.functions import Now
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.configured_pools import ConfiguredPool, configured_pool
+from pleme_redis_django.configured_pools import ConfiguredPool, configured_pool, executor_of
 from pleme_redis_django.event_log import EngineEvents
 from pleme_redis_django.job_stores import job_store
 from pleme_redis_django.jobs.interface.context import JobContext
@@ -167,7 +167,7 @@ class _Drain:
             job_types=known_job_types(parts.executor),
         )
         self._runner = JobRunner(
-            parts.executor,
+            executor_of(parts),
             parts.config,
             scope=_InATest(),
             max_results_bytes=get_settings().max_results_bytes,

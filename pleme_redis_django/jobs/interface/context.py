@@ -26,10 +26,12 @@ class JobContext:
     __slots__ = (
         "_cancel_requested",
         "_on_progress",
+        "_own_parameters",
         "_unwritten",
         "bounds",
         "claim",
         "ends_at",
+        "hides_failure",
         "job",
         "timed_out",
     )
@@ -56,6 +58,21 @@ class JobContext:
     def product(self) -> str | None:
         """The job's product; what the handler enqueues inherits it."""
         return getattr(self.job, "product", None)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What the handler is called with: those of the row, unless a middleware has set others."""
+        return self._own_parameters if self.has_own_parameters else self.job.parameters
+
+    @parameters.setter
+    def parameters(self, parameters: Mapping[str, Any]) -> None:
+        self._own_parameters = parameters
+
+    @property
+    def has_own_parameters(self) -> bool:
+        """Whether a middleware has set other parameters than the row has."""
+        # Most attempts have none, and each name that is set at the start costs every job.
+        return hasattr(self, "_own_parameters")
 
     @property
     def cancel_requested(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from pleme_redis_django.configured_pools import ConfiguredPool, configured_pool, pool_names
+from pleme_redis_django.configured_pools import ConfiguredPool, configured_pool, executor_of, pool_names
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
 from pleme_redis_django.management.runworkers.banner import banner
 from pleme_redis_django.management.runworkers.child_command import child_command, forget_being_a_child
@@ -70,7 +70,11 @@ class Command(BaseCommand):
 
     def _parts(self, name: str, options: RunOptions) -> ConfiguredPool:
         try:
-            return configured_pool(name, options.overrides)
+            parts = configured_pool(name, options.overrides)
+            executor_of(
+                parts
+            )  # Middleware that is refused is said here, and not by each process that dies of it.
+            return parts
         except (InvalidSettings, InvalidName) as error:
             raise CommandError(str(error)) from None
 

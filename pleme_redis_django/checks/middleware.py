@@ -1,0 +1,38 @@
+"""Checks of job middleware: what is listed can be loaded, and surrounds the handlers that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import CheckMessage, Error
+
+from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.configured_pools import valid_pools
+from pleme_redis_django.exceptions import InvalidSettings
+from pleme_redis_django.middleware.attempts import faults_of_colour
+from pleme_redis_django.middleware.loading import LoadedMiddleware, load
+
+
+def check_middleware(**_kwargs: Any) -> Iterator[CheckMessage]:
+    """E003: MIDDLEWARE names what is none. E004: one cannot surround the sync, or the async, handlers of a pool."""
+    loaded: list[LoadedMiddleware] = []
+    paths = tuple(get_settings().middleware)
+    for place, path in enumerate(paths):
+        try:
+            loaded.append(load(path, paths[:place]))
+        except InvalidSettings as error:
+            yield Error(
+                str(error),
+                hint=f'Correct {SETTING_NAME}["MIDDLEWARE"].',
+                id="pleme_redis_django.E003",
+            )
+    if not loaded:
+        return
+    for parts in valid_pools():
+        for fault in faults_of_colour(parts.executor, loaded):
+            yield Error(
+                f'Pool "{parts.name}": {fault}',
+                hint="Write the missing method, or leave the middleware out.",
+                id="pleme_redis_django.E004",
+            )
