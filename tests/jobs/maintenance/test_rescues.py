@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pleme_redis_django import JobStatus
-from pleme_redis_django.exceptions import LockedJobs
+from pleme_redis_django.exceptions import DoubtfulEndings, LockedJobs
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.worker.executing_page import SeenDeath
-from pleme_redis_django.testing import MemoryJobStore
+from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 from tests.jobs.pool_bench import DEAD, Bench, death_with
 from tests.jobs.recording import (
     claimed,
@@ -17,13 +17,61 @@ from tests.jobs.recording import (
 from tests.waiting import wait_until
 
 
+class OddJob:
+    """A job of the store, whose model raises when it is asked what a rescue asks first."""
+
+    def __init__(self, job: MemoryJob) -> None:
+        self._job = job
+
+    @property
+    def cancel_requested(self) -> bool:
+        raise ZeroDivisionError("a broken model")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._job, name)
+
+
 def test_a_rescue_decides_each_job_for_itself(bench: Bench) -> None:
-    jobs = [claimed(bench.store, DEAD, configuration=each) for each in (None, ["x"], None)]
+    """One whose row or model raises ends alone; the others run again."""
+
+    class WithOddJob(MemoryJobStore):
+        odd: Any = None
+
+        def find_jobs_of(self, worker_ids: Sequence[str]) -> list[Any]:
+            found = super().find_jobs_of(worker_ids)
+            return [OddJob(job) if job.id == self.odd else job for job in found]
+
+    bench.store = store = WithOddJob()
+    first, odd, last = (claimed(store, DEAD, configuration=each) for each in (None, ["x"], None))
+    store.odd = odd.id
     pool = bench.pool()
     pool.launch()
     pool.rescue_jobs_of(SeenDeath(worker_id=DEAD))
-    wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 3)
-    assert set(bench.ran) == {job.id for job in jobs}
+    ended = [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.COMPLETED]
+    wait_until(lambda: bench.statuses() == ended)
+    assert set(bench.ran) == {first.id, last.id}
+    assert "ZeroDivisionError: a broken model" in store.load_job(odd.id).error_message
+
+
+def test_an_ending_that_is_refused_for_an_unknown_reason_holds_up_the_rescue_of_no_other(
+    bench: Bench,
+) -> None:
+    class Doubting(MemoryJobStore):
+        doubtful: Any = None
+
+        def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
+            if self.doubtful in {ending.job_id for ending in endings}:
+                raise DoubtfulEndings("a trigger of the project refuses it")
+            return super().finish_jobs(endings)
+
+    bench.store = store = Doubting()
+    doubtful, *others = [claimed(store, DEAD) for _ in range(4)]
+    store.doubtful = doubtful.id
+    pool = bench.pool(lease_sweep_seconds=0.05)
+    pool.launch()
+    pool.rescue_jobs_of(death_with(doubtful))
+    wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 3)
+    assert {job.id for job in others} == set(bench.ran)
 
 
 def test_a_locked_row_holds_up_the_rescue_of_no_other(bench: Bench) -> None:
