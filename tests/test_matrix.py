@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -50,6 +51,14 @@ def test_without_a_redis_and_a_compiler_one_line_says_what_to_install(
     module = _extras_on((3, 13), set(), monkeypatch)
     with pytest.raises(SystemExit, match=r"apt-get install redis-server.* gcc libc6-dev"):
         module.extras("demo")
+
+
+def test_the_demo_installs_what_it_needs_and_not_what_the_tests_need() -> None:
+    told = subprocess.run(
+        ["make", "--dry-run", "demo", "VENV=not-there"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert ".ci/extras.py demo" in told
+    assert ".ci/extras.py dev" not in told
 
 
 def _extras_on(python: tuple[int, int], on_path: set[str], monkeypatch: pytest.MonkeyPatch) -> ModuleType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import socket
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ def test_mail_that_is_sent_again_is_recognised(mail_server: MailServer, catalog:
     EmailExecutor().execute(job)
     EmailExecutor().execute(job)
     assert (len(mail_server.counts().delivered), mail_server.counts().duplicates) == (1, 1)
+
+
+def test_server_greets_by_a_name_of_its_own(mail_server: MailServer) -> None:
+    """Without one it asks the resolver at each connection, which takes seconds where the host's name is unknown."""
+    host, port = mail_server.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        greeting = client.makefile("rb").readline()
+    assert greeting.startswith(b"220 mail.novaskyn.example ")
 
 
 def test_unreachable_mail_server_is_worth_a_retry(
