@@ -114,6 +114,45 @@ async def test_older_look_does_not_give_back_what_a_newer_took(configure: Config
         assert error.value.code == ErrorCode.DENIED
 
 
+class SlowResolver:
+    """Lets the first look wait, between what it has loaded and what it changes."""
+
+    asked: asyncio.Event
+    answer: asyncio.Event
+    is_slow = False
+
+
+async def slow_resolver(scope: dict[str, Any]) -> str:
+    if SlowResolver.is_slow:
+        SlowResolver.is_slow = False
+        SlowResolver.asked.set()
+        await SlowResolver.answer.wait()
+    return "acme"
+
+
+async def test_older_look_does_not_become_what_it_loaded_before_a_newer(configure: Configure) -> None:
+    """The user that it loaded was still staff; were it taken over, Ben could subscribe again."""
+    SlowResolver.asked, SlowResolver.answer = asyncio.Event(), asyncio.Event()
+    configure(
+        PRODUCT_RESOLVER=f"{HERE}.slow_resolver", CHANNELS={"room:*": {"subscribe": f"{HERE}.is_staff"}}
+    )
+    ben = await create_user("ben", is_staff=True)
+    async with opened(ben) as socket:
+        await heard()
+        SlowResolver.is_slow = True
+        let_time_pass(61, product="acme")
+        await SlowResolver.asked.wait()
+        ben.is_staff = False
+        await ben.asave()
+        (connection,) = hub().sockets.of_user(str(ben.pk))
+        await await_until(lambda: not connection.standing.scope["user"].is_staff)
+        SlowResolver.answer.set()
+        await hub().settle()
+        with pytest.raises(CommandFailed) as error:
+            await socket.client.subscribe("room:staff")
+        assert error.value.code == ErrorCode.DENIED
+
+
 async def test_stale_look_does_not_hide_the_user_that_a_newer_loaded(configure: Configure) -> None:
     """Many sockets are loaded at once; by the time the rules of the last are asked, it may have changed."""
     asked, answer = asyncio.Event(), asyncio.Event()
