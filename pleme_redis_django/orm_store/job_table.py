@@ -25,6 +25,7 @@ from pleme_redis_django.models.indexes import (
 from pleme_redis_django.models.job import AbstractJob, model_label
 from pleme_redis_django.models.queue_pause import QueuePause
 from pleme_redis_django.orm_store.lookups import SecondsSince
+from pleme_redis_django.orm_store.narrowing import narrowed
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses
 
 M = TypeVar("M", bound=AbstractJob)
@@ -127,12 +128,7 @@ def _ready(table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> Que
     rows = table.rows().filter(READY_SUSPECT_CONDITION if selection.suspects else READY_CONDITION)
     if selection.queue_names is not None:
         rows = rows.filter(_queue_condition(selection.queue_names))
-    if selection.product is not None:
-        rows = rows.filter(product=selection.product)
-    if selection.job_types is not None:
-        rows = rows.filter(job_type__in=sorted(selection.job_types))
-    if pauses:
-        rows = rows.filter(pauses.condition(selection.product))
+    rows = rows.filter(narrowed(selection, pauses))
     if selection.suspects:
         return rows.order_by("run_after")
     return rows.order_by(F("priority").desc(), "run_after", "id")

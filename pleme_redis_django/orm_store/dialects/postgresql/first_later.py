@@ -13,7 +13,7 @@ from django.db import connections
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
-from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import conditions_of, ready_sql
+from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import narrowed_sql, queues_of, ready_sql
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
 
@@ -40,8 +40,8 @@ def first_later(
     table: JobTable[M], selection: JobSelection, limit: int, pauses: Pauses, since: datetime
 ) -> list[int]:
     """Return the priority of each of the first ready jobs that are due from ``since`` on; one query."""
-    conditions, parameters = conditions_of(selection, pauses)
-    conditions += " AND job.queue_name <> ALL(%(closed)s::text[])"
+    parameters = queues_of(selection, pauses)
+    conditions = narrowed_sql(table.model, table.using, selection, pauses)
     if selection.queue_names is not None:
         conditions += " AND job.queue_name = ANY(%(open)s::text[])"
     sql = _FIRST_LATER.format(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from django.db import connections
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import conditions_of, ready_sql
+from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import narrowed_sql, queues_of, ready_sql
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
 
@@ -44,12 +44,12 @@ ORDER BY priority DESC, run_after, id LIMIT %(limit)s
 
 def first_ready(table: JobTable[M], selection: JobSelection, limit: int, pauses: Pauses) -> list[str]:
     """Return the queue name of each of the first ready jobs, paused ones left out; one query."""
-    conditions, parameters = conditions_of(selection, pauses)
+    parameters = queues_of(selection, pauses)
     parameters["limit"] = limit
     parts = {
         "table": table.sql_name,
         "ready": ready_sql(table.model, table.using),
-        "conditions": conditions,
+        "conditions": narrowed_sql(table.model, table.using, selection, pauses),
     }
     if selection.queue_names is None:
         head = _HEAD.format(queue_name="names.queue_name", **parts)

@@ -6,50 +6,47 @@ import functools
 from typing import Any
 
 from django.db import connections
+from django.db.models import Q
 from django.db.models.sql import Query
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.indexes import READY_CONDITION
 from pleme_redis_django.models.job import AbstractJob
+from pleme_redis_django.orm_store.narrowing import narrowed
 from pleme_redis_django.orm_store.pauses import Pauses
-
-_NOT_PAUSED_FOR_ITS_PRODUCT = """
-  AND (job.queue_name, job.product)
-      NOT IN (SELECT * FROM unnest(%(paused_queues)s::text[], %(paused_products)s::text[]))
-"""
 
 
 @functools.lru_cache(maxsize=64)
 def ready_sql(model: type[AbstractJob], using: str) -> str:
     """Return the condition of a ready row with its values in it, as Django writes it into the partial indexes."""
+    return _sql_of(model, using, READY_CONDITION)
+
+
+@functools.lru_cache(maxsize=64)
+def narrowed_sql(model: type[AbstractJob], using: str, selection: JobSelection, pauses: Pauses) -> str:
+    """Return what a ready row has to meet besides being of a named queue, "" or an AND with the condition.
+
+    It goes into a statement with parameters, for which its percent signs are doubled.
+    """
+    condition = narrowed(selection, pauses)
+    return f"AND {_sql_of(model, using, condition)}".replace("%", "%%") if condition else ""
+
+
+def _sql_of(model: type[AbstractJob], using: str, condition: Q) -> str:
     connection: Any = connections[using]
     query = Query(model, alias_cols=False)
-    condition: Any = query.build_where(READY_CONDITION)
-    sql, parameters = condition.as_sql(query.get_compiler(using), connection)
+    where: Any = query.build_where(condition)
+    sql, parameters = where.as_sql(query.get_compiler(using), connection)
     connection.ensure_connection()
     return str(connection.ops.compose_sql(sql, parameters))
 
 
-def conditions_of(selection: JobSelection, pauses: Pauses) -> tuple[str, dict[str, Any]]:
-    """Return what a ready row ``job`` has to meet besides its queue, and the parameters of that.
-
-    Among them ``open``, the named queues that are not paused, and ``closed``, the queues that are.
-    """
-    conditions = ""
-    if selection.product is not None:
-        conditions += " AND job.product = %(product)s"
-    elif pauses.of_products:
-        conditions += _NOT_PAUSED_FOR_ITS_PRODUCT
-    if selection.job_types is not None:
-        conditions += " AND job.job_type = ANY(%(job_types)s::text[])"
+def queues_of(selection: JobSelection, pauses: Pauses) -> dict[str, Any]:
+    """Return the parameters ``open``, the named queues that are not paused, and ``closed``, the queues that are."""
     closed = pauses.closed_queues(selection.product)
-    return conditions, {
+    return {
         "open": [name for name in selection.queue_names or () if name not in closed],
         "closed": sorted(closed),
-        "product": selection.product,
-        "job_types": sorted(selection.job_types or ()),
-        "paused_queues": [queue_name for queue_name, _product in pauses.of_products],
-        "paused_products": [product for _queue_name, product in pauses.of_products],
     }
 
 
