@@ -19,16 +19,19 @@ class PlemeRedisDjangoConfig(AppConfig):
     def ready(self) -> None:
         from pleme_redis_django import checks
         from pleme_redis_django.conf import get_settings
+        from pleme_redis_django.enqueueing.awaiting import JobWaiter
         from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
         from pleme_redis_django.exceptions import InvalidSettings
         from pleme_redis_django.jobs.definitions.definition import bind_enqueuer
         from pleme_redis_django.jobs.interface.context import bind_guard
+        from pleme_redis_django.models.job import bind_waiter
         from pleme_redis_django.orm_store.attempt_guard import AttemptGuard
         from pleme_redis_django.tasks_backend.use import begin as begin_with_tasks
 
         checks.register_all()
         bind_enqueuer(OrmEnqueuer())
         bind_guard(AttemptGuard)
+        bind_waiter(JobWaiter())
         try:
             settings = get_settings()
         except InvalidSettings:

@@ -228,6 +228,19 @@ class DoubtfulEndings(StoreError):
     """
 
 
+class JobWaitTimeout(PlemeError, TimeoutError):
+    """The job that somebody waited for has not ended in that time; it goes on."""
+
+
+class JobUnsuccessful(PlemeError):
+    """The job that somebody waited for ended FAILED or CANCELLED; ``error_code`` is None where nothing failed."""
+
+    def __init__(self, message: str, *, status: str, error_code: str | None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_code = error_code
+
+
 # Redis
 
 

@@ -131,7 +131,9 @@ def _store_rows(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Se
 def _inserted(jobs: Sequence[Job], rows: Sequence[NewRow]) -> list[Job]:
     """Return the jobs that are new, each once: a unique job may have been there before."""
     new_ids = {row.id for row in rows}
-    return list({job.id: job for job in jobs if job.id in new_ids}.values())
+    for job in jobs:
+        job.is_new = job.id in new_ids
+    return list({job.id: job for job in jobs if job.is_new}.values())
 
 
 def _hint_at_kept_jobs(jobs: Sequence[Job], rows: Sequence[NewRow], using: str) -> None:
@@ -158,6 +160,7 @@ def _save(job: AbstractJob) -> AbstractJob:
     prepare_instance(job)
     job.save(using=using, force_insert=True)
     _defer_database_defaults(job)
+    job.is_new = True
     announce([job], using)
     return job
 

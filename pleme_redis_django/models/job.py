@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from django.db import models
 from django.db.models import Value
@@ -41,6 +41,22 @@ new_job_id.__module__ = "pleme_redis_django.models"
 @functools.lru_cache(maxsize=64)
 def _text_of(worker_id: uuid.UUID) -> str:
     return str(worker_id)
+
+
+class Waiter(Protocol):
+    """What ``job.wait()`` and its async twin call."""
+
+    def wait(self, job: AbstractJob, timeout_seconds: float) -> Any: ...
+
+    async def await_result(self, job: AbstractJob, timeout_seconds: float) -> Any: ...
+
+
+_waiters: list[Waiter] = []
+
+
+def bind_waiter(waiter: Waiter) -> None:
+    """Make ``job.wait()`` use ``waiter``: what waits knows of Redis, and a model does not."""
+    _waiters[:] = [waiter]
 
 
 class AbstractJob(models.Model):
@@ -100,6 +116,9 @@ class AbstractJob(models.Model):
     timeout_seconds = models.FloatField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
 
+    is_new: bool | None = None
+    """Whether the enqueue that returned the job stored it; False: an equal job was there. None: read from the table."""
+
     waited_seconds: float | None = None
     """How long the job had been due when it was claimed; None in a row that no claim has returned."""
 
@@ -142,6 +161,19 @@ class AbstractJob(models.Model):
     def next_retry_at(self) -> datetime | None:
         """When a job that waits for a retry is due; None in every other case."""
         return self.run_after if self.status == JobStatus.PENDING and self.retry_count else None
+
+    def wait(self, timeout: float = 10.0) -> Any:
+        """Wait for the job's end, and return its results, as JSON has them; ``timeout``: seconds, 3,600 at most.
+
+        The instance then has the row's status, results and error. Raises JobWaitTimeout when the job has not ended by
+        then, JobUnsuccessful when it ended FAILED or CANCELLED, JobNotFound when its row is gone, and
+        WrongTransaction inside a transaction.
+        """
+        return _waiters[0].wait(self, timeout)
+
+    async def await_result(self, timeout: float = 10.0) -> Any:
+        """Async twin of ``wait``."""
+        return await _waiters[0].await_result(self, timeout)
 
     def can_retry(self) -> bool:
         """Whether retries are left, asked of the job as if it had failed."""

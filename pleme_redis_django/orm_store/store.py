@@ -7,7 +7,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 from uuid import UUID
 
 from django.db import DataError, transaction
@@ -46,12 +46,20 @@ from pleme_redis_django.orm_store.retention import Pruner
 from pleme_redis_django.orm_store.unreadable_rows import end_unreadable_jobs
 
 
+class EndListener(Protocol):
+    """Who is told of endings once they are written."""
+
+    def add(self, endings: Sequence[Ending]) -> None:
+        """Take endings; it does not wait for anything, and raises nothing."""
+
+
 # The Django plugin gives the model its fields only after mypy has compared it with the protocol.
 class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     """Jobs as rows of ``model``, on the database alias ``using``; every method from any thread."""
 
-    def __init__(self, model: type[M], *, using: str = "default") -> None:
+    def __init__(self, model: type[M], *, using: str = "default", notices: EndListener | None = None) -> None:
         self.model = model
+        self._notices = notices
         self.using = using
         self._table = JobTable(model, using, loads_metadata=bool(get_settings().middleware))
         self._pauses = KnownPauses(self._table)
@@ -117,7 +125,10 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
         with reconnecting(self.using):
-            return finish_jobs(self._dialect, self._table, endings)
+            accepted = finish_jobs(self._dialect, self._table, endings)
+        if self._notices is not None:
+            self._notices.add(endings)
+        return accepted
 
     def update_progress(self, job_id: UUID, progress: Mapping[str, Any], *, claim: JobClaim) -> bool:
         with writing(self.using):

@@ -36,8 +36,8 @@ from pleme_redis_django.redis_state.pubsub.log import log_page, to_position
 from pleme_redis_django.redis_state.pubsub.log_page import LogPage
 from pleme_redis_django.redis_state.pubsub.messages import Position
 from pleme_redis_django.redis_state.pubsub.publishing import publish_call, sent
+from pleme_redis_django.redis_state.server.flows import arun
 from pleme_redis_django.redis_state.server.keyspace import digest
-from pleme_redis_django.redis_state.server.redis_call import arun
 
 RECOVERED_CHARACTERS = 1024 * 1024
 HISTORY_MESSAGES = 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from pleme_redis_django import JobStatus
 from pleme_redis_django.enqueueing.rows import new_row, template_of
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store.new_rows import NEW_ROW_COLUMNS, jobs_of
-from tests.enqueueing.jobs import send
+from tests.enqueueing.jobs import send, unique_waiting
 from tests.rows import BACKENDS
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def test_the_columns_stand_in_the_order_of_the_models_fields() -> None:
@@ -41,10 +44,31 @@ def test_what_is_stored_is_what_the_enqueue_returned(using: str, count: int, set
         assert (row.status, row.priority, row.metadata) == (JobStatus.QUEUED, 7, {"order": 5})
 
 
+@pytest.mark.parametrize("using", BACKENDS)
+@pytest.mark.django_db(databases=["default", "sqlite"])
+@pytest.mark.parametrize("delay", [None, 60])
+def test_what_an_enqueue_knows_takes_no_query(
+    using: str, delay: int | None, settings: Any, django_assert_num_queries: Any
+) -> None:
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "DATABASE": using}
+    due = None if delay is None else NOW.replace(year=2099) + timedelta(seconds=delay)
+    options = send if due is None else send.using(run_after=due)
+    jobs = [options.enqueue(to="a"), unique_waiting.enqueue(key=1), unique_waiting.enqueue(key=1)]
+    jobs += options.enqueue_many([{"to": "a"}, {"to": "b"}])
+    with django_assert_num_queries(0, using=using):
+        known = [(job.created_at, job.run_after, job.status, job.is_new) for job in jobs]
+    assert [new for *_known, new in known] == [True, True, False, True, True]
+    for job, (created_at, run_after, status, _new) in zip(jobs, known, strict=True):
+        row = Job.objects.using(using).get(pk=job.pk)
+        assert (row.created_at, row.run_after, row.status) == (created_at, run_after, status)
+        assert row.is_new is None
+
+
 def test_an_instance_has_what_was_sent_and_loads_the_rest_later() -> None:
     template = template_of(send, 3)
-    (job,) = jobs_of(Job, "default", template, [new_row(template, {"to": "a@b"})])
-    loaded = {column.name for column in NEW_ROW_COLUMNS if column.is_loaded}
+    (job,) = jobs_of(Job, "default", template, [new_row(template, {"to": "a@b"})], [NOW])
+    loaded = {column.name for column in NEW_ROW_COLUMNS if column.is_loaded or column.now_if_none}
+    loaded |= {"created_at", "updated_at"}
     assert {field.name for field in Job._meta.concrete_fields} - job.get_deferred_fields() == loaded
 
 
@@ -56,7 +80,7 @@ def test_a_job_of_many_is_made_when_it_is_asked_for_and_stays_the_same(
     monkeypatch.setattr(Job, "from_db", lambda *args, **kwargs: made.append(1) or from_db(*args, **kwargs))
     template = template_of(send, 3)
     rows = [new_row(template, {"to": f"{n}@b"}) for n in range(4)]
-    jobs = jobs_of(Job, "default", template, rows)
+    jobs = jobs_of(Job, "default", template, rows, [NOW])
     assert (len(jobs), len(made)) == (4, 0)
     last = jobs[-1]
     assert (last.id, last.parameters, len(made)) == (rows[3].id, {"to": "3@b"}, 1)

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.cancellation import unbroken
-from pleme_redis_django.redis_state.server.redis_call import Request
+from pleme_redis_django.redis_state.server.flows import Request
 
 T = TypeVar("T")
 

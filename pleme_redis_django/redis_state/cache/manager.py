@@ -14,7 +14,7 @@ from pleme_redis_django.redis_state.cache.counters import CacheStats, counts_of
 from pleme_redis_django.redis_state.cache.limits import BuildOptions, recipe, tag_digests, timeout_ms
 from pleme_redis_django.redis_state.cache.operations import Operations
 from pleme_redis_django.redis_state.cache.stores import store_of
-from pleme_redis_django.redis_state.server.redis_call import arun, run
+from pleme_redis_django.redis_state.server.flows import arun, run
 
 Builder = Callable[[], Any] | Callable[[], Awaitable[Any]]
 

@@ -21,13 +21,13 @@ from pleme_redis_django.redis_state.cache.read_batch import SharedReads, Values
 from pleme_redis_django.redis_state.cache.shared_flights import SharedFlights
 from pleme_redis_django.redis_state.server.cancellation import to_its_end
 from pleme_redis_django.redis_state.server.connections import CACHE, PUBLISHING, WAITS, Profile
+from pleme_redis_django.redis_state.server.flows import Request
 from pleme_redis_django.redis_state.server.keyspace import cache_build_keys
 from pleme_redis_django.redis_state.server.outages import OUTAGES
 from pleme_redis_django.redis_state.server.pause import Pause
 from pleme_redis_django.redis_state.server.redis_call import (
     RedisCall,
     RedisPipeline,
-    Request,
     as_it_is,
     redis_client,
     script_call,

@@ -29,7 +29,7 @@ from pleme_redis_django.redis_state.cache.counters import Counts
 from pleme_redis_django.redis_state.cache.limits import Recipe, Uncached, packed, validate_key
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import SHORTEST_BLOCK_SECONDS
-from pleme_redis_django.redis_state.server.redis_call import Flow
+from pleme_redis_django.redis_state.server.flows import Flow
 
 logger = logging.getLogger("pleme_redis_django.cache")
 

@@ -26,7 +26,8 @@ from pleme_redis_django.redis_state.locks.guard import Guard
 from pleme_redis_django.redis_state.locks.renewal import Renewal, start_task
 from pleme_redis_django.redis_state.server.cancellation import CancellationWatch, to_its_end
 from pleme_redis_django.redis_state.server.connections import SHORTEST_BLOCK_SECONDS, WAITS
-from pleme_redis_django.redis_state.server.redis_call import RedisCall, arun, run
+from pleme_redis_django.redis_state.server.flows import arun, run
+from pleme_redis_django.redis_state.server.redis_call import RedisCall
 
 G = TypeVar("G", bound=Guard)
 P = ParamSpec("P")

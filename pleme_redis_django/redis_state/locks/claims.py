@@ -10,8 +10,9 @@ from pleme_redis_django.exceptions import RedisNotConfigured, RedisUnavailable
 from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.owner import LockOwner, decode_owner, encode_owner
 from pleme_redis_django.redis_state.server.connections import LOCKS
+from pleme_redis_django.redis_state.server.flows import Flow
 from pleme_redis_django.redis_state.server.keyspace import LockKeys, lock_keys
-from pleme_redis_django.redis_state.server.redis_call import Flow, RedisCall, script_call
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, script_call
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.durations import ttl_milliseconds
 from pleme_redis_django.redis_state.locks.renewal import Renewal
 from pleme_redis_django.redis_state.server.cancellation import to_its_end
-from pleme_redis_django.redis_state.server.redis_call import Flow, arun, run
+from pleme_redis_django.redis_state.server.flows import Flow, arun, run
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet

@@ -13,13 +13,14 @@ from functools import partial
 from typing import Any
 
 from pleme_redis_django.redis_state.locks.owner import LockOwner, decode_owner
+from pleme_redis_django.redis_state.server.flows import Flow
 from pleme_redis_django.redis_state.server.keyspace import (
     LockKeys,
     held_locks_pattern,
     lock_digest_of,
     lock_keys_by_digest,
 )
-from pleme_redis_django.redis_state.server.redis_call import Flow, RedisCall, script_call
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, script_call
 from pleme_redis_django.signals import lock_force_released
 
 logger = logging.getLogger("pleme_redis_django.locks")

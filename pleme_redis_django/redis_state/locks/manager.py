@@ -15,8 +15,8 @@ from pleme_redis_django.redis_state.locks.clock import Clock, elapsed_seconds
 from pleme_redis_django.redis_state.locks.durations import permit_limit, ttl_milliseconds, wait_duration
 from pleme_redis_django.redis_state.locks.guard import LockGuard, Permit
 from pleme_redis_django.redis_state.locks.held import HeldLock
+from pleme_redis_django.redis_state.server.flows import arun, run
 from pleme_redis_django.redis_state.server.keyspace import digest
-from pleme_redis_django.redis_state.server.redis_call import arun, run
 
 NAME_MAX_LENGTH = 500
 LockName = str | Callable[..., str]

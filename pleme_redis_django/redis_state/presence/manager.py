@@ -30,7 +30,8 @@ from pleme_redis_django.redis_state.presence.changes import (
 )
 from pleme_redis_django.redis_state.pubsub.messages import encode_event
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.redis_call import Flow, RedisCall, arun, as_texts, run, script_call
+from pleme_redis_django.redis_state.server.flows import Flow, arun, run
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, as_texts, script_call
 from pleme_redis_django.redis_state.server.scripts import Argument
 
 METADATA_MAX_BYTES = 1024

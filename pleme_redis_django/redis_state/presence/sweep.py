@@ -18,14 +18,12 @@ from contextlib import contextmanager
 from pleme_redis_django.exceptions import RedisUnavailable
 from pleme_redis_django.redis_state.presence.manager import SWEEP_BATCH, PresenceManager
 from pleme_redis_django.redis_state.server import keyspace
+from pleme_redis_django.redis_state.server.flows import Flow, arun, run
 from pleme_redis_django.redis_state.server.redis_call import (
-    Flow,
     PartialPipeline,
     RedisCall,
     RedisPipeline,
-    arun,
     as_texts,
-    run,
     script_call,
 )
 

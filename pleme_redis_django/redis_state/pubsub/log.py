@@ -15,7 +15,8 @@ from pleme_redis_django.redis_state.pubsub.messages import (
     to_message,
 )
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.redis_call import Flow, RedisCall, script_call
+from pleme_redis_django.redis_state.server.flows import Flow
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, script_call
 from pleme_redis_django.redis_state.server.scripts import Argument
 
 # A position outlives its log, so that a quiet head does not begin a new epoch every few minutes.

@@ -20,7 +20,8 @@ from pleme_redis_django.redis_state.pubsub.log import history
 from pleme_redis_django.redis_state.pubsub.messages import Message, Position
 from pleme_redis_django.redis_state.pubsub.publishing import publish_call, sent
 from pleme_redis_django.redis_state.pubsub.subscriptions import AsyncSubscription, Subscription
-from pleme_redis_django.redis_state.server.redis_call import RedisCall, arun, run
+from pleme_redis_django.redis_state.server.flows import arun, run
+from pleme_redis_django.redis_state.server.redis_call import RedisCall
 
 logger = logging.getLogger("pleme_redis_django.pubsub")
 

@@ -20,8 +20,9 @@ from pleme_redis_django.redis_state.pubsub.log import POSITION_TTL_MS
 from pleme_redis_django.redis_state.pubsub.messages import Position, encode_event
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import PUBLISHING
+from pleme_redis_django.redis_state.server.flows import Flow
 from pleme_redis_django.redis_state.server.pause import Pause
-from pleme_redis_django.redis_state.server.redis_call import Flow, RedisCall, script_call
+from pleme_redis_django.redis_state.server.redis_call import RedisCall, script_call
 from pleme_redis_django.redis_state.server.scripts import Argument
 
 IDEMPOTENCY_TTL_MS = 5 * 60 * 1000

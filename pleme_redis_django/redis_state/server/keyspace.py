@@ -44,6 +44,16 @@ def hint_counters(queue_key: str) -> str:
     return f"{PREFIX}:{{{validate_queue_name(queue_key)}}}:counters"
 
 
+def awaited_jobs() -> str:
+    """ZSET job id -> time until which somebody waits for its end (s); TTL 10 seconds after the last who waits."""
+    return f"{PREFIX}:{{awaited}}:jobs"
+
+
+def job_end(job_id: str) -> str:
+    """LIST on which those wait who wait for the end of a job; one element once it has ended, TTL one minute."""
+    return f"{PREFIX}:{{{job_id}}}:end"
+
+
 def worker_calls(worker_id: str) -> str:
     """LIST on which one worker process is called to look at its rows now; one element, TTL one minute."""
     return f"{PREFIX}:{{{digest(worker_id)}}}:calls"

@@ -1,14 +1,13 @@
 """RedisCall: one request to Redis as a value, which a thread runs and an event loop awaits.
 
-A method and its async twin build the same value, and differ in ``run()`` and ``await arun()`` alone. Several
-requests, one after the other, are a flow: a generator that yields them and is sent their answers. What is no
-request, such as a subscription, takes a client.
+A method and its async twin build the same value, and differ in ``run()`` and ``await arun()`` alone. What
+is no request, such as a subscription, takes a client.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import redis
 import redis.asyncio
@@ -31,7 +30,6 @@ from pleme_redis_django.redis_state.server.scripts import Argument, script, with
 from pleme_redis_django.redis_state.server.unavailable import unavailable
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
 def redis_client(profile: Profile = COMMANDS, url: str | None = None) -> redis.Redis:
@@ -67,18 +65,6 @@ def _forget_clients(*, setting: str, **_kwargs: object) -> None:
 
 
 setting_changed.connect(_forget_clients, dispatch_uid="pleme_redis_django.redis_state.server.redis_call")
-
-
-class Request(Protocol[T_co]):
-    """What a flow may yield: a RedisCall, or something else that can be done on either side."""
-
-    def run(self) -> T_co: ...
-
-    async def arun(self) -> T_co: ...
-
-
-Flow = Generator[Request[Any], Any, T]
-"""Several requests, one after the other. What one of them raises is raised where it was yielded."""
 
 
 def as_it_is(reply: Any) -> Any:
@@ -180,34 +166,3 @@ def script_call(
     """Return the call of a script of ``lua/``; its keys share a hash tag, so that it works on a Cluster."""
     command = ("EVALSHA", script(name).sha, len(keys), *keys, *arguments)
     return RedisCall(command, read, profile, url, pause)
-
-
-def run(flow: Flow[T]) -> T:
-    """Return a flow's result, running each of its requests."""
-    try:
-        request = next(flow)
-        while True:
-            try:
-                answer = request.run()
-            except BaseException as error:
-                request = flow.throw(error)
-            else:
-                request = flow.send(answer)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-async def arun(flow: Flow[T]) -> T:
-    try:
-        request = next(flow)
-        while True:
-            try:
-                answer = await request.arun()
-            except BaseException as error:
-                request = flow.throw(error)
-            else:
-                request = flow.send(answer)
-    except StopIteration as end:
-        result: T = end.value
-        return result

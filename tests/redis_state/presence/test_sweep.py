@@ -15,7 +15,8 @@ from pleme_redis_django.redis_state.presence.sweep import (
     sweep_product,
 )
 from pleme_redis_django.redis_state.server import keyspace
-from pleme_redis_django.redis_state.server.redis_call import arun, redis_client, run
+from pleme_redis_django.redis_state.server.flows import arun, run
+from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.signals import user_offline
 
 

@@ -10,15 +10,13 @@ import pytest
 import redis
 
 from pleme_redis_django.exceptions import RedisUnavailable
-from pleme_redis_django.redis_state.server import redis_call
 from pleme_redis_django.redis_state.server.connections import WAITS, close_async_clients, close_sync_clients
+from pleme_redis_django.redis_state.server.flows import Request
 from pleme_redis_django.redis_state.server.pause import Pause
 from pleme_redis_django.redis_state.server.redis_call import (
-    Flow,
     PartialPipeline,
     RedisCall,
     RedisPipeline,
-    Request,
     script_call,
 )
 from pleme_redis_django.testing.servers import RedisServer
@@ -26,7 +24,6 @@ from tests.redis_state.conftest import blocked_clients
 from tests.waiting import await_until
 
 Send = Callable[[Request[Any]], Awaitable[Any]]
-RunFlow = Callable[[Flow[Any]], Awaitable[Any]]
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -35,15 +32,6 @@ async def send(request: pytest.FixtureRequest) -> AsyncIterator[Send]:
         return call.run() if request.param == "sync" else await call.arun()
 
     yield sent
-    await close_async_clients()
-
-
-@pytest.fixture(params=["sync", "async"])
-async def run_flow(request: pytest.FixtureRequest) -> AsyncIterator[RunFlow]:
-    async def ran(flow: Flow[Any]) -> Any:
-        return redis_call.run(flow) if request.param == "sync" else await redis_call.arun(flow)
-
-    yield ran
     await close_async_clients()
 
 
@@ -109,24 +97,3 @@ async def test_a_cancellation_ends_a_blocking_call_at_once(
     with pytest.raises(asyncio.CancelledError):
         await task
     await await_until(lambda: blocked_clients(raw_redis) == 0)
-
-
-async def test_a_flow_is_sent_the_answers_and_the_errors(run_flow: RunFlow) -> None:
-    def flow() -> Flow[list[Any]]:
-        found = [(yield RedisCall(("INCR", "k")))]
-        try:
-            yield RedisCall(("LPUSH", "k", "x"))
-        except redis.ResponseError as error:
-            found.append(str(error).partition(" ")[0])
-        found.append((yield RedisCall(("INCR", "k"))))
-        return found
-
-    assert await run_flow(flow()) == [1, "WRONGTYPE", 2]
-
-
-async def test_what_a_flow_does_not_catch_is_raised_to_its_caller(run_flow: RunFlow) -> None:
-    def flow() -> Flow[None]:
-        yield RedisCall(("NOSUCHCOMMAND",))
-
-    with pytest.raises(redis.ResponseError):
-        await run_flow(flow())

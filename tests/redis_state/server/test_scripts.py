@@ -21,8 +21,8 @@ from pleme_redis_django import (
 from pleme_redis_django.redis_state.locks.claims import LockClaim, PermitClaim
 from pleme_redis_django.redis_state.presence.sweep import PresenceSweeper, sweep_product
 from pleme_redis_django.redis_state.server.connections import close_sync_clients
+from pleme_redis_django.redis_state.server.flows import run
 from pleme_redis_django.redis_state.server.keyspace import presence_due, presence_keys
-from pleme_redis_django.redis_state.server.redis_call import run
 from pleme_redis_django.redis_state.server.scripts import script
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 from pleme_redis_django.redis_state.wakeups.unique_slots import take_slot
