@@ -15,6 +15,7 @@ from pleme_redis_django.jobs.interface.executor import count_slots, known_job_ty
 from pleme_redis_django.jobs.interface.hints import HintQueue
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity, new_worker_id
+from pleme_redis_django.jobs.worker.isolation import Isolation
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
 from pleme_redis_django.orm_store.handler_connections import DatabaseScope
@@ -33,6 +34,7 @@ def build_pool(
     page_fd: int | None = None,
     suspects: SuspectRule = SuspectRule.BESIDE,
     has_supervisor: bool = False,
+    isolation: Isolation | None = None,
 ) -> WorkerPool[Any]:
     """Return a pool that is ready to be launched in this process."""
     config = parts.config
@@ -69,6 +71,7 @@ def build_pool(
         page_fd=page_fd,
         suspects=suspects,
         has_supervisor=has_supervisor,
+        isolation=isolation,
     )
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db.models import F, Sum
 from django.utils import timezone
+from PIL import Image
 
 from example_project.shop.catalog import batches, read_catalog, save_items, search_text
 from example_project.shop.models import Accident, CatalogItem, Order, OrderLine, Thumbnail
@@ -75,6 +77,14 @@ def book_delivery(code: str, prints: int) -> dict[str, int]:
     """Put delivered prints on the shelf; the count and the end of the job are one commit."""
     CatalogItem.objects.filter(code=code).update(stock=F("stock") + prints)
     return {"stock": CatalogItem.objects.get(code=code).stock}
+
+
+@job(isolated=True, timeout=30, max_retries=0)
+def measure_photo(name: str) -> dict[str, int]:
+    """Decode a photo that a supplier has sent: one that crashes the image library ends a process of its own."""
+    with default_storage.open(name) as file, Image.open(file) as photo:
+        photo.load()
+        return {"width": photo.width, "height": photo.height}
 
 
 @job

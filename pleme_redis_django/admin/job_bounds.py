@@ -1,4 +1,4 @@
-"""What the page of a job says of its bounds: when it times out, and when it expires."""
+"""What the page of a job says of its bounds: when it times out, when it expires, and where it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from pleme_redis_django.configured_pools import bounds_of_pools
+from pleme_redis_django.configured_pools import bounds_of_pools, is_async_type
 from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.interface.bounds import BoundsOfJobs
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
@@ -19,8 +19,12 @@ Fact = tuple[str, Any, bool]
 def bounds_facts(job: Any) -> list[Fact]:
     """Return the bounds of the job, as name, value and whether the value is long."""
     facts: list[Fact] = []
-    if (timeout := BoundsOfJobs(bounds_of_pools(type(job))).of(job).timeout) is not None:
-        facts.append(("Timeout", _timeout(job, timeout), False))
+    model = type(job)
+    bounds = BoundsOfJobs(bounds_of_pools(model)).of(job)
+    if bounds.timeout is not None:
+        facts.append(("Timeout", _timeout(job, bounds.timeout), False))
+    if bounds.isolated and not is_async_type(model, job.job_type):
+        facts.append(("Isolated", "runs in a process of its own", False))
     if job.expires_at is not None and job.status in WAITING_STATUSES:
         facts.append(("Deadline", _deadline(job), False))
     if job.snoozes:

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from pleme_redis_django.admin.display import moment
 from pleme_redis_django.durations import duration
+from pleme_redis_django.jobs.interface.failures import WORKER_DIED
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.jobs.maintenance.endings_of_others import WORKER_DIED
 from pleme_redis_django.models import AbstractJob
 
 _WAITING = (JobStatus.PENDING, JobStatus.QUEUED)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
-from pleme_redis_django.jobs.definitions.handler import ATOMIC_IS_SYNC
+from pleme_redis_django.jobs.definitions.handler import sync_only
 from pleme_redis_django.jobs.definitions.options import RETRIES, checked_priority
 from pleme_redis_django.jobs.definitions.uniqueness import UniqueMode, Uniqueness, parameters_key
 from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, TIMEOUTS, Bounds
@@ -63,8 +63,8 @@ def _bounds(definition: JobDefinition[Any, Any]) -> Bounds:
         return definition.bounds
     if fault := own.fault():
         raise EnqueueError(fault)
-    if own.atomic and definition.is_async:
-        raise EnqueueError(f"{definition.name}: {ATOMIC_IS_SYNC}")
+    if definition.is_async and (refusal := sync_only(atomic=own.atomic, isolated=own.isolated)):
+        raise EnqueueError(f"{definition.name}: {refusal}")
     return own.over(definition.bounds)
 
 

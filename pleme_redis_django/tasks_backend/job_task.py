@@ -27,6 +27,7 @@ class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the st
     interrupt: bool | None = None
     retry_on_timeout: bool | None = None
     atomic: bool | None = None
+    isolated: bool | None = None
     deadline: float | None = None
     expires_at: datetime | None = None
     schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = dataclasses.field(
@@ -52,6 +53,7 @@ class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the st
         interrupt: bool | None = None,
         retry_on_timeout: bool | None = None,
         atomic: bool | None = None,
+        isolated: bool | None = None,
         deadline: float | None = None,
         expires_at: datetime | None = None,
     ) -> JobTask:
@@ -73,6 +75,7 @@ class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the st
             "interrupt": interrupt,
             "retry_on_timeout": retry_on_timeout,
             "atomic": atomic,
+            "isolated": isolated,
             "deadline": deadline,
             "expires_at": expires_at,
         }

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.django_db
         ({"expires_at": timezone.now() + timedelta(days=400)}, "expires in 39"),
         ({"expires_at": ago(5)}, "is over"),
         ({"snoozes": 3}, "3 times"),
+        ({"configuration": {"isolated": True}}, "runs in a process of its own"),
     ],
 )
 def test_bounds_stand_on_the_page(admin_client: Client, fields: dict[str, Any], words: str) -> None:

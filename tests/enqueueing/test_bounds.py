@@ -73,7 +73,7 @@ def test_numbers_out_of_range_are_refused(name: str, value: Any) -> None:
     assert not Job.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["interrupt", "retry_on_timeout"])
+@pytest.mark.parametrize("name", ["interrupt", "retry_on_timeout", "atomic", "isolated"])
 def test_what_is_neither_true_nor_false_is_refused(name: str) -> None:
     with pytest.raises(EnqueueError, match=rf"{name} is 1. Accepted: True, False"):
         jobs.send.using(**{name: 1}).enqueue("a@b")

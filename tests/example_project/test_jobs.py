@@ -65,6 +65,16 @@ def test_thumbnail_is_stored_once(
     assert [path.name for path in (tmp_path / "thumbnails").iterdir()] == [f"{catalog[0].code}.png"]
 
 
+def test_a_photo_is_measured_apart(
+    catalog: list[CatalogItem], settings: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings.MEDIA_ROOT = str(tmp_path)
+    name = jobs.draw_thumbnail(catalog[0].code)["file"]
+    jobs.measure_photo.enqueue(name=name)
+    assert drain_jobs().completed[0].results == {"width": 480, "height": 320}
+    assert jobs.measure_photo.bounds.isolated is True
+
+
 def test_index_item_writes_its_words(catalog: list[CatalogItem]) -> None:
     jobs.index_item(catalog[0].code)
     catalog[0].refresh_from_db()

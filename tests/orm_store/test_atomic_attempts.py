@@ -175,8 +175,10 @@ def test_a_store_without_a_database_refuses_atomic_jobs() -> None:
     assert (groups(), ending.failure.error_code) == (0, "not_atomic")
 
 
-def test_an_async_handler_cannot_be_atomic() -> None:
-    with pytest.raises(InvalidJobDefinition, match="atomic=True is for plain functions"):
-        definition_of(jobs.asend.function, atomic=True)
-    with pytest.raises(EnqueueError, match="atomic=True is for plain functions"):
-        jobs.asend.using(atomic=True).enqueue(to="a")
+@pytest.mark.parametrize("option", ["atomic", "isolated"])
+def test_an_async_handler_can_be_neither_atomic_nor_isolated(option: str) -> None:
+    options: dict[str, Any] = {option: True}
+    with pytest.raises(InvalidJobDefinition, match=f"{option}=True is for plain functions"):
+        definition_of(jobs.asend.function, **options)
+    with pytest.raises(EnqueueError, match=f"{option}=True is for plain functions"):
+        jobs.asend.using(**options).enqueue(to="a")

@@ -12,9 +12,9 @@ from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, In
 from pleme_redis_django.jobs.definitions.arguments import accepted_names, by_name, required_names
 from pleme_redis_django.jobs.definitions.handler import (
     DECORATED,
-    check_atomic,
     check_function,
     check_passed_by_name,
+    check_sync_only,
     handler_of,
     name_of,
 )
@@ -150,6 +150,7 @@ class JobDefinition(Generic[P, R]):
         interrupt: bool | None = None,
         retry_on_timeout: bool | None = None,
         atomic: bool | None = None,
+        isolated: bool | None = None,
         deadline: float | None = None,
         expires_at: datetime | None = None,
     ) -> JobDefinition[P, R]:
@@ -172,6 +173,7 @@ class JobDefinition(Generic[P, R]):
             "interrupt": interrupt,
             "retry_on_timeout": retry_on_timeout,
             "atomic": atomic,
+            "isolated": isolated,
             "deadline": deadline,
             "expires_at": expires_at,
         }
@@ -250,6 +252,7 @@ def definition_of(
     interrupt: bool | None = None,
     retry_on_timeout: bool | None = None,
     atomic: bool | None = None,
+    isolated: bool | None = None,
     deadline: float | None = None,
     takes_context: bool = False,
     schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
@@ -257,7 +260,7 @@ def definition_of(
 ) -> JobDefinition[..., R]:
     """Return the definition of a handler. Raises InvalidJobDefinition for what is not accepted."""
     check_function(function)
-    check_atomic(function, atomic)
+    check_sync_only(function, atomic=atomic, isolated=isolated)
     handler = handler_of(function, kind.context_parameter, takes_context=takes_context)
     kind.check_parameters(function, handler.parameters)
     job_name = checked_name(name_of(function) if name is None else name)
@@ -267,6 +270,7 @@ def definition_of(
         interrupt=interrupt,
         retry_on_timeout=retry_on_timeout,
         atomic=atomic,
+        isolated=isolated,
         deadline=deadline,
     )
     definition: JobDefinition[..., R] = kind(

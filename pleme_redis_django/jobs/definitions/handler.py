@@ -13,6 +13,10 @@ from pleme_redis_django.exceptions import InvalidJobDefinition
 ATOMIC_IS_SYNC = (
     "atomic=True is for plain functions, and it is async: Django has no transactions there. Make it a def."
 )
+ISOLATED_IS_SYNC = (
+    "isolated=True is for plain functions, and it is async: those share one event loop. Make it a def, which may "
+    "call asyncio.run()."
+)
 DECORATED = (
     " The function is decorated: where the decorator gives an argument itself, have what it returns say what "
     "is left, by parameters of its own or by __signature__."
@@ -79,10 +83,15 @@ def check_function(function: object) -> None:
         )
 
 
-def check_atomic(function: Callable[..., Any], atomic: bool | None) -> None:
-    """Raise InvalidJobDefinition for an atomic function that is async."""
-    if atomic and inspect.iscoroutinefunction(function):
-        raise InvalidJobDefinition(f"{function.__qualname__}: {ATOMIC_IS_SYNC}")
+def sync_only(*, atomic: bool | None, isolated: bool | None) -> str:
+    """Return why these options are refused for an async handler; "": they are not."""
+    return (atomic and ATOMIC_IS_SYNC) or (isolated and ISOLATED_IS_SYNC) or ""
+
+
+def check_sync_only(function: Callable[..., Any], *, atomic: bool | None, isolated: bool | None) -> None:
+    """Raise InvalidJobDefinition for an async function with an option that is for plain ones."""
+    if inspect.iscoroutinefunction(function) and (refusal := sync_only(atomic=atomic, isolated=isolated)):
+        raise InvalidJobDefinition(f"{function.__qualname__}: {refusal}")
 
 
 def check_passed_by_name(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:

@@ -36,6 +36,7 @@ class EnqueueOptions:
     interrupt: bool | None = None
     retry_on_timeout: bool | None = None
     atomic: bool | None = None
+    isolated: bool | None = None
     deadline: float | None = None
     expires_at: datetime | None = None
 
@@ -48,6 +49,7 @@ class EnqueueOptions:
             interrupt=self.interrupt,
             retry_on_timeout=self.retry_on_timeout,
             atomic=self.atomic,
+            isolated=self.isolated,
             deadline=self.deadline,
         )
 

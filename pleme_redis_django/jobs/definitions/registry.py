@@ -127,6 +127,7 @@ def job(
     interrupt: bool | None = None,
     retry_on_timeout: bool | None = None,
     atomic: bool | None = None,
+    isolated: bool | None = None,
     deadline: float | None = None,
     takes_context: bool = False,
     schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
@@ -150,6 +151,8 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
       ``ctx.cancel_requested`` itself. ``retry_on_timeout=False``: an attempt that timed out fails for good.
     - ``atomic``: what the handler writes and its ending commit together, in one transaction on the job's
       database; a plain function alone.
+    - ``isolated``: the handler runs in a process of its own: a crash, a leak or a hang ends that process alone. A
+      plain function alone.
     - ``deadline``: seconds after the enqueue by which the job has to have started, or it never does.
     - ``takes_context``: give the handler a JobContext as its first argument; also when its first
       parameter is named ``ctx``.

@@ -29,6 +29,8 @@ class Bounds:
     """Whether an attempt that timed out is retried like one that failed."""
     atomic: bool | None = None
     """Whether the handler's writes and its ending commit together, in one transaction on the job's database."""
+    isolated: bool | None = None
+    """Whether a sync handler runs in a process of its own."""
     deadline: Annotated[float | None, DEADLINES] = None
     """Seconds after the enqueue by which the job has to have started, or it never does."""
 
@@ -61,7 +63,7 @@ class Bounds:
 
 # That one process keeps the bounds of.
 _MOST_TIMEOUTS = 64
-_STORED = ("kill_after", "interrupt", "retry_on_timeout", "atomic")
+_STORED = ("kill_after", "interrupt", "retry_on_timeout", "atomic", "isolated")
 RANGES: Mapping[str, Number] = said_beside_fields(Bounds)
 NO_BOUNDS = _NONE = Bounds()
 

@@ -107,6 +107,10 @@ class JobContext:
             report["total"] = _finite("total", total)
         if note:
             report["note"] = storable_text(str(note), max_bytes=NOTE_MAX_BYTES)
+        self.take_over(report)
+
+    def take_over(self, report: dict[str, Any]) -> None:
+        """Take a report that the handler has made, here or in a process of its own, for the engine to write."""
         self._unwritten = report
         self._on_progress(self)
 

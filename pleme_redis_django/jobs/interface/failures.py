@@ -16,6 +16,8 @@ MESSAGE_MAX_BYTES = 64 * 1024
 TRACEBACK_MAX_BYTES = 64 * 1024
 CODE_MAX_BYTES = 100
 CLASS_MAX_BYTES = 300
+WORKER_DIED = "worker_died"
+"""The code of an attempt whose process died while it ran."""
 EXPIRED = "expired"
 """The code of a job that did not start by its deadline."""
 EXPIRED_NOTICE = "The job was not started by its deadline, and does not run any more."

@@ -80,6 +80,8 @@ class WorkerPoolConfig:
     """Whether an attempt that timed out is retried like one that failed."""
     atomic: bool = False
     """Whether what a sync handler writes and its ending commit together, where nobody else says it."""
+    isolated: bool = False
+    """Whether each sync handler runs in a process of its own, where nobody else says it."""
     deadline: Annotated[float | None, DEADLINES] = None
     """How long after its enqueue a job may still start; None: without limit."""
 
@@ -100,7 +102,7 @@ class WorkerPoolConfig:
                 f"lease_seconds is {self.lease_seconds}, and heartbeat_seconds {self.heartbeat_seconds}. Accepted: "
                 "a lease of at least two heartbeats, so that one late heartbeat does not cost a live process its jobs."
             )
-        for field in ("interrupt", "retry_on_timeout", "atomic"):
+        for field in ("interrupt", "retry_on_timeout", "atomic", "isolated"):
             if type(getattr(self, field)) is not bool:
                 raise InvalidSettings(f"{field} is {getattr(self, field)!r}. Accepted: True or False.")
         object.__setattr__(self, "queues", _checked_queues(self.queues))

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from pleme_redis_django.jobs.interface.endings import Cancelled, Ending, Failed, Failure, GivenBack, Retried
-from pleme_redis_django.jobs.interface.failures import engine_failure
+from pleme_redis_django.jobs.interface.failures import WORKER_DIED, engine_failure
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
     SUSPECT_AFTER_UNSEEN_DEATHS,
@@ -17,7 +17,6 @@ from pleme_redis_django.jobs.interface.retry import jittered
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.worker.retry_delays import retry_delay
 
-WORKER_DIED = "worker_died"
 STALE = "stale"
 # What ran together at a death is given back over so long, so that it does not run together again:
 # an innocent job then has to meet the one that kills twice. Short beside a lease and a long job.

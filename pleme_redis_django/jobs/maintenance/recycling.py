@@ -6,33 +6,19 @@ works on until the other one does.
 
 from __future__ import annotations
 
-import os
 import random
-import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.lane import Lane
+from pleme_redis_django.jobs.worker.process_memory import occupied_mb
 
 LOOK_SECONDS = 1.0
 # So that processes which were started together are not replaced together.
 JITTER_SHARE = 0.1
-_MB = 1024 * 1024
-_STATM = Path("/proc/self/statm")
-
-
-def occupied_mb() -> float:
-    """Return the resident memory of this process; where the system does not say it, the most that it ever was."""
-    try:
-        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / _MB
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most / _MB if sys.platform == "darwin" else most / 1024
 
 
 class Recycling:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from pleme_redis_django.exceptions import JobCancelled, JobTimeout
+from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import EventSink, JobStarted
 from pleme_redis_django.jobs.worker.agenda import Agenda
@@ -65,21 +66,26 @@ class _CountingLane:
 
     def _begin(self, held: HeldJob, slot: int) -> bool:
         """Start a job, or let it go: it was cancelled or deleted, or this process may not start any."""
+        context = held.context
+        context.bounds = bounds = self._duties.runner.bounds_of(context.job)
+        # Before its time begins: a process of its own may have to be started.
+        runs_apart = bounds.isolated and self._reserve_process(context)
         if (
-            held.context.cancel_requested
+            context.cancel_requested
             or held.unwanted
             or (held.expires_at is not None and held.has_expired())
             or not self._duties.gate.may_start(held)
         ):
+            if runs_apart:
+                self._release_process(context)
             self._duties.finish(held, ending_if_unfinished(held))
             return False
-        context = held.context
         held.started_at, held.slot = time.monotonic(), slot
-        context.bounds = bounds = self._duties.runner.bounds_of(context.job)
         if bounds.timeout is not None:
             context.ends_at = held.started_at + bounds.timeout
             self._duties.limits.begin(slot, held, self, context.ends_at)
-        self._duties.executing.begin(slot, context.job.id, context.claim.attempt)
+        if not runs_apart:  # It could not be what ends this process.
+            self._duties.executing.begin(slot, context.job.id, context.claim.attempt)
         if held.runs_again:
             self._duties.on_another_start()
         self._duties.sink.emit(JobStarted(context.job))
@@ -88,14 +94,24 @@ class _CountingLane:
     def time_out(self, held: HeldJob) -> None:
         """Tell the handler of a running job that its time is over, from any thread."""
         held.context.timed_out = True
-        if held.context.bounds.interrupt is not False:
-            self._interrupt(held, JobTimeout)
+        self._interrupt(held, JobTimeout)
+
+    def _reserve_process(self, context: JobContext) -> bool:
+        """Have a process ready in which the attempt runs apart; return whether it does."""
+        return False
+
+    def _release_process(self, context: JobContext) -> None:
+        """Let others have the process."""
 
     def give_up(self, held: HeldJob) -> None:
-        """End an attempt without its handler, which did not heed its timeout, and have the process replaced.
+        """End an attempt without its handler, which did not heed its timeout.
 
-        Its slot stays taken: in a thread that waits for ever nothing can run.
+        With it ends the process, of which its slot stays taken: in a thread that waits for ever nothing can run. One
+        that runs apart ends with the process of its own, and nothing else does.
         """
+        isolation = self._duties.runner.isolation
+        if isolation is not None and isolation.kill(held.context, JobTimeout()):
+            return
         held.given_back = True
         run_seconds = 0.0 if held.started_at is None else time.monotonic() - held.started_at
         self._duties.finish(held, self._duties.runner.ending_of(JobTimeout(), held.context, run_seconds))
@@ -178,8 +194,18 @@ class ThreadLane(_CountingLane):
 
     def cancel(self, held: HeldJob) -> None:
         """Raise JobCancelled in the handler of a running job, from any thread, unless it wants no interrupt."""
-        if held.slot >= 0 and held.context.bounds.interrupt is not False:
+        if held.slot >= 0:
             self._interrupt(held, JobCancelled)
+
+    def _reserve_process(self, context: JobContext) -> bool:
+        if (isolation := self._duties.runner.isolation) is None:
+            return False
+        isolation.reserve(context)
+        return True
+
+    def _release_process(self, context: JobContext) -> None:
+        if (isolation := self._duties.runner.isolation) is not None:
+            isolation.release(context)
 
     def _interrupt(self, held: HeldJob, kind: type[BaseException]) -> None:
         if 0 <= (index := held.slot - self._first_slot) < self.slots:
@@ -268,9 +294,13 @@ class LoopLane(_CountingLane):
 
     def cancel(self, held: HeldJob) -> None:
         """Cancel the task of a running job, from any thread."""
-        self._interrupt(held, JobCancelled)
+        self._cancel_task(held)
 
     def _interrupt(self, held: HeldJob, kind: type[BaseException]) -> None:
+        if held.context.bounds.interrupt is not False:
+            self._cancel_task(held)
+
+    def _cancel_task(self, held: HeldJob) -> None:
         # A closed loop runs nothing that could be cancelled: the pool is being drained.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._cancel, held)

@@ -22,13 +22,22 @@ from pleme_redis_django.exceptions import (
 )
 from pleme_redis_django.jobs.interface.bounds import BoundsOfJobs
 from pleme_redis_django.jobs.interface.context import JobContext, _current
-from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, Retried, Snoozed
+from pleme_redis_django.jobs.interface.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    Failure,
+    Retried,
+    Snoozed,
+)
 from pleme_redis_django.jobs.interface.executor import JobExecutor
-from pleme_redis_django.jobs.interface.failures import failure_of, is_retryable, leaves_of
+from pleme_redis_django.jobs.interface.failures import WORKER_DIED, failure_of, is_retryable, leaves_of
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.worker.interrupts import Interruptible
+from pleme_redis_django.jobs.worker.isolation import Isolation, ProcessDied
 from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry
 
 DEFAULT_MAX_RESULTS_BYTES = 1024 * 1024
@@ -93,6 +102,7 @@ class JobRunner:
         scope: HandlerSurroundings | None = None,
         max_results_bytes: int = DEFAULT_MAX_RESULTS_BYTES,
         store: JobStore[Any] | None = None,
+        isolation: Isolation | None = None,
     ) -> None:
         self._execute = executor.execute
         self._retry_rules = getattr(executor, "retry_rules", None)
@@ -103,6 +113,8 @@ class JobRunner:
         self._scope = scope or NoSurroundings()
         self._max_results_bytes = max_results_bytes
         self._store = store
+        self.isolation = isolation
+        """Where isolated attempts run; None: here, like any other."""
 
     def run(self, context: JobContext, thread: Interruptible | None = None) -> Ending:
         """Run a sync handler, or an async one to its end, in the calling thread.
@@ -129,6 +141,8 @@ class JobRunner:
                 self._scope.leave(interrupted=thread.was_interrupted)
 
     def _run(self, context: JobContext, started: float, thread: Interruptible) -> Ending:
+        if context.bounds.isolated and self.isolation is not None:
+            return self._run_apart(context, self.isolation, started)
         _current.set(context)
         if context.bounds.atomic:
             return self._run_atomically(context, started, thread)
@@ -163,10 +177,32 @@ class JobRunner:
         assert ending is not None
         return ending
 
-    def interrupt(self, context: JobContext, thread: Interruptible, kind: type[BaseException]) -> None:
-        """Raise ``kind`` in the sync handler that runs there, unless it has ended; from another thread."""
-        if thread.interrupt(context, kind):
-            self._scope.interrupted(thread.thread_id)
+    def _run_apart(self, context: JobContext, isolation: Isolation, started: float) -> Ending:
+        """Have the attempt run in a process of its own; the ending is decided there, unless it dies."""
+        try:
+            return isolation.run(context)
+        except ProcessDied as death:
+            error = death.because or ExecutionFailed(str(death), error_code=WORKER_DIED)
+            ending = self._ended_by(error, context, started)
+            failure: Failure | None = getattr(ending, "failure", None)
+            if failure is None:
+                return ending
+            # The traceback of the thread that has waited here tells nothing.
+            failure = dataclasses.replace(failure, traceback=death.trace, exception=None)
+            return dataclasses.replace(ending, failure=failure)  # type: ignore[call-arg]  # it has one
+
+    def interrupt(self, context: JobContext, thread: Interruptible, kind: type[BaseException]) -> bool:
+        """Raise ``kind`` in the sync handler that runs there, unless it has ended or wants none; from another thread.
+
+        Return whether it was sent. One that runs apart is told.
+        """
+        if context.bounds.isolated and self.isolation is not None:
+            self.isolation.tell(context)
+            return False
+        if context.bounds.interrupt is False or not thread.interrupt(context, kind):
+            return False
+        self._scope.interrupted(thread.thread_id)
+        return True
 
     async def arun(self, context: JobContext) -> Ending:
         """Run an async handler in the calling task."""

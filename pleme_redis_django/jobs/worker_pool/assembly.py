@@ -45,6 +45,7 @@ from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
 from pleme_redis_django.jobs.worker.hint_relay import HintRelay
 from pleme_redis_django.jobs.worker.holdings import Holdings
+from pleme_redis_django.jobs.worker.isolation import NoIsolation
 from pleme_redis_django.jobs.worker.lane import Lane, LaneDemand
 from pleme_redis_django.jobs.worker.lanes import LaneDuties, LoopLane, ThreadLane
 from pleme_redis_django.jobs.worker.lease import EndlessLease, Lease
@@ -130,6 +131,7 @@ def assembled(
         gate=gate,
         finisher=finisher,
         limits=limits,
+        isolation=runner.isolation or NoIsolation(),
         lanes=lanes,
         claimer=claimer,
         maintainer=maintainer,

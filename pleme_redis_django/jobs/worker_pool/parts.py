@@ -19,6 +19,7 @@ from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
 from pleme_redis_django.jobs.worker.holdings import Holdings
+from pleme_redis_django.jobs.worker.isolation import Isolation
 from pleme_redis_django.jobs.worker.lane import Lane
 from pleme_redis_django.jobs.worker.time_limits import TimeLimits
 
@@ -36,6 +37,7 @@ class WorkerParts:
     gate: Gate
     finisher: Finisher
     limits: TimeLimits
+    isolation: Isolation
     lanes: Sequence[Lane]
     claimer: Claimer
     maintainer: Maintainer

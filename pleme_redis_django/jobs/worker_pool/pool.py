@@ -15,6 +15,7 @@ from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfi
 from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity, WorkerRegistry
 from pleme_redis_django.jobs.maintenance.dead_workers import SEEN_DEATHS
 from pleme_redis_django.jobs.worker.executing_page import SeenDeath
+from pleme_redis_django.jobs.worker.isolation import Isolation, NoIsolation
 from pleme_redis_django.jobs.worker.runner import DEFAULT_MAX_RESULTS_BYTES, HandlerSurroundings, JobRunner
 from pleme_redis_django.jobs.worker.suspects import RunMode, SuspectRule
 from pleme_redis_django.jobs.worker_pool.assembly import Outside, assembled
@@ -32,6 +33,7 @@ class WorkerPool(Generic[J_co]):
     process executes. ``suspects``: what is done about jobs that may kill their process.
     ``has_supervisor``: somebody who hears of a limit that is reached (``max_jobs_per_process`` and the like)
     starts another process and calls ``recycle()`` then; without one, the pool drains at once, and stops.
+    ``isolation``: where isolated jobs run; without it, they fail.
     """
 
     def __init__(
@@ -52,12 +54,20 @@ class WorkerPool(Generic[J_co]):
         suspects: SuspectRule = SuspectRule.BESIDE,
         page_fd: int | None = None,
         has_supervisor: bool = False,
+        isolation: Isolation | None = None,
     ) -> None:
         self.config = config
         self.identity = identity or _identity_of(config, executor)
         self._sink = sink or NullSink()
         self._mode = RunMode(burst=burst, suspects=suspects)
-        runner = JobRunner(executor, config, scope=scope, max_results_bytes=max_results_bytes, store=store)
+        runner = JobRunner(
+            executor,
+            config,
+            scope=scope,
+            max_results_bytes=max_results_bytes,
+            store=store,
+            isolation=isolation or NoIsolation(),
+        )
         outside = Outside(
             store=store,
             hints=job_queue,

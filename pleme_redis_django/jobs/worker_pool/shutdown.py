@@ -111,6 +111,7 @@ class Shutdown:
         for held in running:
             held.given_back = True
         self._give_back(running)
+        parts.isolation.end_running()
         # All of them together, for a database that does not answer holds each of them up.
         flush_until = time.monotonic() + FLUSH_SECONDS
         parts.limits.stop()
@@ -120,6 +121,7 @@ class Shutdown:
         parts.heartbeat.stop(max(flush_until - time.monotonic(), 0), in_good_order=nothing_left)
         for call_listener in parts.call_listeners:
             call_listener.stop()
+        parts.isolation.stop()
         self._announce_returned()
         parts.page.note_stage(Stage.STOPPED)
         self._sink.emit(WorkerStopped(parts.identity.worker_id, self._returned, len(running)))

@@ -51,8 +51,8 @@ def child_command(
         program = [str(part) for part in get_child_arguments()]
         environment = dict(os.environ)
     else:
-        program = [*_python(), "-m", "django", COMMAND_NAME, *_as_arguments(options, arguments)]
-        environment = {**os.environ, **_environment_of_this_process()}
+        program = [*this_python(), "-m", "django", COMMAND_NAME, *_as_arguments(options, arguments)]
+        environment = {**os.environ, **settings_environment()}
     return ChildCommand(arguments=tuple(program), environment={**environment, _CHILD_VARIABLE: "1"})
 
 
@@ -61,7 +61,8 @@ def forget_being_a_child() -> None:
     os.environ.pop(_CHILD_VARIABLE, None)
 
 
-def _python() -> list[str]:
+def this_python() -> list[str]:
+    """Return the interpreter of this process, with its options."""
     options = [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
     return [sys.executable, *(f"-W{warning}" for warning in sys.warnoptions), *options]
 
@@ -82,7 +83,11 @@ def _as_arguments(options: RunOptions, arguments: Mapping[str, Any]) -> list[str
     return line + [flag for flag, is_set in flags.items() if is_set]
 
 
-def _environment_of_this_process() -> dict[str, str]:
+def settings_environment() -> dict[str, str]:
+    """Return what makes another process find the settings and the modules of this one.
+
+    Raises CommandError when the settings are in no module.
+    """
     module = getattr(settings, "SETTINGS_MODULE", None) or os.environ.get(ENVIRONMENT_VARIABLE)
     if not module:
         raise CommandError(

@@ -95,6 +95,7 @@ class RunOptions:
     release: str
     max_silence_seconds: float
     tracebacks: str = "terminal"
+    verbosity: int = 1
 
     @property
     def shows_tracebacks(self) -> bool:
@@ -126,6 +127,7 @@ class RunOptions:
             release=arguments["release"],
             max_silence_seconds=silence,
             tracebacks=arguments["tracebacks"],
+            verbosity=arguments.get("verbosity", 1),
         )
 
 

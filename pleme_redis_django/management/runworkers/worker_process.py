@@ -32,6 +32,7 @@ from pleme_redis_django.jobs.interface.events import (
     SuspectsSeen,
     WorkerStopped,
 )
+from pleme_redis_django.jobs.worker.isolation import Isolation, WarmProcess, WarmProcesses
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
 from pleme_redis_django.management.runworkers.database import bound_database_waits
@@ -87,6 +88,7 @@ class PoolBuilder(Protocol):
         page_fd: int | None,
         suspects: SuspectRule,
         has_supervisor: bool,
+        isolation: Isolation,
     ) -> WorkerPool[Any]: ...
 
 
@@ -125,7 +127,9 @@ class WorkerProcessRun:
             page_fd=given.page_fd,
             suspects=SuspectRule.ONLY if given.is_quarantine else SuspectRule.REPORTED,
             has_supervisor=given.report_fd is not None,
+            isolation=WarmProcesses(self._start_isolated),
         )
+        self._options = options
         self._parts = parts
         self._presence = None if self._ends_when_dry else presence_watch(given.worker_id)
         self._burst = options.burst and not given.is_quarantine
@@ -194,6 +198,12 @@ class WorkerProcessRun:
             self._end.hurry()
         self._stop.is_by_sigterm |= number == signal.SIGTERM
         self._stop.make()
+
+    def _start_isolated(self) -> WarmProcess:
+        # Imported for the first isolated job: most workers have none.
+        from pleme_redis_django.management.runworkers.isolated_program import start_isolated
+
+        return start_isolated(self._parts, self._options)
 
     def _watch_lifeline(self) -> None:
         """Drain when the supervisor's end of the pipe closes: it says so, or is gone, however it went.

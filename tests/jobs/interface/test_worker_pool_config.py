@@ -35,6 +35,7 @@ OUR_DEFAULTS = {
     "interrupt": True,
     "retry_on_timeout": True,
     "atomic": False,
+    "isolated": False,
     "deadline": None,
     "max_jobs_per_process": None,
     "max_process_age_seconds": None,

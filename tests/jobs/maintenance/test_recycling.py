@@ -9,8 +9,9 @@ import pytest
 
 from pleme_redis_django import JobStatus, WorkerPoolConfig
 from pleme_redis_django.jobs.interface.events import RecycleBegun, WorkerStopped
-from pleme_redis_django.jobs.maintenance.recycling import Recycling, occupied_mb
+from pleme_redis_django.jobs.maintenance.recycling import Recycling
 from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.process_memory import occupied_mb
 from pleme_redis_django.testing import ManualClock
 from tests.jobs.pool_bench import Bench
 from tests.jobs.recording import FunctionExecutor
