@@ -1,6 +1,6 @@
 """Who may do what on which channel, and for which product a socket is. What is not allowed is denied.
 
-``PLEME_REDIS["AUTHORIZE"]`` names a hook that decides alone; without one, ``PLEME_REDIS["CHANNELS"]`` does:
+``PLEME_REDIS["AUTHORIZE"]`` names a hook that decides alone; without one, ``PLEME_REDIS["CHANNELS"]`` decides:
 ``{"room:*": {"subscribe": "authenticated", "publish": "shop.rules.may_write", ...}}``. The first pattern
 that covers the channel decides. A client's pattern must be allowed by each earlier one that it overlaps too:
 ``room:*`` must not open what ``room:staff`` closes. A function is asked about channels only, unless it says
@@ -40,7 +40,7 @@ Rule = Callable[[Scope, str, str], bool | Awaitable[bool]]
 AnyRule = TypeVar("AnyRule", bound=Rule)
 
 OUTAGES = (OperationalError, InterfaceError, RedisUnavailable)
-"""A rule that raises one of these has not answered: the client may ask again, and an open socket is kept."""
+"""A rule that raises one of these has not answered: the client may ask again, and an open socket stays open."""
 REPORT_SECONDS = 60.0
 """How often the fault of one rule is logged: clients ask as often as they like."""
 
@@ -81,10 +81,10 @@ NAMED_RULES: dict[str, Rule] = {
 
 
 async def is_allowed(scope: Scope, action: Action, channel: str, *, is_look: bool = False) -> bool:
-    """Tell whether a socket may do ``action`` on a channel or pattern. A rule that raises denies, loudly.
+    """Return whether a socket may do ``action`` on a channel or pattern. A rule that raises denies, and is logged.
 
-    A look at an open socket, which may take something away, does not wait behind what clients ask for.
-    Raises OperationalError, InterfaceError and RedisUnavailable of a rule: it could not be asked.
+    ``is_look``: an open socket is checked again; that does not queue behind the commands of clients.
+    Raises OperationalError, InterfaceError and RedisUnavailable of a rule: then it could not be asked.
     """
     call = call_for_rule if is_look else call_for_client
     authorize = hook("AUTHORIZE")
@@ -94,7 +94,7 @@ async def is_allowed(scope: Scope, action: Action, channel: str, *, is_look: boo
         rule = rules.get(action, _nobody)
         if pattern == channel or (channel != PRODUCT_PRESENCE and includes(pattern, channel)):
             return await _ask(rule, scope, action, channel, call)
-        # What an earlier rule closes is its own pattern, whatever the client's looks like.
+        # An earlier rule is asked about its own pattern, whatever the client's pattern is.
         is_earlier = channel != PRODUCT_PRESENCE and overlaps(pattern, channel)
         if is_earlier and not await _ask(rule, scope, action, pattern, call):
             return False
@@ -137,11 +137,11 @@ async def _call(function: Callable[..., Any], *args: Any, call: Any) -> Any:
     if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
         return await function(*args)
     answer = await call(function, *args)
-    # A lambda or a plain decorator around an async function hands its coroutine on.
+    # A lambda or a plain decorator around an async function returns its coroutine.
     return await answer if inspect.isawaitable(answer) else answer
 
 
-# By identity: a rule may be any callable, also one that has no hash.
+# By identity: a rule may be any callable, even one without a hash.
 _INLINE = frozenset(map(id, NAMED_RULES.values()))
 _reported_at: dict[int, float] = {}
 

@@ -13,7 +13,7 @@ def channel_layer_entry(
     """Return the entry for ``CHANNEL_LAYERS["default"]``.
 
     redis-py 8 ends a read after 5 s, and the layer's receivers block for longer; its pools stop at 100
-    connections, and the layer opens one per waiting consumer. Both have to be said per host.
+    connections, and the layer opens one for each waiting consumer. Both have to be set for each host.
     """
     return {
         "BACKEND": backend,

@@ -1,7 +1,7 @@
 """Why the server closed a socket: each code's range tells the client whether to come back.
 
 4000-4099: never; 4100-4199: after a growing, jittered delay; 4200-4299: soon. A web server that stops
-closes its sockets itself, before it asks any application: uvicorn with 1012.
+closes its sockets itself without asking the application; uvicorn closes them with 1012.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class CloseCode(enum.IntEnum):
 
     @property
     def retry_milliseconds(self) -> tuple[int, int] | None:
-        """Between which delays a client picks the one after which it comes back; None: it does not."""
+        """The shortest and the longest delay before the client comes back; None: it does not."""
         if self < 4100:
             return None
         return (500, 20_000) if self < 4200 else (0, 8_000)

@@ -1,7 +1,7 @@
-"""Runs the commands of one socket, one after the other, while the socket goes on being read.
+"""Runs the commands of one socket, one after the other, while the socket continues to be read.
 
-A command may wait: for Redis, for a rule, for a client that has not read its last reply. Were it run by the
-reader, the answer to a ping would lie behind it unread, and a client that is well would be taken for dead.
+A command may wait: for Redis, for a rule, for a client that has not read its last reply. If the reader ran it, it
+could not read the answer to a ping meanwhile, and a healthy client would look dead.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from pleme_redis_django.realtime.loop_work import LoopWork
 from pleme_redis_django.realtime.quotas import UserQuotas
 
 LINES_PER_TURN = 16
-"""Lines that may be refused, which waits for nothing, before the other sockets have their turn."""
+"""Lines that are refused, without a wait, before the other sockets get their turn."""
 FRAMES_WAITING = 4
-"""The frames of full size that may wait to be run; beyond it the client is read no further."""
+"""How many frames of full size may wait to be run; beyond it, nothing more is read from the client."""
 
 logger = logging.getLogger("pleme_redis_django.consumers")
 
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[str]]
-"""Runs one command of one socket with the fields that were sent; its value is the reply's body."""
+"""Runs one command of one socket with the fields that were sent; returns the body of the reply."""
 
 
 class CommandRunner:
-    """Takes frames from a consumer. Its task lives while there is something to run."""
+    """Takes frames from a consumer. Its task exists while there is something to run."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class CommandRunner:
             await self._work.next_tick()
 
     async def finish(self) -> None:
-        """Return when the command that runs is done; a closing socket runs no other."""
+        """Wait for the command that is running; a closing socket runs no other."""
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
@@ -81,7 +81,7 @@ class CommandRunner:
             await self.finish()
 
     def refuse(self, command_id: int | None, code: ErrorCode, message: str) -> None:
-        """Answer what is not run; who keeps sending it is closed."""
+        """Answer what is not run; a client that keeps sending it is closed."""
         if self._connection.quota.refusals.take():
             self._outbox.queue(frames.error(command_id, code, message))
         else:
@@ -110,8 +110,8 @@ class CommandRunner:
                 await asyncio.sleep(0)
 
     async def _run_line(self, line: str) -> None:
-        # The token comes before the reading: what is not affordable is read only to answer it by its id,
-        # and only as often as frames may be refused.
+        # The token is taken before the line is parsed: without a token, it is parsed only for the id of the
+        # answer, and only as often as frames may be refused.
         is_affordable = self._quotas.take(self._connection)
         try:
             command = frames.parse_line(line, strict=self._strict)
@@ -140,7 +140,7 @@ class CommandRunner:
             logger.warning("A command failed: %s", error)
             self._answer_error(command, ErrorCode.INTERNAL, "the service is not available")
         except Exception:
-            # A fault must not end the socket, and its text is nothing for clients.
+            # A fault must not end the socket, and its text is not for clients.
             logger.exception("The command %r failed.", command.name)
             self._answer_error(command, ErrorCode.INTERNAL, "internal error")
         else:

@@ -1,7 +1,7 @@
 """What each command of a client does. Every function returns the reply's body as JSON text.
 
-What may not be done raises CommandRefused; InvalidName, InvalidEvent and RedisUnavailable become error
-replies in ``command_runner``. A connection's commands run one after the other, in the order sent.
+What is not allowed raises CommandRefused; ``command_runner`` makes error replies of InvalidName, InvalidEvent and
+RedisUnavailable. A connection's commands run one after the other, in the order sent.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ RECOVERED_CHARACTERS = 1024 * 1024
 HISTORY_MESSAGES = 100
 SNAPSHOT_USERS = 100
 
-# What a command causes beyond itself, in commands: a client pays by effect, after the fact.
+# What a command costs beyond its own token, in commands: a client pays afterwards for what it caused.
 READ_CHARACTERS_PER_COMMAND = 16 * 1024
 COST_OF_TYPING = 4
 COST_OF_JOIN = 2
 COST_OF_UPDATE = 9
-"""Telling up to a thousand people of a room that somebody came, or changed their metadata."""
+"""Up to a thousand people in a room are told that somebody came, or changed their metadata."""
 
 
 class HubParts(Protocol):
@@ -72,7 +72,7 @@ async def connect(hub: HubParts, connection: Connection, _fields: Mapping[str, A
         try:
             await hub.presence.join(connection, PRODUCT_PRESENCE)
         except PresenceRefused as refused:
-            # Not for good: those of a web server that has just gone count for a while yet.
+            # Only for now: the connections of a web server that has just stopped still count for a while.
             connection.close(CloseCode.OVERLOAD, "too many connections")
             raise CommandRefused(ErrorCode.LIMIT, str(refused)) from refused
     hub.sockets.register(connection)
@@ -109,14 +109,14 @@ async def subscribe(hub: HubParts, connection: Connection, fields: Mapping[str, 
         assert routes.feed is not None
         page = await _missed(routes.feed, pattern, position, connection.limits)
         while judged != connection.standing.judged:
-            # Looked at again while this waited, when the subscription was not there to be taken away.
+            # The socket was checked again while this waited, and the subscription was not there yet to be removed.
             judged = await _check(connection, "subscribe", pattern)
             page = await _missed(routes.feed, pattern, position, connection.limits)
     except BaseException:
         await hub.heads.release(connection.product, head_of(pattern))
         raise
     _charge_reading(hub, connection, page)
-    # From here to the return nothing may wait: what comes next has to come after what was missed.
+    # Nothing may wait from here to the return: new messages have to come after the missed ones.
     if pattern in subscriptions or connection.id not in hub.sockets.by_id:
         hub.work.start(hub.heads.release(connection.product, head_of(pattern)))
     if connection.id in hub.sockets.by_id:
@@ -143,13 +143,13 @@ def _subscribed(page: LogPage, *, is_resumed: bool) -> str:
 
 
 async def unsubscribe(hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
-    """End a subscription; ending one that is not there is no error."""
+    """End a subscription. It is not an error if there is none."""
     await hub.heads.unsubscribe(connection, validate_pattern(fields["ch"]))
     return "{}"
 
 
 async def publish(_hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
-    """Publish for a client; recipients are told its user, by the server."""
+    """Publish for a client. The server tells recipients which user it was."""
     channel = validate_channel(fields["ch"])
     await _check(connection, "publish", channel)
     key = fields.get("key")
@@ -166,23 +166,23 @@ async def publish(_hub: HubParts, connection: Connection, fields: Mapping[str, A
 
 
 def _own_key(connection: Connection, channel: str, key: str) -> str:
-    """Return a client's key as one that is its own: it swallows no other's message, nor the server's.
+    """Return a client's key made unique to the client: it suppresses no message of others or of the server.
 
-    A digest of the list, since users and keys may hold any separator.
+    A digest of a list, because users and keys may contain any separator.
     """
     owner = ("user", connection.user_id) if connection.user_id else ("connection", connection.id)
     return f"client:{digest(frames.encode([*owner, channel, key]))}"
 
 
 async def join(hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
-    """Join or watch a room, or read on in it, and return a page of who is there."""
+    """Join or watch a room, or read its next page; return a page of who is there."""
     room = validate_room(fields["ch"])
     judged = await _check(connection, "presence", room)
     manager = PresenceManager(connection.product, room)
     if "cursor" not in fields:
         await _join(hub, connection, room, fields)
         if judged != connection.standing.judged:
-            # Looked at again while this waited, when the room may not have been there to be taken away.
+            # The socket was checked again while this waited, and the room may not have been there yet to be removed.
             await _check_again(hub, connection, room)
     page = await manager.asnapshot(fields.get("cursor"), SNAPSHOT_USERS)
     following = frames.encode(page.cursor)
@@ -203,7 +203,7 @@ async def _join(hub: HubParts, connection: Connection, room: str, fields: Mappin
         raise CommandRefused(ErrorCode.LIMIT, f"at most {connection.limits.rooms} rooms")
     metadata = fields.get("meta")
     if metadata is not None:
-        # Refused before anything changes: a heartbeat would say it again for as long as the socket lives.
+        # Refused before anything changes: a heartbeat would repeat it for as long as the socket is open.
         encode_metadata(metadata)
     was_joined = connection.listening.rooms.get(room)
     await hub.heads.watch(connection, room, joins=joins)
@@ -223,7 +223,7 @@ async def _join(hub: HubParts, connection: Connection, room: str, fields: Mappin
 
 
 async def leave(hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
-    """Leave a room at once; leaving one without being there is no error."""
+    """Leave a room at once. It is not an error to leave a room without being there."""
     await _leave(hub, connection, validate_room(fields["ch"]))
     return "{}"
 
@@ -236,7 +236,7 @@ async def _leave(hub: HubParts, connection: Connection, room: str) -> None:
 
 
 async def typing(hub: HubParts, connection: Connection, fields: Mapping[str, Any]) -> str:
-    """Show the user as typing, or no longer; throttled by the server."""
+    """Show that the user types, or does not any more; the server throttles it."""
     channel = validate_channel(fields["ch"])
     await _check(connection, "typing", channel)
     if connection.user_id is None:
@@ -269,7 +269,7 @@ async def history(hub: HubParts, connection: Connection, fields: Mapping[str, An
 
 
 def _charge_reading(hub: HubParts, connection: Connection, page: LogPage) -> None:
-    """Let a client pay for what was read for it, of any channel of the head."""
+    """Charge a client for what was read for it, from any channel of the head."""
     characters = max(page.read_bytes, sum(len(message.frame) for message in page.messages))
     hub.quotas.charge(connection, characters / READ_CHARACTERS_PER_COMMAND)
 
@@ -289,7 +289,7 @@ async def set_idle(hub: HubParts, connection: Connection, _fields: Mapping[str, 
 
 
 async def _check(connection: Connection, action: Action, channel: str) -> int:
-    """Return when it was asked, as ``Standing.judged``; raises CommandRefused unless it is allowed."""
+    """Return ``Standing.judged`` of the moment when it was asked. Raises CommandRefused unless it is allowed."""
     judged = connection.standing.judged
     if not await is_allowed(connection.standing.scope, action, channel):
         raise CommandRefused(ErrorCode.DENIED, f"permission denied: {action} {channel}")

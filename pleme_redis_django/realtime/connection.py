@@ -17,7 +17,7 @@ from pleme_redis_django.realtime.standing import Standing
 
 
 class Connection:
-    """Made by a consumer, kept by the hub of its event loop; not for other threads."""
+    """Made by a consumer, kept by the hub of its event loop; for that loop's thread alone."""
 
     __slots__ = (
         "__weakref__",
@@ -52,9 +52,9 @@ class Connection:
         self.limits = limits
         self.opened_at = work.clock() if began_at is None else began_at
         self.is_registered = False
-        """Whether it said ``connect``, or need not."""
+        """Whether it sent ``connect``, or need not."""
         self.is_busy = False
-        """Whether one of its commands runs."""
+        """Whether one of its commands is running."""
         self.standing = Standing(scope, self.user_id)
         self.quota = Quota(limits, work.clock)
         self.listening = Listening()
@@ -63,25 +63,25 @@ class Connection:
 
     @property
     def is_someone_online(self) -> bool:
-        """Tell whether it keeps a user online: one of a product, which a dashboard's socket has not."""
+        """Whether it keeps a user online in a product; a dashboard's socket has no product."""
         return self.is_registered and self.user_id is not None and self.product != ""
 
     @property
     def is_closing(self) -> bool:
-        """Tell whether nothing more is sent."""
+        """Whether nothing more is sent."""
         outbox = self.outbox
         return outbox.is_gone or outbox.close_code is not None
 
     def is_meant_by(self, control: Control) -> bool:
-        """Tell whether an order means this socket."""
+        """Whether an order is for this socket."""
         return control.concerns(self.user_id, self.product, self.standing.session_key)
 
     def close(self, code: CloseCode, why: str) -> None:
-        """Say goodbye and close. The consumer hears of it as of any disconnect."""
+        """Say goodbye and close. The consumer gets the disconnect as usual."""
         self.outbox.close(code, why)
 
     def keep_time(self, now: float) -> None:
-        """Close it when it took too long, and ping it when it is silent; called about twice a second."""
+        """Close it if it takes too long, and ping it if it is silent; called about twice a second."""
         limits, pulse, blocked_since = self.limits, self.outbox.pulse, self.outbox.blocked_since
         if blocked_since is not None and now - blocked_since > limits.send_timeout_seconds:
             self.close(CloseCode.SLOW, "the client does not read")

@@ -1,6 +1,6 @@
 """The Channels consumers: one websocket each, from accept to close. They read; the hub writes.
 
-``RealtimeConsumer`` speaks all of ``pleme.v1``; the three others a part of it, for an endpoint each. A
+``RealtimeConsumer`` speaks all of ``pleme.v1``; the three others each speak a part of it, for endpoints of their own. A
 subclass may set ``channel_layer_alias`` and handle group messages as any Channels consumer does.
 """
 
@@ -45,14 +45,14 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
     hub: Hub
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Handle one message without Channels' hop to a thread for old database connections.
+        """Handle one message, without going to a thread to close old database connections as Channels does.
 
-        Nothing here uses the database, but for hooks, which are called in a thread that cares for it.
+        Only hooks use the database here, and they are called in a thread that takes care of its connections.
         """
         await getattr(self, get_handler_name(message))(message)
 
     async def websocket_connect(self, _message: dict[str, Any]) -> None:
-        """Accept, and close with a code when that was wrong: a refusal before it reaches no script."""
+        """Accept, then close with a code if the socket may not stay: a script sees no code of an earlier refusal."""
         began_at = hub().clock()
         offered = self.scope.get("subprotocols", [])
         accepted = frames.SUBPROTOCOL if frames.SUBPROTOCOL in offered else None
@@ -89,7 +89,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
         self.hub.open(self.connection)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
-        """Hand a frame on to be run; the reader goes on reading."""
+        """Pass a frame on to be run, and continue to read."""
         connection = self.connection
         if connection is None or connection.is_closing:
             return
@@ -105,7 +105,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
             await self.runner.take(text)
 
     async def websocket_disconnect(self, _message: dict[str, Any]) -> None:
-        """Let go of everything; presence ends after its grace."""
+        """Release everything; presence ends after its grace."""
         if self.connection is not None:
             self.connection.outbox.gone()
             await self.runner.finish()
@@ -116,13 +116,13 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
         try:
             await super().__call__(scope, receive, send)
         finally:
-            # A server that cancels the consumer sends no disconnect.
+            # A server that cancels the consumer does not send a disconnect.
             if self.connection is not None:
                 await self.runner.stop()
                 await self.hub.close(self.connection)
 
     async def _admit(self) -> tuple[CloseCode | None, str]:
-        """Say why this socket may not stay, or nothing; resolve its user and product."""
+        """Resolve user and product; return the code and the reason to close the socket, or None."""
         if "user" not in self.scope:
             raise RuntimeError(
                 "The scope has no user. Wrap the websocket routes in AuthMiddlewareStack, "
@@ -134,14 +134,14 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
                 return CloseCode.BAD_CREDENTIALS, "log in first"
             self.scope["product"] = await resolve_scope_product(self.scope, is_handshake=True)
         except InvalidProduct as error:
-            logger.warning("A socket was refused, since it has no product: %s", error)
+            logger.warning("A socket was refused because it has no product: %s", error)
             return CloseCode.DENIED, "no product"
         except (SessionsAway, *OUTAGES) as error:
             logger.warning("A socket has to come back later: %s", error)
             return CloseCode.OVERLOAD, "the service is not available"
         except Exception:
-            # It would be no better the next time, and clients come back after what they do not know.
-            logger.exception("A socket was refused, since the resolver of its product failed.")
+            # The next time would be no better, and clients come back after codes that they do not know.
+            logger.exception("A socket was refused because the resolver of its product failed.")
             return CloseCode.DENIED, "no product"
         return None, ""
 

@@ -1,8 +1,8 @@
-"""Tell every process to look at, or to close, the sockets of a user or of a session.
+"""Orders to every process: check, or close, the sockets of a user or of a session.
 
-It goes over the hub's own Redis connection: one publish, whatever the number of sockets. A channel layer
-would need a group per user, whose members it forgets after a day. What is published while a process connects
-again is lost to it; so each order is kept for some minutes, for who begins to listen.
+They travel over the hub's own Redis connection: one publish, whatever the number of sockets. A channel layer
+would need a group for each user, and forgets its members after a day. A process does not get what is published
+while it reconnects; so each order is kept for some minutes, for processes that begin to listen.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ logger = logging.getLogger("pleme_redis_django.control")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """One order to every hub; without user and session it concerns every socket."""
+    """One order to every hub; without user and session it is for every socket."""
 
     operation: Literal["close", "revalidate"]
     user_id: str | None = None
     session: str | None = None
-    """Digest of a session key: the key itself would open the session to who reads Redis."""
+    """Digest of a session key: the key itself would open the session to anyone who reads Redis."""
     product: str | None = None
     code: int = CloseCode.REVOKED
     why: str = "revoked"
 
     def concerns(self, user_id: str | None, product: str, session_key: str | None) -> bool:
-        """Tell whether a socket is meant: of this user, of this product, opened with this session."""
+        """Whether it is for a socket of this user and product, opened with this session."""
         return (
             (self.user_id is None or user_id == self.user_id)
             and (self.product is None or product == self.product)
@@ -65,7 +65,7 @@ def parse_control(raw: bytes | str) -> Control | None:
         control = Control(**known)
         CloseCode(control.code)
     except (ValueError, TypeError) as error:
-        logger.warning("An order to the sockets is not understood: %s", error)
+        logger.warning("An order to the sockets could not be read: %s", error)
         return None
     return control if control.operation in ("close", "revalidate") else None
 
@@ -88,7 +88,7 @@ async def asend_controls(controls: Sequence[Control]) -> None:
 def _fill(pipeline: Any, controls: Sequence[Control]) -> None:
     for control in controls:
         text = json.dumps(dataclasses.asdict(control))
-        # Kept before it is sent: who begins to listen in between finds it.
+        # Kept before it is sent: a process that begins to listen in between finds it.
         pipeline.xadd(keyspace.control_log(), {"order": text}, maxlen=KEPT_ORDERS, approximate=True)
         pipeline.publish(keyspace.control_bus(), text)
     pipeline.expire(keyspace.control_log(), KEPT_SECONDS)
@@ -114,8 +114,7 @@ async def akept_controls() -> list[tuple[float, Control]]:
 def revoke_user(user_id: object, *, product: str | None = None, why: str = "revoked") -> None:
     """Close every socket of a user (4005), in one product or in all, in every process.
 
-    A process whose Redis connection is being made again obeys when it is back, for five minutes. Raises
-    RedisUnavailable.
+    A process that is reconnecting to Redis obeys once it is back, within five minutes. Raises RedisUnavailable.
     """
     send_controls([_revocation(user_id, product, why)])
 
@@ -129,7 +128,7 @@ def _revocation(user_id: object, product: str | None, why: str) -> Control:
 
 
 def revalidate_user(user_id: object | None = None) -> None:
-    """Have the sockets of a user, or all, look again at user, session and permissions. Raises RedisUnavailable."""
+    """Check user, session and permissions of a user's sockets, or of all, again. Raises RedisUnavailable."""
     send_controls([_look(user_id)])
 
 
@@ -143,7 +142,7 @@ def _look(user_id: object | None) -> Control:
 
 
 def revalidate_product(product: str) -> None:
-    """Have the sockets of a product look again whether they still belong to it. Raises RedisUnavailable."""
+    """Check again whether the sockets of a product still belong to it. Raises RedisUnavailable."""
     send_controls([Control(operation="revalidate", product=validate_product(product))])
 
 

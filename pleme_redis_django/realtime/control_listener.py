@@ -16,7 +16,7 @@ from pleme_redis_django.redis_state.pubsub.handled_channels import ControlHandle
 from pleme_redis_django.redis_state.server import keyspace
 
 LOADED_BEFORE_SECONDS = 10.0
-"""How long before a socket reached its hub its user may have been loaded: by the middleware around it."""
+"""How long before a socket reached its hub the middleware around it may have loaded its user."""
 
 logger = logging.getLogger("pleme_redis_django.hub")
 
@@ -31,7 +31,7 @@ class Channels(Protocol):
 
 
 class Sockets(Protocol):
-    """Who knows which sockets an order means."""
+    """Who knows which sockets an order is for."""
 
     def concerned_by(self, control: Control) -> Iterable[Connection]: ...
 
@@ -67,7 +67,7 @@ class ControlListener:
         await self._channels.unlisten(keyspace.control_bus(), self._on_control)
 
     def obey_late(self, connection: Connection) -> None:
-        """Do to a socket that was just let in what was ordered on its way."""
+        """Apply to a socket that was just let in what was ordered while it was on its way."""
         for moment, control in reversed(self._heard):
             if moment + LOADED_BEFORE_SECONDS < connection.opened_at:
                 break
@@ -82,7 +82,7 @@ class ControlListener:
             self._obey(control, self._sockets.concerned_by(control), now)
 
     def _on_confirmed(self) -> None:
-        """Make up for the orders of the time in which nothing was heard."""
+        """Catch up on the orders that were sent while nothing was received."""
         if self._was_confirmed:
             self._revalidator.look_at_all()
         self._was_confirmed = True
@@ -96,16 +96,16 @@ class ControlListener:
             except RedisUnavailable as error:
                 if not self._is_listening:
                     return
-                logger.warning("The orders that were missed cannot be read yet: %s", error)
+                logger.warning("The missed orders cannot be read yet: %s", error)
                 await self._work.next_tick()
         now = self._work.clock()
         for age, control in kept:
             self._obey(control, self._sockets.concerned_by(control), now - age)
 
     def _obey(self, control: Control, concerned: Iterable[Connection], moment: float) -> None:
-        """Do what was ordered at ``moment`` to the sockets of that time.
+        """Apply what was ordered at ``moment`` to the sockets that were open then.
 
-        Who opened one since has logged in since, or was let in by what was loaded just before.
+        A user who opened one later has logged in again, or was let in by what was loaded just before.
         """
         to_look_at = []
         for connection in concerned:

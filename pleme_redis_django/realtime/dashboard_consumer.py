@@ -1,7 +1,7 @@
 """The websocket of the jobs dashboard: snapshots for staff who may see the jobs, and nothing else.
 
-Each message is a snapshot as JSON, the same that polling gets. A client sends nothing but answers to
-pings. User, session, permission and products are looked at again as those of other sockets are.
+Each message is a snapshot as JSON, the same that polling gets. A client only answers
+pings. User, session, permission and products are checked again, as those of other sockets are.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from pleme_redis_django.redis_state.server.loop_registry import LoopRegistry
 
 logger = logging.getLogger("pleme_redis_django.consumers")
 
-# It belongs to no product: what its user sees is the scope's to say.
+# It belongs to no product: the scope says what its user sees.
 NO_PRODUCT = ""
 
 
 class DashboardConsumer(RealtimeConsumer):
-    """Subclass it with another ``job_model`` for a dashboard of your own job table."""
+    """Set ``job_model`` in a subclass for a dashboard of your own job table."""
 
     job_model: ClassVar[type[AbstractJob]] = Job
     product_scope: ProductScope | None = None
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
-        """Accept, and close with a code those who may not look."""
+        """Accept, then close with a code if the user may not see the dashboard."""
         await super().websocket_connect(message)
         if self.connection is not None and self.product_scope is not None:
             # There is no command to wait for.
@@ -42,7 +42,7 @@ class DashboardConsumer(RealtimeConsumer):
             dashboard_feed(self.job_model).join(self.connection, self.product_scope)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
-        """Note the sign of life."""
+        """Note that the client is there."""
         if self.connection is not None and not self.connection.is_closing:
             self.connection.outbox.heard()
 
@@ -63,7 +63,9 @@ class DashboardConsumer(RealtimeConsumer):
             logger.warning("A dashboard has to come back later.", exc_info=True)
             return CloseCode.OVERLOAD, "the service is not available"
         except Exception:
-            logger.exception("A viewer of the dashboard could not be judged, and is refused.")
+            logger.exception(
+                "The permissions of a viewer of the dashboard could not be checked; they are refused."
+            )
             return CloseCode.DENIED, "permission denied"
         if scope is None:
             code = CloseCode.DENIED if is_authenticated else CloseCode.BAD_CREDENTIALS
@@ -75,7 +77,7 @@ class DashboardConsumer(RealtimeConsumer):
         return None, ""
 
     def _is_of_another_table(self) -> bool:
-        """Whether the page that looks, as its address says, is one of another job model."""
+        """Whether the page that asks is about another job model, as its address says."""
         query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
         theirs, ours = query.get("model", [""])[0], model_label(self.job_model)
         if theirs in ("", ours):

@@ -1,6 +1,6 @@
-"""Sends snapshots to the open dashboards of an event loop: one for each scope, however many look at it.
+"""Sends snapshots to the open dashboards of an event loop: one for each scope, however many viewers it has.
 
-It runs while somebody looks. A viewer that has not taken the last snapshot yet gets the next one instead.
+It runs while somebody watches. A viewer that has not received the last snapshot yet gets the next one instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pleme_redis_django.realtime.database_threads import call_for_rule
 
 logger = logging.getLogger("pleme_redis_django.dashboard_feed")
 
-# No more often than the sampler measures for those who look.
+# Not more often than the sampler measures for viewers.
 INTERVAL_SECONDS = WATCHED_INTERVAL_SECONDS
 
 
@@ -38,12 +38,12 @@ class DashboardFeed:
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        """Return how many look."""
+        """Return how many viewers there are."""
         return len(self._scopes)
 
     @property
     def is_running(self) -> bool:
-        """Whether somebody looks."""
+        """Whether there is a viewer."""
         return self._task is not None
 
     def join(self, connection: Connection, scope: ProductScope) -> None:
@@ -54,7 +54,7 @@ class DashboardFeed:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def leave(self, connection: Connection) -> None:
-        """Send it nothing more; with the last viewer the feed ends."""
+        """Send nothing more to it. The feed ends with its last viewer."""
         self._scopes.pop(connection, None)
         self._judged.pop(connection, None)
         task = self._task
@@ -68,28 +68,30 @@ class DashboardFeed:
             try:
                 await self.send_round()
             except Exception:
-                # Without this task no viewer would see anything more.
+                # Without this task, no viewer would get anything more.
                 logger.exception("A round of the dashboard failed.")
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def send_round(self) -> None:
-        """Judge the viewers whose user was looked at again, and send each scope its snapshot.
+        """Check the viewers whose user was loaded again, and send each scope its snapshot.
 
-        A viewer who cannot be judged, and a snapshot that cannot be made, keep nothing from the others.
+        A viewer who cannot be checked, or a snapshot that cannot be made, does not affect the others.
         """
         for connection in [each for each in self._scopes if each.standing.user is not self._judged[each]]:
             try:
                 await self._judge(connection)
             except OUTAGES as error:
-                logger.warning("A viewer of the dashboard will be judged later: %s", error)
+                logger.warning("A viewer of the dashboard will be checked later: %s", error)
             except Exception:
-                logger.exception("A viewer of the dashboard could not be judged, and is refused.")
+                logger.exception(
+                    "The permissions of a viewer of the dashboard could not be checked; they are refused."
+                )
                 connection.close(CloseCode.DENIED, "permission denied")
         for scope in set(self._scopes.values()):
             try:
                 await self._send(scope)
             except Exception:
-                # The page asks by HTTP when it hears nothing, and its viewers stay.
+                # The page asks by HTTP when it gets nothing, and its viewers stay.
                 logger.exception("A snapshot of the dashboard could not be made.")
 
     async def _send(self, scope: ProductScope) -> None:

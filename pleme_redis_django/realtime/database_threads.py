@@ -1,7 +1,7 @@
-"""The threads in which sockets use the database: some to learn who somebody is, others to ask the rules.
+"""The threads in which sockets use the database: some load users and sessions, others ask the rules.
 
-asgiref's one thread for a process would let a handshake wait behind every rule of every open socket, which
-is what a web server that was deployed anew has to do at the same moment.
+With asgiref's one thread for a process, a handshake would wait behind every rule of every open socket. After a
+deploy, a web server has to do all of this at the same moment.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ IDENTITY_THREADS = 2
 RULE_THREADS = 4
 """Each of them has a database connection while it works."""
 RULES_OF_CLIENTS = 2 * RULE_THREADS
-"""How many rules that clients' commands ask may stand in line for these threads; the rest wait before it."""
+"""How many rules that clients' commands ask may queue for these threads; the others wait before that."""
 
 _identities = ThreadPoolExecutor(IDENTITY_THREADS, thread_name_prefix="pleme-identity")
 _rules = ThreadPoolExecutor(RULE_THREADS, thread_name_prefix="pleme-rule")
@@ -30,13 +30,13 @@ _turns: LoopRegistry[None, asyncio.Semaphore] = LoopRegistry()
 
 
 async def call_for_identity(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function that loads users and sessions: for a handshake, or to look at open sockets again."""
+    """Call a function that loads users and sessions: for a handshake, or to check open sockets again."""
     call = DatabaseSyncToAsync(function, thread_sensitive=False, executor=_identities)
     return cast(R, await call(*args, **kwargs))
 
 
 async def call_for_rule(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function of the project that decides about a socket, which may take its time."""
+    """Call a function of the project that decides about a socket; it may be slow."""
     call = DatabaseSyncToAsync(function, thread_sensitive=False, executor=_rules)
     return cast(R, await call(*args, **kwargs))
 
@@ -44,8 +44,8 @@ async def call_for_rule(function: Callable[P, R], *args: P.args, **kwargs: P.kwa
 async def call_for_client(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a rule for a client's command, in turn with those of all others.
 
-    Whoever may lose a permission is asked about past them, and does not keep it for as long as a herd of clients
-    that come back after a deploy takes to subscribe.
+    A check of an open socket does not queue here. Otherwise users would keep a permission that they have lost
+    until all clients that come back after a deploy have subscribed.
     """
     async with _turns.get(None, lambda: asyncio.Semaphore(RULES_OF_CLIENTS)):
         return await call_for_rule(function, *args, **kwargs)

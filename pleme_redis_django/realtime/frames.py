@@ -1,6 +1,6 @@
 """The text of the protocol ``pleme.v1``: commands in, replies and pushes out. Pure; docs/reference/protocol.md.
 
-What does not fit the schema raises CommandRefused, which says where; nothing else leaves this module.
+What does not fit the schema raises CommandRefused, which says where. This module raises nothing else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ErrorCode(enum.IntEnum):
 
 
 class CommandRefused(PlemeError):
-    """A command that gets an error reply."""
+    """A command that is answered with an error."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class CommandRefused(PlemeError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCommand:
-    """One command of a client; ``id`` is None when it wants no reply."""
+    """One command of a client; ``id`` is None if the client wants no reply."""
 
     id: int | None
     name: str
@@ -113,7 +113,7 @@ RESERVED = frozenset({"refresh"})
 def parse_line(line: str, *, strict: bool = False) -> ClientCommand | None:
     """Return the command of one line, or None for an empty object (the answer to a ping).
 
-    Raises CommandRefused; its ``command_id`` is the id to answer with, when one could be read.
+    Raises CommandRefused; its ``command_id`` is the id for the answer, if one could be read.
     """
     if is_nested_too_deeply(line):
         raise _bad(None, f"the frame is nested too deeply; accepted are {MAX_NESTING_LEVELS} levels")
@@ -207,7 +207,7 @@ def unsubscribed(channel: str) -> str:
 
 
 def room_lost(room: str, code: ErrorCode, why: str) -> str:
-    """Return the push that tells a client that it is in a room no longer, and hears no more of it."""
+    """Return the push that tells a client that it is no longer in a room, and gets nothing more from it."""
     return encode({"unsub": {"pres": room, "code": int(code), "why": why}})
 
 
@@ -225,5 +225,5 @@ def encode(value: Any) -> str:
 
 
 def pub_bodies(frames: list[str]) -> str:
-    """Return the JSON list of what is inside ``{"pub":...}`` frames, which are not decoded for it."""
+    """Return the JSON list of what is inside ``{"pub":...}`` frames, without decoding them."""
     return "[" + ",".join(frame[len('{"pub":') : -1] for frame in frames) + "]"

@@ -1,7 +1,7 @@
 """How many sockets a process lets in at once: the others queue for a moment, or come back later.
 
-After a deploy thousands of clients return together, and each has to be looked up in the database. Without a
-queue of its own they would stand before everything else that uses a thread, and all of them would be late.
+After a deploy, thousands of clients return together, and each has to be looked up in the database. Without a
+queue of their own they would delay everything else that uses a thread, and all of them would be late.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger("pleme_redis_django.handshakes")
 
 
 class TooManyHandshakes(PlemeError):
-    """A socket has queued for as long as it may."""
+    """A socket has queued as long as it may."""
 
 
 _places: LoopRegistry[int, asyncio.Semaphore] = LoopRegistry()
@@ -57,7 +57,7 @@ async def place_in_turn() -> AsyncIterator[None]:
 
 
 class QueuedAuthMiddleware(AuthMiddleware):  # type: ignore[misc]  # channels is untyped
-    """Channels' AuthMiddleware, which would load each user in the one thread that the process shares."""
+    """Channels' AuthMiddleware, but users are not loaded in the one thread that the process shares."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         scope = dict(scope)
@@ -75,7 +75,7 @@ class QueuedAuthMiddleware(AuthMiddleware):  # type: ignore[misc]  # channels is
 
 
 async def _refuse(scope: Any, send: Any, why: str) -> None:
-    """Accept, and close with a code: a refusal before the accept reaches no script."""
+    """Accept, then close with a code: a script sees no code of a refusal before the accept."""
     offered = scope.get("subprotocols", [])
     accepted = frames.SUBPROTOCOL if frames.SUBPROTOCOL in offered else None
     await send({"type": "websocket.accept", "subprotocol": accepted})
@@ -89,7 +89,7 @@ async def send_refusal(send: Any, code: CloseCode, why: str) -> None:
 
 
 def _report() -> None:
-    """Say it once a minute: it happens to thousands at once."""
+    """Log it at most once a minute: it happens to thousands at once."""
     global _reported_at
     if time.monotonic() - _reported_at >= REPORT_SECONDS:
         _reported_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Which connections of this process get what a head of a product brings."""
+"""Which connections of this process get the messages of a head."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class HeadRoutes:
 
     @property
     def position(self) -> Position | None:
-        """The last message that the head brought; None while it is not live."""
+        """The position of the head's last message; None while the head is not followed."""
         return None if self.feed is None else self.feed.position
 
     def subscribe(self, pattern: str, connection: Recipient, floor: Position) -> None:
-        """Send what follows ``floor`` to a connection; what the feed brings up to there is not for this pattern."""
+        """Send a connection what follows ``floor``; it has the messages of this pattern up to there already."""
         self._patterns.add(pattern)
         self._subscribers[pattern][connection] = None
         self._forget_targets(pattern)
@@ -84,7 +84,7 @@ class HeadRoutes:
     # What the feed tells
 
     def on_message(self, message: BusMessage) -> None:
-        """Push a frame, the same text for everyone, to whom it concerns."""
+        """Push a frame, the same text for all, to the connections that it is for."""
         if message.kind == "pub":
             if self._floors:
                 self._on_message_above_floors(message)
@@ -106,7 +106,7 @@ class HeadRoutes:
 
     def on_loss(self, position: Position, reason: str) -> None:
         """Tell each subscriber that messages are lost."""
-        # They belong to what was lost: numbers of another epoch begin below them.
+        # They belong to the lost messages: the numbers of another epoch begin below them.
         self._floors.clear()
         self._highest_floor = 0
         for pattern, connections in self._subscribers.items():
@@ -115,14 +115,14 @@ class HeadRoutes:
                 connection.outbox.push(text)
 
     def on_reconnect(self) -> None:
-        """Tell each watcher to look again."""
+        """Tell each watcher to take a new snapshot."""
         for room, connections in self._watchers.items():
             text = frames.presence_resync(room)
             for connection in connections:
                 connection.outbox.push(text)
 
     def _on_message_above_floors(self, message: BusMessage) -> None:
-        """Send to whom at least one of its patterns owes the message: the others had it in their replies."""
+        """Send to the connections that need the message for at least one pattern: the others had it in a reply."""
         targets: dict[Recipient, None] = {}
         for pattern in self._patterns.covering(message.channel):
             for connection in self._subscribers[pattern]:

@@ -1,4 +1,4 @@
-"""Heads: which heads of which products the sockets of a process listen to. Each is followed while it is used."""
+"""Heads: the heads that the sockets of a process listen to, each followed while it is used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Heads:
         self._routes: dict[tuple[str, str], HeadRoutes] = {}
 
     async def unsubscribe(self, connection: Connection, pattern: str) -> None:
-        """Take a subscription from a connection."""
+        """End a subscription of a connection."""
         if connection.listening.subscriptions.pop(pattern, None) is not None:
             self._routes[connection.product, head_of(pattern)].unsubscribe(pattern, connection)
             await self.release(connection.product, head_of(pattern))
@@ -45,7 +45,7 @@ class Heads:
             await self.release(connection.product, head_of(room))
 
     async def hold(self, product: str, head: str) -> HeadRoutes:
-        """Return the live routes of a head; they live until the caller, or what it subscribes, releases them."""
+        """Return the routes of a head that is followed, until the caller, or what it subscribes, releases them."""
         routes = self._routes.setdefault((product, head), HeadRoutes())
         routes.uses += 1
         try:
@@ -58,7 +58,7 @@ class Heads:
         return routes
 
     async def release(self, product: str, head: str) -> None:
-        """Give back what ``hold`` held; a head that nobody uses is followed no longer."""
+        """Undo ``hold``; a head that nobody uses is not followed any more."""
         routes = self._routes[product, head]
         routes.uses -= 1
         if routes.uses == 0:

@@ -1,4 +1,4 @@
-"""The one hub of a process and event loop: it holds the sockets, and turns what keeps them alive.
+"""The hub of an event loop: it holds the sockets, and drives what keeps them alive.
 
 It opens with the first socket and closes with the last. It keeps nothing that another process needs.
 """
@@ -35,7 +35,7 @@ logger = logging.getLogger("pleme_redis_django.hub")
 
 
 class Hub:
-    """Not for other threads or loops; get it with ``hub()``."""
+    """For one event loop and its thread; get it with ``hub()``."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
@@ -56,7 +56,7 @@ class Hub:
         return self.sockets.by_id
 
     def open(self, connection: Connection) -> None:
-        """Take in a socket that was accepted."""
+        """Add a socket that was accepted."""
         self.sockets.add(connection)
         if self._ticker is None:
             self.revalidator.begin(self.clock())
@@ -68,7 +68,7 @@ class Hub:
             too_many.close(CloseCode.OVERLOAD, "too many sockets without a connect command")
 
     async def close(self, connection: Connection) -> None:
-        """Let a socket go, with all it listened to; its presence ends after the grace."""
+        """Remove a socket and everything it listened to; its presence ends after the grace."""
         if not self.sockets.remove(connection):
             return
         for pattern in list(connection.listening.subscriptions):
@@ -82,7 +82,7 @@ class Hub:
             await self._close()
 
     async def settle(self) -> None:
-        """Return when what runs beside the sockets is done."""
+        """Wait for what runs beside the sockets."""
         await self.work.settle()
 
     async def _run(self) -> None:
@@ -92,7 +92,7 @@ class Hub:
             try:
                 self._tend(self.clock())
             except Exception:
-                # Without this task no socket of the process would be pinged, extended or looked at.
+                # Without this task, no socket of the process would be pinged, kept online or checked.
                 logger.exception("A tick of the hub failed.")
 
     def _tend(self, now: float) -> None:
@@ -104,7 +104,7 @@ class Hub:
 
     def _look_at(self, connection: Connection, now: float) -> None:
         if connection.outbox.is_gone and not connection.is_busy:
-            # The server may take its time to tell the consumer, and meanwhile nobody is there.
+            # The server may tell the consumer late, and nobody is there meanwhile.
             self.work.start(self.close(connection))
         if connection.is_closing:
             return
@@ -116,7 +116,7 @@ class Hub:
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
             await end({ticker})
-        self.work.tick()  # who waits for the next tick would wait for the next socket
+        self.work.tick()  # whoever waits for the next tick would wait for the next socket
         await self.control.end()
 
 
@@ -126,7 +126,7 @@ def _token() -> str:
 
 
 def _holder() -> str:
-    """Return whose turn to sweep it is when it is this process's: that of all its hubs, one after the other."""
+    """Return the name under which this process takes its turn to sweep, in all its hubs, one after the other."""
     return f"web-{os.getpid()}-{_token()}"
 
 

@@ -1,7 +1,7 @@
 """Publishes what happens to jobs as events of the channel ``job:<id>``, for pages that watch them.
 
 Only for the job types of ``PLEME_REDIS["JOB_EVENTS"]``: each event costs its worker a round trip. A page
-learns that something happened; what is true stands in the job's row.
+learns that something happened; the truth is in the job's row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import PlemeError
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 
-# After an outage the workers go on without waiting for Redis at every event.
+# After an outage, workers do not wait for Redis at every event.
 PAUSE_SECONDS = 5.0
 
 logger = logging.getLogger("pleme_redis_django.job_events")
@@ -39,7 +39,7 @@ class JobEvents:
         self._receivers = {event: self._receiver(event) for event in _EVENTS}
 
     def connect(self) -> None:
-        """Listen to the workers of this process. Not called where no job type is named: it would cost each job."""
+        """Listen to the workers of this process. If no job type is named, it is not called: every job would pay."""
         for event, signal in _EVENTS.items():
             signal.connect(self._receivers[event], weak=False, dispatch_uid=f"{__name__}.{event}")
 
@@ -61,7 +61,7 @@ class JobEvents:
         if event == "progressed":
             told["progress"] = details["progress"]
         try:
-            # A user's own job model may have no product: the settings' one is meant.
+            # A project's own job model may have no product: then it is that of the settings.
             product = getattr(job, "product", None)
             PubSubManager(product).publish(f"job:{job.id}", told, on_commit=False)
         except PlemeError as error:

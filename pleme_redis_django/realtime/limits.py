@@ -25,8 +25,8 @@ class Limits:
     user_commands_per_second: int = 100
     """Commands of one user over all connections to one process, sustained; twice as many in a burst."""
     refusals: int = 100
-    """Commands and frames refused for their rate, size or form until the connection is closed (4004); each is
-    forgotten in time, all of them in ten minutes."""
+    """How many commands and frames may be refused for their rate, size or form before the connection is closed
+    (4004); they are forgotten over time, all of them in ten minutes."""
     subscriptions: int = 128
     """Channels and patterns of one connection."""
     rooms: int = 32
@@ -34,7 +34,7 @@ class Limits:
     connections_per_user: int = 20
     """Connections of one user to one product, over all processes."""
     silent_anonymous: int = 500
-    """Anonymous sockets of one process that have not said ``connect``; beyond it the oldest is closed (4100)."""
+    """Anonymous sockets of one process that have not sent ``connect``; beyond it, the oldest is closed (4100)."""
     room_members: int = 1000
     """Users present in one room."""
     buffered_pushes: int = 1000
@@ -42,21 +42,21 @@ class Limits:
     buffered_characters: int = 1024 * 1024
     """The same, in characters."""
     unheard_characters: int = 4 * 1024 * 1024
-    """Characters sent to a client since it was last heard of; beyond it nothing is sent until it answers a ping."""
+    """Characters sent to a client since it last sent something; beyond it, nothing is sent until it answers a ping."""
     send_timeout_seconds: int = 10
-    """How long one send may wait for a client that does not read, until it is closed (4108)."""
+    """How long one send may wait for a client that does not read, before the client is closed (4108)."""
     connect_timeout_seconds: int = 10
-    """How long an open socket may wait with its ``connect`` command."""
+    """How long an open socket may take to send its ``connect`` command."""
     handshakes: int = 16
     """Sockets of one process whose users, sessions and products are loaded at once; the others queue."""
     handshake_wait_seconds: int = 3
-    """How long one may queue for that, until it is closed (4100)."""
+    """How long a socket may queue for that, before it is closed (4100)."""
     ping_seconds: int = 25
     """How often the server pings a client that sends nothing."""
     pong_seconds: int = 8
-    """How long a client may be silent after a ping, until it is closed (4201)."""
+    """How long a client may be silent after a ping, before it is closed (4201)."""
     recovery_messages: int = 300
-    """Missed messages of a subscription that a client may fetch; beyond it the client has to reload its state."""
+    """Missed messages of a subscription that a client may fetch; beyond it, the client has to reload its state."""
 
 
 def build_limits(raw: Mapping[str, Any]) -> Limits:

@@ -1,4 +1,4 @@
-"""Listening: what a connection is subscribed to, and what to tell it when some of that was lost."""
+"""Listening: what a connection is subscribed to, and what it is told after a loss."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pleme_redis_django.redis_state.pubsub.messages import Position
 
 
 class Subscribed(Protocol):
-    """What brings a subscription its messages."""
+    """What sends a subscription its messages."""
 
     @property
     def position(self) -> Position | None:
-        """The last message that it brought; None while it is not live."""
+        """The position of the last message that it sent; None while it is not followed."""
 
 
 class Listening:
@@ -29,7 +29,7 @@ class Listening:
         """Room -> whether the connection joined it, or only watches."""
 
     def resyncs(self) -> Iterator[str]:
-        """Return the frames that tell a client that it missed something of each."""
+        """Return the frames that tell a client, for each of them, that it missed something."""
         for pattern, subscribed in self.subscriptions.items():
             position = subscribed.position
             if position is not None:

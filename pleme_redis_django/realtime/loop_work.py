@@ -1,7 +1,7 @@
-"""LoopWork: what the sockets of an event loop leave to be done beside them, and by which clock.
+"""LoopWork: what runs beside the sockets of an event loop, and their clock.
 
-Frames are sent at the end of the loop's present turn, tasks run on their own, and who waits for the next tick
-waits for half a second.
+Frames are sent at the end of the loop's current turn, tasks run on their own, and the next tick comes within half
+a second.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ logger = logging.getLogger("pleme_redis_django.hub")
 
 
 class Flushable(Protocol):
-    """Something that sends what waits in it when it is told."""
+    """Something that sends what waits in it when it is asked to."""
 
     def flush(self) -> None: ...
 
 
 class LoopWork:
-    """Not for other threads or loops; one for each hub."""
+    """One for each hub; for its loop's thread alone."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
@@ -59,11 +59,11 @@ class LoopWork:
                 logger.error("A task of the hub failed.", exc_info=error)
 
     async def settle(self) -> None:
-        """Return when what runs beside the sockets is done."""
+        """Wait for what runs beside the sockets."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            # From Python 3.12 on, gathering finished tasks does not yield, and the callbacks that take
-            # them off the set never had their turn.
+            # Since Python 3.12, gathering finished tasks does not yield, and the callbacks that remove them
+            # from the set would never run.
             await asyncio.sleep(0)
 
     async def next_tick(self) -> None:
@@ -71,6 +71,6 @@ class LoopWork:
         await self._tick.wait()
 
     def tick(self) -> None:
-        """Wake who waits for the next tick."""
+        """Wake everybody who waits for the next tick."""
         self._tick.set()
         self._tick = asyncio.Event()

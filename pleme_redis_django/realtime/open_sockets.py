@@ -1,4 +1,4 @@
-"""OpenSockets: the sockets of a process, by id and by user, and those that have not said who they are."""
+"""OpenSockets: the sockets of a process, by id and by user, and those that have not sent ``connect``."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class OpenSockets:
         self.by_id: dict[str, Connection] = {}
         self._by_user: dict[str | None, dict[Connection, None]] = {}
         self._silent: dict[Connection, None] = {}
-        """Anonymous sockets that have not said ``connect``, the oldest first."""
+        """Anonymous sockets that have not sent ``connect``, the oldest first."""
 
     def add(self, connection: Connection) -> None:
-        """Take in a socket that was accepted."""
+        """Add a socket that was accepted."""
         self.by_id[connection.id] = connection
         self._by_user.setdefault(connection.user_id, {})[connection] = None
 
     def remove(self, connection: Connection) -> bool:
-        """Forget a socket; return whether it was here."""
+        """Remove a socket; return whether it was here."""
         if self.by_id.pop(connection.id, None) is None:
             return False
         self._silent.pop(connection, None)
@@ -36,20 +36,20 @@ class OpenSockets:
         return list(self._by_user.get(user_id, ()))
 
     def concerned_by(self, control: Control) -> list[Connection]:
-        """Return the sockets that an order means."""
+        """Return the sockets that an order is for."""
         candidates = self.by_id.values() if control.user_id is None else self.of_user(control.user_id)
         return [each for each in candidates if each.is_meant_by(control)]
 
     def register(self, connection: Connection) -> None:
-        """Note that a socket said ``connect``, or need not."""
+        """Note that a socket sent ``connect``, or need not."""
         connection.is_registered = True
         self._silent.pop(connection, None)
 
     def one_too_many(self, newest: Connection) -> Connection | None:
-        """Return which socket to close when, with the newest, too many have not said ``connect``.
+        """Return which socket to close if, with the newest, too many have not sent ``connect``.
 
-        They count nowhere else. Of a user's the newest. Of the anonymous the oldest, since nobody knows whose they
-        are, and who means well says it at once.
+        Those count nowhere else. Of a user's sockets, it is the newest. Of anonymous ones it is the oldest: nobody
+        knows whose they are, and a good client sends it at once.
         """
         if newest.user_id is not None:
             waiting = sum(not each.is_registered for each in self.of_user(newest.user_id))

@@ -22,7 +22,7 @@ logger = logging.getLogger("pleme_redis_django.connection")
 
 
 class Losses(Protocol):
-    """Who knows what a client misses that was told nothing for a while."""
+    """Who knows what a client has missed."""
 
     def resyncs(self) -> Iterable[str]: ...
 
@@ -48,7 +48,7 @@ class Outbox:
     def __init__(self, send: Send, limits: Limits, losses: Losses, work: LoopWork) -> None:
         self.pulse = Pulse(work.clock)
         self.blocked_since: float | None = None
-        """Since when a send waits for the client."""
+        """Since when a send has been waiting for the client."""
         self.close_code: CloseCode | None = None
         self.is_gone = False
         self._send = send
@@ -62,12 +62,12 @@ class Outbox:
 
     @property
     def is_closing(self) -> bool:
-        """Tell whether nothing more is sent."""
+        """Whether nothing more is sent."""
         return self.is_gone or self.close_code is not None
 
     @property
     def is_backed_up(self) -> bool:
-        """Tell whether half of the queue is in use: no new command before its replies can leave."""
+        """Whether half of the queue is in use: then no command runs until its replies can be sent."""
         return self._characters > self._limits.buffered_characters // 2 and not self.is_closing
 
     def push(self, text: str) -> None:
@@ -87,7 +87,7 @@ class Outbox:
             self._work.flush_soon(self)
 
     def heard(self) -> None:
-        """Note that the client sent something; what was held for it can be sent."""
+        """Note that the client sent something; what was held back can be sent now."""
         if self.pulse.unheard > self._limits.unheard_characters:
             self._work.flush_soon(self)
         self.pulse.heard()
@@ -98,11 +98,11 @@ class Outbox:
         self.queue(frames.PING)
 
     def gone(self) -> None:
-        """Note that nothing can be sent any more; the consumer hears of it from the server."""
+        """Note that nothing can be sent any more; the server tells the consumer."""
         self.is_gone = True
 
     def close(self, code: CloseCode, why: str) -> None:
-        """Say goodbye and close; what waits is dropped. The consumer hears of it as of any disconnect."""
+        """Say goodbye and close; what waits is dropped. The consumer gets the disconnect as usual."""
         if not self.is_closing:
             self.close_code = code
             self._queue.clear()
@@ -115,13 +115,13 @@ class Outbox:
             return
         pulse, most_unheard = self.pulse, self._limits.unheard_characters
         if pulse.unheard > most_unheard:
-            # Servers that never wait (daphne) hold what the client does not read: stop until it answers.
-            # What is held stays marked as dirty; heard() flushes it.
+            # Servers that never wait (daphne) buffer what the client does not read: stop until it answers.
+            # What is held back stays marked as dirty; heard() flushes it.
             if pulse.pinged_at is None:
                 self._ping_past_the_queue()
             return
         if pulse.unheard + self._characters > most_unheard // 2 and pulse.pinged_at is None:
-            # With what it follows: queued behind, it could be held with what waits for its answer.
+            # In the same frame: queued later, it could be held back with what waits for its answer.
             self.ping()
         text = self._queue[0] if len(self._queue) == 1 else "\n".join(self._queue)
         self._queue.clear()
@@ -159,7 +159,7 @@ class Outbox:
             self._tell_loss()
 
     def _tell_loss(self) -> None:
-        """Tell a slow client, now that it reads again, that it missed something."""
+        """Tell a slow client that reads again that it missed something."""
         self._is_lossy = False
         for text in self._losses.resyncs():
             self.queue(text)

@@ -1,7 +1,7 @@
 """Keeps a process's connections online, and removes those of processes that died.
 
-One heartbeat per product and period extends every connection of this process in all its rooms. One process
-of all sweeps every product that has presence, about once a second.
+In each period, one heartbeat for each product extends every connection of this process in all its rooms. One process
+of the cluster sweeps every product that has presence, about once a second.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from pleme_redis_django.redis_state.server.redis_call import async_redis_client,
 from pleme_redis_django.redis_state.server.scripts import Argument
 from pleme_redis_django.redis_state.server.unavailable import outages_as_unavailable
 
-# A script holds Redis up for about 2 ms per thousand connections and 3 ms per thousand rooms besides.
+# A script blocks Redis for about 2 ms for a thousand connections, and 3 ms more for a thousand rooms.
 PAIRS_PER_CALL = 5000
 SCOPES_PER_CALL = 1000
 SWEEP_AGAIN_SECONDS = 1.0
-"""When to ask for the turn to sweep again, while the sweeper has not said it."""
+"""After how long to ask for the turn to sweep again, until the sweeper says when."""
 
 logger = logging.getLogger("pleme_redis_django.presence_keeper")
 
 
 class Watched(Protocol):
-    """Which rooms a connection is told of."""
+    """Which rooms a connection is told about."""
 
     async def unwatch(self, connection: Connection, room: str) -> None: ...
 
 
 class Sweeper(Protocol):
-    """Who removes what expired, in these products and in all others; says when to call again."""
+    """Who removes what has expired, in these products and in all others; returns when to call again."""
 
     async def astep(self, own: Iterable[str]) -> float: ...
 
 
 class PresenceKeeper:
-    """Works on the clock of its hub."""
+    """Uses the clock of its hub."""
 
     def __init__(
         self, connections: Mapping[str, Connection], heads: Watched, sweeper: Sweeper, work: LoopWork
@@ -66,10 +66,10 @@ class PresenceKeeper:
     async def join(
         self, connection: Connection, room: str, metadata: dict[str, Any] | None = None
     ) -> PresenceResult:
-        """Bring a connection online in a room, or in its product, and say what it says of itself there.
+        """Bring a connection online in a room, or in its product, with what it says about itself there.
 
-        Without ``metadata`` it says what it said there before. Raises InvalidEvent, PresenceRefused,
-        RedisUnavailable; then it says again what it said before.
+        Without ``metadata``, that stays as it was. Raises InvalidEvent, PresenceRefused, RedisUnavailable; then it
+        stays as it was, too.
         """
         before = connection.appearance.metadata.get(room)
         if metadata is not None:
@@ -93,21 +93,21 @@ class PresenceKeeper:
         )
 
     async def leave(self, connection: Connection, room: str, *, grace_seconds: float = 0) -> None:
-        """Take a connection out of a room, or of its product."""
+        """Remove a connection from a room, or from its product."""
         manager = PresenceManager(connection.product, room)
         await manager.aset_offline(connection.user_id, connection.id, grace_seconds=grace_seconds)
         if not connection.listening.rooms.get(room):
             connection.appearance.say(room, None)
 
     async def leave_all(self, connection: Connection, rooms: dict[str, bool]) -> None:
-        """Take a connection out of everything, once the grace of a page reload is over."""
+        """Remove a connection from everything, after the grace for a page that reloads."""
         grace = get_settings().presence_grace_seconds
         for room in (PRODUCT_PRESENCE, *_joined(rooms)):
             with _apart("A connection of product %s could not leave.", connection.product):
                 await self.leave(connection, room, grace_seconds=grace)
 
     async def settle_idle(self, connection: Connection) -> None:
-        """Show a connection idle or active in its product and its rooms, as it said last; not too often."""
+        """Show a connection as idle or active in its product and its rooms, as it said last; not too often."""
         appearance = connection.appearance
         if appearance.begin_settling(self._work.clock()):
             idle = appearance.wants_idle
@@ -132,7 +132,7 @@ class PresenceKeeper:
             self._work.start(self.sweep())
 
     async def heartbeat(self) -> None:
-        """Extend every connection of this process: one call per product. One that fails stops no other."""
+        """Extend every connection of this process: one call for each product; one that fails stops no other."""
         self._is_beating = True
         try:
             scopes_of = self._scopes()
@@ -174,7 +174,7 @@ class PresenceKeeper:
     async def _extend(
         self, product: str, scopes: dict[str, list[Connection]]
     ) -> list[tuple[str, Connection]]:
-        """Extend some connections in one call; return those that Redis does not know there."""
+        """Extend some connections in one call; return those that Redis does not have there."""
         settings = get_settings()
         keys = [keyspace.presence_last_seen(product), keyspace.presence_due(product)]
         arguments: list[Argument] = [
@@ -195,7 +195,7 @@ class PresenceKeeper:
         ]
 
     def _belongs(self, connection: Connection, room: str) -> bool:
-        """Tell whether a connection is still to be present in a room: it may leave at each wait."""
+        """Return whether a connection is still to be present in a room: it may leave during each wait."""
         is_open = connection.id in self._connections and not connection.is_closing
         return is_open and (room == PRODUCT_PRESENCE or connection.listening.rooms.get(room, False))
 
@@ -204,7 +204,7 @@ class PresenceKeeper:
         try:
             await self.join(connection, room)
         except PresenceRefused as refused:
-            # Others took the place while this process was away; the socket stays, unseen.
+            # Others took the place while this process was away; the socket stays open, and is not shown.
             if room != PRODUCT_PRESENCE:
                 await self._heads.unwatch(connection, room)
                 connection.appearance.say(room, None)
@@ -216,13 +216,13 @@ class PresenceKeeper:
             await self._mark(connection, room, connection.appearance.is_idle)
 
     async def _leave_late(self, connection: Connection, room: str) -> None:
-        """Take out again what left while its heartbeat or its come-back was on its way."""
+        """Remove again what left while its heartbeat or its return was on its way."""
         is_open = connection.id in self._connections
         grace = 0 if is_open else get_settings().presence_grace_seconds
         await self.leave(connection, room, grace_seconds=grace)
 
     async def sweep(self) -> None:
-        """Remove who expired in every product, if it is this process's turn."""
+        """Remove the expired connections of every product, if it is this process's turn."""
         try:
             own = {each.product for each in self._connections.values() if each.product}
             self._sweep_pause = await self._sweeper.astep(sorted(own))
@@ -235,7 +235,7 @@ def _joined(rooms: dict[str, bool]) -> list[str]:
 
 
 def _chunks(scopes: dict[str, list[Connection]]) -> Iterator[dict[str, list[Connection]]]:
-    """Split the connections of a product's scopes into what one call extends."""
+    """Split the connections of a product into parts that one call extends."""
     chunk: dict[str, list[Connection]] = {}
     pairs = 0
     for room, connections in scopes.items():
@@ -251,7 +251,7 @@ def _chunks(scopes: dict[str, list[Connection]]) -> Iterator[dict[str, list[Conn
 
 @contextmanager
 def _apart(message: str, product: str) -> Iterator[None]:
-    """Log what fails for one, so that the others get their turn."""
+    """Log what fails for one, so that the others continue."""
     try:
         yield
     except PlemeError as error:

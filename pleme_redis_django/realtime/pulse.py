@@ -1,4 +1,4 @@
-"""Pulse: whether the client of a socket is still there, as far as can be told from what it sends."""
+"""Pulse: whether the client of a socket is still there, as far as its messages tell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pleme_redis_django.realtime.token_bucket import Clock
 
 
 class Pulse:
-    """When the client was heard, whether a ping waits for its answer, and how much was sent since."""
+    """When the client last sent something, whether a ping waits for its answer, and how much was sent since."""
 
     __slots__ = ("_clock", "heard_at", "pinged_at", "unheard")
 
@@ -15,7 +15,7 @@ class Pulse:
         self.heard_at = clock()
         self.pinged_at: float | None = None
         self.unheard = 0
-        """Characters sent since the client was heard."""
+        """Characters sent since the client last sent something."""
 
     def heard(self) -> None:
         """Note that the client sent something."""
@@ -24,13 +24,13 @@ class Pulse:
         self.unheard = 0
 
     def pinged(self) -> None:
-        """Note that the client was asked for a sign of life."""
+        """Note that the client was asked whether it is there."""
         self.pinged_at = self._clock()
 
     def is_due(self, now: float, ping_seconds: float) -> bool:
-        """Tell whether the client is to be asked for a sign of life."""
+        """Return whether to ask the client now whether it is there."""
         return self.pinged_at is None and now - self.heard_at > ping_seconds
 
     def is_lost(self, now: float, pong_seconds: float) -> bool:
-        """Tell whether the client left a ping unanswered."""
+        """Return whether the client has left a ping unanswered."""
         return self.pinged_at is not None and now - self.pinged_at > pong_seconds

@@ -1,4 +1,4 @@
-"""How many commands a second are accepted, per connection and per user."""
+"""How many commands a second are accepted from a connection and from a user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CLEAN_SECONDS = 60.0
 
 
 class Quota:
-    """What one connection has left: of its commands, and of frames that may be refused."""
+    """What one connection has left: commands, and frames that may be refused."""
 
     __slots__ = ("commands", "refusals")
 
@@ -37,7 +37,7 @@ class Payer(Protocol):
 
 
 class UserQuotas:
-    """What all sockets of a user in one product draw their commands from; the anonymous have their own alone."""
+    """What all sockets of a user in one product share; an anonymous socket has only its own quota."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -51,13 +51,13 @@ class UserQuotas:
         return payer.quota.commands.take() and self._bucket(payer, payer.user_id).take()
 
     def charge(self, payer: Payer, cost: float) -> None:
-        """Let a connection and its user pay for what a command caused, beyond the one token of the command."""
+        """Charge a connection and its user for what a command caused, beyond its own token."""
         payer.quota.commands.charge(cost)
         if payer.user_id is not None:
             self._bucket(payer, payer.user_id).charge(cost)
 
     def clean(self, now: float) -> None:
-        """Forget, once a minute, who has taken nothing for so long that a new bucket is the same."""
+        """Forget, once a minute, the buckets that are full again: a new one would be the same."""
         if now - self._cleaned_at > CLEAN_SECONDS:
             self._cleaned_at = now
             self._buckets = {key: each for key, each in self._buckets.items() if not each.is_full()}

@@ -1,8 +1,8 @@
 """Revalidates open sockets: the user, the session, the product and each permission.
 
-Asked by signals (logout, a changed user, changed groups) within a second, and every
-``REVALIDATE_SECONDS`` for what no signal tells, such as a queryset's update or a session that ran out.
-What cannot be asked, since a database or a cache is away, changes nothing, and is asked again.
+After a signal (logout, a changed user, changed groups) it checks within a second. It also checks every
+``REVALIDATE_SECONDS``, for changes without a signal, such as an update of a queryset or a session that expired.
+If a database or a cache is away, nothing changes, and it checks again later.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pleme_redis_django.realtime.sessions import load_sessions
 
 BATCH = 100
 RETRY_SECONDS = 5.0
-"""After how long a socket is looked at again whose user, session or rule could not be asked."""
+"""After how long a socket is checked again if its user, session or rule could not be asked."""
 
 LOOK_SECONDS = 30.0
 """How long the rules of one socket may take in all."""
@@ -42,14 +42,14 @@ logger = logging.getLogger("pleme_redis_django.revalidation")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who a socket belongs to, as it is stored now."""
+    """The user and session of a socket, as they are stored now."""
 
     user: Any
     session: SessionBase | None
 
 
 class Subscriptions(Protocol):
-    """What connections are sent, each of it to be taken away."""
+    """Where the subscriptions and rooms of a connection can be removed."""
 
     async def unsubscribe(self, connection: Connection, pattern: str) -> None: ...
     async def unwatch(self, connection: Connection, room: str) -> None: ...
@@ -62,10 +62,10 @@ class Rooms(Protocol):
 
 
 class Revalidator:
-    """Works on the clock of its hub. One round at a time; what is asked for meanwhile is one round more.
+    """Uses the clock of its hub. It makes one round at a time; what is asked for meanwhile is one more round.
 
-    Sockets that are named have a round of their own, which does not wait for the round of all. When both
-    look at one socket, the look that began later counts: the other loaded what may have changed since.
+    Named sockets have a round of their own, which does not wait for the round of all. If both check one socket,
+    the check that began later counts: the other may have loaded what has changed since.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class Revalidator:
         self._looked_at = now
 
     def look_at(self, connections: Iterable[Connection]) -> None:
-        """Look at these sockets soon."""
+        """Check these sockets soon."""
         self._named.update(dict.fromkeys(connections))
         if self._named and not self._is_looking_at_named:
             self._is_looking_at_named = True
             self._work.start(self._look_at_named())
 
     def look_at_all(self) -> None:
-        """Look at every socket of this process soon."""
+        """Check every socket of this process soon."""
         self._is_all_due = True
         if not self._is_looking_at_all:
             self._is_looking_at_all = True
@@ -115,7 +115,7 @@ class Revalidator:
                 for connection in batch:
                     del self._named[connection]
                 for work in await self._load(batch):
-                    self._work.start(work)  # nobody waits for another's slow rule
+                    self._work.start(work)  # no socket waits for the slow rule of another
         finally:
             self._is_looking_at_named = False
 
@@ -182,7 +182,7 @@ class Revalidator:
             await self._presence.leave(connection, room)
 
     def _later(self, connections: list[Connection], error: Exception) -> None:
-        logger.error("%d sockets could not be looked at.", len(connections), exc_info=error)
+        logger.error("%d sockets could not be checked.", len(connections), exc_info=error)
         self._unknown.update((each, None) for each in connections if not each.is_closing)
         self._retry_at = self._work.clock() + RETRY_SECONDS
 
@@ -192,13 +192,13 @@ def _still_counts(connection: Connection, look: int) -> bool:
 
 
 async def _is_of_product(scope: dict[str, Any], product: str) -> bool:
-    """Tell whether a socket would be let into its product today; a dashboard's socket has none."""
+    """Return whether the socket still belongs to its product; a dashboard's socket has none."""
     if not product:
         return True
     try:
         return await resolve_scope_product(scope) == product
     except InvalidProduct as error:
-        logger.warning("A socket is closed, since it has no product any more: %s", error)
+        logger.warning("A socket is closed because it has no product any more: %s", error)
         return False
 
 
@@ -206,7 +206,7 @@ def _judge(connections: list[Connection]) -> list[Identity | CloseCode]:
     """Load the users and sessions of some sockets, in a thread: two queries for a session table."""
     model = get_user_model()
     known = {each.standing.user.pk for each in connections if each.user_id is not None}
-    # From where users are written: the order may be faster than the replica.
+    # From where users are written: the order may arrive before the replica has the change.
     users = model._default_manager.using(router.db_for_write(model)).in_bulk(known) if known else {}
     keys = {each: _stored_key(each) for each in connections}
     sessions = load_sessions({key for key in keys.values() if key is not None})
@@ -217,7 +217,7 @@ def _judge(connections: list[Connection]) -> list[Identity | CloseCode]:
 
 
 def _stored_key(connection: Connection) -> str | None:
-    """Return the key of a socket's session: the one that logged it in, or what its rules may read."""
+    """Return the key of the session that logged the socket in, or else of the one that its rules may read."""
     if connection.standing.session_key is not None:
         return connection.standing.session_key
     key: str | None = getattr(connection.standing.scope.get("session"), "session_key", None)
@@ -239,6 +239,6 @@ def _judge_one(connection: Connection, user: Any, session: SessionBase | None) -
 
 
 def _is_hash_good(user: Any, stored: str) -> bool:
-    """Compare as ``django.contrib.auth.get_user`` does: a changed password ends the other sessions."""
+    """Compare as ``django.contrib.auth.get_user`` does: a new password ends the other sessions."""
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
     return any(constant_time_compare(stored, each) for each in hashes)

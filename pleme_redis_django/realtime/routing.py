@@ -23,9 +23,9 @@ websocket_urlpatterns = [
 def websocket_application(*urlpatterns: Any) -> Any:
     """Return the documented websocket application for ``ProtocolTypeRouter``.
 
-    It refuses a foreign or missing Origin (HTTP 403, by ``PLEME_REDIS["ALLOWED_ORIGINS"]`` or else
-    ``ALLOWED_HOSTS``), loads session and user, of so many sockets at once, and routes ``ws/pleme/``, the dashboard's
-    ``ws/pleme/dashboard/``, and whatever ``urlpatterns`` the project adds before them.
+    It refuses a foreign or missing Origin with HTTP 403: ``PLEME_REDIS["ALLOWED_ORIGINS"]`` says which are
+    accepted, or else ``ALLOWED_HOSTS``. It loads session and user, for a limited number of sockets at once. It routes
+    ``ws/pleme/``, the dashboard's ``ws/pleme/dashboard/``, and, before them, the ``urlpatterns`` of the project.
     """
     routes = URLRouter([*urlpatterns, *websocket_urlpatterns])
     application = CookieMiddleware(SessionMiddleware(QueuedAuthMiddleware(routes)))

@@ -1,4 +1,4 @@
-"""Begins a send without a task: most are done at once, and then cost no task and no switch."""
+"""Begins a send without a task: most sends finish at once, and then need no task and no switch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def begin(sending: Awaitable[None]) -> Awaitable[None] | None:
-    """Run a send up to its first real wait; return the rest of it, None when it is done. Raises what it raises."""
+    """Run a send up to its first real wait; return the rest of it, or None if it is done. Raises what it raises."""
     coroutine = sending if isinstance(sending, Coroutine) else _awaited(sending)
     try:
         waits_for = coroutine.send(None)
@@ -25,7 +25,7 @@ async def _awaited(awaitable: Awaitable[None]) -> None:
 
 @types.coroutine
 def _resumed(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that was stepped to ``waits_for``, inside the awaiting task."""
+    """Continue a coroutine that waits for ``waits_for``, inside the awaiting task."""
     while True:
         try:
             try:

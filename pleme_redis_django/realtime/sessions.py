@@ -1,6 +1,6 @@
 """The login sessions of open sockets: which one logged a socket in, and what is in them now.
 
-A cache that holds sessions and is away looks like one without the session; the two are told apart here.
+If the cache of the sessions is away, it looks as if there were no session. This module tells the two apart.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pleme_redis_django.exceptions import PlemeError
 
 
 class SessionsAway(PlemeError):
-    """The cache that holds the sessions does not answer: nothing is known of any of them."""
+    """The cache of the sessions does not answer: nothing is known about any session."""
 
 
 def load_user(scope: dict[str, Any]) -> bool:
     """Load a scope's lazy user and session, in a thread; return whether somebody is logged in.
 
-    Raises SessionsAway when nobody is, and the session of the cookie that was sent cannot be asked for.
+    Raises SessionsAway if nobody is, and the session of the cookie that was sent cannot be read.
     """
     session = scope.get("session")
     if session is not None:
@@ -41,9 +41,9 @@ def load_user(scope: dict[str, Any]) -> bool:
 
 
 def login_session_key(scope: dict[str, Any], user_id: str | None) -> str | None:
-    """Return the key of the session that logged a socket's user in, None when something else did.
+    """Return the key of the session that logged a socket's user in, or None if something else did.
 
-    A token beside the session cookie of somebody else, or of nobody, is not bound to that session.
+    A user who is known by a token, beside the session cookie of somebody else, is not bound to that session.
     """
     session = scope.get("session")
     key: str | None = getattr(session, "session_key", None)
@@ -53,9 +53,9 @@ def login_session_key(scope: dict[str, Any], user_id: str | None) -> str | None:
 
 
 def load_sessions(keys: Collection[str]) -> dict[str, SessionBase]:
-    """Return each session as it is stored now, empty when it is not; one query for those in a database.
+    """Return each session as it is stored now, empty if it is not; one query for those in a database.
 
-    Raises SessionsAway, and what the session engine raises when it is away.
+    Raises SessionsAway, or what the session engine raises if it is away.
     """
     engine = _engine()
     if keys and engine.load is DatabaseStore.load:
@@ -69,7 +69,7 @@ def load_sessions(keys: Collection[str]) -> dict[str, SessionBase]:
 
 
 def ask_whether_sessions_are_away() -> None:
-    """Raise SessionsAway when sessions are kept in a cache, and that cannot be asked."""
+    """Raise SessionsAway if sessions are kept in a cache that does not answer."""
     if issubclass(_engine(), CacheStore):
         try:
             caches[django_settings.SESSION_CACHE_ALIAS].get("pleme_redis_django:are_sessions_there")
@@ -78,7 +78,7 @@ def ask_whether_sessions_are_away() -> None:
 
 
 def are_in_cookies() -> bool:
-    """Tell whether sessions are cookies: then a logout ends none of them, and their keys change."""
+    """Return whether sessions are cookies: then a logout ends none of them, and their keys change."""
     return issubclass(_engine(), CookieStore)
 
 
@@ -89,7 +89,7 @@ def _engine() -> type[SessionBase]:
 
 def _load_rows(engine: type[Any], keys: Collection[str]) -> dict[str, SessionBase]:
     model = engine.get_model_class()
-    # From where sessions are written: a replica may not have heard of the logout yet.
+    # From where sessions are written: a replica may not have the logout yet.
     rows = model._base_manager.using(router.db_for_write(model)).filter(
         session_key__in=keys, expire_date__gt=timezone.now()
     )
@@ -97,6 +97,6 @@ def _load_rows(engine: type[Any], keys: Collection[str]) -> dict[str, SessionBas
     sessions = {}
     for key in keys:
         sessions[key] = session = engine(key)
-        # What load() would have put there, with a query for each.
+        # As load() would, with a query for each.
         session._session_cache = session.decode(stored[key]) if key in stored else {}
     return sessions

@@ -8,7 +8,7 @@ from pleme_redis_django.realtime.sessions import login_session_key
 
 
 class Standing:
-    """The scope of a socket with its user and session; a look loads both anew, and the newest look counts."""
+    """The scope of a socket with its user and session; a check loads both again, and the newest check counts."""
 
     __slots__ = ("_looks", "judged", "scope", "session_key")
 
@@ -17,7 +17,7 @@ class Standing:
         self.session_key = login_session_key(scope, user_id)
         """The session that logged the user in: the socket ends with it."""
         self.judged = 0
-        """How often user, session and product were looked at again: a permission is as old as this number."""
+        """How often user, session and product were checked again: it says how old a permission is."""
         self._looks = 0
 
     @property
@@ -26,16 +26,16 @@ class Standing:
         return self.scope["user"]
 
     def begin_look(self) -> int:
-        """Return the number of a look at user and session that begins now."""
+        """Return the number of a check of user and session that begins now."""
         self._looks += 1
         return self._looks
 
     def is_newest(self, look: int) -> bool:
-        """Tell whether what a look found still counts: one that began later loaded what is newer."""
+        """Return whether the result of a check still counts: one that began later has loaded newer values."""
         return look == self._looks
 
     def become(self, user: Any, session: Any) -> None:
-        """Be asked about from now on with user and session as they are stored now."""
+        """Use this user and session, as they are stored now, from now on."""
         self.scope["user"] = user
         if session is not None:
             self.scope["session"] = session

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 Clock = Callable[[], float]
-"""Seconds since some moment, which never go back."""
+"""Seconds since some moment; they never go back."""
 
 
 class TokenBucket:
@@ -31,9 +31,9 @@ class TokenBucket:
         return True
 
     def charge(self, cost: float) -> None:
-        """Take ``cost`` tokens for what was done already; what is missing is owed, up to one burst."""
+        """Take ``cost`` tokens for what is done already; missing tokens are owed, up to one burst."""
         self._tokens = max(self._tokens - cost, -self._capacity)
 
     def is_full(self) -> bool:
-        """Tell whether nothing was taken for so long that a new bucket is the same."""
+        """Whether nothing was taken for so long that a new bucket would be the same."""
         return self._tokens + (self._clock() - self._since) * self._rate >= self._capacity

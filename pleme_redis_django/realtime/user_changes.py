@@ -1,7 +1,7 @@
 """Turns changes of users (logout, save, lost group) into orders to the hubs.
 
-Connected by ``apps.ready()``. A Redis that is away is logged and fails nothing: the sockets are looked at
-again every ``REVALIDATE_SECONDS`` anyway.
+Connected by ``apps.ready()``. If Redis is away, that is logged and nothing fails: the sockets are checked again every
+``REVALIDATE_SECONDS`` anyway.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from pleme_redis_django.realtime.control import Control, send_controls, session_
 from pleme_redis_django.realtime.sessions import are_in_cookies
 
 MOST_NAMED = 100
-"""More changed users than this in one transaction are one order to look at everybody."""
+"""If more users than this change in one transaction, one order says to check everybody."""
 
 logger = logging.getLogger("pleme_redis_django.user_changes")
 
-# Saved at every login, and no reason to look.
+# Saved at every login, and no reason to check.
 _HARMLESS_FIELDS = frozenset({"last_login"})
 _PREFIX = "pleme_redis_django.user_changes"
 
@@ -52,7 +52,7 @@ def connect_receivers() -> None:
     m2m_changed.connect(
         _on_group_permissions, sender=Group.permissions.through, dispatch_uid=f"{_PREFIX}.group_permissions"
     )
-    # Django deletes the rows between them and the users without a word.
+    # Django deletes the rows between them and the users without a signal.
     for model in (*_family(Group), *_family(Permission)):
         post_delete.connect(_on_any_row, sender=model, dispatch_uid=f"{_PREFIX}.granting")
 
@@ -73,7 +73,7 @@ def _on_logout(sender: Any, request: Any, user: Any, **_kwargs: Any) -> None:
         return
     user_id = str(user.pk)
     if are_in_cookies():
-        # No socket can be told by a cookie that changes; who is still logged in elsewhere comes back.
+        # The cookie changes, so it does not identify a socket; a user who is logged in elsewhere comes back.
         _order(Control(operation="close", user_id=user_id, code=CloseCode.EXPIRED, why="logged out"))
         return
     session = session_digest(getattr(getattr(request, "session", None), "session_key", None))
@@ -113,7 +113,7 @@ def _on_any_row(sender: Any, using: str, **_kwargs: Any) -> None:
 
 
 class _Orders:
-    """The orders of one transaction, or of one savepoint in it: sent at once, and each of them once."""
+    """The orders of one transaction, or of one savepoint in it: sent together, each only once."""
 
     def __init__(self) -> None:
         self.controls: dict[Control, None] = {}
@@ -122,7 +122,7 @@ class _Orders:
         try:
             send_controls(_gathered(list(self.controls)))
         except RedisUnavailable as error:
-            logger.warning("Open sockets will be looked at later: %s", error)
+            logger.warning("Open sockets will be checked later: %s", error)
 
 
 def _gathered(controls: list[Control]) -> list[Control]:
@@ -137,7 +137,7 @@ def _order(control: Control, using: str | None = None) -> None:
     if get_settings().url is None:
         return
     connection = transaction.get_connection(using)
-    # A rollback takes its callbacks off this list, and with them what they were to send.
+    # A rollback removes its callbacks from this list, and with them what they would have sent.
     now_in = set(connection.savepoint_ids)
     for savepoints, callback, *_ in connection.run_on_commit:
         waiting = getattr(callback, "__self__", None)
@@ -149,6 +149,6 @@ def _order(control: Control, using: str | None = None) -> None:
                 return
     orders = _Orders()
     orders.controls[control] = None
-    # Robust: what was saved is saved, whatever Redis answers. A method, since Django logs the __qualname__
-    # of a callback that fails.
+    # Robust: what was saved is saved, whatever Redis answers. A method, because Django logs the __qualname__ of
+    # a callback that fails.
     transaction.on_commit(orders.send, using=using, robust=True)
