@@ -21,7 +21,7 @@ CHANNEL_ACCEPTS = (
     f"not starting with '@', joined by ':', {CHANNEL_MAX_LENGTH} characters in all"
 )
 PRODUCT_PRESENCE = "@online"
-"""The channel that stands for everyone of a product. No other channel may start with ``@``."""
+"""The channel for everybody in a product. No other channel may start with ``@``."""
 
 _SEGMENT = r"[A-Za-z0-9._=-][A-Za-z0-9._=@-]{0,63}"
 _CHANNEL = re.compile(rf"{_SEGMENT}(?::{_SEGMENT})*")
@@ -31,7 +31,7 @@ _CONNECTION = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 
 
 def validate_channel(channel: object) -> str:
-    """Return ``channel`` unchanged when it is one channel's name.
+    """Return ``channel`` unchanged if it is a valid channel name.
 
     Raises InvalidName otherwise.
     """
@@ -41,7 +41,7 @@ def validate_channel(channel: object) -> str:
 
 
 def validate_pattern(pattern: object) -> str:
-    """Return ``pattern`` unchanged when it is a channel's name or a pattern.
+    """Return ``pattern`` unchanged if it is a valid channel name or pattern.
 
     Raises InvalidName otherwise.
     """
@@ -54,7 +54,7 @@ def validate_pattern(pattern: object) -> str:
 
 
 def validate_room(room: object) -> str:
-    """Return ``room`` unchanged when it is a channel's name, or ``@online`` for the whole product.
+    """Return ``room`` unchanged if it is a valid channel name, or ``@online`` for the whole product.
 
     Raises InvalidName otherwise.
     """
@@ -64,7 +64,7 @@ def validate_room(room: object) -> str:
 def validate_user_id(user_id: object) -> str:
     """Return a user's primary key (int, str, UUID) as the text that stands for it everywhere.
 
-    Raises InvalidName when that is empty, longer than 128 characters, or holds blanks or control characters.
+    Raises InvalidName if that is empty, longer than 128 characters, or contains blanks or control characters.
     """
     text = str(user_id)
     if user_id is not None and _USER.fullmatch(text):
@@ -76,7 +76,7 @@ def validate_user_id(user_id: object) -> str:
 
 
 def validate_connection_id(connection_id: object) -> str:
-    """Return ``connection_id`` unchanged when it may name a connection.
+    """Return ``connection_id`` unchanged if it is a valid connection id.
 
     Raises InvalidName otherwise.
     """
@@ -94,7 +94,7 @@ def head_of(channel_or_pattern: str) -> str:
 
 
 def is_pattern(name: str) -> bool:
-    """Tell whether a valid name is a pattern rather than one channel."""
+    """Return whether a valid name is a pattern rather than one channel."""
     return "*" in name
 
 
@@ -108,12 +108,12 @@ def matcher(pattern: str) -> re.Pattern[str]:
 
 
 def covers(pattern: str, channel: str) -> bool:
-    """Tell whether a valid pattern covers a channel."""
+    """Return whether a valid pattern covers a channel."""
     return pattern == channel or ("*" in pattern and matcher(pattern).fullmatch(channel) is not None)
 
 
 def includes(outer: str, inner: str) -> bool:
-    """Tell whether ``outer`` covers every channel that the pattern or channel ``inner`` covers.
+    """Return whether ``outer`` covers every channel that the pattern or channel ``inner`` covers.
 
     A ``*`` of ``inner`` is only covered by a ``*`` of ``outer``, and a last one only by a last one.
     """
@@ -133,7 +133,7 @@ def includes(outer: str, inner: str) -> bool:
 
 
 def overlaps(one: str, other: str) -> bool:
-    """Tell whether some channel is covered by both patterns."""
+    """Return whether both patterns cover some channel."""
     for mine, theirs, is_open in _aligned(one.split(":"), other.split(":")):
         if is_open:
             return True

@@ -4,7 +4,7 @@
 - ``operations.py``: what each operation does, for sync and async alike
 - ``codec.py``, ``envelope.py``: typed JSON, and the generations and ages around it
 - ``stores.py`` chooses between ``native_store.py`` (Redis) and ``django_store.py`` (any Django cache)
-- ``read_batch.py``, ``shared_flights.py``: what many tasks ask at once, asked once
+- ``read_batch.py``, ``shared_flights.py``: what many tasks ask at the same time is asked once
 - ``building.py``: what passes between operations and stores; ``counters.py``, ``limits.py``
 """
 

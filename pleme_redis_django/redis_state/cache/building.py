@@ -1,4 +1,4 @@
-"""What passes between the operations and the stores."""
+"""The values that operations and stores exchange."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EntryKeys:
-    """The keys of one entry: its own, its product's generation's, its tags', and those of its builds."""
+    """The keys of one entry: its own, those of the generations of product and tags, and those of its builds."""
 
     product: str
     entry: str
@@ -41,7 +41,7 @@ class EntryKeys:
 
 
 class Todo(enum.IntEnum):
-    """What a reader that could build an entry is to do."""
+    """What a reader that could build an entry has to do."""
 
     USE = 0
     BUILD = 1
@@ -85,7 +85,7 @@ class Build:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unbroken(Generic[T]):
-    """A request that reaches its end also when its caller is cancelled meanwhile."""
+    """A request that finishes even if its caller is cancelled meanwhile."""
 
     request: Request[T]
 
@@ -97,10 +97,10 @@ class Unbroken(Generic[T]):
 
 
 class CacheStore(Protocol):
-    """Where entries lie. Two implementations: Redis itself, and any Django cache.
+    """Where entries are kept. Two implementations: Redis itself, and any Django cache.
 
-    A method returns what is to be done; those that ask Redis raise RedisUnavailable when it is done. What
-    changes or removes an entry takes the lease from its builder, who then stores nothing.
+    A method returns what is to be done; what asks Redis raises RedisUnavailable when it is run. A change or a
+    removal of an entry ends the lease of its builder, which then stores nothing.
     """
 
     def mget(self, keys: list[str]) -> Request[list[bytes | None]]: ...
@@ -124,7 +124,7 @@ class CacheStore(Protocol):
     def open(self, keys: EntryKeys, token: str, lease_ms: int, earliness: float) -> Request[Opening]: ...
 
     def close(self, keys: EntryKeys, token: str, entry: bytes, ttl_ms: int) -> Request[bool]:
-        """End a build, and tell whether its entry was stored: only while the lease holds ``token``."""
+        """End a build, and return whether its entry was stored: only while the lease holds ``token``."""
 
     def wait_for_build(self, keys: EntryKeys, seconds: float) -> Request[object]: ...
 

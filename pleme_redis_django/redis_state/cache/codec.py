@@ -3,7 +3,7 @@
 JSON's own types, and tagged as ``{"!": tag, "v": form}``: tuple, set, frozenset, dict with keys that
 are not strings, bytes, Decimal, UUID, datetime, date, time, timedelta and Django's SafeString. Any
 other type is refused, subclasses included: a model instance that comes back as text would be a bug
-that shows later.
+that shows only later.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _scan_plain = json.JSONDecoder().raw_decode
 def encode(value: Any) -> tuple[bytes, bool]:
     """Return ``value`` as UTF-8 JSON, and whether it holds tags that ``decode`` must look for.
 
-    Raises UncacheableValue, naming the place, for a type that is not listed above, and for what has no text.
+    Raises UncacheableValue, with the place, for a type that is not listed above, and for what cannot be text.
     """
     try:
         typed = value if type(value) in _NATIVE else _to_json(value, "value")
@@ -47,7 +47,7 @@ def decode(text: bytes, *, typed: bool) -> Any:
     """Return the value that ``encode`` was given. Raises ValueError for text that it did not write."""
     if typed:
         return _decode_typed(text.decode())
-    # decode() would look for white space at both ends, which encode() never leaves.
+    # decode() would look for white space at both ends; encode() never writes any.
     characters = text.decode()
     value, end = _scan_plain(characters)
     if end != len(characters):
@@ -56,7 +56,7 @@ def decode(text: bytes, *, typed: bool) -> Any:
 
 
 def _to_json(value: Any, place: str) -> Any:
-    """Return ``value`` itself when JSON has a form for all of it, else a copy with tags."""
+    """Return ``value`` itself if JSON has a form for all of it, else a copy with tags."""
     kind = type(value)
     if kind in _NATIVE:
         return value
@@ -97,7 +97,7 @@ def _items(value: Any, place: str) -> list[Any]:
 
 
 def _datetime_form(value: datetime.datetime, _place: str) -> list[Any]:
-    # An offset alone would lose the zone, and arithmetic across a clock change with it.
+    # An offset alone would lose the zone, so that arithmetic across a clock change would be wrong.
     if isinstance(value.tzinfo, ZoneInfo) and value.tzinfo.key:
         return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, value.tzinfo.key]
     return [value.replace(fold=0).isoformat(), value.fold]

@@ -12,7 +12,7 @@ FLUSH_COUNT = 1000
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStats:
-    """What all processes did with a product's cache, as far as they have reported it."""
+    """What all processes have done with a product's cache, as far as they have reported it."""
 
     hits: int = 0
     misses: int = 0
@@ -30,7 +30,7 @@ class CacheStats:
 class Counts:
     """The counts of one product that are not in Redis yet. Thread-safe.
 
-    ``read`` and ``written`` return whether enough was counted, or long enough ago, to report it.
+    ``read`` and ``written`` return whether to report now: enough was counted, or enough time has passed.
     """
 
     def __init__(self) -> None:

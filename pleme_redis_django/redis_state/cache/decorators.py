@@ -51,7 +51,7 @@ def cached(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         if not _may_be_view(function):
             _name_of(function, key)
-        # Made for each call: cheap, and right after the settings changed, as they do in tests.
+        # Made for each call: that is cheap, and correct after the settings have changed, as in tests.
         manager = functools.partial(CacheManager, product, alias=alias)
         if inspect.iscoroutinefunction(function):
             return cast("Callable[P, R]", _async_cached(function, key, timeout, manager, options))
@@ -150,7 +150,7 @@ def _key_of(
 
 
 def _page_of(request: HttpRequest) -> str:
-    """Return what distinguishes one page from another, for any visitor: Django's own cache has the same in its key."""
+    """Return what distinguishes one page from another, for any visitor, as Django's own cache does in its key."""
     address = f"{request.scheme}://{request.get_host()}{request.get_full_path()}"
     return f"{address} {get_language()} {get_current_timezone_name()}"
 
@@ -161,12 +161,12 @@ def _path_of(function: Callable[..., Any]) -> str:
 
 
 def _may_be_view(function: Callable[..., Any]) -> bool:
-    """Tell whether a function looks like a view, whose pages are told apart by their address."""
+    """Return whether a function looks like a view, whose pages differ by their address."""
     if hasattr(function, "view_class"):
         return True
     try:
         first = list(inspect.signature(function).parameters)[:2]
-    except (TypeError, ValueError):  # a builtin may tell no signature
+    except (TypeError, ValueError):  # a builtin may have no signature
         return False
     return first[:1] == ["request"] or first == ["self", "request"]
 

@@ -1,7 +1,7 @@
 """Entries in any Django cache, such as LocMem in a project's own tests.
 
-Slower than Redis and with weaker promises: an operation is several calls of the cache, waiting for a
-build polls, and times are this process's.
+It is slower than Redis, with weaker promises: an operation is several calls of the cache, a wait for a
+build polls, and times are those of this process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _CacheCall(Generic[T]):
-    """Calls of a Django cache, which an event loop leaves to a thread."""
+    """Calls of a Django cache, which an event loop runs in a thread."""
 
     run: Callable[[], T]
 
@@ -176,7 +176,7 @@ class DjangoStore:
 
 
 def _wrap(entry: bytes, ttl_ms: int) -> str:
-    # Text, since a JSON serializer takes no bytes; with its end, since no Django cache tells it.
+    # Text, because a JSON serializer takes no bytes; with its end, because no Django cache says it.
     return f"{time.time() + ttl_ms / 1000:.3f}|{entry.decode('latin-1')}"
 
 

@@ -1,4 +1,4 @@
-"""What lies around a cached value: the generations that it was stored under, and how it may age.
+"""What surrounds a cached value: the generations under which it was stored, and how it may age.
 
     header: byte 1, generation (8), number of tags (1), for each tag its digest (16) and generation (8)
     tail:   flags (1), grace in ms (4), build time in ms (4), typed JSON
@@ -14,7 +14,7 @@ from typing import Any
 from pleme_redis_django.redis_state.cache import codec
 
 GENERATION_BYTES = 8
-# Longer than any entry lives, so that a generation outlives what was stored under it.
+# Longer than any entry, so that a generation outlives what was stored under it.
 GENERATION_TTL_MS = 31 * 24 * 3600 * 1000
 HEADER_BYTES = 1 + GENERATION_BYTES + 1
 TAG_DIGEST_BYTES = 16
@@ -34,7 +34,7 @@ def pack_tail(value: Any, *, grace_ms: int = 0, build_ms: int = 0) -> bytes:
 
 
 def is_of(entry: bytes, generation: bytes | None) -> bool:
-    """Whether an entry was stored under this generation; its tags are not looked at."""
+    """Whether an entry was stored under this generation; its tags are not checked."""
     return entry[:1] == b"\x01" and generation is not None and entry[1 : HEADER_BYTES - 1] == generation
 
 
@@ -60,12 +60,12 @@ def tags_of(entry: bytes) -> list[tuple[str, bytes]]:
 
 
 def grace_ms_of(entry: bytes) -> int:
-    """Return for how many ms at the end of its life an entry is stale. Raises ValueError when cut short."""
+    """Return for how many ms at the end of its life an entry is stale. Raises ValueError if it is cut off."""
     return int(_unpack_aging(entry)[1])
 
 
 def build_ms_of(entry: bytes) -> int:
-    """Return how many ms it took to build the value, 0 when that was not measured."""
+    """Return how many ms it took to build the value, 0 if that was not measured."""
     return int(_unpack_aging(entry)[2])
 
 

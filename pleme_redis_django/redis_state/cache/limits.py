@@ -1,4 +1,4 @@
-"""What may be cached, for how long and under which names."""
+"""What may be cached, for how long, and under which names."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LONGEST_BUILD_SECONDS = 3600.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Uncached:
-    """What a builder returns for a value that its caller gets and the cache does not keep."""
+    """What a builder returns for a value that the caller gets, and that the cache does not keep."""
 
     value: Any
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How get_or_set stores the value of a builder, and guards its building."""
+    """How get_or_set stores the value of a builder, and guards the build."""
 
     ttl_ms: int
     none_ttl_ms: int
@@ -39,7 +39,7 @@ class Recipe:
     tag_digests: tuple[str, ...]
 
     def ttl_ms_of(self, value: Any) -> int:
-        """Return for how long a built value is fresh, 0 when it is not kept."""
+        """Return for how long a built value is fresh, 0 if it is not kept."""
         if isinstance(value, Uncached):
             return 0
         return self.none_ttl_ms if value is None else self.ttl_ms

@@ -24,7 +24,7 @@ class CacheManager:
 
     Values are typed JSON (see ``codec.py``), never pickles. ``timeout`` is in seconds, 0.001 to 30
     days; left out, it is the alias's TIMEOUT. ``product`` and ``alias`` may be left out where the
-    settings name them. Reads and writes do without a Redis that is away; what removes entries raises
+    settings name them. Reads and writes do not raise if Redis is away; what removes entries raises
     RedisUnavailable. Each method has an async twin with the prefix ``a``.
     """
 
@@ -57,7 +57,7 @@ class CacheManager:
     def set(
         self, key: str, value: Any, timeout: object = DEFAULT_TIMEOUT, *, tags: Iterable[str] = ()
     ) -> bool:
-        """Store a value; False when Redis is away. One round trip.
+        """Store a value; False if Redis is away. One round trip.
 
         Raises UncacheableValue for a type that would not come back the same, ValueTooLarge over
         ``PLEME_REDIS["CACHE_MAX_VALUE_BYTES"]``, InvalidNumber for a timeout of 0, below, or None.
@@ -72,7 +72,7 @@ class CacheManager:
     def set_many(
         self, values: Mapping[str, Any], timeout: object = DEFAULT_TIMEOUT, *, tags: Iterable[str] = ()
     ) -> bool:
-        """Store several values; False when Redis is away. Two round trips, however many values."""
+        """Store several values; False if Redis is away. Two round trips, however many values."""
         return run(self._do.set_many(values, self._ttl_ms(timeout), tag_digests(tags)))
 
     async def aset_many(
@@ -81,21 +81,21 @@ class CacheManager:
         return await arun(self._do.set_many(values, self._ttl_ms(timeout), tag_digests(tags)))
 
     def delete(self, key: str) -> bool:
-        """Remove an entry; whether there was one. Raises RedisUnavailable: it would be served on."""
+        """Remove an entry; return whether there was one. Raises RedisUnavailable: readers would still get it."""
         return bool(run(self._do.delete_many([key])))
 
     async def adelete(self, key: str) -> bool:
         return bool(await arun(self._do.delete_many([key])))
 
     def delete_many(self, keys: Iterable[str]) -> int:
-        """Remove entries; how many there were. Raises RedisUnavailable."""
+        """Remove entries; return how many there were. Raises RedisUnavailable."""
         return run(self._do.delete_many(keys))
 
     async def adelete_many(self, keys: Iterable[str]) -> int:
         return await arun(self._do.delete_many(keys))
 
     def touch(self, key: str, timeout: object = DEFAULT_TIMEOUT) -> bool:
-        """Start an entry's time to live again; False when it is missing. Raises RedisUnavailable."""
+        """Start an entry's time to live again; False if it is missing. Raises RedisUnavailable."""
         return run(self._do.touch(key, self._ttl_ms(timeout)))
 
     async def atouch(self, key: str, timeout: object = DEFAULT_TIMEOUT) -> bool:
@@ -104,8 +104,8 @@ class CacheManager:
     def incr(self, key: str, delta: int = 1) -> int:
         """Add to a whole number in one atomic step, and return the sum; its time to live stays.
 
-        Raises NotACounter (a ValueError) when there is none, RedisUnavailable when Redis is away, in
-        which case it may or may not have been added.
+        Raises NotACounter (a ValueError) if there is none, RedisUnavailable if Redis is away; then it may or
+        may not have been added.
         """
         return run(self._do.increment(key, limits.whole_number(delta)))
 
@@ -125,22 +125,22 @@ class CacheManager:
         timeout: object = DEFAULT_TIMEOUT,
         **options: Unpack[BuildOptions],
     ) -> Any:
-        """Return the value of ``key``; build and store it when it is missing, in one process at a time.
+        """Return the value of ``key``; build and store it if it is missing, in one process at a time.
 
         - ``tags``: what ``flush_tags`` finds the entry by.
-        - ``grace``: for so many seconds after ``timeout`` the stale value is served while one caller
-          builds the next; without it, the others wait to be woken.
-        - ``beta`` (1): readers build the more probably ahead of time, the longer building took and the
-          closer the end is (XFetch); 0: never ahead of time.
+        - ``grace``: for how many seconds after ``timeout`` readers get the stale value while one caller
+          builds the next; without it, the others wait for the build.
+        - ``beta`` (1): readers may build ahead of time. The longer a build takes, and the closer the end is, the
+          more probable that is (XFetch); 0: never ahead of time.
         - ``none_timeout``: for how long a None is kept; None: like any value, 0: not at all.
-        - ``build_seconds`` (30): how long one caller may build before another one may too.
+        - ``build_seconds`` (30): how long one caller may build before another one may, too.
         - ``wait_seconds`` (30): how long to wait for another builder before building uncached.
 
-        A builder that returns ``Uncached(value)`` has its caller get the value and the cache not. A
-        flush, a delete or a write of the entry during the build keeps it from storing, and so does its
-        taking longer than ``build_seconds``. One that fails while the entry may still be used is logged,
-        and the entry is returned. When Redis is away, every caller builds. The async twin runs a builder
-        that is not a coroutine function in a thread.
+        If a builder returns ``Uncached(value)``, the caller gets the value, and the cache does not keep it. The
+        result is not stored after a flush, a delete or a write of the entry during the build, or if the build takes
+        longer than ``build_seconds``. If a builder fails while the entry may still be used, that is logged, and the
+        entry is returned. If Redis is away, every caller builds. The async twin runs a builder that is not a
+        coroutine function in a thread.
         """
         return run(self._do.get_or_set(key, builder, recipe(self._ttl_ms(timeout), **options)))
 
@@ -163,8 +163,8 @@ class CacheManager:
     ) -> dict[str, Any]:
         """Return the values of ``keys``; ``loader`` is called once, with those that are missing.
 
-        What it leaves out is left out of the result. Other processes may load the same meanwhile. A
-        flush during the load keeps it from storing, a write or a delete of one entry does not.
+        What it leaves out is left out of the result. Other processes may load the same meanwhile. After a flush
+        during the load, nothing is stored; a write or a delete of one entry does not prevent that.
         """
         steps = self._do.get_or_set_many(keys, loader, self._ttl_ms(timeout), tag_digests(tags))
         return run(steps)
@@ -181,9 +181,9 @@ class CacheManager:
         return await arun(steps)
 
     def flush_product(self) -> None:
-        """Make every entry of the product a miss, also those that are being built; O(1).
+        """Make every entry of the product a miss, even those that are being built; O(1).
 
-        Raises RedisUnavailable when Redis is away: the entries would be served on.
+        Raises RedisUnavailable if Redis is away: readers would still get the entries.
         """
         run(self._do.flush_product())
 
@@ -191,9 +191,9 @@ class CacheManager:
         await arun(self._do.flush_product())
 
     def flush_tags(self, *tags: str) -> None:
-        """Make every entry with one of these tags a miss, also those that are being built; O(tags).
+        """Make every entry with one of these tags a miss, even those that are being built; O(tags).
 
-        Raises RedisUnavailable when Redis is away.
+        Raises RedisUnavailable if Redis is away.
         """
         run(self._do.flush_tags(tag_digests(tags)))
 

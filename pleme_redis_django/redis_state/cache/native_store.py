@@ -40,7 +40,7 @@ PAUSE_SECONDS = 1.0
 
 
 class NativeStore:
-    """The store behind a django-redis or Django Redis alias; one for an alias and process."""
+    """The store behind an alias of django-redis or of Django's Redis cache; one for each alias and process."""
 
     def __init__(self, url: str, make_key: Callable[[str], str]) -> None:
         self._url = url
@@ -93,14 +93,14 @@ class NativeStore:
         return (("SET", self._key(key), entry, "PX", ttl_ms) for key, entry in entries.items())
 
     def _take_leases(self, keys: Iterable[str]) -> _Command:
-        """Keep builds under way from storing over what follows in a pipeline."""
+        """Prevent builds in progress from overwriting what follows in a pipeline."""
         return ("UNLINK", *(self._key(cache_build_keys(key).lease) for key in keys))
 
     def expire(self, key: str, ttl_ms: int) -> RedisCall[bool]:
         return RedisCall(("PEXPIRE", self._key(key), ttl_ms), bool, CACHE, self._url)
 
     def increment(self, keys: EntryKeys, delta: int) -> RedisCall[bytes | int]:
-        # Not idempotent, so through the profile that does not try again.
+        # Not idempotent, so with the profile that does not try again.
         all_keys = (keys.entry, keys.builds.lease, keys.generations[0])
         return self._script("cache_increment", all_keys, [delta], profile=PUBLISHING)
 
@@ -163,7 +163,7 @@ class NativeStore:
 _Command = tuple[Any, ...]
 
 
-# What many tasks of an event loop ask at once is asked once.
+# What many tasks of an event loop ask at the same time is asked once.
 
 
 class _Read:
@@ -185,7 +185,7 @@ class _Read:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Open:
-    """The opening of an entry; tasks share what makes none of them build."""
+    """The opening of an entry; tasks share one that lets none of them build."""
 
     call: RedisCall[Opening]
     keys: EntryKeys

@@ -1,7 +1,7 @@
 """Trying and waiting for a claim; the context manager and the decorator around it.
 
 A waiter does not poll: it blocks on the wake key until a release, for as long as the holder's claim
-lasts. Every two seconds it asks again, since a wake-up dies with the waiter that received it.
+lasts. It asks again every two seconds, because a wake-up is lost if the waiter that received it dies.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ WAIT_SLICE_SECONDS = 2.0
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Acquisition(Generic[G]):
-    """How to take one lock or permit; takes nothing until it is entered, called or told to.
+    """How to take one lock or permit; it takes nothing until it is entered or called.
 
     - ``with locks.lock("x", 30) as guard:``, ``async with ...``
     - ``guard = locks.lock("x", 30).acquire()``, ``await ....aacquire()``
     - ``@locks.lock("x", 30)`` on a function or a coroutine function: each call takes the lock again
 
-    It may be entered again while it is open, by others or by the same thread or task.
+    It may be entered again while it is open, by the same thread or task or by others.
     """
 
     name: str | Callable[..., str]
@@ -58,7 +58,7 @@ class Acquisition(Generic[G]):
     _tasks: EnteredGuards[G] = dataclasses.field(default_factory=EnteredGuards, init=False)
 
     def try_acquire(self) -> G | None:
-        """Return a guard, or None when it is held. Raises RedisUnavailable when Redis is away."""
+        """Return a guard, or None if it is held. Raises RedisUnavailable if Redis is away."""
         outcome = self._try(self._new_claim(), will_wait=False)
         return None if isinstance(outcome, Busy) else outcome
 
@@ -69,8 +69,8 @@ class Acquisition(Generic[G]):
     def acquire(self) -> G:
         """Return a guard, waiting up to ``wait_seconds`` for it.
 
-        Raises LockBusy when the wait was not enough, RedisUnavailable when Redis is away. When it is
-        cancelled, nothing stays held.
+        Raises LockBusy if the wait was not long enough, RedisUnavailable if Redis is away. If it is cancelled,
+        nothing stays held.
         """
         claim = self._new_claim()
         give_up_at = self.clock() + self.wait_seconds
@@ -108,7 +108,7 @@ class Acquisition(Generic[G]):
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return ``function`` wrapped so that each call holds the claim; its arguments may name it.
 
-        Raises TypeError for a generator function: a call of it returns before its body has begun.
+        Raises TypeError for a generator function: its call returns before its body begins.
         """
         _refuse_generators(function)
         if _is_async(function):
@@ -169,7 +169,7 @@ class Acquisition(Generic[G]):
         )
 
     def _wait(self, claim: Claim, busy: Busy, give_up_at: float) -> RedisCall[object]:
-        """Return what blocks for a wake-up; raise LockBusy when there is no time left."""
+        """Return the request that waits for a wake-up. Raises LockBusy if there is no time left."""
         left = give_up_at - self.clock()
         if left > 0:
             seconds = max(min(busy.remaining_seconds, left, WAIT_SLICE_SECONDS), SHORTEST_BLOCK_SECONDS)

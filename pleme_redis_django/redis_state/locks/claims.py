@@ -28,7 +28,7 @@ class Held:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
-    """The claim was refused; another one may succeed in ``remaining_seconds`` or when woken."""
+    """The claim was refused; another one may succeed in ``remaining_seconds``, or after a wake-up."""
 
     remaining_seconds: float
     owner: LockOwner | None
@@ -43,7 +43,7 @@ class Answer(NamedTuple, Generic[T]):
 
 
 class Claim(Protocol):
-    """A wish to hold something, with the token that proves it: a lock's or a permit's."""
+    """A request to hold a lock or a permit, with the token that proves it."""
 
     product: str
     name: str
@@ -56,7 +56,7 @@ class Claim(Protocol):
     def release(self) -> RedisCall[int]: ...
 
     def void(self) -> RedisCall[int]:
-        """Refuse an acquire that was abandoned and may still arrive."""
+        """Refuse an acquire that was given up, and may still arrive."""
         ...
 
 
@@ -119,7 +119,7 @@ class PermitClaim:
 
 
 def answer_to(call: RedisCall[T], clock: Clock) -> Flow[Answer[T]]:
-    """Send a call, once more when the first reply is lost: the scripts are idempotent by token."""
+    """Send a call, and once more if the first reply is lost: the token makes the scripts idempotent."""
     sent_at = clock()
     try:
         return Answer((yield call), sent_at, False)

@@ -1,4 +1,4 @@
-"""Elapsed time for deadlines: never jumps, and goes on while the machine is suspended."""
+"""Elapsed time for deadlines: it never jumps, and continues while the machine is suspended."""
 
 from __future__ import annotations
 

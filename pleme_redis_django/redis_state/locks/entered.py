@@ -16,14 +16,14 @@ class EnteredGuards(Generic[G]):
         self._stacks: dict[object, list[G]] = {}
 
     def push(self, context: object, guard: G) -> None:
-        """Note that ``context`` entered a block, inside those that it has open already."""
+        """Note that ``context`` has entered a block, inside those that it has open."""
         self._stacks.setdefault(context, []).append(guard)
 
     def pop(self, context: object, name: object) -> G:
         """Return the guard of the innermost block of ``context``, and forget it.
 
-        The block of a generator or of a fixture may be left by a context that did not enter it. It is
-        found when one context alone has blocks open; with more of them, RuntimeError is raised.
+        A generator's or a fixture's block may be left by a context that did not enter it. The guard is found if
+        only one context has blocks open. Raises RuntimeError if there are several.
         """
         entered_in = context if context in self._stacks else self._only_context(name)
         stack = self._stacks[entered_in]

@@ -23,8 +23,8 @@ def update(
 ) -> int:
     """Write ``values`` and the fence to every row of ``queryset``, or to none; return their number.
 
-    Raises LockLost when a row carries a later fence, FenceFieldMissing when the model has no field
-    for it. One transaction, a savepoint inside an open one.
+    Raises LockLost if a row has a later fence, FenceFieldMissing if the model has no field for
+    it. One transaction, a savepoint inside an open one.
     """
     _require_fence_field(queryset.model, fence_field)
     not_later = Q(**{f"{fence_field}__lte": fence}) | Q(**{f"{fence_field}__isnull": True})

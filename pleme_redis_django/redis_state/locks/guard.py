@@ -1,8 +1,7 @@
 """What a holder has in hand: release, renew, whether the claim was lost, and fenced writes.
 
-The server's answer is the truth where there is one. Without one, a guard counts from the moment
-*before* its last granted request was sent, so that it believes itself lost rather too early than
-too late.
+The server's answer counts if there is one. Without one, a guard counts from the moment *before* its last granted
+request was sent, so that it considers itself lost too early rather than too late.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ logger = logging.getLogger("pleme_redis_django.locks")
 class Guard:
     """A granted claim. Leaving its ``with`` (or ``async with``) block releases it.
 
-    A block that ends without an error on a claim that was lost meanwhile raises LockLost: its work
-    was not exclusive. When an error is on its way already, that one goes on.
+    If a block ends without an error, and the claim was lost meanwhile, LockLost is raised: its work was not
+    exclusive. If the block ends with an error, that error is raised.
     """
 
     __slots__ = ("__weakref__", "_claim", "_clock", "_deadline", "_kept", "_lost", "_renewal", "_ttl_ms")
@@ -56,7 +55,7 @@ class Guard:
 
     @property
     def remaining_seconds(self) -> float:
-        """Seconds until the claim expires unless it is renewed; 0 when it is lost or released."""
+        """Seconds until the claim expires unless it is renewed; 0 if it is lost or released."""
         if self._lost or self._kept is not None:
             return 0.0
         return max(self._deadline - self._clock(), 0.0)
@@ -65,17 +64,17 @@ class Guard:
     def lost(self) -> bool:
         """Whether the claim can no longer be relied on: Redis said so, or its time ran out without a renewal.
 
-        Stays False once the claim was released in time. Sends nothing: a lock that Redis forgot is
-        noticed by the next renewal.
+        Stays False once the claim was released in time. It sends nothing: the next renewal notices a lock that
+        Redis has lost.
         """
         if self._kept is not None:
             return not self._kept
         return self._lost or self._clock() >= self._deadline
 
     def renew(self, ttl_seconds: float | None = None) -> bool:
-        """Start the time to live again, or a new one; False (and ``lost``) when the claim is gone.
+        """Start the time to live again, or a new one; False (and ``lost``) if the claim is gone.
 
-        Raises RedisUnavailable when Redis does not answer; the claim then runs out at its old time.
+        Raises RedisUnavailable if Redis does not answer; the claim then expires at its old time.
         """
         return run(self._renewing(ttl_seconds))
 
@@ -83,10 +82,10 @@ class Guard:
         return await arun(self._renewing(ttl_seconds))
 
     def release(self) -> bool:
-        """Give the claim back; True when it was held without a gap until now, else False.
+        """Release the claim; True if it was held without a gap until now, else False.
 
-        A second call sends nothing and returns the same. Raises RedisUnavailable when Redis does not
-        answer; the claim then expires by itself.
+        A second call sends nothing and returns the same. Raises RedisUnavailable if Redis does not answer; the
+        claim then expires by itself.
         """
         if self._kept is None:
             self._end()
@@ -162,7 +161,7 @@ class Guard:
         return answer.retried and not self._lost and answer.sent_at < self._deadline
 
     def _outlive(self, outage: RedisUnavailable) -> bool:
-        """Redis is away as the block ends: the claim expires by itself, and counts until its deadline."""
+        """Redis is away when the block ends: the claim expires by itself, and counts until its deadline."""
         self._kept = not self.lost
         logger.warning("lock %s of %s was not released: %s", self.name, self.product, outage)
         return self._kept
@@ -190,11 +189,11 @@ class LockGuard(Guard):
         self.fence = fence
 
     def update(self, queryset: QuerySet[Model], /, *, fence_field: str = "last_fence", **values: Any) -> int:
-        """Update the queryset's rows unless a later holder has written to one; return their number.
+        """Update the queryset's rows, unless a later holder has written to one; return their number.
 
         Each row keeps the fence of its last writer in ``fence_field``, a BigIntegerField. Raises
-        LockLost, and writes nothing, when the lock is lost or a row carries a later fence; 0 means
-        that no row matches. Raises FenceFieldMissing when the model has no such field.
+        LockLost, and writes nothing, if the lock is lost or a row has a later fence; 0 means that no row matches.
+        Raises FenceFieldMissing if the model has no such field.
         """
         self._require_held()
         return fenced_writes.update(

@@ -1,7 +1,7 @@
 """Who holds which lock of a product, and taking a lock away from its holder: for operators.
 
-Listing scans the whole keyspace of the locks' database, in steps that block nobody: for a page that
-a person looks at, not for code that runs often.
+A list scans the whole keyspace of the locks' database, in steps that block nobody: it is for a page that a
+person looks at, not for code that runs often.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCAN_COUNT = 1000
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HeldLock:
-    """A lock that was held when Redis was asked; ``digest`` identifies it where the name does not."""
+    """A lock that was held when Redis was asked; ``digest`` identifies it if the name is not known."""
 
     product: str
     digest: str
@@ -51,7 +51,7 @@ def inspect(product: str, digest: str) -> RedisCall[HeldLock | None]:
 
 
 def held_locks(product: str, limit: int) -> Flow[list[HeldLock]]:
-    """Find up to ``limit`` held locks of a product, longest held first. Costs a scan of the database."""
+    """Return up to ``limit`` held locks of a product, longest held first. It scans the database."""
     digests: dict[str, None] = {}  # SCAN may name a key twice
     cursor = None
     while cursor != 0 and len(digests) < limit:
@@ -67,7 +67,7 @@ def held_locks(product: str, limit: int) -> Flow[list[HeldLock]]:
 
 
 def force_release(product: str, digest: str, *, by: str, reason: str, fence: int | None) -> HeldLock | None:
-    """Free the lock even if somebody else holds it; return what was taken away, None if it was free.
+    """Release the lock even if somebody else holds it; return what was taken away, None if it was free.
 
     With ``fence``, only while that holder still has it. The action is logged and sent as
     ``lock_force_released``.

@@ -23,7 +23,7 @@ LockName = str | Callable[..., str]
 
 
 class LockManager:
-    """Locks that one product's processes take in turn; another product's locks never meet them.
+    """The locks that the processes of one product take in turn; they are separate from those of other products.
 
     ``product`` may be left out where the settings name one. Raises InvalidProduct for a bad one.
     """
@@ -35,8 +35,8 @@ class LockManager:
     def try_lock(self, name: str, ttl_seconds: float, *, auto_renew: bool = False) -> LockGuard | None:
         """Take the lock for ``ttl_seconds`` (0.01 to 86,400) if it is free; one round trip.
 
-        Returns None when somebody else holds it. Raises RedisUnavailable when Redis is away: whether
-        the lock is free is not known then.
+        Returns None if somebody else holds it. Raises RedisUnavailable if Redis is away: then it is not known
+        whether the lock is free.
         """
         return self.lock(name, ttl_seconds, auto_renew=auto_renew).try_acquire()
 
@@ -46,11 +46,11 @@ class LockManager:
     def lock(
         self, name: LockName, ttl_seconds: float, wait_seconds: float = 10.0, *, auto_renew: bool = False
     ) -> Acquisition[LockGuard]:
-        """Return a (async) context manager and decorator that takes the lock, waiting for it if need be.
+        """Return a (async) context manager and decorator that takes the lock, and waits for it if necessary.
 
         ``name`` may be a function of the decorated function's arguments. ``auto_renew`` extends the
-        lock at a third of its TTL for as long as the guard lives. Entering raises LockBusy after
-        ``wait_seconds`` (0 to 86,400), RedisUnavailable when Redis is away.
+        lock at each third of its TTL for as long as the guard exists. Entering raises LockBusy after
+        ``wait_seconds`` (0 to 86,400), RedisUnavailable if Redis is away.
         """
         return Acquisition(
             name=name,
@@ -103,11 +103,11 @@ class LockManager:
     def force_release(
         self, lock: str | HeldLock, *, by: str, reason: str, fence: int | None = None
     ) -> HeldLock | None:
-        """Take a lock away from its holder; return what was taken, None when there was nothing to take.
+        """Take a lock away from its holder; return what was taken, None if there was nothing to take.
 
         ``lock`` is a name, or an entry of ``held_locks()``, which is released only while that very
         holder has it. ``by`` and ``reason`` go to the log and to the signal ``lock_force_released``.
-        The holder is not stopped: its guard turns ``lost`` at its next renewal, and its fenced
+        The holder is not stopped: its guard becomes ``lost`` at its next renewal, and its fenced
         writes are refused once a later holder has written.
         """
         if isinstance(lock, HeldLock):
@@ -126,7 +126,7 @@ class LockManager:
 
 
 def validate_lock_name(name: object) -> str:
-    """Return ``name`` unchanged when a lock may be called so; keys hold its digest only.
+    """Return ``name`` unchanged if it is a valid lock name; keys contain only its digest.
 
     Raises InvalidName for anything but text of 1 to 500 characters without lone surrogates.
     """

@@ -15,7 +15,7 @@ _encode = json.JSONEncoder().encode
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LockOwner:
-    """The process that took a lock, and the job it ran then (None outside a job)."""
+    """The process that took a lock, and the job that it was running (None outside a job)."""
 
     name: str
     host: str
@@ -30,7 +30,7 @@ class LockOwner:
 def encode_owner(name: str) -> str:
     """Return this process as owner JSON: ``{"h": host, "p": pid, "j": job id, "n": lock name}``.
 
-    ``j`` is there when a job's handler asks.
+    ``j`` is only there if a job's handler asks.
     """
     context = current_job_context()
     job = f',"j":"{context.job.id}"' if context else ""
@@ -38,7 +38,7 @@ def encode_owner(name: str) -> str:
 
 
 def decode_owner(raw: bytes | None) -> LockOwner | None:
-    """Return the owner that ``encode_owner`` wrote; None when there is none or it is unreadable."""
+    """Return the owner that ``encode_owner`` wrote; None if there is none, or it cannot be read."""
     try:
         fields = json.loads(raw or b"")
         return LockOwner(

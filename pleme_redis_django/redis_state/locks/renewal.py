@@ -1,7 +1,7 @@
-"""Keeps a guard renewed at a third of its time to live, until it is released, lost or forgotten.
+"""Renews a guard at each third of its time to live, until it is released, lost or forgotten.
 
-A renewal holds its guard weakly: a guard that nobody holds any more stops being renewed, and its
-lock expires. An outage is ridden out: renewals go on, and the guard's deadline says ``lost``.
+A renewal keeps only a weak reference to its guard: if nothing else refers to it, it is not renewed any more, and its
+lock expires. Renewals continue through an outage, and the guard's deadline says ``lost``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger = logging.getLogger("pleme_redis_django.locks")
 
 
 class Renewable(Protocol):
-    """What is kept renewed: a guard."""
+    """What is renewed: a guard."""
 
     @property
     def product(self) -> str: ...

@@ -35,15 +35,15 @@ class PresenceResult:
     """The number of the scope's last event."""
     changes: tuple[PresenceChange, ...]
     removed: int = 0
-    """How many connections were taken out: more than changes, where a user has several."""
+    """How many connections were removed: more than changes if a user has several."""
 
     def __bool__(self) -> bool:
-        """Tell whether anything became visible."""
+        """Whether anything became visible."""
         return bool(self.changes)
 
 
 def parse_result(reply: list[Any]) -> PresenceResult:
-    """Return the outcome that ``presence_change.lua`` replied; raises PresenceRefused when it refused."""
+    """Return the result that ``presence_change.lua`` replied. Raises PresenceRefused if the script refused."""
     status, version, removed, *flat = reply
     reason = status.decode()
     if reason in _REFUSALS:

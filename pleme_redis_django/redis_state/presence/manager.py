@@ -1,8 +1,8 @@
 """Who is online, in a product or in one of its rooms, through any number of connections.
 
-Presence expires: a connection counts until its time is over, whether or not it was closed,
+Presence expires: a connection counts until it expires, whether or not it was closed,
 and every read compares with the server's clock. What became visible (a user came, left, became idle,
-or shows other metadata) is sent to the scope's bus by the script that changed it, so exactly once.
+or shows other metadata) is sent to the scope's bus by the script that changed it, and so exactly once.
 A call costs one round trip. Nothing here waits or loops: ``realtime.presence_keeper`` heartbeats and sweeps.
 """
 
@@ -52,8 +52,8 @@ _registered: dict[tuple[str | None, str], float] = {}
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PresenceSnapshot:
-    """One page of who is there. ``version`` numbers the scope's events: the next event is news, and
-    one that is not ``version + 1`` says that some were missed."""
+    """One page of the users who are there. ``version`` is the number of the scope's last event: if the next event
+    is not ``version + 1``, some were missed."""
 
     version: int
     users_json: str
@@ -71,7 +71,7 @@ class PresenceSnapshot:
 class PresenceManager:
     """Presence in ``product`` (default: the settings' product), or in one ``room`` of it.
 
-    Raises InvalidProduct and InvalidName at construction; every method raises RedisUnavailable when
+    Raises InvalidProduct and InvalidName at construction; every method raises RedisUnavailable if
     Redis is away. A user id may be of any type whose ``str()`` names the user.
     """
 
@@ -101,10 +101,9 @@ class PresenceManager:
     ) -> PresenceResult:
         """Join one connection of a user for ``PRESENCE_TTL_SECONDS``, or extend it with new metadata.
 
-        Without a ``connection_id`` it is the user's one nameless connection. ``metadata`` is a JSON
-        object of up to 1 KiB; ``idle`` says that the person is away. Raises PresenceRefused when the user
-        has ``max_connections``, when the scope has ``max_users``, or when the connection belongs to
-        another user.
+        Without a ``connection_id``, it is the one connection of the user that has no id. ``metadata`` is a JSON
+        object of up to 1 KiB; ``idle``: the person is away. Raises PresenceRefused if the user has
+        ``max_connections``, if the scope has ``max_users``, or if the connection belongs to another user.
         """
         return run(self._join(user_id, connection_id, metadata, max_connections, max_users, idle))
 
@@ -125,7 +124,7 @@ class PresenceManager:
     ) -> PresenceResult:
         """Remove one connection of a user, or all of them.
 
-        With ``grace_seconds`` they expire that much later, and a page reload in between is not seen.
+        With ``grace_seconds``, they expire that much later, and nobody sees that a page was reloaded meanwhile.
         """
         return run(self._leave(user_id, connection_id, grace_seconds))
 
@@ -139,7 +138,7 @@ class PresenceManager:
     ) -> PresenceResult:
         """Mark one connection of a user, or all of them, as idle (away) or as active again.
 
-        The user is idle when no connection is active.
+        The user is idle if no connection is active.
         """
         return run(self._mark(user_id, connection_id, idle))
 
@@ -156,29 +155,29 @@ class PresenceManager:
         return await arun(self.sweeping())
 
     def sweeping(self) -> Flow[PresenceResult]:
-        """Return what ``sweep`` does, as a part of a longer flow."""
+        """Return the flow of ``sweep``, as a part of a longer one."""
         return self._change("sweep", str(SWEEP_BATCH), "")
 
     # Reads
 
     def is_online(self, user_id: object) -> bool:
-        """Tell whether a user has a live connection. O(1)."""
+        """Return whether a user is online. O(1)."""
         return self._is_online(user_id).run()
 
     async def ais_online(self, user_id: object) -> bool:
         return await self._is_online(user_id).arun()
 
     def are_online(self, user_ids: Iterable[UserId]) -> dict[UserId, bool]:
-        """Tell which of the users are online, keyed by the ids as given; one call per thousand."""
+        """Return which of the users are online, by the ids as given; one call for each thousand."""
         return run(self._are_online(user_ids))
 
     async def aare_online(self, user_ids: Iterable[UserId]) -> dict[UserId, bool]:
         return await arun(self._are_online(user_ids))
 
     def get_online_users(self, limit: int | None = None, offset: int = 0) -> list[str]:
-        """List users who are online, ordered by when their time ends. O(log N + the number returned).
+        """Return users who are online, ordered by when they expire. O(log N + the number returned).
 
-        To walk through many while they come and go, page with ``snapshot``.
+        To go through many users while they come and go, use ``snapshot``.
         """
         return self._online_users(limit, offset).run()
 
@@ -186,21 +185,21 @@ class PresenceManager:
         return await self._online_users(limit, offset).arun()
 
     def count_online(self) -> int:
-        """Count the users who are online. O(log N)."""
+        """Return how many users are online. O(log N)."""
         return self._online_count().run()
 
     async def acount_online(self) -> int:
         return await self._online_count().arun()
 
     def last_seen(self, user_id: object) -> datetime.datetime | None:
-        """Tell when the product saw a user last: now when online, None after ``LAST_SEEN_SECONDS``."""
+        """Return when the product last saw a user: now if they are online, None after ``LAST_SEEN_SECONDS``."""
         return self._last_seen(user_id).run()
 
     async def alast_seen(self, user_id: object) -> datetime.datetime | None:
         return await self._last_seen(user_id).arun()
 
     def snapshot(self, cursor: str | None = None, limit: int = 100) -> PresenceSnapshot:
-        """Read about ``limit`` users with their metadata; a user who stays online is on some page."""
+        """Return about ``limit`` users with their metadata; a user who stays online is on one of the pages."""
         return self._snapshot(cursor, limit).run()
 
     async def asnapshot(self, cursor: str | None = None, limit: int = 100) -> PresenceSnapshot:
@@ -276,7 +275,7 @@ class PresenceManager:
 
 
 def encode_metadata(metadata: Mapping[str, Any]) -> str:
-    """Return a connection's metadata as JSON text; raises InvalidEvent when that is not possible, or over 1 KiB."""
+    """Return a connection's metadata as JSON text. Raises InvalidEvent if it is not JSON, or over 1 KiB."""
     return encode_event(dict(metadata), METADATA_MAX_BYTES, "metadata", sort_keys=True)
 
 

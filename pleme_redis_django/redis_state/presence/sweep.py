@@ -1,9 +1,9 @@
-"""Removes expired connections from every product that has presence, and so announces that users left.
+"""Removes expired connections from every product that has presence, which announces that users have left.
 
-One process of all, web or worker, has the turn and sweeps; the others ask now and then whether it still
-does. Two that sweep at once do no harm: the script that removes a connection tells of it, so nobody leaves
-twice. Web processes sweep on the clock of their hub, and worker processes too, so that the users of web
-processes that all died leave as well.
+One process of the cluster, web or worker, has the turn and sweeps; the others ask now and then whether it still does.
+If two sweep at the same time, that does no harm: the script that removes a connection announces it, so nobody leaves
+twice. Web processes sweep by the clock of their hub. Worker processes sweep too, so that users leave even if all web
+processes have died.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from pleme_redis_django.redis_state.server.redis_call import (
 
 SWEEP_SECONDS = 1.0
 PRODUCTS_SECONDS = 5.0
-"""How often the sweeper looks for products of which it knows nothing itself."""
+"""How often the sweeper looks for products that it does not know itself."""
 FORGET_PRODUCT_SECONDS = 24 * 3600
 TURN_SECONDS = 5.0
-"""How long a sweeper that says nothing keeps its turn."""
+"""How long a silent sweeper keeps its turn."""
 PRODUCTS_PER_CALL = 100
 SCOPES_PER_LOOK = 100
 MOST_LOOKS, MOST_BATCHES = 20, 100
@@ -42,7 +42,7 @@ logger = logging.getLogger("pleme_redis_django.presence_sweep")
 
 
 class PresenceSweeper:
-    """Sweeps every product while it is ``holder``'s turn; not for several threads or loops."""
+    """Sweeps every product while it is ``holder``'s turn; for one thread or loop."""
 
     def __init__(self, holder: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._holder = holder
@@ -53,9 +53,9 @@ class PresenceSweeper:
     def step(self, own: Iterable[str] = ()) -> float:
         """Sweep, if it is this process's turn; return after how many seconds to call again.
 
-        ``own``: products that the caller knows, beside those of the list.
-        One round trip for the turn, one for each hundred products, and some for each in which somebody's time is
-        over. What fails for one product is logged. Raises RedisUnavailable.
+        ``own``: products that the caller knows, in addition to those of the list.
+        One round trip for the turn, one for each hundred products, and some for each product in which a connection
+        has expired. What fails for one product is logged. Raises RedisUnavailable.
         """
         return run(self._step(own))
 
@@ -77,7 +77,7 @@ class PresenceSweeper:
 
 
 def list_products() -> RedisPipeline[list[str]]:
-    """Ask for the products that had presence within a day, and forget the others."""
+    """Read the products that had presence within a day, and forget the others."""
     key, forgotten = keyspace.presence_products(), time.time() - FORGET_PRODUCT_SECONDS
     return RedisPipeline(
         (("ZREMRANGEBYSCORE", key, "-inf", forgotten), ("ZRANGE", key, 0, -1)),
@@ -86,7 +86,7 @@ def list_products() -> RedisPipeline[list[str]]:
 
 
 def _due_products(products: list[str]) -> RedisPipeline[list[str]]:
-    """Ask in which products something is due; also one that cannot be asked is named, and will say why."""
+    """Return the products in which something is due, and those that could not be asked: their sweep says why."""
     return PartialPipeline(
         tuple(_due(product).command for product in products),
         read=lambda replies: [product for product, due in zip(products, replies, strict=True) if due],
@@ -133,7 +133,7 @@ def _managers(product: str, found: list[bytes], swept: set[bytes]) -> Iterator[P
 
 
 def _is_done(found: list[bytes], swept: set[bytes]) -> bool:
-    """Tell whether there is nothing more to look at: a scope that could not be swept is found again."""
+    """Return whether nothing is left to sweep: a scope that could not be swept is found again."""
     is_news = not swept.issuperset(found)
     swept.update(found)
     return len(found) < SCOPES_PER_LOOK or not is_news
@@ -141,7 +141,7 @@ def _is_done(found: list[bytes], swept: set[bytes]) -> bool:
 
 @contextmanager
 def _logged(what: str, name: object) -> Iterator[None]:
-    """Log what fails for one product or scope, so that the others get their turn; an outage is for all."""
+    """Log what fails for one product or scope, so that the others continue; an outage stops all."""
     try:
         yield
     except RedisUnavailable:

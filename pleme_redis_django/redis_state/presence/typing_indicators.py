@@ -1,4 +1,4 @@
-"""Who types in a conversation now. A sign of typing lasts some seconds; nothing has to be taken back."""
+"""Who types in a conversation now. It expires after some seconds, so that nothing has to be cleared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TypingManager:
     """Typing indicators of ``product`` (default: the settings' product).
 
     A conversation id is a channel name (``conv:7``; a bare 7 is one too). Every call is one round
-    trip. Raises InvalidName for an id that is not valid, RedisUnavailable when Redis is away.
+    trip. Raises InvalidName for an id that is not valid, RedisUnavailable if Redis is away.
     """
 
     def __init__(self, product: str | None = None) -> None:
@@ -31,7 +31,7 @@ class TypingManager:
     ) -> bool:
         """Show a user as typing for ``TYPING_TTL_SECONDS``; return whether an event was sent.
 
-        Calling it per keystroke is fine: only a call past half that time renews it and tells others.
+        It may be called at each keystroke: only a call after half of that time renews it and tells others.
         ``connection_id`` names the connection that does not get the event.
         """
         return self._change(conversation_id, user_id, connection_id, is_typing=True).run()
@@ -53,7 +53,7 @@ class TypingManager:
         return await self._change(conversation_id, user_id, connection_id, is_typing=False).arun()
 
     def get_typing_users(self, conversation_id: object) -> list[str]:
-        """List the ids of the users who type now."""
+        """Return the ids of the users who type now."""
         return self._users(conversation_id).run()
 
     async def aget_typing_users(self, conversation_id: object) -> list[str]:

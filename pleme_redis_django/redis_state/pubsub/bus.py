@@ -1,8 +1,8 @@
-"""The one Redis connection through which an event loop hears every head that it follows.
+"""The one Redis connection on which an event loop receives every head that it follows.
 
 It subscribes to a head's bus by name; listeners match patterns themselves (with PSUBSCRIBE, Redis
-tries every pattern on every publish). A lost connection is made again with a growing, jittered delay,
-and each feed then reads from the log what it missed.
+tries every pattern on every publish). It reconnects after a growing, jittered delay,
+and then each feed reads from the log what it missed.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from pleme_redis_django.redis_state.server.unavailable import outages_as_unavail
 LIVE_TIMEOUT_SECONDS = 5.0
 """How long a new subscription waits for Redis before it fails."""
 CHECK_SECONDS = 10.0
-"""How often the connection is probed; silent for two periods, it counts as dead."""
+"""How often the connection is probed; after two silent periods, it counts as dead."""
 TAIL_CHECK_SECONDS = 25.0
-"""How often a quiet feed is compared with its log: a lost last message leaves no gap to see."""
+"""How often a quiet feed is compared with its log: if the last message is lost, there is no gap to see."""
 RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.05, 5.0
 REPAIR_MOST_SECONDS = 1.0
 """The longest pause between two attempts to repair a feed."""
 STEADY_SECONDS = 5.0
-"""How long a connection has to last before the next one is made without delay again."""
+"""After how long a connection counts as good, so that the next one is made without a delay."""
 CATCH_UPS_AT_ONCE = 10
-"""How many feeds read their log at the same time, so that a process with many heads leaves Redis to others."""
+"""How many feeds read their log at the same time, so that a process with many heads does not block Redis."""
 RESYNCS_PER_SECOND = 1000
 """How fast heads are told of a reconnect: each of their clients then reads its state again."""
 
@@ -54,7 +54,7 @@ logger = logging.getLogger("pleme_redis_django.bus")
 
 
 class Bus:
-    """Feeds of one event loop, opened on first use and closed with the last. Not for other loops."""
+    """The feeds of one event loop: opened with the first, closed with the last."""
 
     def __init__(self) -> None:
         self._feeds: dict[bytes, HeadFeed] = {}
@@ -73,7 +73,7 @@ class Bus:
     async def follow(self, product: str, head: str, listener: FeedListener) -> HeadFeed:
         """Return the live feed of a head, with ``listener`` added to it.
 
-        Raises RedisUnavailable when it is not live within five seconds.
+        Raises RedisUnavailable if it is not live within five seconds.
         """
         name = keyspace.channel_bus(product, head).encode()
         feed = self._feeds.get(name)
@@ -97,7 +97,7 @@ class Bus:
         return feed
 
     async def unfollow(self, feed: HeadFeed, listener: FeedListener) -> None:
-        """Take a listener from a feed; a feed without one is closed, and the bus with its last feed."""
+        """Remove a listener from a feed; a feed without one is closed, and the bus with its last feed."""
         if listener in feed.listeners:
             feed.listeners.remove(listener)
         name = keyspace.channel_bus(feed.log.product, feed.log.head).encode()
@@ -112,9 +112,9 @@ class Bus:
         """Call ``handler`` with each raw message of a Redis channel that is not a head's bus.
 
         Such messages have no numbers: what is published while the connection is away is lost.
-        ``on_confirmed`` is called, without arguments, each time that Redis has confirmed the channel, the
-        first time and after every reconnect: from then on messages are heard, and what was missed before
-        can be made up for. Neither may block; what they raise is logged.
+        ``on_confirmed`` is called without arguments each time that Redis has confirmed the channel, the first time
+        and after every reconnect: from then on messages are received, and the caller can catch up on what was
+        missed. Neither may block; what they raise is logged.
         """
         if self._channels.add(name.encode(), handler, on_confirmed):
             self._subscribe(name.encode())
@@ -130,7 +130,7 @@ class Bus:
         self._recent_budget = RecentBudget()
         self._channels.clear()
         tasks, self._tasks = self._tasks, set()
-        # Each task closes what it opened: by now a new caller may have begun to connect again.
+        # Each task closes what it opened: a new caller may already have begun to connect again.
         await end(tasks - {asyncio.current_task()})
 
     # The connection
@@ -164,7 +164,7 @@ class Bus:
             except (RedisUnavailable, *OUTAGES) as error:
                 logger.warning("The realtime connection to Redis was lost: %s", error)
             except Exception:
-                # Without this task the whole process would be deaf.
+                # Without this task, the process would receive nothing.
                 logger.exception("The realtime connection to Redis failed.")
             finally:
                 if self._connection is connection:
@@ -234,8 +234,8 @@ class Bus:
     async def _catch_up(self, feed: HeadFeed, run_id: str = "") -> None:
         """Repair a feed, again and again while it is followed and Redis does not answer.
 
-        The commands' trouble is no reason to break the connection that brings the messages: every feed
-        of the process would begin again, and trouble Redis more.
+        If commands fail, the connection for messages is kept: otherwise every feed of the process would begin
+        again, and add to the load on Redis.
         """
         feed.note_loss(run_id)
         if feed in self._repairing:
@@ -259,14 +259,14 @@ class Bus:
         await self._leave_demoted()
 
     def _warn(self, message: str, error: Exception) -> None:
-        """Log a warning, once a second at most: thousands of feeds share one trouble."""
+        """Log a warning, at most once a second: thousands of feeds have the same trouble."""
         now = asyncio.get_running_loop().time()
         if now - self._warned_at > 1:
             self._warned_at = now
             logger.warning(message, error)
 
     async def _leave_demoted(self) -> None:
-        """Connect again if a server is no longer primary: ours may be the same server, and would not say so."""
+        """Reconnect if a server is no longer a primary: ours may be that server, and would not say so."""
         if demotions_seen() != self._demotions_known:
             self._demotions_known = demotions_seen()
             await self._break()
@@ -304,7 +304,7 @@ class Bus:
 
 
 async def _run_id_of(connection: AbstractConnection) -> str:
-    """Return the run id of the server that this very connection leads to; empty without the right to ask."""
+    """Return the run id of the server of this very connection; empty without the right to ask."""
     with outages_as_unavailable():
         await connection.send_command("INFO", "server")
         try:
@@ -324,5 +324,5 @@ def bus() -> Bus:
 
 
 async def close_bus() -> None:
-    """Close the running loop's buses, even if somebody still listens."""
+    """Close the running loop's buses, even if they still have listeners."""
     await _buses.aclose()

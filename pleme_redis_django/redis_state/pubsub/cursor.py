@@ -8,7 +8,7 @@ from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
 
 
 class MessageOrder(enum.Enum):
-    """What a numbered message is to a cursor."""
+    """What a numbered message means for a cursor."""
 
     NEXT = "next"
     KNOWN = "known"
@@ -16,7 +16,7 @@ class MessageOrder(enum.Enum):
 
 
 class HeadCursor:
-    """The position up to which messages of one head were handed on."""
+    """The position up to which messages of one head were passed on."""
 
     __slots__ = ("epoch", "offset")
 
@@ -25,11 +25,11 @@ class HeadCursor:
 
     @property
     def position(self) -> Position:
-        """The last message that was handed on."""
+        """The last message that was passed on."""
         return Position(self.epoch, self.offset)
 
     def advance(self, message: BusMessage) -> MessageOrder:
-        """Tell what ``message`` is, and move onto it when it is the next one."""
+        """Return what ``message`` is, and move to it if it is the next one."""
         if message.epoch == self.epoch:
             if message.offset == self.offset + 1:
                 self.offset = message.offset
@@ -39,5 +39,5 @@ class HeadCursor:
         return MessageOrder.GAP
 
     def move(self, position: Position) -> None:
-        """Stand at ``position``."""
+        """Move to ``position``."""
         self.epoch, self.offset = position

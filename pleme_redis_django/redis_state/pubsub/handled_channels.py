@@ -1,4 +1,4 @@
-"""Redis channels that are not a head's bus: their listeners, and who is told of each (re)subscription."""
+"""Redis channels that are not a head's bus: their handlers, and who is told about each (re)subscription."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Handler:
 
 
 class HandledChannels:
-    """The handlers of each channel. What they raise is logged: it would end the connection of all others."""
+    """The handlers of each channel. What they raise is logged: otherwise it would end the connection of all."""
 
     def __init__(self) -> None:
         self._handlers: dict[bytes, list[_Handler]] = {}
@@ -57,7 +57,7 @@ class HandledChannels:
             _guarded(handler.take, raw)
 
     def confirm(self, name: bytes) -> None:
-        """Note that Redis has confirmed a channel, and wake those who wait for it."""
+        """Note that Redis has confirmed a channel, and wake those that wait for it."""
         if name in self._handlers:
             self._confirmed.add(name)
             for handler in list(self._handlers[name]):
@@ -65,7 +65,7 @@ class HandledChannels:
                     _guarded(handler.on_confirmed)
 
     def note_lost_connection(self) -> None:
-        """Note that no channel is heard until it is confirmed again."""
+        """Note that nothing is received until the channels are confirmed again."""
         self._confirmed.clear()
 
 

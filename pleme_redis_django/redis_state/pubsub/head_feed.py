@@ -1,4 +1,4 @@
-"""One head of one product as a process follows it: in order, repaired, with the newest messages at hand."""
+"""One head of one product, as a process follows it: in order, with gaps repaired, and the newest messages kept."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pleme_redis_django.redis_state.pubsub.recent_messages import (
     RecentMessages,
 )
 
-# Beyond this a repair in progress starts again from the log, which has these messages anyway.
+# Beyond this, a repair starts again from the log, which has these messages anyway.
 MOST_WAITING, MOST_WAITING_CHARACTERS = 10_000, 4 * 1024 * 1024
 RECOVERY_PAGES = 4
-"""How many pages of the log are looked at for a client that comes back."""
+"""How many pages of the log are read for a client that comes back."""
 
 
 logger = logging.getLogger("pleme_redis_django.bus")
@@ -70,12 +70,12 @@ class HeadFeed:
 
     @property
     def position(self) -> Position:
-        """The last message that was handed on; only once ``live``."""
+        """The last message that was passed on; only once ``live``."""
         assert self.cursor is not None, "the feed is not live yet"
         return self.cursor.position
 
     def take(self, message: BusMessage) -> bool:
-        """Hand on a message from the bus; return False when a gap calls for ``catch_up``."""
+        """Pass on a message from the bus; return False if there is a gap, which ``catch_up`` repairs."""
         if not message.epoch:
             self._tell(lambda listener: listener.on_message(message))
             return True
@@ -88,7 +88,7 @@ class HeadFeed:
         return order is not MessageOrder.GAP
 
     def _wait(self, message: BusMessage) -> None:
-        """Keep a message until the read is over; too many are dropped, and the log is read once more."""
+        """Keep a message until the log is read; too many are dropped, and it is read once more."""
         self._waiting.append(message)
         self._waiting_characters += len(message.frame)
         if len(self._waiting) > MOST_WAITING or self._waiting_characters > MOST_WAITING_CHARACTERS:
@@ -97,14 +97,14 @@ class HeadFeed:
             self._is_stale = True
 
     def note_loss(self, run_id: str = "") -> None:
-        """Note that the bus may have brought too little: a ``catch_up`` under way reads once more."""
+        """Note that messages of the bus may be missing: a ``catch_up`` in progress reads once more."""
         self._run_id = run_id or self._run_id
         self._is_stale = True
 
     async def catch_up(self) -> None:
         """Read missed messages from the log and pass them on, or report the loss.
 
-        Raises RedisUnavailable; the feed is then as it was, and another call goes on.
+        Raises RedisUnavailable; the feed is then as before, and another call continues.
         """
         self._is_stale = True
         if self._is_catching_up:
@@ -138,9 +138,9 @@ class HeadFeed:
     ) -> LogPage:
         """Return what followed ``since``, up to what the listeners have or will get: ``limit`` messages.
 
-        With a ``pattern``, what it covers. A caller that registers a listener without awaiting in between
-        misses nothing when it skips messages up to ``page.top``. No round trip while this process
-        remembers far enough back; it reads the newest messages of the log once, for all who come.
+        With a ``pattern``, only what it covers. A caller that registers a listener without awaiting in between
+        misses nothing if it skips messages up to ``page.top``. There is no round trip if this process remembers far
+        enough back; it reads the newest messages of the log once for all callers.
         """
         remembered = self.recent.since(since, self.position)
         if remembered is None:
@@ -204,7 +204,7 @@ class HeadFeed:
             try:
                 call(listener)
             except Exception:
-                # One listener's fault must neither hide the message from the others nor end the bus.
+                # An error in one listener must neither keep the message from the others nor end the bus.
                 logger.exception("A listener of head %s failed.", self.log.head)
 
 

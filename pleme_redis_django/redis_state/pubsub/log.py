@@ -22,7 +22,7 @@ from pleme_redis_django.redis_state.server.scripts import Argument
 # A position outlives its log, so that a quiet head does not begin a new epoch every few minutes.
 POSITION_TTL_MS = 24 * 3600 * 1000
 PAGE_BYTES = 1024 * 1024
-"""How much of a log one script looks at, and returns at most: everybody else waits for it, some 5 ms."""
+"""How much of a log one script reads, and returns at most: everybody else waits for it, about 5 ms."""
 
 
 def log_page(
@@ -37,8 +37,8 @@ def log_page(
 ) -> RedisCall[LogPage]:
     """Return the request for what a head's log holds after ``since``; without one, its newest ``limit`` messages.
 
-    One call looks at ``PAGE_BYTES`` of the log; what is left out then is a ``part``. ``pattern`` leaves out
-    the messages of channels that it does not cover; ``before`` is an offset that the newest are older than.
+    One call reads ``PAGE_BYTES`` of the log; if there is more, the page is a ``part``. ``pattern`` leaves out the
+    messages of channels that it does not cover; ``before``: only messages before this offset, of the newest.
     """
     epoch, offset = since or Position("", before)
     keys = [keyspace.channel_position(product, head), keyspace.channel_log(product, head)]
@@ -83,7 +83,7 @@ def to_position(value: object) -> Position:
     Raises InvalidName for anything else.
     """
     match value:
-        # True is an int as well, and no offset.
+        # True is an int, too, but not an offset.
         case [str() as epoch, int() as offset] if (
             not isinstance(offset, bool)
             and epoch.isalnum()

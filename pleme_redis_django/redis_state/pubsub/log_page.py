@@ -7,7 +7,7 @@ import dataclasses
 from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
 
 REPAIR_LIMIT = 1000
-"""The most messages that a gap is repaired with; a larger one is reported as a loss."""
+"""How many missing messages a repair may read; a larger gap is reported as a loss."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +21,11 @@ class LogPage:
     gone) or ``epoch`` (all are)."""
     messages: tuple[BusMessage, ...]
     reached: Position
-    """The last message that was looked at; of the newest, the first one."""
+    """The last message that was read; of the newest messages, the first one."""
     read_bytes: int = 0
-    """How much of the log was looked at."""
+    """How much of the log was read."""
 
     @property
     def recovered(self) -> bool:
-        """Tell whether nothing is missing between the position and ``top``."""
+        """Whether nothing is missing between the position and ``top``."""
         return self.status == "complete"

@@ -1,8 +1,8 @@
 """Publishes events to current subscribers, and keeps them for some minutes for those who reconnect.
 
 A message is numbered, kept in a capped log and sent by one script, in one round trip. Subscribers see
-order and loss by (epoch, offset): a gap is repaired from the log, or told as a Resync, never hidden.
-What must not be lost at all is a job or a row, not a message.
+order and loss by (epoch, offset): a gap is repaired from the log, or reported as a Resync, never hidden.
+Use a job or a row, not a message, for what must not be lost.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class PubSubManager:
         publishes nothing, and a Redis that is away by then is logged, not raised. ``on_commit=False``
         publishes at once; ``using`` names the database. A second message with the same
         ``idempotency_key`` within five minutes is not sent, and the first one's position is returned.
-        ``user_id`` tells recipients who published; ``connection_id`` names the publishing websocket,
-        which gets no copy when ``echo`` is false.
+        ``user_id`` tells recipients who published; ``connection_id`` names the websocket that publishes, which
+        gets no copy if ``echo`` is false.
 
         Raises InvalidName, InvalidEvent (not JSON, or more than ``MAX_EVENT_BYTES``), RedisUnavailable; for
         five seconds after a server that hung, at once.
@@ -79,7 +79,7 @@ class PubSubManager:
     def subscribe(self, *patterns: str, since: Position | None = None) -> Subscription:
         """Return a context manager whose value iterates over Message and Resync, for sync code.
 
-        It is live on entry. ``since`` goes on after a position, for patterns of one head.
+        It is live on entry. ``since`` continues after a position, for patterns of one head.
         """
         return Subscription(self.product, _patterns(patterns, since), since)
 
@@ -89,14 +89,14 @@ class PubSubManager:
         """Return an async context manager whose value iterates over Message and Resync.
 
         All of a process's async subscriptions share one Redis connection. ``buffer`` bounds the
-        messages that wait for the iterator; when it is full they are dropped, and a Resync says so.
+        messages that wait for the iterator; when it is full, they are dropped, and a Resync says so.
         """
         return AsyncSubscription(self.product, _patterns(patterns, since), since, buffer)
 
     def history(self, channel: str, since: Position | None = None, limit: int = 100) -> list[Message]:
         """Read what the log holds of a channel or pattern: the first ``limit`` messages after ``since``.
 
-        Without ``since``, the newest. Nothing is returned when the log does not reach back to it. One round
+        Without ``since``, the newest. Nothing is returned if the log does not reach back to ``since``. One round
         trip for each MiB of the head's log.
         """
         return run(history(self.product, validate_pattern(channel), since, limit))

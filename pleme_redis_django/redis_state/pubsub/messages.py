@@ -1,4 +1,4 @@
-"""What travels on a head's bus and lies in its log: positions, messages, and their text form. Pure.
+"""What is sent on a head's bus and kept in its log: positions, messages, and their text form. Pure.
 
 A bus message is one header line and one frame: ``pub <channel> <skipped connection or -> <epoch>
 <offset> <published ms>``, ``pres <channel> -`` or ``typing <channel> <skipped connection or ->``. The
@@ -47,21 +47,21 @@ class Message:
     offset: int
     published_at: datetime.datetime
     user_id: str | None = None
-    """Who published, when that was a user; stamped by the server."""
+    """Who published, if that was a user; set by the server."""
 
     @property
     def position(self) -> Position:
-        """What to give to ``subscribe(since=...)`` to go on after this message."""
+        """Give it to ``subscribe(since=...)`` to continue after this message."""
         return Position(self.epoch, self.offset)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Resync:
-    """Messages of a head were lost to this subscriber: read your state again, and go on."""
+    """This subscriber has lost messages of a head: read your state again, and continue."""
 
     head: str
     position: Position
-    """The newest message's place; what follows it comes."""
+    """The place of the newest message; the messages after it will come."""
     reason: str
     """``epoch``: the log was lost; ``trimmed``: it is too short; ``limit``: too many, or too slow."""
 
@@ -92,7 +92,7 @@ def to_message(message: BusMessage) -> Message:
 def encode_event(event: Any, max_bytes: int, what: str = "event", *, sort_keys: bool = False) -> str:
     """Return ``event`` as compact JSON text (dates, Decimal and UUID as Django writes them).
 
-    Raises InvalidEvent when it is not JSON, nested past 100 levels, or larger than ``max_bytes`` as UTF-8.
+    Raises InvalidEvent if it is not JSON, nested past 100 levels, or larger than ``max_bytes`` as UTF-8.
     """
     try:
         text = json.dumps(

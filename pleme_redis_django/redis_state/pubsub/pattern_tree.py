@@ -1,4 +1,4 @@
-"""Which of many patterns cover a channel, without trying one after the other. Pure.
+"""Which of many patterns cover a channel, without trying each of them. Pure.
 
 A tree of segments: a look-up walks the channel's own segments and the ``*`` beside them, so its cost does
 not grow with the number of patterns, and nothing is compiled or forgotten.
@@ -33,7 +33,7 @@ class PatternTree:
             self.add(pattern)
 
     def add(self, pattern: str) -> None:
-        """Take in a pattern; adding one twice changes nothing."""
+        """Add a pattern; adding one twice changes nothing."""
         *leading, last = pattern.split(":")
         node = self._root
         for segment in leading:

@@ -1,4 +1,4 @@
-"""What is sent to publish one event, and what becomes of it when the connection breaks."""
+"""What is sent to publish one event, and what happens if the connection breaks."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ IDEMPOTENCY_KEY_MAX_LENGTH = 200
 FIRST_ATTEMPT, SECOND_ATTEMPT = "0", "1"
 PAUSE_SECONDS = 5.0
 
-# A server that refuses or is gone answers at once and costs nothing; one that hangs costs each caller the
-# whole timeout, and most publish after a commit, inside a request.
+# A server that refuses, or is gone, costs nothing. One that hangs costs each caller the whole timeout, and most
+# callers publish after a commit, inside a request.
 publish_pause = Pause(
     PAUSE_SECONDS,
     f"Redis did not answer a publish a moment ago, and is not asked for {PAUSE_SECONDS:.0f} s. "
@@ -80,7 +80,7 @@ def publish_call(
 
 
 def sent(call: RedisCall[Position]) -> Flow[Position]:
-    """Publish; when the connection breaks, once more, saying that the first attempt may have worked."""
+    """Publish; if the connection breaks, try once more, and say that the first attempt may have worked."""
     try:
         position: Position = yield call
     except RedisUnavailable as error:
@@ -99,7 +99,7 @@ def _validate_key(key: object) -> str:
 
 
 def _may_send_again(error: RedisUnavailable) -> bool:
-    """Tell whether the connection broke, as an idle one does in a restart; a silent server is not asked twice."""
+    """Return whether the connection broke, as an idle one does in a restart; a silent server is not asked twice."""
     return isinstance(error.__cause__, RedisConnectionError)
 
 

@@ -10,11 +10,11 @@ from pleme_redis_django.redis_state.pubsub.messages import BusMessage, Position
 RECENT_MESSAGES = 256
 RECENT_CHARACTERS = 1024 * 1024
 BUDGET_CHARACTERS = 64 * 1024 * 1024
-"""What all feeds of an event loop remember together."""
+"""How much all feeds of an event loop may remember together."""
 
 
 class RecentMessages:
-    """Messages of one head without a gap, up to the last one that was handed on."""
+    """Messages of one head without a gap, up to the last one that was passed on."""
 
     def __init__(self, budget: RecentBudget) -> None:
         self.is_read_back = False
@@ -27,7 +27,7 @@ class RecentMessages:
         return len(self._messages)
 
     def add(self, message: BusMessage) -> None:
-        """Remember the next message, and forget the oldest ones that are too many now."""
+        """Remember the next message, and forget the oldest ones if there are too many."""
         self._messages.append(message)
         self._characters += len(message.frame)
         while _is_too_much(len(self._messages), self._characters):
@@ -49,7 +49,7 @@ class RecentMessages:
         self._budget.note(self, self._characters)
 
     def since(self, since: Position, position: Position) -> list[BusMessage] | None:
-        """Return what followed ``since``, up to the feed's ``position``; None when it is not all known."""
+        """Return what followed ``since``, up to the feed's ``position``; None if some of it is not known."""
         if since.epoch != position.epoch or since.offset > position.offset:
             return None
         if since == position:
@@ -67,7 +67,7 @@ class RecentMessages:
 
 
 class RecentBudget:
-    """Bounds the memory of all feeds of an event loop; the feed that was quiet longest forgets first."""
+    """Limits the memory of all feeds of an event loop; the feed that has been quiet longest forgets first."""
 
     def __init__(self, most_characters: int = BUDGET_CHARACTERS) -> None:
         self._most = most_characters
@@ -75,14 +75,14 @@ class RecentBudget:
         self._held: dict[RecentMessages, int] = {}
 
     def note(self, recent: RecentMessages, characters: int) -> None:
-        """Note how much one remembers now, the last of all to change."""
+        """Note how much a feed remembers now; it is the last one that has changed."""
         self._characters += characters - self._held.pop(recent, 0)
         self._held[recent] = characters
         while self._characters > self._most and len(self._held) > 1:
             next(iter(self._held)).forget()
 
     def drop(self, recent: RecentMessages) -> None:
-        """Note that one remembers nothing."""
+        """Note that a feed remembers nothing."""
         self._characters -= self._held.pop(recent, 0)
 
 

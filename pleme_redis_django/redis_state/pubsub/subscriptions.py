@@ -1,7 +1,7 @@
-"""Subscriptions for application code: iterators over what was published, in order, losses told.
+"""Subscriptions for application code: iterators over what was published, in order, with every loss reported.
 
 The async one listens on the loop's shared bus; the sync one has a connection of its own, whose
-socket is its buffer: a reader that is too slow for Redis is cut off, connects again and catches up.
+socket is its buffer: Redis disconnects a reader that is too slow; it reconnects and catches up.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class AsyncSubscription:
         self._listeners: list[_HeadListener] = []
 
     async def __aenter__(self) -> Self:
-        """Return when every pattern is live; raises RedisUnavailable after five seconds."""
+        """Wait until every pattern is live. Raises RedisUnavailable after five seconds."""
         try:
             for head in dict.fromkeys(map(head_of, self._patterns)):
                 patterns = [pattern for pattern in self._patterns if head_of(pattern) == head]
@@ -96,7 +96,7 @@ class AsyncSubscription:
         return self._events.popleft()
 
     def put(self, event: Event) -> None:
-        """Queue an event; when the queue is full, queue the loss of all that waited instead."""
+        """Queue an event; if the queue is full, queue the loss of everything in it instead."""
         if len(self._events) >= self._buffer:
             self._give_up(event)
         else:
@@ -104,7 +104,7 @@ class AsyncSubscription:
         self._arrived.set()
 
     def _give_up(self, newest: Event) -> None:
-        """Empty the queue, and tell each head of which something waited: one Resync for each."""
+        """Empty the queue, and add one Resync for each head that had something in it."""
         lost: dict[str, Resync] = {}
         for event in (*self._events, newest):
             if isinstance(event, Resync):
@@ -174,7 +174,7 @@ class Subscription:
         self._pinged: float | None = None
 
     def __enter__(self) -> Self:
-        """Return when every pattern is live; raises RedisUnavailable."""
+        """Wait until every pattern is live. Raises RedisUnavailable."""
         try:
             self._connect()
         except BaseException:
@@ -197,7 +197,7 @@ class Subscription:
                 return event
 
     def get(self, timeout_seconds: float) -> Event | None:
-        """Return the next event, or None when there is none in time. Survives a restart of Redis."""
+        """Return the next event, or None if there is none in time. Survives a restart of Redis."""
         deadline, delay = time.monotonic() + timeout_seconds, RECONNECT_FIRST_SECONDS
         while not self._events and (left := deadline - time.monotonic()) > 0:
             try:
@@ -240,7 +240,7 @@ class Subscription:
         else:
             self._heard, self._pinged = time.monotonic(), None
         if reply is not None and reply["type"] == "subscribe":
-            # redis-py lost the connection, made it again, and says nothing else about it.
+            # redis-py has reconnected, and says nothing else about it.
             self._catch_up(self._names[reply["channel"]], _run_id())
         elif reply is not None and reply["type"] == "message":
             head = self._names[reply["channel"]]
@@ -256,7 +256,7 @@ class Subscription:
                 self._catch_up(head)
 
     def _probe(self) -> None:
-        """Ask a silent connection for a sign of life: one that is half open would never bring anything."""
+        """Ping a silent connection: one that is half open would never receive anything."""
         now = time.monotonic()
         if self._pinged is None and now - self._heard > CHECK_SECONDS:
             self._pubsub.ping()

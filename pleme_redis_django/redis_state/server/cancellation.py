@@ -1,4 +1,4 @@
-"""Cancelled async callers: what must reach its end first, and cancellations that got swallowed."""
+"""Cancelled async callers: work that has to finish first, and cancellations that were swallowed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# How long a cancelled command may take to clean up before it is told again.
+# How long a cancelled command may take to clean up before it is cancelled again.
 REPEAT_SECONDS = 0.05
 
 
@@ -18,7 +18,7 @@ async def blocking(work: Awaitable[T]) -> T:
 
     Until Python 3.12, ``asyncio.wait_for``, which redis-py sends every command through, swallows a
     cancellation that comes in the same tick as its result (python/cpython#81839): the command would
-    block on. So it runs in a task of its own, which is told until it ends.
+    continue to block. So it runs in a task of its own, which is cancelled until it ends.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -30,7 +30,7 @@ async def blocking(work: Awaitable[T]) -> T:
 
 
 async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel tasks until each has ended: one that loops around commands may have swallowed a cancellation."""
+    """Cancel tasks until all have ended: one that loops around commands may have swallowed a cancellation."""
     ended, pending = set(), set(tasks)
     while pending:
         for task in pending:
@@ -43,7 +43,7 @@ async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
 
 
 class CancellationWatch:
-    """Notices that the current task was cancelled since, also when ``wait_for`` swallowed it."""
+    """Notices that the current task was cancelled since then, even if ``wait_for`` swallowed it."""
 
     __slots__ = ("_known", "_task")
 
@@ -56,7 +56,7 @@ class CancellationWatch:
 
 
 async def unbroken(work: Awaitable[T]) -> T:
-    """Await ``work`` to its end also when the caller is cancelled meanwhile, who is cancelled then."""
+    """Await ``work`` to its end even if the caller is cancelled meanwhile; the caller is cancelled afterwards."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
@@ -68,7 +68,7 @@ async def unbroken(work: Awaitable[T]) -> T:
 
 
 async def to_its_end(work: Awaitable[T]) -> T:
-    """Await ``work`` however often the caller is cancelled meanwhile: the last thing that it does."""
+    """Await ``work``, however often the caller is cancelled meanwhile; it is the last thing that the caller does."""
     task = asyncio.ensure_future(work)
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):

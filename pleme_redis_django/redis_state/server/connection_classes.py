@@ -1,8 +1,8 @@
 """redis-py's connections and pools, as this package needs them.
 
-A connection judges every error reply (``outages.judged``) and does without the right to name itself. An
-asynchronous pool is small, and has callers queue: a herd of tasks must not open a thousand sockets, nor
-take the pool's limit for an outage.
+A connection judges every error reply (``outages.judged``), and works without the right to name itself. An
+asynchronous pool is small, and callers queue: a thousand tasks must not open a thousand sockets, nor treat the
+pool's limit as an outage.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _demotions_seen = 0
 
 
 def demotions_seen() -> int:
-    """Return how often a server told this process that it is not a primary: a failover has taken place."""
+    """Return how often a server has told this process that it is not a primary, as after a failover."""
     return _demotions_seen
 
 
@@ -87,10 +87,10 @@ def async_judging_connection(connection_class: Any) -> Any:
 
 
 class QueueingPool(redis.asyncio.connection.ConnectionPool):
-    """Callers wait for one of few connections; whose ``timeout`` passes first gets MaxConnectionsError.
+    """Callers wait for one of few connections; after ``timeout`` they get MaxConnectionsError.
 
-    While there is one for everybody, a caller pays for no timer and no condition, as redis-py's
-    BlockingConnectionPool would have it do.
+    While there are enough, a caller needs no timer and no condition, unlike with redis-py's
+    BlockingConnectionPool.
     """
 
     def __init__(self, *, timeout: float, **options: Any) -> None:

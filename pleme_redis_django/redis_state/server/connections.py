@@ -1,6 +1,6 @@
 """Clients of a Redis server, sync and async, one per profile: the only place that opens a connection.
 
-A profile says how a caller can afford to wait. redis-py 8 defaults to a ``socket_timeout`` of 5 s
+A profile says how long a caller can wait. redis-py 8 defaults to a ``socket_timeout`` of 5 s
 and ten retries, which is wrong for a blocking pop (it raises after 5 s, and a retried pop can lose
 its element) and for a hint (a black-holed Redis would hold up the enqueueing request), so every
 profile states its own.
@@ -34,11 +34,11 @@ from pleme_redis_django.redis_state.server.pause import reset_pauses
 MAX_CONNECTIONS = 1000
 
 ASYNC_CONNECTIONS = 32
-"""How many connections an event loop's short commands share; callers beyond that queue for one."""
+"""How many connections the short commands of an event loop share; further callers queue."""
 
 SHORTEST_BLOCK_SECONDS = 0.01
-"""The least that a blocking pop may ask for. 0 means forever, and Redis 6.2 makes 0 of a millisecond:
-it multiplies 0.001 by 1000 as a long double, and cuts off the fraction."""
+"""The shortest time for a blocking pop. 0 means forever, and Redis 6.2 turns a millisecond into 0: it multiplies
+0.001 by 1000 as a long double, and cuts off the fraction."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ LOCKS = Profile(name="locks", connect_timeout_seconds=2, read_timeout_seconds=3,
 """Lock scripts. The caller makes the one retry: its deadline counts from the request that was answered."""
 
 CACHE = Profile(name="cache", connect_timeout_seconds=1, read_timeout_seconds=2, retries=1)
-"""Cache commands: a cache that needs longer than what it saves is as good as away."""
+"""Cache commands: a cache that takes longer than it saves is of no use."""
 
 WAITS = Profile(name="waits", connect_timeout_seconds=2, read_timeout_seconds=5, retries=1, blocks=True)
 """BLPOP on a wake key, for 2 s at most: an answer that is 3 s late means an outage.
@@ -76,7 +76,7 @@ WAITS = Profile(name="waits", connect_timeout_seconds=2, read_timeout_seconds=5,
 The retry may lose a wake-up, which costs its waiter two seconds at most."""
 
 POPS = Profile(name="pops", connect_timeout_seconds=2, read_timeout_seconds=40, retries=0, blocks=True)
-"""BRPOP of at most 30 s: a connection whose other end is gone without a word is noticed 10 s after."""
+"""BRPOP of at most 30 s: a connection whose other end has vanished is noticed 10 s later."""
 
 BLOCKING = Profile(
     name="blocking", connect_timeout_seconds=2, read_timeout_seconds=None, retries=0, blocks=True
@@ -90,7 +90,7 @@ LISTENING = Profile(
 
 
 async def close_async_clients() -> None:
-    """Close the running loop's connections now; a loop that ends does it by itself."""
+    """Close the running loop's connections now; they are also closed when the loop ends."""
     await _async_clients.aclose()
 
 

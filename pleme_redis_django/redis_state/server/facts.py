@@ -20,14 +20,14 @@ class ServerFacts:
     """The server behind ``PLEME_REDIS["URL"]``."""
 
     version: tuple[int, ...]
-    """Of the Redis that it is, or says it is compatible with (Valkey: 7.2.4)."""
+    """Of Redis, or of the Redis that the server says it is compatible with (Valkey: 7.2.4)."""
     maxmemory_bytes: int
     """0: no limit."""
     maxmemory_policy: str
 
 
 def server_facts() -> ServerFacts | None:
-    """Ask the server; INFO, because CONFIG is often forbidden. None when that is, too.
+    """Ask the server with INFO, because CONFIG is often forbidden; None if INFO is forbidden, too.
 
     Raises RedisUnavailable.
     """
@@ -46,9 +46,9 @@ def server_facts() -> ServerFacts | None:
 
 
 def refused_rights() -> list[str]:
-    """Try one command of each kind that is needed; return those that the user has no right to.
+    """Try one command of each kind that is needed; return those that the user may not run.
 
-    Writes one key that is gone after a millisecond. Raises RedisUnavailable.
+    Writes one key, which expires after a millisecond. Raises RedisUnavailable.
     """
     refused = []
     with outages_as_unavailable():

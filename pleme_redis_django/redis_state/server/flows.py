@@ -14,7 +14,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Request(Protocol[T_co]):
-    """What a flow may yield: a RedisCall, or something else that can be done on either side."""
+    """What a flow may yield: a RedisCall, or something else that can be run in a thread or awaited."""
 
     def run(self) -> T_co: ...
 

@@ -2,7 +2,7 @@
 
 Names that users choose are validated (products, queue names) or digested (everything else), never
 pasted: an unencoded name collides with its neighbour's (``a:b`` + ``c`` is ``a`` + ``b:c``), and
-turns into a pattern or another hash slot when it holds ``*`` or ``{``.
+turns into a pattern or another hash slot if it contains ``*`` or ``{``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """LoopRegistry: what belongs to one event loop, and ends with it.
 
-Connections, streams and tasks lead back to their loop, so that weak keys would never die: each
-``async_to_sync`` call and each ``asyncio.run`` would leave its sockets open for good. A loop closes its
-asynchronous generators before it ends (``loop.shutdown_asyncgens``, which ``asyncio.run`` and every
-server call), and one of them stands here for what is to be closed.
+Connections, streams and tasks refer to their loop, so that weak keys would stay: each ``async_to_sync`` call and
+each ``asyncio.run`` would leave its sockets open for ever. A loop closes its asynchronous generators before it ends
+(``loop.shutdown_asyncgens``, which ``asyncio.run`` and every server call), and one of them here closes what the loop
+has.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class _Loop(NamedTuple, Generic[K, T]):
 
 
 class LoopRegistry(Generic[K, T]):
-    """Things by key, of each event loop its own; ``close`` is awaited for each when its loop ends."""
+    """Objects by key, for each event loop its own; ``close`` is awaited for each of them when its loop ends."""
 
     def __init__(self, close: Callable[[T], Awaitable[object]] | None = None) -> None:
         self._close = close
         self._loops: dict[asyncio.AbstractEventLoop, _Loop[K, T]] = {}
 
     def get(self, key: K, make: Callable[[], T]) -> T:
-        """Return the running loop's thing of ``key``, made on first use. Raises RuntimeError outside a loop."""
+        """Return the running loop's object for ``key``, made on first use. Raises RuntimeError outside a loop."""
         loop = asyncio.get_running_loop()
         known = self._loops.get(loop)
         things = (known or self._open(loop)).things
@@ -39,7 +39,7 @@ class LoopRegistry(Generic[K, T]):
         return things[key]
 
     def discard(self, key: K) -> None:
-        """Forget the running loop's thing of ``key``, without closing it."""
+        """Forget the running loop's object for ``key``, without closing it."""
         known = self._loops.get(asyncio.get_running_loop())
         if known is not None:
             known.things.pop(key, None)
@@ -55,12 +55,12 @@ class LoopRegistry(Generic[K, T]):
         return len(self._loops)
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> _Loop[K, T]:
-        # A loop that was closed without a word, by loop.close() alone, is let go at least.
+        # A loop that was closed by loop.close() alone is at least forgotten.
         for each in list(self._loops):
             if each.is_closed():
                 self._loops.pop(each, None)
         known = self._loops[loop] = _Loop[K, T](things={}, end=self._until_the_end_of(loop))
-        # The first step, which makes the generator known to its loop, waits for nothing.
+        # The first step, which registers the generator with its loop, waits for nothing.
         with suppress(StopIteration):
             known.end.asend(None).send(None)
         return known

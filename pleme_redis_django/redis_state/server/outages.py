@@ -1,7 +1,7 @@
 """Which answers and errors mean that Redis cannot do its work now.
 
-``judged`` decides it, for each error reply that arrives (``connection_classes.py``), so that every path
-sees the same. A wrong call (a type error, an unknown command) is not an outage, and is not hidden.
+``judged`` decides it for each error reply that arrives (``connection_classes.py``), so that all callers
+see the same. A wrong call (a type error, an unknown command) is not an outage, and is not hidden.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from redis import exceptions
 
 
 class ServerRefuses(exceptions.ResponseError):
-    """The server answers, and does not do what was asked: no memory, no disk, no replicas, no right to."""
+    """The server answers, but does not do what was asked: it lacks memory, disk or replicas, or forbids it."""
 
 
 class NotPrimary(exceptions.ConnectionError):
-    """The connection leads to a server that is not a primary, or not any more.
+    """The connection leads to a server that is not a primary, or is no longer one.
 
-    A ConnectionError: redis-py disconnects, and the next attempt goes to whom the address names by now.
+    A ConnectionError: redis-py disconnects, and the next attempt goes to the server that the address names by then.
     """
 
 
@@ -45,7 +45,7 @@ def judged(error: exceptions.ResponseError) -> exceptions.RedisError:
 
 def _code_of(error: exceptions.ResponseError) -> str:
     text = str(error)
-    # redis-py takes the code off the text where it has a class for it.
+    # redis-py removes the code from the text where it has a class for it.
     code: str = getattr(error, "status_code", None) or text.partition(" ")[0]
     if code in _REFUSALS or code in _NOT_PRIMARY:
         return code

@@ -10,7 +10,7 @@ from pleme_redis_django.redis_state.server.outages import OUTAGES
 
 
 class Pause:
-    """Whether Redis was away a moment ago, for all callers of one kind in this process."""
+    """Remembers that Redis was away a moment ago, for all callers of one kind in this process."""
 
     def __init__(
         self, seconds: float, message: str, *, after: tuple[type[BaseException], ...] = OUTAGES
@@ -28,7 +28,7 @@ class Pause:
         self._until = 0.0
 
     def failed(self, error: BaseException) -> None:
-        """Begin the pause, when it is for errors such as this one of redis-py."""
+        """Begin the pause if it is for this kind of error of redis-py."""
         if isinstance(error, self._after):
             self._until = time.monotonic() + self._seconds
 

@@ -1,7 +1,7 @@
 """RedisCall: one request to Redis as a value, which a thread runs and an event loop awaits.
 
 A method and its async twin build the same value, and differ in ``run()`` and ``await arun()`` alone. What
-is no request, such as a subscription, takes a client.
+is not a request, such as a subscription, takes a client.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def as_texts(reply: list[bytes]) -> list[str]:
 
 
 class RedisCall(NamedTuple, Generic[T]):
-    """One command: what is sent, what the reply means, and how long to wait for it. Sends nothing by itself.
+    """One command: what is sent, what the reply means, and how long to wait for it. It sends nothing by itself.
 
-    A tuple, since one is made for each request: a frozen dataclass takes three times as long, 0.6 us more.
+    A tuple, because one is made for each request: a frozen dataclass takes three times as long, 0.6 us more.
     """
 
     command: tuple[Any, ...]
@@ -92,9 +92,9 @@ class RedisCall(NamedTuple, Generic[T]):
     pause: Pause | None = None
 
     def run(self) -> T:
-        """Return the answer; one round trip, two for a script that the server lost.
+        """Return the answer; one round trip, or two if the server has lost the script.
 
-        Raises RedisUnavailable when Redis is away; another error reply stays a ResponseError.
+        Raises RedisUnavailable if Redis is away; any other error reply stays a ResponseError.
         """
         if self.pause is not None:
             self.pause.check()
@@ -128,13 +128,13 @@ class RedisCall(NamedTuple, Generic[T]):
         return self.read(reply)
 
     def _send(self, client: Any, command: tuple[Any, ...]) -> Any:
-        """Return the reply, or with an async client an awaitable of it."""
-        # redis-py's typed methods, such as evalsha(), add a layer and nothing else.
+        """Return the reply, or, with an async client, an awaitable of it."""
+        # redis-py's typed methods, such as evalsha(), only add a layer.
         return client.execute_command(*command)
 
 
 class RedisPipeline(RedisCall[T]):
-    """Several commands in one round trip: ``command`` is made of whole commands, and ``read`` gets all replies."""
+    """Several commands in one round trip: ``command`` is a tuple of commands, and ``read`` gets all replies."""
 
     __slots__ = ()
     raise_on_error = True
@@ -147,7 +147,7 @@ class RedisPipeline(RedisCall[T]):
 
 
 class PartialPipeline(RedisPipeline[T]):
-    """A pipeline in which an error is the reply of its own command; also that of a script which the server lost."""
+    """A pipeline in which an error is the reply of its own command, even if the server has lost a script."""
 
     __slots__ = ()
     raise_on_error = False

@@ -1,8 +1,8 @@
-"""Loads the Lua scripts of ``lua/``, which RedisCall sends: by EVALSHA, and by EVAL where the server lost them.
+"""Loads the Lua scripts of ``lua/``. RedisCall sends them by EVALSHA, or by EVAL if the server has lost them.
 
 A script's file opens with a header that names its KEYS, its ARGV and what it returns. All keys of
-one call share a hash tag, so that the call works on a Cluster. What several scripts need is a file of
-``lua/include/``, and a line ``-- include: name`` stands for it.
+one call share a hash tag, so that the call works on a Cluster. Code that several scripts need is a file in
+``lua/include/``; the line ``-- include: name`` includes it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Script:
 
 
 def with_source(command: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the EVAL of an EVALSHA, for a server that lost the script."""
+    """Return the EVAL for an EVALSHA, for a server that has lost the script."""
     _, sha, *rest = command
     return ("EVAL", _sources[sha], *rest)
 
@@ -39,7 +39,7 @@ _sources: dict[str, str] = {}
 def script(name: str) -> Script:
     """Return the script of ``lua/<name>.lua``, read once in a process.
 
-    Raises FileNotFoundError when there is none.
+    Raises FileNotFoundError if there is none.
     """
     source = _text_of(name)
     # EVALSHA names a script by the SHA-1 of its text; nothing is authenticated by it.

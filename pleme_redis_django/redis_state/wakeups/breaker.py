@@ -1,4 +1,4 @@
-"""HintBreaker: after a failed hint, hints are not tried for a while, and one warning says so."""
+"""HintBreaker: after a failed hint, no hint is sent for a while, and one warning says so."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ T_co = TypeVar("T_co", covariant=True)
 
 logger = logging.getLogger("pleme_redis_django.hints")
 
-# A black-holed Redis costs each push its timeout (250 ms): at most one push in this many seconds pays.
+# A Redis that does not answer costs a push its timeout (250 ms): at most one push in this many seconds.
 PAUSE_SECONDS = 5.0
 
 
 class Hint(Protocol[T_co]):
-    """What is sent when it is worth a try: a RedisCall. Raises RedisUnavailable."""
+    """What is sent if it is worth a try: a RedisCall. Raises RedisUnavailable."""
 
     def run(self) -> T_co: ...
 
 
 class HintBreaker:
-    """Whether a hint is worth a try, shared by all of the process."""
+    """Whether a hint is worth a try, for the whole process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,7 +35,7 @@ class HintBreaker:
         self._warned = False
 
     def ask(self, hint: Hint[T]) -> T | None:
-        """Return the answer to a hint; None when Redis is away, or was a moment ago."""
+        """Return the answer to a hint; None if Redis is away, or was a moment ago."""
         if not self.allows():
             return None
         try:
@@ -51,7 +51,7 @@ class HintBreaker:
         return time.monotonic() >= self._closed_until
 
     def failed(self, error: Exception) -> None:
-        """Pause, and warn when this is the first failure since the last success."""
+        """Pause, and warn if this is the first failure since the last success."""
         with self._lock:
             self._closed_until = time.monotonic() + PAUSE_SECONDS
             warned, self._warned = self._warned, True

@@ -1,6 +1,6 @@
 """JobQueue: the hints of one queue as a FIFO for programs of your own, with its statistics.
 
-A worker pool takes it too, since it is RedisHints: what a pool takes, ``dequeue`` does not see any more.
+A worker pool accepts it too, because it is RedisHints: ``dequeue`` does not get the hints that a pool takes.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from pleme_redis_django.redis_state.wakeups.redis_hints import (
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatistics:
-    """What one queue of hints holds now, and what passed through it since it last had none for an hour."""
+    """What is in one queue of hints now, and what has passed through it since it was last unused for an hour."""
 
     length: int
     oldest_age_seconds: float | None
-    """Age of the hint that will be popped next; None when there is none."""
+    """Age of the hint that is popped next; None if there is none."""
     pushed: int
     popped: int
 
@@ -38,13 +38,13 @@ class JobQueue(RedisHints):
     """The hints of one queue, first in, first out."""
 
     def enqueue(self, queued: QueuedJob) -> bool:
-        """Hint that a job is ready; return whether Redis took it. Never raises for Redis' sake."""
+        """Hint that a job is ready; return whether Redis took it. Does not raise if Redis is away."""
         return self.push(self._only_name(), [queued])
 
     def dequeue(self, timeout_seconds: float) -> QueuedJob | None:
-        """Pop the oldest hint, waiting up to ``timeout_seconds`` (0: not at all); None: there is none.
+        """Pop the oldest hint; wait up to ``timeout_seconds`` (0: do not wait). None: there is none.
 
-        Raises redis.RedisError when Redis is away.
+        Raises redis.RedisError if Redis is away.
         """
         self._known_keys = self._keys()
         deadline = time.monotonic() + timeout_seconds
@@ -60,7 +60,7 @@ class JobQueue(RedisHints):
         return hint
 
     def stats(self) -> QueueStatistics:
-        """Return the statistics of this queue. Raises redis.RedisError when Redis is away."""
+        """Return the statistics of this queue. Raises redis.RedisError if Redis is away."""
         name = self._only_name()
         pipeline = redis_client(COMMANDS).pipeline(transaction=False)
         pipeline.llen(hint_list(self.queue_key, name))

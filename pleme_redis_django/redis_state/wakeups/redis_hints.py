@@ -1,6 +1,6 @@
-"""RedisHints: lists of hints in Redis (LPUSH/BRPOP), as an enqueue pushes them and a worker pool waits for them.
+"""RedisHints: lists of hints in Redis. An enqueue pushes them (LPUSH), a worker pool waits for them (BRPOP).
 
-Everything runs without them: a lost, doubled or stale hint costs a scan. Redis >= 6.2 (RPOP with a
+Jobs run without them too: a lost, doubled or old hint only costs a scan. Redis >= 6.2 (RPOP with a
 count). Elements are JSON objects that name a job and carry none of its parameters.
 """
 
@@ -33,10 +33,10 @@ MAX_HINTS_PER_QUEUE = 10_000
 POP_LIMIT = 1_000
 # A queue without a push for this long is forgotten. Its next hint wakes a worker like that of a new queue.
 REMEMBER_QUEUE_SECONDS = 3_600
-# A process has Redis remember a queue at most this often, since most of a push's work is that. A Redis that has
-# lost its data is told at once.
+# A process names a queue to Redis at most this often, because that is most of the work of a push. A Redis that
+# has lost its data gets the name at once.
 REMEMBER_AGAIN_SECONDS = 10.0
-# One blocking pop lasts no longer, so that names of new queues are learned and a stop is noticed.
+# A blocking pop takes at most this long, so that new queues and a stop are noticed.
 LONGEST_POP_SECONDS = 30.0
 
 _NUDGE = b"{}"
@@ -56,28 +56,28 @@ class RedisHints:
         self._names_key = hint_queue_names(queue_key)
         self._wake_key = hint_wake_all(queue_key)
         self._counters_key = hint_counters(queue_key)
-        # Refuses a bad name here, not at the first push.
+        # So that a bad name is refused here, not at the first push.
         self._lists = {name: hint_list(queue_key, name) for name in self.queue_names or ()}
         self._known_keys: list[str] = []
         self._popped: Counter[str] = Counter()
         self._remembered_until: dict[str, float] = {}
 
     def push(self, queue_name: str, hints: Sequence[QueuedJob]) -> bool:
-        """Push hints of one queue in one round trip; False when Redis did not take them."""
+        """Push hints of one queue in one round trip; False if Redis did not take them."""
         return self._push(queue_name, [encode_hint(queued) for queued in hints[-MAX_HINTS_PER_QUEUE:]])
 
     def wait_for_hint(self, timeout_seconds: float) -> bool:
-        """Wait for a hint, take every one that is there, and return whether there was any.
+        """Wait for a hint, take all that are there, and return whether there was one.
 
-        What came while the last one was acted upon is taken first, so that nothing but the
-        blocking pop lies between a push and the wake-up. Raises redis.RedisError.
+        Hints that came since the last call are taken first, so that only the blocking pop is between a push and
+        the wake-up. Raises redis.RedisError.
         """
         if not self._known_keys or self.queue_names is None:
             self._known_keys = self._keys()
         return self._take_all() or self._pop(min(timeout_seconds, LONGEST_POP_SECONDS)) is not None
 
     def nudge(self) -> bool:
-        """Wake one worker that serves these queues; False when Redis did not take it."""
+        """Wake one worker that serves these queues; False if Redis did not take it."""
         if self.queue_names is None:
             call: RedisCall[int] = RedisCall(("LPUSH", self._wake_key, _NUDGE), profile=HINTS)
             return hint_breaker.ask(call) is not None
@@ -115,7 +115,7 @@ class RedisHints:
         return bool(taken)
 
     def _write_counts(self, pipeline: redis.client.Pipeline) -> redis.client.Pipeline:
-        """Add the counts of what was popped so far to a pipeline that is sent anyway."""
+        """Add the counts of popped hints to a pipeline that is sent anyway."""
         popped, self._popped = self._popped, Counter()
         for name, amount in popped.items():
             pipeline.hincrby(self._counters_key, f"popped:{name}", amount)
@@ -147,7 +147,7 @@ class RedisHints:
 def encode_hint(queued: QueuedJob) -> bytes:
     """Return the list element of a hint.
 
-    ``JobQueue.dequeue()`` alone reads it: a worker that is woken asks the database what is ready.
+    Only ``JobQueue.dequeue()`` reads it: a worker that is woken asks the database what is ready.
     """
     fields = {
         "job_id": str(queued.job_id),
@@ -161,7 +161,7 @@ def encode_hint(queued: QueuedJob) -> bytes:
 
 
 def decode_hint(element: bytes) -> QueuedJob | None:
-    """Return the hint of a list element; None for a bare nudge and for what is not a hint."""
+    """Return the hint of a list element; None for a nudge without a job, and for anything else."""
     try:
         fields = json.loads(element)
         return QueuedJob(

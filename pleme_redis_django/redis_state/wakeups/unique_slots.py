@@ -1,7 +1,7 @@
 """Which job holds a unique slot, as Redis remembers it: a hint that saves the database's round trips.
 
-The lock is on product, job type and the digest of the parameters (the job's unique slot). It proves
-nothing: the unique slot in the database decides, and the caller checks there what it is told here.
+The slot stands for product, job type and the digest of the parameters. Redis proves nothing: the database
+decides, and the caller checks there what Redis says.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ MEMORY_MS = 3600 * 1000
 
 
 def take_slot(product: str, slot: str, job_id: UUID) -> UUID | None:
-    """Take the slot for a job that is about to be stored; return the job that took it before, if any.
+    """Take the slot for a job that is about to be stored; return the job that has taken it before, if any.
 
-    None also when Redis is away: nothing is known then.
+    Also None if Redis is away: then nothing is known.
     """
     keys, arguments = [unique_slot(product, slot)], (str(job_id), MEMORY_MS)
     return hint_breaker.ask(script_call("slot_take", keys, arguments, read=_job_id, profile=HINTS))
 
 
 def note_slot(product: str, slot: str, job_id: UUID) -> None:
-    """Remember which job holds the slot, whatever was remembered before."""
+    """Note which job holds the slot, whatever was noted before."""
     command = ("SET", unique_slot(product, slot), str(job_id), "PX", MEMORY_MS)
     hint_breaker.ask(RedisCall(command, profile=HINTS))
 

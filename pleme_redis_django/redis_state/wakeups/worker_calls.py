@@ -9,7 +9,7 @@ from pleme_redis_django.redis_state.server.keyspace import worker_calls
 from pleme_redis_django.redis_state.server.redis_call import RedisPipeline, redis_client
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
-# A call that is not taken by then is for a process that is gone, or has looked in the meantime.
+# A call that nobody has taken by then is for a process that has gone, or has looked meanwhile.
 CALL_TTL_SECONDS = 60
 _CALL = b"{}"
 
@@ -23,7 +23,7 @@ class RedisWorkerCalls:
 
 
 def call_workers(worker_ids: Collection[str]) -> None:
-    """Call worker processes, in one round trip; does not raise when Redis is away."""
+    """Call worker processes in one round trip; does not raise if Redis is away."""
     commands = []
     for worker_id in worker_ids:
         key = worker_calls(worker_id)
