@@ -6,8 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from django.contrib.auth.models import Group
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
+from django.core.management import call_command
 from django.db import connections
 
 from pleme_redis_django.redis_state.server.redis_call import redis_client
@@ -19,6 +22,20 @@ def test_both_backends_have_the_tables(alias: str, vendor: str) -> None:
     Group.objects.using(alias).create(name="editors")
     assert Group.objects.using(alias).count() == 1
     assert connections[alias].vendor == vendor
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "sqlite"])
+@pytest.mark.parametrize("alias", ["default", "sqlite"])
+def test_a_flush_empties_every_table_but_those_that_migrations_fill(alias: str) -> None:
+    kept = {model: model._default_manager.using(alias).count() for model in (ContentType, Permission)}
+    assert all(kept.values())
+    user = User.objects.using(alias).create(username="kim")
+    user.groups.add(group := Group.objects.using(alias).create(name="editors"))
+    group.permissions.add(Permission.objects.using(alias).first())
+    call_command("flush", interactive=False, verbosity=0, database=alias)
+    models = [model for model in apps.get_models(include_auto_created=True) if model._meta.managed]
+    left = {model: model._base_manager.using(alias).count() for model in models}
+    assert {model: count for model, count in left.items() if count} == kept
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
