@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -152,3 +153,20 @@ def test_interrupts_at_every_moment_of_short_handlers_hit_their_own_handler_or_n
         interrupter.join()
     assert hit <= sent
     assert interrupted == sent
+
+
+def test_an_interrupt_leaves_python_as_it_was() -> None:
+    """CPython 3.11 traces no call while it looks for an exception that was taken back."""
+    thread = Thread(spin)
+    assert thread.interrupt(0) is True
+    assert thread.join() == [JobTimeout]
+    traced = threading.Thread(target=_call_traced, daemon=True)
+    traced.start()
+    traced.join(20)
+    assert not traced.is_alive()
+
+
+def _call_traced() -> None:
+    sys.settrace(lambda *_: None)
+    (lambda: None)()
+    sys.settrace(None)
