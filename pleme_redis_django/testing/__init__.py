@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from pleme_redis_django.testing.memory_store import MemoryJobStore as MemoryJobStore
     from pleme_redis_django.testing.store_contract import JobStoreContract as JobStoreContract
     from pleme_redis_django.testing.store_contract import NewJob as NewJob
-    from pleme_redis_django.testing.tasks_contract import TasksBackendContract as TasksBackendContract
+    from pleme_redis_django.testing.tasks_contract.contract import (
+        TasksBackendContract as TasksBackendContract,
+    )
 
 _MODULE_OF = {
     "DrainSummary": "draining",
@@ -41,7 +43,7 @@ _MODULE_OF = {
     "MemoryJobStore": "memory_store",
     "NewJob": "store_contract",
     "RecordingJobContext": "contexts",
-    "TasksBackendContract": "tasks_contract",
+    "TasksBackendContract": "tasks_contract.contract",
     "aassert_enqueued": "assertions",
     "adrain_jobs": "draining",
     "assert_enqueued": "assertions",
