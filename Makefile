@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-dev
 .PRECIOUS: $(VENV)/.installed-%
 
-.PHONY: help install demo test lint docs bench faults matrix dist dist-test clean
+.PHONY: help install demo test lint docs bench faults matrix tasks-suites dist dist-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make bench    benchmarks on durable servers; ARGS='bench_machine --rounds 5' chooses"
 	@echo "make faults   the long fault runs, with figures; KILLS=3000 SEED=7 chooses"
 	@echo "make matrix   the suite on the interpreters at hand and every Django (.venvs/); ARGS=--full takes every pair"
+	@echo "make tasks-suites  Django's own tests of tasks and those of django-tasks-db against our backend, on every Django"
 	@echo "make dist     sdist and wheel in dist/, checked; make dist-test installs each into an empty environment and uses it"
 	@echo "make install  build .venv with everything above; PYTHON=python3.13 chooses the interpreter"
 	@echo "make clean    remove .venv, .venvs, dist and caches"
@@ -66,6 +67,9 @@ faults: $(INSTALLED)
 
 matrix:
 	@$(PYTHON) .ci/matrix.py $(ARGS)
+
+tasks-suites:
+	@$(PYTHON) .ci/tasks_suites.py $(ARGS)
 
 # Neither needs .venv: they make environments of their own in .venvs/.
 dist:

@@ -134,12 +134,13 @@ def stored_result(job: Any, alias: str, attempts: Sequence[Any]) -> TaskResult[A
     """Return the result of a whole row and of its kept attempts, the failed ones."""
     status = _STATUSES.get(job.status, TaskResultStatus.READY)
     is_over = status in (TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED)
-    started = job.started_at or job.claimed_at
+    # The row of an attempt is written after its job's, and its start is counted back from there.
+    starts = [job.started_at or job.claimed_at, *(one.started_at for one in attempts)]
     task = task_of(job, alias)
     return changed(
         new_result(job, task, *_arguments(job, task)),
         status=status,
-        started_at=min((one.started_at for one in attempts if one.started_at), default=started),
+        started_at=min((start for start in starts if start is not None), default=None),
         last_attempted_at=job.claimed_at or max((one.ended_at for one in attempts), default=None),
         finished_at=(job.completed_at if job.status == JobStatus.COMPLETED else job.failed_at)
         if is_over

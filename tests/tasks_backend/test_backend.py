@@ -19,7 +19,7 @@ from pleme_redis_django import InvalidParameters, ProviderError, signals
 from pleme_redis_django.exceptions import InvalidSettings, WrongTransaction
 from pleme_redis_django.job_listeners import listeners
 from pleme_redis_django.jobs.definitions.registry import RegistryExecutor, registry
-from pleme_redis_django.models import Job
+from pleme_redis_django.models import Job, JobAttempt
 from pleme_redis_django.operations import cancel_jobs, retry_jobs
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.tasks_backend import JobBackend, JobTask, announcements, enqueued, job_options
@@ -164,6 +164,16 @@ def test_task_that_waits_for_a_retry_is_ready() -> None:
 
 
 # States of a job
+
+
+def test_failed_task_has_not_started_after_its_end() -> None:
+    result = contract.fail.enqueue()
+    drain_jobs()
+    job = job_of(result)
+    # As on a busy server: the row of the attempt is written a while after that of the job.
+    JobAttempt.objects.filter(job_id=job.pk).update(started_at=job.failed_at + timedelta(seconds=1))
+    result.refresh()
+    assert result.enqueued_at <= result.started_at <= result.finished_at
 
 
 def test_cancelled_task_has_failed_with_the_reason() -> None:

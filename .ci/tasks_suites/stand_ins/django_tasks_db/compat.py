@@ -1,0 +1,1 @@
+"""Nothing: its suite imports the name."""
