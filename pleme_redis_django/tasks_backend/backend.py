@@ -79,7 +79,7 @@ class JobBackend(BaseTaskBackend):
         plain_kwargs: Any = normalize_json(kwargs) if kwargs else {}
         definition = plan.definition_for(len(plain_args))
         job = OrmEnqueuer().enqueue(definition, definition.bind(tuple(plain_args), plain_kwargs))
-        if not _is_new(job):
+        if not job.is_new:
             return self._result_of(job)
         result = new_result(job, task, plain_args, plain_kwargs)
         announcements.tell_enqueued(type(self), result)
@@ -160,11 +160,6 @@ class JobBackend(BaseTaskBackend):
             checked_run_after(run_after)
         except EnqueueError as error:
             raise InvalidTask(f"run_after must be an aware datetime. {error}") from None
-
-
-def _is_new(job: Job) -> bool:
-    """Whether the enqueue has stored this job; a unique one that it found was read, with the database's times."""
-    return "created_at" not in job.__dict__
 
 
 def _job_id(result_id: object) -> UUID | None:
