@@ -9,7 +9,8 @@ import pytest
 
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Ending, Failed, GivenBack, Retried
 from pleme_redis_django.jobs.interface.failures import engine_failure
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobStatus
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job, JobAttempt
 from pleme_redis_django.operations import cancel_jobs, delete_jobs
 from pleme_redis_django.orm_store import OrmJobStore
@@ -106,3 +107,20 @@ def test_a_process_learns_what_was_asked_of_its_jobs(using: str, store: OrmJobSt
     assert (row.job_id, row.cancel_requested, row.deleted) == (job.id, True, True)
     [stale] = store.find_jobs_of([WORKER])
     assert stale.cancel_requested
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (Completed, {"results_json": "1"}),
+        (Failed, {"failure": FAILURE}),
+        (Retried, {"failure": FAILURE, "retry_count": 1, "delay_seconds": 60.0}),
+    ],
+)
+def test_a_suspect_whose_process_lived_through_its_run_is_none_any_more(
+    using: str, store: OrmJobStore[Any], kind: Any, fields: dict[str, Any]
+) -> None:
+    make_job(using, crash_count=SUSPECT_AFTER_CRASHES)
+    (job,) = store.claim_jobs(WORKER, 1, JobSelection(suspects=True))
+    assert store.finish_jobs([kind(job_id=job.id, claim=job.claim, **fields)]) == [True]
+    assert Job.objects.using(using).get().crash_count == 0
