@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -135,3 +136,8 @@ def test_a_time_of_an_id_is_that_of_its_making() -> None:
     at = datetime(2026, 11, 20, 13, 5, 1, 123_000, tzinfo=UTC)
     assert id_time(first_id(at)) == at
     assert abs(id_time(new_job_id()) - timezone.now()) < timedelta(seconds=5)
+
+
+def test_an_id_of_another_kind_has_a_time_too() -> None:
+    """Its first 48 bits may name a year that Python has not."""
+    assert id_time(uuid.UUID(int=2**128 - 1)) == datetime.max.replace(tzinfo=UTC)

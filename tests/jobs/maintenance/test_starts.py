@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pleme_redis_django import JobStatus
 from pleme_redis_django.jobs.interface.endings import GivenBack
+from pleme_redis_django.jobs.maintenance.starts import StartRecords
+from pleme_redis_django.jobs.worker.holdings import Holdings
+from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.pool_bench import DEAD, DEADLINE_SECONDS, NEVER_SECONDS, Bench
 from tests.jobs.recording import (
     AsyncFunctionExecutor,
     FunctionExecutor,
+    claimed,
+    held,
 )
 from tests.waiting import wait_until
 
@@ -51,3 +58,20 @@ def test_a_job_that_keeps_coming_back_starts_once_its_start_is_written(bench: Be
     bench.pool(executor, worker_count=1, async_count=1, lease_sweep_seconds=NEVER_SECONDS).launch()
     wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED] * 2)
     assert [at is not None for at in seen] == [True, False]
+
+
+def test_a_start_is_told_as_of_when_it_was() -> None:
+    """The duty comes seconds later, and those would be missing from how long the job ran."""
+    told: list[float] = []
+
+    class Recording(MemoryJobStore):
+        def record_starts(self, starts: Sequence[Any]) -> None:
+            told.extend(seconds for _id, _claim, seconds in starts)
+
+    store, holdings = Recording(), Holdings()
+    running = held(claimed(store, DEAD), started=True)
+    running.started_at = time.monotonic() - 5
+    holdings.add([running])
+    no_maintainer: Any = None
+    StartRecords(store, holdings, no_maintainer).write()
+    assert told == [pytest.approx(5, abs=2)]

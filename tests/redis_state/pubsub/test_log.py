@@ -125,6 +125,8 @@ def test_first_publish_notes_the_server(manager: PubSubManager) -> None:
     log_page("acme", "stock", None).run()
     after = manager.publish("stock:created", 1)
     assert log_page("acme", "stock", after, run_id="another").run().status == "epoch"
+    unread = manager.publish("user:created", 1)
+    assert log_page("acme", "user", unread, run_id="another").run().status == "epoch"
 
 
 def _offset(event: Any) -> int:
