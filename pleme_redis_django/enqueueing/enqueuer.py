@@ -20,8 +20,8 @@ from pleme_redis_django.enqueueing.rows import checked_run_after, new_row, prepa
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.registry import registry
-from pleme_redis_django.jobs.definitions.uniqueness import waits_only
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.definitions.uniqueness import OnConflict, waits_only
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -123,8 +123,8 @@ def _store_rows(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Se
     inserted = jobs if template.uniqueness is None else _inserted(jobs, rows)
     if inserted:
         announce(inserted, using)
-    if len(inserted) < len(jobs) and connections[using].in_atomic_block:
-        _hint_at_kept_jobs(jobs, rows, using)
+    if len(inserted) < len(jobs):
+        _hint_at_jobs_that_were_there(jobs, template, using)
     return jobs
 
 
@@ -136,16 +136,22 @@ def _inserted(jobs: Sequence[Job], rows: Sequence[NewRow]) -> list[Job]:
     return list({job.id: job for job in jobs if job.is_new}.values())
 
 
-def _hint_at_kept_jobs(jobs: Sequence[Job], rows: Sequence[NewRow], using: str) -> None:
-    """Hint again, after the commit, at ready jobs that it kept waiting: a claim has passed them by."""
-    new_ids = {row.id for row in rows}
-    kept = {
+def _hint_at_jobs_that_were_there(jobs: Sequence[Job], template: RowTemplate, using: str) -> None:
+    """Hint, after the commit, at jobs that wait and that this enqueue changed, or kept from starting.
+
+    A claim has passed by the ready ones that a transaction kept waiting.
+    """
+    changed = template.uniqueness is not None and template.uniqueness.on_conflict is not OnConflict.KEEP
+    kept_waiting = connections[using].in_atomic_block
+    hinted = {
         job.id: job
         for job in jobs
-        if job.id not in new_ids and waits_only(job.unique_slot) and job.status == JobStatus.QUEUED
+        if not job.is_new
+        and job.status in WAITING_STATUSES
+        and (changed or (kept_waiting and waits_only(job.unique_slot) and job.status == JobStatus.QUEUED))
     }
     by_queue: defaultdict[str, list[Job]] = defaultdict(list)
-    for job in kept.values():
+    for job in hinted.values():
         by_queue[job.queue_name].append(job)
     for of_queue in by_queue.values():
         hint_after_commit(of_queue, using)

@@ -15,7 +15,12 @@ from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidPara
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.handler import sync_only
 from pleme_redis_django.jobs.definitions.options import RETRIES, checked_priority
-from pleme_redis_django.jobs.definitions.uniqueness import UniqueMode, Uniqueness, parameters_key
+from pleme_redis_django.jobs.definitions.uniqueness import (
+    UniqueMode,
+    Uniqueness,
+    parameters_key,
+    with_conflict,
+)
 from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, TIMEOUTS, Bounds
 from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.jobs.interface.job import JobStatus
@@ -194,9 +199,10 @@ def _max_retries(value: object) -> int:
 
 
 def _uniqueness(definition: JobDefinition[Any, Any]) -> Uniqueness | None:
-    if definition.unique is None and definition.options.unique_key is not None:
-        return Uniqueness(mode=UniqueMode.WHILE_RUNNING)
-    return definition.unique
+    unique, options = definition.unique, definition.options
+    if unique is None and options.unique_key is not None:
+        unique = Uniqueness(mode=UniqueMode.WHILE_RUNNING)
+    return with_conflict(unique, options.on_conflict, EnqueueError)
 
 
 def _unique_key(key: object) -> str | None:

@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from pleme_redis_django.enqueueing.pools import hints_enabled
+from pleme_redis_django.enqueueing.unique_conflicts import change_holder
 from pleme_redis_django.exceptions import UniqueSlotContended
 from pleme_redis_django.jobs.definitions.uniqueness import period_seconds, waits_only
 from pleme_redis_django.orm_store.connection import sqlstate_of
@@ -41,7 +42,7 @@ def insert_one_unique(
 
     remembered = take_slot(product, slot, row.id)
     holder = None if remembered is None else _holder(dialect, table, product, slot, remembered)
-    if holder is not None:
+    if holder is not None and change_holder(table, template, row, holder):
         return holder
     (job,) = insert_unique(dialect, table, template, [row])
     if remembered is not None or job.id != row.id:
@@ -83,7 +84,12 @@ def _insert_once(
             )
             winners |= {job.unique_slot: job for job in new}
             losers = [slot for slot in open_rows if slot not in winners]
-            winners |= _holders(dialect, table, template.product, losers, keep_waiting=keep_waiting)
+            holders = _holders(dialect, table, template.product, losers, keep_waiting=keep_waiting)
+            winners |= {
+                slot: holders[slot]
+                for slot in sorted(losers)
+                if slot in holders and change_holder(table, template, open_rows[slot], holders[slot])
+            }
             open_rows = {slot: row for slot, row in open_rows.items() if slot not in winners}
             if not open_rows:
                 return [winners[row.unique_slot] for row in rows]

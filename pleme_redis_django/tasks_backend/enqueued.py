@@ -78,7 +78,7 @@ def enqueued_as(
         queue_name=task.queue_name,
         priority=task.priority,
         max_retries=defaults.max_retries if retries is None else retries,
-        unique=as_uniqueness(getattr(task, "unique", None)),
+        unique=as_uniqueness(getattr(task, "unique", None), getattr(task, "on_conflict", None)),
         options=_options(task, defaults, run_after),
         marks={MARK: _mark(task.backend, places, run_after)},
     )

@@ -22,6 +22,7 @@ class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the st
     retry_on: Iterable[type[BaseException]] = dataclasses.field(default=(), hash=False)
     no_retry_on: Iterable[type[BaseException]] = dataclasses.field(default=(), hash=False)
     unique: Uniqueness | str | None = None
+    on_conflict: str | None = None
     timeout: float | None = None
     kill_after: float | None = None
     interrupt: bool | None = None
@@ -46,6 +47,7 @@ class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the st
         backend: str | None = None,
         product: str | None = None,
         unique_key: str | None = None,
+        on_conflict: str | None = None,
         max_retries: int | None = None,
         metadata: Mapping[str, Any] | None = None,
         timeout: float | None = None,
@@ -68,6 +70,7 @@ class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the st
             "backend": backend,
             "product": product,
             "unique_key": unique_key,
+            "on_conflict": on_conflict,
             "max_retries": max_retries,
             "metadata": metadata,
             "timeout": timeout,

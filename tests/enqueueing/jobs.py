@@ -43,3 +43,7 @@ def enqueue_from_inside(product: str | None = None) -> None:
 @job
 async def aenqueue_from_inside() -> None:
     await send.aenqueue(to="a")
+
+
+@job(unique="while_waiting", on_conflict="replace")
+def debounced(page: int) -> None: ...

@@ -26,6 +26,7 @@ from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import cancel_jobs
 from pleme_redis_django.orm_store.job_table import EVERY_JOB
+from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 from tests.enqueueing.jobs import send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -117,6 +118,7 @@ async def test_a_wait_goes_on_when_redis_goes_away(wait: Wait, settings: Any) ->
     thread = end_after(done, completed)
     assert await wait(job) == {"sent": 1}
     thread.join()
+    hint_breaker.reset()
 
 
 async def test_the_end_of_a_failed_job_is_an_error_with_its_code(

@@ -29,6 +29,7 @@ class EnqueueOptions:
     priority: int | None = None
     run_after: datetime | None = None
     unique_key: str | None = None
+    on_conflict: str | None = None
     max_retries: int | None = None
     metadata: Mapping[str, Any] | None = None
     timeout: float | None = None

@@ -122,6 +122,7 @@ def job(
     retry_on: Iterable[type[BaseException]] = (),
     no_retry_on: Iterable[type[BaseException]] = (),
     unique: Uniqueness | str | None = None,
+    on_conflict: str | None = None,
     timeout: float | None = None,
     kill_after: float | None = None,
     interrupt: bool | None = None,
@@ -145,6 +146,8 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     - ``retry_on``, ``no_retry_on``: exception classes; ``no_retry_on`` wins.
     - ``unique``: "while_waiting", "while_running" or ``once_per(seconds)``: one job at a time with
       the same parameters; the second enqueue returns the first job.
+    - ``on_conflict``: what that enqueue does to the first job while it waits: "keep" (nothing), "replace"
+      (gives it its parameters and due time: the last call wins) or "extend" (its due time alone).
     - ``timeout``: seconds that an attempt may run; then JobTimeout is raised in the handler, or its task is
       cancelled. ``kill_after``: seconds beyond it after which the attempt is ended without its handler, and
       the process replaced. ``interrupt=False``: the handler asks ``ctx.remaining()`` and

@@ -31,12 +31,24 @@ class UniqueMode(enum.StrEnum):
     """For a period that starts when it is enqueued."""
 
 
+class OnConflict(enum.StrEnum):
+    """What an enqueue does to an equal job that waits; one that runs, or has ended, is left as it is."""
+
+    KEEP = "keep"
+    """Nothing."""
+    REPLACE = "replace"
+    """Gives it the parameters and the due time of the enqueue, and all its retries again."""
+    EXTEND = "extend"
+    """Gives it the due time of the enqueue."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Uniqueness:
-    """A mode, with its period in seconds for ``once_per``."""
+    """A mode, with its period in seconds for ``once_per``, and what becomes of the job that is there."""
 
     mode: UniqueMode
     seconds: int = 0
+    on_conflict: OnConflict = OnConflict.KEEP
 
     def slot(self, job_type: str, key: str) -> str:
         """Return the slot that a job of this type and key holds, at most 64 characters."""
@@ -60,15 +72,32 @@ def once_per(seconds: int) -> Uniqueness:
     return Uniqueness(mode=UniqueMode.ONCE_PER, seconds=seconds)
 
 
-def as_uniqueness(value: Uniqueness | str | None) -> Uniqueness | None:
-    """Return the mode that a ``unique=`` option means. Raises InvalidJobDefinition."""
+def as_uniqueness(value: Uniqueness | str | None, on_conflict: str | None = None) -> Uniqueness | None:
+    """Return what ``unique=`` and ``on_conflict=`` mean. Raises InvalidJobDefinition."""
     if value is None or isinstance(value, Uniqueness):
-        return value
+        return with_conflict(value, on_conflict, InvalidJobDefinition)
     if value in (UniqueMode.WHILE_WAITING, UniqueMode.WHILE_RUNNING):
-        return Uniqueness(mode=UniqueMode(value))
+        return with_conflict(Uniqueness(mode=UniqueMode(value)), on_conflict, InvalidJobDefinition)
     raise InvalidJobDefinition(
         f'unique={value!r}: accepted are "while_waiting", "while_running", once_per(seconds), and None.'
     )
+
+
+def with_conflict(
+    unique: Uniqueness | None, on_conflict: str | None, error: type[Exception]
+) -> Uniqueness | None:
+    """Return the uniqueness with what ``on_conflict`` says, which may be None. Raises ``error``."""
+    if on_conflict is None:
+        return unique
+    if on_conflict not in tuple(OnConflict):
+        raise error(
+            f"on_conflict is {on_conflict!r}. Accepted: {', '.join(map(repr, map(str, OnConflict)))}."
+        )
+    if unique is None:
+        raise error(
+            f"on_conflict is {on_conflict!r} on a job without unique=, so that no job is ever equal to it."
+        )
+    return dataclasses.replace(unique, on_conflict=OnConflict(on_conflict))
 
 
 def parameters_key(parameters: Mapping[str, Any]) -> str:

@@ -1,0 +1,53 @@
+"""What an enqueue does to the equal job that is there: nothing, or gives it a new due time, and new parameters."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+
+from pleme_redis_django.jobs.definitions.uniqueness import OnConflict
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES
+from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
+
+
+def change_holder(table: JobTable[Any], template: RowTemplate, row: NewRow, holder: AbstractJob) -> bool:
+    """Change the job that holds the slot as the enqueue says, while it waits.
+
+    Returns False when a worker has claimed it meanwhile, so that the slot may be free: the statement waits for a claim
+    that is under way. One that runs, or has ended, is left as it is.
+    """
+    unique = template.uniqueness
+    if unique is None or unique.on_conflict is OnConflict.KEEP or holder.status not in WAITING_STATUSES:
+        return True
+    changes = _changes(template, row, unique.on_conflict)
+    waiting = table.rows().filter(
+        pk=holder.pk, unique_slot=row.unique_slot, status__in=WAITING_STATUSES, deleted_at=None
+    )
+    if not waiting.update(**changes):
+        return False
+    for name, value in changes.items():
+        if hasattr(value, "resolve_expression"):
+            # The database knows it; it is read when it is asked for.
+            holder.__dict__.pop(name, None)
+        else:
+            setattr(holder, name, value)
+    return True
+
+
+def _changes(template: RowTemplate, row: NewRow, on_conflict: OnConflict) -> dict[str, Any]:
+    changes: dict[str, Any] = {
+        "status": template.status,
+        "run_after": Now() if template.run_after is None else template.run_after,
+        "updated_at": Now(),
+    }
+    if on_conflict is OnConflict.REPLACE:
+        changes |= {"parameters": row.parameters, "retry_count": 0}
+    if template.expires_at is not None:
+        changes["expires_at"] = template.expires_at
+    elif template.expires_in_seconds is not None:
+        changes["expires_at"] = Now() + timedelta(seconds=template.expires_in_seconds)
+    return changes
