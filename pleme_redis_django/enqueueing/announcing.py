@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
+from pleme_redis_django.interruption import interruptible, uninterrupted
 from pleme_redis_django.jobs.interface.job import QueuedJob
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.new_rows import ROWS_PER_STATEMENT
@@ -31,9 +32,10 @@ def hint_after_commit(jobs: Sequence[AbstractJob], using: str) -> None:
     transaction.on_commit(lambda: _hint_at(jobs), using=using, robust=True)
 
 
+@uninterrupted
 def _announce_now(jobs: Sequence[AbstractJob]) -> None:
     _hint_at(jobs)
-    jobs_enqueued.send_robust(sender=type(jobs[0]), jobs=jobs)
+    interruptible(jobs_enqueued.send_robust, sender=type(jobs[0]), jobs=jobs)
 
 
 def _hint_at(jobs: Sequence[AbstractJob]) -> None:

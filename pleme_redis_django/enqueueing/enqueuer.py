@@ -18,6 +18,7 @@ from pleme_redis_django.enqueueing.pools import pool_deadline, pool_max_retries
 from pleme_redis_django.enqueueing.requested_rows import RowGroup, pass_instance_through, requested_rows
 from pleme_redis_django.enqueueing.rows import checked_run_after, new_row, prepare_instance, template_of
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
+from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.uniqueness import OnConflict, waits_only
@@ -117,6 +118,7 @@ def _store_groups(using: str, groups: Sequence[RowGroup]) -> Sequence[Job]:
     return [jobs[place] for place in sorted(jobs)]
 
 
+@uninterrupted
 def _store_rows(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Sequence[Job]:
     table = JobTable(Job, using)
     jobs = insert_rows(dialect_of(table), table, template, rows)
@@ -164,11 +166,16 @@ def _save(job: AbstractJob) -> AbstractJob:
     if settings.middleware:
         pass_instance_through(job)
     prepare_instance(job)
+    _store_instance(using, job)
+    return job
+
+
+@uninterrupted
+def _store_instance(using: str, job: AbstractJob) -> None:
     job.save(using=using, force_insert=True)
     _defer_database_defaults(job)
     job.is_new = True
     announce([job], using)
-    return job
 
 
 def _defer_database_defaults(job: AbstractJob) -> None:

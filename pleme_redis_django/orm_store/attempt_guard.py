@@ -14,6 +14,7 @@ from django.db import models, router, transaction
 from django.db.models import Q, QuerySet
 
 from pleme_redis_django.exceptions import AttemptLost, FenceFieldMissing
+from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.jobs.interface.context import JobContext
 
 
@@ -27,6 +28,7 @@ class AttemptGuard:
         self._field = fence_field
         _require_field(rows.model, fence_field)
 
+    @uninterrupted
     def update(self, **values: Any) -> int:
         """Write ``values`` and the fence to every row, or to none; return their number.
 

@@ -78,8 +78,9 @@ class DatabaseScope:
 
     def _note_connection(self, connection: Any, **_kwargs: Any) -> None:
         if connection not in self._thread.opened:
-            self._thread.opened.append(connection)
+            # In this order: an interrupt between the two loses neither.
             self._by_thread[threading.get_ident()] = self._thread.opened
+            self._thread.opened.append(connection)
 
 
 class _ThreadConnections(threading.local):

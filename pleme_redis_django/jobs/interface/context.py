@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from pleme_redis_django.exceptions import InvalidParameters
+from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS
 from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim
 from pleme_redis_django.jobs.interface.json_text import storable_text
@@ -96,6 +97,7 @@ class JobContext:
             raise RuntimeError("ctx.guard() is for querysets of Django: call it after django.setup().")
         return _guards[0](self, rows, fence_field)
 
+    @uninterrupted
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Report that ``done`` of ``total`` items are done; cheap enough to call for each.
 

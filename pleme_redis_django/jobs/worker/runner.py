@@ -20,6 +20,7 @@ from pleme_redis_django.exceptions import (
     NotJson,
     Snooze,
 )
+from pleme_redis_django.interruption import give_back_all
 from pleme_redis_django.jobs.interface.bounds import BoundsOfJobs
 from pleme_redis_django.jobs.interface.context import JobContext, _current
 from pleme_redis_django.jobs.interface.endings import (
@@ -139,6 +140,8 @@ class JobRunner:
             # What leaving could not tidy up shows in the next job; this one has its ending.
             with suppress(Exception):
                 self._scope.leave(interrupted=thread.was_interrupted)
+            if thread.left_open:
+                give_back_all(thread.left_open, interrupted=thread.was_interrupted)
 
     def _run(self, context: JobContext, started: float, thread: Interruptible) -> Ending:
         if context.bounds.isolated and self.isolation is not None:

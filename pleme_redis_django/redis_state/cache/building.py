@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
 
+from pleme_redis_django.interruption import interruptible
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.cancellation import unbroken
 from pleme_redis_django.redis_state.server.flows import Request
@@ -69,7 +70,7 @@ class Build:
     builder: Callable[[], Any]
 
     def run(self) -> Any:
-        value = self.builder()
+        value = interruptible(self.builder)
         if inspect.isawaitable(value):
             if inspect.iscoroutine(value):
                 value.close()

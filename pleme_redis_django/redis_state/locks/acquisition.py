@@ -19,6 +19,14 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from asgiref.sync import iscoroutinefunction
 
 from pleme_redis_django.exceptions import LockBusy, RedisUnavailable
+from pleme_redis_django.interruption import (
+    give_back_if_interrupted,
+    give_back_now,
+    given_back,
+    granted_or_undone,
+    interruptible,
+    uninterrupted,
+)
 from pleme_redis_django.redis_state.locks.claims import Answer, Busy, Claim, Held, answer_to
 from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.entered import EnteredGuards
@@ -32,6 +40,12 @@ from pleme_redis_django.redis_state.server.redis_call import RedisCall
 G = TypeVar("G", bound=Guard)
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def _release(guard: Guard) -> None:
+    with contextlib.suppress(RedisUnavailable):  # then it expires
+        guard.release()
+
 
 WAIT_SLICE_SECONDS = 2.0
 
@@ -57,6 +71,7 @@ class Acquisition(Generic[G]):
     _threads: EnteredGuards[G] = dataclasses.field(default_factory=EnteredGuards, init=False)
     _tasks: EnteredGuards[G] = dataclasses.field(default_factory=EnteredGuards, init=False)
 
+    @granted_or_undone(_release)
     def try_acquire(self) -> G | None:
         """Return a guard, or None if it is held. Raises RedisUnavailable if Redis is away."""
         outcome = self._try(self._new_claim(), will_wait=False)
@@ -66,16 +81,17 @@ class Acquisition(Generic[G]):
         outcome = await self._atry(self._new_claim(), will_wait=False)
         return None if isinstance(outcome, Busy) else outcome
 
+    @granted_or_undone(_release)
     def acquire(self) -> G:
         """Return a guard, waiting up to ``wait_seconds`` for it.
 
-        Raises LockBusy if the wait was not long enough, RedisUnavailable if Redis is away. If it is cancelled,
-        nothing stays held.
+        Raises LockBusy if the wait was not long enough, RedisUnavailable if Redis is away. If it is cancelled
+        or interrupted, nothing stays held.
         """
         claim = self._new_claim()
         give_up_at = self.clock() + self.wait_seconds
         while isinstance(outcome := self._try(claim, will_wait=True), Busy):
-            self._wait(claim, outcome, give_up_at).run()
+            interruptible(self._wait(claim, outcome, give_up_at).run)
         return outcome
 
     async def aacquire(self) -> G:
@@ -85,15 +101,21 @@ class Acquisition(Generic[G]):
             await self._wait(claim, outcome, give_up_at).arun()
         return outcome
 
+    @granted_or_undone(give_back_now)
     def __enter__(self) -> G:
         guard = self.acquire()
         self._threads.push(threading.get_ident(), guard)
+        # An interrupt may come on the way into the block, or before the first step of __exit__.
+        give_back_if_interrupted(guard, lambda: self.__exit__(None, None, None))
         return guard
 
+    @uninterrupted
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._threads.pop(threading.get_ident(), self.name).__exit__(kind, error, trace)
+        guard = self._threads.pop(threading.get_ident(), self.name)
+        given_back(guard)
+        guard.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> G:
         guard = await self.aacquire()
@@ -116,7 +138,7 @@ class Acquisition(Generic[G]):
 
         @functools.wraps(function)
         def locked(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self._for_call(args, kwargs).acquire():
+            with self._for_call(args, kwargs):
                 return function(*args, **kwargs)
 
         return locked

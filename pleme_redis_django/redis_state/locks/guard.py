@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pleme_redis_django.exceptions import LockLost, RedisUnavailable
+from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.redis_state.locks import fenced_writes
 from pleme_redis_django.redis_state.locks.claims import Answer, Claim, answer_to
 from pleme_redis_django.redis_state.locks.clock import Clock
@@ -71,6 +72,7 @@ class Guard:
             return not self._kept
         return self._lost or self._clock() >= self._deadline
 
+    @uninterrupted
     def renew(self, ttl_seconds: float | None = None) -> bool:
         """Start the time to live again, or a new one; False (and ``lost``) if the claim is gone.
 
@@ -81,6 +83,7 @@ class Guard:
     async def arenew(self, ttl_seconds: float | None = None) -> bool:
         return await arun(self._renewing(ttl_seconds))
 
+    @uninterrupted
     def release(self) -> bool:
         """Release the claim; True if it was held without a gap until now, else False.
 
@@ -108,6 +111,7 @@ class Guard:
     def __enter__(self) -> Self:
         return self
 
+    @uninterrupted
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -188,6 +192,7 @@ class LockGuard(Guard):
         super().__init__(claim, fence=fence, ttl_ms=ttl_ms, sent_at=sent_at, clock=clock)
         self.fence = fence
 
+    @uninterrupted
     def update(self, queryset: QuerySet[Model], /, *, fence_field: str = "last_fence", **values: Any) -> int:
         """Update the queryset's rows, unless a later holder has written to one; return their number.
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Protocol, TypeVar
 
+from pleme_redis_django.interruption import uninterrupted
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -25,6 +27,7 @@ Flow = Generator[Request[Any], Any, T]
 """Several requests, one after the other. What one of them raises is raised where it was yielded."""
 
 
+@uninterrupted
 def run(flow: Flow[T]) -> T:
     """Return a flow's result, running each of its requests."""
     try:

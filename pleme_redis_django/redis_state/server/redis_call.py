@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.exceptions import RedisNotConfigured
+from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.redis_state.server.cancellation import blocking
 from pleme_redis_django.redis_state.server.connections import (
     COMMANDS,
@@ -91,6 +92,7 @@ class RedisCall(NamedTuple, Generic[T]):
     """Another server than the settings'."""
     pause: Pause | None = None
 
+    @uninterrupted
     def run(self) -> T:
         """Return the answer; one round trip, or two if the server has lost the script.
 

@@ -4,57 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from pleme_redis_django.exceptions import JobCancelled, JobTimeout
 from pleme_redis_django.jobs.worker.interrupts import Interruptible
+from tests.jobs.handler_threads import HandlerThread
 from tests.waiting import wait_until
-
-
-class Thread:
-    """A thread that runs handlers as a lane does, and tells what came out of each."""
-
-    def __init__(self, *handlers: Callable[[], Any]) -> None:
-        self.interruptible = Interruptible()
-        self.outcomes: list[Any] = []
-        self.interrupted: list[bool] = []
-        self.begun = [threading.Event() for _ in handlers]
-        self._handlers = handlers
-        self._thread = threading.Thread(target=self._work)
-        self._thread.start()
-
-    def join(self) -> list[Any]:
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-        return self.outcomes
-
-    def interrupt(self, number: int, kind: type[BaseException] = JobTimeout) -> bool:
-        assert self.begun[number].wait(20)
-        return self.interruptible.interrupt(number, kind)
-
-    def _work(self) -> None:
-        self.interruptible.bind()
-        for number, handler in enumerate(self._handlers):
-            self.outcomes.append(self._run(number, handler))
-            self.interrupted.append(self.interruptible.was_interrupted)
-
-    def _run(self, number: int, handler: Callable[[], Any]) -> Any:
-        try:
-            try:
-                self.interruptible.enter(number)
-                self.begun[number].set()
-                value = handler()
-                self.interruptible.leave()
-                return value
-            except BaseException as error:
-                self.interruptible.leave()
-                return type(error)
-        except BaseException as error:
-            self.interruptible.leave()
-            return type(error)
 
 
 def spin() -> None:
@@ -64,7 +20,7 @@ def spin() -> None:
 
 @pytest.mark.parametrize("kind", [JobTimeout, JobCancelled])
 def test_a_handler_that_computes_for_ever_is_interrupted(kind: type[BaseException]) -> None:
-    thread = Thread(spin, lambda: "next")
+    thread = HandlerThread(spin, lambda: "next")
     assert thread.interrupt(0, kind) is True
     assert thread.join() == [kind, "next"]
     assert thread.interrupted == [True, False]
@@ -80,7 +36,7 @@ def test_a_second_interrupt_is_not_sent() -> None:
             gate.wait(20)
         return "done all the same"
 
-    thread = Thread(stubborn)
+    thread = HandlerThread(stubborn)
     assert thread.interrupt(0) is True
     assert thread.interrupt(0, JobCancelled) is False
     gate.set()
@@ -90,7 +46,7 @@ def test_a_second_interrupt_is_not_sent() -> None:
 
 def test_an_interrupt_that_comes_after_the_end_of_its_handler_hits_nobody() -> None:
     gate = threading.Event()
-    thread = Thread(lambda: 1, lambda: gate.wait(20))
+    thread = HandlerThread(lambda: 1, lambda: gate.wait(20))
     assert thread.begun[1].wait(20)
     assert thread.interruptible.interrupt(0, JobTimeout) is False
     gate.set()
@@ -105,7 +61,7 @@ def test_what_a_lock_guards_is_released_by_an_interrupt() -> None:
         with lock:
             spin()
 
-    thread = Thread(holds)
+    thread = HandlerThread(holds)
     wait_until(lock.locked)
     assert thread.interrupt(0) is True
     assert thread.join() == [JobTimeout]
@@ -157,7 +113,7 @@ def test_interrupts_at_every_moment_of_short_handlers_hit_their_own_handler_or_n
 
 def test_an_interrupt_leaves_python_as_it_was() -> None:
     """CPython 3.11 traces no call while it looks for an exception that was taken back."""
-    thread = Thread(spin)
+    thread = HandlerThread(spin)
     assert thread.interrupt(0) is True
     assert thread.join() == [JobTimeout]
     traced = threading.Thread(target=_call_traced, daemon=True)
@@ -170,3 +126,16 @@ def _call_traced() -> None:
     sys.settrace(lambda *_: None)
     (lambda: None)()
     sys.settrace(None)
+
+
+def test_an_interrupt_that_comes_before_its_handler_is_called_comes_then() -> None:
+    thread, steps = Interruptible(), []
+    assert thread.interrupt("first", JobTimeout) is False
+    for handler in ("first", "second"):
+        try:
+            thread.enter(handler)
+            steps.append(handler)
+        except JobTimeout:
+            steps.append("interrupted")
+        thread.leave()
+    assert steps == ["interrupted", "second"]
