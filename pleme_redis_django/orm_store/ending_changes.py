@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Case, CharField, F, PositiveIntegerField, Q, Value, When
+from django.db.models import Case, CharField, F, JSONField, PositiveIntegerField, Q, TextField, Value, When
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from pleme_redis_django.jobs.definitions.uniqueness import PERIOD_PREFIX
@@ -19,6 +19,7 @@ from pleme_redis_django.jobs.interface.endings import (
     Retried,
     Snoozed,
 )
+from pleme_redis_django.jobs.interface.failures import EXPIRED, EXPIRED_NOTICE, engine_failure
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
     SUSPECT_AFTER_UNSEEN_DEATHS,
@@ -58,7 +59,7 @@ def changes_of(ending: Ending) -> dict[str, Any]:
         case GivenBack():
             # The worker stays, so that a repeated give-back is recognised as its own.
             changes |= {"claimed_at": None, "started_at": None} | _due(ending.delay_seconds)
-            changes |= _waits(JobStatus.PENDING if ending.delay_seconds else JobStatus.QUEUED)
+            changes |= _waits_or_expires(JobStatus.PENDING if ending.delay_seconds else JobStatus.QUEUED)
     return changes
 
 
@@ -87,6 +88,9 @@ _CRASH_COUNT_AFTER_UNSEEN_DEATH = Case(
 )
 
 
+EXPIRED_FAILURE = engine_failure(EXPIRED, EXPIRED_NOTICE, "")
+# A job that was asked to end ends as that.
+_EXPIRED = Q(expires_at__lte=Now(), cancel_requested_at=None)
 _ASKED_TO_END = Q(cancel_requested_at__isnull=False)
 
 
@@ -100,6 +104,23 @@ def _waits(status: JobStatus) -> dict[str, Any]:
         ),
         "failed_at": Case(When(_ASKED_TO_END, then=Now()), default=F("failed_at")),
         "unique_slot": Case(When(_ASKED_TO_END, then=SLOT_AFTER_THE_END), default=F("unique_slot")),
+    }
+
+
+def _waits_or_expires(status: JobStatus) -> dict[str, Any]:
+    """Return what makes a row that was given back wait again, unless it may not start any more."""
+    waits = _waits(status)
+    ended = {
+        "status": Value(JobStatus.CANCELLED.value),
+        "failed_at": Now(),
+        "unique_slot": SLOT_AFTER_THE_END,
+        "error_message": Value(EXPIRED_FAILURE.message, TextField()),
+        "error_details": Value(EXPIRED_FAILURE.details(), JSONField()),
+        "error_fingerprint": Value(EXPIRED_FAILURE.fingerprint),
+    }
+    return {
+        name: Case(When(_EXPIRED, then=value), default=waits.get(name, F(name)))
+        for name, value in ended.items()
     }
 
 

@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import DurationField, ExpressionWrapper, Min
+from django.db.models import BooleanField, DurationField, ExpressionWrapper, Min, Q
 from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.store import Outlook
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
+from pleme_redis_django.orm_store.expiry import end_as_expired
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
@@ -25,16 +26,22 @@ UNSERVED_SAMPLE = 1_000
 
 
 def promote_due_jobs(table: JobTable[Any], limit: int) -> int:
-    """Make due PENDING rows QUEUED, at most ``limit``; rows that another process holds are its own."""
+    """Make due PENDING rows QUEUED, at most ``limit``, and end those that may not start any more.
+
+    Rows that another process holds are its own.
+    """
+    is_expired = ExpressionWrapper(Q(expires_at__lte=Now()), output_field=BooleanField())
     with transaction.atomic(using=table.using):
         due = table.pending().filter(run_after__lte=Now()).order_by("run_after")
         if connections[table.using].features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True)
-        ids = list(due.values_list("id", flat=True)[:limit])
+        found = list(due.annotate(is_expired=is_expired).values_list("id", "is_expired")[:limit])
+        if expired := [job_id for job_id, is_over in found if is_over]:
+            end_as_expired(table.pending().filter(any_of("id", expired)))
+        ids = [job_id for job_id, is_over in found if not is_over]
         if not ids:
             return 0
-        due_rows = table.pending().filter(any_of("id", ids))
-        return due_rows.update(status=JobStatus.QUEUED, updated_at=Now())
+        return table.pending().filter(any_of("id", ids)).update(status=JobStatus.QUEUED, updated_at=Now())
 
 
 def look_ahead(

@@ -75,6 +75,10 @@ class MemoryJob:
         """Whether a worker may claim the job now."""
         return self.status is JobStatus.QUEUED and not self.deleted
 
+    def has_expired(self, now: float) -> bool:
+        """Whether the job may not start any more."""
+        return self.expires_at is not None and self.expires_at <= now
+
     def ends_instead(self, status: JobStatus) -> JobStatus:
         """Return CANCELLED instead of ``status`` for a job that was asked to end and would wait again."""
         waits = status in (JobStatus.PENDING, JobStatus.QUEUED)

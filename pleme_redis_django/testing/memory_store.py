@@ -163,17 +163,16 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             due = sorted((job for job in self._pending() if job.run_after <= now), key=claim_order)[:limit]
             for job in due:
                 job.status, job.updated_at = JobStatus.QUEUED, now
-            return len(due)
+                self._end_if_expired(job)
+            return sum(job.status is JobStatus.QUEUED for job in due)
 
     def end_expired_jobs(self, limit: int) -> int:
         with self._lock:
             now = self._clock()
             waiting = [job for job in self._jobs.values() if not job.deleted and job.status in _WAITING]
-            expired = [job for job in waiting if job.expires_at is not None and job.expires_at <= now][:limit]
+            expired = [job for job in waiting if job.has_expired(now)][:limit]
             for job in expired:
-                job.status, job.updated_at, job.ended_at = JobStatus.CANCELLED, now, now
-                failure = engine_failure(EXPIRED, EXPIRED_NOTICE, job.job_type)
-                job.error_message, job.error_details = failure.message, failure.details()
+                self._end_if_expired(job)
             return len(expired)
 
     def held_jobs(self, worker_id: str) -> Sequence[HeldRow]:
@@ -188,6 +187,12 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
                 for job in self._running()
                 if job.claim is not None and job.worker_id == worker_id
             ]
+
+    def _end_if_expired(self, job: MemoryJob) -> None:
+        if job.has_expired(now := self._clock()):
+            job.status, job.updated_at, job.ended_at = JobStatus.CANCELLED, now, now
+            failure = engine_failure(EXPIRED, EXPIRED_NOTICE, job.job_type)
+            job.error_message, job.error_details = failure.message, failure.details()
 
     def _existing(self, job_id: UUID) -> MemoryJob:
         job = self._jobs.get(job_id)
@@ -245,6 +250,8 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         failure: Failure | None = getattr(ending, "failure", None)
         if failure is not None:
             job.error_message, job.error_details = failure.message, failure.details()
+        if isinstance(ending, GivenBack) and not job.cancel_requested:
+            self._end_if_expired(job)
         return True
 
     def _count_death(self, job: MemoryJob, ending: Ending) -> None:

@@ -214,6 +214,7 @@ class JobStore(Protocol[J_co]):
     def promote_due_jobs(self, limit: int) -> int:
         """Make up to ``limit`` due PENDING jobs QUEUED; return how many.
 
+        One that may not start any more ends as ``end_expired_jobs`` ends it, and is not counted.
         A store that claims due PENDING jobs directly has nothing to do here.
         """
         return 0

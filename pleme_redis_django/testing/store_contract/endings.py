@@ -160,6 +160,34 @@ class EndingTests(StoreSubject):
         self.assert_status(job_id, JobStatus.CANCELLED, "its deadline is over")
         assert self.claim_everything() == [later]
 
+    def test_a_due_job_whose_deadline_is_over_is_not_made_ready(self) -> None:
+        self.needs("knows_deadlines")
+        self.needs("can_pass_time")
+        job_id = self.add_job(NewJob(expires_in_seconds=60))
+        other = self.add_job(NewJob(expires_in_seconds=600))
+        claims = {job.id: claim_of(job) for job in self.store.claim_jobs(new_worker(), 10, JobSelection())}
+        endings = [retried(one, claim, delay_seconds=50) for one, claim in claims.items()]
+        assert self.store.finish_jobs(endings) == [True, True]
+        self.pass_time(61)
+        assert self.store.promote_due_jobs(100) == 1
+        self.assert_status(job_id, JobStatus.CANCELLED, "its deadline was over when it became due")
+        assert self.claim_everything() == [other]
+
+    @pytest.mark.parametrize("delay_seconds", [0, 5])
+    def test_a_job_that_is_given_back_past_its_deadline_ends_cancelled(self, delay_seconds: float) -> None:
+        self.needs("knows_deadlines")
+        self.needs("can_pass_time")
+        job_id, other = (self.add_job(NewJob(expires_in_seconds=seconds)) for seconds in (60, 600))
+        claims = {job.id: claim_of(job) for job in self.store.claim_jobs(new_worker(), 10, JobSelection())}
+        self.pass_time(61)
+        endings = [given_back(one, claim, delay_seconds=delay_seconds) for one, claim in claims.items()]
+        assert self.store.finish_jobs(endings) == [True, True]
+        self.assert_status(job_id, JobStatus.CANCELLED, "its deadline was over when it was given back")
+        assert self.store.finish_jobs([endings[0]]) == [True], "A repeated give-back is recognised."
+        self.pass_time(10)
+        self.store.promote_due_jobs(100)
+        assert self.claim_everything() == [other]
+
     def test_a_claimed_job_says_how_long_it_may_still_start(self) -> None:
         self.needs("knows_deadlines")
         self.needs("can_pass_time")
