@@ -13,7 +13,15 @@ from pleme_redis_django.operations import cancel_jobs
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses
-from tests.workload.jobs import count_jobs, hang, noop, sleep_in_the_database, wait_for_file
+from tests.workload.jobs import (
+    await_file,
+    count_jobs,
+    hang,
+    hang_the_loop,
+    noop,
+    sleep_in_the_database,
+    wait_for_file,
+)
 
 pytestmark = pytest.mark.process
 
@@ -67,6 +75,33 @@ def test_a_handler_that_hangs_ends_and_its_neighbours_finish(
         # The thread is lost: the process ended once the neighbour had, and another one works.
         workers.wait_for_output("that was replaced has ended")
     assert ended(noop.enqueue(), workers).status == "COMPLETED"
+
+
+@pytest.mark.parametrize("how", ["spin", "sleep"])
+def test_an_async_handler_that_blocks_its_loop_costs_its_process_and_no_neighbour(
+    start_workers: StartWorkers, tmp_path: Path, how: str
+) -> None:
+    workers = start_workers(pool={"worker_count": 1, "async_count": 2})
+    started, async_started, gate, async_gate = (tmp_path / name for name in ("a", "b", "c", "d"))
+    neighbour = wait_for_file.enqueue(started=str(started), path=str(gate))
+    async_neighbour = await_file.enqueue(started=str(async_started), path=str(async_gate))
+    wait_for(started.exists, "the neighbour starts", details=workers.output)
+    wait_for(async_started.exists, "the async one starts", details=workers.output)
+    failed = ended(hang_the_loop.enqueue(how=how), workers)
+    assert (failed.status, failed.error_details["error_code"]) == ("FAILED", "timeout")
+    async_gate.touch()  # Nobody in the blocked loop sees it.
+    wait_for(
+        lambda: Job.objects.get(pk=async_neighbour.pk).status == "QUEUED",
+        "the async neighbour is given back",
+        details=workers.output,
+    )
+    gate.touch()
+    neighbour = ended(neighbour, workers)
+    assert (neighbour.status, neighbour.attempt) == ("COMPLETED", 1)
+    workers.wait_for_output("that was replaced has ended")
+    async_neighbour = ended(async_neighbour, workers)
+    assert (async_neighbour.status, async_neighbour.attempt) == ("COMPLETED", 2)
+    assert (async_neighbour.crash_count, async_neighbour.retry_count) == (0, 0)
 
 
 def test_a_cancel_ends_a_sync_handler_that_computes(start_workers: StartWorkers) -> None:

@@ -134,6 +134,22 @@ def sleep_in_the_database(in_a_transaction: bool) -> None:
         cursor.execute("SELECT pg_sleep(3600)")
 
 
+@job
+async def await_file(started: str, path: str) -> None:
+    """Create the file ``started``, and await the file ``path``."""
+    await asyncio.to_thread(Path(started).touch)
+    await asyncio.to_thread(wait_for, Path(path).exists, "the file", deadline_seconds=LONGEST_WAIT_SECONDS)
+
+
+@job(timeout=0.5, kill_after=0.5, max_retries=0)
+async def hang_the_loop(how: str) -> None:
+    """Never come back to the event loop."""
+    if how == "spin":
+        while True:
+            pass
+    time.sleep(3600)
+
+
 @job(timeout=0.5, kill_after=0.5, max_retries=0)
 def hang(how: str) -> None:
     """Never come back: in bytecode, in a sleep, or in C code that lets other threads run."""

@@ -24,6 +24,7 @@ from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
 from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.holdings import HeldJob, ending_if_unfinished
 from pleme_redis_django.jobs.worker.interrupts import Interruptible
+from pleme_redis_django.jobs.worker.loop_watch import LoopWatch
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.jobs.worker.time_limits import TimeLimits
 
@@ -121,6 +122,10 @@ class _CountingLane:
 
     def _interrupt(self, held: HeldJob, kind: type[BaseException]) -> None:
         raise NotImplementedError
+
+    def take_blocked(self) -> list[HeldJob]:
+        """Take back what runs here and can never go on, since a handler that was given up is in its way."""
+        return []
 
     def _waits_for_its_record(self, held: HeldJob) -> bool:
         """Whether the handler is to wait, because its start is not written yet.
@@ -258,6 +263,8 @@ class LoopLane(_CountingLane):
         self._is_over = False
         self._loop = asyncio.new_event_loop()
         self._thread = EngineThread(self._run_loop, "async-jobs", duties.agenda)
+        self._watch: LoopWatch | None = None
+        """Since a handler was given up."""
 
     def start(self) -> None:
         """Start the loop's thread."""
@@ -299,6 +306,22 @@ class LoopLane(_CountingLane):
     def _interrupt(self, held: HeldJob, kind: type[BaseException]) -> None:
         if held.context.bounds.interrupt is not False:
             self._cancel_task(held)
+
+    def give_up(self, held: HeldJob) -> None:
+        """End an attempt without its handler, which did not heed its timeout, and watch whether it blocks the loop."""
+        super().give_up(held)
+        self._watch = self._watch or LoopWatch(self._loop)
+
+    def take_blocked(self) -> list[HeldJob]:
+        """Take back all that runs in a loop that does not turn any more."""
+        if self._watch is None or not self._watch.is_blocked():
+            return []
+        blocked = [held for held in list(self._tasks.values()) if not held.given_back]
+        for held in blocked:
+            held.given_back = True
+            # Should the loop turn again after all: they run elsewhere by then.
+            self._cancel_task(held)
+        return blocked
 
     def _cancel_task(self, held: HeldJob) -> None:
         # A closed loop runs nothing that could be cancelled: the pool is being drained.

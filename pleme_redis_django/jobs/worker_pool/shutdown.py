@@ -78,8 +78,15 @@ class Shutdown:
             self._parts.holdings.wait_until_empty(GIVE_BACK_SECONDS)
             self._announce_returned()
         while not self.is_over.is_set() and not self._parts.holdings.wait_until_empty(1.0):
-            pass
+            self._give_blocked_back()
         self.stop(0.0)
+
+    def _give_blocked_back(self) -> None:
+        """Let others run what cannot go on here; what can is waited for."""
+        if blocked := [held for lane in self._parts.lanes for held in lane.take_blocked()]:
+            self._give_back(blocked)
+            self._parts.holdings.wait_until_empty(GIVE_BACK_SECONDS)
+            self._announce_returned()
 
     def _end_claims(self) -> bool:
         """Claim no more; return whether every claim is known."""
