@@ -110,10 +110,12 @@ def _result_in_worker(job: Any) -> TaskResult[Any, Any] | None:
     """Return the result of a task that this process runs, has run, or has cancelled; None: there is no telling."""
     alias = backend_of(job)
     try:
-        if alias is not None:
+        # A newer release may have an alias more.
+        if alias in task_backends.settings:
             return running_result(job) if job.claim is not None else stored_result(job, alias, ())
     except TaskResultDoesNotExist:
-        logger.warning("no signal of django.tasks is sent job_id=%s job_type=%s", job.id, job.job_type)
+        pass
+    logger.warning("no signal of django.tasks is sent job_id=%s job_type=%s", job.id, job.job_type)
     return None
 
 

@@ -37,10 +37,10 @@ _STATUSES = {
 
 def backend_of(job: AnyJob) -> str | None:
     """Return the alias whose task a job is; None: it is not a task."""
-    mark = _mark_of(job)
-    if mark:
-        return str(mark.get("backend"))
-    # A schedule or the admin has enqueued it.
+    alias = _mark_of(job).get("backend")
+    if isinstance(alias, str):
+        return alias
+    # A schedule or the admin has enqueued it, or a release that marks its rows in another way.
     task = registered_task(job.job_type)
     return None if task is None else task.backend
 
@@ -56,13 +56,12 @@ def task_of(job: Any, alias: str) -> Task[Any, Any]:
             f"The task {job.id} is of {job.job_type!r}, and this code has no task of that path. Was it renamed or "
             "moved? Keep a task of the old path until none of it waits."
         )
-    due = _mark_of(job).get("run_after")
     return _restored(
         found,
         backend=alias,
         queue_name=job.queue_name,
         priority=job.priority,
-        run_after=None if due is None else datetime.fromisoformat(due),
+        run_after=_due_of(job),
     )
 
 
@@ -191,12 +190,25 @@ def _worker_ids(job: Any, attempts: Sequence[Any]) -> list[str]:
 
 
 def _arguments(job: Any, task: Task[Any, Any]) -> tuple[list[Any], dict[str, Any]]:
-    return as_call(signature_of(task), job.parameters, _mark_of(job).get("places", 0))
+    return as_call(signature_of(task), job.parameters, _places_of(job))
 
 
 def _mark_of(job: AnyJob) -> dict[str, Any]:
     mark = (job.configuration or {}).get(MARK)
     return mark if isinstance(mark, dict) else {}
+
+
+def _due_of(job: AnyJob) -> datetime | None:
+    try:
+        return datetime.fromisoformat(_mark_of(job).get("run_after"))  # type: ignore[arg-type]  # asked below
+    except (TypeError, ValueError):
+        # Due at once; or a newer release says it in another way.
+        return None
+
+
+def _places_of(job: AnyJob) -> int:
+    places = _mark_of(job).get("places", 0)
+    return places if isinstance(places, int) else 0
 
 
 def _enqueued_at(job: Any) -> datetime:

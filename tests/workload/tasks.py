@@ -18,6 +18,23 @@ def add(left: int, right: int = 1) -> int:
     return left + right
 
 
+def declared_by_tests(word: str = "") -> str:
+    """Become a task in the tests that need one of their own."""
+    return word
+
+
+@task(takes_context=True)
+def count_attempts(context: TaskContext[Any, Any]) -> list[int]:
+    """Return how many attempts the running one makes."""
+    return [context.attempt, context.task_result.attempts]
+
+
+@task
+def moved_away(left: int, right: int = 1) -> int:
+    """Run, at the path that waiting rows have, what is elsewhere now."""
+    return contract_tasks.add.func(left, right)
+
+
 @task
 def noop() -> None:
     """Do nothing, as fast as possible."""
