@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -83,6 +84,31 @@ def test_thousands_of_patterns_are_not_compiled_for_each_message(routes: Any) ->
     assert len(connections[4999].frames) == 3
     assert not connections[0].frames
     assert names.matcher.cache_info().misses == compiled
+
+
+def test_a_message_costs_the_same_however_many_patterns_there_are(routes: Any) -> None:
+    def subscribe(numbers: range) -> None:
+        for number in numbers:
+            routes.subscribe(f"room:{number}:*", Pushed(f"c{number}"), Position(EPOCH, 100))
+
+    def calls_for(message: BusMessage) -> int:
+        calls = 0
+
+        def note(_frame: Any, event: str, _argument: Any) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        sys.setprofile(note)
+        try:
+            routes.on_message(message)
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    subscribe(range(1000, 1010))
+    among_few = calls_for(pub("room:1005:a", 101))
+    subscribe(range(1010, 6000))
+    assert calls_for(pub("room:1005:b", 102)) == among_few
 
 
 def test_channel_that_nobody_listens_to_is_looked_up_once(
