@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
+
 from pleme_redis_django import ExecutionFailed, JobStatus
 from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.events import (
@@ -70,6 +72,22 @@ def test_a_burst_does_not_end_beside_ready_jobs_that_were_not_to_be_had(bench: B
     bench.store.claim_jobs = nothing_at_first  # type: ignore[method-assign]
     bench.pool(burst=True).start()
     assert bench.statuses() == [JobStatus.COMPLETED] * 5
+
+
+def test_a_process_that_is_behind_with_its_endings_claims_no_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it runs meanwhile would only be more that is not written, in memory without a bound."""
+    pool = unlaunched(bench, FunctionExecutor(bench.note))
+    bench.add(1)
+    is_behind = True
+    monkeypatch.setattr(pool._parts.finisher, "is_behind", lambda: is_behind)
+    pool._parts.agenda.hint()
+    pool._parts.claimer.turn()
+    assert bench.statuses() == [JobStatus.QUEUED]
+    is_behind = False
+    pool._parts.claimer.turn()
+    assert bench.statuses() == [JobStatus.RUNNING]
 
 
 def test_ready_jobs_that_were_locked_are_looked_at_again_soon(bench: Bench) -> None:
