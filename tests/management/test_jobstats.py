@@ -84,9 +84,15 @@ def test_json_holds_every_number(using: str) -> None:
 def test_a_project_of_naive_times_gets_its_report(using: str) -> None:
     with override_settings(USE_TZ=False, TIME_ZONE="America/New_York"):
         make_failed_job(using, "timeout")
-        assert any(line.split()[:2] == ["timeout", "1"] for line in jobstats(using=using).splitlines())
-        (reason,) = as_json(using=using)["tables"][0]["failure_reasons"]
+        make_worker(using)
+        text = jobstats(using=using)
+        assert any(line.split()[:2] == ["timeout", "1"] for line in text.splitlines())
+        assert "worker processes: 1 alive, 0 dead" in text
+        report = as_json(using=using)
+        (reason,) = report["tables"][0]["failure_reasons"]
     assert reason["error_code"] == "timeout"
+    (worker,) = report["workers"]["processes"]
+    assert 0 <= worker["silent_seconds"] < 60
 
 
 def test_an_empty_table_is_no_error() -> None:
