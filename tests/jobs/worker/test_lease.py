@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from pleme_redis_django.jobs.worker.lease import GAP_BEATS, EndlessLease, Lease
+from pleme_redis_django.jobs.worker.lease import GAP_BEATS, EndlessLease, Lease, lease_clock
 from pleme_redis_django.testing import ManualClock
 
 LEASE_SECONDS, BEAT_SECONDS = 25.0, 5.0
@@ -85,3 +87,11 @@ def test_a_new_beginning_forgets_the_beats_before(lease: Lease, clock: ManualClo
 
 def test_who_is_watched_by_nobody_lives_and_judges_nobody() -> None:
     assert EndlessLease().is_current() and not EndlessLease().is_unbroken()
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="a system without that clock")
+def test_its_clock_goes_on_while_the_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever wakes up would otherwise claim for some seconds under a lease that has long run out."""
+    clocks = {time.CLOCK_BOOTTIME: 3_600.0, time.CLOCK_MONOTONIC: 1.0}
+    monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
+    assert lease_clock() == 3_600.0
