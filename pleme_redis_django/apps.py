@@ -21,7 +21,9 @@ class PlemeRedisDjangoConfig(AppConfig):
         from pleme_redis_django.conf import get_settings
         from pleme_redis_django.enqueueing.awaiting import JobWaiter
         from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
+        from pleme_redis_django.enqueueing.naive_times import zone_of_naive
         from pleme_redis_django.exceptions import InvalidSettings
+        from pleme_redis_django.jobs.definitions.codecs.moments import bind_zone_of_naive
         from pleme_redis_django.jobs.definitions.definition import bind_enqueuer
         from pleme_redis_django.jobs.interface.context import bind_guard
         from pleme_redis_django.models.job import bind_waiter
@@ -32,6 +34,7 @@ class PlemeRedisDjangoConfig(AppConfig):
         bind_enqueuer(OrmEnqueuer())
         bind_guard(AttemptGuard)
         bind_waiter(JobWaiter())
+        bind_zone_of_naive(zone_of_naive)
         try:
             settings = get_settings()
         except InvalidSettings:

@@ -16,6 +16,7 @@ from django.core.checks import CheckMessage
 
 from pleme_redis_django.checks import (
     database_waits,
+    job_annotations,
     job_storage,
     jobs,
     jobs_deploy,
@@ -44,6 +45,7 @@ def register_all() -> None:
         jobs.check_job_models,
         jobs.check_database,
         jobs.check_job_events,
+        job_annotations.check_annotations,
         schedules.check_declared_schedules,
         tasks.check_tasks_api,
         database_waits.check_database_waits,

@@ -50,8 +50,8 @@ def enqueue_many(
 ) -> Sequence[Job]:
     """Store one job for each dict of arguments, all or none; return them in order."""
     definition = _definition(job_or_name)
-    checked = (definition.checked_parameters(one) for one in parameters)
-    return _store(definition, checked)
+    encoded = (definition.encoded_parameters(one) for one in parameters)
+    return _store(definition, encoded)
 
 
 aenqueue = sync_to_async(enqueue)

@@ -6,7 +6,13 @@ import dataclasses
 from typing import Any
 
 from pleme_redis_django.enqueueing.rows import checked_parameters_json
-from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidProduct, InvalidSchedule
+from pleme_redis_django.exceptions import (
+    EnqueueError,
+    InvalidJobDefinition,
+    InvalidName,
+    InvalidProduct,
+    InvalidSchedule,
+)
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.options import checked_priority
 from pleme_redis_django.jobs.definitions.registry import JobRegistry, registry
@@ -23,7 +29,7 @@ from pleme_redis_django.models import Schedule
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.schedules.row_timing import timing_of
 
-UNREADABLE = (InvalidSchedule, InvalidProduct, InvalidName, EnqueueError)
+UNREADABLE = (InvalidSchedule, InvalidProduct, InvalidName, InvalidJobDefinition, EnqueueError)
 """What reading a row raises, an unknown job type and parameters that do not bind among them."""
 
 
@@ -45,7 +51,7 @@ def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
     """Return the values of a row. Raises one of ``UNREADABLE``; its message says what to fix."""
     checked_name(row.name)
     definition = jobs.get(row.job_type)
-    parameters = definition.checked_parameters(checked_parameters(row.parameters))
+    parameters = definition.reencoded_parameters(checked_parameters(row.parameters))
     checked_parameters_json(row.job_type, parameters)
     return ReadSchedule(
         definition=definition.using(

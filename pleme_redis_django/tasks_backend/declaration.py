@@ -25,6 +25,8 @@ class DeclaredTask(JobDefinition[P, R]):
 
     # DEP 14: a context is asked for with takes_context=True, and "ctx" is a parameter as any other.
     context_parameter: ClassVar[str | None] = None
+    # DEP 14: parameters and results are JSON, on every backend the same, whatever is annotated.
+    reads_annotations: ClassVar[bool] = False
 
     task: Task[Any, Any] | None = None
     """The task as it was declared."""

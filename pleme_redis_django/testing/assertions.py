@@ -40,6 +40,7 @@ def assert_enqueued(
     else:
         definition = registry.get(job) if isinstance(job, str) else job
         _check_names(definition, parameters)
+        parameters = {name: _stored(definition, name, value) for name, value in parameters.items()}
         name, options, rows = definition.name, _options(definition), _rows(Job)
         own = [row for row in rows if row.job_type == name]
     found = [row for row in own if _matches(row, options, parameters)]
@@ -60,6 +61,14 @@ def _check_names(definition: JobDefinition[Any, Any], parameters: Mapping[str, A
             f"{definition.name}{definition.signature} has no parameter {', '.join(unknown)}, so that no job can have "
             "been enqueued with it."
         )
+
+
+def _stored(definition: JobDefinition[Any, Any], name: str, value: Any) -> Any:
+    """Return a value as it is stored; what the annotation does not accept, such as mock.ANY, as it is."""
+    try:
+        return definition.types.encoded({name: value})[name]
+    except InvalidParameters:
+        return value
 
 
 def _rows(model: type[AbstractJob]) -> list[Any]:

@@ -16,11 +16,11 @@ from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.models import Job
 from tests.waiting import wait_for
-from tests.workload import isolated_jobs
+from tests.workload import isolated_jobs, typed_jobs
 
 LONGEST_WAIT_SECONDS = 120.0
 # Django looks for jobs in modules of this name alone.
-__all__ = ["isolated_jobs"]
+__all__ = ["isolated_jobs", "typed_jobs"]
 
 
 @job

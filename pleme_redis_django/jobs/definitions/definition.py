@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidParameters
+from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidParameters, InvalidResult
 from pleme_redis_django.jobs.definitions.arguments import accepted_names, by_name, required_names
 from pleme_redis_django.jobs.definitions.handler import (
     DECORATED,
+    annotations_of,
     check_function,
     check_passed_by_name,
     check_sync_only,
     handler_of,
     name_of,
 )
+from pleme_redis_django.jobs.definitions.handler_types import HandlerTypes, StoredResult
 from pleme_redis_django.jobs.definitions.options import (
     DELAYS,
     NO_OPTIONS,
@@ -35,11 +37,12 @@ from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule, as_sc
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness, as_uniqueness
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.context import current_job_context
-from pleme_redis_django.jobs.interface.job import AnyJob
+from pleme_redis_django.jobs.interface.job import AnyJob, JobStatus
 from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 CONTEXT_PARAMETER = "ctx"
 
@@ -84,6 +87,8 @@ class JobDefinition(Generic[P, R]):
 
     context_parameter: ClassVar[str | None] = CONTEXT_PARAMETER
     """A first parameter of this name is given the context, without ``takes_context``."""
+    reads_annotations: ClassVar[bool] = True
+    """Whether the annotations say what parameters and results are; else they are JSON, whatever is annotated."""
 
     name: str
     function: Callable[..., R]
@@ -105,6 +110,8 @@ class JobDefinition(Generic[P, R]):
     required: frozenset[str]
     accepted: frozenset[str] | None
     """Names that the handler takes; None: any (it has ``**kwargs``)."""
+    types: HandlerTypes
+    """What the annotations say of the parameters and the result."""
     context_name: str | None = None
     """Of the parameter that the worker gives, so that no enqueue may."""
     options: EnqueueOptions = NO_OPTIONS
@@ -130,10 +137,33 @@ class JobDefinition(Generic[P, R]):
 
         Raises InvalidParameters when the parameters no longer fit the handler.
         """
-        parameters = self.checked_parameters(job.parameters)
+        parameters = self.decoded_parameters(job.parameters)
         if self.takes_context:
-            return self.function(current_job_context(), **parameters)
-        return self.function(**parameters)
+            value: Any = self.function(current_job_context(), **parameters)
+        else:
+            value = self.function(**parameters)
+        result = self.types.result
+        if result is None or type(value) is result.as_is:
+            return value
+        is_awaitable = inspect.isawaitable(value)
+        return self.types.aencoded_result(value) if is_awaitable else self.types.encoded_result(value)
+
+    @overload
+    def result_of(self: JobDefinition[P, Coroutine[Any, Any, T]], job: StoredResult) -> T: ...
+    @overload
+    def result_of(self, job: StoredResult) -> R: ...
+    def result_of(self, job: StoredResult) -> Any:
+        """Return the result of a COMPLETED job as its handler returned it.
+
+        Raises InvalidResult for a job that has none, one of another handler, and where the annotation does not
+        accept the result any more.
+        """
+        if job.job_type != self.name or job.status != JobStatus.COMPLETED:
+            raise InvalidResult(
+                f"The job is {job.status}, of {job.job_type}. {self.name} has the results of its own COMPLETED jobs; "
+                "of a job that was enqueued here, read the row again: job.refresh_from_db()."
+            )
+        return self.types.decoded_result(job.results)
 
     def using(
         self,
@@ -203,17 +233,29 @@ class JobDefinition(Generic[P, R]):
         return await _enqueuer().aenqueue_many(self, self._bound(parameters))
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments by name. Raises InvalidParameters when they do not fit the handler."""
+        """Return the arguments by name, as they are stored. Raises InvalidParameters when they do not fit."""
         if not args:
-            return self.checked_parameters(kwargs)
+            return self.encoded_parameters(kwargs)
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidParameters(f"{self._calls_as()}: {error}.") from None
-        return self._without_context(by_name(bound))
+        return self.types.encoded(self._without_context(by_name(bound)))
+
+    def encoded_parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what an enqueue gives as it is stored. Raises InvalidParameters unless the handler takes it."""
+        return self.types.encoded(self.checked_parameters(given))
+
+    def decoded_parameters(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is stored as the handler gets it. Raises InvalidParameters unless the handler takes it."""
+        return self.types.decoded(self.checked_parameters(stored))
+
+    def reencoded_parameters(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what people have written as an enqueue would store it: equal values become equal text."""
+        return self.types.encoded(self.decoded_parameters(stored))
 
     def checked_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return ``parameters`` as a dict. Raises InvalidParameters unless the handler takes them."""
+        """Return ``parameters`` as a dict. Raises InvalidParameters unless the handler takes these names."""
         given = parameters.keys()
         if self.required <= given and (self.accepted is None or given <= self.accepted):
             return self._without_context(dict(parameters))
@@ -231,7 +273,7 @@ class JobDefinition(Generic[P, R]):
         )
 
     def _bound(self, parameters: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-        return (self.checked_parameters(one) for one in parameters)
+        return (self.encoded_parameters(one) for one in parameters)
 
     def _calls_as(self) -> str:
         return f"{self.name} takes {self.signature.replace(return_annotation=inspect.Signature.empty)}"
@@ -293,9 +335,13 @@ def definition_of(
         signature=handler.signature,
         required=required_names(handler.parameters),
         accepted=accepted_names(handler.parameters),
+        types=HandlerTypes(job_name, *annotations_of(function, handler, read=kind.reads_annotations)),
         context_name=handler.context_name,
         schedules=as_schedules(schedule, job_name),
     )
+    types_are_known = definition.types.prepare()
     for one in definition.schedules:
         definition.checked_parameters(one.parameters)
+        if types_are_known:
+            definition.decoded_parameters(one.parameters)
     return definition

@@ -56,9 +56,31 @@ def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
 
     One that takes ``*args, **kwargs`` passes them on, and takes what the function in it takes.
     """
-    own = inspect.signature(function, follow_wrapped=False)
-    passes_on = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in own.parameters.values())
-    return inspect.signature(function) if passes_on else own
+    own = _signature(function, follow_wrapped=False)
+    return _signature(function) if _passes_on(own) else own
+
+
+def annotations_of(
+    function: Callable[..., Any], handler: Handler, *, read: bool
+) -> tuple[Callable[..., Any], inspect.Signature]:
+    """Return the signature whose annotations are read, and the function in whose module their names are defined."""
+    if not read:
+        return function, inspect.Signature()
+    passes_on = _passes_on(_signature(function, follow_wrapped=False))
+    return inspect.unwrap(function) if passes_on else function, handler.signature
+
+
+def _passes_on(signature: inspect.Signature) -> bool:
+    return any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in signature.parameters.values())
+
+
+def _signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> inspect.Signature:
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        # An annotation may name what its module defines further down.
+        return inspect.signature(function, follow_wrapped=follow_wrapped, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function, follow_wrapped=follow_wrapped)
 
 
 def check_function(function: object) -> None:

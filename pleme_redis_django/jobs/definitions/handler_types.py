@@ -1,0 +1,212 @@
+"""HandlerTypes: what the annotations of a handler ask of its parameters and of its result.
+
+The codecs are made once, when the handler is declared; where an annotation names what is defined further down in
+its module, at the first use. A parameter without an annotation, or of Any, is JSON as it is, and so is a result
+without one, or of None.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Coroutine
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+from pleme_redis_django.exceptions import InvalidJobDefinition, InvalidParameters, InvalidResult
+from pleme_redis_django.jobs.definitions.arguments import stored_name
+from pleme_redis_django.jobs.definitions.codecs.codec import Codec, Mismatch, Unsupported, written
+from pleme_redis_django.jobs.definitions.codecs.compiling import Compiler
+from pleme_redis_django.jobs.definitions.codecs.containers import list_codec
+from pleme_redis_django.jobs.definitions.codecs.plain import ANYTHING, NOTHING
+
+_EMPTY = inspect.Parameter.empty
+# A name that a module defines further down, or that a module which is being imported does not have yet.
+_NOT_DEFINED = (NameError, AttributeError)
+
+
+class StoredResult(Protocol):
+    """What ``result_of`` reads of a job."""
+
+    @property
+    def job_type(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def results(self) -> Any: ...
+
+
+class HandlerTypes:
+    """``source``: the function in whose module the annotations of ``signature`` are looked up."""
+
+    __slots__ = ("_codecs", "_name", "_others", "_signature", "_source", "result")
+
+    def __init__(self, name: str, source: Callable[..., Any], signature: inspect.Signature) -> None:
+        self._name = name
+        self._source = source
+        self._signature = signature
+        self._codecs: dict[str, Codec] | None = None
+        self._others: Codec | None = None
+        """Of what ``**kwargs`` collects."""
+        self.result: Codec | None = None
+        """None: a result is JSON as it is. Known once parameters were encoded or decoded."""
+
+    def prepare(self) -> bool:
+        """Make the codecs where they are not made yet; return whether all that the annotations name is defined by now.
+
+        Raises InvalidJobDefinition for an annotation that has no codec.
+        """
+        try:
+            if self._codecs is None:
+                self._read()
+        except _NOT_DEFINED:
+            return False
+        return True
+
+    def read(self) -> None:
+        """Make the codecs. Raises InvalidJobDefinition where an annotation cannot be read, or has no codec."""
+        if self._codecs is None:
+            self._made()
+
+    def encoded(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return arguments as they are stored. Raises InvalidParameters for one that its annotation does not accept."""
+        codecs = self._codecs if self._codecs is not None else self._made()
+        if not codecs and self._others is None:
+            return given
+        changed: dict[str, Any] = {}
+        for name, value in given.items():
+            codec = codecs.get(name, self._others)
+            if codec is not None and type(value) is not codec.as_is:
+                try:
+                    changed[name] = codec.encode(value)
+                except Mismatch as mismatch:
+                    raise InvalidParameters(self._refused(name, mismatch)) from None
+                except RecursionError:
+                    raise InvalidParameters(self._endless(name)) from None
+        return given | changed if changed else given
+
+    def decoded(self, stored: dict[str, Any]) -> dict[str, Any]:
+        """Return stored parameters as the handler takes them. Raises InvalidParameters where they no longer fit."""
+        codecs = self._codecs if self._codecs is not None else self._made()
+        if not codecs and self._others is None:
+            return stored
+        changed: dict[str, Any] = {}
+        for name, value in stored.items():
+            codec = codecs.get(name, self._others)
+            if codec is not None and type(value) is not codec.as_is:
+                try:
+                    changed[name] = codec.decode(value)
+                except Mismatch as mismatch:
+                    raise InvalidParameters(self._refused_stored(name, mismatch)) from None
+        return stored | changed if changed else stored
+
+    def encoded_result(self, value: Any) -> Any:
+        """Return a result as it is stored. Raises InvalidResult for one that the annotation does not accept."""
+        codec = self._result_codec()
+        try:
+            return value if codec is None else codec.encode(value)
+        except Mismatch as mismatch:
+            raise InvalidResult(self._refused("result", mismatch)) from None
+        except RecursionError:
+            raise InvalidResult(self._endless("result")) from None
+
+    async def aencoded_result(self, value: Awaitable[Any]) -> Any:
+        """Return the result of an async handler as it is stored."""
+        return self.encoded_result(await value)
+
+    def decoded_result(self, stored: Any) -> Any:
+        """Return a stored result as the handler returned it. Raises InvalidResult where it no longer fits."""
+        codec = self._result_codec()
+        try:
+            return stored if codec is None else codec.decode(stored)
+        except Mismatch as mismatch:
+            raise InvalidResult(self._refused_stored("result", mismatch)) from None
+
+    def _result_codec(self) -> Codec | None:
+        self.read()
+        return self.result
+
+    def _made(self) -> dict[str, Codec]:
+        try:
+            return self._read()
+        except _NOT_DEFINED as error:
+            raise InvalidJobDefinition(
+                f"{self._name}: an annotation cannot be read: {error}. What it names has to be there when the program "
+                f"runs: define it in {self._source.__module__}, or import it there outside of `if TYPE_CHECKING:`."
+            ) from None
+
+    def _read(self) -> dict[str, Codec]:
+        compiler = Compiler()
+        codecs: dict[str, Codec] = {}
+        others: Codec | None = None
+        for parameter in self._signature.parameters.values():
+            codec = self._codec_of(compiler, parameter.name, parameter.annotation)
+            if parameter.kind is parameter.VAR_KEYWORD:
+                others = codec
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                codecs[stored_name(parameter)] = list_codec(codec)
+            else:
+                codecs[parameter.name] = codec
+        result = self._codec_of(compiler, "return", self._signature.return_annotation)
+        self.result = None if result in (ANYTHING, NOTHING) else result
+        self._others = None if others is ANYTHING else others
+        # What is of any type is looked up only where others are not.
+        self._codecs = {
+            name: codec for name, codec in codecs.items() if codec is not ANYTHING or self._others is not None
+        }
+        return self._codecs
+
+    def _codec_of(self, compiler: Compiler, name: str, annotation: Any) -> Codec:
+        if annotation is _EMPTY:
+            return ANYTHING
+        try:
+            evaluated = self._evaluated(name, annotation)
+            return compiler.codec_of(_awaited(evaluated) if name == "return" else evaluated)
+        except _NOT_DEFINED:
+            raise
+        except Unsupported as error:
+            reason = str(error)
+        except Exception as error:  # Whatever Python finds in the text of an annotation.
+            reason = f"it cannot be read ({type(error).__name__}: {error})"
+        raise InvalidJobDefinition(
+            f"{self._name}: the annotation of {_words(name)} is {written(annotation)}, which no job has: {reason}."
+        )
+
+    def _evaluated(self, name: str, annotation: Any) -> Any:
+        type_parameters = getattr(self._source, "__type_params__", ())
+        hints = typing.get_type_hints(
+            SimpleNamespace(__annotations__={name: annotation}),
+            globalns=self._source.__globals__,
+            localns={parameter.__name__: parameter for parameter in type_parameters},
+            include_extras=True,
+        )
+        return hints[name]
+
+    def _refused(self, name: str, mismatch: Mismatch) -> str:
+        return (
+            f"{self._name}: {name}{mismatch.path} {mismatch.problem}, and its annotation is {mismatch.annotation}. "
+            f"Accepted: {mismatch.accepted}."
+        )
+
+    def _refused_stored(self, name: str, mismatch: Mismatch) -> str:
+        return (
+            f"{self._name}: the stored {name}{mismatch.path} {mismatch.problem}, and its annotation is "
+            f"{mismatch.annotation}. Accepted: {mismatch.accepted}. Have the annotation accept what was stored before "
+            "it changed, or enqueue the job anew."
+        )
+
+    def _endless(self, name: str) -> str:
+        return f"{self._name}: {name} is nested too deeply, or contains itself. Accepted: what JSON can nest."
+
+
+def _awaited(annotation: Any) -> Any:
+    """Return what a handler's result is once it is awaited; of one that never returns, None."""
+    if annotation in (typing.NoReturn, typing.Never):
+        return None
+    if typing.get_origin(annotation) in (Awaitable, Coroutine):
+        return typing.get_args(annotation)[-1]
+    return annotation
+
+
+def _words(name: str) -> str:
+    return "the result" if name == "return" else name
