@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.json_text import from_json, to_json
-from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.models.job import AbstractJob
 
 J = TypeVar("J", bound=AbstractJob)
 

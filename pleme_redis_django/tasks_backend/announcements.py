@@ -14,6 +14,8 @@ from django.utils import timezone
 from django.utils.log import RequireDebugTrue
 
 from pleme_redis_django import event_log
+from pleme_redis_django.job_listeners import listeners
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.interface.endings import Failure
 from pleme_redis_django.jobs.interface.json_text import from_json
 from pleme_redis_django.tasks_backend.api import (
@@ -78,7 +80,12 @@ class Announcements:
             _finish(result, TaskResultStatus.FAILED, errors=[error])
 
 
-announcements = Announcements()
+_announcements = Announcements()
+
+
+def announce(definition: JobDefinition[Any, Any]) -> None:
+    """Have the starts and ends of a task told."""
+    listeners[definition.name] = _announcements
 
 
 def _finish(result: TaskResult[Any, Any], status: TaskResultStatus, **values: Any) -> None:

@@ -62,7 +62,7 @@ class JobBackend(BaseTaskBackend):
         if task.run_after is not None:
             self._check_run_after(task.run_after)
         super().validate_task(task)
-        definition_of_task(task)
+        announcements.announce(definition_of_task(task))
 
     def enqueue(
         self, task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any]

@@ -10,12 +10,10 @@ from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
 
 from pleme_redis_django.exceptions import InvalidJobDefinition
-from pleme_redis_django.job_listeners import listeners
 from pleme_redis_django.jobs.definitions.arguments import as_call
 from pleme_redis_django.jobs.definitions.definition import definition_of
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.interface.job import AnyJob
-from pleme_redis_django.tasks_backend.announcements import announcements
 from pleme_redis_django.tasks_backend.api import InvalidTask, Task, TaskContext, normalize_json
 from pleme_redis_django.tasks_backend.declaration import BOUNDS, DeclaredTask
 from pleme_redis_django.tasks_backend.results import running_result
@@ -89,7 +87,6 @@ def definition_of_task(task: Task[Any, Any], *, anew: bool = False) -> TaskDefin
         assert isinstance(definition, TaskDefinition)
         definition = dataclasses.replace(definition, task=task, declared=declared)
         registry.add(definition)
-        listeners[definition.name] = announcements
     except InvalidJobDefinition as error:
         raise InvalidTask(str(error)) from None
     return definition

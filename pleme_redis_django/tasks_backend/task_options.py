@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from pleme_redis_django.tasks_backend.announcements import announce
 from pleme_redis_django.tasks_backend.api import InvalidTask, Task
 from pleme_redis_django.tasks_backend.definition import definition_of_task
 from pleme_redis_django.tasks_backend.job_task import JobTask
@@ -30,5 +31,5 @@ def job_options(task: Task[Any, Any], /, **options: Any) -> JobTask:
     changed = JobTask(**(kept | options))
     # Where TASKS names another backend, no worker here runs the task.
     if issubclass(changed.get_backend().task_class, JobTask):
-        definition_of_task(changed, anew=True)
+        announce(definition_of_task(changed, anew=True))
     return changed
