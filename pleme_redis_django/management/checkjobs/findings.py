@@ -1,0 +1,107 @@
+"""What in the database this code cannot run: types that it does not know, parameters that its handlers do not take."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pleme_redis_django.exceptions import InvalidParameters
+from pleme_redis_django.jobs.definitions.registry import JobRegistry, registry
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
+from pleme_redis_django.models import Schedule
+from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.schedules.reading import UNREADABLE, read_schedule
+
+# A running job whose worker process is replaced runs again, with the new code.
+OPEN_STATUSES = (*WAITING_STATUSES, JobStatus.RUNNING)
+ROWS_PER_READ = 2_000
+UNKNOWN = "no pool of this code runs the type"
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Finding:
+    """One reason why this code cannot run some rows."""
+
+    where: str
+    """The model of the rows, such as ``shop.ExportJob``."""
+    job_type: str
+    problem: str
+    example: str
+    """The id of the first such job, or the product and the name of a schedule."""
+    count: int = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What came of reading a table."""
+
+    findings: list[Finding]
+    rows: int
+    is_whole: bool
+    """False: the limit was reached before the last row."""
+
+
+def read_jobs(
+    table: JobTable[Any],
+    known: frozenset[str] | None,
+    *,
+    limit: int,
+    definitions: JobRegistry = registry,
+    on_rows: Callable[[int], None] = lambda rows: None,
+) -> Reading:
+    """Read the jobs that wait or run, oldest first, ``limit`` of them; ``known``: the types that its pools run.
+
+    ``on_rows`` is told how many rows have been read, now and then.
+    """
+    waiting = table.rows().filter(status__in=OPEN_STATUSES, deleted_at=None).order_by("id")
+    found: dict[tuple[str, str], Finding] = {}
+    rows = 0
+    # One more than the limit: then there are more.
+    fields = waiting.values_list("id", "job_type", "parameters")[: limit + 1]
+    for job_id, job_type, parameters in fields.iterator(chunk_size=ROWS_PER_READ):
+        if rows == limit:
+            return Reading(findings=list(found.values()), rows=rows, is_whole=False)
+        rows += 1
+        if rows % ROWS_PER_READ == 0:
+            on_rows(rows)
+        if (problem := _problem(job_type, parameters, known, definitions)) is None:
+            continue
+        if (job_type, problem) in found:
+            found[job_type, problem].count += 1
+        else:
+            found[job_type, problem] = Finding(
+                where=table.model._meta.label, job_type=job_type, problem=problem, example=str(job_id)
+            )
+    return Reading(findings=list(found.values()), rows=rows, is_whole=True)
+
+
+def read_schedules(using: str, definitions: JobRegistry = registry) -> Iterator[Finding]:
+    """Yield a finding for each schedule that this code cannot read; one that is disabled fires nothing."""
+    for row in Schedule.objects.using(using).filter(enabled=True).order_by("product", "name"):
+        try:
+            read_schedule(row, definitions)
+        except UNREADABLE as error:
+            yield Finding(
+                where=Schedule._meta.label,
+                job_type=row.job_type,
+                problem=str(error),
+                example=f"{row.product}: {row.name}",
+            )
+
+
+def _problem(
+    job_type: str, parameters: Any, known: frozenset[str] | None, definitions: JobRegistry
+) -> str | None:
+    if known is not None and job_type not in known:
+        return UNKNOWN
+    # An executor of the project's own knows its types' parameters alone.
+    if (definition := definitions.find(job_type)) is None:
+        return None
+    if not isinstance(parameters, dict):
+        return f"the parameters are a {type(parameters).__name__}, and have to be a JSON object"
+    try:
+        definition.checked_parameters(parameters)
+    except InvalidParameters as error:
+        return str(error)
+    return None
