@@ -51,6 +51,16 @@ def test_orders_of_a_transaction_are_sent_once(_no_orders: None) -> None:
     assert [(each["operation"], each["user_id"]) for each in orders()] == [("revalidate", str(user.pk))]
 
 
+@pytest.mark.django_db(transaction=True, databases=["default", "sqlite"])
+def test_an_order_waits_for_the_commit_in_the_users_own_database(_no_orders: None) -> None:
+    """Sent before it, a process would look at the user as it was, and at nothing after it."""
+    user = get_user_model().objects.using("sqlite").create(username="ana")
+    with transaction.atomic(using="sqlite"):
+        user.save(using="sqlite")
+        assert not orders()
+    assert [(each["operation"], each["user_id"]) for each in orders()] == [("revalidate", str(user.pk))]
+
+
 def test_an_order_that_redis_refuses_is_logged_and_undoes_nothing(
     _no_orders: None, caplog: pytest.LogCaptureFixture
 ) -> None:
