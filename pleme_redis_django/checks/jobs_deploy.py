@@ -13,6 +13,7 @@ from django.utils.connection import ConnectionDoesNotExist
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.configured_pools import ConfiguredPool, known_types_of_models, valid_pools
 from pleme_redis_django.durations import counted
+from pleme_redis_django.jobs.definitions.registry import RegistryExecutor
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor
 from pleme_redis_django.models import model_label
 from pleme_redis_django.monitoring.reports import JobScope, UnservedType, unserved_types, worker_reports
@@ -50,6 +51,9 @@ def connections_of(parts: ConfiguredPool, *, most_slots: int | None = None) -> i
         runs_async = is_async_executor(executor)
         runs_sync = not runs_async
     slots = [config.worker_count * runs_sync, config.async_count * runs_async]
+    if config.isolated or (isinstance(executor, RegistryExecutor) and executor.has_isolated_jobs()):
+        # The process of an isolated job has one of its own, beside that of the thread which waits for it.
+        slots.append(slots[0])
     return ENGINE_CONNECTIONS + sum(
         slots if most_slots is None else (min(most_slots, each) for each in slots)
     )

@@ -39,7 +39,7 @@ def test_a_small_pool_and_an_empty_table_pass(using: str) -> None:
 def test_more_connections_than_the_server_grants_are_a_warning() -> None:
     (message,) = check(POOLS=small_pool(worker_count=1000))
     assert ids([message]) == ["W027"]
-    assert "default: 2 x 1006 + 7" in message.msg
+    assert "default: 2 x 2006 + 8" in message.msg
 
 
 def test_every_live_process_is_counted() -> None:
@@ -50,7 +50,7 @@ def test_every_live_process_is_counted() -> None:
         make_worker()
     make_worker(died_at="2026-01-01T00:00:00Z")
     (message,) = check(POOLS=small_pool(worker_count=granted // 3))
-    assert f"default: 6 x {granted // 3 + 1 + ENGINE_CONNECTIONS} + 7" in message.msg
+    assert f"default: 6 x {2 * (granted // 3) + 1 + ENGINE_CONNECTIONS} + 8" in message.msg
 
 
 def test_a_process_and_its_replacement_are_counted_together() -> None:
@@ -60,11 +60,11 @@ def test_a_process_and_its_replacement_are_counted_together() -> None:
             "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
         )
         offered = int(cursor.fetchone()[0])
-    half = offered // 2 - ENGINE_CONNECTIONS - 1
+    half = (offered // 2 - ENGINE_CONNECTIONS - 1) // 2  # Each thread counts twice: some jobs are isolated.
     make_worker()
     (message,) = check(POOLS=small_pool(worker_count=half))
     assert ids([message]) == ["W027"]
-    assert f"default: 2 x {half + 1 + ENGINE_CONNECTIONS} + 7" in message.msg
+    assert f"default: 2 x {2 * half + 1 + ENGINE_CONNECTIONS} + 8" in message.msg
     assert "works on until its replacement does" in message.msg
     assert check(POOLS=small_pool(worker_count=half - 5)) == []
 
@@ -74,13 +74,19 @@ def test_processes_that_are_leaving_or_run_suspects_have_no_place_of_their_own()
     make_worker(draining_since="2026-01-01T00:00:00Z", drain_reason="has reached a limit")
     make_worker(is_quarantine=True)
     (message,) = check(POOLS=small_pool(worker_count=1000))
-    assert "default: 2 x 1006 + 7" in message.msg
+    assert "default: 2 x 2006 + 8" in message.msg
 
 
 def test_an_executor_that_is_not_async_needs_no_async_connections() -> None:
     pools = {"mail": {"executor": "tests.checks.test_jobs.AnyExecutor", "worker_count": 7}}
     with override_settings(PLEME_REDIS=django_settings.PLEME_REDIS | {"POOLS": pools}):
         assert connections_of(configured_pool("mail")) == 7 + ENGINE_CONNECTIONS
+
+
+def test_a_process_of_an_isolated_job_has_a_connection_of_its_own() -> None:
+    pools = {"mail": {"executor": "tests.checks.test_jobs.AnyExecutor", "worker_count": 7, "isolated": True}}
+    with override_settings(PLEME_REDIS=django_settings.PLEME_REDIS | {"POOLS": pools}):
+        assert connections_of(configured_pool("mail")) == 2 * 7 + ENGINE_CONNECTIONS
 
 
 @pytest.mark.parametrize("using", ["default", "sqlite"])

@@ -88,6 +88,10 @@ class RegistryExecutor:
         """Return the types whose handlers run in the event loop."""
         return frozenset(definition.name for definition in self._registry if definition.is_async)
 
+    def has_isolated_jobs(self) -> bool:
+        """Whether a handler says that it is to run in a process of its own."""
+        return any(definition.bounds.isolated for definition in self._registry)
+
     def retry_rules(
         self, job_type: str
     ) -> tuple[tuple[type[BaseException], ...], tuple[type[BaseException], ...]]:

@@ -55,6 +55,7 @@ class _Attempt:
         self.is_timed_out = False
         self.interrupt: type[BaseException] | None = None
         """What is to be raised in the handler, and has not been."""
+        self.note(brought)
 
     def note(self, message: Message) -> None:
         """Note what the worker tells."""

@@ -31,7 +31,8 @@ from pleme_redis_django.jobs.worker.ending_messages import ending_of
 from pleme_redis_django.jobs.worker.executing_page import new_page_file
 from pleme_redis_django.jobs.worker.isolation import NOT_ISOLATED, ProcessDied
 
-START_SECONDS = 60.0
+# A large project on a machine that has much to do; an attempt's own time has not begun.
+START_SECONDS = 120.0
 # How often a worker looks whether the process is still there: one that it forked may keep the channel open.
 LOOK_SECONDS = 0.25
 # A process whose channel has ended is about to end; one that writes its memory down takes a while.
@@ -119,7 +120,7 @@ class IsolatedProcess:
         self._jobs = 0
         self._occupied_mb = 0.0
         self._lock = threading.Lock()
-        self._running: JobContext | None = None
+        self._assigned: JobContext | None = None
         self._kill_at: float | None = None
         self._because: BaseException | None = None
         self._await_start()
@@ -136,25 +137,24 @@ class IsolatedProcess:
         self.leave()
         raise _cannot_start(f"{said} before it was ready; the output of the worker may say why")
 
+    def assign(self, context: JobContext | None) -> None:
+        """Be there for this attempt alone, or for nobody."""
+        # Who tells or kills holds the lock: the next attempt must not be taken for the one that was meant.
+        with self._lock:
+            self._assigned = context
+            self._kill_at = self._because = None
+
     def run(self, context: JobContext) -> Ending:
         """Run an attempt, and wait for its ending. Raises ProcessDied when it leaves none."""
         self._serial += 1
-        self._kill_at = self._because = None
         try:
             self._channel.send(self._message_of(context))
-            self._set_running(context)
             if context.cancel_requested or context.timed_out:
+                # Once more: who told it before it was sent was not heard.
                 self.tell(context)
             return self._ending(context)
         except (ChannelClosed, BadMessage) as error:
             raise self._death(error) from None
-        finally:
-            self._set_running(None)
-
-    def _set_running(self, context: JobContext | None) -> None:
-        # Who tells or kills holds the lock: the next attempt must not be taken for the one that was meant.
-        with self._lock:
-            self._running = context
 
     def _message_of(self, context: JobContext) -> Message:
         return {
@@ -162,6 +162,7 @@ class IsolatedProcess:
             "job": self._program.message_of_job(context.job),
             "claim": dataclasses.asdict(context.claim),
             "remaining": context.remaining(),
+            **_flags_of(context),
         }
 
     def _ending(self, context: JobContext) -> Ending:
@@ -185,19 +186,18 @@ class IsolatedProcess:
         if self._process.poll() is not None:
             raise ChannelClosed("it has ended")
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
-            if self._because is None and self._running is not None:
-                self.kill(self._running, JobCancelled())
+            if self._because is None and self._assigned is not None:
+                self.kill(self._assigned, JobCancelled())
             else:
                 self._process.kill()
 
     def tell(self, context: JobContext) -> None:
         """Pass on that the running attempt is to be cancelled, or has timed out."""
         with self._lock:
-            if self._running is not context:
+            if self._assigned is not context:
                 return
-            message = {"tell": self._serial, "cancel": context.cancel_requested, "timeout": context.timed_out}
             with suppress(ChannelClosed):  # Who waits for the ending notices it too.
-                self._channel.send(message)
+                self._channel.send({"tell": self._serial, **_flags_of(context)})
             if context.cancel_requested and context.bounds.interrupt is not False and self._kill_at is None:
                 seconds = context.bounds.kill_after
                 self._kill_at = time.monotonic() + (
@@ -207,7 +207,7 @@ class IsolatedProcess:
     def kill(self, context: JobContext, because: BaseException) -> None:
         """End the process of the running attempt in a moment, once it has written down where it is."""
         with self._lock:
-            if self._running is context:
+            if self._assigned is context:
                 self._because = because
                 self._kill_at = time.monotonic() + TRACE_SECONDS
                 self._process.send_signal(TRACE_SIGNAL)
@@ -265,6 +265,10 @@ class IsolatedProcess:
     def _end_now(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+def _flags_of(context: JobContext) -> Message:
+    return {"cancel": context.cancel_requested, "timeout": context.timed_out}
 
 
 def _reaches(value: float, limit: float | None) -> bool:

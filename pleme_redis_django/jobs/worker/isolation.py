@@ -99,6 +99,10 @@ class NoIsolation:
 class WarmProcess(Protocol):
     """A process that runs one attempt at a time."""
 
+    def assign(self, context: JobContext | None) -> None:
+        """Be there for this attempt alone, or for nobody."""
+        ...
+
     def run(self, context: JobContext) -> Ending: ...
     def tell(self, context: JobContext) -> None: ...
     def kill(self, context: JobContext, because: BaseException) -> None: ...
@@ -134,6 +138,7 @@ class WarmProcesses:
         while (process := self._take()) is not None and process.is_spent():
             self._let_go(process)
         process = process or self._start()
+        process.assign(context)
         with self._lock:
             self._of[context] = process
 
@@ -148,6 +153,7 @@ class WarmProcesses:
             process = self._of.pop(context, None)
         if process is None:
             return
+        process.assign(None)
         if self._is_over or process.is_spent():
             self._let_go(process)
             return

@@ -48,6 +48,7 @@ def main() -> None:
     greeting = channel.receive(START_SECONDS)
     if greeting is None:
         sys.exit(EXIT_CHANNEL_CLOSED)
+    restore_environment(greeting)
     django.setup()
     service_of(channel, greeting, given.parent).serve()
 
@@ -60,6 +61,14 @@ def die_with(worker_pid: int) -> None:
             Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
     if os.getppid() != worker_pid:
         sys.exit(EXIT_CHANNEL_CLOSED)
+
+
+def restore_environment(greeting: Message) -> None:
+    """Let programs that handlers start find what they would find if a worker started them."""
+    if (python_path := greeting["python_path"]) is None:
+        os.environ.pop("PYTHONPATH", None)
+    else:
+        os.environ["PYTHONPATH"] = python_path
 
 
 def service_of(channel: Channel, greeting: Message, worker_pid: int) -> AttemptsApart:

@@ -17,6 +17,7 @@ from pleme_redis_django.management.runworkers.child_command import settings_envi
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.orm_store.job_messages import message_of_job
 
+PYTHON_PATH = "PYTHONPATH"
 MODULE = "pleme_redis_django.management.runworkers.isolated"
 # A message and a traceback of a failure, each of at most 64 KiB, with everything in them escaped.
 _FAILURE_BYTES = 2 * 1024 * 1024
@@ -36,9 +37,12 @@ def start_isolated(parts: ConfiguredPool, options: RunOptions) -> IsolatedProces
         "log_format": options.log_format,
         "verbosity": options.verbosity,
         "tracebacks": options.shows_tracebacks,
+        # What it needs to find the project is nothing for the programs that its handlers start.
+        "python_path": os.environ.get(PYTHON_PATH),
     }
     program = IsolatedProgram(
-        arguments=[*this_python(), "-m", MODULE],
+        # -P: the paths of this process, and not the working directory before them.
+        arguments=[*this_python(), "-P", "-m", MODULE],
         environment=environment,
         greeting=greeting,
         # The result is JSON in JSON: each quote and backslash of it becomes two characters.

@@ -23,12 +23,17 @@ class Process:
     """A process that is none."""
 
     def __init__(self) -> None:
+        self.context: JobContext | None = None
         self.ran: list[JobContext] = []
         self.said: list[str] = []
         self.raises: Exception | None = None
         self.spent = False
 
+    def assign(self, context: JobContext | None) -> None:
+        self.context = context
+
     def run(self, context: JobContext) -> Ending:
+        assert self.context is context
         self.ran.append(context)
         if self.raises is not None:
             self.spent = True
