@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pleme_redis_django.exceptions import RetryAfter as RetryAfter
     from pleme_redis_django.exceptions import Snooze as Snooze
     from pleme_redis_django.exceptions import StoreError as StoreError
-    from pleme_redis_django.jobs.definitions.registry import job as job
+    from pleme_redis_django.jobs.definitions.declaring import job as job
     from pleme_redis_django.jobs.definitions.schedule import cron as cron
     from pleme_redis_django.jobs.definitions.schedule import every as every
     from pleme_redis_django.jobs.definitions.uniqueness import once_per as once_per
@@ -103,7 +103,7 @@ _MODULE_OF = {
     "enqueue": "enqueueing",
     "enqueue_many": "enqueueing",
     "every": "jobs.definitions.schedule",
-    "job": "jobs.definitions.registry",
+    "job": "jobs.definitions.declaring",
     "once_per": "jobs.definitions.uniqueness",
 }
 

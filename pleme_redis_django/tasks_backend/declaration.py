@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from pleme_redis_django.jobs.definitions.definition import JobDefinition, definition_of
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.handler import handler_of
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.tasks_backend.api import Task
 
@@ -49,7 +50,4 @@ def signature_of(task: Task[Any, Any]) -> inspect.Signature:
     if isinstance(known, DeclaredTask) and known.function is task.func:
         return known.signature
     # It was declared where TASKS named another backend.
-    unregistered: JobDefinition[Any, Any] = definition_of(
-        task.func, name=task.module_path, takes_context=task.takes_context, kind=DeclaredTask
-    )
-    return unregistered.signature
+    return handler_of(task.func, None, takes_context=task.takes_context).signature

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from pleme_redis_django.exceptions import InvalidJobDefinition
 from pleme_redis_django.jobs.definitions.arguments import as_call
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.tasks_backend.api import InvalidTask, Task, TaskContext, normalize_json

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pleme_redis_django.jobs.definitions.codecs.compiling import Compiler
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 

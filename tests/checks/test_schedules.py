@@ -10,7 +10,7 @@ from django.test.utils import override_settings
 
 from pleme_redis_django import cron, every
 from pleme_redis_django.checks import schedules
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.registry import JobRegistry
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.schedules.declaring import declarations

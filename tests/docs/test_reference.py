@@ -19,7 +19,7 @@ import pleme_redis_django
 from pleme_redis_django import cron, every, exceptions, models, signals, testing
 from pleme_redis_django.conf import Settings, build_settings
 from pleme_redis_django.exceptions import InvalidSettings
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.options import EnqueueOptions
 from pleme_redis_django.jobs.definitions.schedule_values import CatchUp, Overlap
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig

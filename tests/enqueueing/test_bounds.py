@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from pleme_redis_django import Job, JobStatus
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.monitoring.why_waiting import why_waiting
 from pleme_redis_django.operations import retry_jobs
 from pleme_redis_django.orm_store import OrmJobStore

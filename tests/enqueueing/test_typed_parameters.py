@@ -13,7 +13,7 @@ from django.test.utils import override_settings
 from pleme_redis_django import InvalidParameters, Job, enqueue_many
 from pleme_redis_django.admin.schedule_form import ScheduleForm
 from pleme_redis_django.checks.job_annotations import check_annotations
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.registry import JobRegistry
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.schedules.reading import read_schedule

@@ -12,7 +12,7 @@ from django.db import connection, connections, transaction
 
 from pleme_redis_django import JobQueue, JobStatus, once_per
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.interface.endings import Retried
 from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.models import Job

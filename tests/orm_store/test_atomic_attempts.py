@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection, connections, transaction
 
 from pleme_redis_django import Job, JobStatus, WorkerPoolConfig
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, GivenBack
 from pleme_redis_django.jobs.interface.store import JobSelection

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from pleme_redis_django import cron, every
 from pleme_redis_django.exceptions import InvalidParameters, InvalidSchedule
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.registry import JobRegistry
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.models import Schedule

@@ -117,7 +117,8 @@ def test_unique_task_is_enqueued_once(django_assert_num_queries: Any) -> None:
 def test_every_option_of_job_can_be_said_of_a_task() -> None:
     import inspect
 
-    from pleme_redis_django.jobs.definitions.definition import JobDefinition, definition_of
+    from pleme_redis_django.jobs.definitions.declaring import definition_of
+    from pleme_redis_django.jobs.definitions.definition import JobDefinition
 
     declared = set(inspect.signature(definition_of).parameters) - {"function", "kind", "name"}
     fields = {field.name for field in dataclasses.fields(JobTask)}

@@ -8,37 +8,22 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidParameters, InvalidResult
-from pleme_redis_django.jobs.definitions.arguments import accepted_names, by_name, required_names
+from pleme_redis_django.exceptions import EnqueueError, InvalidParameters, InvalidResult
+from pleme_redis_django.jobs.definitions.arguments import by_name
 from pleme_redis_django.jobs.definitions.handler import (
     DECORATED,
-    annotations_of,
-    check_function,
     check_passed_by_name,
-    check_sync_only,
-    handler_of,
-    name_of,
 )
 from pleme_redis_django.jobs.definitions.handler_types import HandlerTypes, StoredResult
 from pleme_redis_django.jobs.definitions.options import (
-    DELAYS,
     NO_OPTIONS,
-    RETRIES,
     EnqueueOptions,
-    checked_bounds,
-    checked_errors,
-    checked_name,
-    checked_number,
-    checked_priority,
-    checked_queue_name,
-    checked_retry_delay,
 )
-from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule, as_schedules
-from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness, as_uniqueness
+from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
+from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.jobs.interface.job import AnyJob, JobStatus
-from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -277,71 +262,3 @@ class JobDefinition(Generic[P, R]):
 
     def _calls_as(self) -> str:
         return f"{self.name} takes {self.signature.replace(return_annotation=inspect.Signature.empty)}"
-
-
-def definition_of(
-    function: Callable[..., R],
-    *,
-    name: str | None = None,
-    queue_name: str = DEFAULT_QUEUE_NAME,
-    priority: int = 0,
-    max_retries: int | None = None,
-    base_retry_delay: float | None = None,
-    retry_delay: Callable[[int, BaseException], float] | None = None,
-    retry_on: Iterable[type[BaseException]] = (),
-    no_retry_on: Iterable[type[BaseException]] = (),
-    unique: Uniqueness | str | None = None,
-    on_conflict: str | None = None,
-    timeout: float | None = None,
-    kill_after: float | None = None,
-    interrupt: bool | None = None,
-    retry_on_timeout: bool | None = None,
-    atomic: bool | None = None,
-    isolated: bool | None = None,
-    deadline: float | None = None,
-    takes_context: bool = False,
-    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
-    kind: type[JobDefinition[..., Any]] = JobDefinition,
-) -> JobDefinition[..., R]:
-    """Return the definition of a handler. Raises InvalidJobDefinition for what is not accepted."""
-    check_function(function)
-    check_sync_only(function, atomic=atomic, isolated=isolated)
-    handler = handler_of(function, kind.context_parameter, takes_context=takes_context)
-    kind.check_parameters(function, handler.parameters)
-    job_name = checked_name(name_of(function) if name is None else name)
-    bounds = Bounds(
-        timeout=timeout,
-        kill_after=kill_after,
-        interrupt=interrupt,
-        retry_on_timeout=retry_on_timeout,
-        atomic=atomic,
-        isolated=isolated,
-        deadline=deadline,
-    )
-    definition: JobDefinition[..., R] = kind(
-        name=job_name,
-        function=function,
-        queue_name=checked_queue_name(queue_name),
-        priority=checked_priority(priority, InvalidJobDefinition),
-        max_retries=checked_number("max_retries", max_retries, RETRIES),
-        base_retry_delay=checked_number("base_retry_delay", base_retry_delay, DELAYS),
-        retry_delay=checked_retry_delay(retry_delay),
-        retry_on=checked_errors("retry_on", retry_on),
-        no_retry_on=checked_errors("no_retry_on", no_retry_on),
-        unique=as_uniqueness(unique, on_conflict),
-        bounds=checked_bounds(bounds),
-        takes_context=handler.takes_context,
-        is_async=inspect.iscoroutinefunction(function),
-        signature=handler.signature,
-        required=required_names(handler.parameters),
-        accepted=accepted_names(handler.parameters),
-        types=HandlerTypes(job_name, *annotations_of(function, handler, read=kind.reads_annotations)),
-        context_name=handler.context_name,
-        schedules=as_schedules(schedule, job_name),
-    )
-    types_are_known = definition.types.prepare()
-    for one in definition.schedules:
-        definition.checked_parameters(one.parameters)
-        if types_are_known:
-            definition.decoded_parameters(one.parameters)
-    return definition

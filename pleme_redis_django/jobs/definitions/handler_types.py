@@ -7,22 +7,15 @@ without one, or of None.
 
 from __future__ import annotations
 
-import inspect
-import typing
-from collections.abc import Awaitable, Callable, Coroutine
-from types import SimpleNamespace
+import dataclasses
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from pleme_redis_django.exceptions import InvalidJobDefinition, InvalidParameters, InvalidResult
-from pleme_redis_django.jobs.definitions.arguments import stored_name
-from pleme_redis_django.jobs.definitions.codecs.codec import Codec, Mismatch, Unsupported, written
-from pleme_redis_django.jobs.definitions.codecs.compiling import Compiler
-from pleme_redis_django.jobs.definitions.codecs.containers import list_codec
-from pleme_redis_django.jobs.definitions.codecs.plain import ANYTHING, NOTHING
+from pleme_redis_django.jobs.definitions.codecs.codec import Codec, Mismatch
 
-_EMPTY = inspect.Parameter.empty
 # A name that a module defines further down, or that a module which is being imported does not have yet.
-_NOT_DEFINED = (NameError, AttributeError)
+NOT_DEFINED = (NameError, AttributeError)
 
 
 class StoredResult(Protocol):
@@ -36,20 +29,30 @@ class StoredResult(Protocol):
     def results(self) -> Any: ...
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Codecs:
+    """What the annotations of one handler ask."""
+
+    parameters: dict[str, Codec]
+    others: Codec | None
+    """Of what ``**kwargs`` collects; None: JSON as it is."""
+    result: Codec | None
+    """None: a result is JSON as it is."""
+
+
 class HandlerTypes:
-    """``source``: the function in whose module the annotations of ``signature`` are looked up."""
+    """``read`` makes the codecs; ``module`` is that of the function that has the annotations."""
 
-    __slots__ = ("_codecs", "_name", "_others", "_signature", "_source", "result")
+    __slots__ = ("_codecs", "_module", "_name", "_others", "_read", "result")
 
-    def __init__(self, name: str, source: Callable[..., Any], signature: inspect.Signature) -> None:
+    def __init__(self, name: str, read: Callable[[], Codecs], *, module: str) -> None:
         self._name = name
-        self._source = source
-        self._signature = signature
+        self._read = read
+        self._module = module
         self._codecs: dict[str, Codec] | None = None
         self._others: Codec | None = None
-        """Of what ``**kwargs`` collects."""
         self.result: Codec | None = None
-        """None: a result is JSON as it is. Known once parameters were encoded or decoded."""
+        """Known once parameters were encoded or decoded."""
 
     def prepare(self) -> bool:
         """Make the codecs where they are not made yet; return whether all that the annotations name is defined by now.
@@ -58,8 +61,8 @@ class HandlerTypes:
         """
         try:
             if self._codecs is None:
-                self._read()
-        except _NOT_DEFINED:
+                self._taken_in()
+        except NOT_DEFINED:
             return False
         return True
 
@@ -128,59 +131,17 @@ class HandlerTypes:
 
     def _made(self) -> dict[str, Codec]:
         try:
-            return self._read()
-        except _NOT_DEFINED as error:
+            return self._taken_in()
+        except NOT_DEFINED as error:
             raise InvalidJobDefinition(
                 f"{self._name}: an annotation cannot be read: {error}. What it names has to be there when the program "
-                f"runs: define it in {self._source.__module__}, or import it there outside of `if TYPE_CHECKING:`."
+                f"runs: define it in {self._module}, or import it there outside of `if TYPE_CHECKING:`."
             ) from None
 
-    def _read(self) -> dict[str, Codec]:
-        compiler = Compiler()
-        codecs: dict[str, Codec] = {}
-        others: Codec | None = None
-        for parameter in self._signature.parameters.values():
-            codec = self._codec_of(compiler, parameter.name, parameter.annotation)
-            if parameter.kind is parameter.VAR_KEYWORD:
-                others = codec
-            elif parameter.kind is parameter.VAR_POSITIONAL:
-                codecs[stored_name(parameter)] = list_codec(codec)
-            else:
-                codecs[parameter.name] = codec
-        result = self._codec_of(compiler, "return", self._signature.return_annotation)
-        self.result = None if result in (ANYTHING, NOTHING) else result
-        self._others = None if others is ANYTHING else others
-        # What is of any type is looked up only where others are not.
-        self._codecs = {
-            name: codec for name, codec in codecs.items() if codec is not ANYTHING or self._others is not None
-        }
+    def _taken_in(self) -> dict[str, Codec]:
+        codecs = self._read()
+        self._codecs, self._others, self.result = codecs.parameters, codecs.others, codecs.result
         return self._codecs
-
-    def _codec_of(self, compiler: Compiler, name: str, annotation: Any) -> Codec:
-        if annotation is _EMPTY:
-            return ANYTHING
-        try:
-            evaluated = self._evaluated(name, annotation)
-            return compiler.codec_of(_awaited(evaluated) if name == "return" else evaluated)
-        except _NOT_DEFINED:
-            raise
-        except Unsupported as error:
-            reason = str(error)
-        except Exception as error:  # Whatever Python finds in the text of an annotation.
-            reason = f"it cannot be read ({type(error).__name__}: {error})"
-        raise InvalidJobDefinition(
-            f"{self._name}: the annotation of {_words(name)} is {written(annotation)}, which no job has: {reason}."
-        )
-
-    def _evaluated(self, name: str, annotation: Any) -> Any:
-        type_parameters = getattr(self._source, "__type_params__", ())
-        hints = typing.get_type_hints(
-            SimpleNamespace(__annotations__={name: annotation}),
-            globalns=self._source.__globals__,
-            localns={parameter.__name__: parameter for parameter in type_parameters},
-            include_extras=True,
-        )
-        return hints[name]
 
     def _refused(self, name: str, mismatch: Mismatch) -> str:
         return (
@@ -197,16 +158,3 @@ class HandlerTypes:
 
     def _endless(self, name: str) -> str:
         return f"{self._name}: {name} is nested too deeply, or contains itself. Accepted: what JSON can nest."
-
-
-def _awaited(annotation: Any) -> Any:
-    """Return what a handler's result is once it is awaited; of one that never returns, None."""
-    if annotation in (typing.NoReturn, typing.Never):
-        return None
-    if typing.get_origin(annotation) in (Awaitable, Coroutine):
-        return typing.get_args(annotation)[-1]
-    return annotation
-
-
-def _words(name: str) -> str:
-    return "the result" if name == "return" else name

@@ -1,19 +1,14 @@
-"""@job: turns a function into a job definition, keeps every definition, and runs them by type."""
+"""JobRegistry: every job definition of the process by its name, and running a job by its type."""
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar
 
 from pleme_redis_django.exceptions import InvalidJobDefinition, UnknownJobType
-from pleme_redis_django.jobs.definitions.definition import JobDefinition, definition_of
-from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
-from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
-from pleme_redis_django.jobs.interface.context import JobContext
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.interface.job import AnyJob
-from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 from pleme_redis_django.wording import did_you_mean
 
 P = ParamSpec("P")
@@ -108,82 +103,6 @@ class RegistryExecutor:
             return self._registry.get(job_type).retry_delay
         except UnknownJobType:
             return None
-
-
-@overload
-def job(function: Callable[Concatenate[JobContext, P], R], /) -> JobDefinition[P, R]: ...
-@overload
-def job(function: Callable[P, R], /) -> JobDefinition[P, R]: ...
-@overload
-def job(
-    *,
-    name: str | None = None,
-    queue_name: str = DEFAULT_QUEUE_NAME,
-    priority: int = 0,
-    max_retries: int | None = None,
-    base_retry_delay: float | None = None,
-    retry_delay: Callable[[int, BaseException], float] | None = None,
-    retry_on: Iterable[type[BaseException]] = (),
-    no_retry_on: Iterable[type[BaseException]] = (),
-    unique: Uniqueness | str | None = None,
-    on_conflict: str | None = None,
-    timeout: float | None = None,
-    kill_after: float | None = None,
-    interrupt: bool | None = None,
-    retry_on_timeout: bool | None = None,
-    atomic: bool | None = None,
-    isolated: bool | None = None,
-    deadline: float | None = None,
-    takes_context: bool = False,
-    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
-) -> Callable[[Callable[..., R]], JobDefinition[..., R]]: ...
-def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a module-level function, sync or async, a job that can be enqueued.
-
-    Options, all by name:
-
-    - ``name``: what rows store; default ``module.function``. Name a job before you move it.
-    - ``queue_name``: default "default". ``priority``: -100 to 100, higher first; default 0.
-    - ``max_retries``: default the pool's (3). ``base_retry_delay``: seconds; default the pool's (60).
-    - ``retry_delay``: a function of the retry's number (the first is 1) and of what was raised that returns
-      the seconds until that retry, instead of the backoff.
-    - ``retry_on``, ``no_retry_on``: exception classes; ``no_retry_on`` wins.
-    - ``unique``: "while_waiting", "while_running" or ``once_per(seconds)``: one job at a time with
-      the same parameters; the second enqueue returns the first job.
-    - ``on_conflict``: what that enqueue does to the first job while it waits: "keep" (nothing), "replace"
-      (gives it its parameters and due time: the last call wins) or "extend" (its due time alone).
-    - ``timeout``: seconds that an attempt may run; then JobTimeout is raised in the handler, or its task is
-      cancelled. ``kill_after``: seconds beyond it after which the attempt is ended without its handler, and
-      the process replaced. ``interrupt=False``: the handler asks ``ctx.remaining()`` and
-      ``ctx.cancel_requested`` itself. ``retry_on_timeout=False``: an attempt that timed out fails for good.
-    - ``atomic``: what the handler writes and its ending commit together, in one transaction on the job's
-      database; a plain function alone.
-    - ``isolated``: the handler runs in a process of its own: a crash, a leak or a hang ends that process alone. A
-      plain function alone.
-    - ``deadline``: seconds after the enqueue by which the job has to have started, or it never does.
-    - ``takes_context``: give the handler a JobContext as its first argument; also when its first
-      parameter is named ``ctx``.
-    - ``schedule``: ``cron("0 3 * * *")``, ``every(300)``, or a list of them: a job at each of their ticks.
-
-    Raises InvalidJobDefinition for a function or an option that is not accepted.
-    """
-    if function is not None:
-        return _register(function, options)
-    return lambda decorated: _register(decorated, options)
-
-
-def _register(function: Callable[..., Any], options: dict[str, Any]) -> JobDefinition[Any, Any]:
-    unknown = sorted(options.keys() - _OPTIONS)
-    if unknown:
-        accepted = f"Accepted: {', '.join(sorted(_OPTIONS))}."
-        hint = did_you_mean(unknown[0], _OPTIONS, otherwise=accepted)
-        raise InvalidJobDefinition(f"@job has no option {unknown[0]!r}. {hint}")
-    definition = definition_of(function, **options)
-    registry.add(definition)
-    return definition
-
-
-_OPTIONS = frozenset(inspect.signature(definition_of).parameters) - {"function", "kind"}
 
 
 def _spec_of(definition: JobDefinition[Any, Any]) -> object:

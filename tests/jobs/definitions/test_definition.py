@@ -9,7 +9,7 @@ import pytest
 from pleme_redis_django import InvalidParameters, JobContext
 from pleme_redis_django.exceptions import EnqueueError
 from pleme_redis_django.jobs.definitions import definition as definition_module
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from tests.jobs.definitions.handlers import send, send_async
 
 

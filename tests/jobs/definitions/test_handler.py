@@ -11,7 +11,7 @@ import pytest
 
 from pleme_redis_django import InvalidParameters, JobContext
 from pleme_redis_django.exceptions import InvalidJobDefinition
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from tests.jobs.definitions.handlers import send, send_async
 
 
@@ -19,7 +19,7 @@ def send_with_context(ctx: JobContext, to: str) -> Any:
     return ctx, to
 
 
-def any_context(context: JobContext, to: str) -> str:
+def any_context(context: Any, to: str) -> str:
     return to
 
 

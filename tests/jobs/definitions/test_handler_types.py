@@ -18,7 +18,7 @@ import pytest
 from pleme_redis_django import InvalidParameters
 from pleme_redis_django.exceptions import InvalidJobDefinition, InvalidResult
 from pleme_redis_django.jobs.definitions.codecs.moments import bind_zone_of_naive
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.schedule import every
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.testing import MemoryJob

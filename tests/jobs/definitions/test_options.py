@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from tests.jobs.definitions.handlers import send
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pleme_redis_django import InvalidParameters, job
 from pleme_redis_django.exceptions import InvalidJobDefinition, UnknownJobType
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.registry import JobRegistry, RegistryExecutor, registry
 from pleme_redis_django.testing import MemoryJob
 from tests.jobs.definitions.handlers import send, send_async
@@ -30,7 +30,7 @@ def test_two_functions_of_one_name_are_refused() -> None:
 
 
 SAME_NAME_TWICE = """
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 def notify(): ...
 jobs.add(definition_of(notify))
 def notify(): ...

@@ -1,0 +1,199 @@
+"""@job: makes a job definition of a function and its options, and registers it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+
+from pleme_redis_django.exceptions import InvalidJobDefinition
+from pleme_redis_django.jobs.definitions.annotations import codecs_of
+from pleme_redis_django.jobs.definitions.arguments import accepted_names, required_names
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.handler import (
+    Handler,
+    annotations_of,
+    check_function,
+    check_sync_only,
+    handler_of,
+    name_of,
+)
+from pleme_redis_django.jobs.definitions.handler_types import HandlerTypes
+from pleme_redis_django.jobs.definitions.options import (
+    DELAYS,
+    RETRIES,
+    checked_bounds,
+    checked_errors,
+    checked_name,
+    checked_number,
+    checked_priority,
+    checked_queue_name,
+    checked_retry_delay,
+)
+from pleme_redis_django.jobs.definitions.registry import registry
+from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule, as_schedules
+from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness, as_uniqueness
+from pleme_redis_django.jobs.interface.bounds import Bounds
+from pleme_redis_django.jobs.interface.context import JobContext
+from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
+from pleme_redis_django.wording import did_you_mean
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@overload
+def job(function: Callable[Concatenate[JobContext, P], R], /) -> JobDefinition[P, R]: ...
+@overload
+def job(function: Callable[P, R], /) -> JobDefinition[P, R]: ...
+@overload
+def job(
+    *,
+    name: str | None = None,
+    queue_name: str = DEFAULT_QUEUE_NAME,
+    priority: int = 0,
+    max_retries: int | None = None,
+    base_retry_delay: float | None = None,
+    retry_delay: Callable[[int, BaseException], float] | None = None,
+    retry_on: Iterable[type[BaseException]] = (),
+    no_retry_on: Iterable[type[BaseException]] = (),
+    unique: Uniqueness | str | None = None,
+    on_conflict: str | None = None,
+    timeout: float | None = None,
+    kill_after: float | None = None,
+    interrupt: bool | None = None,
+    retry_on_timeout: bool | None = None,
+    atomic: bool | None = None,
+    isolated: bool | None = None,
+    deadline: float | None = None,
+    takes_context: bool = False,
+    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
+) -> Callable[[Callable[..., R]], JobDefinition[..., R]]: ...
+def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a module-level function, sync or async, a job that can be enqueued.
+
+    Options, all by name:
+
+    - ``name``: what rows store; default ``module.function``. Name a job before you move it.
+    - ``queue_name``: default "default". ``priority``: -100 to 100, higher first; default 0.
+    - ``max_retries``: default the pool's (3). ``base_retry_delay``: seconds; default the pool's (60).
+    - ``retry_delay``: a function of the retry's number (the first is 1) and of what was raised that returns
+      the seconds until that retry, instead of the backoff.
+    - ``retry_on``, ``no_retry_on``: exception classes; ``no_retry_on`` wins.
+    - ``unique``: "while_waiting", "while_running" or ``once_per(seconds)``: one job at a time with
+      the same parameters; the second enqueue returns the first job.
+    - ``on_conflict``: what that enqueue does to the first job while it waits: "keep" (nothing), "replace"
+      (gives it its parameters and due time: the last call wins) or "extend" (its due time alone).
+    - ``timeout``: seconds that an attempt may run; then JobTimeout is raised in the handler, or its task is
+      cancelled. ``kill_after``: seconds beyond it after which the attempt is ended without its handler, and
+      the process replaced. ``interrupt=False``: the handler asks ``ctx.remaining()`` and
+      ``ctx.cancel_requested`` itself. ``retry_on_timeout=False``: an attempt that timed out fails for good.
+    - ``atomic``: what the handler writes and its ending commit together, in one transaction on the job's
+      database; a plain function alone.
+    - ``isolated``: the handler runs in a process of its own: a crash, a leak or a hang ends that process alone. A
+      plain function alone.
+    - ``deadline``: seconds after the enqueue by which the job has to have started, or it never does.
+    - ``takes_context``: give the handler a JobContext as its first argument; also when its first
+      parameter is named ``ctx``.
+    - ``schedule``: ``cron("0 3 * * *")``, ``every(300)``, or a list of them: a job at each of their ticks.
+
+    Raises InvalidJobDefinition for a function or an option that is not accepted.
+    """
+    if function is not None:
+        return _register(function, options)
+    return lambda decorated: _register(decorated, options)
+
+
+def _register(function: Callable[..., Any], options: dict[str, Any]) -> JobDefinition[Any, Any]:
+    unknown = sorted(options.keys() - _OPTIONS)
+    if unknown:
+        accepted = f"Accepted: {', '.join(sorted(_OPTIONS))}."
+        hint = did_you_mean(unknown[0], _OPTIONS, otherwise=accepted)
+        raise InvalidJobDefinition(f"@job has no option {unknown[0]!r}. {hint}")
+    definition = definition_of(function, **options)
+    registry.add(definition)
+    return definition
+
+
+def definition_of(
+    function: Callable[..., R],
+    *,
+    name: str | None = None,
+    queue_name: str = DEFAULT_QUEUE_NAME,
+    priority: int = 0,
+    max_retries: int | None = None,
+    base_retry_delay: float | None = None,
+    retry_delay: Callable[[int, BaseException], float] | None = None,
+    retry_on: Iterable[type[BaseException]] = (),
+    no_retry_on: Iterable[type[BaseException]] = (),
+    unique: Uniqueness | str | None = None,
+    on_conflict: str | None = None,
+    timeout: float | None = None,
+    kill_after: float | None = None,
+    interrupt: bool | None = None,
+    retry_on_timeout: bool | None = None,
+    atomic: bool | None = None,
+    isolated: bool | None = None,
+    deadline: float | None = None,
+    takes_context: bool = False,
+    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
+    kind: type[JobDefinition[..., Any]] = JobDefinition,
+) -> JobDefinition[..., R]:
+    """Return the definition of a handler. Raises InvalidJobDefinition for what is not accepted."""
+    check_function(function)
+    check_sync_only(function, atomic=atomic, isolated=isolated)
+    handler = handler_of(function, kind.context_parameter, takes_context=takes_context)
+    kind.check_parameters(function, handler.parameters)
+    job_name = checked_name(name_of(function) if name is None else name)
+    bounds = Bounds(
+        timeout=timeout,
+        kill_after=kill_after,
+        interrupt=interrupt,
+        retry_on_timeout=retry_on_timeout,
+        atomic=atomic,
+        isolated=isolated,
+        deadline=deadline,
+    )
+    definition: JobDefinition[..., R] = kind(
+        name=job_name,
+        function=function,
+        queue_name=checked_queue_name(queue_name),
+        priority=checked_priority(priority, InvalidJobDefinition),
+        max_retries=checked_number("max_retries", max_retries, RETRIES),
+        base_retry_delay=checked_number("base_retry_delay", base_retry_delay, DELAYS),
+        retry_delay=checked_retry_delay(retry_delay),
+        retry_on=checked_errors("retry_on", retry_on),
+        no_retry_on=checked_errors("no_retry_on", no_retry_on),
+        unique=as_uniqueness(unique, on_conflict),
+        bounds=checked_bounds(bounds),
+        takes_context=handler.takes_context,
+        is_async=inspect.iscoroutinefunction(function),
+        signature=handler.signature,
+        required=required_names(handler.parameters),
+        accepted=accepted_names(handler.parameters),
+        types=_types_of(function, handler, job_name, reads_annotations=kind.reads_annotations),
+        context_name=handler.context_name,
+        schedules=as_schedules(schedule, job_name),
+    )
+    return _with_schedules_checked(definition)
+
+
+def _types_of(
+    function: Callable[..., Any], handler: Handler, job_name: str, *, reads_annotations: bool
+) -> HandlerTypes:
+    source, signature = annotations_of(function, handler, read=reads_annotations)
+    return HandlerTypes(job_name, partial(codecs_of, job_name, source, signature), module=source.__module__)
+
+
+def _with_schedules_checked(definition: JobDefinition[..., R]) -> JobDefinition[..., R]:
+    """Return the definition. Raises InvalidParameters where a schedule's parameters do not fit it."""
+    types_are_known = definition.types.prepare()
+    for one in definition.schedules:
+        definition.checked_parameters(one.parameters)
+        if types_are_known:
+            definition.decoded_parameters(one.parameters)
+    return definition
+
+
+_OPTIONS = frozenset(inspect.signature(definition_of).parameters) - {"function", "kind"}
