@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import uuid
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from pleme_redis_django.admin.record_admins import JobAttemptAdmin
+from pleme_redis_django.admin.search import timeout
 from pleme_redis_django.models import JobAttempt
 from tests.admin.conftest import StaffLogin
 from tests.rows import ago, make_attempt, make_failed_job, make_worker
@@ -32,6 +36,20 @@ def test_an_attempt_of_a_model_that_is_gone_is_listed_without_a_link(admin_clien
     attempt = make_attempt(make_failed_job())
     JobAttempt.objects.filter(pk=attempt.pk).update(job_model="shop.gone")
     assert f"shop.gone {attempt.job_id}" in admin_client.get(ATTEMPTS).content.decode()
+
+
+def test_a_list_that_takes_too_long_is_given_up(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(30)")
+        raise LookupError("no bound has ended the statement")
+
+    monkeypatch.setattr(timeout, "SEARCH_SECONDS", 0.1)
+    monkeypatch.setattr(JobAttemptAdmin, "get_queryset", slow)
+    answer = admin_client.get(f"{ATTEMPTS}?job_id={uuid.uuid4()}", follow=True)
+    assert "did not answer within 0.1 s" in answer.content.decode()
 
 
 def test_attempts_are_found_by_the_id_of_their_job(admin_client: Client) -> None:

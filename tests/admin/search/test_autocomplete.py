@@ -9,12 +9,11 @@ import pytest
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.contrib.messages import get_messages
-from django.db import models
+from django.db import connection, models
 from django.test import Client, RequestFactory
 from django.urls import resolve
 
-from pleme_redis_django.admin.search import autocomplete, window
-from pleme_redis_django.admin.search.timeout import SearchTookTooLong
+from pleme_redis_django.admin.search import autocomplete, timeout, window
 from pleme_redis_django.models import Job
 from tests.rows import make_job
 
@@ -73,7 +72,10 @@ def test_what_takes_too_long_offers_nothing(admin_client: Client, monkeypatch: p
     make_job()
 
     def take_too_long(*_: Any) -> None:
-        raise SearchTookTooLong
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(30)")
+        raise LookupError("no bound has ended the statement")
 
+    monkeypatch.setattr(timeout, "SEARCH_SECONDS", 0.1)
     monkeypatch.setattr(autocomplete, "newest_jobs", take_too_long)
     assert offered(admin_client) == []
