@@ -7,11 +7,12 @@ each: pub/sub, the statistics that tests read and CLIENT KILL know neither prefi
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,17 @@ def _start_servers(config: pytest.Config) -> None:
         sqlite_path=str(folder / "tests.sqlite3"),
     )
     get_settings.cache_clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Search nothing for garbage while tests are collected, and never search what was: it stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
