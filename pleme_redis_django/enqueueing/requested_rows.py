@@ -131,7 +131,7 @@ def _redefined(definition: JobDefinition[Any, Any], request: EnqueueRequest) -> 
 
 def _rechecked(definition: JobDefinition[Any, Any], parameters: object) -> dict[str, Any]:
     if isinstance(parameters, Mapping):
-        return definition.checked_parameters(parameters)
+        return definition.reencoded_parameters(parameters)
     raise InvalidParameters(
         f"Middleware made the parameters of {definition.name} {parameters!r:.60}. Accepted: a dict, by name."
     )

@@ -18,7 +18,7 @@ from pleme_redis_django.jobs.definitions.registry import JobRegistry
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.schedules.reading import read_schedule
 from pleme_redis_django.testing import assert_enqueued, drain_jobs
-from tests.workload.typed_jobs import Kind, Line, Receipt, acharge, charge, close_day
+from tests.workload.typed_jobs import Kind, Line, Receipt, acharge, average, charge, close_day
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +91,24 @@ def test_assert_enqueued_takes_what_was_given() -> None:
     assert_enqueued(charge, order=ORDER, kind=Kind.CARD, lines=GIVEN["lines"])
     assert_enqueued(charge, kind="card")
     assert_enqueued(charge, 0, kind=Kind.CASH)
+
+
+def test_a_replaced_job_has_the_new_parameters_as_they_are_stored() -> None:
+    unique = close_day.using(unique_key="k", on_conflict="replace")
+    first = unique.enqueue(date(2026, 1, 31), set())
+    assert unique.enqueue(date(2026, 2, 1), {Kind.CASH}).pk == first.pk
+    first.refresh_from_db()
+    assert first.parameters == {"day": "2026-02-01", "kinds": ["cash"]}
+
+
+def test_no_number_that_json_lacks_is_stored() -> None:
+    with pytest.raises(InvalidParameters, match=r"at rates\[1\] nan has no form in JSON"):
+        average.enqueue([1.5, float("nan")])
+    assert average.enqueue([1, 2.5]).parameters == {"rates": [1.0, 2.5]}
+    average.enqueue([])
+    summary = drain_jobs()
+    assert [failure.error_code for failure in summary.failures] == ["invalid_result"]
+    assert "nan has no form in JSON" in summary.failures[0].message
 
 
 def schedule(**parameters: Any) -> Schedule:

@@ -80,6 +80,19 @@ class Changing:
         return await call_next(context) + 1000
 
 
+class NextDay:
+    """Changes a parameter in its stored form."""
+
+    day = "20260201"
+
+    def enqueue(self, call_next: Any, request: Any) -> Any:
+        return call_next(request.replace(parameters={**request.parameters, "day": self.day}))
+
+
+class NoDay(NextDay):
+    day = "tomorrow"
+
+
 class AsyncEnqueue:
     async def enqueue(self, call_next: Any, request: Any) -> Any:
         await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.middleware import classes
 from tests.middleware.conftest import UseMiddleware
 from tests.workload import tasks
 from tests.workload.jobs import add
+from tests.workload.typed_jobs import close_day
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +34,15 @@ def test_parameters_metadata_and_headers_can_be_changed(use: UseMiddleware) -> N
     assert job.metadata == {"order": 7, "shop": "north"}
     assert (job.queue_name, job.priority, job.product, job.max_retries) == ("mail", 7, "lilith", 1)
     assert (returned.queue_name, returned.priority, returned.product) == ("mail", 7, "lilith")
+
+
+def test_what_it_changes_is_checked_against_the_annotations(use: UseMiddleware) -> None:
+    use(classes.NextDay)
+    job = close_day.enqueue(date(2026, 1, 31), set())
+    assert job.parameters == {"day": "2026-02-01", "kinds": []}
+    use(classes.NoDay)
+    with pytest.raises(InvalidParameters, match="the stored day is 'tomorrow'"):
+        close_day.enqueue(date(2026, 1, 31), set())
 
 
 def test_each_job_of_enqueue_many_goes_through_it(use: UseMiddleware, seen: list[Any]) -> None:

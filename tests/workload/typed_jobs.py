@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -47,3 +48,8 @@ async def acharge(order: UUID, at: datetime, kind: Kind, lines: list[Line]) -> R
 @job(unique="while_waiting")
 def close_day(day: date, kinds: set[Kind]) -> int:
     return (day - date.min).days
+
+
+@job
+def average(rates: list[float]) -> float:
+    return sum(rates) / len(rates) if rates else math.nan
