@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
+from django.utils.module_loading import import_string
+
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.handler import handler_of
 from pleme_redis_django.jobs.definitions.registry import registry
@@ -42,6 +44,19 @@ def registered_task(path: str) -> Task[Any, Any] | None:
     """Return the task that this process has declared under a path; None: nothing has, or the path is a job's."""
     definition = registry.find(path)
     return definition.task if isinstance(definition, DeclaredTask) else None
+
+
+def declared_task(path: str) -> Task[Any, Any] | None:
+    """Return the task of a path, importing its module if nothing has yet; None: this code has none."""
+    known = registered_task(path)
+    if known is not None:
+        return known
+    # Nothing has imported its module in this process yet.
+    try:
+        found = import_string(path)
+    except ImportError:
+        return None
+    return found if isinstance(found, Task) else None
 
 
 def signature_of(task: Task[Any, Any]) -> inspect.Signature:

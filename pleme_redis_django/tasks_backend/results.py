@@ -10,7 +10,6 @@ from uuid import UUID
 
 from django.conf import settings as django_settings
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from pleme_redis_django.exceptions import ExecutionFailed, JobCancelled
 from pleme_redis_django.jobs.definitions.arguments import as_call
@@ -22,7 +21,7 @@ from pleme_redis_django.tasks_backend.api import (
     TaskResultDoesNotExist,
     TaskResultStatus,
 )
-from pleme_redis_django.tasks_backend.declaration import MARK, registered_task, signature_of
+from pleme_redis_django.tasks_backend.declaration import MARK, declared_task, registered_task, signature_of
 
 UNKNOWN_WORKER = ""
 """Stands in ``worker_ids`` for an attempt of which nothing is kept, so that their count stays that of the attempts."""
@@ -50,7 +49,7 @@ def task_of(job: Any, alias: str) -> Task[Any, Any]:
 
     Raises TaskResultDoesNotExist where this code has no such task, as after it was renamed.
     """
-    found = _declared(job.job_type)
+    found = declared_task(job.job_type)
     if found is None:
         raise TaskResultDoesNotExist(
             f"The task {job.id} is of {job.job_type!r}, and this code has no task of that path. Was it renamed or "
@@ -63,18 +62,6 @@ def task_of(job: Any, alias: str) -> Task[Any, Any]:
         priority=job.priority,
         run_after=_due_of(job),
     )
-
-
-def _declared(path: str) -> Task[Any, Any] | None:
-    known = registered_task(path)
-    if known is not None:
-        return known
-    # Nothing has imported its module in this process yet.
-    try:
-        found = import_string(path)
-    except ImportError:
-        return None
-    return found if isinstance(found, Task) else None
 
 
 def _restored(task: Task[Any, Any], **values: Any) -> Task[Any, Any]:

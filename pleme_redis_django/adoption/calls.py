@@ -1,0 +1,57 @@
+"""From a row of another queue to the job definition and the parameters that its enqueue here would store."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from pleme_redis_django.adoption.waiting_row import CannotMove, WaitingRow
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.registry import registry
+from pleme_redis_django.wording import did_you_mean
+
+Call = tuple[JobDefinition[Any, Any], dict[str, Any]]
+
+
+def call_of(row: WaitingRow, metadata: dict[str, Any]) -> Call:
+    """Return what to enqueue for a row. Raises CannotMove, or what the enqueue of such a call raises."""
+    definition, args, kwargs = _job(row) if row.alias is None else _task(row, row.alias)
+    changed: dict[str, Any] = {"metadata": metadata, "max_retries": row.max_retries, "timeout": row.timeout}
+    said = {name: value for name, value in changed.items() if value is not None}
+    definition = dataclasses.replace(definition, options=dataclasses.replace(definition.options, **said))
+    return definition, definition.bind(tuple(args), kwargs)
+
+
+def _job(row: WaitingRow) -> tuple[JobDefinition[Any, Any], list[Any], dict[str, Any]]:
+    definition = registry.find(row.path)
+    if definition is None:
+        known = [each.name for each in registry]
+        hint = did_you_mean(row.path, known, otherwise="Decorate the function with @job.")
+        raise CannotMove(f'no @job or task is named "{row.path}". {hint}')
+    return definition, list(row.args), dict(row.kwargs)
+
+
+def _task(row: WaitingRow, alias: str) -> tuple[JobDefinition[Any, Any], list[Any], dict[str, Any]]:
+    # Here: what is moved from django-q2 needs no tasks API.
+    from pleme_redis_django.tasks_backend.api import InvalidTask, normalize_json, task_backends
+    from pleme_redis_django.tasks_backend.backend import JobBackend
+    from pleme_redis_django.tasks_backend.declaration import declared_task
+    from pleme_redis_django.tasks_backend.definition import definition_of_task
+    from pleme_redis_django.tasks_backend.enqueued import enqueued_as
+
+    backend = task_backends[alias] if alias in task_backends.settings else None
+    if not isinstance(backend, JobBackend):
+        raise CannotMove(f'TASKS["{alias}"] is not the backend of this package')
+    found = declared_task(row.path)
+    if found is None:
+        raise CannotMove(f'this code has no task "{row.path}"; was it renamed or moved?')
+    try:
+        task = found.using(
+            backend=alias, queue_name=row.queue_name, priority=row.priority, run_after=row.run_after
+        )
+    except InvalidTask as error:
+        raise CannotMove(str(error)) from None
+    args: Any = normalize_json(list(row.args))
+    kwargs: Any = normalize_json(dict(row.kwargs))
+    options = backend.checked_options()
+    return enqueued_as(task, definition_of_task(task), options, len(args)), args, kwargs

@@ -1,0 +1,77 @@
+"""The tables of other queues, as far as a move reads them: whether or not their apps are still installed.
+
+Versions: django-tasks-db 0.13, django-ox 1.9, django-q2 1.11.
+"""
+
+from __future__ import annotations
+
+from django.apps.registry import Apps
+from django.db import models
+
+# None of Django's: no migration is made for them, and nothing else finds them.
+_apps = Apps()
+
+
+class DatabaseTask(models.Model):
+    """A task of django-tasks-db."""
+
+    id = models.UUIDField(primary_key=True)
+    status = models.CharField(max_length=10)
+    task_path = models.TextField()
+    args_kwargs = models.JSONField()
+    queue_name = models.CharField(max_length=32)
+    priority = models.IntegerField()
+    backend_name = models.CharField(max_length=32)
+    run_after = models.DateTimeField()
+
+    class Meta:
+        apps = _apps
+        app_label = "adoption"
+        managed = False
+        db_table = "django_tasks_database_dbtaskresult"
+
+    def __str__(self) -> str:
+        return f"{self.task_path} {self.id}"
+
+
+class OxTask(models.Model):
+    """A task of django-ox."""
+
+    id = models.UUIDField(primary_key=True)
+    status = models.CharField(max_length=10)
+    task_path = models.CharField(max_length=255)
+    args = models.JSONField()
+    kwargs = models.JSONField()
+    queue_name = models.CharField(max_length=128)
+    priority = models.SmallIntegerField()
+    backend_name = models.CharField(max_length=128)
+    run_after = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField()
+    max_attempts = models.PositiveSmallIntegerField()
+
+    class Meta:
+        apps = _apps
+        app_label = "adoption"
+        managed = False
+        db_table = "django_ox_oxtask"
+
+    def __str__(self) -> str:
+        return f"{self.task_path} {self.id}"
+
+
+class QueuedPackage(models.Model):
+    """A task of django-q2's ORM broker: a signed package, and until when a cluster has it."""
+
+    id = models.AutoField(primary_key=True)
+    key = models.CharField(max_length=100)
+    payload = models.TextField()
+    lock = models.DateTimeField(null=True)
+
+    class Meta:
+        apps = _apps
+        app_label = "adoption"
+        managed = False
+        db_table = "django_q_ormq"
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.id}"

@@ -1,0 +1,32 @@
+"""WaitingRow: what a row of another queue asks for, whichever queue it is of; and why a row cannot be moved."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+
+class CannotMove(Exception):
+    """A row stays where it is; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingRow:
+    """One call that waits."""
+
+    key: Any
+    """The row's own, in its table."""
+    path: str
+    """Of the function: ``shop.tasks.send``."""
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    alias: str | None = None
+    """Of TASKS; None: the row is of no task, but of a function that a ``@job`` of that name runs."""
+    queue_name: str | None = None
+    priority: int | None = None
+    run_after: datetime | None = None
+    max_retries: int | None = None
+    """How often it may still be tried again; None: as the task or the ``@job`` says."""
+    timeout: float | None = None
