@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pleme_redis_django.jobs.definitions.definition import definition_of
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.registry import JobRegistry
 from pleme_redis_django.management.checkjobs.release import (
     UnreadableRelease,
