@@ -109,6 +109,12 @@ class BrokenMiddleware(ExecutorError, EnqueueError):
     error_code = "broken_middleware"
 
 
+class EncryptionKeyMissing(ExecutorError):
+    """A row holds what was encrypted with a key that this process lacks; once the key is back, it can be read."""
+
+    error_code = "encryption_key_missing"
+
+
 class JobCancelled(ExecutorError):
     """The handler stopped because its job was cancelled; the job ends CANCELLED."""
 

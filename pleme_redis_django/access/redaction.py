@@ -13,6 +13,7 @@ from typing import Any
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.conf.hooks import hook
+from pleme_redis_django.middleware.encryption.envelope import SHOWN, is_encrypted
 from pleme_redis_django.models import AbstractJob, JobAttempt
 
 logger = logging.getLogger(__name__)
@@ -29,12 +30,16 @@ SHARED_FIELDS = (
     "error_message",
     "error_details",
 )
+ENCRYPTABLE_FIELDS = ("parameters", "results")
 ATTEMPT_FIELDS = ("message", "traceback")
 """Of a failed attempt; the hook is asked for ``attempt.message`` and ``attempt.traceback``."""
 
 
 def redact_job(job: AbstractJob) -> None:
     """Replace values that may not be shown, in the instance. Values that are not loaded or None stay so."""
+    for field in ENCRYPTABLE_FIELDS:
+        if is_encrypted(job.__dict__.get(field)):
+            job.__dict__[field] = SHOWN
     if (redact := hook("REDACT")) is not None:
         asked = copy.copy(job)  # so that no answer depends on the one before
         for field in (*SHARED_FIELDS, *fields_of_project(type(job))):

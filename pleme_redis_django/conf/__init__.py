@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -119,6 +119,11 @@ class Settings:
     middleware: Annotated[Sequence[str], accepted.texts] = ()
     """Dotted paths of job middleware, the outermost first: around each enqueue and each attempt."""
 
+    encryption: Annotated[Mapping[str, Any], accepted.mapping] = dataclasses.field(
+        default_factory=dict, repr=False
+    )
+    """``KEYS``, ``JOB_TYPES``, ``RESULTS``, ``SEARCHABLE`` and ``DIGEST_KEY`` of the middleware EncryptedParameters."""
+
     redact: Annotated[str | None, accepted.Hook("f(job, field, value)")] = None
     """Dotted path of ``f(job, field, value) -> value``: what the admin shows of a job; None: everything."""
 
@@ -139,7 +144,7 @@ def build_settings(raw: object) -> Settings:
         field = _field_of(key)
         expected = accepted.objection(_CHECKS[field], value)
         if expected is not None:
-            shown = _without_password(value) if field == "url" else repr(value)
+            shown = _SHOWN.get(field, repr)(value)
             raise InvalidSettings(f'{SETTING_NAME}["{key}"] is {shown}. Accepted: {expected}.')
         values[field] = value
     return Settings(**values)
@@ -147,6 +152,14 @@ def build_settings(raw: object) -> Settings:
 
 def _without_password(url: object) -> str:
     return re.sub(r"//[^/]*@", "//***@", repr(url))
+
+
+def _kind_alone(value: object) -> str:
+    return f"a {type(value).__name__}"
+
+
+_SHOWN: Mapping[str, Callable[[object], str]] = {"url": _without_password, "encryption": _kind_alone}
+"""How a message shows the value of a setting that may have a secret in it."""
 
 
 def _field_of(key: object) -> str:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from pleme_redis_django.exceptions import ExecutionFailed, JobCancelled
 from pleme_redis_django.jobs.definitions.arguments import as_call
 from pleme_redis_django.jobs.interface.job import AnyJob, JobStatus
+from pleme_redis_django.middleware.encryption.reading import parameters_if_readable, results_if_readable
 from pleme_redis_django.tasks_backend.api import (
     Task,
     TaskError,
@@ -133,7 +134,7 @@ def stored_result(job: Any, alias: str, attempts: Sequence[Any]) -> TaskResult[A
         else None,
         errors=_errors(job, status, attempts),
         worker_ids=_worker_ids(job, attempts),
-        _return_value=job.results,
+        _return_value=results_if_readable(job),
     )
 
 
@@ -177,7 +178,7 @@ def _worker_ids(job: Any, attempts: Sequence[Any]) -> list[str]:
 
 
 def _arguments(job: Any, task: Task[Any, Any]) -> tuple[list[Any], dict[str, Any]]:
-    return as_call(signature_of(task), job.parameters, _places_of(job))
+    return as_call(signature_of(task), parameters_if_readable(job), _places_of(job))
 
 
 def _mark_of(job: AnyJob) -> dict[str, Any]:

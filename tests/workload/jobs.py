@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils.translation import get_language
 
 from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
 from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.middleware import current_request
 from pleme_redis_django.models import Job
 from tests.waiting import wait_for
 from tests.workload import isolated_jobs, typed_jobs
@@ -160,3 +162,10 @@ def hang(how: str) -> None:
         time.sleep(3600)
     else:
         ctypes.CDLL(None).pause()
+
+
+@job
+def say_request() -> list[str | None]:
+    """Return what the handler sees of the request that enqueued its job."""
+    current = current_request()
+    return [] if current is None else [current.request_id, current.user_id, get_language()]

@@ -23,6 +23,8 @@ from django.utils.dateparse import parse_date, parse_datetime
 from pleme_redis_django.admin.search.terms import SearchError, Term, parse_search
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.middleware.encryption.digests import searched_digests
+from pleme_redis_django.middleware.encryption.envelope import MARK
 from pleme_redis_django.models import WorkerProcess
 from pleme_redis_django.orm_store.job_table import status_condition
 from pleme_redis_django.wording import did_you_mean, shortened
@@ -186,6 +188,17 @@ def _parameter(term: Term) -> Q:
     condition = Q()
     for value in _json_values(term):
         condition |= Q(KeyTransformExact(found, Value(value, output_field=JSONField())))
+        if len(term.path) == 1:
+            condition |= _encrypted_parameter(term.path[0], value)
+    return condition
+
+
+def _encrypted_parameter(name: str, value: Any) -> Q:
+    """Return the condition on rows that keep a digest of the parameter; false where there are no keys."""
+    kept: Any = KeyTransform(name, KeyTransform("digests", KeyTransform(MARK, "parameters")))
+    condition = Q()
+    for digest in searched_digests(name, value):
+        condition |= Q(KeyTransformExact(kept, Value(digest, output_field=JSONField())))
     return condition
 
 

@@ -26,13 +26,13 @@ class JobContext:
 
     __slots__ = (
         "_cancel_requested",
+        "_hides_failure",
         "_on_progress",
         "_own_parameters",
         "_unwritten",
         "bounds",
         "claim",
         "ends_at",
-        "hides_failure",
         "job",
         "timed_out",
     )
@@ -74,6 +74,15 @@ class JobContext:
         """Whether a middleware has set other parameters than the row has."""
         # Most attempts have none, and each name that is set at the start costs every job.
         return hasattr(self, "_own_parameters")
+
+    @property
+    def hides_failure(self) -> bool:
+        """Whether nothing is kept of what an exception says, since it may quote parameters that are encrypted."""
+        return getattr(self, "_hides_failure", False)
+
+    @hides_failure.setter
+    def hides_failure(self, hides: bool) -> None:
+        self._hides_failure = hides
 
     @property
     def cancel_requested(self) -> bool:

@@ -18,10 +18,13 @@ CODE_MAX_BYTES = 100
 CLASS_MAX_BYTES = 300
 WORKER_DIED = "worker_died"
 """The code of an attempt whose process died while it ran."""
+HIDDEN_NOTICE = "the message is not kept, because the parameters of the job are encrypted."
 EXPIRED = "expired"
 """The code of a job that did not start by its deadline."""
 EXPIRED_NOTICE = "The job was not started by its deadline, and does not run any more."
 _TRACEBACK_MAX_FRAMES = 60
+_TRACEBACK_MAX_ERRORS = 10
+_TRACEBACK_HEADER = "Traceback (most recent call last):\n"
 
 # Wrong input stays wrong: named by text, because the engine imports neither library.
 _NEVER_RETRIED = frozenset(
@@ -38,6 +41,18 @@ def failure_of(error: BaseException, job_type: str) -> Failure:
         traceback=storable_text(_traceback_of(error), max_bytes=TRACEBACK_MAX_BYTES),
         fingerprint=_fingerprint(job_type, error),
         exception=error,
+    )
+
+
+def hidden_failure_of(error: BaseException, job_type: str) -> Failure:
+    """Return what is kept of ``error`` where its words may quote what is to stay hidden: what it is, and from where."""
+    kind = storable_text(_class_path(type(error)), max_bytes=CLASS_MAX_BYTES)
+    return Failure(
+        message=f"{type(error).__name__}: {HIDDEN_NOTICE}",
+        error_code=_code_of(error),
+        exception_class=kind,
+        traceback=storable_text(_places_of(error), max_bytes=TRACEBACK_MAX_BYTES),
+        fingerprint=_fingerprint(job_type, error),
     )
 
 
@@ -116,6 +131,19 @@ def _traceback_of(error: BaseException) -> str:
         return "".join(formatted.format())
     except BaseException:
         return f"{_class_path(type(error))} (its traceback could not be formatted)"
+
+
+def _places_of(error: BaseException) -> str:
+    """Return the traceback of an error and of those that led to it, without their messages and notes."""
+    parts: list[str] = []
+    following: BaseException | None = error
+    while following is not None and len(parts) < _TRACEBACK_MAX_ERRORS:
+        with suppress(BaseException):
+            places = traceback.extract_tb(following.__traceback__, limit=-_TRACEBACK_MAX_FRAMES)
+            parts.append("".join([_TRACEBACK_HEADER, *places.format(), _class_path(type(following))]))
+        context = None if following.__suppress_context__ else following.__context__
+        following = following.__cause__ or context
+    return "\n\n".join(reversed(parts))
 
 
 def _fingerprint(job_type: str, error: BaseException) -> str:

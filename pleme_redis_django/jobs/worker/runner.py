@@ -33,7 +33,13 @@ from pleme_redis_django.jobs.interface.endings import (
     Snoozed,
 )
 from pleme_redis_django.jobs.interface.executor import JobExecutor
-from pleme_redis_django.jobs.interface.failures import WORKER_DIED, failure_of, is_retryable, leaves_of
+from pleme_redis_django.jobs.interface.failures import (
+    WORKER_DIED,
+    failure_of,
+    hidden_failure_of,
+    is_retryable,
+    leaves_of,
+)
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
@@ -260,7 +266,8 @@ class JobRunner:
         if isinstance(error, JobTimeout | JobCancelled) and not str(error):
             error.args = (_interrupt_notice(error, context),)
         delay_seconds = self._delay_of_a_retry(error, context)
-        shared["failure"] = failure = failure_of(error, job.job_type)
+        keep = hidden_failure_of if context.hides_failure else failure_of
+        shared["failure"] = failure = keep(error, job.job_type)
         if _is_of_timeout(error, context):
             shared["failure"] = dataclasses.replace(failure, error_code=JobTimeout.error_code)
         if all(isinstance(one, JobCancelled | Discard) for one in leaves_of(error)):

@@ -1,0 +1,1 @@
+"""Encrypted parameters: rows that hold ciphertext, a ring of keys, and reading what was encrypted."""
