@@ -88,27 +88,32 @@ class MiddlewareExecutor:
 
     def execute(self, job: AnyJob) -> Any:
         """Run the job; the result of an async handler is a coroutine."""
-        context = _context_of(job)
+        context = current_job_context()
+        if context is None or context.job is not job:
+            raise _outside(job)
         is_async = self._is_async.get(job.job_type)
         if is_async is None:
             is_async = self._is_async[job.job_type] = self._runs_in_the_loop(job.job_type)
         return self._aattempt(context) if is_async else self._attempt(context)
 
     async def _aexecute(self, job: AnyJob) -> Any:
-        return await self._aattempt(_context_of(job))
+        context = current_job_context()
+        if context is None or context.job is not job:
+            raise _outside(job)
+        return await self._aattempt(context)
 
     def _runs_in_the_loop(self, job_type: str) -> bool:
         types = async_job_types_of(self._executor)
         return types is None or job_type in types
 
     def _call(self, context: JobContext) -> Any:
-        value = self._execute(_job_of(context))
-        if inspect.isawaitable(value) and not context.bounds.atomic:
+        value = self._execute(_job_for(context) if context.has_own_parameters else context.job)
+        if value is not None and inspect.isawaitable(value) and not context.bounds.atomic:
             return asyncio.run(_awaited(value))
         return value
 
     async def _acall(self, context: JobContext) -> Any:
-        value = self._execute(_job_of(context))
+        value = self._execute(_job_for(context) if context.has_own_parameters else context.job)
         return await value if inspect.isawaitable(value) else value
 
 
@@ -116,22 +121,17 @@ async def _awaited(value: Any) -> Any:
     return await value
 
 
-def _context_of(job: AnyJob) -> JobContext:
-    context = current_job_context()
-    if context is None or context.job is not job:
-        raise BrokenMiddleware(
-            f"The job {job.id} is executed outside of its attempt, so that its middleware has no context."
-        )
-    return context
+def _outside(job: AnyJob) -> BrokenMiddleware:
+    return BrokenMiddleware(
+        f"The job {job.id} is executed outside of its attempt, so that its middleware has no context."
+    )
 
 
-def _job_of(context: JobContext) -> AnyJob:
-    """Return the job that the executor is to run: a copy where middleware has other parameters for it.
+def _job_for(context: JobContext) -> AnyJob:
+    """Return a copy of the job, with the parameters that middleware has set for the executor.
 
     Not the claimed one itself: signals, logs and an ending get that, and none of them what was hidden in it.
     """
-    if not context.has_own_parameters:
-        return context.job
     job: Any = copy.copy(context.job)
     job.parameters = context.parameters
     given: AnyJob = job

@@ -21,7 +21,7 @@ def composed(links: Sequence[Link], innermost: Callable[[Any], Any], kind: type)
     """Return the links around ``innermost``, the first outermost; what they pass on is a ``kind``."""
     call = innermost
     for link in reversed(links):
-        call = _SyncLink(link, call, kind)
+        call = _linked(link, call, kind)
     return call
 
 
@@ -31,76 +31,58 @@ def acomposed(
     """Do what ``composed`` does, with coroutine functions."""
     call = innermost
     for link in reversed(links):
-        call = _AsyncLink(link, call, kind)
+        call = _alinked(link, call, kind)
     return call
 
 
-class _SyncLink:
-    __slots__ = ("following", "kind", "link")
+# Closures: they run once for each job and middleware, and objects with __call__ cost twice as much.
 
-    def __init__(self, link: Link, following: Callable[[Any], Any], kind: type) -> None:
-        self.link = link
-        self.following = following
-        self.kind = kind
 
-    def __call__(self, value: Any) -> Any:
-        call_next = _CallNext(self)
-        result = self.link.method(call_next, value)
-        if not call_next.is_called:
-            raise _not_called(self.link, "call_next(...)")
+def _linked(link: Link, following: Callable[[Any], Any], kind: type) -> Callable[[Any], Any]:
+    method = link.method
+
+    def run(value: Any) -> Any:
+        is_called = False
+
+        def call_next(passed: Any) -> Any:
+            nonlocal is_called
+            if is_called or not isinstance(passed, kind):
+                raise _wrong_call(link, passed, kind, again=is_called)
+            is_called = True
+            return following(passed)
+
+        result = method(call_next, value)
+        if not is_called:
+            raise _not_called(link, "call_next(...)")
         return result
 
-
-class _CallNext:
-    """What a sync method gets as ``call_next``."""
-
-    __slots__ = ("_link", "is_called")
-
-    def __init__(self, link: _SyncLink) -> None:
-        self._link = link
-        self.is_called = False
-
-    def __call__(self, value: Any) -> Any:
-        link = self._link
-        if self.is_called or not isinstance(value, link.kind):
-            raise _wrong_call(link.link, value, link.kind, again=self.is_called)
-        self.is_called = True
-        return link.following(value)
+    return run
 
 
-class _AsyncLink:
-    __slots__ = ("following", "kind", "link")
+def _alinked(
+    link: Link, following: Callable[[Any], Awaitable[Any]], kind: type
+) -> Callable[[Any], Awaitable[Any]]:
+    method = link.method
 
-    def __init__(self, link: Link, following: Callable[[Any], Awaitable[Any]], kind: type) -> None:
-        self.link = link
-        self.following = following
-        self.kind = kind
+    async def run(value: Any) -> Any:
+        is_called = False
 
-    async def __call__(self, value: Any) -> Any:
-        call_next = _AsyncCallNext(self)
-        result = await self.link.method(call_next, value)
-        if not call_next.is_called:
+        # One that is not awaited has not been called.
+        async def call_next(passed: Any) -> Any:
+            nonlocal is_called
+            if is_called or not isinstance(passed, kind):
+                raise _wrong_call(link, passed, kind, again=is_called)
+            is_called = True
+            return await following(passed)
+
+        result = await method(call_next, value)
+        if not is_called:
             if inspect.iscoroutine(result):
                 result.close()
-            raise _not_called(self.link, "await call_next(...)")
+            raise _not_called(link, "await call_next(...)")
         return result
 
-
-class _AsyncCallNext:
-    """What an async method gets as ``call_next``; one that is not awaited has not been called."""
-
-    __slots__ = ("_link", "is_called")
-
-    def __init__(self, link: _AsyncLink) -> None:
-        self._link = link
-        self.is_called = False
-
-    async def __call__(self, value: Any) -> Any:
-        link = self._link
-        if self.is_called or not isinstance(value, link.kind):
-            raise _wrong_call(link.link, value, link.kind, again=self.is_called)
-        self.is_called = True
-        return await link.following(value)
+    return run
 
 
 def _not_called(link: Link, call: str) -> BrokenMiddleware:
