@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-dev
 .PRECIOUS: $(VENV)/.installed-%
 
-.PHONY: help install demo test lint docs bench faults matrix tasks-suites dist dist-test clean
+.PHONY: help install demo test lint docs bench faults matrix tasks-suites tenants dist dist-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make faults   the long fault runs, with figures; KILLS=3000 SEED=7 chooses"
 	@echo "make matrix   the suite on the interpreters at hand and every Django (.venvs/); ARGS=--full takes every pair"
 	@echo "make tasks-suites  Django's own tests of tasks and those of django-tasks-db against our backend, on every Django"
+	@echo "make tenants  jobs of two tenants with django-tenants itself (.venvs/)"
 	@echo "make dist     sdist and wheel in dist/, checked; make dist-test installs each into an empty environment and uses it"
 	@echo "make install  build .venv with everything above; PYTHON=python3.13 chooses the interpreter"
 	@echo "make clean    remove .venv, .venvs, dist and caches"
@@ -70,6 +71,9 @@ matrix:
 
 tasks-suites:
 	@$(PYTHON) .ci/tasks_suites.py $(ARGS)
+
+tenants:
+	@$(PYTHON) .ci/try_tenants.py
 
 # Neither needs .venv: they make environments of their own in .venvs/.
 dist:

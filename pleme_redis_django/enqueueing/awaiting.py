@@ -20,6 +20,7 @@ from pleme_redis_django.exceptions import (
     WrongTransaction,
 )
 from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.middleware.encryption.reading import decrypted_results
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.ranges import Number
 from pleme_redis_django.redis_state.server.flows import Flow, arun, run
@@ -115,7 +116,7 @@ class _Rest:
 
 def _results(job: AbstractJob) -> Any:
     if job.status == JobStatus.COMPLETED:
-        return job.results
+        return decrypted_results(job)
     details = job.error_details if isinstance(job.error_details, dict) else {}
     code = details.get("error_code")
     raise JobUnsuccessful(

@@ -203,6 +203,24 @@ class ChangesLate:
         return result.replace(parameters={**result.parameters, "left": 0})
 
 
+class SeesParameters:
+    def enqueue(self, call_next: Any, request: Any) -> Any:
+        SEEN.append(dict(request.parameters))
+        return call_next(request)
+
+    def attempt(self, call_next: Any, context: Any) -> Any:
+        SEEN.append(dict(context.parameters))
+        return call_next(context)
+
+    async def aattempt(self, call_next: Any, context: Any) -> Any:
+        return await call_next(context)
+
+
+class SpoilsTheAmount:
+    def enqueue(self, call_next: Any, request: Any) -> Any:
+        return call_next(request.replace(parameters={**request.parameters, "amount": "much"}))
+
+
 class Raises:
     def attempt(self, call_next: Any, context: Any) -> Any:
         raise ProviderError("the tenant is away")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import uuid
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -30,7 +32,7 @@ from tests.integration.conftest import StartWorkers, start_workers
 from tests.middleware import classes
 from tests.middleware.conftest import UseMiddleware
 from tests.workload import tasks
-from tests.workload.jobs import add
+from tests.workload.jobs import add, refuse_card
 
 __all__ = ["start_workers"]
 
@@ -53,6 +55,12 @@ async def charge_async(card: str, amount: int, fails: str = "") -> str:
 
 @job(name="tests.middleware.charge_once", unique="while_running")
 def charge_once(card: str) -> None: ...
+
+
+@job(name="tests.middleware.charge_typed")
+def charge_typed(key: uuid.UUID, amount: Decimal) -> Decimal:
+    assert isinstance(key, uuid.UUID)
+    return 2 * amount
 
 
 def charged(card: str, amount: int, fails: str) -> str:
@@ -137,6 +145,22 @@ def test_a_failure_keeps_places_and_no_values(encrypt: Any, kind: str, fails: st
     assert "test_encryption.py" in kept.traceback or fails == "result"
     assert SECRET not in rows_text() and SECRET not in caplog.text
     assert [(failure.exception, SECRET in str(failure)) for failure in heard] == [(None, False)]
+
+
+def test_typed_parameters_are_plain_json_for_middleware_and_typed_for_the_handler(
+    use: UseMiddleware, seen: list[Any]
+) -> None:
+    use(EncryptedParameters, classes.SeesParameters, ENCRYPTION={"KEYS": [NEW], "RESULTS": True})
+    key = uuid.UUID("0198a2f0-0000-7000-8000-000000000000")
+    charge_typed.enqueue(key, amount=Decimal("1.50"))
+    (done,) = drain_jobs().completed
+    assert seen == [{"key": str(key), "amount": "1.50"}] * 2
+    assert decrypted_results(done) == "3.00"
+    with pytest.raises(InvalidParameters, match="amount"):
+        charge_typed.enqueue(key, amount="much")  # type: ignore[arg-type]
+    use(EncryptedParameters, classes.SpoilsTheAmount, ENCRYPTION={"KEYS": [NEW]})
+    with pytest.raises(InvalidParameters, match="amount"):
+        charge_typed.enqueue(key, amount=Decimal("1.50"))
 
 
 def test_types_that_are_not_named_stay_plain(encrypt: Any) -> None:
@@ -271,7 +295,7 @@ def test_results_are_encrypted_when_asked_for(encrypt: Any, kind: str) -> None:
     HANDLERS[kind].enqueue(SECRET, 5)
     (done,) = drain_jobs().completed
     assert set(done.results) == {"$encrypted"}
-    assert decrypted_results(done) == "charged 1111 5"
+    assert decrypted_results(done) == done.wait(timeout=1) == "charged 1111 5"
     encrypt(OTHER)
     with pytest.raises(EncryptionKeyMissing):
         decrypted_results(done)
@@ -349,13 +373,17 @@ def test_worker_processes_decrypt(encrypt: Any, start_workers: StartWorkers) -> 
     encrypt(NEW)
     middleware = classes.paths(EncryptedParameters)
     add.using(max_retries=0).enqueue(1, 2)
+    broken = refuse_card.using(isolated=True, max_retries=0).enqueue(SECRET)
     without = start_workers("--burst", middleware=middleware, encryption={"KEYS": [OTHER]})
     assert without.exit_code() == 0, without.output()
-    failed = Job.objects.get()
+    failed = Job.objects.get(job_type=add.name)
     assert (failed.status, failed.error_details["error_code"]) == ("FAILED", "encryption_key_missing")
     retry_jobs(Job.objects.all())
     workers = start_workers("--burst", middleware=middleware, encryption={"KEYS": [OTHER, NEW]})
     assert workers.exit_code() == 0, workers.output()
-    assert Job.objects.get().results == 3
+    assert Job.objects.get(job_type=add.name).results == 3
+    broken.refresh_from_db()
+    assert broken.error_message.startswith("ProviderError: the message is not kept")
+    assert SECRET not in rows_text()
     for output in (without.output(), workers.output()):
         assert failed.parameters["$encrypted"]["token"] not in output and NEW not in output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import Any
 
 import pytest
@@ -43,6 +45,28 @@ def test_what_is_no_middleware_is_refused(settings: Any, path: str, why: str) ->
     assert path in str(refused.value) and "Accepted: the dotted path of a class" in str(refused.value)
     [found] = check_middleware()
     assert (found.id, found.msg) == ("pleme_redis_django.E003", str(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "why"),
+    [
+        ("TenantSchema", "django_tenants", "pip install django-tenants"),
+        ("EncryptedParameters", "cryptography", r"pleme-redis-django\[encryption\]"),
+    ],
+)
+def test_one_whose_package_is_missing_says_what_to_install(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, name: str, package: str, why: str
+) -> None:
+    for module in (package, f"{package}.utils", f"{package}.fernet"):
+        monkeypatch.setitem(sys.modules, module, None)
+    settings.PLEME_REDIS = {
+        **settings.PLEME_REDIS,
+        "MIDDLEWARE": [f"pleme_redis_django.middleware.{name}"],
+        "ENCRYPTION": {"KEYS": ["A" * 43 + "="]},
+    }
+    [found] = check_middleware()
+    assert found.id == "pleme_redis_django.E003"
+    assert re.search(why, found.msg)
 
 
 @pytest.mark.django_db

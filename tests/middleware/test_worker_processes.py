@@ -29,13 +29,14 @@ def test_worker_processes_run_it_around_sync_and_async_handlers_and_tasks(
     use: UseMiddleware, start_workers: StartWorkers
 ) -> None:
     use(classes.Changing)
-    jobs = [add.enqueue(1, 2), add_slowly.enqueue(1, 2), add.using(atomic=True).enqueue(1, 2)]
+    handlers = (add, add_slowly, add.using(atomic=True), add.using(isolated=True))
+    jobs = [handler.enqueue(1, 2) for handler in handlers]
     result = tasks.add.enqueue(1, right=2)
     workers = start_workers("--burst", middleware=classes.paths(classes.Nothing, classes.Changing))
     assert workers.exit_code() == 0, workers.output()
     assert (
         list(Job.objects.filter(pk__in=[job.pk for job in jobs]).values_list("results", flat=True))
-        == [1102] * 3
+        == [1102] * 4
     )
     result.refresh()
     assert result.return_value == 1102

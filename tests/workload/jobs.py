@@ -169,3 +169,8 @@ def say_request() -> list[str | None]:
     """Return what the handler sees of the request that enqueued its job."""
     current = current_request()
     return [] if current is None else [current.request_id, current.user_id, get_language()]
+
+
+@job
+def refuse_card(card: str) -> None:
+    raise ProviderError(f"the card {card} was refused")
