@@ -13,9 +13,11 @@ import pytest
 from pleme_redis_django import Job
 from pleme_redis_django.models import JobAttempt
 from pleme_redis_django.operations import cancel_jobs
+from pleme_redis_django.tasks_backend import job_options
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses, process_runs
+from tests.workload import tasks
 from tests.workload.isolated_jobs import (
     die,
     die_at_first,
@@ -28,7 +30,7 @@ from tests.workload.isolated_jobs import (
     wait_for_flags,
     write_atomically,
 )
-from tests.workload.jobs import wait_for_file
+from tests.workload.jobs import add, add_slowly, wait_for_file
 
 pytestmark = pytest.mark.process
 
@@ -178,6 +180,25 @@ def test_a_handler_has_a_whole_context_and_is_cancelled(start_workers: StartWork
     in_status(stuck, workers, "RUNNING")
     cancel_jobs(Job.objects.filter(pk=stuck.pk))
     assert ended(stuck, workers).status == "CANCELLED"
+
+
+def test_a_pool_may_isolate_all_its_sync_handlers(start_workers: StartWorkers) -> None:
+    workers = start_workers(pool={"worker_count": 1, "isolated": True})
+    (worker,) = wait_for(workers.children, "the worker starts", details=workers.output)
+    assert ended(tell_process.using(isolated=False).enqueue(), workers).results["pid"] == worker
+    assert ended(add_slowly.enqueue(1, 2), workers).results == 3
+    assert below(worker) == []
+    assert ended(add.enqueue(1, 2), workers).results == 3
+    task = job_options(tasks.add, max_retries=0).enqueue(1, right=2)
+    wait_for(lambda: task.refresh() or task.is_finished, "the task ends", details=workers.output)
+    assert task.return_value == 3
+    assert len(below(worker)) == 1
+
+
+def below(pid: int) -> list[int]:
+    """Return the processes that a process has started, whichever of its threads did."""
+    found = [thread.read_text().split() for thread in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for children in found for child in children]
 
 
 def test_a_process_that_reaches_a_limit_is_replaced_alone(start_workers: StartWorkers) -> None:

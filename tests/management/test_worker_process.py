@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
 import sys
 import threading
 import traceback
@@ -74,3 +75,14 @@ def test_the_collector_leaves_alone_what_a_worker_has_loaded() -> None:
     finally:
         gc.unfreeze()
         gc.set_threshold(*before)
+
+
+def test_a_worker_imports_nothing_for_isolated_jobs_before_the_first() -> None:
+    program = (
+        "import django, sys; django.setup()\n"
+        "from pleme_redis_django.management.commands import runworkers\n"
+        "print(sorted(name for name in sys.modules if name.endswith(('isolated_process', 'channel', 'isolated'))\n"
+        "             or 'attempts_apart' in name or 'job_messages' in name))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
