@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
 from pleme_redis_django.configured_pools import valid_pools
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.middleware.attempts import faults_of_colour
+from pleme_redis_django.middleware.encryption.job_middleware import EncryptedParameters
 from pleme_redis_django.middleware.loading import LoadedMiddleware, load
 
 
 def check_middleware(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """E003: MIDDLEWARE names what is none. E004: one cannot surround the sync, or the async, handlers of a pool."""
+    """E003, E004, W005: what MIDDLEWARE lists, what that can surround, and whether ENCRYPTION is used."""
     loaded: list[LoadedMiddleware] = []
     paths = tuple(get_settings().middleware)
     for place, path in enumerate(paths):
@@ -27,8 +28,15 @@ def check_middleware(**_kwargs: Any) -> Iterator[CheckMessage]:
                 hint=f'Correct {SETTING_NAME}["MIDDLEWARE"].',
                 id="pleme_redis_django.E003",
             )
-    if not loaded:
-        return
+    encrypts = any(issubclass(one.kind, EncryptedParameters) for one in loaded)
+    # What was refused above may have been the one.
+    if get_settings().encryption and len(loaded) == len(paths) and not encrypts:
+        yield Warning(
+            f'{SETTING_NAME}["ENCRYPTION"] is set, and {SETTING_NAME}["MIDDLEWARE"] lists no EncryptedParameters, so '
+            "nothing is encrypted.",
+            hint='Put "pleme_redis_django.middleware.EncryptedParameters" first in MIDDLEWARE.',
+            id="pleme_redis_django.W005",
+        )
     for parts in valid_pools():
         for fault in faults_of_colour(parts.executor, loaded):
             yield Error(

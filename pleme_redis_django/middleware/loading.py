@@ -29,6 +29,7 @@ class LoadedMiddleware:
     """One entry of the setting; None where it has no such method."""
 
     path: str
+    kind: type
     enqueue: Link | None
     attempt: Link | None
     """Around sync handlers."""
@@ -62,7 +63,7 @@ def load(path: str, before: tuple[str, ...] = ()) -> LoadedMiddleware:
     methods = {name: method for name in METHODS if (method := _method(path, instance, name)) is not None}
     if not methods:
         raise _refused(path, "which has none of the methods of a middleware")
-    return _by_colour(path, methods)
+    return _by_colour(path, kind, methods)
 
 
 def _method(path: str, instance: object, name: str) -> Callable[..., Any] | None:
@@ -82,7 +83,7 @@ def _method(path: str, instance: object, name: str) -> Callable[..., Any] | None
     return found
 
 
-def _by_colour(path: str, methods: dict[str, Callable[..., Any]]) -> LoadedMiddleware:
+def _by_colour(path: str, kind: type, methods: dict[str, Callable[..., Any]]) -> LoadedMiddleware:
     links = {name: Link(f"{path}.{name}", method) for name, method in methods.items()}
     attempt, aattempt = links.get("attempt"), links.get("aattempt")
     if aattempt is not None and not iscoroutinefunction(aattempt.method):
@@ -91,7 +92,9 @@ def _by_colour(path: str, methods: dict[str, Callable[..., Any]]) -> LoadedMiddl
         if aattempt is not None:
             raise _refused(path, "whose attempt and aattempt are both async: make attempt a plain def")
         attempt, aattempt = None, attempt
-    return LoadedMiddleware(path=path, enqueue=links.get("enqueue"), attempt=attempt, aattempt=aattempt)
+    return LoadedMiddleware(
+        path=path, kind=kind, enqueue=links.get("enqueue"), attempt=attempt, aattempt=aattempt
+    )
 
 
 def _refused(path: str, why: str) -> InvalidSettings:

@@ -16,7 +16,7 @@ from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.workers import completion_rate, run_burst, settle, start_afresh
 
 DRAINED = 10_000
-DRAINS = 5
+DRAINS = 3
 ENQUEUES_PER_SLICE = 60
 SLICES = 10
 # The bound: a middleware that does nothing takes at most 3 % of a drain.

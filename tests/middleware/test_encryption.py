@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from django.db import connection
+from django.utils import timezone
 
 from pleme_redis_django import job, signals
 from pleme_redis_django.access.redaction import redact_job
@@ -55,6 +57,10 @@ async def charge_async(card: str, amount: int, fails: str = "") -> str:
 
 @job(name="tests.middleware.charge_once", unique="while_running")
 def charge_once(card: str) -> None: ...
+
+
+@job(name="tests.middleware.charge_last", unique="while_waiting")
+def charge_last(card: str) -> None: ...
 
 
 @job(name="tests.middleware.charge_typed")
@@ -366,6 +372,25 @@ def test_wrong_settings_are_refused_and_no_key_is_shown(
     assert "secret-key" not in str(refused.value) and NEW not in str(refused.value)
     if isinstance(encryption, dict):
         assert [found.id for found in check_middleware()] == ["pleme_redis_django.E003"]
+
+
+@pytest.mark.parametrize("on_conflict", ["keep", "replace", "extend"])
+def test_what_a_conflict_writes_is_encrypted(encrypt: Any, on_conflict: str) -> None:
+    encrypt(NEW)
+    later = timezone.now() + timedelta(hours=1)
+    debounced = charge_last.using(unique_key="order 7", run_after=later, on_conflict=on_conflict)
+    first = debounced.enqueue("first card")
+    assert debounced.enqueue(SECRET) == first
+    assert SECRET not in rows_text()
+    expected = SECRET if on_conflict == "replace" else "first card"
+    assert decrypted_parameters(Job.objects.get()) == {"card": expected}
+
+
+def test_keys_without_the_middleware_are_warned_of(encrypt: Any, settings: Any) -> None:
+    encrypt(NEW)
+    assert list(check_middleware()) == []
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "MIDDLEWARE": []}
+    assert [found.id for found in check_middleware()] == ["pleme_redis_django.W005"]
 
 
 @pytest.mark.process
