@@ -118,6 +118,14 @@ PLEME_REDIS: dict[str, Any] = {
         },
     },
 }
+# The shop's tasks of django.tasks are jobs of the default pool.
+TASKS: dict[str, Any] = {
+    "default": {
+        "BACKEND": "pleme_redis_django.tasks_backend.JobBackend",
+        "QUEUES": ["default", "mail"],
+        "OPTIONS": {"POOL": "default"},
+    }
+}
 
 
 def use_servers(*, database_url: str, redis_url: str, smtp_address: str) -> None:

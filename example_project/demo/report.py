@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, F, Max, Min, QuerySet
@@ -16,6 +17,7 @@ from example_project.shop.catalog import read_catalog
 from example_project.shop.jobs import crash_the_worker_once, print_label
 from example_project.shop.models import CatalogItem, EmailJob, Order, Thumbnail
 from example_project.shop.status import jobs_by_status
+from example_project.shop.tasks import send_order_confirmation
 from pleme_redis_django import AbstractJob, Job, JobStatus
 
 MODELS: tuple[type[AbstractJob], ...] = (Job, EmailJob)
@@ -109,9 +111,16 @@ def _not_rescued(run: Run) -> Iterator[str]:
 
 def _not_delivered(run: Run, mail: MailCounts) -> Iterator[str]:
     ids = run.jobs(EmailJob).values_list("id", flat=True)
-    missing = [job_id for job_id in ids if f"<{job_id}@novaskyn.example>" not in mail.delivered]
+    missing = _undelivered(ids, mail)
     if missing or len(ids) != run.amounts.orders:
-        yield f"{len(missing)} of {len(ids)} e-mails were not delivered, for {run.amounts.orders} orders"
+        yield f"{missing} of {len(ids)} e-mails were not delivered, for {run.amounts.orders} orders"
+    ids = run.jobs(Job).filter(job_type=send_order_confirmation.module_path).values_list("id", flat=True)
+    if (missing := _undelivered(ids, mail)) or not ids:
+        yield f"{missing} of {len(ids)} e-mails were not delivered that tasks of django.tasks send again"
+
+
+def _undelivered(ids: Iterable[UUID], mail: MailCounts) -> int:
+    return sum(f"<{job_id}@novaskyn.example>" not in mail.delivered for job_id in ids)
 
 
 def _ended_and_seconds(run: Run) -> tuple[int, float]:

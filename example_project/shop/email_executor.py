@@ -26,14 +26,18 @@ class EmailExecutor:
             raise InvalidParameters(
                 f"No e-mail of the type {job.job_type!r}. Known: {', '.join(sorted(_COMPOSERS))}."
             )
-        message = compose(job)
-        # Sent again after a crash, it has the same id, by which mail systems drop the duplicate.
-        message.extra_headers["Message-ID"] = f"<{job.id}@novaskyn.example>"
-        _send(message)
-        return {"recipient": message.to[0], "message_id": message.extra_headers["Message-ID"]}
+        return send(compose(job), str(job.id))
 
 
-def _send(message: EmailMessage) -> None:
+def send(message: EmailMessage, key: str) -> dict[str, Any]:
+    """Send an e-mail whose id has the key of its job; return recipient and id. Raises as ``execute`` does."""
+    # Sent again after a crash, it has the same id, by which mail systems drop the duplicate.
+    message.extra_headers["Message-ID"] = f"<{key}@novaskyn.example>"
+    _hand_over(message)
+    return {"recipient": message.to[0], "message_id": message.extra_headers["Message-ID"]}
+
+
+def _hand_over(message: EmailMessage) -> None:
     try:
         message.send()
     except smtplib.SMTPRecipientsRefused as error:
@@ -59,10 +63,11 @@ def _welcome(job: EmailJob) -> EmailMessage:
     return EmailMessage("Welcome to novaskyn", f"Hello {name},\n\nthe sky is yours.\n", to=[to])
 
 
-def _order_confirmation(job: EmailJob) -> EmailMessage:
-    order = Order.objects.prefetch_related("lines__item").filter(number=job.parameters["order"]).first()
+def order_confirmation(number: str) -> EmailMessage:
+    """Return the confirmation of an order. Raises InvalidParameters where there is no such order."""
+    order = Order.objects.prefetch_related("lines__item").filter(number=number).first()
     if order is None:
-        raise InvalidParameters(f"There is no order {job.parameters['order']!r}.")
+        raise InvalidParameters(f"There is no order {number!r}.")
     lines = list(order.lines.all())
     text = [f"Hello {order.customer_name},", "", f"thank you for your order {order.number}:", ""]
     text += [f"{line.quantity} x {line.item}  {line.total_cents / 100:10.2f}" for line in lines]
@@ -72,5 +77,5 @@ def _order_confirmation(job: EmailJob) -> EmailMessage:
 
 _COMPOSERS: dict[str, Callable[[EmailJob], EmailMessage]] = {
     EmailJob.Type.SEND_WELCOME_EMAIL: _welcome,
-    EmailJob.Type.SEND_ORDER_CONFIRMATION: _order_confirmation,
+    EmailJob.Type.SEND_ORDER_CONFIRMATION: lambda job: order_confirmation(job.parameters["order"]),
 }

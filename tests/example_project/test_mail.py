@@ -12,7 +12,9 @@ from example_project.demo.mail_server import MailServer, is_greylisted
 from example_project.shop.email_executor import EmailExecutor
 from example_project.shop.models import CatalogItem, EmailJob
 from example_project.shop.orders import place_order
-from pleme_redis_django import InvalidParameters, ProviderError
+from example_project.shop.tasks import send_order_confirmation
+from pleme_redis_django import InvalidParameters, Job, ProviderError
+from pleme_redis_django.testing import drain_jobs
 from pleme_redis_django.testing.servers.managed_server import free_port
 from tests.example_project.conftest import send_mail_to
 
@@ -34,6 +36,35 @@ def test_confirmation_reaches_the_mail_server(mail_server: MailServer, catalog: 
     message = email.message_from_bytes(file.read_bytes())
     assert (message["To"], message["Subject"]) == (WELCOME, "Your order N1")
     assert catalog[0].name in message.get_payload(decode=True).decode()
+
+
+def test_plain_task_sends_the_same_mail(mail_server: MailServer, catalog: list[CatalogItem]) -> None:
+    confirmation(catalog, WELCOME)
+    result = send_order_confirmation.enqueue("N1")
+    assert len(drain_jobs().completed) == 1
+    result.refresh()
+    assert result.return_value == {"recipient": WELCOME, "message_id": f"<{result.id}@novaskyn.example>"}
+    assert mail_server.counts().delivered == {f"<{result.id}@novaskyn.example>"}
+
+
+def test_plain_task_that_is_refused_for_now_is_retried(
+    mail_server: MailServer, catalog: list[CatalogItem]
+) -> None:
+    confirmation(catalog, GREYLISTED)
+    result = send_order_confirmation.using(max_retries=1).enqueue("N1")
+    drain_jobs(with_retries=True)
+    result.refresh()
+    assert result.return_value["recipient"] == GREYLISTED
+    assert (result.attempts, result.errors[0].exception_class) == (2, ProviderError)
+
+
+def test_customer_who_asks_again_gets_a_task(catalog: list[CatalogItem]) -> None:
+    from example_project.shop.jobs import take_orders
+
+    assert take_orders(12, seed=1) == {"orders": 12, "confirmed_again": 2}
+    queued = Job.objects.values_list("job_type", "queue_name", "parameters")
+    path = "example_project.shop.tasks.send_order_confirmation"
+    assert list(queued) == [(path, "mail", {"order": number}) for number in ("N001-00000", "N001-00010")]
 
 
 def test_greylisted_recipient_is_worth_a_retry(mail_server: MailServer, catalog: list[CatalogItem]) -> None:
