@@ -14,6 +14,7 @@ from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.workers import (
     completion_rate,
+    insert_ready_jobs,
     percentile,
     run_burst,
     settle,
@@ -23,8 +24,9 @@ from tests.benchmarks.workers import (
     worker_processes,
 )
 
-DRAINED = 8_000
-DRAINS = 3
+# As many that what a process costs to start is small beside what they cost.
+DRAINED = 60_000
+DRAINS = 2
 ENQUEUES_PER_SLICE = 100
 SLICES = 12
 DELAYS = 250
@@ -90,11 +92,11 @@ def _drain_rows(servers: BenchmarkServers) -> Iterable[Row]:
 
 def _worker_seconds(servers: BenchmarkServers, drain: Drain, count: int) -> float:
     """Return the CPU seconds of the worker processes that run so many jobs to their end."""
-    from tests.workload import jobs, tasks
+    from tests.workload import tasks
 
     start_afresh(servers)
     if drain.job_type == JOB:
-        jobs.noop.enqueue_many({} for _ in range(count))
+        insert_ready_jobs(count)
     else:
         _insert_tasks(tasks.noop, count)
     settle()
