@@ -12,6 +12,7 @@ from pleme_redis_django.configured_pools import bounds_of_pools, is_async_type
 from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.interface.bounds import BoundsOfJobs
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
+from pleme_redis_django.monitoring.waiting_row import is_put_off
 
 Fact = tuple[str, Any, bool]
 
@@ -28,7 +29,7 @@ def bounds_facts(job: Any) -> list[Fact]:
     if job.expires_at is not None and job.status in WAITING_STATUSES:
         facts.append(("Deadline", _deadline(job), False))
     if job.snoozes:
-        facts.append(("Put off", f"{job.snoozes} times" if job.snoozes > 1 else "once", False))
+        facts.append(("Put off", _put_off(job), False))
     return facts
 
 
@@ -41,6 +42,17 @@ def _timeout(job: Any, seconds: float) -> str:
 def _deadline(job: Any) -> str:
     left = (job.expires_at - timezone.now()).total_seconds()
     return f"expires in {duration(left)}" if left > 0 else "is over"
+
+
+def _put_off(job: Any) -> str:
+    times = f"{job.snoozes} times" if job.snoozes > 1 else "once"
+    if job.status == JobStatus.PENDING and is_put_off(job):
+        return f"{times}, now until {_moment(job.run_after)}"
+    return times
+
+
+def _moment(moment: Any) -> str:
+    return date_format(timezone.localtime(moment) if timezone.is_aware(moment) else moment, "Y-m-d H:i:s")
 
 
 def _clock_time(moment: Any) -> str:

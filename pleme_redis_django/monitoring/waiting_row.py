@@ -21,8 +21,8 @@ class WaitReason:
     """One thing that keeps a job waiting."""
 
     code: str
-    """``deleted``, ``expired``, ``not_due``, ``due``, ``paused``, ``unknown_type``, ``no_worker``, ``unserved``,
-    ``draining``, ``runs_alone``, ``busy``, ``behind``, ``next`` or ``unclaimed``."""
+    """``deleted``, ``expired``, ``not_due``, ``put_off``, ``due``, ``paused``, ``unknown_type``, ``no_worker``,
+    ``unserved``, ``draining``, ``runs_alone``, ``busy``, ``behind``, ``next`` or ``unclaimed``."""
     text: str
     """The reason in a sentence."""
     since: datetime | None = None
@@ -56,10 +56,22 @@ _FIELDS = (
     "unseen_deaths",
     "retry_count",
     "max_retries",
+    "snoozes",
     "created_at",
+    "updated_at",
+    "claimed_at",
     "failed_at",
     "deleted_at",
 )
+
+
+def is_put_off(row: Any) -> bool:
+    """Whether it was its handler that made a PENDING job wait.
+
+    A failure is noted as the row is written, and what gives a job back wipes its claim.
+    """
+    failed_later = row.failed_at is not None and row.failed_at >= row.updated_at
+    return bool(row.snoozes) and row.claimed_at is not None and not failed_later
 
 
 def read_waiting_row(job: AbstractJob) -> WaitingRow | None:

@@ -6,7 +6,10 @@ It reads only the database: Redis makes jobs start sooner, and never prevents a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from pleme_redis_django.access.product_scope import EVERY_PRODUCT, ProductScope
 from pleme_redis_django.configured_pools import is_async_type, known_types_of_models
@@ -19,12 +22,13 @@ from pleme_redis_django.jobs.interface.job import (
 from pleme_redis_django.models import AbstractJob, QueuePause
 from pleme_redis_django.monitoring.serving_workers import ServingWorkers
 from pleme_redis_django.monitoring.turn import reason_of_turn
-from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason, read_waiting_row
+from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason, is_put_off, read_waiting_row
 from pleme_redis_django.orm_store.job_table import JobTable
 
 __all__ = ["WaitReason", "why_waiting"]
 
 QUEUES_NAMED = 5
+_MAKE_IT_DUE = "Run it now, or reschedule it."
 
 
 def why_waiting(
@@ -70,6 +74,10 @@ def _deaths(row: WaitingRow) -> str:
 
 def _not_due(row: WaitingRow) -> WaitReason:
     wait = duration(row.due_in.total_seconds())
+    if is_put_off(row):
+        times = "once" if row.snoozes == 1 else f"{row.snoozes} times"
+        text = f"Its handler has put it off {times}, now until {_moment(row.run_after)}: it is due in {wait}."
+        return WaitReason(code="put_off", text=text, since=row.updated_at, fix=_MAKE_IT_DUE)
     if row.retry_count:
         text = f"It failed, and is tried again in {wait}: retry {row.retry_count} of {row.max_retries}."
     elif row.schedule:
@@ -77,7 +85,11 @@ def _not_due(row: WaitingRow) -> WaitReason:
     else:
         text = f"It is scheduled, and due in {wait}."
     since = row.failed_at if row.retry_count else row.created_at
-    return WaitReason(code="not_due", text=text, since=since, fix="Run it now, or reschedule it.")
+    return WaitReason(code="not_due", text=text, since=since, fix=_MAKE_IT_DUE)
+
+
+def _moment(moment: datetime) -> str:
+    return date_format(timezone.localtime(moment) if timezone.is_aware(moment) else moment, "Y-m-d H:i:s")
 
 
 def _due(row: WaitingRow) -> WaitReason:

@@ -30,6 +30,20 @@ def test_bounds_stand_on_the_page(admin_client: Client, fields: dict[str, Any], 
     assert words in page_of(admin_client, make_job(**fields))
 
 
+def test_a_job_that_is_put_off_says_until_when(admin_client: Client) -> None:
+    due = timezone.now() + timedelta(days=2)
+    fields = {
+        "snoozes": 3,
+        "status": JobStatus.PENDING,
+        "run_after": due,
+        "claimed_at": ago(9),
+        "updated_at": ago(5),
+    }
+    assert f"3 times, now until {timezone.localtime(due):%Y-%m-%d %H:%M:%S}" in page_of(
+        admin_client, make_job(**fields)
+    )
+
+
 def test_a_running_job_says_when_it_times_out(admin_client: Client) -> None:
     job = make_job(status=JobStatus.RUNNING, started_at=ago(10), timeout_seconds=100_000)
     assert "times out at " in page_of(admin_client, job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +10,15 @@ import pytest
 from django.db import connections
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from pleme_redis_django.jobs.interface.endings import Snoozed
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.models import QueuePause
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.models import Job, QueuePause
 from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
 from pleme_redis_django.operations import pause_queue, resume_queue
+from pleme_redis_django.orm_store import OrmJobStore
 from tests.rows import ago, make_job, make_worker
 from tests.workload.jobs import noop
 from tests.workload.models import EmailJob
@@ -57,6 +62,31 @@ def test_a_scheduled_job_is_not_due() -> None:
     assert (reason.code, reason.since) == ("not_due", job.created_at)
     assert reason.text in ("It is scheduled, and due in 3 m.", "It is scheduled, and due in 2 m 59 s.")
     assert "Run it now" in reason.fix
+
+
+def test_a_job_that_its_handler_put_off_says_how_often_and_until_when() -> None:
+    job, store = waiting(), OrmJobStore(Job)
+    [claimed] = store.claim_jobs(str(uuid.uuid4()), 1, JobSelection())
+    ending = Snoozed(job_id=job.id, claim=claimed.claim, retry_count=0, delay_seconds=180)
+    assert store.finish_jobs([ending]) == [True]
+    job.refresh_from_db()
+    reason = next(one for one in why_waiting(job) if one.code == "put_off")
+    until = f"{timezone.localtime(job.run_after):%Y-%m-%d %H:%M:%S}"
+    assert reason.text.startswith(f"Its handler has put it off once, now until {until}: it is due in ")
+    assert reason.since == job.updated_at
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"failed_at": Now(), "updated_at": Now(), "claimed_at": ago(5), "retry_count": 1},
+        {"failed_at": ago(60), "claimed_at": None},
+    ],
+    ids=["failed since", "given back"],
+)
+def test_a_job_that_was_put_off_before_waits_for_something_else(fields: dict[str, Any]) -> None:
+    job = waiting(status=JobStatus.PENDING, run_after=Now() + timedelta(seconds=180), snoozes=2, **fields)
+    assert "not_due" in codes(job)
 
 
 def test_a_retry_is_not_due_and_says_which_one() -> None:
