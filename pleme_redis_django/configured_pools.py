@@ -17,6 +17,7 @@ from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, Bounds
 from pleme_redis_django.jobs.interface.executor import JobExecutor, async_job_types_of, known_job_types
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
+from pleme_redis_django.jobs.worker.retry_delays import rule_of_pool
 from pleme_redis_django.middleware.attempts import in_middleware
 from pleme_redis_django.middleware.loading import loaded_middleware
 from pleme_redis_django.models import AbstractJob, Job
@@ -80,7 +81,9 @@ def pool_config(name: str, entry: Mapping[str, Any], overrides: Mapping[str, Any
     try:
         if fields.get("product") is not None:
             resolve_product(fields["product"])
-        return WorkerPoolConfig.from_mapping(fields)
+        config = WorkerPoolConfig.from_mapping(fields)
+        rule_of_pool(config)  # A path that names nothing is told here, and by the check.
+        return config
     except (InvalidSettings, InvalidProduct) as error:
         raise InvalidSettings(f'Pool "{name}": {error}') from None
 

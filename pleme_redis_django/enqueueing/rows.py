@@ -14,7 +14,7 @@ from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.handler import sync_only
-from pleme_redis_django.jobs.definitions.options import RETRIES, checked_priority
+from pleme_redis_django.jobs.definitions.options import DELAYS, RETRIES, checked_priority
 from pleme_redis_django.jobs.definitions.uniqueness import (
     UniqueMode,
     Uniqueness,
@@ -74,8 +74,18 @@ def _bounds(definition: JobDefinition[Any, Any]) -> Bounds:
 
 
 def _configuration(definition: JobDefinition[Any, Any], bounds: Bounds) -> dict[str, Any] | None:
-    own = {} if definition.base_retry_delay is None else {"base_retry_delay": definition.base_retry_delay}
+    delay = _base_retry_delay(definition)
+    own = {} if delay is None else {"base_retry_delay": delay}
     return (own | bounds.stored() | dict(definition.marks or {})) or None
+
+
+def _base_retry_delay(definition: JobDefinition[Any, Any]) -> float | None:
+    delay = definition.options.base_retry_delay
+    if delay is None:
+        return definition.base_retry_delay
+    if DELAYS.accepts(delay):
+        return delay
+    raise EnqueueError(f"base_retry_delay is {delay!r}. Accepted: {DELAYS}.")
 
 
 def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:

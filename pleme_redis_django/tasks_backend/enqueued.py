@@ -84,9 +84,12 @@ def enqueued_as(
     )
 
 
+_SAID = ("unique_key", "metadata", "base_retry_delay", "expires_at", *BOUNDS)
+
+
 def _options(task: Task[Any, Any], defaults: BackendOptions, run_after: datetime | None) -> EnqueueOptions:
     # A task that was declared where TASKS named another backend has none of these fields.
-    said = {name: getattr(task, name, None) for name in ("unique_key", "metadata", "expires_at", *BOUNDS)}
+    said = {name: getattr(task, name, None) for name in _SAID}
     if said["timeout"] is None:
         said["timeout"] = defaults.timeout
     return EnqueueOptions(product=_product(task, defaults), run_after=run_after, **said)

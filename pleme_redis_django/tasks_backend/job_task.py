@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Never
 
+from pleme_redis_django.jobs.definitions.options import refusal_of_using
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.tasks_backend.api import Task
@@ -49,6 +50,7 @@ class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the st
         unique_key: str | None = None,
         on_conflict: str | None = None,
         max_retries: int | None = None,
+        base_retry_delay: float | None = None,
         metadata: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         kill_after: float | None = None,
@@ -58,11 +60,15 @@ class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the st
         isolated: bool | None = None,
         deadline: float | None = None,
         expires_at: datetime | None = None,
+        **refused: Never,
     ) -> JobTask:
         """Return a copy whose enqueues use these options; what is not named stays as it was.
 
-        A ``timedelta`` as ``run_after`` counts from each enqueue.
+        A ``timedelta`` as ``run_after`` counts from each enqueue. Raises EnqueueError for an option that it does
+        not take.
         """
+        if refused:
+            raise refusal_of_using(refused)
         given: dict[str, Any] = {
             "priority": priority,
             "queue_name": queue_name,
@@ -72,6 +78,7 @@ class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the st
             "unique_key": unique_key,
             "on_conflict": on_conflict,
             "max_retries": max_retries,
+            "base_retry_delay": base_retry_delay,
             "metadata": metadata,
             "timeout": timeout,
             "kill_after": kill_after,

@@ -22,6 +22,7 @@ from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.options import EnqueueOptions
 from pleme_redis_django.jobs.definitions.schedule_values import CatchUp, Overlap
+from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.jobs.worker_pool import assembly
 from pleme_redis_django.management.runworkers import options, supervisor
@@ -187,6 +188,19 @@ def test_options_of_job() -> None:
     assert names(options_of_job, "Option") == [
         name for name in parameters if name not in ("function", "kind")
     ]
+
+
+def test_where_each_option_can_be_set() -> None:
+    places = {
+        "`using()`": {field.name for field in dataclasses.fields(EnqueueOptions)},
+        "`@job`": set(inspect.signature(definition_of).parameters),
+        "the pool": {field.name for field in dataclasses.fields(WorkerPoolConfig)},
+    }
+    documented = rows(DOCS / "guides" / "bounding.md", "Option", "the pool")
+    assert {field.name for field in dataclasses.fields(Bounds)} <= set(names(documented, "Option"))
+    for row in documented:
+        for place, accepted in places.items():
+            assert row[place] == ("yes" if code(row["Option"]) in accepted else "no"), (row, place)
 
 
 def test_options_of_using() -> None:

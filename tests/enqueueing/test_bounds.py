@@ -11,7 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from pleme_redis_django import Job, JobStatus
+from pleme_redis_django import Job, JobStatus, job
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition
 from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.monitoring.why_waiting import why_waiting
@@ -153,3 +153,41 @@ def _everything() -> Any:
     from pleme_redis_django.jobs.interface.store import JobSelection
 
     return JobSelection()
+
+
+def test_the_delay_of_an_enqueue_wins() -> None:
+    jobs.asend.using(base_retry_delay=2).enqueue("a@b")
+    jobs.asend.enqueue("a@b")
+    assert [job.configuration["base_retry_delay"] for job in Job.objects.order_by("created_at", "id")] == [
+        2,
+        7,
+    ]
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), 10**400, "5", True], ids=lambda value: repr(value)[:20])
+def test_a_delay_that_is_none_is_refused(value: Any) -> None:
+    with pytest.raises(EnqueueError, match=r"base_retry_delay is .*Accepted: a number from 0 to 86,400"):
+        jobs.send.using(base_retry_delay=value).enqueue("a@b")
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("retry_delay", "a function, which no row can store"),
+        ("retry_on", "exception classes, which no row can store"),
+        ("no_retry_on", "exception classes, which no row can store"),
+        ("unique", "unique_key="),
+        ("time_out", "timeout"),
+        ("retry_delays", "Accepted: |Did you mean"),
+    ],
+)
+def test_an_option_that_no_enqueue_can_have_is_refused(option: str, words: str) -> None:
+    with pytest.raises(EnqueueError, match=rf"using\(\) .*{option}.*({words})"):
+        jobs.send.using(**{option: 1})
+
+
+@pytest.mark.parametrize(("option", "instead"), [("expires_at", "deadline="), ("run_after", "schedule=")])
+def test_a_moment_in_a_job_is_refused(option: str, instead: str) -> None:
+    with pytest.raises(InvalidJobDefinition, match=rf"using\({option}=...\).*{instead}"):
+        job(**{option: timezone.now()})(jobs.send.function)  # type: ignore[call-overload]

@@ -30,6 +30,7 @@ from pleme_redis_django.jobs.definitions.options import (
     checked_priority,
     checked_queue_name,
     checked_retry_delay,
+    refusal_of_job,
 )
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule, as_schedules
@@ -37,7 +38,6 @@ from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness, as_unique
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
-from pleme_redis_django.wording import did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -108,9 +108,7 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 def _register(function: Callable[..., Any], options: dict[str, Any]) -> JobDefinition[Any, Any]:
     unknown = sorted(options.keys() - _OPTIONS)
     if unknown:
-        accepted = f"Accepted: {', '.join(sorted(_OPTIONS))}."
-        hint = did_you_mean(unknown[0], _OPTIONS, otherwise=accepted)
-        raise InvalidJobDefinition(f"@job has no option {unknown[0]!r}. {hint}")
+        raise refusal_of_job(unknown[0], _OPTIONS)
     definition = definition_of(function, **options)
     registry.add(definition)
     return definition

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ClassVar, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
 from pleme_redis_django.exceptions import EnqueueError, InvalidParameters, InvalidResult
 from pleme_redis_django.jobs.definitions.arguments import by_name
@@ -18,6 +18,7 @@ from pleme_redis_django.jobs.definitions.handler_types import HandlerTypes, Stor
 from pleme_redis_django.jobs.definitions.options import (
     NO_OPTIONS,
     EnqueueOptions,
+    refusal_of_using,
 )
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
@@ -160,6 +161,7 @@ class JobDefinition(Generic[P, R]):
         unique_key: str | None = None,
         on_conflict: str | None = None,
         max_retries: int | None = None,
+        base_retry_delay: float | None = None,
         metadata: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         kill_after: float | None = None,
@@ -169,11 +171,15 @@ class JobDefinition(Generic[P, R]):
         isolated: bool | None = None,
         deadline: float | None = None,
         expires_at: datetime | None = None,
+        **refused: Never,
     ) -> JobDefinition[P, R]:
         """Return a copy whose enqueues use these options; what is not named stays as it was.
 
-        Raises EnqueueError for a ``run_after`` that is not accepted; the enqueue checks the others.
+        Raises EnqueueError for an option that it does not take, and for a ``run_after`` that is not accepted; the
+        enqueue checks the others.
         """
+        if refused:
+            raise refusal_of_using(refused)
         if run_after is not None and _enqueuers:
             _enqueuers[0].check_run_after(run_after)
         given: dict[str, Any] = {
@@ -184,6 +190,7 @@ class JobDefinition(Generic[P, R]):
             "unique_key": unique_key,
             "on_conflict": on_conflict,
             "max_retries": max_retries,
+            "base_retry_delay": base_retry_delay,
             "metadata": metadata,
             "timeout": timeout,
             "kill_after": kill_after,

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from pleme_redis_django.exceptions import InvalidJobDefinition, InvalidName
+from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidName
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.ranges import Number, Whole
+from pleme_redis_django.wording import did_you_mean
 
 NAME_MAX_LENGTH = 200
 RETRIES = Whole(0, 1_000)
@@ -31,6 +32,7 @@ class EnqueueOptions:
     unique_key: str | None = None
     on_conflict: str | None = None
     max_retries: int | None = None
+    base_retry_delay: float | None = None
     metadata: Mapping[str, Any] | None = None
     timeout: float | None = None
     kill_after: float | None = None
@@ -56,6 +58,38 @@ class EnqueueOptions:
 
 
 NO_OPTIONS = EnqueueOptions()
+
+_OF_JOB_ALONE = {
+    "retry_delay": "a function, which no row can store. Say it in @job or in the pool, or give this enqueue "
+    "base_retry_delay=",
+    "retry_on": "exception classes, which no row can store. Say them in @job",
+    "no_retry_on": "exception classes, which no row can store. Say them in @job",
+    "unique": "what the @job says of all its jobs. unique_key= says what makes this one equal to another",
+    "schedule": "what the @job says. A schedule in the admin enqueues with other options",
+    "name": "what the @job says",
+    "takes_context": "what the @job says",
+}
+
+
+def refusal_of_using(names: Iterable[str]) -> EnqueueError:
+    """Return the error for options that ``using()`` does not take."""
+    name = sorted(names)[0]
+    if name in _OF_JOB_ALONE:
+        return EnqueueError(f"using() takes no {name}: it is {_OF_JOB_ALONE[name]}.")
+    known = [field.name for field in dataclasses.fields(EnqueueOptions)]
+    hint = did_you_mean(name, known, otherwise=f"Accepted: {', '.join(known)}.")
+    return EnqueueError(f"using() has no option {name!r}. {hint}")
+
+
+def refusal_of_job(name: str, known: Iterable[str]) -> InvalidJobDefinition:
+    """Return the error for an option that ``@job`` does not take."""
+    if name in ("expires_at", "run_after"):
+        for_all = "deadline= in @job" if name == "expires_at" else "schedule= in @job"
+        return InvalidJobDefinition(
+            f"@job takes no {name}, which is a moment of one enqueue: using({name}=...). For all: {for_all}."
+        )
+    hint = did_you_mean(name, known, otherwise=f"Accepted: {', '.join(sorted(known))}.")
+    return InvalidJobDefinition(f"@job has no option {name!r}. {hint}")
 
 
 def checked_priority(priority: object, error: type[Exception]) -> int:

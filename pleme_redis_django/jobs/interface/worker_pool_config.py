@@ -44,6 +44,9 @@ class WorkerPoolConfig:
     """Delay before the first retry; each later one doubles it."""
     max_retry_delay: Annotated[float, Number(0, 30 * _DAY_SECONDS)] = 3600
     """Longest delay before a retry."""
+    retry_delay: str | None = None
+    """Dotted path of a function of the retry's number and of what was raised that returns the seconds until it,
+    where neither the job nor its model says them; None: the backoff."""
     stale_job_threshold_seconds: Annotated[float, Number(1, 30 * _DAY_SECONDS)] = DEFAULT_STALE_SECONDS
     """A running job without a sign of life for so long is stale."""
     stale_check_interval_seconds: Annotated[float, Number(0.1, _DAY_SECONDS)] = 300
@@ -105,6 +108,10 @@ class WorkerPoolConfig:
         for field in ("interrupt", "retry_on_timeout", "atomic", "isolated"):
             if type(getattr(self, field)) is not bool:
                 raise InvalidSettings(f"{field} is {getattr(self, field)!r}. Accepted: True or False.")
+        if self.retry_delay is not None and not isinstance(self.retry_delay, str):
+            raise InvalidSettings(
+                f"retry_delay is {self.retry_delay!r}. Accepted: a dotted path of a function, None."
+            )
         object.__setattr__(self, "queues", _checked_queues(self.queues))
         _checked_name("queue_key", self.queue_key)
         if not self.worker_count and not self.async_count:

@@ -5,11 +5,14 @@ A function and a job model are the project's, and may return anything or raise: 
 
 from __future__ import annotations
 
+import functools
+import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from pleme_redis_django.exceptions import MAX_DELAY_SECONDS, RetryAfter
+from pleme_redis_django.exceptions import MAX_DELAY_SECONDS, InvalidSettings, RetryAfter
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.retry import backoff_delay, follows_pool, jittered
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
@@ -22,13 +25,22 @@ RetryDelay = Callable[[int, BaseException], float]
 
 
 def delay_before_retry(
-    job: AnyJob, config: WorkerPoolConfig, error: BaseException, rule: RetryDelay | None
+    job: AnyJob,
+    config: WorkerPoolConfig,
+    error: BaseException,
+    rule: RetryDelay | None,
+    pool_rule: RetryDelay | None = None,
 ) -> float:
-    """Return the seconds until the retry: as the error says, else the rule, else ``retry_delay`` with jitter."""
+    """Return the seconds until the retry: as the error says, else the rule, else ``retry_delay`` with jitter.
+
+    ``pool_rule`` counts where the job says nothing at all.
+    """
     if isinstance(error, RetryAfter):
         return error.seconds
+    if rule is None and pool_rule is not None and _own_base(job) is None and follows_pool(job):
+        rule = pool_rule
     if rule is not None:
-        seconds = _asked(error, "retry_delay", lambda: rule(job.retry_count + 1, error))
+        seconds = _asked(error, "retry_delay", functools.partial(rule, job.retry_count + 1, error))
         if seconds is not None:
             return seconds
     return jittered(retry_delay(job, config, error))
@@ -39,9 +51,8 @@ def retry_delay(job: AnyJob, config: WorkerPoolConfig, error: BaseException | No
 
     The row is the project's, and may hold anything: what is not a delay is passed over.
     """
-    configuration = job.configuration
-    base: Any = configuration.get("base_retry_delay") if isinstance(configuration, Mapping) else None
-    if type(base) not in (int, float) or not 0 <= base < float("inf"):
+    base = _own_base(job)
+    if base is None:
         if not follows_pool(job):
             seconds = _asked(error, "calculate_backoff_delay()", job.calculate_backoff_delay)
             if seconds is not None:
@@ -50,6 +61,31 @@ def retry_delay(job: AnyJob, config: WorkerPoolConfig, error: BaseException | No
     # Cut first: an integer of 400 digits does not fit into a float.
     base = min(base, config.max_retry_delay)
     return backoff_delay(job.retry_count, base_seconds=base, max_seconds=config.max_retry_delay)
+
+
+def rule_of_pool(config: WorkerPoolConfig) -> RetryDelay | None:
+    """Return the function that the pool's ``retry_delay`` names. Raises InvalidSettings where there is none."""
+    path = config.retry_delay
+    if path is None:
+        return None
+    accepted = "Accepted: the dotted path of a function of the retry's number and the exception."
+    try:
+        module, _dot, name = path.rpartition(".")
+        function = getattr(importlib.import_module(module), name)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise InvalidSettings(
+            f"retry_delay is {path!r}, which cannot be imported: {error}. {accepted}"
+        ) from None
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        raise InvalidSettings(f"retry_delay is {path!r}, which is {function!r:.80}. {accepted}")
+    rule: RetryDelay = function
+    return rule
+
+
+def _own_base(job: AnyJob) -> Any:
+    configuration = job.configuration
+    base: Any = configuration.get("base_retry_delay") if isinstance(configuration, Mapping) else None
+    return base if type(base) in (int, float) and 0 <= base < float("inf") else None
 
 
 def _asked(error: BaseException | None, name: str, ask: Callable[[], Any]) -> float | None:

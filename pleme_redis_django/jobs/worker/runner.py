@@ -45,7 +45,7 @@ from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.worker.interrupts import Interruptible
 from pleme_redis_django.jobs.worker.isolation import Isolation, ProcessDied
-from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry
+from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry, rule_of_pool
 
 DEFAULT_MAX_RESULTS_BYTES = 1024 * 1024
 
@@ -115,6 +115,7 @@ class JobRunner:
         self._retry_rules = getattr(executor, "retry_rules", None)
         self._retry_delay_of = getattr(executor, "retry_delay_of", None)
         self._config = config
+        self._pool_rule = rule_of_pool(config)
         self.bounds_of = BoundsOfJobs(config.bounds).of
         """Returns the bounds of an attempt of a job."""
         self._scope = scope or NoSurroundings()
@@ -287,7 +288,7 @@ class JobRunner:
         with suppress(BaseException):
             if job.can_retry() and self._worth_a_retry(error, job.job_type):
                 rule = self._retry_delay_of(job.job_type) if self._retry_delay_of is not None else None
-                return delay_before_retry(job, self._config, error, rule)
+                return delay_before_retry(job, self._config, error, rule, self._pool_rule)
         return None
 
     def _worth_a_retry(self, error: BaseException, job_type: str) -> bool:

@@ -30,6 +30,7 @@ OUR_DEFAULTS = {
     "grace_seconds": 30,
     "max_crashes": 3,
     "max_unseen_deaths": 10,
+    "retry_delay": None,
     "timeout": None,
     "kill_after": 30,
     "interrupt": True,

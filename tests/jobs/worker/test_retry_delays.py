@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pleme_redis_django import Discard, RetryAfter, Snooze, WorkerPoolConfig
-from pleme_redis_django.exceptions import InvalidNumber
+from pleme_redis_django.exceptions import InvalidNumber, InvalidSettings
 from pleme_redis_django.jobs.interface.endings import Cancelled, Failed, Retried, Snoozed
 from pleme_redis_django.jobs.interface.retry import JITTER_SHARE
-from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry, retry_delay
+from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry, retry_delay, rule_of_pool
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 from tests.jobs.recording import FunctionExecutor, claimed, context_of
@@ -122,3 +122,48 @@ def test_a_model_whose_backoff_is_no_delay_is_passed_over(answer: Any) -> None:
 
 def test_the_pool_says_the_delay_of_a_model_without_one() -> None:
     assert retry_delay(MemoryJob(retry_count=1), WorkerPoolConfig(base_retry_delay=5)) == 10
+
+
+def delay_of_pool(number: int, error: BaseException) -> float:
+    """What a pool of these tests says."""
+    return 100 * number + len(str(error))
+
+
+POOL = WorkerPoolConfig(retry_delay=f"{__name__}.delay_of_pool")
+
+
+def delay_in_pool(rule: Any = None, kind: type[MemoryJob] = MemoryJob, **fields: Any) -> float:
+    job = kind(retry_count=1, **fields)
+    return delay_before_retry(job, POOL, KeyError("a"), rule, rule_of_pool(POOL))
+
+
+def test_a_pool_says_the_delay_where_the_job_says_nothing() -> None:
+    assert delay_in_pool() == 203
+    assert delay_in_pool(lambda number, error: 5) == 5
+    assert delay_in_pool(kind=OwnBackoff) == pytest.approx(7, rel=JITTER_SHARE)
+    assert delay_in_pool(configuration={"base_retry_delay": 1}) == pytest.approx(2, rel=JITTER_SHARE)
+
+
+def test_a_runner_asks_its_pool() -> None:
+    job = claimed(MemoryJobStore())
+    ending = JobRunner(DelayingExecutor(KeyError("a"), None), POOL).run(context_of(job))
+    assert isinstance(ending, Retried)
+    assert ending.delay_seconds == 103
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["delay", "", "tests.nowhere.delay", f"{__name__}.nothing", f"{__name__}.POOL", f"{__name__}.adelay"],
+)
+def test_a_path_that_names_no_function_is_refused(path: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"retry_delay is .*Accepted: the dotted path of a function"):
+        rule_of_pool(WorkerPoolConfig(retry_delay=path))
+
+
+async def adelay(number: int, error: BaseException) -> float:
+    return 1.0
+
+
+def test_a_delay_that_is_no_path_is_refused() -> None:
+    with pytest.raises(InvalidSettings, match=r"retry_delay is .*Accepted: a dotted path"):
+        WorkerPoolConfig(retry_delay=delay_of_pool)  # type: ignore[arg-type]
