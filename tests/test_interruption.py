@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +18,6 @@ from pleme_redis_django.interruption import (
     interruptible,
     uninterrupted,
 )
-from pleme_redis_django.jobs.worker.interrupts import Interruptible
 from tests.jobs.handler_threads import HandlerThread
 
 
@@ -167,60 +168,51 @@ def test_outside_of_a_handler_nothing_is_kept(call: Call) -> None:
     assert granted_or_undone(print)(lambda: interruptible(uninterrupted(call.lasting)))() == "result"
 
 
-def test_interrupts_at_every_moment_come_once_and_in_no_call() -> None:
-    """Thousands of handlers make short calls while somebody interrupts whichever runs."""
-    thread, count, current, over = Interruptible(), 20_000, [-1], threading.Event()
-    begun = ended = undone = 0
-    hit: set[int] = set()
+@pytest.fixture
+def quick_threads() -> Iterator[None]:
+    """Threads that take turns after so few bytecodes that an interrupt comes at any of them."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_interrupts_at_every_moment_come_once_and_in_no_call(quick_threads: None) -> None:
+    """Each of a thousand handlers makes short calls without end, until somebody interrupts it."""
+    begun: list[None] = []
+    ended: list[None] = []
+    held: set[object] = set()
 
     @uninterrupted
-    def inner() -> None:
-        nonlocal begun, ended
-        begun += 1
+    def call() -> None:
+        begun.append(None)
         sum(range(3))
-        ended += 1
+        ended.append(None)
 
-    def undo(_taken: object) -> None:
-        nonlocal undone
-        undone += 1
-
-    @granted_or_undone(undo)
-    def take() -> int:
-        inner()
+    @granted_or_undone(held.discard)
+    def take() -> object:
+        call()
         interruptible(sum, range(3))
-        return 1
+        held.add(taken := object())
+        return taken
 
-    def interrupt_all() -> None:
-        while not over.is_set():
-            if (number := current[0]) >= 0:
-                thread.interrupt(number, JobTimeout)
-
-    def run(number: int) -> None:
-        try:
+    def handler() -> None:
+        while True:
+            call()
+            taken = take()
             try:
-                current[0] = number
-                thread.enter(number)
-                inner()
-                take()
-                thread.leave()
-            except BaseException:
-                thread.leave()
-                raise
-        except BaseException:
-            thread.leave()
-            hit.add(number)
+                sum(range(2))
+            finally:
+                held.discard(taken)
 
-    def run_all() -> None:
-        thread.bind()
-        for number in range(count):
-            run(number)
-            assert thread.was_interrupted or number not in hit
-
-    threads = [threading.Thread(target=interrupt_all), threading.Thread(target=run_all)]
-    for one in threads:
-        one.start()
-    threads[1].join()
-    over.set()
-    threads[0].join()
-    assert begun == ended
-    assert hit and undone <= len(hit)
+    count, chance = 1_000, random.Random(12)
+    thread = HandlerThread(*[handler] * count)
+    for number in range(count):
+        assert thread.begun[number].wait(20)
+        for _bytecode in range(chance.randrange(300)):
+            pass
+        thread.interrupt(number)
+    assert thread.join() == [JobTimeout] * count
+    assert thread.interrupted == [True] * count
+    assert len(begun) == len(ended)
+    assert held == set()

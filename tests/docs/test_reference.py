@@ -203,6 +203,18 @@ def test_where_each_option_can_be_set() -> None:
             assert row[place] == ("yes" if code(row["Option"]) in accepted else "no"), (row, place)
 
 
+@pytest.mark.parametrize(
+    "row", rows(REFERENCE / "public-names.md", "Option"), ids=lambda row: code(row["Option"])
+)
+def test_default_of_an_option_of_job(row: Row) -> None:
+    default = inspect.signature(definition_of).parameters[code(row["Option"])].default
+    # None stands for these.
+    if row["Default"] in ("the pool's", "`module.function`", '`"keep"`'):
+        assert default is None
+    else:
+        assert ast.literal_eval(row["Default"].strip("`")) == default
+
+
 def test_options_of_using() -> None:
     [using] = (
         row

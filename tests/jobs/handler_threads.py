@@ -30,7 +30,7 @@ class HandlerThread:
 
     def interrupt(self, number: int, kind: type[BaseException] = JobTimeout) -> bool:
         assert self.begun[number].wait(20)
-        return self.interruptible.interrupt(number, kind)
+        return self.interruptible.interrupt(self.begun[number], kind)
 
     def _work(self) -> None:
         self.interruptible.bind()
@@ -41,7 +41,7 @@ class HandlerThread:
     def _run(self, number: int, handler: Callable[[], Any]) -> Any:
         try:
             try:
-                self.interruptible.enter(number)
+                self.interruptible.enter(self.begun[number])
                 self.begun[number].set()
                 value = handler()
                 self.interruptible.leave()

@@ -11,11 +11,12 @@ from django.contrib.auth.models import Group
 from django.db import DatabaseError, connection, connections, transaction
 
 from pleme_redis_django import Job, JobStatus, WorkerPoolConfig
-from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition
+from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, JobTimeout
 from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, GivenBack
 from pleme_redis_django.jobs.interface.store import JobSelection
+from pleme_redis_django.jobs.worker.interrupts import Interruptible
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.orm_store import DatabaseScope, OrmJobStore
 from pleme_redis_django.testing import MemoryJobStore
@@ -83,6 +84,23 @@ def test_a_refused_ending_rolls_the_writes_back() -> None:
     assert groups() == 0
     assert attempt.row.status == JobStatus.QUEUED
     assert list(attempt.store.finish_jobs([ending])) == [False]
+
+
+def test_a_timeout_that_comes_as_the_ending_commits_changes_nothing() -> None:
+    attempt, thread, sent = Attempt(make_group), Interruptible(), []
+    assert attempt.job.claim is not None
+    context = JobContext(attempt.job, attempt.job.claim, lambda context: None)
+    context.bounds = attempt.runner.bounds_of(attempt.job)
+    finish_jobs = attempt.store.finish_jobs
+
+    def late(endings: Any) -> Any:
+        context.timed_out = True
+        sent.append(thread.interrupt(context, JobTimeout))
+        return finish_jobs(endings)
+
+    attempt.store.finish_jobs = late  # type: ignore[method-assign]
+    assert isinstance(attempt.runner.run(context, thread), Completed)
+    assert (sent, groups(), attempt.row.status) == ([False], 1, JobStatus.COMPLETED)
 
 
 def test_an_error_rolls_the_writes_back_and_is_retried() -> None:

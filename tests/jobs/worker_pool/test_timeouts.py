@@ -10,6 +10,7 @@ import pytest
 
 from pleme_redis_django import JobCancelled, JobStatus, current_job_context
 from pleme_redis_django.exceptions import JobTimeout
+from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.interface.events import EndingRefused, JobStarted, RecycleBegun
 from tests.jobs.pool_bench import Bench
 from tests.jobs.recording import AsyncFunctionExecutor, FunctionExecutor, TypedExecutor
@@ -99,6 +100,24 @@ def test_a_handler_called_directly_by_another_is_a_part_of_it(bench: Bench) -> N
     bench.add(1, timeout_seconds=SHORT_SECONDS)
     bench.pool(FunctionExecutor(outer)).launch()
     assert ended(bench).error_details["error_code"] == "timeout"
+
+
+def seconds_left() -> float | None:
+    context = current_job_context()
+    assert context is not None
+    return context.remaining()
+
+
+@pytest.mark.parametrize("outer_timeout", [None, 600.0])
+def test_the_timeout_of_a_job_that_is_called_directly_does_not_count(
+    bench: Bench, outer_timeout: float | None
+) -> None:
+    inner = definition_of(seconds_left, timeout=0.001, kill_after=0)
+    bench.add(1, timeout_seconds=outer_timeout)
+    bench.pool(FunctionExecutor(lambda job: inner())).launch()
+    job = ended(bench)
+    assert job.status is JobStatus.COMPLETED
+    assert job.results is None if outer_timeout is None else 1 < job.results <= outer_timeout
 
 
 def test_a_handler_may_ask_for_the_flag_alone(bench: Bench) -> None:
