@@ -34,13 +34,11 @@ def _job(row: WaitingRow) -> tuple[JobDefinition[Any, Any], list[Any], dict[str,
 def _task(row: WaitingRow, alias: str) -> tuple[JobDefinition[Any, Any], list[Any], dict[str, Any]]:
     # Here: what is moved from django-q2 needs no tasks API.
     from pleme_redis_django.tasks_backend.api import InvalidTask, normalize_json, task_backends
-    from pleme_redis_django.tasks_backend.backend import JobBackend
     from pleme_redis_django.tasks_backend.declaration import declared_task
-    from pleme_redis_django.tasks_backend.definition import definition_of_task
-    from pleme_redis_django.tasks_backend.enqueued import enqueued_as
+    from pleme_redis_django.tasks_backend.job_task import JobTask
 
-    backend = task_backends[alias] if alias in task_backends.settings else None
-    if not isinstance(backend, JobBackend):
+    backend: Any = task_backends[alias] if alias in task_backends.settings else None
+    if backend is None or not issubclass(backend.task_class, JobTask):
         raise CannotMove(f'TASKS["{alias}"] is not the backend of this package')
     found = declared_task(row.path)
     if found is None:
@@ -53,5 +51,4 @@ def _task(row: WaitingRow, alias: str) -> tuple[JobDefinition[Any, Any], list[An
         raise CannotMove(str(error)) from None
     args: Any = normalize_json(list(row.args))
     kwargs: Any = normalize_json(dict(row.kwargs))
-    options = backend.checked_options()
-    return enqueued_as(task, definition_of_task(task), options, len(args)), args, kwargs
+    return backend.definition_as_enqueued(task, len(args)), args, kwargs

@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import EnqueueError
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.options import PRIORITIES, RETRIES
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.tasks_backend import announcements
@@ -25,7 +26,7 @@ from pleme_redis_django.tasks_backend.api import (
 )
 from pleme_redis_django.tasks_backend.declaration import BOUNDS
 from pleme_redis_django.tasks_backend.definition import definition_of_task
-from pleme_redis_django.tasks_backend.enqueued import EnqueuePlan, plans
+from pleme_redis_django.tasks_backend.enqueued import EnqueuePlan, enqueued_as, plans
 from pleme_redis_django.tasks_backend.job_task import JobTask
 from pleme_redis_django.tasks_backend.options import BackendOptions, options_of
 from pleme_redis_django.wording import did_you_mean
@@ -106,6 +107,10 @@ class JobBackend(BaseTaskBackend):
     def checked_options(self) -> BackendOptions:
         """Return the OPTIONS of this alias. Raises InvalidSettings."""
         return options_of(self.alias, self.options)
+
+    def definition_as_enqueued(self, task: Task[Any, Any], places: int) -> JobDefinition[Any, Any]:
+        """Return a task's definition with the options of an enqueue; ``places``: its positional arguments."""
+        return enqueued_as(task, definition_of_task(task), self.checked_options(), places)
 
     def _plan_of(self, task: Task[Any, Any]) -> EnqueuePlan:
         settings = get_settings()
