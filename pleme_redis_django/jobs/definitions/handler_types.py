@@ -101,6 +101,8 @@ class HandlerTypes:
                     changed[name] = codec.decode(value)
                 except Mismatch as mismatch:
                     raise InvalidParameters(self._refused_stored(name, mismatch)) from None
+                except RecursionError:  # Of a row that was not written by an enqueue.
+                    raise InvalidParameters(self._endless(name)) from None
         return stored | changed if changed else stored
 
     def encoded_result(self, value: Any) -> Any:
@@ -140,8 +142,9 @@ class HandlerTypes:
 
     def _taken_in(self) -> dict[str, Codec]:
         codecs = self._read()
-        self._codecs, self._others, self.result = codecs.parameters, codecs.others, codecs.result
-        return self._codecs
+        # Last what other threads look at first.
+        self._others, self.result, self._codecs = codecs.others, codecs.result, codecs.parameters
+        return codecs.parameters
 
     def _refused(self, name: str, mismatch: Mismatch) -> str:
         return (

@@ -257,6 +257,14 @@ class Chain:
 def recursive(value: Chain) -> None: ...
 
 
+def test_a_row_that_is_nested_without_end_fails_as_what_does_not_fit() -> None:
+    stored: dict[str, Any] = {"following": None}
+    for _ in range(sys.getrecursionlimit()):
+        stored = {"following": stored}
+    with pytest.raises(InvalidParameters, match="nested too deeply"):
+        definition_of(recursive).decoded_parameters({"value": stored})
+
+
 def test_without_use_tz_a_naive_time_is_kept_and_another_becomes_one(monkeypatch: pytest.MonkeyPatch) -> None:
     from zoneinfo import ZoneInfo
 

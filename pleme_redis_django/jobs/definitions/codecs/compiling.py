@@ -67,7 +67,8 @@ _SIMPLE: Mapping[object, Codec] = {
 _WRAPPERS = ("Annotated", "Required", "NotRequired", "ReadOnly")
 _ACCEPTED = (
     "str, int, float, bool, None, datetime, date, time, timedelta, Decimal, UUID, bytes, Enum, Literal, dataclasses, "
-    "NamedTuple, TypedDict, pydantic's models, and list, tuple, set, dict and unions of these; Any for JSON as it is"
+    "NamedTuple, TypedDict, pydantic's models, and list, tuple, set, dict and unions of these; Any for JSON as it is; "
+    "the id of an object that the database holds"
 )
 
 

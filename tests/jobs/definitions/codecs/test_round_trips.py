@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import typing
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pleme_redis_django.jobs.definitions.codecs.codec import Mismatch
 from pleme_redis_django.jobs.definitions.codecs.compiling import Compiler
 from pleme_redis_django.jobs.interface.json_text import canonical_json, to_json
 from tests.jobs.definitions.codecs.types import (
@@ -94,7 +96,7 @@ CASES: list[tuple[Any, st.SearchStrategy[Any]]] = [
 
 
 @pytest.mark.parametrize(("annotation", "values"), CASES, ids=[str(case[0]) for case in CASES])
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_a_value_comes_back_equal_and_of_its_type(
     annotation: Any, values: st.SearchStrategy[Any], data: st.DataObject
@@ -168,3 +170,33 @@ def test_an_any_inside_is_json_as_it_is() -> None:
     value = {"a": [1, None, {"b": 2.5}]}
     assert codec.encode(value) == value
     assert codec.decode(value) == value
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(TEXTS, inside, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = (
+    JSON
+    | st.binary()
+    | st.dates()
+    | st.datetimes()
+    | DECIMALS
+    | st.sampled_from(Kind)
+    | LINES
+    | st.tuples(JSON)
+)
+
+
+@pytest.mark.parametrize("annotation", [case[0] for case in CASES], ids=[str(case[0]) for case in CASES])
+@settings(max_examples=25)
+@given(stored=JSON, value=OBJECTS)
+def test_whatever_it_is_given_a_codec_takes_it_or_refuses_it(
+    annotation: Any, stored: Any, value: Any
+) -> None:
+    codec = Compiler().codec_of(annotation)
+    with suppress(Mismatch):
+        codec.decode(stored)
+    with suppress(Mismatch):
+        codec.encode(value)
