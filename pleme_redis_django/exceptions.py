@@ -97,6 +97,8 @@ class InvalidParameters(ExecutorError, EnqueueError):
 
     error_code = "invalid_parameters"
     retryable = False
+    parameter: str | None = None
+    """The name of the parameter whose value its annotation does not accept; None: another fault."""
 
 
 #: The name that the reference design uses. The package root does not export it: it would shadow Django's.

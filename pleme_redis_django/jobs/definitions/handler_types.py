@@ -83,9 +83,9 @@ class HandlerTypes:
                 try:
                     changed[name] = codec.encode(value)
                 except Mismatch as mismatch:
-                    raise InvalidParameters(self._refused(name, mismatch)) from None
+                    raise _of(name, self._refused(name, mismatch)) from None
                 except RecursionError:
-                    raise InvalidParameters(self._endless(name)) from None
+                    raise _of(name, self._endless(name)) from None
         return given | changed if changed else given
 
     def decoded(self, stored: dict[str, Any]) -> dict[str, Any]:
@@ -100,9 +100,9 @@ class HandlerTypes:
                 try:
                     changed[name] = codec.decode(value)
                 except Mismatch as mismatch:
-                    raise InvalidParameters(self._refused_stored(name, mismatch)) from None
+                    raise _of(name, self._refused_stored(name, mismatch)) from None
                 except RecursionError:  # Of a row that was not written by an enqueue.
-                    raise InvalidParameters(self._endless(name)) from None
+                    raise _of(name, self._endless(name)) from None
         return stored | changed if changed else stored
 
     def encoded_result(self, value: Any) -> Any:
@@ -161,3 +161,9 @@ class HandlerTypes:
 
     def _endless(self, name: str) -> str:
         return f"{self._name}: {name} is nested too deeply, or contains itself. Accepted: what JSON can nest."
+
+
+def _of(parameter: str, message: str) -> InvalidParameters:
+    error = InvalidParameters(message)
+    error.parameter = parameter
+    return error

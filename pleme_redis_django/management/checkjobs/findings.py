@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pleme_redis_django.exceptions import InvalidParameters
+from pleme_redis_django.exceptions import InvalidJobDefinition, InvalidParameters
 from pleme_redis_django.jobs.definitions.registry import JobRegistry, registry
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models import Schedule
@@ -67,11 +67,12 @@ def read_jobs(
             on_rows(rows)
         if (problem := _problem(job_type, parameters, known, definitions)) is None:
             continue
-        if (job_type, problem) in found:
-            found[job_type, problem].count += 1
+        kind, said = problem
+        if (job_type, kind) in found:
+            found[job_type, kind].count += 1
         else:
-            found[job_type, problem] = Finding(
-                where=table.model._meta.label, job_type=job_type, problem=problem, example=str(job_id)
+            found[job_type, kind] = Finding(
+                where=table.model._meta.label, job_type=job_type, problem=said, example=str(job_id)
             )
     return Reading(findings=list(found.values()), rows=rows, is_whole=True)
 
@@ -92,16 +93,20 @@ def read_schedules(using: str, definitions: JobRegistry = registry) -> Iterator[
 
 def _problem(
     job_type: str, parameters: Any, known: frozenset[str] | None, definitions: JobRegistry
-) -> str | None:
+) -> tuple[str, str] | None:
+    """Return what is wrong with a row, as what rows are counted by and in words; values differ from row to row."""
     if known is not None and job_type not in known:
-        return UNKNOWN
+        return UNKNOWN, UNKNOWN
     # An executor of the project's own knows its types' parameters alone.
     if (definition := definitions.find(job_type)) is None:
         return None
     if not isinstance(parameters, dict):
-        return f"the parameters are a {type(parameters).__name__}, and have to be a JSON object"
+        said = f"the parameters are a {type(parameters).__name__}, and have to be a JSON object"
+        return said, said
     try:
-        definition.checked_parameters(parameters)
+        definition.decoded_parameters(parameters)
     except InvalidParameters as error:
-        return str(error)
+        return error.parameter or str(error), str(error)
+    except InvalidJobDefinition as error:
+        return str(error), str(error)
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from tests.rows import BACKENDS, make_job
 
 
 def mail(to: str, subject: str = "") -> None: ...
+def bill(amount: Decimal, day: date) -> None: ...
 
 
 @pytest.fixture
@@ -45,6 +48,20 @@ def test_rows_of_one_fault_are_one_finding(definitions: JobRegistry, using: str)
     assert "missing ['to'], unknown ['receiver']" in unfit.problem
     assert a_list.problem == "the parameters are a list, and have to be a JSON object"
     assert (gone.job_type, gone.problem, gone.example) == ("gone", UNKNOWN, str(running.pk))
+
+
+@pytest.mark.django_db
+def test_rows_whose_values_an_annotation_refuses_are_counted_by_the_parameter(
+    definitions: JobRegistry,
+) -> None:
+    definitions.add(definition_of(bill, name="bill"))
+    good: dict[str, Any] = {"amount": "9.50", "day": "2026-01-31"}
+    rows = [{"amount": "much"}, {"amount": "more"}, {"day": "today"}, {}]
+    first, *_ = [make_job(job_type="bill", parameters=good | wrong) for wrong in rows]
+    amount, day = read(definitions, known=frozenset({"bill"})).findings
+    assert (amount.count, amount.example, day.count) == (2, str(first.pk), 1)
+    assert "the stored amount is 'much' (str), and its annotation is Decimal" in amount.problem
+    assert "the stored day is 'today' (str), and its annotation is date" in day.problem
 
 
 @pytest.mark.django_db
