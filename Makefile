@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-dev
 .PRECIOUS: $(VENV)/.installed-%
 
-.PHONY: help install demo test lint docs bench faults matrix tasks-suites tenants dist dist-test clean
+.PHONY: help install demo test lint docs bench faults matrix tasks-suites tenants migrations dist dist-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make matrix   the suite on the interpreters at hand and every Django (.venvs/); ARGS=--full takes every pair"
 	@echo "make tasks-suites  Django's own tests of tasks and those of django-tasks-db against our backend, on every Django"
 	@echo "make tenants  jobs of two tenants with django-tenants itself (.venvs/)"
+	@echo "make migrations  a shop that moves here from Celery, RQ and others, one after the other (.venvs/); ARGS=celery chooses"
 	@echo "make dist     sdist and wheel in dist/, checked; make dist-test installs each into an empty environment and uses it"
 	@echo "make install  build .venv with everything above; PYTHON=python3.13 chooses the interpreter"
 	@echo "make clean    remove .venv, .venvs, dist and caches"
@@ -74,6 +75,9 @@ tasks-suites:
 
 tenants:
 	@$(PYTHON) .ci/try_tenants.py
+
+migrations:
+	@$(PYTHON) tests/migrations_from/move.py $(ARGS)
 
 # Neither needs .venv: they make environments of their own in .venvs/.
 dist:
