@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from pleme_redis_django import InvalidParameters, JobClaim, JobContext
+from pleme_redis_django.exceptions import JobTimeout
 from pleme_redis_django.testing import MemoryJob
+from tests.jobs.handler_threads import HandlerThread
 
 
 @pytest.fixture
@@ -56,3 +59,19 @@ def test_a_hostile_note_is_made_storable(context: JobContext) -> None:
 def test_a_cancel_request_stays(context: JobContext) -> None:
     context.request_cancel()
     assert context.cancel_requested is True
+
+
+def test_an_interrupt_that_is_due_in_a_report_comes_right_after_it() -> None:
+    begun, let_go = threading.Event(), threading.Event()
+
+    def slowly(_context: JobContext) -> None:
+        begun.set()
+        assert let_go.wait(20)
+
+    context = JobContext(MemoryJob(), JobClaim(worker_id="w", attempt=1), slowly)
+    thread = HandlerThread(lambda: context.progress(1, 2))
+    assert begun.wait(20)
+    assert thread.interrupt(0) is False
+    let_go.set()
+    assert thread.join() == [JobTimeout]
+    assert context.take_unwritten_progress() == {"done": 1, "total": 2}
