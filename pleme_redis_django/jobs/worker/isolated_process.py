@@ -167,9 +167,14 @@ class IsolatedProcess:
 
     def _ending(self, context: JobContext) -> Ending:
         while True:
+            # Asked before the look at the channel: what it has sent last is there by then.
+            had_ended = self.has_ended()
             message = self._channel.receive(LOOK_SECONDS)
+            # Also when messages come: a handler may report for ever.
+            self._kill_when_due()
             if message is None:
-                self._look()
+                if had_ended:
+                    raise ChannelClosed("it has ended")
             elif message.get("attempt") != self._serial:
                 continue
             elif "progress" in message:
@@ -181,10 +186,7 @@ class IsolatedProcess:
                 unwritten = context.take_unwritten_progress()
                 return ending if ending.progress else dataclasses.replace(ending, progress=unwritten)
 
-    def _look(self) -> None:
-        """See to what no message tells: an end, or the time to end it."""
-        if self._process.poll() is not None:
-            raise ChannelClosed("it has ended")
+    def _kill_when_due(self) -> None:
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             if self._because is None and self._assigned is not None:
                 self.kill(self._assigned, JobCancelled())

@@ -43,6 +43,11 @@ def sleep_deaf(job: Any) -> None:
             continue
 
 
+def report_for_ever(job: Any) -> None:
+    while True:
+        say_hello()
+
+
 def report(job: Any) -> str:
     """Report more often than is passed on; the last report comes right before the end."""
     context = current_job_context()
@@ -80,7 +85,10 @@ HANDLERS: dict[str, Any] = {
     "pid": lambda job: os.getpid(),
     "big": lambda job: 'é"\\' * job.parameters["length"],
     "fail": lambda job: 1 // 0,
-    **{function.__name__: function for function in (sleep, sleep_deaf, report, babble, fork, leave_a_thread)},
+    **{
+        function.__name__: function
+        for function in (sleep, sleep_deaf, report, report_for_ever, babble, fork, leave_a_thread)
+    },
 }
 
 

@@ -18,6 +18,7 @@ from pleme_redis_django.exceptions import ExecutionFailed, JobTimeout
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, Retried
+from pleme_redis_django.jobs.worker import isolated_process
 from pleme_redis_django.jobs.worker.isolated_process import IsolatedProcess, IsolatedProgram, StartingThread
 from pleme_redis_django.jobs.worker.isolation import ProcessDied
 from pleme_redis_django.testing import MemoryJobStore
@@ -139,6 +140,25 @@ def test_a_death_shows_although_a_forked_process_holds_the_channel(tmp_path: Pat
     process.leave()
 
 
+def test_an_ending_that_was_sent_counts_although_the_process_has_died_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = start()
+    receive = process._channel.receive
+
+    def late(timeout_seconds: float) -> Any:
+        """Look only once the ending is there and the process is not."""
+        monkeypatch.setattr(process._channel, "receive", receive)
+        assert process._channel._poll.poll(DEADLINE_SECONDS * 1000)
+        process._process.kill()
+        process._process.wait()
+
+    monkeypatch.setattr(process._channel, "receive", late)
+    assert isinstance(run(process, "pid"), Completed)
+    assert process.is_spent()
+    process.leave()
+
+
 def test_a_timeout_ends_a_sleep_and_keeps_the_process(process: IsolatedProcess) -> None:
     before = run(process, "pid")
     running = Running(process, "sleep", timeout=1)
@@ -164,6 +184,15 @@ def test_one_that_wants_no_interrupt_is_killed_by_its_timeout_alone() -> None:
     running.context.request_cancel()
     running.context.timed_out = True
     process.tell(running.context)
+    process.kill(running.context, JobTimeout())
+    assert isinstance(running.end().because, JobTimeout)
+    process.leave()
+
+
+def test_one_that_reports_without_end_is_killed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated_process, "LOOK_SECONDS", 3600)  # A report always comes sooner.
+    process = start()
+    running = Running(process, "report_for_ever")
     process.kill(running.context, JobTimeout())
     assert isinstance(running.end().because, JobTimeout)
     process.leave()
