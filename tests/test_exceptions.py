@@ -12,6 +12,13 @@ from pleme_redis_django.exceptions import PlemeError
 STAYS_WITHIN = {
     "CommandRefused",  # answered on the socket
     "ReadTookTooLong",  # said in place of what was not read
+    "BadMessage",  # between a worker process and the process of an isolated attempt
+    "ChannelClosed",
+    "ProcessDied",
+    "CannotMove",  # a line of the report of adopttasks
+    "Mismatch",  # becomes InvalidParameters or InvalidResult
+    "Unsupported",  # becomes InvalidJobDefinition
+    "UnreadableRelease",  # becomes a CommandError
     "SearchError",  # shown beside the search
     "SearchTookTooLong",  # shown instead of the list
     "SessionsAway",  # close codes

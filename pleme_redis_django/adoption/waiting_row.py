@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pleme_redis_django.exceptions import PlemeError
 
-class CannotMove(Exception):
+
+class CannotMove(PlemeError):
     """A row stays where it is; the message says why."""
 
 

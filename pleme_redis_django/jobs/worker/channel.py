@@ -8,6 +8,8 @@ import socket
 import threading
 from typing import Any
 
+from pleme_redis_django.exceptions import PlemeError
+
 _PART_BYTES = 256 * 1024
 EXIT_CHANNEL_CLOSED = 6
 """Of a process that has lost its worker while it ran an attempt."""
@@ -15,11 +17,11 @@ EXIT_CHANNEL_CLOSED = 6
 Message = dict[str, Any]
 
 
-class ChannelClosed(Exception):
+class ChannelClosed(PlemeError):
     """The other side is gone."""
 
 
-class BadMessage(Exception):
+class BadMessage(PlemeError):
     """What came is no message, or is longer than one may be."""
 
 

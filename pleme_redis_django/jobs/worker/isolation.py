@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from pleme_redis_django.exceptions import ExecutionFailed, JobCancelled
+from pleme_redis_django.exceptions import ExecutionFailed, JobCancelled, PlemeError
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Ending
 
@@ -18,7 +18,7 @@ NOT_ISOLATED = "not_isolated"
 """The code of an attempt that was to run apart, and for which there was no process."""
 
 
-class ProcessDied(Exception):
+class ProcessDied(PlemeError):
     """The process of an attempt has ended before the attempt.
 
     ``trace``: where its handler was, as far as that is known. ``because``: why its worker has ended it; None: it

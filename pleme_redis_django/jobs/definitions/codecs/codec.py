@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import NoneType
 from typing import Any, NoReturn
 
+from pleme_redis_django.exceptions import PlemeError
 from pleme_redis_django.wording import shortened
 
 FORMS: frozenset[type] = frozenset({NoneType, bool, int, float, str, list, dict})
@@ -41,7 +42,7 @@ class Codec:
         raise Mismatch(problem or f"is {shown(value)}", self.annotation, self.reads)
 
 
-class Mismatch(Exception):
+class Mismatch(PlemeError):
     """A value that an annotation does not accept; whoever catches it adds the name of the whole."""
 
     def __init__(self, problem: str, annotation: str, accepted: str) -> None:
@@ -57,7 +58,7 @@ class Mismatch(Exception):
         return self
 
 
-class Unsupported(Exception):
+class Unsupported(PlemeError):
     """An annotation for which there is no codec; the message says why, and what to write instead."""
 
 
