@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pleme_redis_django.exceptions import BrokenMiddleware
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.exceptions import BrokenMiddleware, InvalidParameters, NotJson
+from pleme_redis_django.jobs.interface.json_text import canonical_json, to_json
 from pleme_redis_django.wording import did_you_mean
 
 
@@ -56,6 +58,26 @@ class EnqueueRequest:
     def with_metadata(self, **entries: Any) -> EnqueueRequest:
         """Return the request with these entries of its metadata beside the others."""
         return dataclasses.replace(self, metadata={**self.metadata, **entries})
+
+    def key_text(self) -> str:
+        """Return what makes the job equal to another one: its unique key, or else its parameters.
+
+        Raises InvalidParameters for parameters that JSON does not keep.
+        """
+        if self.unique_key is not None:
+            return self.unique_key
+        self.check_json()
+        return canonical_json(dict(self.parameters))
+
+    def check_json(self) -> None:
+        """Raise InvalidParameters for parameters that JSON does not keep.
+
+        The enqueue checks them at its end; this is for what has to make something of them before.
+        """
+        try:
+            to_json(dict(self.parameters), max_bytes=get_settings().max_parameters_bytes)
+        except NotJson as error:
+            raise InvalidParameters(f"The parameters of {self.job_type} are refused: {error}.") from None
 
     def seal(self, stored: Mapping[str, Any]) -> EnqueueRequest:
         """Return the request whose row holds ``stored`` in place of the parameters.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -38,8 +39,13 @@ class TenantSchema:
         self, call_next: Callable[[EnqueueRequest], EnqueueRequest], request: EnqueueRequest
     ) -> EnqueueRequest:
         schema = getattr(connections[self._alias], "schema_name", self._public)
-        if schema != self._public:
-            request = request.with_metadata(**{METADATA_KEY: schema})
+        if schema == self._public:
+            return call_next(request)
+        request = request.with_metadata(**{METADATA_KEY: schema})
+        if request.is_unique:
+            # Equal jobs of two tenants are two: one would never run in the other's schema.
+            text = f"{schema}\n{request.key_text()}".encode("utf-8", "surrogatepass")
+            request = request.replace(unique_key=hashlib.blake2b(text, digest_size=16).hexdigest())
         return call_next(request)
 
     def attempt(self, call_next: Callable[[JobContext], Any], context: JobContext) -> Any:

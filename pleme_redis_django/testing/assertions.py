@@ -12,6 +12,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidParameters
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.registry import registry
+from pleme_redis_django.middleware.encryption.reading import parameters_if_readable
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.wording import shortened
 
@@ -81,8 +82,9 @@ def _options(definition: JobDefinition[Any, Any]) -> dict[str, Any]:
 
 
 def _matches(row: Any, options: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+    stored = parameters_if_readable(row)
     return all(getattr(row, name) == value for name, value in options.items()) and all(
-        name in row.parameters and row.parameters[name] == value for name, value in parameters.items()
+        name in stored and stored[name] == value for name, value in parameters.items()
     )
 
 
@@ -99,7 +101,7 @@ def _message(
         f"{name} was enqueued {found} times with {_described(wanted) or 'any parameters'}, and has to be {expected}."
     ]
     lines += [
-        f"  {row.status} in {row.product}/{row.queue_name}: {_described(row.parameters)}"
+        f"  {row.status} in {row.product}/{row.queue_name}: {_described(parameters_if_readable(row))}"
         for row in own[:LISTED_JOBS]
     ]
     if len(own) > LISTED_JOBS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
@@ -26,10 +28,11 @@ from pleme_redis_django.exceptions import (
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.middleware import EncryptedParameters, decrypted_parameters, decrypted_results
 from pleme_redis_django.middleware.encryption.key_ring import key_id
+from pleme_redis_django.middleware.encryption.reading import key_ring
 from pleme_redis_django.models import Job, JobAttempt
 from pleme_redis_django.operations import retry_jobs
 from pleme_redis_django.tasks_backend.api import TaskResultStatus
-from pleme_redis_django.testing import drain_jobs
+from pleme_redis_django.testing import assert_enqueued, drain_jobs
 from tests.integration.conftest import StartWorkers, start_workers
 from tests.middleware import classes
 from tests.middleware.conftest import UseMiddleware
@@ -372,6 +375,39 @@ def test_wrong_settings_are_refused_and_no_key_is_shown(
     assert "secret-key" not in str(refused.value) and NEW not in str(refused.value)
     if isinstance(encryption, dict):
         assert [found.id for found in check_middleware()] == ["pleme_redis_django.E003"]
+
+
+def test_assert_enqueued_reads_them(encrypt: Any) -> None:
+    encrypt(NEW)
+    charge.enqueue(SECRET, 5)
+    assert_enqueued(charge, card=SECRET)
+    with pytest.raises(AssertionError, match="amount=5"):
+        assert_enqueued(charge, amount=6)
+
+
+def test_the_guard_of_a_deploy_reads_them_and_names_a_missing_key(encrypt: Any) -> None:
+    encrypt(OLD)
+    charge.enqueue(SECRET, 5)
+    call_command("checkjobs", stdout=io.StringIO())
+    encrypt(NEW)
+    output = io.StringIO()
+    with pytest.raises(CommandError):
+        call_command("checkjobs", stdout=output)
+    assert f"encrypted with the key {key_id(OLD.encode())}" in output.getvalue()
+
+
+def test_the_guard_of_a_deploy_shows_no_value(encrypt: Any) -> None:
+    encrypt(NEW)
+    charge_typed.enqueue(uuid.uuid4(), amount=Decimal("1.50"))
+    ring = key_ring()
+    assert ring is not None
+    spoiled = ring.encrypt(charge_typed.name, {"key": str(uuid.uuid4()), "amount": SECRET})
+    Job.objects.update(parameters=spoiled)
+    output = io.StringIO()
+    with pytest.raises(CommandError):
+        call_command("checkjobs", stdout=output)
+    assert "the parameter amount is encrypted" in output.getvalue()
+    assert SECRET not in output.getvalue()
 
 
 @pytest.mark.parametrize("on_conflict", ["keep", "replace", "extend"])

@@ -46,6 +46,7 @@ def enqueue() -> None:
                 jobs.add_order.enqueue(f"{name} {number}")
             jobs.fail_in_schema.enqueue()
             jobs.current_schema.enqueue()
+            assert jobs.once.enqueue(name="one") == jobs.once.enqueue(name="one")
     assert connection.schema_name == "public"
     jobs.current_schema.enqueue()
 
@@ -71,6 +72,9 @@ def look() -> None:
     assert (counted.count(), largest) == (4, {"berlin": 3, "paris": 1}), largest
     failed = Job.objects.filter(job_type=jobs.fail_in_schema.name)
     assert sorted(job.error_message for job in failed) == ["berlin", "paris"]
+    # Jobs that are equal in two schemas are two.
+    once = Job.objects.filter(job_type=jobs.once.name)
+    assert sorted(job.results for job in once) == ["berlin", "paris"]
     look_at_async_jobs()
     print("django-tenants: every job ran in the schema it was enqueued in.")  # noqa: T201
 

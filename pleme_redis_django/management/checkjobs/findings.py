@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pleme_redis_django.exceptions import InvalidJobDefinition, InvalidParameters
+from pleme_redis_django.exceptions import EncryptionKeyMissing, InvalidJobDefinition, InvalidParameters
 from pleme_redis_django.jobs.definitions.registry import JobRegistry, registry
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
+from pleme_redis_django.middleware.encryption.envelope import is_encrypted
+from pleme_redis_django.middleware.encryption.reading import decrypted
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.schedules.reading import UNREADABLE, read_schedule
@@ -104,9 +106,15 @@ def _problem(
         said = f"the parameters are a {type(parameters).__name__}, and have to be a JSON object"
         return said, said
     try:
-        definition.decoded_parameters(parameters)
+        definition.decoded_parameters(decrypted(job_type, parameters))
     except InvalidParameters as error:
-        return error.parameter or str(error), str(error)
-    except InvalidJobDefinition as error:
+        said = str(error)
+        if error.parameter and is_encrypted(parameters):
+            # Its words have the value.
+            said = (
+                f"the parameter {error.parameter} is encrypted, and its value is not what the annotation says"
+            )
+        return error.parameter or said, said
+    except (EncryptionKeyMissing, InvalidJobDefinition) as error:
         return str(error), str(error)
     return None

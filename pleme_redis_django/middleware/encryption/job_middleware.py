@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
-from pleme_redis_django.exceptions import InvalidParameters, InvalidResult, InvalidSettings, NotJson
+from pleme_redis_django.exceptions import InvalidResult, InvalidSettings, NotJson
 from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.middleware.encryption.digests import parameter_digests, unique_digest
@@ -32,7 +32,7 @@ class EncryptedParameters:
         request = call_next(request)
         if not self._settings.encrypts(request.job_type):
             return request
-        _check_json(request)
+        request.check_json()
         digests = parameter_digests(self._settings, request.parameters)
         sealed = request.seal(self._ring.encrypt(request.job_type, dict(request.parameters), digests))
         if not (request.is_unique or request.unique_key is not None):
@@ -69,14 +69,6 @@ class EncryptedParameters:
         except NotJson as error:
             raise InvalidResult(f"{job_type} returned a result that cannot be stored: {error}.") from None
         return self._ring.encrypt(job_type, result)
-
-
-def _check_json(request: EnqueueRequest) -> None:
-    """Raise InvalidParameters for what JSON does not keep: nothing of it would be seen in the ciphertext."""
-    try:
-        to_json(dict(request.parameters), max_bytes=get_settings().max_parameters_bytes)
-    except NotJson as error:
-        raise InvalidParameters(f"The parameters of {request.job_type} are refused: {error}.") from None
 
 
 def _configured() -> tuple[EncryptionSettings, KeyRing]:

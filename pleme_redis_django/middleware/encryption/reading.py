@@ -27,12 +27,12 @@ def decrypted_parameters(job: AnyJob) -> Any:
 
     Raises EncryptionKeyMissing where this process lacks their key.
     """
-    return _decrypted(job.job_type, job.parameters)
+    return decrypted(job.job_type, job.parameters)
 
 
 def decrypted_results(job: Any) -> Any:
     """Return the results of a job, decrypted where its row holds them encrypted. Raises EncryptionKeyMissing."""
-    return _decrypted(job.job_type, job.results)
+    return decrypted(job.job_type, job.results)
 
 
 def parameters_if_readable(job: AnyJob) -> Any:
@@ -53,7 +53,11 @@ def results_if_readable(job: Any) -> Any:
         return None
 
 
-def _decrypted(job_type: str, value: Any) -> Any:
+def decrypted(job_type: str, value: Any) -> Any:
+    """Return what a row of this type holds, decrypted where it is encrypted.
+
+    Raises EncryptionKeyMissing without its key, and InvalidParameters for what was not encrypted for this type.
+    """
     content = content_of(value)
     if content is None:
         return value

@@ -36,3 +36,8 @@ def current_schema() -> str:
     with connection.cursor() as cursor:
         cursor.execute("SHOW search_path")
         return str(cursor.fetchone()[0])
+
+
+@job(unique="while_waiting")
+def once(name: str) -> str:
+    return str(connection.schema_name)
