@@ -101,7 +101,7 @@ TASKS: dict[str, Any] = {
 }
 if os.environ.get("WITHOUT_TASKS"):
     # What the benchmark of tasks compares a project that has them with.
-    TASKS = {}
+    TASKS = {"default": {"BACKEND": "tests.tasks_backend.other_backend.ElsewhereBackend", "QUEUES": []}}
 # How a test gives the processes that it starts other settings than its own.
 PLEME_REDIS_OVERRIDES: dict[str, Any] = json.loads(os.environ.get("PLEME_REDIS_OVERRIDES", "{}"))
 
