@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management import BaseCommand
@@ -15,26 +16,25 @@ JOBS = {"receipt": jobs.send_receipt, "stock": jobs.sync_stock, "reminder": jobs
 BATCH = 500
 
 
+@transaction.atomic
+def move_batch(refused: Callable[[str], object]) -> int:
+    rows = list(Work.objects.filter(state="new").order_by("id").select_for_update(skip_locked=True)[:BATCH])
+    for row in rows:
+        options = {"run_after": row.run_at, "metadata": {"work_id": row.pk}}
+        try:
+            JOBS[row.kind].using(**options).enqueue(**row.payload)
+        except InvalidParameters as error:
+            refused(f"row {row.pk} stays: {error}")
+            row.state = "refused"
+            row.save()
+        else:
+            row.delete()
+    return len(rows)
+
+
 class Command(BaseCommand):
     """``move_work``."""
 
     def handle(self, **_options: Any) -> None:
-        while read := self._move_batch():
+        while read := move_batch(self.stderr.write):
             self.stdout.write(f"{read} read")
-
-    @transaction.atomic
-    def _move_batch(self) -> int:
-        rows = list(
-            Work.objects.filter(state="new").order_by("id").select_for_update(skip_locked=True)[:BATCH]
-        )
-        for row in rows:
-            options = {"run_after": row.run_at, "metadata": {"work_id": row.pk}}
-            try:
-                JOBS[row.kind].using(**options).enqueue(**row.payload)
-            except InvalidParameters as error:
-                self.stderr.write(f"{row.pk} stays: {error}")
-                row.state = "refused"
-                row.save()
-            else:
-                row.delete()
-        return len(rows)
