@@ -325,6 +325,13 @@ def test_lines_that_no_handler_takes_are_not_made(monkeypatch: pytest.MonkeyPatc
         logger.setLevel(logging.NOTSET)
 
 
+def test_new_result_has_every_field_that_the_constructor_sets() -> None:
+    result = tasks.add.enqueue(1, right=2)
+    values = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    values.pop("_return_value")
+    assert type(result)(**values) == result
+
+
 def test_second_enqueue_of_a_task_checks_it_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks.add.enqueue(1)
     monkeypatch.setattr(JobBackend, "validate_task", Mock(side_effect=AssertionError))
