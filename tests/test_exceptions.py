@@ -16,6 +16,8 @@ STAYS_WITHIN = {
     "ChannelClosed",
     "ProcessDied",
     "CannotMove",  # a line of the report of adopttasks
+    "CannotExpress",  # a line of the report of importschedules
+    "NotNeeded",
     "Mismatch",  # becomes InvalidParameters or InvalidResult
     "Unsupported",  # becomes InvalidJobDefinition
     "UnreadableRelease",  # becomes a CommandError

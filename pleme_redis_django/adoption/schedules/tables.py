@@ -1,0 +1,113 @@
+"""The tables of other schedulers, as far as an import reads them: whether or not their apps are still installed.
+
+Versions: django-celery-beat 2.9, django-q2 1.11.
+"""
+
+from __future__ import annotations
+
+from django.apps.registry import Apps
+from django.db import models
+
+# None of Django's: no migration is made for them, and nothing else finds them.
+_apps = Apps()
+
+
+class IntervalSchedule(models.Model):
+    """An interval of django-celery-beat."""
+
+    every = models.IntegerField()
+    period = models.CharField(max_length=24)
+
+    class Meta:
+        apps = _apps
+        app_label = "adoption"
+        managed = False
+        db_table = "django_celery_beat_intervalschedule"
+
+    def __str__(self) -> str:
+        return f"{self.every} {self.period}"
+
+
+class CrontabSchedule(models.Model):
+    """A crontab of django-celery-beat."""
+
+    minute = models.CharField(max_length=240)
+    hour = models.CharField(max_length=96)
+    day_of_month = models.CharField(max_length=124)
+    month_of_year = models.CharField(max_length=64)
+    day_of_week = models.CharField(max_length=64)
+    timezone = models.CharField(max_length=63)
+
+    class Meta:
+        apps = _apps
+        app_label = "adoption"
+        managed = False
+        db_table = "django_celery_beat_crontabschedule"
+
+    def __str__(self) -> str:
+        return f"{self.minute} {self.hour}"
+
+
+class PeriodicTask(models.Model):
+    """A task of django-celery-beat with when it is sent, and how."""
+
+    name = models.CharField(max_length=200)
+    task = models.CharField(max_length=200)
+    interval = models.ForeignKey(
+        IntervalSchedule, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+    crontab = models.ForeignKey(
+        CrontabSchedule, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+    solar_id = models.IntegerField(null=True)
+    clocked_id = models.IntegerField(null=True)
+    args = models.TextField()
+    kwargs = models.TextField()
+    queue = models.CharField(max_length=200, null=True)  # noqa: DJ001 - as django-celery-beat has it
+    exchange = models.CharField(max_length=200, null=True)  # noqa: DJ001
+    routing_key = models.CharField(max_length=200, null=True)  # noqa: DJ001
+    headers = models.TextField(null=True)  # noqa: DJ001
+    priority = models.PositiveIntegerField(null=True)
+    expires = models.DateTimeField(null=True)
+    expire_seconds = models.PositiveIntegerField(null=True)
+    one_off = models.BooleanField()
+    start_time = models.DateTimeField(null=True)
+    enabled = models.BooleanField()
+    last_run_at = models.DateTimeField(null=True)
+    date_changed = models.DateTimeField()
+
+    class Meta:
+        apps = _apps
+        app_label = "adoption"
+        managed = False
+        db_table = "django_celery_beat_periodictask"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class QSchedule(models.Model):
+    """A schedule of django-q2."""
+
+    id = models.AutoField(primary_key=True)
+    name = models.CharField(max_length=100, null=True)  # noqa: DJ001 - as django-q2 has it
+    func = models.CharField(max_length=256)
+    hook = models.CharField(max_length=256, null=True)  # noqa: DJ001
+    args = models.TextField(null=True)  # noqa: DJ001
+    kwargs = models.TextField(null=True)  # noqa: DJ001
+    schedule_type = models.CharField(max_length=2)
+    minutes = models.PositiveSmallIntegerField(null=True)
+    repeats = models.IntegerField()
+    next_run = models.DateTimeField(null=True)
+    cron = models.CharField(max_length=100, null=True)  # noqa: DJ001
+    cluster = models.CharField(max_length=100, null=True)  # noqa: DJ001
+    intended_date_kwarg = models.CharField(max_length=100, null=True)  # noqa: DJ001
+
+    class Meta:
+        apps = _apps
+        app_label = "adoption"
+        managed = False
+        db_table = "django_q_schedule"
+
+    def __str__(self) -> str:
+        return self.name or self.func
