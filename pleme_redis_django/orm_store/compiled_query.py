@@ -7,12 +7,13 @@ running it: a claim of one job took 4.5 ms with the query compiled each time, an
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
-from django.db.models import Model, QuerySet
+from django.db.models import JSONField, Model, QuerySet
 
 M = TypeVar("M", bound=Model)
 
@@ -82,5 +83,27 @@ def compile_query(rows: QuerySet[M], using: str) -> CompiledQuery[M]:
         columns_sql=", ".join(column_sql for _column, (column_sql, _none), _alias in compiler.select),
         field_names=tuple(column.target.attname for column in columns[: len(columns) - len(annotations)]),
         annotations=annotations,
-        converters=compiler.get_converters(columns),
+        converters={
+            position: ([_json] if _is_plain_json(expression, convert_each) else convert_each, expression)
+            for position, (convert_each, expression) in compiler.get_converters(columns).items()
+        },
     )
+
+
+def _is_plain_json(expression: Any, convert_each: Sequence[Callable[..., Any]]) -> bool:
+    """Whether a column is JSON that Django itself would read, with a decoder of nobody's own."""
+    field = getattr(expression, "target", None)
+    own = type(field) is JSONField and field.decoder is None
+    return own and [getattr(convert, "__func__", None) for convert in convert_each] == [
+        JSONField.from_db_value
+    ]
+
+
+def _json(text: str | None, _expression: Any, _connection: Any) -> Any:
+    # Once for each JSON column of each claimed job: Django's own takes a microsecond more, and most of them are empty.
+    if text is None:
+        return None
+    return {} if text == "{}" else _decode(text)
+
+
+_decode = json.JSONDecoder().decode

@@ -70,7 +70,6 @@ def _worker_seconds(servers: BenchmarkServers, name: str, count: int) -> float:
     overrides |= {"MIDDLEWARE": LISTED[name]}
     environment = {
         **servers.environment,
-        "WITHOUT_TASKS": "1",
         "PLEME_REDIS_OVERRIDES": json.dumps(overrides),
     }
     before = _children_seconds()
