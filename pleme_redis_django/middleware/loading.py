@@ -44,6 +44,15 @@ def loaded_middleware() -> tuple[LoadedMiddleware, ...]:
     return tuple(load(path, paths[:place]) for place, path in enumerate(paths))
 
 
+def reads_metadata() -> bool:
+    """Whether claims are to load metadata: a middleware of attempts reads them, unless its class says otherwise."""
+    try:
+        loaded = loaded_middleware()
+    except InvalidSettings:
+        return False  # Nothing runs with them; the checks say why.
+    return any(getattr(one.kind, "reads_metadata", True) for one in loaded if one.attempt or one.aattempt)
+
+
 def load(path: str, before: tuple[str, ...] = ()) -> LoadedMiddleware:
     """Return one entry of the setting; ``before``: those that stand before it. Raises InvalidSettings."""
     if path in before:

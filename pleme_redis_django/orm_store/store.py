@@ -28,6 +28,7 @@ from pleme_redis_django.jobs.interface.store import (
     Outlook,
     Pruned,
 )
+from pleme_redis_django.middleware.loading import reads_metadata
 from pleme_redis_django.models.job import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
@@ -61,7 +62,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         self.model = model
         self._notices = notices
         self.using = using
-        self._table = JobTable(model, using, loads_metadata=bool(get_settings().middleware))
+        self._table = JobTable(
+            model, using, loads_metadata=bool(get_settings().middleware) and reads_metadata()
+        )
         self._pauses = KnownPauses(self._table)
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
         self._horizons: defaultdict[JobSelection, Horizon] = defaultdict(self._new_horizon)

@@ -15,6 +15,8 @@ STARTED: list[str] = []
 class Nothing:
     """Passes everything on."""
 
+    reads_metadata = False
+
     def enqueue(self, call_next: Any, request: Any) -> Any:
         return call_next(request)
 

@@ -69,6 +69,8 @@ def test_an_empty_list_leaves_executor_runner_and_claims_as_they_are(use: UseMid
     assert executor_of(parts) is parts.executor, "it has no attempt"
     use(classes.Nothing)
     assert executor_of(parts) is not parts.executor
+    assert not OrmJobStore(Job, using="default")._table.loads_metadata, "it says that it reads none"
+    use(classes.Nothing, classes.Outer)
     assert OrmJobStore(Job, using="default")._table.loads_metadata
 
 

@@ -23,6 +23,8 @@ from pleme_redis_django.middleware.request import EnqueueRequest
 class EncryptedParameters:
     """Keeps parameters, and results if asked to, from whoever reads the rows. First in the list of middleware."""
 
+    reads_metadata = False
+
     def __init__(self) -> None:
         self._settings, self._ring = _configured()
 
