@@ -13,10 +13,9 @@ from pleme_redis_django.adoption.sources import Source
 from pleme_redis_django.adoption.waiting_row import CannotMove
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
-from pleme_redis_django.enqueueing.pools import pool_deadline, pool_max_retries
-from pleme_redis_django.enqueueing.rows import new_row, template_of
+from pleme_redis_django.enqueueing.rows import new_row
+from pleme_redis_django.enqueueing.templates import templates
 from pleme_redis_django.exceptions import PlemeError
-from pleme_redis_django.models import Job
 
 BATCH_SIZE = 500
 KEYS_SHOWN = 3
@@ -99,7 +98,7 @@ def _move(source: Source, row: Any, adoption: Adoption, *, dry_run: bool) -> boo
         metadata = {"adopted_from": source.name, "adopted_id": str(row.pk)}
         definition, parameters = call_of(source.read(row), metadata)
         if dry_run:
-            new_row(template_of(definition, pool_max_retries(Job), pool_deadline(Job)), parameters)
+            new_row(templates.of(definition), parameters)
         else:
             OrmEnqueuer().enqueue(definition, parameters)
     except (CannotMove, PlemeError) as error:

@@ -14,9 +14,9 @@ from django.db.models.expressions import DatabaseDefault
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.announcing import announce, hint_after_commit
 from pleme_redis_django.enqueueing.insertion import insert_rows
-from pleme_redis_django.enqueueing.pools import pool_deadline, pool_max_retries
 from pleme_redis_django.enqueueing.requested_rows import RowGroup, pass_instance_through, requested_rows
-from pleme_redis_django.enqueueing.rows import checked_run_after, new_row, prepare_instance, template_of
+from pleme_redis_django.enqueueing.rows import checked_run_after, new_row, prepare_instance
+from pleme_redis_django.enqueueing.templates import templates
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -97,14 +97,10 @@ def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, A
     using = settings.database
     _refuse_foreign_transaction(using)
     if settings.middleware:
-        return _store_groups(using, requested_rows(definition, parameters, _template_of))
-    template = template_of(definition, pool_max_retries(Job), pool_deadline(Job))
+        return _store_groups(using, requested_rows(definition, parameters, templates.of))
+    template = templates.of(definition)
     rows = [new_row(template, one) for one in parameters]
     return _store_rows(using, template, rows) if rows else []
-
-
-def _template_of(definition: JobDefinition[Any, Any]) -> RowTemplate:
-    return template_of(definition, pool_max_retries(Job), pool_deadline(Job))
 
 
 def _store_groups(using: str, groups: Sequence[RowGroup]) -> Sequence[Job]:

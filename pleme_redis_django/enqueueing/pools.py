@@ -7,12 +7,14 @@ from typing import Any
 
 from django.db.models import Model
 
-from pleme_redis_django.conf import get_settings
+from pleme_redis_django.conf import Settings, get_settings
 from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES
 from pleme_redis_django.jobs.interface.worker_pool_config import DEFAULT_QUEUE_KEY, PRESETS
 from pleme_redis_django.models import Job, model_label
 
 JOB_MODEL_LABEL = model_label(Job)
+# With the settings that they are from. Asked for by each enqueue; a project has a few models.
+_namespaces: dict[type[Model], tuple[Settings, str]] = {}
 
 
 def hints_enabled() -> bool:
@@ -22,7 +24,11 @@ def hints_enabled() -> bool:
 
 def hint_namespace(model: type[Model]) -> str:
     """Return the ``queue_key`` of the pools that serve a job model."""
-    return str(_pool_of(model).get("queue_key") or default_queue_key(model_label(model)))
+    settings, kept = get_settings(), _namespaces.get(model)
+    if kept is None or kept[0] is not settings:
+        namespace = str(_pool_of(model).get("queue_key") or default_queue_key(model_label(model)))
+        kept = _namespaces[model] = (settings, namespace)
+    return kept[1]
 
 
 def default_queue_key(label: str) -> str:

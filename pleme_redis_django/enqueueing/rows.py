@@ -30,6 +30,7 @@ from pleme_redis_django.models import AbstractJob, new_job_id
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 
 UNIQUE_KEY_MAX_LENGTH = 500
+_CONFIGURATION_MAX_BYTES = 64 * 1024
 # PostgreSQL keeps times that Python cannot load in every zone: a claim of such a row would fail for ever.
 FIRST_DUE_YEAR, LAST_DUE_YEAR = 1900, 8999
 
@@ -54,7 +55,7 @@ def template_of(
         expires_at=checked_run_after(options.expires_at, "expires_at"),
         expires_in_seconds=None if options.expires_at is not None else bounds.deadline or pool_deadline,
         max_retries=_max_retries(next(value for value in retries if value is not None)),
-        configuration=_configuration(definition, bounds),
+        configuration_json=_configuration_json(definition, bounds),
         uniqueness=_uniqueness(definition),
         unique_key=_unique_key(options.unique_key),
         metadata_json="{}" if metadata is None else checked_metadata_json(definition.name, metadata),
@@ -73,10 +74,11 @@ def _bounds(definition: JobDefinition[Any, Any]) -> Bounds:
     return own.over(definition.bounds)
 
 
-def _configuration(definition: JobDefinition[Any, Any], bounds: Bounds) -> dict[str, Any] | None:
+def _configuration_json(definition: JobDefinition[Any, Any], bounds: Bounds) -> str | None:
     delay = _base_retry_delay(definition)
     own = {} if delay is None else {"base_retry_delay": delay}
-    return (own | bounds.stored() | dict(definition.marks or {})) or None
+    configuration = own | bounds.stored() | dict(definition.marks or {})
+    return to_json(configuration, max_bytes=_CONFIGURATION_MAX_BYTES) if configuration else None
 
 
 def _base_retry_delay(definition: JobDefinition[Any, Any]) -> float | None:

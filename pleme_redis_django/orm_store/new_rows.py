@@ -16,13 +16,12 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.jobs.interface.json_text import from_json, to_json
+from pleme_redis_django.jobs.interface.json_text import from_json
 from pleme_redis_django.models.job import AbstractJob
 
 J = TypeVar("J", bound=AbstractJob)
 
 ROWS_PER_STATEMENT = 2_000
-_CONFIGURATION_MAX_BYTES = 64 * 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +39,7 @@ class RowTemplate:
     expires_in_seconds: float | None
     """From the time at which the database stores it, where there is no ``expires_at``."""
     max_retries: int
-    configuration: dict[str, Any] | None
+    configuration_json: str | None
     uniqueness: Uniqueness | None
     unique_key: str | None
     metadata_json: str
@@ -57,10 +56,9 @@ class RowTemplate:
         return bounds != (None, None, None)
 
     @property
-    def configuration_json(self) -> str | None:
-        if self.configuration is None:
-            return None
-        return to_json(self.configuration, max_bytes=_CONFIGURATION_MAX_BYTES)
+    def configuration(self) -> dict[str, Any] | None:
+        # Each time another dict: a template is kept, and a job is its caller's.
+        return None if self.configuration_json is None else from_json(self.configuration_json)
 
     @property
     def metadata(self) -> Any:

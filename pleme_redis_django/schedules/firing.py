@@ -22,9 +22,9 @@ from django.db.models.functions import Now
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.announcing import announce
 from pleme_redis_django.enqueueing.insertion import insert_rows
-from pleme_redis_django.enqueueing.pools import pool_max_retries
 from pleme_redis_django.enqueueing.requested_rows import requested_rows
-from pleme_redis_django.enqueueing.rows import new_row, template_of
+from pleme_redis_django.enqueueing.rows import new_row
+from pleme_redis_django.enqueueing.templates import templates
 from pleme_redis_django.event_log import first_line
 from pleme_redis_django.exceptions import EnqueueError, InvalidSchedule, PlemeError, ScheduleMoved
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -268,10 +268,10 @@ class _Turn:
 
 def _new_row(definition: JobDefinition[Any, Any], parameters: dict[str, Any]) -> tuple[RowTemplate, NewRow]:
     if not get_settings().middleware:
-        template = _template_of(definition)
+        template = templates.of(definition)
         return template, new_row(template, parameters)
     try:
-        (group,) = requested_rows(definition, [parameters], _template_of)
+        (group,) = requested_rows(definition, [parameters], templates.of)
     except PlemeError:
         raise
     except Exception as error:
@@ -280,10 +280,6 @@ def _new_row(definition: JobDefinition[Any, Any], parameters: dict[str, Any]) ->
             f"Middleware refused a tick: {type(error).__name__}: {first_line(error)}"
         ) from error
     return group.template, group.rows[0]
-
-
-def _template_of(definition: JobDefinition[Any, Any]) -> RowTemplate:
-    return template_of(definition, pool_max_retries(Job))
 
 
 def _later(now: datetime, jitter_seconds: int) -> datetime | None:

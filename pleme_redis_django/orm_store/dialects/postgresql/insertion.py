@@ -37,7 +37,7 @@ def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) 
     is_one = len(rows) == 1
     own = _own_sent(rows[0]) if is_one else _arrays(rows)
     bounds = BOUND_COLUMNS if template.is_bounded else ()
-    sql = _insert_sql(table, (*SHARED_COLUMNS, *bounds), is_one=is_one, unique=unique)
+    sql = _insert_sql(table, bounded=bool(bounds), is_one=is_one, unique=unique)
     with connections[table.using].cursor() as cursor:
         cursor.execute(sql, (*_shared_sent(template), *(_bounds_sent(template) if bounds else ()), *own))
         found = cursor.fetchall()
@@ -47,9 +47,8 @@ def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) 
 
 
 @functools.lru_cache(maxsize=64)
-def _insert_sql(
-    table: JobTable[Any], shared_columns: tuple[Column, ...], *, is_one: bool, unique: bool
-) -> str:
+def _insert_sql(table: JobTable[Any], *, bounded: bool, is_one: bool, unique: bool) -> str:
+    shared_columns = (*SHARED_COLUMNS, *BOUND_COLUMNS) if bounded else SHARED_COLUMNS
     shared = ", ".join(_sent(column, "%s") for column in shared_columns)
     if is_one:
         rows = _ONE_ROW.format(shared=shared, own=", ".join(_sent(column, "%s") for column in OWN_COLUMNS))

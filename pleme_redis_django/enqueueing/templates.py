@@ -1,0 +1,46 @@
+"""Templates: what an enqueue of a definition stores, worked out once for a job that is enqueued as it was declared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pleme_redis_django.conf import Settings, get_settings
+from pleme_redis_django.enqueueing.pools import pool_deadline, pool_max_retries
+from pleme_redis_django.enqueueing.rows import enqueued_product, template_of
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.options import NO_OPTIONS
+from pleme_redis_django.models import Job
+from pleme_redis_django.orm_store.new_rows import RowTemplate
+
+# A process may enqueue for many products.
+MOST_KEPT = 1_024
+
+
+class Templates:
+    """The templates of a process. What ``using()`` returns is mostly enqueued once, and is not kept."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], tuple[JobDefinition[Any, Any], Settings, RowTemplate]] = {}
+
+    def of(self, definition: JobDefinition[Any, Any]) -> RowTemplate:
+        """Return what an enqueue of the definition stores. Raises EnqueueError or InvalidProduct."""
+        if definition.options is not NO_OPTIONS:
+            return _made(definition)
+        settings, key = get_settings(), (definition.name, enqueued_product(None))
+        kept = self._kept.get(key)
+        # By identity: a reload makes another definition, and a change of the settings other ones.
+        if kept is not None and kept[0] is definition and kept[1] is settings:
+            return kept[2]
+        template = _made(definition)
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        self._kept[key] = (definition, settings, template)
+        return template
+
+
+def _made(definition: JobDefinition[Any, Any]) -> RowTemplate:
+    return template_of(definition, pool_max_retries(Job), pool_deadline(Job))
+
+
+templates = Templates()
+"""Of this process."""
