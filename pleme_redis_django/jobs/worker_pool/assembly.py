@@ -47,10 +47,12 @@ from pleme_redis_django.jobs.worker.hint_relay import HintRelay
 from pleme_redis_django.jobs.worker.holdings import Holdings
 from pleme_redis_django.jobs.worker.isolation import NoIsolation
 from pleme_redis_django.jobs.worker.lane import Lane, LaneDemand
-from pleme_redis_django.jobs.worker.lanes import LaneDuties, LoopLane, ThreadLane
+from pleme_redis_django.jobs.worker.lanes import LaneDuties
 from pleme_redis_django.jobs.worker.lease import EndlessLease, Lease
+from pleme_redis_django.jobs.worker.loop_lane import LoopLane
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.jobs.worker.suspects import RunMode, SuspectRule, SuspectTurns
+from pleme_redis_django.jobs.worker.thread_lane import ThreadLane
 from pleme_redis_django.jobs.worker.time_limits import TimeLimits
 from pleme_redis_django.jobs.worker_pool.parts import WorkerParts
 

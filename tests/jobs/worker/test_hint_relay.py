@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pleme_redis_django import JobStatus
-from pleme_redis_django.jobs.worker.lanes import LoopLane
+from pleme_redis_django.jobs.worker.loop_lane import LoopLane
 from tests.jobs.pool_bench import Bench, unlaunched
 from tests.jobs.recording import (
     FunctionExecutor,

@@ -1,7 +1,7 @@
 """Django's ``flush`` as the suite has it after every test that commits: only of tables that hold something.
 
 Django's own truncates all of them, and makes the content types and permissions of every app again: about 50 ms
-of processor time, after each of some thousand tests. These two tables are as migrations have left them, and stay.
+of processor time, after each of nearly 600 tests. These two tables are as migrations have left them, and stay.
 """
 
 from __future__ import annotations
