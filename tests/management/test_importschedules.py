@@ -98,6 +98,14 @@ def test_product_and_names_are_as_asked_for() -> None:
 
 
 @pytest.mark.usefixtures("beat")
+def test_names_are_one_line_and_nothing_that_a_terminal_obeys() -> None:
+    task("a\nimported 9\x1b[2J\u202e", task="b\r\x1b]0;")
+    refused, _summary, _error = printed("celery-beat", code=1)
+    assert refused.startswith("cannot be expressed: a\ufffdimported 9\ufffd[2J\ufffd: no @job")
+    assert refused.isprintable()
+
+
+@pytest.mark.usefixtures("beat")
 def test_nothing_to_import_is_no_failure() -> None:
     assert printed("celery-beat") == ["imported 0, already there 0, cannot be expressed 0"]
 

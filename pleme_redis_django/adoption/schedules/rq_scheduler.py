@@ -45,12 +45,13 @@ def rq_scheduler_entries(url: str | None) -> Iterator[Entry]:
 
 
 def _name(job: RqJob) -> str:
-    """Return an id that somebody chose; of others what is shown of the job, and the beginning of its id."""
+    """Return an id that somebody chose; of others what is shown of the job without its arguments, and the beginning."""
     try:
         uuid.UUID(job.id)
     except ValueError:
         return job.id
-    return f"{shortened(_text(job, 'description') or 'job', characters=100)} {job.id[:8]}"
+    described = " ".join(_text(job, "description").partition("(")[0].split())
+    return f"{shortened(described or 'job', characters=100)} {job.id[:8]}"
 
 
 def _read(job: RqJob) -> ForeignSchedule:

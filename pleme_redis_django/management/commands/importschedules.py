@@ -82,15 +82,21 @@ class Command(BaseCommand):
     def _tell(self, imports: Imports, dry_run: bool) -> None:
         done = "could be imported" if dry_run else "imported"
         for schedule in imports.imported:
-            self.stdout.write(f"{done}: {schedule.name}: {schedule.words}")
+            self._write(f"{done}: {schedule.name}: {schedule.words}")
             for note in schedule.notes:
-                self.stdout.write(f"  {note}")
+                self._write(f"  {note}")
         for name in imports.there:
-            self.stdout.write(f"already there, left as it is: {name}")
+            self._write(f"already there, left as it is: {name}")
         for name, reason in imports.not_needed:
-            self.stdout.write(f"not needed: {name}: {reason}")
+            self._write(f"not needed: {name}: {reason}")
         for name, reason in imports.refused:
-            self.stdout.write(f"cannot be expressed: {name}: {reason.rstrip('.')}.")
+            self._write(f"cannot be expressed: {name}: {reason.rstrip('.')}.")
+
+    def _write(self, line: str) -> None:
+        """Write one line, whatever is in the names: of others' data, a terminal may obey what is not printable."""
+        self.stdout.write(
+            "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+        )
 
     def _sum_up(self, imports: Imports, dry_run: bool) -> None:
         counts = (

@@ -111,10 +111,22 @@ def test_what_is_not_carried_over_is_said(run: ImportEntries) -> None:
     assert "timeout and ttl" in found.notes[0]
 
 
-def test_job_without_a_name_of_its_own_is_named_by_what_it_does(using: str, run: ImportEntries) -> None:
-    scheduled({"interval": 5}, job_id=UUID_ID)
-    assert imported(using, run).name == "tests.imports.report('berlin') 6a3c1b1e"
-    assert run(rq_scheduler_entries(None)).there == ["tests.imports.report('berlin') 6a3c1b1e"]
+@pytest.mark.parametrize(
+    ("description", "shown"),
+    [
+        # Arguments may be secret, and names are shown to everybody.
+        (b"tests.imports.report('secret')", "tests.imports.report"),
+        (b"every\n night", "every night"),
+        (b"", "job"),
+        (b"x" * 300, f"{'x' * 97}..."),
+    ],
+)
+def test_job_without_a_name_of_its_own_is_named_by_what_it_does(
+    using: str, run: ImportEntries, description: bytes, shown: str
+) -> None:
+    scheduled({"interval": 5}, job_id=UUID_ID, description=description)
+    assert imported(using, run).name == f"{shown} 6a3c1b1e"
+    assert run(rq_scheduler_entries(None)).there == [f"{shown} 6a3c1b1e"]
 
 
 def test_nothing_there_is_nothing_to_import(run: ImportEntries) -> None:

@@ -1,0 +1,7 @@
+"""What the other schedulers call."""
+
+from __future__ import annotations
+
+
+def work(shop: str, pages: int = 1) -> None:
+    """Do nothing."""
