@@ -16,9 +16,9 @@ from environments import environment
 
 HERE = Path(__file__).resolve().parent
 PINS = {
-    "celery": ["django==5.2.*", "celery[redis]==5.7.*"],
+    "celery": ["django==5.2.*", "celery[redis]==5.7.*", "django-celery-beat==2.9.*"],
     "django-tasks-db": ["django==6.1.*", "django-tasks-db==0.13.*"],
-    "rq": ["django==5.2.*", "django-rq==4.2.*", "rq==3.0.*"],
+    "rq": ["django==5.2.*", "django-rq==4.2.*", "rq==3.0.*", "rq-scheduler==0.14.*"],
     "huey": ["django==5.2.*", "huey==3.5.*"],
     "django-q2": ["django==5.2.*", "django-q2==1.11.*"],
     "dramatiq": ["django==5.2.*", "django-dramatiq==0.15.*", "dramatiq[redis]==2.2.*"],

@@ -35,6 +35,8 @@ class Queue:
     """With which settings its workers run beside ours."""
     move: tuple[str, ...] = ()
     """What makes jobs of the rows that wait, where they are in the database."""
+    schedules: str = ""
+    """Whose schedules can be imported."""
 
 
 def _manage(*arguments: str) -> tuple[str, ...]:
@@ -43,7 +45,8 @@ def _manage(*arguments: str) -> tuple[str, ...]:
 
 QUEUES = {
     "celery": Queue(
-        worker=("-m", "celery", "--app", "from_celery", "worker", "--pool", "solo", "--queues", "celery,mail")
+        worker=("-m", *"celery --app from_celery worker --pool solo --queues celery,mail".split()),
+        schedules="celery-beat",
     ),
     "django-tasks-db": Queue(
         worker=_manage("db_worker", "--queue-name", "*", "--interval", "0.1"),
@@ -51,9 +54,9 @@ QUEUES = {
         phase_of_worker="before",
         move=("adopttasks", "django-tasks-db"),
     ),
-    "rq": Queue(worker=_manage("rqworker", "default", "mail", "--with-scheduler")),
+    "rq": Queue(worker=_manage("rqworker", "default", "mail", "--with-scheduler"), schedules="rq-scheduler"),
     "huey": Queue(worker=_manage("run_huey", "--workers", "1"), stop=signal.SIGINT),
-    "django-q2": Queue(worker=_manage("qcluster")),
+    "django-q2": Queue(worker=_manage("qcluster"), schedules="django-q2"),
     "dramatiq": Queue(worker=_manage("rundramatiq", "--processes", "1", "--threads", "1")),
     "procrastinate": Queue(worker=_manage("procrastinate", "worker")),
     "custom-queue": Queue(worker=_manage("work"), move=("move_work",)),
@@ -173,6 +176,18 @@ class Trial:
             assert not self.check("#m")
         return bool(self._queue.move)
 
+    def import_schedules(self) -> bool:
+        """Import a nightly schedule of the other queue, where that can be done, and fire it."""
+        if source := self._queue.schedules:
+            left = f"from_{self._environment['FROM']}"
+            self.run("before", "shell", "--command", f"from {left} import schedules; schedules.add()")
+            same = f"{left}.tasks.remind=shop.jobs.remind"
+            self.run("both", "importschedules", source, "--map", same)
+            self.run("after", "schedules", "run", "nightly", "--by", "trial")
+            self.run("after", "runworkers", "--burst")
+            assert self.effects("#s") == Counter(["reminder"]), self.effects("#s")
+        return bool(self._queue.schedules)
+
     def _ours_done(self, phase: str, tag: str) -> bool:
         self.run(phase, "runworkers", "--burst")
         return self.all_done(tag)
@@ -198,6 +213,8 @@ def main(name: str) -> None:
         print(f"{name}: both side by side: each call ran on its own side, once", flush=True)
         if trial.move():
             print(f"{name}: what waited was moved over, and ran here", flush=True)
+        if trial.import_schedules():
+            print(f"{name}: a nightly schedule was imported, and fired here by hand", flush=True)
         print(f"{name}: after: {trial.after()}", flush=True)
 
 

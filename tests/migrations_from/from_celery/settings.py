@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-APPS = ["from_celery"]
+APPS = ["django_celery_beat", "from_celery"]
 SETTINGS = {
     "CELERY_BROKER_URL": os.environ["REDIS_URL"],
     "CELERY_RESULT_BACKEND": os.environ["REDIS_URL"],
