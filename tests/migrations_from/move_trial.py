@@ -45,7 +45,10 @@ def _manage(*arguments: str) -> tuple[str, ...]:
 
 QUEUES = {
     "celery": Queue(
-        worker=("-m", *"celery --app from_celery worker --pool solo --queues celery,mail".split()),
+        worker=(
+            *("-m", "celery", "--app", "from_celery", "worker"),
+            *("--pool", "solo", "--queues", "celery,mail"),
+        ),
         schedules="celery-beat",
     ),
     "django-tasks-db": Queue(
@@ -152,19 +155,23 @@ class Trial:
         return f"a wrong call is {answer.strip()}, a rolled-back one {self._ran(self.check('#a', retries=retries))}"
 
     def side_by_side(self) -> None:
-        retries = self._queue.retries
         self.run("before", "call", "theirs", "#b", str(RECEIPTS))
         self.run("both", "migrate", "--verbosity", "0")
         self.run("both", "call", "ours", "#c", str(RECEIPTS))
+        self._drain_both(theirs="#b", ours="#c", phase_of_worker=self._queue.phase_of_worker)
 
-        def both_done() -> bool:
-            self.run("both", "runworkers", "--burst")
-            return self.all_done("#b", retries=retries) and self.all_done("#c")
+    def back(self) -> None:
+        """Go back to the release before while calls wait here."""
+        self.run("both", "call", "ours", "#e", str(RECEIPTS))
+        self.run("before", "call", "theirs", "#f", str(RECEIPTS))
+        self._drain_both(theirs="#f", ours="#e", phase_of_worker="before")
 
-        with self.old_worker(self._queue.phase_of_worker):
-            self.until(both_done)
-        self.check("#b", retries=retries)
-        assert not self.check("#c")
+    def _drain_both(self, *, theirs: str, ours: str, phase_of_worker: str) -> None:
+        retries = self._queue.retries
+        with self.old_worker(phase_of_worker):
+            self.until(lambda: self._ours_done("both", ours) and self.all_done(theirs, retries=retries))
+        self.check(theirs, retries=retries)
+        assert not self.check(ours)
 
     def move(self) -> bool:
         """Move over what waits, where there is a command for it, and have our workers do it."""
@@ -211,6 +218,8 @@ def main(name: str) -> None:
         print(f"{name}: before: {trial.before()}", flush=True)
         trial.side_by_side()
         print(f"{name}: both side by side: each call ran on its own side, once", flush=True)
+        trial.back()
+        print(f"{name}: back with calls that wait here: each ran, once", flush=True)
         if trial.move():
             print(f"{name}: what waited was moved over, and ran here", flush=True)
         if trial.import_schedules():
