@@ -49,7 +49,7 @@ _WORDS = {
 def django_q_entries(using: str) -> Iterator[Entry]:
     """Yield what is in the table of django-q2's schedules. Those without a name have that of their function."""
     names: set[str] = set()
-    for row in QSchedule._default_manager.using(using).order_by("pk").iterator():
+    for row in QSchedule._default_manager.using(using).order_by("pk"):
         name = row.name or row.func
         name = name if name not in names else f"{name} (django-q2 {row.pk})"
         names.add(name)

@@ -75,9 +75,7 @@ def test_two_entries_of_one_name_are_one_schedule(using: str, run: ImportEntries
     assert len(rows(using)) == 1
 
 
-def test_another_run_that_was_first_is_found_by_the_database(
-    using: str, run: ImportEntries, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_run_that_was_first_is_found_by_the_database(using: str, run: ImportEntries) -> None:
     def read() -> ForeignSchedule:
         run([entry("a", kwargs={"pages": 7})])
         return entry("a").read()
@@ -126,3 +124,13 @@ def test_reading_that_fails_keeps_back_no_other(using: str, run: ImportEntries) 
     imports = run([Entry(name="moon", read=read), entry("a")])
     assert imports.refused == [("moon", "it goes by the moon. Look up")]
     assert [row["name"] for row in rows(using)] == ["a"]
+
+
+def test_run_that_was_cut_off_goes_on(using: str, run: ImportEntries) -> None:
+    def read() -> ForeignSchedule:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run([entry("a"), Entry(name="b", read=read), entry("c")])
+    imports = run([entry("a"), entry("b"), entry("c")])
+    assert (imports.there, [each.name for each in imports.imported]) == (["a"], ["b", "c"])
