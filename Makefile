@@ -20,7 +20,7 @@ help:
 	@echo "make tasks-suites  Django's own tests of tasks and those of django-tasks-db against our backend, on every Django"
 	@echo "make tenants  jobs of two tenants with django-tenants itself (.venvs/)"
 	@echo "make migrations  a shop that moves here from Celery, RQ and others, one after the other (.venvs/); ARGS=celery chooses"
-	@echo "make dist     sdist and wheel in dist/, checked; make dist-test installs each into an empty environment and uses it"
+	@echo "make dist     sdist, wheel and bill of materials in dist/, checked; make dist-test installs each into an empty environment and uses it"
 	@echo "make install  build .venv with everything above; PYTHON=python3.13 chooses the interpreter"
 	@echo "make clean    remove .venv, .venvs, dist and caches"
 

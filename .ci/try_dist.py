@@ -7,7 +7,9 @@ tests/packaging/first_use.py outside of the clone. Standard library only.
 from __future__ import annotations
 
 import filecmp
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -71,6 +73,7 @@ def try_artifact(artifact: Path) -> None:
     servers = ",".join(extras.extras("servers"))
     print(f"{artifact.name}: installing into an empty environment ...", flush=True)
     subprocess.run([*install, str(artifact)], check=True)
+    compare_with_bill(python, artifact)
     with tempfile.TemporaryDirectory(prefix="pleme-dist-") as project:
         subprocess.run([python, "-I", "-c", WITHOUT_SERVERS], cwd=project, env=environment, check=True)
         print(f"{artifact.name}: SQLite without Redis and without libpq", flush=True)
@@ -80,6 +83,28 @@ def try_artifact(artifact: Path) -> None:
     if missing or strange:
         raise SystemExit(f"error: {artifact.name}: missing {missing}, not of the package {strange}.")
     print(f"{artifact.name}: installed every file of the package, and nothing else", flush=True)
+
+
+def compare_with_bill(python: str, artifact: Path) -> None:
+    """Compare what an installation has brought along with dist/'s bill of materials."""
+    excluded = [f"--exclude={name}" for name in ("pip", "setuptools", "pleme-redis-django")]
+    listing = subprocess.run(
+        [python, "-m", "pip", "--disable-pip-version-check", "list", "--format=json", *excluded],
+        capture_output=True,
+        check=True,
+    )
+    bill = json.loads(build_dist.BILL.read_text(encoding="utf-8"))
+    from_the_index = [one for one in bill["components"] if one["purl"].startswith("pkg:pypi/")]
+    installed, listed = (
+        {(re.sub(r"[-_.]+", "-", one["name"]).lower(), one["version"]) for one in packages}
+        for packages in (json.loads(listing.stdout), from_the_index)
+    )
+    if installed != listed:
+        raise SystemExit(
+            f"error: {artifact.name} brought {sorted(installed - listed)} along, which {build_dist.BILL.name} does not"
+            f" list; it lists {sorted(listed - installed)} instead. Run make dist again."
+        )
+    print(f"{artifact.name}: brings along the {len(listed)} packages of {build_dist.BILL.name}", flush=True)
 
 
 def compare_with_source(folder: Path) -> tuple[list[str], list[str]]:

@@ -96,7 +96,23 @@ def test_the_version_is_that_of_the_package_and_of_the_quickstart(wheel: Path) -
 def test_required_packages_and_no_upper_bounds(wheel: Path) -> None:
     required = [each for each in metadata(wheel).get_all("Requires-Dist", []) if "extra ==" not in each]
     assert {re.split(r"[<>=!~\[; ]", each)[0] for each in required} >= REQUIRED
-    assert [each for each in required if "<" in each.split(";")[0] or "[" in each] == []
+    assert [each for each in required if "[" in each] == []
+    all_of_them = metadata(wheel).get_all("Requires-Dist", [])
+    assert [each for each in all_of_them if re.search("[<~]|==|!=", each.split(";")[0])] == []
+
+
+def test_each_extra_that_the_documentation_names_is_one_of_the_wheel(wheel: Path) -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    named = {
+        name.strip()
+        for page in pages
+        for names in re.findall(
+            r"pleme[-_]redis[-_]django\[([\w, -]+)\]|extra `\[([\w-]+)\]`", page.read_text(encoding="utf-8")
+        )
+        for name in "".join(names).split(",")
+    }
+    assert {"binary", "encryption", "pydantic", "servers", "tasks"} <= named
+    assert named <= set(metadata(wheel).get_all("Provides-Extra", []))
 
 
 def test_each_floor_has_its_reason_above_it() -> None:

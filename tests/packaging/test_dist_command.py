@@ -78,3 +78,11 @@ def test_files_in_the_archives_have_the_time_of_the_commit(
     assert dist.source_date() == "1800000000"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     assert dist.source_date() == "1700000000"
+
+
+def test_everything_vendored_is_in_the_bill_of_materials(dist: ModuleType) -> None:
+    folders = [path for path in (ROOT / "pleme_redis_django").glob("static/**/vendor/*") if path.is_dir()]
+    components = dist.vendored()
+    assert sorted(one["name"].lower() for one in components) == sorted(path.name for path in folders)
+    for component, folder in zip(components, folders, strict=True):
+        assert component["version"] in (folder / "README.md").read_text(encoding="utf-8")
