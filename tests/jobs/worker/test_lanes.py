@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from pleme_redis_django.jobs.interface.endings import Cancelled, Completed, GivenBack, Retried
 from pleme_redis_django.jobs.interface.events import JobStarted
+from pleme_redis_django.jobs.interface.failures import EXPIRED
 from tests.jobs.worker.lane_bench import Bench
 from tests.waiting import wait_until
 
@@ -107,6 +109,22 @@ def test_a_job_that_was_cancelled_or_deleted_while_it_waited_is_not_started(asyn
         cancelled: Cancelled,
         deleted: GivenBack,
     }
+    bench.lane.stop()
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["threads", "loop"])
+def test_a_job_whose_deadline_passes_while_it_waits_for_a_slot_is_not_started(is_async: bool) -> None:
+    bench = Bench(is_async=is_async, slots=1)
+    running, late, in_time = bench.submit(3)
+    wait_until(lambda: bench.running)
+    late.expires_at = time.monotonic()
+    in_time.expires_at = time.monotonic() + 3_600
+    bench.gate.set()
+    wait_until(lambda: len(bench.finished) == 3)
+    assert bench.running == [running.context.job.id, in_time.context.job.id]
+    ending = dict(bench.finished)[late]
+    assert isinstance(ending, Cancelled)
+    assert ending.failure.error_code == EXPIRED
     bench.lane.stop()
 
 
