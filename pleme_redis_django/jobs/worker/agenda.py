@@ -82,7 +82,7 @@ class Agenda:
         self.woken.set()
 
     def claims_lost(self) -> None:
-        """A claim may have been committed without this process having learned of it; for the claimer."""
+        """A claim may have been committed without this process learning of it; for the claimer."""
         self._claims_lost = True
         self._next_scan = 0.0
 
@@ -135,11 +135,11 @@ class Agenda:
         self.look_within(LOOK_AGAIN_SECONDS * (1 + random.random()))  # noqa: S311 - spreads processes
 
     def look_within(self, seconds: float) -> None:
-        """Look ahead by then, or before."""
+        """Look ahead by then at the latest."""
         self._next_scan = min(self._next_scan, time.monotonic() + seconds)
 
     def scan_in(self, seconds: float) -> None:
-        """Look ahead then, and not before."""
+        """Look ahead then, and not sooner."""
         self._next_scan = time.monotonic() + seconds
 
     def nothing_to_come(self) -> bool:

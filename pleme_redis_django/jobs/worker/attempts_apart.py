@@ -58,7 +58,7 @@ class _Attempt:
         self.note(brought)
 
     def note(self, message: Message) -> None:
-        """Note what the worker tells."""
+        """Take note of what the worker says."""
         if message["cancel"] and not self.is_cancelled:
             self.is_cancelled, self.interrupt = True, self.interrupt or JobCancelled
         if message["timeout"] and not self.is_timed_out:
@@ -66,7 +66,7 @@ class _Attempt:
         self.show()
 
     def show(self) -> None:
-        """Have the context say it, for the handler to ask."""
+        """Have the context say so, where the handler can ask."""
         if (context := self.context) is not None:
             context.timed_out = self.is_timed_out
             if self.is_cancelled:

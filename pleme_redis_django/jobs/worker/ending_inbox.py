@@ -34,7 +34,7 @@ class EndingInbox:
             self._many.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until there is some, and then for its company; return whether there is."""
+        """Wait for an ending, and then a moment for others to join it; return whether there is any."""
         if not self._some.wait(seconds):
             return False
         self._many.wait(COMPANY_SECONDS)

@@ -58,7 +58,7 @@ class Heartbeat:
         self.thread.start()
 
     def stop(self, timeout_seconds: float, *, in_good_order: bool = True) -> None:
-        """Stop beating, and record the end in good order unless the lease shall run out instead."""
+        """Stop beating, and record an orderly end, unless the lease is to run out instead."""
         self._in_good_order = in_good_order
         self.thread.stop(timeout_seconds)
 

@@ -32,7 +32,7 @@ def _set_async_exception(thread_id: int, kind: type[BaseException]) -> None:
 
 
 def _have_it_come() -> None:
-    """Have what was sent to this thread come now, or one like it where it has come before."""
+    """Raise here what was sent to this thread, or one like it if that has been raised already, and drop it."""
     try:
         # It takes the place of one that has not come yet.
         _set_async_exception(threading.get_ident(), JobTimeout)
@@ -76,7 +76,7 @@ class Interruptible:
         """What the handler has to give back, by what is open."""
 
     def bind(self) -> None:
-        """This is the thread; to be called in it, before the first handler."""
+        """Take the calling thread as the one that is meant; called once, before the first handler."""
         self.thread_id = threading.get_ident()
         set_interruptible_thread(self)
 

@@ -92,7 +92,7 @@ class StartingThread:
 
 
 class IsolatedProcess:
-    """A process that has started, and waits for attempts. Raises ExecutionFailed when it does not come so far."""
+    """A process that has started and waits for attempts. Raises ExecutionFailed when it never gets there."""
 
     def __init__(self, program: IsolatedProgram, started_by: StartingThread) -> None:
         self._program = program
@@ -207,7 +207,7 @@ class IsolatedProcess:
                 )
 
     def kill(self, context: JobContext, because: BaseException) -> None:
-        """End the process of the running attempt in a moment, once it has written down where it is."""
+        """End the process of the running attempt, after a moment in which it writes down where it is."""
         with self._lock:
             if self._assigned is context:
                 self._because = because

@@ -100,8 +100,8 @@ class CountingLane:
     def give_up(self, held: HeldJob) -> None:
         """End an attempt without its handler, which did not heed its timeout.
 
-        With it ends the process, of which its slot stays taken: in a thread that waits for ever nothing can run. One
-        that runs apart ends with the process of its own, and nothing else does.
+        The process ends too, since nothing can run in a thread that waits for ever, and its slot stays taken. An
+        attempt that runs apart takes only its own process with it.
         """
         isolation = self._duties.runner.isolation
         if isolation is not None and isolation.kill(held.context, JobTimeout()):
@@ -117,19 +117,19 @@ class CountingLane:
         raise NotImplementedError
 
     def take_blocked(self) -> list[HeldJob]:
-        """Take back what runs here and can never go on, since a handler that was given up is in its way."""
+        """Take back what can never go on here, because a handler that was given up is in its way."""
         return []
 
     def _waits_for_its_record(self, held: HeldJob) -> bool:
         """Whether the handler is to wait, because its start is not written yet.
 
-        A handler that holds the interpreter's lock for longer than the lease silences its whole process at once:
-        what had no start in time is taken for prefetched, and would come back without end, never counted.
+        A handler that holds the interpreter's lock for longer than the lease silences its whole process at once. A job
+        whose start was not written by then is taken for prefetched: it would come back for ever, and never be counted.
         """
         if held.start_recorded or held.started_at is None:
             return False
         return time.monotonic() - held.started_at < LONGEST_RECORD_SECONDS
 
     def _end_unexpectedly(self, held: HeldJob, error: BaseException) -> None:
-        """End an attempt out of which an exception came that nobody expected: no job is left without an ending."""
+        """End an attempt that raised what nobody expected, so that no job is left without an ending."""
         self._duties.finish(held, self._duties.runner.ending_of(error, held.context))

@@ -82,7 +82,7 @@ class LoopLane(CountingLane):
         self._watch = self._watch or LoopWatch(self._loop)
 
     def take_blocked(self) -> list[HeldJob]:
-        """Take back all that runs in a loop that does not turn any more."""
+        """Take back everything that runs in a loop that no longer turns."""
         if self._watch is None or not self._watch.is_blocked():
             return []
         blocked = [held for held in list(self._tasks.values()) if not held.given_back]

@@ -12,7 +12,7 @@ _STATM = Path("/proc/self/statm")
 
 
 def occupied_mb() -> float:
-    """Return the resident memory of this process; where the system does not say it, the most that it ever was."""
+    """Return the resident memory of this process; where the system does not tell, the most that it ever was."""
     try:
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / _MB
     except OSError:

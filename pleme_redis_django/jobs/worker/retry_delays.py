@@ -89,7 +89,7 @@ def _own_base(job: AnyJob) -> Any:
 
 
 def _asked(error: BaseException | None, name: str, ask: Callable[[], Any]) -> float | None:
-    """Return what the project's code answers; None, with a note in the attempt's traceback: it is no delay."""
+    """Return what the project's code answers; None, and a note in the attempt's traceback, when that is no delay."""
     try:
         seconds = ask()
     except Exception as raised:

@@ -58,16 +58,16 @@ class HandlerSurroundings(Protocol):
         ...
 
     def leave(self, *, interrupted: bool = False) -> None:
-        """Run in the job's thread after a sync handler; what one that was interrupted had in hand is in any state."""
+        """Run in the job's thread after a sync handler; an interrupted one may have left things in any state."""
         ...
 
     def interrupted(self, thread_id: int) -> None:
-        """Have a thread come back whose handler was interrupted, from wherever it waits; from another thread."""
+        """Wake the thread of an interrupted handler from whatever it waits for; called from another thread."""
         ...
 
     def atomic(self, job: Any) -> AbstractContextManager[Callable[[], None]]:
-        """Return what makes one transaction of a block, on the job's database; what it yields is called at the end
-        of the handler, and raises where the handler has ended the transaction itself."""
+        """Return what makes a block one transaction on the job's database. It yields a check to be called at the end of
+        the handler, which raises if the handler has ended the transaction itself."""
         ...
 
     def around_async(self) -> AbstractAsyncContextManager[None]:

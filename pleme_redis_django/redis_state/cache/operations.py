@@ -1,7 +1,7 @@
 """What each cache operation does, step by step, for the sync and the async manager alike.
 
-An operation is a flow: it yields what the store is to do, or a build, and is sent the answers. Reads do
-without a Redis that is away, as if everything were missing; what invalidates raises.
+An operation is a flow: it yields what the store is to do, or a build, and is sent the answers. While Redis is away,
+reads miss; what invalidates raises.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from pleme_redis_django.redis_state.cache.watched_requests import Reading
 
 
 def may_be_shared(request: HttpRequest) -> bool:
-    """Tell whether a shared page is right for this request: not if the request identifies its user."""
+    """Return whether a shared page is right for this request: not if the request identifies its user."""
     return request.method == "GET" and "HTTP_AUTHORIZATION" not in request.META
 
 
 def rendered(response: HttpResponseBase) -> HttpResponseBase:
-    """Return a response whose template, if it has one, has read of the request what it wants."""
+    """Return a response whose template, if it has one, has read what it wants of the request."""
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
         return response.render()
     return response
@@ -36,7 +36,7 @@ def to_value(response: HttpResponseBase, request: HttpRequest, reading: Reading 
 
 
 def to_response(value: Any) -> HttpResponseBase:
-    """Return the response that ``to_value`` made a value of."""
+    """Return the response of a value that ``to_value`` has made."""
     if isinstance(value, HttpResponseBase):
         return value
     return HttpResponse(value["content"], status=value["status"], headers=value["headers"])

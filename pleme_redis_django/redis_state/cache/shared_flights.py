@@ -1,4 +1,4 @@
-"""What tasks of one event loop ask at the same time, asked once: a herd of them needs one connection."""
+"""Requests that tasks of one event loop make at the same time, made once: a whole herd needs one connection."""
 
 from __future__ import annotations
 
