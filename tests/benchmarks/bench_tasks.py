@@ -31,7 +31,7 @@ ENQUEUES_PER_SLICE = 100
 SLICES = 12
 DELAYS = 250
 INTERVAL_SECONDS = 0.02
-# The bound: a task costs at most a tenth more than a @job.
+# A task costs at most a tenth more than a @job.
 SHARE_OF_A_JOB = 110.0
 JOB, TASK = "tests.workload.jobs.noop", "tests.workload.tasks.noop"
 
