@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from pleme_redis_django.adoption.waiting_row import CannotMove, WaitingRow
@@ -16,10 +15,8 @@ Call = tuple[JobDefinition[Any, Any], dict[str, Any]]
 def call_of(row: WaitingRow, metadata: dict[str, Any]) -> Call:
     """Return what to enqueue for a row. Raises CannotMove, or what the enqueue of such a call raises."""
     definition, args, kwargs = _job(row) if row.alias is None else _task(row, row.alias)
-    changed: dict[str, Any] = {"metadata": metadata, "max_retries": row.max_retries, "timeout": row.timeout}
-    said = {name: value for name, value in changed.items() if value is not None}
-    definition = dataclasses.replace(definition, options=dataclasses.replace(definition.options, **said))
-    return definition, definition.bind(tuple(args), kwargs)
+    said = definition.using(metadata=metadata, max_retries=row.max_retries, timeout=row.timeout)
+    return said, said.bind(tuple(args), kwargs)
 
 
 def _job(row: WaitingRow) -> tuple[JobDefinition[Any, Any], list[Any], dict[str, Any]]:

@@ -18,6 +18,7 @@ from pleme_redis_django.enqueueing.rows import (
 )
 from pleme_redis_django.exceptions import InvalidParameters
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.options import OptionsOfUsing, frozen_options
 from pleme_redis_django.jobs.definitions.uniqueness import parameters_key
 from pleme_redis_django.middleware.enqueues import passed_through
 from pleme_redis_django.middleware.request import EnqueueRequest
@@ -116,17 +117,17 @@ def _group_key(request: EnqueueRequest) -> Hashable:
 
 
 def _redefined(definition: JobDefinition[Any, Any], request: EnqueueRequest) -> JobDefinition[Any, Any]:
-    options = dataclasses.replace(
-        definition.options,
-        product=request.product,
-        queue_name=request.queue_name,
-        priority=request.priority,
-        run_after=request.run_after,
-        max_retries=request.max_retries,
-        unique_key=request.unique_key,
-        metadata=dict(request.metadata),
-    )
-    return dataclasses.replace(definition, options=options)
+    said: OptionsOfUsing = {
+        **definition.options,
+        "product": request.product,
+        "queue_name": request.queue_name,
+        "priority": request.priority,
+        "run_after": request.run_after,
+        "max_retries": request.max_retries,
+        "unique_key": request.unique_key,
+        "metadata": dict(request.metadata),
+    }
+    return dataclasses.replace(definition, options=frozen_options(said))
 
 
 def _rechecked(definition: JobDefinition[Any, Any], parameters: object) -> dict[str, Any]:

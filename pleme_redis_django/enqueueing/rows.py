@@ -14,14 +14,21 @@ from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.handler import sync_only
-from pleme_redis_django.jobs.definitions.options import DELAYS, RETRIES, checked_priority
+from pleme_redis_django.jobs.definitions.options import (
+    NAMES_OF_BOUNDS,
+    RETRIES,
+    OptionsOfUsing,
+    bounds_of,
+    check_ranges,
+    checked_priority,
+)
 from pleme_redis_django.jobs.definitions.uniqueness import (
     UniqueMode,
     Uniqueness,
     parameters_key,
     with_conflict,
 )
-from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, TIMEOUTS, Bounds
+from pleme_redis_django.jobs.interface.bounds import TIMEOUTS, Bounds
 from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.json_text import to_json
@@ -39,55 +46,47 @@ def template_of(
     definition: JobDefinition[Any, Any], pool_max_retries: int, pool_deadline: float | None = None
 ) -> RowTemplate:
     """Return what an enqueue of the definition stores. Raises EnqueueError or InvalidProduct."""
-    options = definition.options
-    metadata = options.metadata
-    bounds = _bounds(definition)
-    retries = (options.max_retries, definition.max_retries, pool_max_retries)
+    check_ranges(definition.options)
+    options: OptionsOfUsing = {**definition.defaults, **definition.options}
+    bounds = _bounds(definition, options)
+    expires_at = checked_run_after(options.get("expires_at"), "expires_at")
     return RowTemplate(
         job_type=definition.name,
-        product=enqueued_product(options.product),
-        queue_name=_queue_name(definition.queue_name if options.queue_name is None else options.queue_name),
-        priority=definition.priority
-        if options.priority is None
-        else checked_priority(options.priority, EnqueueError),
-        run_after=checked_run_after(options.run_after),
+        product=enqueued_product(options.get("product")),
+        queue_name=_queue_name(options["queue_name"]),
+        priority=checked_priority(options["priority"], EnqueueError),
+        run_after=checked_run_after(options.get("run_after")),
         timeout_seconds=bounds.timeout,
-        expires_at=checked_run_after(options.expires_at, "expires_at"),
-        expires_in_seconds=None if options.expires_at is not None else bounds.deadline or pool_deadline,
-        max_retries=_max_retries(next(value for value in retries if value is not None)),
-        configuration_json=_configuration_json(definition, bounds),
+        expires_at=expires_at,
+        expires_in_seconds=None if expires_at is not None else bounds.deadline or pool_deadline,
+        max_retries=_max_retries(options.get("max_retries", pool_max_retries)),
+        configuration_json=_configuration_json(definition, options, bounds),
         uniqueness=_uniqueness(definition),
-        unique_key=_unique_key(options.unique_key),
-        metadata_json="{}" if metadata is None else checked_metadata_json(definition.name, metadata),
+        unique_key=_unique_key(options.get("unique_key")),
+        metadata_json=checked_metadata_json(definition.name, options["metadata"])
+        if "metadata" in options
+        else "{}",
     )
 
 
-def _bounds(definition: JobDefinition[Any, Any]) -> Bounds:
+def _bounds(definition: JobDefinition[Any, Any], options: OptionsOfUsing) -> Bounds:
     """Return the bounds of the enqueue, else those of the definition; what is left is the pool's."""
-    own = definition.options.bounds
-    if own == NO_BOUNDS:
-        return definition.bounds
-    if fault := own.fault():
+    bounds = bounds_of(options)
+    if definition.options.keys().isdisjoint(NAMES_OF_BOUNDS):
+        return bounds
+    if fault := bounds.fault():
         raise EnqueueError(fault)
-    if definition.is_async and (refusal := sync_only(atomic=own.atomic, isolated=own.isolated)):
+    if definition.is_async and (refusal := sync_only(atomic=bounds.atomic, isolated=bounds.isolated)):
         raise EnqueueError(f"{definition.name}: {refusal}")
-    return own.over(definition.bounds)
+    return bounds
 
 
-def _configuration_json(definition: JobDefinition[Any, Any], bounds: Bounds) -> str | None:
-    delay = _base_retry_delay(definition)
-    own = {} if delay is None else {"base_retry_delay": delay}
+def _configuration_json(
+    definition: JobDefinition[Any, Any], options: OptionsOfUsing, bounds: Bounds
+) -> str | None:
+    own = {"base_retry_delay": options["base_retry_delay"]} if "base_retry_delay" in options else {}
     configuration = own | bounds.stored() | dict(definition.marks or {})
     return to_json(configuration, max_bytes=_CONFIGURATION_MAX_BYTES) if configuration else None
-
-
-def _base_retry_delay(definition: JobDefinition[Any, Any]) -> float | None:
-    delay = definition.options.base_retry_delay
-    if delay is None:
-        return definition.base_retry_delay
-    if DELAYS.accepts(delay):
-        return delay
-    raise EnqueueError(f"base_retry_delay is {delay!r}. Accepted: {DELAYS}.")
 
 
 def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:
@@ -163,7 +162,7 @@ def _checked_json(noun: str, job_type: str, value: object) -> str:
         ) from None
 
 
-def _queue_name(name: str) -> str:
+def _queue_name(name: object) -> str:
     try:
         return validate_queue_name(name)
     except InvalidName as error:
@@ -212,9 +211,9 @@ def _max_retries(value: object) -> int:
 
 def _uniqueness(definition: JobDefinition[Any, Any]) -> Uniqueness | None:
     unique, options = definition.unique, definition.options
-    if unique is None and options.unique_key is not None:
+    if unique is None and "unique_key" in options:
         unique = Uniqueness(mode=UniqueMode.WHILE_RUNNING)
-    return with_conflict(unique, options.on_conflict, EnqueueError)
+    return with_conflict(unique, options.get("on_conflict"), EnqueueError)
 
 
 def _unique_key(key: object) -> str | None:

@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import EnqueueError
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
-from pleme_redis_django.jobs.definitions.options import PRIORITIES, RETRIES
+from pleme_redis_django.jobs.definitions.options import NAMES_OF_BOUNDS, PRIORITIES, RETRIES
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.tasks_backend import announcements
 from pleme_redis_django.tasks_backend.api import (
@@ -24,7 +24,6 @@ from pleme_redis_django.tasks_backend.api import (
     TaskResultDoesNotExist,
     normalize_json,
 )
-from pleme_redis_django.tasks_backend.declaration import BOUNDS
 from pleme_redis_django.tasks_backend.definition import definition_of_task
 from pleme_redis_django.tasks_backend.enqueued import EnqueuePlan, enqueued_as, plans
 from pleme_redis_django.tasks_backend.job_task import JobTask
@@ -153,7 +152,7 @@ class JobBackend(BaseTaskBackend):
         if retries is not None and not RETRIES.accepts(retries):
             raise InvalidTask(f"max_retries is {retries!r}. Accepted: {RETRIES}, or None for the backend's.")
 
-        said = {name: getattr(task, name, None) for name in BOUNDS}
+        said = {name: getattr(task, name, None) for name in NAMES_OF_BOUNDS}
         if fault := Bounds(**said).fault():
             raise InvalidTask(fault)
 

@@ -17,7 +17,6 @@ from pleme_redis_django.tasks_backend.api import Task
 P = ParamSpec("P")
 R = TypeVar("R")
 
-BOUNDS = ("timeout", "kill_after", "interrupt", "retry_on_timeout", "atomic", "isolated", "deadline")
 MARK = "task"
 """The key of ``configuration`` under which a row keeps how its task was enqueued."""
 

@@ -12,10 +12,11 @@ from typing import Any, ParamSpec, TypeVar
 from pleme_redis_django.exceptions import InvalidJobDefinition
 from pleme_redis_django.jobs.definitions.arguments import as_call
 from pleme_redis_django.jobs.definitions.declaring import definition_of
+from pleme_redis_django.jobs.definitions.options import NAMES_OF_JOB
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.tasks_backend.api import InvalidTask, Task, TaskContext, normalize_json
-from pleme_redis_django.tasks_backend.declaration import BOUNDS, DeclaredTask
+from pleme_redis_django.tasks_backend.declaration import DeclaredTask
 from pleme_redis_django.tasks_backend.results import running_result
 
 P = ParamSpec("P")
@@ -24,7 +25,9 @@ R = TypeVar("R")
 # What @task or job_options() says, and no ``using()`` changes: a worker reads it off the registry.
 _DECLARED = ("base_retry_delay", "retry_delay", "retry_on", "no_retry_on", "unique", "schedule")
 # What an enqueue says anew; these are for one that knows the task by its name alone, such as a schedule's.
-_DEFAULTS = ("queue_name", "priority", "max_retries", *BOUNDS)
+_DEFAULTS = tuple(
+    name for name in NAMES_OF_JOB if name not in (*_DECLARED, "name", "takes_context", "on_conflict")
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +85,7 @@ def definition_of_task(task: Task[Any, Any], *, anew: bool = False) -> TaskDefin
     options: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     try:
         definition = definition_of(
-            task.func, name=task.module_path, takes_context=task.takes_context, kind=TaskDefinition, **options
+            task.func, TaskDefinition, name=task.module_path, takes_context=task.takes_context, **options
         )
         assert isinstance(definition, TaskDefinition)
         definition = dataclasses.replace(definition, task=task, declared=declared)

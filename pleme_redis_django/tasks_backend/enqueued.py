@@ -9,12 +9,12 @@ from typing import Any
 
 from django.utils import timezone
 
-from pleme_redis_django.jobs.definitions.options import EnqueueOptions
+from pleme_redis_django.jobs.definitions.options import OptionsOfEnqueue, OptionsOfUsing, frozen_options
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.uniqueness import as_uniqueness
 from pleme_redis_django.jobs.interface.context import current_job_context
 from pleme_redis_django.tasks_backend.api import Task
-from pleme_redis_django.tasks_backend.declaration import BOUNDS, MARK, DeclaredTask
+from pleme_redis_django.tasks_backend.declaration import MARK, DeclaredTask
 from pleme_redis_django.tasks_backend.options import BackendOptions
 
 PLANS_MAX = 1_000
@@ -73,26 +73,33 @@ def enqueued_as(
     run_after = task.run_after
     if isinstance(run_after, timedelta):
         run_after = timezone.now() + run_after
+    declared: OptionsOfUsing = {
+        **definition.defaults,
+        "queue_name": task.queue_name,
+        "priority": task.priority,
+        "max_retries": defaults.max_retries if retries is None else retries,
+    }
     return dataclasses.replace(
         definition,
-        queue_name=task.queue_name,
-        priority=task.priority,
-        max_retries=defaults.max_retries if retries is None else retries,
+        defaults=frozen_options(declared),
         unique=as_uniqueness(getattr(task, "unique", None), getattr(task, "on_conflict", None)),
         options=_options(task, defaults, run_after),
         marks={MARK: _mark(task.backend, places, run_after)},
     )
 
 
-_SAID = ("unique_key", "metadata", "base_retry_delay", "expires_at", *BOUNDS)
+_SAID = OptionsOfEnqueue.__annotations__.keys() - {
+    *("queue_name", "priority", "max_retries"),  # These are among the defaults of the definition.
+    "on_conflict",  # This is a part of its uniqueness.
+}
 
 
-def _options(task: Task[Any, Any], defaults: BackendOptions, run_after: datetime | None) -> EnqueueOptions:
+def _options(task: Task[Any, Any], defaults: BackendOptions, run_after: datetime | None) -> OptionsOfUsing:
     # A task that was declared where TASKS named another backend has none of these fields.
     said = {name: getattr(task, name, None) for name in _SAID}
     if said["timeout"] is None:
         said["timeout"] = defaults.timeout
-    return EnqueueOptions(product=_product(task, defaults), run_after=run_after, **said)
+    return frozen_options({**said, "product": _product(task, defaults), "run_after": run_after})
 
 
 def _mark(backend: str, places: int, run_after: datetime | None) -> Mapping[str, Any]:

@@ -3,90 +3,58 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Unpack, get_type_hints
 
-from pleme_redis_django.jobs.definitions.options import refusal_of_using
-from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
-from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
+from pleme_redis_django.jobs.definitions.options import (
+    DEFAULTS_OF_JOB,
+    OptionsOfEnqueue,
+    OptionsOfJob,
+    refusal_of_using,
+)
 from pleme_redis_django.tasks_backend.api import Task
 
 
+class OptionsOfTask(OptionsOfEnqueue, total=False):
+    """What ``using()`` of a task takes."""
+
+    run_after: datetime | timedelta | None
+    backend: str | None
+
+
+# What no hash is taken of: it may be a list or a dict.
+_UNHASHED = ("retry_on", "no_retry_on", "schedule", "metadata")
+
+
+def _fields() -> list[tuple[str, Any, Any]]:
+    """Return what ``@job`` and ``using()`` can say and a Task does not say itself, as fields."""
+    its_own = {"name", *(field.name for field in dataclasses.fields(Task))}
+    return [
+        (name, hint, dataclasses.field(default=DEFAULTS_OF_JOB.get(name), hash=name not in _UNHASHED))
+        for name, hint in (get_type_hints(OptionsOfJob) | get_type_hints(OptionsOfEnqueue)).items()
+        if name not in its_own
+    ]
+
+
+if TYPE_CHECKING:
+    _TaskWithOptions = Task
+else:
+    _TaskWithOptions = dataclasses.make_dataclass(
+        "_TaskWithOptions", _fields(), bases=(Task,), frozen=True, slots=True, kw_only=True
+    )
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class JobTask(Task):  # type: ignore[type-arg]  # Django's is generic for the stubs and not at run time
+class JobTask(_TaskWithOptions):  # type: ignore[type-arg]  # Django's is generic for the stubs and not at run time
     """A task with what ``@job`` can say; the words and their meaning are those of ``@job``."""
 
-    max_retries: int | None = None
-    base_retry_delay: float | None = None
-    retry_delay: Callable[[int, BaseException], float] | None = None
-    retry_on: Iterable[type[BaseException]] = dataclasses.field(default=(), hash=False)
-    no_retry_on: Iterable[type[BaseException]] = dataclasses.field(default=(), hash=False)
-    unique: Uniqueness | str | None = None
-    on_conflict: str | None = None
-    timeout: float | None = None
-    kill_after: float | None = None
-    interrupt: bool | None = None
-    retry_on_timeout: bool | None = None
-    atomic: bool | None = None
-    isolated: bool | None = None
-    deadline: float | None = None
-    expires_at: datetime | None = None
-    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = dataclasses.field(
-        default=None, hash=False
-    )
-    product: str | None = None
-    unique_key: str | None = None
-    metadata: Mapping[str, Any] | None = dataclasses.field(default=None, hash=False)
-
-    def using(
-        self,
-        *,
-        priority: int | None = None,
-        queue_name: str | None = None,
-        run_after: datetime | timedelta | None = None,
-        backend: str | None = None,
-        product: str | None = None,
-        unique_key: str | None = None,
-        on_conflict: str | None = None,
-        max_retries: int | None = None,
-        base_retry_delay: float | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        timeout: float | None = None,
-        kill_after: float | None = None,
-        interrupt: bool | None = None,
-        retry_on_timeout: bool | None = None,
-        atomic: bool | None = None,
-        isolated: bool | None = None,
-        deadline: float | None = None,
-        expires_at: datetime | None = None,
-        **refused: Never,
-    ) -> JobTask:
-        """Return a copy whose enqueues use these options; what is not named stays as it was.
+    def using(self, **options: Unpack[OptionsOfTask]) -> JobTask:
+        """Return a copy whose enqueues use these options; what is not named, or is None, stays as it was.
 
         A ``timedelta`` as ``run_after`` counts from each enqueue. Raises EnqueueError for an option that it does
         not take.
         """
-        if refused:
-            raise refusal_of_using(refused)
-        given: dict[str, Any] = {
-            "priority": priority,
-            "queue_name": queue_name,
-            "run_after": run_after,
-            "backend": backend,
-            "product": product,
-            "unique_key": unique_key,
-            "on_conflict": on_conflict,
-            "max_retries": max_retries,
-            "base_retry_delay": base_retry_delay,
-            "metadata": metadata,
-            "timeout": timeout,
-            "kill_after": kill_after,
-            "interrupt": interrupt,
-            "retry_on_timeout": retry_on_timeout,
-            "atomic": atomic,
-            "isolated": isolated,
-            "deadline": deadline,
-            "expires_at": expires_at,
-        }
-        return dataclasses.replace(self, **{key: value for key, value in given.items() if value is not None})
+        if unknown := options.keys() - OptionsOfTask.__annotations__.keys():
+            raise refusal_of_using(unknown)
+        changed: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        return dataclasses.replace(self, **changed)

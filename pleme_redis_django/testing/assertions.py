@@ -77,8 +77,7 @@ def _rows(model: type[AbstractJob]) -> list[Any]:
 
 
 def _options(definition: JobDefinition[Any, Any]) -> dict[str, Any]:
-    options = {name: getattr(definition.options, name) for name in _OPTIONS}
-    return {name: value for name, value in options.items() if value is not None}
+    return {name: value for name, value in definition.options.items() if name in _OPTIONS}
 
 
 def _matches(row: Any, options: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:

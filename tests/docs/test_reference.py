@@ -19,8 +19,7 @@ import pleme_redis_django
 from pleme_redis_django import cron, every, exceptions, models, signals, testing
 from pleme_redis_django.conf import Settings, build_settings
 from pleme_redis_django.exceptions import InvalidSettings
-from pleme_redis_django.jobs.definitions.declaring import definition_of
-from pleme_redis_django.jobs.definitions.options import EnqueueOptions
+from pleme_redis_django.jobs.definitions.options import DEFAULTS_OF_JOB, NAMES_OF_JOB, NAMES_OF_USING
 from pleme_redis_django.jobs.definitions.schedule_values import CatchUp, Overlap
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
@@ -184,16 +183,13 @@ def test_the_guide_names_the_whole_test_kit() -> None:
 
 def test_options_of_job() -> None:
     options_of_job = rows(REFERENCE / "public-names.md", "Option")
-    parameters = inspect.signature(definition_of).parameters
-    assert names(options_of_job, "Option") == [
-        name for name in parameters if name not in ("function", "kind")
-    ]
+    assert names(options_of_job, "Option") == list(NAMES_OF_JOB)
 
 
 def test_where_each_option_can_be_set() -> None:
     places = {
-        "`using()`": {field.name for field in dataclasses.fields(EnqueueOptions)},
-        "`@job`": set(inspect.signature(definition_of).parameters),
+        "`using()`": set(NAMES_OF_USING),
+        "`@job`": set(NAMES_OF_JOB),
         "the pool": {field.name for field in dataclasses.fields(WorkerPoolConfig)},
     }
     documented = rows(DOCS / "guides" / "bounding.md", "Option", "the pool")
@@ -207,7 +203,7 @@ def test_where_each_option_can_be_set() -> None:
     "row", rows(REFERENCE / "public-names.md", "Option"), ids=lambda row: code(row["Option"])
 )
 def test_default_of_an_option_of_job(row: Row) -> None:
-    default = inspect.signature(definition_of).parameters[code(row["Option"])].default
+    default = DEFAULTS_OF_JOB.get(code(row["Option"]))
     # None stands for these.
     if row["Default"] in ("the pool's", "`module.function`", '`"keep"`'):
         assert default is None
@@ -222,7 +218,7 @@ def test_options_of_using() -> None:
         if code(row["Method"]).startswith("using")
     )
     documented = re.findall(r"`(\w+)`", using["Meaning"])
-    assert documented == [field.name for field in dataclasses.fields(EnqueueOptions)]
+    assert documented == list(NAMES_OF_USING)
 
 
 def test_signals_with_their_arguments() -> None:

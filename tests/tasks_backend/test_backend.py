@@ -115,16 +115,12 @@ def test_unique_task_is_enqueued_once(django_assert_num_queries: Any) -> None:
 
 
 def test_every_option_of_job_can_be_said_of_a_task() -> None:
-    import inspect
+    from pleme_redis_django.jobs.definitions.options import NAMES_OF_JOB, NAMES_OF_USING
+    from pleme_redis_django.tasks_backend.job_task import OptionsOfTask
 
-    from pleme_redis_django.jobs.definitions.declaring import definition_of
-    from pleme_redis_django.jobs.definitions.definition import JobDefinition
-
-    declared = set(inspect.signature(definition_of).parameters) - {"function", "kind", "name"}
     fields = {field.name for field in dataclasses.fields(JobTask)}
-    assert declared <= fields
-    words = set(inspect.signature(JobDefinition.using).parameters)
-    assert words <= set(inspect.signature(JobTask.using).parameters)
+    assert set(NAMES_OF_JOB) - {"name"} <= fields
+    assert set(NAMES_OF_USING) <= OptionsOfTask.__annotations__.keys() <= fields
 
 
 def test_retry_rules_of_a_task_are_its_jobs() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
-from pleme_redis_django.exceptions import InvalidJobDefinition
 from pleme_redis_django.jobs.definitions.annotations import codecs_of
 from pleme_redis_django.jobs.definitions.arguments import accepted_names, required_names
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -21,23 +20,18 @@ from pleme_redis_django.jobs.definitions.handler import (
 )
 from pleme_redis_django.jobs.definitions.handler_types import HandlerTypes
 from pleme_redis_django.jobs.definitions.options import (
-    DELAYS,
-    RETRIES,
-    checked_bounds,
+    DEFAULTS_OF_JOB,
+    OptionsOfJob,
+    checked_defaults,
     checked_errors,
     checked_name,
-    checked_number,
-    checked_priority,
-    checked_queue_name,
     checked_retry_delay,
     refusal_of_job,
 )
 from pleme_redis_django.jobs.definitions.registry import registry
-from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule, as_schedules
-from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness, as_uniqueness
-from pleme_redis_django.jobs.interface.bounds import Bounds
+from pleme_redis_django.jobs.definitions.schedule import as_schedules
+from pleme_redis_django.jobs.definitions.uniqueness import as_uniqueness
 from pleme_redis_django.jobs.interface.context import JobContext
-from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,26 +43,7 @@ def job(function: Callable[Concatenate[JobContext, P], R], /) -> JobDefinition[P
 def job(function: Callable[P, R], /) -> JobDefinition[P, R]: ...
 @overload
 def job(
-    *,
-    name: str | None = None,
-    queue_name: str = DEFAULT_QUEUE_NAME,
-    priority: int = 0,
-    max_retries: int | None = None,
-    base_retry_delay: float | None = None,
-    retry_delay: Callable[[int, BaseException], float] | None = None,
-    retry_on: Iterable[type[BaseException]] = (),
-    no_retry_on: Iterable[type[BaseException]] = (),
-    unique: Uniqueness | str | None = None,
-    on_conflict: str | None = None,
-    timeout: float | None = None,
-    kill_after: float | None = None,
-    interrupt: bool | None = None,
-    retry_on_timeout: bool | None = None,
-    atomic: bool | None = None,
-    isolated: bool | None = None,
-    deadline: float | None = None,
-    takes_context: bool = False,
-    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
+    **options: Unpack[OptionsOfJob],
 ) -> Callable[[Callable[..., R]], JobDefinition[..., R]]: ...
 def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a module-level function, sync or async, a job that can be enqueued.
@@ -106,65 +81,34 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
 
 def _register(function: Callable[..., Any], options: dict[str, Any]) -> JobDefinition[Any, Any]:
-    unknown = sorted(options.keys() - _OPTIONS)
-    if unknown:
-        raise refusal_of_job(unknown[0], _OPTIONS)
-    definition = definition_of(function, **options)
+    definition: JobDefinition[Any, Any] = definition_of(function, JobDefinition, **options)
     registry.add(definition)
     return definition
 
 
 def definition_of(
     function: Callable[..., R],
-    *,
-    name: str | None = None,
-    queue_name: str = DEFAULT_QUEUE_NAME,
-    priority: int = 0,
-    max_retries: int | None = None,
-    base_retry_delay: float | None = None,
-    retry_delay: Callable[[int, BaseException], float] | None = None,
-    retry_on: Iterable[type[BaseException]] = (),
-    no_retry_on: Iterable[type[BaseException]] = (),
-    unique: Uniqueness | str | None = None,
-    on_conflict: str | None = None,
-    timeout: float | None = None,
-    kill_after: float | None = None,
-    interrupt: bool | None = None,
-    retry_on_timeout: bool | None = None,
-    atomic: bool | None = None,
-    isolated: bool | None = None,
-    deadline: float | None = None,
-    takes_context: bool = False,
-    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None = None,
     kind: type[JobDefinition[..., Any]] = JobDefinition,
+    /,
+    **options: Unpack[OptionsOfJob],
 ) -> JobDefinition[..., R]:
     """Return the definition of a handler. Raises InvalidJobDefinition for what is not accepted."""
+    if unknown := options.keys() - OptionsOfJob.__annotations__.keys():
+        raise refusal_of_job(unknown)
+    said = {**DEFAULTS_OF_JOB, **options}
     check_function(function)
-    check_sync_only(function, atomic=atomic, isolated=isolated)
-    handler = handler_of(function, kind.context_parameter, takes_context=takes_context)
+    check_sync_only(function, atomic=said.get("atomic"), isolated=said.get("isolated"))
+    handler = handler_of(function, kind.context_parameter, takes_context=said["takes_context"])
     kind.check_parameters(function, handler.parameters)
-    job_name = checked_name(name_of(function) if name is None else name)
-    bounds = Bounds(
-        timeout=timeout,
-        kill_after=kill_after,
-        interrupt=interrupt,
-        retry_on_timeout=retry_on_timeout,
-        atomic=atomic,
-        isolated=isolated,
-        deadline=deadline,
-    )
+    job_name = checked_name(name_of(function) if said.get("name") is None else said["name"])
     definition: JobDefinition[..., R] = kind(
         name=job_name,
         function=function,
-        queue_name=checked_queue_name(queue_name),
-        priority=checked_priority(priority, InvalidJobDefinition),
-        max_retries=checked_number("max_retries", max_retries, RETRIES),
-        base_retry_delay=checked_number("base_retry_delay", base_retry_delay, DELAYS),
-        retry_delay=checked_retry_delay(retry_delay),
-        retry_on=checked_errors("retry_on", retry_on),
-        no_retry_on=checked_errors("no_retry_on", no_retry_on),
-        unique=as_uniqueness(unique, on_conflict),
-        bounds=checked_bounds(bounds),
+        defaults=checked_defaults(said),
+        retry_delay=checked_retry_delay(said.get("retry_delay")),
+        retry_on=checked_errors("retry_on", said["retry_on"]),
+        no_retry_on=checked_errors("no_retry_on", said["no_retry_on"]),
+        unique=as_uniqueness(said.get("unique"), said.get("on_conflict")),
         takes_context=handler.takes_context,
         is_async=inspect.iscoroutinefunction(function),
         signature=handler.signature,
@@ -172,7 +116,7 @@ def definition_of(
         accepted=accepted_names(handler.parameters),
         types=_types_of(function, handler, job_name, reads_annotations=kind.reads_annotations),
         context_name=handler.context_name,
-        schedules=as_schedules(schedule, job_name),
+        schedules=as_schedules(said.get("schedule"), job_name),
     )
     return _with_schedules_checked(definition)
 
@@ -192,6 +136,3 @@ def _with_schedules_checked(definition: JobDefinition[..., R]) -> JobDefinition[
         if types_are_known:
             definition.decoded_parameters(one.parameters)
     return definition
-
-
-_OPTIONS = frozenset(inspect.signature(definition_of).parameters) - {"function", "kind"}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, ClassVar, Generic, Never, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from pleme_redis_django.exceptions import EnqueueError, InvalidParameters, InvalidResult
 from pleme_redis_django.jobs.definitions.arguments import by_name
@@ -17,8 +16,9 @@ from pleme_redis_django.jobs.definitions.handler import (
 from pleme_redis_django.jobs.definitions.handler_types import HandlerTypes, StoredResult
 from pleme_redis_django.jobs.definitions.options import (
     NO_OPTIONS,
-    EnqueueOptions,
-    refusal_of_using,
+    OptionsOfUsing,
+    bounds_of,
+    options_over,
 )
 from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
@@ -78,17 +78,13 @@ class JobDefinition(Generic[P, R]):
 
     name: str
     function: Callable[..., R]
-    queue_name: str
-    priority: int
-    max_retries: int | None
-    base_retry_delay: float | None
+    defaults: OptionsOfUsing
+    """What ``@job`` says of each enqueue; what it does not say, the pool does."""
     retry_delay: Callable[[int, BaseException], float] | None
     """From the number of a retry and what was raised to the seconds until it; None: the backoff."""
     retry_on: tuple[type[BaseException], ...]
     no_retry_on: tuple[type[BaseException], ...]
     unique: Uniqueness | None
-    bounds: Bounds
-    """What its attempts may not do for ever; None where the pool says it."""
     takes_context: bool
     is_async: bool
     signature: inspect.Signature
@@ -100,7 +96,8 @@ class JobDefinition(Generic[P, R]):
     """What the annotations say of the parameters and the result."""
     context_name: str | None = None
     """Of the parameter that the worker gives, so that no enqueue may."""
-    options: EnqueueOptions = NO_OPTIONS
+    options: OptionsOfUsing = dataclasses.field(default_factory=lambda: NO_OPTIONS)
+    """What ``using()`` says of the enqueues of this copy, before the defaults."""
     schedules: tuple[DeclaredSchedule, ...] = ()
     marks: Mapping[str, Any] | None = None
     """What the ``configuration`` of its rows holds beside the options."""
@@ -108,6 +105,11 @@ class JobDefinition(Generic[P, R]):
     @property
     def function_path(self) -> str:
         return f"{self.function.__module__}.{self.function.__qualname__}"
+
+    @property
+    def bounds(self) -> Bounds:
+        """What its attempts may not do for ever; None where the pool says it."""
+        return bounds_of(self.defaults)
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
         """Call the handler here and now, as the plain function that it is."""
@@ -151,58 +153,16 @@ class JobDefinition(Generic[P, R]):
             )
         return self.types.decoded_result(job.results)
 
-    def using(
-        self,
-        *,
-        product: str | None = None,
-        queue_name: str | None = None,
-        priority: int | None = None,
-        run_after: datetime | None = None,
-        unique_key: str | None = None,
-        on_conflict: str | None = None,
-        max_retries: int | None = None,
-        base_retry_delay: float | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        timeout: float | None = None,
-        kill_after: float | None = None,
-        interrupt: bool | None = None,
-        retry_on_timeout: bool | None = None,
-        atomic: bool | None = None,
-        isolated: bool | None = None,
-        deadline: float | None = None,
-        expires_at: datetime | None = None,
-        **refused: Never,
-    ) -> JobDefinition[P, R]:
-        """Return a copy whose enqueues use these options; what is not named stays as it was.
+    def using(self, **options: Unpack[OptionsOfUsing]) -> JobDefinition[P, R]:
+        """Return a copy whose enqueues use these options; what is not named, or is None, stays as it was.
 
         Raises EnqueueError for an option that it does not take, and for a ``run_after`` that is not accepted; the
         enqueue checks the others.
         """
-        if refused:
-            raise refusal_of_using(refused)
-        if run_after is not None and _enqueuers:
+        changed = options_over(options, self.options)
+        if (run_after := options.get("run_after")) is not None and _enqueuers:
             _enqueuers[0].check_run_after(run_after)
-        given: dict[str, Any] = {
-            "product": product,
-            "queue_name": queue_name,
-            "priority": priority,
-            "run_after": run_after,
-            "unique_key": unique_key,
-            "on_conflict": on_conflict,
-            "max_retries": max_retries,
-            "base_retry_delay": base_retry_delay,
-            "metadata": metadata,
-            "timeout": timeout,
-            "kill_after": kill_after,
-            "interrupt": interrupt,
-            "retry_on_timeout": retry_on_timeout,
-            "atomic": atomic,
-            "isolated": isolated,
-            "deadline": deadline,
-            "expires_at": expires_at,
-        }
-        changed = {key: value for key, value in given.items() if value is not None}
-        return dataclasses.replace(self, options=dataclasses.replace(self.options, **changed))
+        return dataclasses.replace(self, options=changed)
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Store a job that will call the handler with these arguments; return the Job.

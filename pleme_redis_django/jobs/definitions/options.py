@@ -1,18 +1,21 @@
-"""The options of a definition: what each accepts, and what ``.using()`` changes of them."""
+"""The options of a definition, each said once: where it may be said, its type, and what it accepts."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Annotated, Any, TypedDict, cast
 
 from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidName
-from pleme_redis_django.jobs.interface.bounds import Bounds
+from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
+from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
+from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, Bounds
 from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW
-from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
-from pleme_redis_django.ranges import Number, Whole
+from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME, validate_queue_name
+from pleme_redis_django.ranges import Number, Whole, said_beside_fields
 from pleme_redis_django.wording import did_you_mean
 
 NAME_MAX_LENGTH = 200
@@ -21,43 +24,112 @@ DELAYS = Number(0, 86_400)
 PRIORITIES = Whole(PRIORITY_LOW, PRIORITY_HIGH)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class EnqueueOptions:
-    """What ``.using()`` changes; None keeps what the definition or the settings say."""
+class OptionsOfBoth(TypedDict, total=False):
+    """What ``@job`` says of all its jobs, and ``using()`` of some; a range beside a type is checked in both."""
 
-    product: str | None = None
-    queue_name: str | None = None
-    priority: int | None = None
-    run_after: datetime | None = None
-    unique_key: str | None = None
-    on_conflict: str | None = None
-    max_retries: int | None = None
-    base_retry_delay: float | None = None
-    metadata: Mapping[str, Any] | None = None
-    timeout: float | None = None
-    kill_after: float | None = None
-    interrupt: bool | None = None
-    retry_on_timeout: bool | None = None
-    atomic: bool | None = None
-    isolated: bool | None = None
-    deadline: float | None = None
-    expires_at: datetime | None = None
-
-    @property
-    def bounds(self) -> Bounds:
-        """What of it bounds an attempt."""
-        return Bounds(
-            timeout=self.timeout,
-            kill_after=self.kill_after,
-            interrupt=self.interrupt,
-            retry_on_timeout=self.retry_on_timeout,
-            atomic=self.atomic,
-            isolated=self.isolated,
-            deadline=self.deadline,
-        )
+    max_retries: Annotated[int | None, RETRIES]
+    base_retry_delay: Annotated[float | None, DELAYS]
+    on_conflict: str | None
+    # What they accept, Bounds says.
+    timeout: float | None
+    kill_after: float | None
+    interrupt: bool | None
+    retry_on_timeout: bool | None
+    atomic: bool | None
+    isolated: bool | None
+    deadline: float | None
 
 
-NO_OPTIONS = EnqueueOptions()
+class _OptionsOfJobAlone(TypedDict, total=False):
+    name: str | None
+    queue_name: str
+    priority: int
+    retry_delay: Callable[[int, BaseException], float] | None
+    retry_on: Iterable[type[BaseException]]
+    no_retry_on: Iterable[type[BaseException]]
+    unique: Uniqueness | str | None
+    takes_context: bool
+    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None
+
+
+class _OptionsOfUsingAlone(TypedDict, total=False):
+    product: str | None
+    queue_name: str | None
+    priority: int | None
+    unique_key: str | None
+    metadata: Mapping[str, Any] | None
+    expires_at: datetime | None
+
+
+class OptionsOfJob(_OptionsOfJobAlone, OptionsOfBoth, total=False):
+    """What ``@job`` takes."""
+
+
+class OptionsOfEnqueue(_OptionsOfUsingAlone, OptionsOfBoth, total=False):
+    """What ``using()`` takes, of a job and of a task, which differ in the due time."""
+
+
+class OptionsOfUsing(OptionsOfEnqueue, total=False):
+    """What ``using()`` of a job takes."""
+
+    run_after: datetime | None
+
+
+# None for the others: somebody else says it, at last the pool.
+DEFAULTS_OF_JOB: Mapping[str, Any] = {
+    "queue_name": DEFAULT_QUEUE_NAME,
+    "priority": 0,
+    "retry_on": (),
+    "no_retry_on": (),
+    "takes_context": False,
+}
+NAMES_OF_JOB = tuple(OptionsOfJob.__annotations__)
+NAMES_OF_USING = tuple(OptionsOfUsing.__annotations__)
+NAMES_OF_BOUNDS = tuple(field.name for field in dataclasses.fields(Bounds))
+_RANGES = said_beside_fields(OptionsOfBoth)
+
+
+def frozen_options(options: Mapping[str, Any]) -> OptionsOfUsing:
+    """Return those of the options that say something, for a definition to keep: nobody can change them."""
+    said = {name: value for name, value in options.items() if value is not None}
+    return cast(OptionsOfUsing, MappingProxyType(said))
+
+
+NO_OPTIONS = frozen_options({})
+
+
+def options_over(options: Mapping[str, Any], others: OptionsOfUsing) -> OptionsOfUsing:
+    """Return what ``using()`` is given, and ``others`` where it says nothing. Raises EnqueueError for one unknown."""
+    if unknown := options.keys() - OptionsOfUsing.__annotations__.keys():
+        raise refusal_of_using(unknown)
+    return frozen_options({**others, **{name: value for name, value in options.items() if value is not None}})
+
+
+def bounds_of(options: Mapping[str, Any]) -> Bounds:
+    """Return what of the options bounds an attempt."""
+    said = {name: options[name] for name in NAMES_OF_BOUNDS if name in options}
+    return Bounds(**said) if said else NO_BOUNDS
+
+
+def checked_defaults(options: Mapping[str, Any]) -> OptionsOfUsing:
+    """Return what ``@job`` says of each enqueue. Raises InvalidJobDefinition for what is not accepted."""
+    checked_queue_name(options["queue_name"])
+    checked_priority(options["priority"], InvalidJobDefinition)
+    for name, accepted in _RANGES.items():
+        value = options.get(name)
+        if value is not None and not accepted.accepts(value):
+            raise InvalidJobDefinition(f"{name} is {value!r}. Accepted: {accepted}, or None for the pool's.")
+    if fault := bounds_of(options).fault():
+        raise InvalidJobDefinition(fault)
+    return frozen_options({name: options[name] for name in NAMES_OF_USING if name in options})
+
+
+def check_ranges(options: Mapping[str, Any]) -> None:
+    """Raise EnqueueError for an option of an enqueue that is out of its range."""
+    for name, value in options.items():
+        if (accepted := _RANGES.get(name)) is not None and not accepted.accepts(value):
+            raise EnqueueError(f"{name} is {value!r}. Accepted: {accepted}.")
+
 
 _OF_JOB_ALONE = {
     "retry_delay": "a function, which no row can store. Say it in @job or in the pool, or give this enqueue "
@@ -76,19 +148,19 @@ def refusal_of_using(names: Iterable[str]) -> EnqueueError:
     name = sorted(names)[0]
     if name in _OF_JOB_ALONE:
         return EnqueueError(f"using() takes no {name}: it is {_OF_JOB_ALONE[name]}.")
-    known = [field.name for field in dataclasses.fields(EnqueueOptions)]
-    hint = did_you_mean(name, known, otherwise=f"Accepted: {', '.join(known)}.")
+    hint = did_you_mean(name, NAMES_OF_USING, otherwise=f"Accepted: {', '.join(NAMES_OF_USING)}.")
     return EnqueueError(f"using() has no option {name!r}. {hint}")
 
 
-def refusal_of_job(name: str, known: Iterable[str]) -> InvalidJobDefinition:
-    """Return the error for an option that ``@job`` does not take."""
+def refusal_of_job(names: Iterable[str]) -> InvalidJobDefinition:
+    """Return the error for options that ``@job`` does not take."""
+    name = sorted(names)[0]
     if name in ("expires_at", "run_after"):
         for_all = "deadline= in @job" if name == "expires_at" else "schedule= in @job"
         return InvalidJobDefinition(
             f"@job takes no {name}, which is a moment of one enqueue: using({name}=...). For all: {for_all}."
         )
-    hint = did_you_mean(name, known, otherwise=f"Accepted: {', '.join(sorted(known))}.")
+    hint = did_you_mean(name, NAMES_OF_JOB, otherwise=f"Accepted: {', '.join(sorted(NAMES_OF_JOB))}.")
     return InvalidJobDefinition(f"@job has no option {name!r}. {hint}")
 
 
@@ -114,20 +186,6 @@ def checked_queue_name(queue_name: object) -> str:
         return validate_queue_name(queue_name)
     except InvalidName as error:
         raise InvalidJobDefinition(str(error)) from None
-
-
-def checked_number(field: str, value: Any, accepted: Whole | Number) -> Any:
-    """Return an option that is a number, or None. Raises InvalidJobDefinition for one out of range."""
-    if value is None or accepted.accepts(value):
-        return value
-    raise InvalidJobDefinition(f"{field} is {value!r}. Accepted: {accepted}, or None for the pool's.")
-
-
-def checked_bounds(bounds: Bounds) -> Bounds:
-    """Return the bounds of an attempt. Raises InvalidJobDefinition for what is not accepted."""
-    if fault := bounds.fault():
-        raise InvalidJobDefinition(fault)
-    return bounds
 
 
 def checked_retry_delay(function: Any) -> Any:

@@ -20,8 +20,7 @@ def send_anything(to: str, **fields: Any) -> dict[str, Any]:
 def test_defaults() -> None:
     definition = definition_of(send)
     assert definition.name == "tests.jobs.definitions.handlers.send"
-    assert (definition.queue_name, definition.priority) == ("default", 0)
-    assert (definition.max_retries, definition.base_retry_delay, definition.unique) == (None, None, None)
+    assert (definition.defaults, definition.unique) == ({"queue_name": "default", "priority": 0}, None)
     assert (definition.takes_context, definition.is_async) == (False, False)
     assert definition_of(send_async).is_async is True
 

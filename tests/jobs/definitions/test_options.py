@@ -58,9 +58,25 @@ def test_one_exception_class_needs_no_list() -> None:
 def test_using_changes_a_copy_and_keeps_the_rest() -> None:
     definition = definition_of(send, queue_name="email")
     changed = definition.using(product="novaskyn").using(priority=5)
-    assert (changed.options.product, changed.options.priority) == ("novaskyn", 5)
-    assert definition.options.product is None
-    assert changed.queue_name == "email"
+    assert changed.options == {"product": "novaskyn", "priority": 5}
+    assert definition.options == {}
+    assert changed.defaults["queue_name"] == "email"
+
+
+def test_nobody_can_change_the_options_of_a_definition() -> None:
+    definition = definition_of(send).using(priority=5)
+    for options in (definition.options, definition.defaults):
+        with pytest.raises(TypeError, match="item assignment"):
+            options["priority"] = 7
+    assert definition.using(priority=None).options == {"priority": 5}
+
+
+@pytest.mark.parametrize("option", ["kind", "function", "rate", "max_retry"])
+def test_an_option_that_there_is_not_is_refused(option: str) -> None:
+    with pytest.raises(
+        InvalidJobDefinition, match=rf"@job has no option '{option}'. (Accepted: atomic|Did you mean)"
+    ):
+        definition_of(send, **{option: 1})  # type: ignore[arg-type]  # what is refused
 
 
 def test_using_refuses_a_due_time_at_once() -> None:
