@@ -1,4 +1,4 @@
-"""Ranges of numbers, said once, beside the field that they bind: ``Annotated[int, Whole(1, 64)]``. Pure."""
+"""Ranges of numbers and texts, said once, beside the field that they bind: ``Annotated[int, Whole(1, 64)]``. Pure."""
 
 from __future__ import annotations
 
@@ -35,6 +35,21 @@ class Number:
 
     def __str__(self) -> str:
         return f"a number from {self.low:,} to {self.high:,}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Text:
+    """The texts of ``low`` to ``high`` characters, both included."""
+
+    low: int
+    high: int
+
+    def accepts(self, value: object) -> bool:
+        """Whether the value is one of them."""
+        return isinstance(value, str) and self.low <= len(value) <= self.high
+
+    def __str__(self) -> str:
+        return f"text of {self.low:,} to {self.high:,} characters"
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import pytest
 
-from pleme_redis_django.ranges import Number, Whole, said_beside_fields
+from pleme_redis_django.ranges import Number, Text, Whole, said_beside_fields
 
 
 @pytest.mark.parametrize("value", [1, 64])
@@ -25,6 +25,14 @@ def test_a_fraction_is_not_whole() -> None:
     assert not Whole(1, 64).accepts(2.5)
     assert not Whole(1, 64).accepts(2.0)
     assert Number(1, 64).accepts(2.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"), [("a", True), ("abc", True), ("", False), ("abcd", False), (5, False)]
+)
+def test_texts_of_a_range(value: object, is_one: bool) -> None:
+    assert Text(1, 3).accepts(value) is is_one
+    assert str(Text(1, 3)) == "text of 1 to 3 characters"
 
 
 def test_a_range_is_said_as_a_message_says_it() -> None:

@@ -34,9 +34,8 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import AbstractJob, new_job_id
-from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, said_by_options
 
-UNIQUE_KEY_MAX_LENGTH = 500
 _CONFIGURATION_MAX_BYTES = 64 * 1024
 # PostgreSQL keeps times that Python cannot load in every zone: a claim of such a row would fail for ever.
 FIRST_DUE_YEAR, LAST_DUE_YEAR = 1900, 8999
@@ -49,23 +48,23 @@ def template_of(
     check_ranges(definition.options)
     options: OptionsOfUsing = {**definition.defaults, **definition.options}
     bounds = _bounds(definition, options)
+    _check_queue_name(options["queue_name"])
+    checked_priority(options["priority"], EnqueueError)
     expires_at = checked_run_after(options.get("expires_at"), "expires_at")
     return RowTemplate(
         job_type=definition.name,
         product=enqueued_product(options.get("product")),
-        queue_name=_queue_name(options["queue_name"]),
-        priority=checked_priority(options["priority"], EnqueueError),
         run_after=checked_run_after(options.get("run_after")),
-        timeout_seconds=bounds.timeout,
         expires_at=expires_at,
         expires_in_seconds=None if expires_at is not None else bounds.deadline or pool_deadline,
         max_retries=_max_retries(options.get("max_retries", pool_max_retries)),
         configuration_json=_configuration_json(definition, options, bounds),
         uniqueness=_uniqueness(definition),
-        unique_key=_unique_key(options.get("unique_key")),
+        unique_key=options.get("unique_key"),
         metadata_json=checked_metadata_json(definition.name, options["metadata"])
         if "metadata" in options
         else "{}",
+        **said_by_options(options),
     )
 
 
@@ -109,7 +108,7 @@ def prepare_instance(job: AbstractJob) -> None:
             f"The job {job.id} is stored already. Accepted: an unsaved instance, which enqueue() saves."
         )
     job.product = enqueued_product(job.product or None)
-    _queue_name(job.queue_name)
+    _check_queue_name(job.queue_name)
     checked_priority(job.priority, EnqueueError)
     _max_retries(job.max_retries)
     checked_parameters_json(job.job_type, job.parameters)
@@ -162,9 +161,9 @@ def _checked_json(noun: str, job_type: str, value: object) -> str:
         ) from None
 
 
-def _queue_name(name: object) -> str:
+def _check_queue_name(name: object) -> None:
     try:
-        return validate_queue_name(name)
+        validate_queue_name(name)
     except InvalidName as error:
         raise EnqueueError(str(error)) from None
 
@@ -214,11 +213,3 @@ def _uniqueness(definition: JobDefinition[Any, Any]) -> Uniqueness | None:
     if unique is None and "unique_key" in options:
         unique = Uniqueness(mode=UniqueMode.WHILE_RUNNING)
     return with_conflict(unique, options.get("on_conflict"), EnqueueError)
-
-
-def _unique_key(key: object) -> str | None:
-    if key is None or (isinstance(key, str) and 0 < len(key) <= UNIQUE_KEY_MAX_LENGTH):
-        return key
-    raise EnqueueError(
-        f"unique_key is {str(key)[:60]!r}. Accepted: text of 1 to {UNIQUE_KEY_MAX_LENGTH} characters."
-    )

@@ -6,7 +6,7 @@ What no insert writes is left to the defaults of the database.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, TypeVar, overload
@@ -81,6 +81,8 @@ class Column:
 
     name: str
     _: dataclasses.KW_ONLY
+    option: str = ""
+    """The option of ``@job`` and ``using()`` that says its value as it is; "": the enqueue works it out."""
     of_each_row: bool = False
     """Whether rows of one call differ in it: then it is a field of ``NewRow``."""
     sent_as: str = ""
@@ -101,8 +103,8 @@ NEW_ROW_COLUMNS = (
     Column("id", of_each_row=True, cast="uuid"),
     Column("product"),
     Column("job_type"),
-    Column("queue_name"),
-    Column("priority"),
+    Column("queue_name", option="queue_name"),
+    Column("priority", option="priority"),
     Column("status", sent_as="status.value"),
     Column("parameters", of_each_row=True, sent_as="parameters_json", cast="jsonb"),
     Column("configuration", sent_as="configuration_json", cast="jsonb"),
@@ -115,11 +117,21 @@ NEW_ROW_COLUMNS = (
 )
 # Written where a row has bounds alone, after the others: all that most inserts would send is NULL.
 BOUND_COLUMNS = (
-    Column("timeout_seconds", cast="float8", is_loaded=False),
+    Column("timeout_seconds", option="timeout", cast="float8", is_loaded=False),
     Column("expires_at", cast="timestamptz", seconds_from_now="expires_in_seconds", is_loaded=False),
 )
 SHARED_COLUMNS = tuple(column for column in NEW_ROW_COLUMNS if not column.of_each_row)
 OWN_COLUMNS = tuple(column for column in NEW_ROW_COLUMNS if column.of_each_row)
+
+_SAID_BY_OPTIONS = tuple(
+    (column.name, column.option) for column in (*NEW_ROW_COLUMNS, *BOUND_COLUMNS) if column.option
+)
+
+
+def said_by_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a template that an option says as it is; None for one that is not given."""
+    return {name: options.get(option) for name, option in _SAID_BY_OPTIONS}
+
 
 # Picked by C code: a call may have ten thousand rows.
 _LOADED_NAMES = (

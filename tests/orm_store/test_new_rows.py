@@ -10,8 +10,9 @@ from django.db.models import NOT_PROVIDED
 
 from pleme_redis_django import JobStatus
 from pleme_redis_django.enqueueing.rows import new_row, template_of
+from pleme_redis_django.jobs.definitions.options import NAMES_OF_USING
 from pleme_redis_django.models import Job
-from pleme_redis_django.orm_store.new_rows import NEW_ROW_COLUMNS, jobs_of
+from pleme_redis_django.orm_store.new_rows import BOUND_COLUMNS, NEW_ROW_COLUMNS, jobs_of
 from tests.enqueueing.jobs import send, unique_waiting
 from tests.rows import BACKENDS
 
@@ -28,6 +29,15 @@ def test_the_database_fills_in_what_no_insert_writes() -> None:
     written = {column.name for column in NEW_ROW_COLUMNS}
     for field in Job._meta.concrete_fields:
         assert field.name in written or field.null or field.db_default is not NOT_PROVIDED, field.name
+
+
+def test_a_column_that_an_option_says_has_its_value() -> None:
+    said = {column.name: column.option for column in (*NEW_ROW_COLUMNS, *BOUND_COLUMNS) if column.option}
+    assert said["timeout_seconds"] == "timeout"
+    assert set(said.values()) <= set(NAMES_OF_USING)
+    template = template_of(send.using(queue_name="email", priority=5, timeout=2.5), 3)
+    assert (template.queue_name, template.priority, template.timeout_seconds) == ("email", 5, 2.5)
+    assert template_of(send, 3).timeout_seconds is None
 
 
 @pytest.mark.parametrize("using", BACKENDS)

@@ -48,30 +48,7 @@ def job(
 def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a module-level function, sync or async, a job that can be enqueued.
 
-    Options, all by name:
-
-    - ``name``: what rows store; default ``module.function``. Name a job before you move it.
-    - ``queue_name``: default "default". ``priority``: -100 to 100, higher first; default 0.
-    - ``max_retries``: default the pool's (3). ``base_retry_delay``: seconds; default the pool's (60).
-    - ``retry_delay``: a function of the retry's number (the first is 1) and of what was raised that returns
-      the seconds until that retry, instead of the backoff.
-    - ``retry_on``, ``no_retry_on``: exception classes; ``no_retry_on`` wins.
-    - ``unique``: "while_waiting", "while_running" or ``once_per(seconds)``: one job at a time with
-      the same parameters; the second enqueue returns the first job.
-    - ``on_conflict``: what that enqueue does to the first job while it waits: "keep" (nothing), "replace"
-      (gives it its parameters and due time: the last call wins) or "extend" (its due time alone).
-    - ``timeout``: seconds that an attempt may run; then JobTimeout is raised in the handler, or its task is
-      cancelled. ``kill_after``: seconds beyond it after which the attempt is ended without its handler, and
-      the process replaced. ``interrupt=False``: the handler asks ``ctx.remaining()`` and
-      ``ctx.cancel_requested`` itself. ``retry_on_timeout=False``: an attempt that timed out fails for good.
-    - ``atomic``: what the handler writes and its ending commit together, in one transaction on the job's
-      database; a plain function alone.
-    - ``isolated``: the handler runs in a process of its own: a crash, a leak or a hang ends that process alone. A
-      plain function alone.
-    - ``deadline``: seconds after the enqueue by which the job has to have started, or it never does.
-    - ``takes_context``: give the handler a JobContext as its first argument; also when its first
-      parameter is named ``ctx``.
-    - ``schedule``: ``cron("0 3 * * *")``, ``every(300)``, or a list of them: a job at each of their ticks.
+    All options are given by name; ``OptionsOfJob`` says what each means.
 
     Raises InvalidJobDefinition for a function or an option that is not accepted.
     """

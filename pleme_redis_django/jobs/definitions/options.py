@@ -1,4 +1,4 @@
-"""The options of a definition, each said once: where it may be said, its type, and what it accepts."""
+"""The options of a job, each said once: where it may be said, its type, what it means, and what it accepts."""
 
 from __future__ import annotations
 
@@ -15,50 +15,81 @@ from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, Bounds
 from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW
 from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME, validate_queue_name
-from pleme_redis_django.ranges import Number, Whole, said_beside_fields
+from pleme_redis_django.ranges import Number, Text, Whole, said_beside_fields
 from pleme_redis_django.wording import did_you_mean
 
 NAME_MAX_LENGTH = 200
 RETRIES = Whole(0, 1_000)
 DELAYS = Number(0, 86_400)
 PRIORITIES = Whole(PRIORITY_LOW, PRIORITY_HIGH)
+UNIQUE_KEYS = Text(1, 500)
 
 
 class OptionsOfBoth(TypedDict, total=False):
-    """What ``@job`` says of all its jobs, and ``using()`` of some; a range beside a type is checked in both."""
+    """What ``@job`` says of all its jobs, and ``using()`` of some.
+
+    The range beside a type is checked wherever the option is said; those of Bounds have theirs there.
+    """
 
     max_retries: Annotated[int | None, RETRIES]
+    """Retries after the first attempt; default the pool's (3)."""
     base_retry_delay: Annotated[float | None, DELAYS]
+    """Seconds before the first retry; default the pool's (60)."""
     on_conflict: str | None
-    # What they accept, Bounds says.
+    """What an enqueue does to the equal job that waits: "keep" (nothing), "replace" (gives it its parameters and due
+    time: the last call wins) or "extend" (its due time alone)."""
     timeout: float | None
+    """Seconds that an attempt may run; then JobTimeout is raised in the handler, or its task is cancelled."""
     kill_after: float | None
+    """Seconds beyond ``timeout`` after which the attempt is ended without its handler, and the process replaced."""
     interrupt: bool | None
+    """False: the handler asks ``ctx.remaining()`` and ``ctx.cancel_requested`` itself."""
     retry_on_timeout: bool | None
+    """False: an attempt that timed out fails for good."""
     atomic: bool | None
+    """True: what the handler, a plain function alone, writes and its ending commit together, in one transaction on the
+    job's database."""
     isolated: bool | None
+    """True: the handler, a plain function alone, runs in a process of its own: a crash, a leak or a hang ends that
+    process alone."""
     deadline: float | None
+    """Seconds after the enqueue by which the job has to have started, or it never does."""
 
 
 class _OptionsOfJobAlone(TypedDict, total=False):
     name: str | None
+    """What rows store; default ``module.function``. Name a job before you move it."""
     queue_name: str
+    """Default "default"."""
     priority: int
+    """-100 to 100, higher first; default 0."""
     retry_delay: Callable[[int, BaseException], float] | None
+    """A function of the retry's number (the first is 1) and of what was raised that returns the seconds until that
+    retry, instead of the backoff."""
     retry_on: Iterable[type[BaseException]]
+    """Exception classes that are always retried."""
     no_retry_on: Iterable[type[BaseException]]
+    """Exception classes that are never retried; it wins over ``retry_on``."""
     unique: Uniqueness | str | None
+    """One of "while_waiting", "while_running" and ``once_per(seconds)``: one job at a time with the same parameters;
+    the second enqueue returns the first job."""
     takes_context: bool
+    """Give the handler a JobContext as its first argument; also when its first parameter is named ``ctx``."""
     schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None
+    """``cron("0 3 * * *")``, ``every(300)``, or a list of them: a job at each of their ticks."""
 
 
 class _OptionsOfUsingAlone(TypedDict, total=False):
     product: str | None
+    """Default that of the running job, else of the settings."""
     queue_name: str | None
     priority: int | None
-    unique_key: str | None
+    unique_key: Annotated[str | None, UNIQUE_KEYS]
+    """What makes this job equal to another, in place of its parameters."""
     metadata: Mapping[str, Any] | None
+    """A JSON object that the row keeps."""
     expires_at: datetime | None
+    """By when the job has to have started, in place of ``deadline``."""
 
 
 class OptionsOfJob(_OptionsOfJobAlone, OptionsOfBoth, total=False):
@@ -73,6 +104,7 @@ class OptionsOfUsing(OptionsOfEnqueue, total=False):
     """What ``using()`` of a job takes."""
 
     run_after: datetime | None
+    """When it is due; default now."""
 
 
 # None for the others: somebody else says it, at last the pool.
@@ -86,7 +118,7 @@ DEFAULTS_OF_JOB: Mapping[str, Any] = {
 NAMES_OF_JOB = tuple(OptionsOfJob.__annotations__)
 NAMES_OF_USING = tuple(OptionsOfUsing.__annotations__)
 NAMES_OF_BOUNDS = tuple(field.name for field in dataclasses.fields(Bounds))
-_RANGES = said_beside_fields(OptionsOfBoth)
+_RANGES = said_beside_fields(OptionsOfUsing)
 
 
 def frozen_options(options: Mapping[str, Any]) -> OptionsOfUsing:
@@ -118,7 +150,9 @@ def checked_defaults(options: Mapping[str, Any]) -> OptionsOfUsing:
     for name, accepted in _RANGES.items():
         value = options.get(name)
         if value is not None and not accepted.accepts(value):
-            raise InvalidJobDefinition(f"{name} is {value!r}. Accepted: {accepted}, or None for the pool's.")
+            raise InvalidJobDefinition(
+                f"{name} is {_shown(value)}. Accepted: {accepted}, or None for the pool's."
+            )
     if fault := bounds_of(options).fault():
         raise InvalidJobDefinition(fault)
     return frozen_options({name: options[name] for name in NAMES_OF_USING if name in options})
@@ -128,7 +162,11 @@ def check_ranges(options: Mapping[str, Any]) -> None:
     """Raise EnqueueError for an option of an enqueue that is out of its range."""
     for name, value in options.items():
         if (accepted := _RANGES.get(name)) is not None and not accepted.accepts(value):
-            raise EnqueueError(f"{name} is {value!r}. Accepted: {accepted}.")
+            raise EnqueueError(f"{name} is {_shown(value)}. Accepted: {accepted}.")
+
+
+def _shown(value: object) -> str:
+    return repr(value[:60] if isinstance(value, str) else value)
 
 
 _OF_JOB_ALONE = {
