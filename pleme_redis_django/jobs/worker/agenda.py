@@ -14,7 +14,7 @@ import time
 
 from pleme_redis_django.jobs.worker.leaving import Leaving
 
-# What is due or ready and was not to be had is another process's, or locked: it is looked at again after
+# What was due or ready and could not be had is another process's, or locked: it is looked at again after
 # one to two times this, so that many processes do not come back together.
 LOOK_AGAIN_SECONDS = 1.0
 

@@ -97,7 +97,7 @@ class AttemptsApart:
         while (attempt := self._waiting.get()) is not None:
             ending = self._ending_of(attempt)
             answer = {"attempt": attempt.serial, "ending": message_of(ending), "occupied_mb": occupied_mb()}
-            # Who listens sees to the end where the worker is gone.
+            # The thread that listens sees to the end when the worker is gone.
             with self._sending, suppress(ChannelClosed):
                 self._attempt = None
                 self._channel.send(answer)

@@ -20,18 +20,18 @@ from pleme_redis_django.jobs.worker.lane import HOARDED_AFTER_SECONDS, LaneDeman
 from pleme_redis_django.jobs.worker.suspects import SuspectRule, SuspectTurns
 from pleme_redis_django.jobs.worker.turning_thread import TurningThread
 
-# A burst ends only when nothing is ready, and looks so often whether something is.
+# A burst ends only when nothing is ready, and this is how often it looks.
 BURST_LOOK_SECONDS = 0.1
-# While the store holds ready jobs back, it is asked so often whether it still does.
+# While the store holds ready jobs back, this is how often it is asked whether it still does.
 HELD_BACK_LOOK_SECONDS = 0.5
-# While a suspect runs, the next one may wait so long after its end.
+# While a suspect runs, the next one may wait this long after its end.
 SUSPECT_LOOK_SECONDS = 0.5
 # While nothing may be claimed, this is how soon that is asked again.
 GATE_LOOK_SECONDS = 0.25
 
 
 class WritesEndings(Protocol):
-    """Who writes how jobs ended: the finisher."""
+    """What writes how jobs ended: the finisher."""
 
     def is_behind(self) -> bool: ...
     def add(self, held: HeldJob, ending: Ending) -> None: ...

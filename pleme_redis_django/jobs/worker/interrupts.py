@@ -2,13 +2,13 @@
 
 CPython raises it at the thread's next bytecode
 (https://docs.python.org/3/c-api/init.html#c.PyThreadState_SetAsyncExc), wherever that is by then. So a thread and
-whoever interrupts it share a *token* for each handler: who takes it has won. A thread that has taken it is not
+whoever interrupts it share a *token* for each handler: whoever takes it has won. A thread that has taken it is not
 interrupted any more; one that finds it gone waits until the exception was sent, and sees to it that it has come. A lock
 would not do: the exception may come between its acquisition and the block that releases it. A call of the package takes
-the token for as long as it lasts; who interrupts meanwhile leaves word.
+the token for as long as it lasts; whoever interrupts meanwhile leaves word.
 
-It is never taken back (``None`` in its place): up to 3.12, CPython would then look for it at every call and turn of
-a loop in all threads, until one comes somewhere. Python code of the process takes up to half as long again
+A sent one is never taken back (``None`` in its place): up to 3.12, CPython would then look for it at every call and
+turn of a loop in all threads, until one comes somewhere. Python code of the process takes up to half as long again
 (3.12), and never gets past the first call while a debugger or a coverage tool traces it (3.11).
 """
 
@@ -112,7 +112,7 @@ class Interruptible:
 
         If the handler is in a call of the package, it comes after that.
         """
-        self._due = (of, kind)  # First: who gives the token back looks here next.
+        self._due = (of, kind)  # First: whoever gives the token back looks here next.
         if self._tokens.pop(of, None) is None:
             return False  # It does not run here, has ended, was interrupted before, or is in such a call.
         _set_async_exception(self.thread_id, kind)

@@ -139,7 +139,7 @@ class IsolatedProcess:
 
     def assign(self, context: JobContext | None) -> None:
         """Be there for this attempt alone, or for nobody."""
-        # Who tells or kills holds the lock: the next attempt must not be taken for the one that was meant.
+        # Whoever tells or kills holds the lock: the next attempt must not be taken for the one that was meant.
         with self._lock:
             self._assigned = context
             self._kill_at = self._because = None
@@ -150,7 +150,7 @@ class IsolatedProcess:
         try:
             self._channel.send(self._message_of(context))
             if context.cancel_requested or context.timed_out:
-                # Once more: who told it before it was sent was not heard.
+                # Once more: what it was told before it was sent was not heard.
                 self.tell(context)
             return self._ending(context)
         except (ChannelClosed, BadMessage) as error:
@@ -198,7 +198,7 @@ class IsolatedProcess:
         with self._lock:
             if self._assigned is not context:
                 return
-            with suppress(ChannelClosed):  # Who waits for the ending notices it too.
+            with suppress(ChannelClosed):  # Whoever waits for the ending notices it too.
                 self._channel.send({"tell": self._serial, **_flags_of(context)})
             if context.cancel_requested and context.bounds.interrupt is not False and self._kill_at is None:
                 seconds = context.bounds.kill_after

@@ -10,7 +10,7 @@ from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, Pace
 
-# A lane whose jobs have waited for so long has slowed down: others may have free slots for them.
+# A lane whose jobs have waited for this long has slowed down: others may have free slots for them.
 HOARDED_AFTER_SECONDS = 1.0
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-# A loop that has not turned for so long is blocked. It is asked only once a handler in it did not heed its timeout.
+# A loop that has not turned for this long is blocked. It is asked only once a handler in it did not heed its timeout.
 BLOCKED_SECONDS = 2.0
 
 

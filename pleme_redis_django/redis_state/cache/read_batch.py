@@ -33,7 +33,7 @@ class SharedReads:
 
 
 class ReadBatch:
-    """Collects the keys that tasks ask for in one turn of the loop; ``closed`` once it is being sent."""
+    """Collects the keys that tasks ask for in one turn of the loop; ``closed`` once it is full or being sent."""
 
     __slots__ = ("_keys", "_mget", "_task", "_waiting", "closed")
 
