@@ -11,6 +11,7 @@ import gc
 import math
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -212,3 +213,12 @@ async def chromium(_chromium_of_the_worker: Browser) -> AsyncIterator[Browser]:
     yield _chromium_of_the_worker
     for context in list(_chromium_of_the_worker.contexts):
         await context.close()
+
+
+@pytest.fixture
+def quick_threads() -> Iterator[None]:
+    """Threads that take turns after so few bytecodes that an interrupt comes at any of them."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -166,15 +165,6 @@ def test_outside_of_a_handler_nothing_is_kept(call: Call) -> None:
     call.let_go.set()
     give_back_if_interrupted(1, call.lasting)
     assert granted_or_undone(print)(lambda: interruptible(uninterrupted(call.lasting)))() == "result"
-
-
-@pytest.fixture
-def quick_threads() -> Iterator[None]:
-    """Threads that take turns after so few bytecodes that an interrupt comes at any of them."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
 
 
 def test_interrupts_at_every_moment_come_once_and_in_no_call(quick_threads: None) -> None:

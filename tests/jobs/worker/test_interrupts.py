@@ -68,7 +68,9 @@ def test_what_a_lock_guards_is_released_by_an_interrupt() -> None:
     assert not lock.locked()
 
 
-def test_interrupts_at_every_moment_of_short_handlers_hit_their_own_handler_or_nobody() -> None:
+def test_interrupts_at_every_moment_of_short_handlers_hit_their_own_handler_or_nobody(
+    quick_threads: None,
+) -> None:
     """Fifty thousand handlers end while somebody interrupts whichever runs: each that was hit says so, once.
 
     Whoever asks before the handler has begun leaves word, and is told that nothing was sent: it comes at the beginning.
