@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +25,14 @@ from tests.workload.jobs import add, say_request
 __all__ = ["start_workers"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _the_language_of_the_settings(settings: Any) -> Iterator[None]:
+    """A request of another test, which ran in this thread, may have left its own behind."""
+    with translation.override(settings.LANGUAGE_CODE):
+        yield
+
 
 REQUEST = RequestFacts(request_id="r-1", user_id="7", language=None)
 
