@@ -27,8 +27,6 @@ def insert_rows(
     # One statement is atomic by itself, and BEGIN and COMMIT would be two more round trips.
     whole = transaction.atomic if len(rows) > ROWS_PER_STATEMENT else transaction.mark_for_rollback_on_error
     with whole(using=table.using):
-        times = [
-            dialect.insert(table, template, rows[start : start + ROWS_PER_STATEMENT]).at
-            for start in range(0, len(rows), ROWS_PER_STATEMENT)
-        ]
-    return jobs_of(table.model, table.using, template, rows, times)
+        for start in range(0, len(rows), ROWS_PER_STATEMENT):
+            dialect.insert(table, template, rows[start : start + ROWS_PER_STATEMENT])
+    return jobs_of(table.model, table.using, template, rows)

@@ -78,10 +78,7 @@ def _insert_once(
         for _try in range(INSERT_TRIES):
             ordered = [row for _slot, row in sorted(open_rows.items())]
             stored = dialect.insert(table, template, ordered)
-            taken = () if stored.ids is None else stored.ids
-            new = jobs_of(
-                table.model, table.using, template, [row for row in ordered if row.id in taken], [stored.at]
-            )
+            new = jobs_of(table.model, table.using, template, [row for row in ordered if row.id in stored])
             winners |= {job.unique_slot: job for job in new}
             losers = [slot for slot in open_rows if slot not in winners]
             holders = _holders(dialect, table, template.product, losers, keep_waiting=keep_waiting)

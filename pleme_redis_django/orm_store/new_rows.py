@@ -6,7 +6,7 @@ What no insert writes is left to the defaults of the database.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, TypeVar, overload
@@ -94,8 +94,7 @@ class Column:
     now_if_none: bool = False
     """Whether None stands for the time of the statement."""
     is_loaded: bool = True
-    """Whether the enqueued job has the value as it was sent; else it knows it by the time of the statement, or reads
-    it when it is asked for."""
+    """Whether each enqueued job has the value; else it is read when it is asked for."""
 
 
 # In the order of the model's fields.
@@ -134,56 +133,26 @@ def said_by_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # Picked by C code: a call may have ten thousand rows.
-_LOADED_NAMES = (
-    *(column.name for column in NEW_ROW_COLUMNS if column.is_loaded or column.now_if_none),
-    "created_at",
-    "updated_at",
-)
+_LOADED_NAMES = tuple(column.name for column in NEW_ROW_COLUMNS if column.is_loaded)
 _SHARED_NAMES = tuple(column.name for column in SHARED_COLUMNS if column.is_loaded)
 _OWN_NAMES = tuple(column.name for column in OWN_COLUMNS if column.is_loaded)
 _shared_values, _own_values = attrgetter(*_SHARED_NAMES), attrgetter(*_OWN_NAMES)
-_TIMES = ("run_after", "created_at", "updated_at")
-_in_order = itemgetter(*((*_SHARED_NAMES, *_OWN_NAMES, *_TIMES).index(name) for name in _LOADED_NAMES))
+_in_order = itemgetter(*((*_SHARED_NAMES, *_OWN_NAMES).index(name) for name in _LOADED_NAMES))
 
 
-class Stored(NamedTuple):
-    """What an insert says of its rows."""
-
-    at: datetime | None
-    """The time of the statement by the database's clock; None where nothing was stored."""
-    ids: Collection[UUID] | None = None
-    """Which rows are stored; None: all of them."""
-
-
-def jobs_of(
-    model: type[J],
-    using: str,
-    template: RowTemplate,
-    rows: Sequence[NewRow],
-    times: Sequence[datetime | None],
-) -> Sequence[J]:
-    """Return stored rows as model instances, one time for each statement that stored them.
-
-    What else the database filled in is loaded when asked for.
-    """
-    jobs = NewJobs(model, using, template, rows, times)
+def jobs_of(model: type[J], using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Sequence[J]:
+    """Return stored rows as instances of a job model; what the database filled in is loaded when asked for."""
+    jobs = NewJobs(model, using, template, rows)
     return jobs if len(rows) > 1 else list(jobs)
 
 
 class NewJobs(Sequence[J]):
     """The jobs of stored rows, each made when it is first asked for: most callers never look at thousands."""
 
-    def __init__(
-        self,
-        model: type[J],
-        using: str,
-        template: RowTemplate,
-        rows: Sequence[NewRow],
-        times: Sequence[datetime | None],
-    ) -> None:
+    def __init__(self, model: type[J], using: str, template: RowTemplate, rows: Sequence[NewRow]) -> None:
         self._from_db, self._using = model.from_db, using
         self._shared = _shared_values(template)
-        self._times = [(template.run_after or stored_at, stored_at, stored_at) for stored_at in times]
+        self._run_after = template.run_after
         self._rows = rows
         self._made: dict[int, J] = {}
 
@@ -200,10 +169,11 @@ class NewJobs(Sequence[J]):
         position = range(len(self._rows))[index]
         job = self._made.get(position)
         if job is None:
-            times = self._times[position // ROWS_PER_STATEMENT]
-            values = _in_order((*self._shared, *_own_values(self._rows[position]), *times))
+            values = _in_order((*self._shared, *_own_values(self._rows[position])))
             job = self._made[position] = self._from_db(self._using, _LOADED_NAMES, values)
             job.is_new = True
+            if self._run_after is not None:
+                job.run_after = self._run_after
         return job
 
     def __iter__(self) -> Iterator[J]:

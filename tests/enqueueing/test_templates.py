@@ -61,7 +61,7 @@ def test_a_job_that_is_changed_changes_no_later_job() -> None:
 
     def one() -> Job:
         template = templates.of(bounded)
-        (job,) = jobs_of(Job, "default", template, [new_row(template, {"key": 1})], [None])
+        (job,) = jobs_of(Job, "default", template, [new_row(template, {"key": 1})])
         return job
 
     configuration = one().configuration

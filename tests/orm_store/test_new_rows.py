@@ -63,22 +63,24 @@ def test_what_an_enqueue_knows_takes_no_query(
     settings.PLEME_REDIS = {**settings.PLEME_REDIS, "DATABASE": using}
     due = None if delay is None else NOW.replace(year=2099) + timedelta(seconds=delay)
     options = send if due is None else send.using(run_after=due)
-    jobs = [options.enqueue(to="a"), unique_waiting.enqueue(key=1), unique_waiting.enqueue(key=1)]
-    jobs += options.enqueue_many([{"to": "a"}, {"to": "b"}])
+    jobs = [options.enqueue(to="a"), *options.enqueue_many([{"to": "a"}, {"to": "b"}])]
+    unique = [unique_waiting.enqueue(key=1), unique_waiting.enqueue(key=1)]
     with django_assert_num_queries(0, using=using):
-        known = [(job.created_at, job.run_after, job.status, job.is_new) for job in jobs]
-    assert [new for *_known, new in known] == [True, True, False, True, True]
-    for job, (created_at, run_after, status, _new) in zip(jobs, known, strict=True):
+        assert [job.is_new for job in (*jobs, *unique)] == [True, True, True, True, False]
+        statuses = {job.status for job in jobs}
+        if due is not None:
+            assert [job.run_after for job in jobs] == [due] * 3
+    assert statuses == {JobStatus.QUEUED if due is None else JobStatus.PENDING}
+    for job in jobs:
         row = Job.objects.using(using).get(pk=job.pk)
-        assert (row.created_at, row.run_after, row.status) == (created_at, run_after, status)
+        assert (row.created_at, row.run_after, row.status) == (job.created_at, job.run_after, job.status)
         assert row.is_new is None
 
 
 def test_an_instance_has_what_was_sent_and_loads_the_rest_later() -> None:
     template = template_of(send, 3)
-    (job,) = jobs_of(Job, "default", template, [new_row(template, {"to": "a@b"})], [NOW])
-    loaded = {column.name for column in NEW_ROW_COLUMNS if column.is_loaded or column.now_if_none}
-    loaded |= {"created_at", "updated_at"}
+    (job,) = jobs_of(Job, "default", template, [new_row(template, {"to": "a@b"})])
+    loaded = {column.name for column in NEW_ROW_COLUMNS if column.is_loaded}
     assert {field.name for field in Job._meta.concrete_fields} - job.get_deferred_fields() == loaded
 
 
@@ -90,7 +92,7 @@ def test_a_job_of_many_is_made_when_it_is_asked_for_and_stays_the_same(
     monkeypatch.setattr(Job, "from_db", lambda *args, **kwargs: made.append(1) or from_db(*args, **kwargs))
     template = template_of(send, 3)
     rows = [new_row(template, {"to": f"{n}@b"}) for n in range(4)]
-    jobs = jobs_of(Job, "default", template, rows, [NOW])
+    jobs = jobs_of(Job, "default", template, rows)
     assert (len(jobs), len(made)) == (4, 0)
     last = jobs[-1]
     assert (last.id, last.parameters, len(made)) == (rows[3].id, {"to": "3@b"}, 1)

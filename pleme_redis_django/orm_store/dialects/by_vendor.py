@@ -26,7 +26,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.shared_locks import kept_w
 from pleme_redis_django.orm_store.dialects.postgresql.table_storage import table_storage
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
-from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, Stored
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 from pleme_redis_django.orm_store.pauses import Pauses
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
@@ -53,7 +53,7 @@ class PostgresqlDialect:
     def locked_jobs(self, table: JobTable[Any], job_ids: Sequence[UUID]) -> set[UUID]:
         return locked_jobs(table, job_ids)
 
-    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> Stored:
+    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
         return insert(table, template, rows)
 
     def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:

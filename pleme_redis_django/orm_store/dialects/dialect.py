@@ -15,7 +15,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
-from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, Stored
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 from pleme_redis_django.orm_store.pauses import Pauses
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
@@ -42,8 +42,8 @@ class Dialect(Protocol):
     def locked_jobs(self, table: JobTable[Any], job_ids: Sequence[UUID]) -> set[UUID]:
         """Return which rows another transaction holds at this moment."""
 
-    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> Stored:
-        """Insert the rows, and return which are stored: one whose unique slot is taken is not."""
+    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
+        """Insert the rows; return the ids of those that are stored: one whose unique slot is taken is not."""
 
     def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
         """Return the jobs, none of which a worker claims before the transaction has ended.

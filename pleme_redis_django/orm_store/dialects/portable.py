@@ -20,7 +20,7 @@ from pleme_redis_django.orm_store.ending_changes import write_ending
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
-from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, Stored, fields_of
+from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, fields_of
 from pleme_redis_django.orm_store.pauses import Pauses
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
@@ -52,12 +52,11 @@ class PortableDialect:
     def locked_jobs(self, _table: JobTable[Any], _job_ids: Sequence[UUID]) -> set[UUID]:
         return set()
 
-    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> Stored:
+    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
         stored = table.rows()
         new = [table.model(**fields_of(template, row)) for row in rows]
         stored.bulk_create(new, ignore_conflicts=template.uniqueness is not None)
-        found = dict(stored.filter(id__in=[row.id for row in rows]).values_list("id", "created_at"))
-        return Stored(at=next(iter(found.values()), None), ids=found)
+        return set(stored.filter(id__in=[row.id for row in rows]).values_list("id", flat=True))
 
     def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
         return list(jobs)  # Who has written has the whole database, and no claim comes between.

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 from django.db import connections
 
@@ -18,21 +19,17 @@ from pleme_redis_django.orm_store.new_rows import (
     Column,
     NewRow,
     RowTemplate,
-    Stored,
 )
 
 # The ORM writes one VALUES tuple with all columns of the table a row; these leave the others to their database
 # defaults. Of many rows, arrays cost a fifth of VALUES; of one row, they are more to plan.
-_INSERT_SQL = "INSERT INTO {table} ({columns}) {rows} {returning}"
-_RETURNING, _RETURNING_UNIQUE = "RETURNING created_at", "ON CONFLICT DO NOTHING RETURNING created_at, id"
-# One answer for all rows: they are stored at the same time.
-_WITHOUT_ROWS = "WITH stored AS ({insert}) SELECT statement_timestamp()"
+_INSERT_SQL = "INSERT INTO {table} ({columns}) {rows} {conflict}"
 _ONE_ROW = "VALUES ({shared}, {own})"
 _ROWS = "SELECT {shared}, {own} FROM unnest({arrays}) AS new({names})"
 
 
-def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> Stored:
-    """Insert the rows, and return which are stored: one whose unique slot is taken is not."""
+def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
+    """Insert the rows; return the ids of those that are stored: one whose unique slot is taken is not."""
     unique = template.uniqueness is not None
     is_one = len(rows) == 1
     own = _own_sent(rows[0]) if is_one else _arrays(rows)
@@ -40,10 +37,7 @@ def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) 
     sql = _insert_sql(table, bounded=bool(bounds), is_one=is_one, unique=unique)
     with connections[table.using].cursor() as cursor:
         cursor.execute(sql, (*_shared_sent(template), *(_bounds_sent(template) if bounds else ()), *own))
-        found = cursor.fetchall()
-    return Stored(
-        at=found[0][0] if found else None, ids={row_id for _at, row_id in found} if unique else None
-    )
+        return {found[0] for found in cursor.fetchall()} if unique else {row.id for row in rows}
 
 
 @functools.lru_cache(maxsize=64)
@@ -59,14 +53,12 @@ def _insert_sql(table: JobTable[Any], *, bounded: bool, is_one: bool, unique: bo
             arrays=", ".join(f"%s::{_item_type(column)}[]" for column in OWN_COLUMNS),
             names=", ".join(column.name for column in OWN_COLUMNS),
         )
-    many = not is_one and not unique
-    insert = _INSERT_SQL.format(
+    return _INSERT_SQL.format(
         table=table.sql_name,
         columns=", ".join(column.name for column in (*shared_columns, *OWN_COLUMNS)),
         rows=rows,
-        returning=_RETURNING_UNIQUE if unique else "" if many else _RETURNING,
+        conflict="ON CONFLICT DO NOTHING RETURNING id" if unique else "",
     )
-    return _WITHOUT_ROWS.format(insert=insert) if many else insert
 
 
 def _sent(column: Column, value: str) -> str:
