@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pleme_redis_django.adoption.waiting_row import CannotMove, WaitingRow
+from pleme_redis_django.adoption.foreign_call import CannotMove, ForeignCall
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.wording import did_you_mean
@@ -12,14 +12,14 @@ from pleme_redis_django.wording import did_you_mean
 Call = tuple[JobDefinition[Any, Any], dict[str, Any]]
 
 
-def call_of(row: WaitingRow, metadata: dict[str, Any]) -> Call:
+def call_of(row: ForeignCall, metadata: dict[str, Any]) -> Call:
     """Return what to enqueue for a row. Raises CannotMove, or what the enqueue of such a call raises."""
     definition, args, kwargs = _job(row) if row.alias is None else _task(row, row.alias)
     said = definition.using(metadata=metadata, max_retries=row.max_retries, timeout=row.timeout)
     return said, said.bind(tuple(args), kwargs)
 
 
-def _job(row: WaitingRow) -> tuple[JobDefinition[Any, Any], list[Any], dict[str, Any]]:
+def _job(row: ForeignCall) -> tuple[JobDefinition[Any, Any], list[Any], dict[str, Any]]:
     definition = registry.find(row.path)
     if definition is None:
         known = [each.name for each in registry]
@@ -28,7 +28,7 @@ def _job(row: WaitingRow) -> tuple[JobDefinition[Any, Any], list[Any], dict[str,
     return definition, list(row.args), dict(row.kwargs)
 
 
-def _task(row: WaitingRow, alias: str) -> tuple[JobDefinition[Any, Any], list[Any], dict[str, Any]]:
+def _task(row: ForeignCall, alias: str) -> tuple[JobDefinition[Any, Any], list[Any], dict[str, Any]]:
     # Here: what is moved from django-q2 needs no tasks API.
     from pleme_redis_django.tasks_backend.api import InvalidTask, normalize_json, task_backends
     from pleme_redis_django.tasks_backend.declaration import declared_task

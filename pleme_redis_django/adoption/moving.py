@@ -9,8 +9,8 @@ from django.db import connections, transaction
 from django.db.models import QuerySet
 
 from pleme_redis_django.adoption.calls import call_of
+from pleme_redis_django.adoption.foreign_call import CannotMove
 from pleme_redis_django.adoption.sources import Source
-from pleme_redis_django.adoption.waiting_row import CannotMove
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
 from pleme_redis_django.enqueueing.rows import new_row

@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models import Model, Q
 from django.db.models.functions import Now
 
+from pleme_redis_django.adoption.foreign_call import CannotMove, ForeignCall
 from pleme_redis_django.adoption.tables import DatabaseTask, OxTask, QueuedPackage
-from pleme_redis_django.adoption.waiting_row import CannotMove, WaitingRow
 
 # django-tasks-db stores this year for a task that is due at once.
 YEAR_OF_NO_DUE_TIME = 9999
@@ -29,13 +29,13 @@ class Source:
     """Its rows that no worker of its own has."""
     running: Q
     """Those that one has: they are left to it."""
-    read: Callable[[Any], WaitingRow]
+    read: Callable[[Any], ForeignCall]
     """Returns what a row asks for. Raises CannotMove."""
 
 
-def _database_task(row: DatabaseTask) -> WaitingRow:
+def _database_task(row: DatabaseTask) -> ForeignCall:
     arguments = row.args_kwargs
-    return WaitingRow(
+    return ForeignCall(
         key=row.pk,
         path=row.task_path,
         args=arguments["args"],
@@ -47,8 +47,8 @@ def _database_task(row: DatabaseTask) -> WaitingRow:
     )
 
 
-def _ox_task(row: OxTask) -> WaitingRow:
-    return WaitingRow(
+def _ox_task(row: OxTask) -> ForeignCall:
+    return ForeignCall(
         key=row.pk,
         path=row.task_path,
         args=row.args,
@@ -62,12 +62,12 @@ def _ox_task(row: OxTask) -> WaitingRow:
     )
 
 
-def _queued_package(row: QueuedPackage) -> WaitingRow:
+def _queued_package(row: QueuedPackage) -> ForeignCall:
     package = _opened(row.payload)
     around = [name for name in _AROUND_A_CALL if package.get(name)]
     if around:
         raise CannotMove(f"it has {', '.join(around)}, which a job has not")
-    return WaitingRow(
+    return ForeignCall(
         key=row.pk,
         path=_path_of(package.get("func")),
         args=package.get("args") or (),

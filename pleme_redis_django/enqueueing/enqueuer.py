@@ -13,9 +13,10 @@ from django.db.models.expressions import DatabaseDefault
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.announcing import announce, hint_after_commit
+from pleme_redis_django.enqueueing.due_times import checked_run_after
 from pleme_redis_django.enqueueing.insertion import insert_rows
 from pleme_redis_django.enqueueing.requested_rows import RowGroup, pass_instance_through, requested_rows
-from pleme_redis_django.enqueueing.rows import checked_run_after, new_row, prepare_instance
+from pleme_redis_django.enqueueing.rows import new_row, prepare_instance
 from pleme_redis_django.enqueueing.templates import templates
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.interruption import uninterrupted

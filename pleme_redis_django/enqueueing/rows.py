@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from django.conf import settings as django_settings
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 
 from pleme_redis_django.conf import get_settings, resolve_product
+from pleme_redis_django.enqueueing.due_times import checked_run_after
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.handler import sync_only
@@ -37,8 +36,6 @@ from pleme_redis_django.models import AbstractJob, new_job_id
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, said_by_options
 
 _CONFIGURATION_MAX_BYTES = 64 * 1024
-# PostgreSQL keeps times that Python cannot load in every zone: a claim of such a row would fail for ever.
-FIRST_DUE_YEAR, LAST_DUE_YEAR = 1900, 8999
 
 
 def template_of(
@@ -166,32 +163,6 @@ def _check_queue_name(name: object) -> None:
         validate_queue_name(name)
     except InvalidName as error:
         raise EnqueueError(str(error)) from None
-
-
-def checked_run_after(run_after: object, name: str = "run_after") -> datetime | None:
-    """Return a due time as it is stored; it is an aware datetime of the years 1900 to 8999, or None.
-
-    Raises EnqueueError for anything else. With USE_TZ off naive ones are of TIME_ZONE, and aware ones become so.
-    """
-    if run_after is None:
-        return None
-    if not isinstance(run_after, datetime):
-        raise EnqueueError(
-            f"{name} is {run_after!r}. Accepted: a datetime, such as timezone.now() + timedelta(hours=1)."
-        )
-    if django_settings.USE_TZ and timezone.is_naive(run_after):
-        raise EnqueueError(
-            f"{name} is the naive {run_after.isoformat()}, and USE_TZ is on, so its zone is unknown. "
-            "Accepted: an aware datetime, such as timezone.now() + timedelta(hours=1)."
-        )
-    if not FIRST_DUE_YEAR <= run_after.year <= LAST_DUE_YEAR:
-        raise EnqueueError(
-            f"{name} is {run_after.isoformat()}. Accepted: a time of the years {FIRST_DUE_YEAR} to "
-            f"{LAST_DUE_YEAR}; leave it out to have the job run now."
-        )
-    if not django_settings.USE_TZ and timezone.is_aware(run_after):
-        return timezone.make_naive(run_after, timezone.get_default_timezone())
-    return run_after
 
 
 def _check_configuration(configuration: object) -> None:

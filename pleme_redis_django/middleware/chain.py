@@ -28,7 +28,7 @@ def composed(links: Sequence[Link], innermost: Callable[[Any], Any], kind: type)
 def acomposed(
     links: Sequence[Link], innermost: Callable[[Any], Awaitable[Any]], kind: type
 ) -> Callable[[Any], Awaitable[Any]]:
-    """Do what ``composed`` does, with coroutine functions."""
+    """Return the same as ``composed``, of coroutine functions."""
     call = innermost
     for link in reversed(links):
         call = _alinked(link, call, kind)

@@ -11,7 +11,7 @@ from django.db.models import Case, CharField, DateTimeField, QuerySet, Value, Wh
 from django.db.models.functions import Now
 from django.db.models.lookups import GreaterThan
 
-from pleme_redis_django.enqueueing.rows import checked_run_after
+from pleme_redis_django.enqueueing.due_times import checked_run_after
 from pleme_redis_django.exceptions import EnqueueError, InvalidNumber
 from pleme_redis_django.jobs.definitions.options import checked_priority
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus

@@ -158,7 +158,7 @@ class JobBackend(BaseTaskBackend):
 
     def _check_run_after(self, run_after: object) -> None:
         # Not at import, where @task is called with none: this module imports models.
-        from pleme_redis_django.enqueueing.rows import checked_run_after
+        from pleme_redis_django.enqueueing.due_times import checked_run_after
 
         try:
             checked_run_after(run_after)

@@ -20,7 +20,7 @@ from pleme_redis_django import (
     enqueue,
     enqueue_many,
 )
-from pleme_redis_django.enqueueing.rows import checked_run_after
+from pleme_redis_django.enqueueing.due_times import checked_run_after
 from pleme_redis_django.exceptions import EnqueueError, InvalidProduct, UnknownJobType
 from pleme_redis_django.models import Job
 from pleme_redis_django.testing import drain_jobs

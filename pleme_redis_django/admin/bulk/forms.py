@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from pleme_redis_django.enqueueing.rows import checked_run_after
+from pleme_redis_django.enqueueing.due_times import checked_run_after
 from pleme_redis_django.exceptions import EnqueueError, InvalidName
 from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name

@@ -35,7 +35,7 @@ class Finding:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class TableReading:
     """What came of reading a table."""
 
     findings: list[Finding]
@@ -51,7 +51,7 @@ def read_jobs(
     limit: int,
     definitions: JobRegistry = registry,
     on_rows: Callable[[int], None] = lambda rows: None,
-) -> Reading:
+) -> TableReading:
     """Read the jobs that wait or run, oldest first, ``limit`` of them; ``known``: the types that its pools run.
 
     ``on_rows`` is told how many rows have been read, now and then.
@@ -63,7 +63,7 @@ def read_jobs(
     fields = waiting.values_list("id", "job_type", "parameters")[: limit + 1]
     for job_id, job_type, parameters in fields.iterator(chunk_size=ROWS_PER_READ):
         if rows == limit:
-            return Reading(findings=list(found.values()), rows=rows, is_whole=False)
+            return TableReading(findings=list(found.values()), rows=rows, is_whole=False)
         rows += 1
         if rows % ROWS_PER_READ == 0:
             on_rows(rows)
@@ -76,7 +76,7 @@ def read_jobs(
             found[job_type, kind] = Finding(
                 where=table.model._meta.label, job_type=job_type, problem=said, example=str(job_id)
             )
-    return Reading(findings=list(found.values()), rows=rows, is_whole=True)
+    return TableReading(findings=list(found.values()), rows=rows, is_whole=True)
 
 
 def read_schedules(using: str, definitions: JobRegistry = registry) -> Iterator[Finding]:

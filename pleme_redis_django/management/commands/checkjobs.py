@@ -12,7 +12,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.configured_pools import known_types_of_models
 from pleme_redis_django.durations import counted
 from pleme_redis_django.event_log import first_line
-from pleme_redis_django.management.checkjobs.findings import Finding, Reading, read_jobs, read_schedules
+from pleme_redis_django.management.checkjobs.findings import Finding, TableReading, read_jobs, read_schedules
 from pleme_redis_django.management.checkjobs.release import (
     UnreadableRelease,
     changes_since,
@@ -86,7 +86,7 @@ class Command(BaseCommand):
         self._list(schedules)
         return found + len(schedules)
 
-    def _show(self, reading: Reading, label: str, limit: int) -> None:
+    def _show(self, reading: TableReading, label: str, limit: int) -> None:
         end = "\r\033[K" if self.stdout.isatty() else ""
         more = "" if reading.is_whole else f"; there are more, --limit is {limit:,}"
         self.stdout.write(f"{end}{label}: read {counted(reading.rows, 'open job')}{more}")

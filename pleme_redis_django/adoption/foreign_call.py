@@ -1,4 +1,4 @@
-"""WaitingRow: what a row of another queue asks for, whichever queue it is of; and why a row cannot be moved."""
+"""ForeignCall: what a row of another queue asks for, whichever queue it is of; and why one cannot be moved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CannotMove(PlemeError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingRow:
+class ForeignCall:
     """One call that waits."""
 
     key: Any
