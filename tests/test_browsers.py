@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests import browsers
 
 
 @pytest.fixture
-def broken_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def broken_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A Node whose library is missing, as playwright's own is on a bare Debian."""
     program = tmp_path / "node"
     program.write_text("#!/bin/sh\necho 'libatomic.so.1: cannot open shared object file' >&2\nexit 127\n")
@@ -19,7 +20,9 @@ def broken_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(browsers, "_playwrights_node", lambda: str(program))
     browsers.missing.cache_clear()
     monkeypatch.setattr(browsers, "chromium_program", lambda: "/usr/bin/true")
-    return str(program)
+    yield str(program)
+    # Else every browser test of this process would be told that there is none.
+    browsers.missing.cache_clear()
 
 
 def test_a_node_that_does_not_start_is_named_with_what_to_install(broken_node: str) -> None:
