@@ -161,7 +161,7 @@ def _more(wrong: Sequence[Schedule]) -> list[Reason]:
 
 def _known_types(using: str) -> frozenset[str]:
     """Return the job types that a live process fires."""
-    rows = live_workers(using).exclude(declared_schedules=None).values_list("job_types", flat=True)
+    rows = live_workers(using).exclude(declared_schedules__isnull=True).values_list("job_types", flat=True)
     return frozenset(job_type for types in rows for job_type in types or ())
 
 

@@ -116,7 +116,11 @@ def _rows_of_code(using: str) -> Iterable[Schedule]:
 
 def _declared_by_workers(using: str) -> set[tuple[str, str, str]]:
     """Return product, name and digest of all that live processes declare."""
-    rows = live_workers(using).exclude(declared_schedules=None).values_list("declared_schedules", flat=True)
+    rows = (
+        live_workers(using)
+        .exclude(declared_schedules__isnull=True)
+        .values_list("declared_schedules", flat=True)
+    )
     return {(product, name, digest) for row in rows for product, name, digest in row or ()}
 
 
