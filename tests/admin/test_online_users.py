@@ -13,7 +13,7 @@ from django.test import RequestFactory
 
 from pleme_redis_django.admin.online_users import OnlineFilter, OnlineUserAdmin, online_user_ids
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
-from pleme_redis_django.redis_state.server.redis_call import redis_client
+from tests.round_trips import count_round_trips
 
 pytestmark = pytest.mark.django_db
 
@@ -42,11 +42,11 @@ def page(people: list[User], query: str = "") -> dict[str, bool | None]:
 
 
 def test_column_tells_who_is_online_with_one_call(people: list[User]) -> None:
-    redis_client().config_resetstat()
-    shown = page(people)
+    with count_round_trips() as calls:
+        shown = page(people)
     assert sum(shown.values()) == 3
     assert len(shown) == 20
-    assert redis_client().info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    assert calls.of("evalsha") == 1
 
 
 @pytest.mark.parametrize(("choice", "count"), [("yes", 3), ("no", 17)])

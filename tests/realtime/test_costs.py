@@ -11,10 +11,10 @@ from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
-from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.testing.realtime import CommandFailed, connected_client, let_time_pass
 from pleme_redis_django.testing.realtime.client import RealtimeClient
 from tests.realtime.conftest import Person
+from tests.round_trips import count_round_trips
 from tests.waiting import await_until
 
 Configure = Callable[..., None]
@@ -75,11 +75,11 @@ async def test_idle_and_active_are_shown_once_a_second(ana: Person) -> None:
         for _ in range(10):
             await client.command("idle")
             await client.command("active")
-        before = int(redis_client().info("commandstats")["cmdstat_evalsha"]["calls"])
-        for _ in range(4):
-            await client.command("active")
-            await client.command("idle")
-        assert int(redis_client().info("commandstats")["cmdstat_evalsha"]["calls"]) - before <= 4
+        with count_round_trips() as calls:
+            for _ in range(4):
+                await client.command("active")
+                await client.command("idle")
+        assert calls.of("evalsha") <= 4
         # What was said last is shown in the end.
         await await_until(lambda: connection.appearance.is_idle)
         users = PresenceManager("acme", "room:1").snapshot().users

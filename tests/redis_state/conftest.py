@@ -1,10 +1,9 @@
-"""What the tests of Redis state share: twins, round trips, servers that may be damaged."""
+"""What the tests of Redis state share: twins, servers that may be damaged."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -77,29 +76,3 @@ def lossy_redis(settings: Any) -> Iterator[LossyProxy]:
         settings.PLEME_REDIS = {**settings.PLEME_REDIS, "URL": proxy.url}
         yield proxy
         close_sync_clients()
-
-
-class RoundTrips:
-    """Calls by command since the count began, from ``INFO commandstats``."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-
-    def of(self, command: str) -> int:
-        stats: Any = self._client.info("commandstats")
-        return int(stats.get(f"cmdstat_{command}", {}).get("calls", 0))
-
-
-CountRoundTrips = Callable[[], AbstractContextManager[RoundTrips]]
-
-
-@pytest.fixture
-def count_round_trips(raw_redis: redis.Redis) -> CountRoundTrips:
-    """``with count_round_trips() as calls: ...`` then ``calls.of("evalsha")``."""
-
-    @contextmanager
-    def count() -> Iterator[RoundTrips]:
-        raw_redis.config_resetstat()
-        yield RoundTrips(raw_redis)
-
-    return count

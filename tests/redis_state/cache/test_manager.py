@@ -20,7 +20,8 @@ from pleme_redis_django.exceptions import (
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import close_sync_clients
 from pleme_redis_django.testing.servers import RedisServer
-from tests.redis_state.conftest import CallTwin, CountRoundTrips
+from tests.redis_state.conftest import CallTwin
+from tests.round_trips import count_round_trips
 from tests.waiting import await_until
 
 HOSTILE_KEYS = ["a:b", "*", "\n", "{x}", "\u202eevil", "../etc", "x" * 2000, "\0", "\ud800"]
@@ -179,7 +180,7 @@ async def test_an_oversize_value_is_refused_with_size_and_limit(call_twin: CallT
     assert await call_twin(cache.get, "x") is None
 
 
-async def test_round_trips(call_twin: CallTwin, count_round_trips: CountRoundTrips) -> None:
+async def test_round_trips(call_twin: CallTwin) -> None:
     cache = CacheManager("acme")
     await call_twin(cache.set, "warm", 1, 300)
     await call_twin(cache.get_or_set, "warm too", int, 300)

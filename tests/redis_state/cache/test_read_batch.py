@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 from pleme_redis_django import CacheManager
-from tests.redis_state.conftest import CountRoundTrips
+from tests.round_trips import count_round_trips
 
 
-async def test_reads_of_many_tasks_are_one_mget(
-    loop_clients: None, count_round_trips: CountRoundTrips
-) -> None:
+async def test_reads_of_many_tasks_are_one_mget(loop_clients: None) -> None:
     import asyncio
 
     cache = CacheManager("acme")

@@ -8,14 +8,13 @@ import redis
 
 from pleme_redis_django import LockBusy, LockManager
 from pleme_redis_django.redis_state.server.connections import close_async_clients
-from tests.redis_state.conftest import CallTwin, CountRoundTrips, blocked_clients
+from tests.redis_state.conftest import CallTwin, blocked_clients
 from tests.redis_state.lossy_proxy import LossyProxy
+from tests.round_trips import count_round_trips
 from tests.waiting import await_until
 
 
-async def test_a_release_wakes_a_waiter_without_polling(
-    call_twin: CallTwin, count_round_trips: CountRoundTrips, raw_redis: redis.Redis
-) -> None:
+async def test_a_release_wakes_a_waiter_without_polling(call_twin: CallTwin, raw_redis: redis.Redis) -> None:
     locks = LockManager("acme")
     holder = await call_twin(locks.try_lock, "x", 60)
     with count_round_trips() as calls:

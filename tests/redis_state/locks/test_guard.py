@@ -11,8 +11,9 @@ from pleme_redis_django import LockLost, LockManager
 from pleme_redis_django.exceptions import InvalidNumber
 from pleme_redis_django.redis_state.server.keyspace import lock_keys
 from pleme_redis_django.testing.servers import RedisServer
-from tests.redis_state.conftest import CallTwin, CountRoundTrips
+from tests.redis_state.conftest import CallTwin
 from tests.redis_state.lossy_proxy import LossyProxy
+from tests.round_trips import count_round_trips
 from tests.waiting import await_until
 
 
@@ -26,9 +27,7 @@ class HandClock:
         return self.seconds
 
 
-async def test_a_second_release_sends_nothing_and_says_the_same(
-    call_twin: CallTwin, count_round_trips: CountRoundTrips
-) -> None:
+async def test_a_second_release_sends_nothing_and_says_the_same(call_twin: CallTwin) -> None:
     guard = await call_twin(LockManager("acme").try_lock, "x", 60)
     await call_twin(guard.release)
     with count_round_trips() as calls:

@@ -7,7 +7,8 @@ import pytest
 from pleme_redis_django import LockManager, RedisUnavailable
 from pleme_redis_django.exceptions import InvalidName, InvalidNumber, InvalidProduct, RedisNotConfigured
 from pleme_redis_django.testing.servers import RedisServer
-from tests.redis_state.conftest import CallTwin, CountRoundTrips
+from tests.redis_state.conftest import CallTwin
+from tests.round_trips import count_round_trips
 
 HOSTILE_NAMES = [
     "a:b",
@@ -32,9 +33,7 @@ async def test_free_lock_is_taken_and_a_held_one_answers_none(call_twin: CallTwi
     assert await call_twin(locks.try_lock, "resource:123", 60) is not None
 
 
-async def test_taking_and_releasing_cost_one_round_trip_each(
-    call_twin: CallTwin, count_round_trips: CountRoundTrips
-) -> None:
+async def test_taking_and_releasing_cost_one_round_trip_each(call_twin: CallTwin) -> None:
     locks = LockManager("acme")
     await call_twin((await call_twin(locks.try_lock, "warm", 60)).release)
     with count_round_trips() as calls:

@@ -8,15 +8,14 @@ import redis
 
 from pleme_redis_django import LockManager
 from pleme_redis_django.testing.servers import RedisServer
-from tests.redis_state.conftest import CallTwin, CountRoundTrips
+from tests.redis_state.conftest import CallTwin
+from tests.round_trips import count_round_trips
 from tests.waiting import await_until
 
 TTL = 0.3
 
 
-async def test_a_renewed_lock_outlives_its_time_to_live(
-    call_twin: CallTwin, count_round_trips: CountRoundTrips
-) -> None:
+async def test_a_renewed_lock_outlives_its_time_to_live(call_twin: CallTwin) -> None:
     locks = LockManager("acme")
     with count_round_trips() as calls:
         guard = await call_twin(locks.try_lock, "x", TTL, auto_renew=True)

@@ -9,8 +9,9 @@ import redis
 from pleme_redis_django import LockBusy, LockManager
 from pleme_redis_django.exceptions import InvalidNumber
 from pleme_redis_django.redis_state.server.keyspace import lock_keys
-from tests.redis_state.conftest import CallTwin, CountRoundTrips
+from tests.redis_state.conftest import CallTwin
 from tests.redis_state.lossy_proxy import LossyProxy
+from tests.round_trips import count_round_trips
 from tests.waiting import await_until
 
 
@@ -22,9 +23,7 @@ async def test_as_many_hold_it_as_there_are_permits(call_twin: CallTwin) -> None
     assert await call_twin(semaphore.try_acquire) is not None
 
 
-async def test_each_operation_is_one_round_trip(
-    call_twin: CallTwin, count_round_trips: CountRoundTrips
-) -> None:
+async def test_each_operation_is_one_round_trip(call_twin: CallTwin) -> None:
     semaphore = LockManager("acme").semaphore("gpu", 3, 60)
     warm = await call_twin(semaphore.acquire)
     await call_twin(warm.renew)

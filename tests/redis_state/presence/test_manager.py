@@ -13,6 +13,7 @@ from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.redis_state.server.scripts import script
 from pleme_redis_django.signals import user_idle, user_offline, user_online
+from tests.round_trips import count_round_trips
 from tests.twins import Twin
 
 Wrap = Callable[[Any], Twin]
@@ -332,8 +333,7 @@ async def test_emptied_room_leaves_nothing_for_long(twin: Wrap) -> None:
 
 async def test_a_join_is_one_round_trip(presence: Twin) -> None:
     await presence.set_online(1, "a")
-    redis_client().config_resetstat()
-    await presence.set_online(2, "b")
-    calls = redis_client().info("commandstats")
-    assert calls["cmdstat_evalsha"]["calls"] == 1
+    with count_round_trips() as calls:
+        await presence.set_online(2, "b")
+    assert calls.of("evalsha") == 1
     assert script("presence_change").sha

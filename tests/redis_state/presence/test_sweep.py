@@ -18,6 +18,7 @@ from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.flows import arun, run
 from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.signals import user_offline
+from tests.round_trips import count_round_trips
 
 
 def expire(product: str, room: str = "") -> None:
@@ -79,9 +80,9 @@ def test_an_idle_sweep_is_one_call_for_the_turn_and_one_a_product() -> None:
         redis_client().zadd(keyspace.presence_products(), {product: 2e9})
     sweeper = PresenceSweeper("only")
     sweeper.step()
-    redis_client().config_resetstat()
-    sweeper.step()
-    assert redis_client().info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+    with count_round_trips() as calls:
+        sweeper.step()
+    assert calls.of("evalsha") == 3
 
 
 MANY = [f"p{number}" for number in range(250)]
@@ -131,9 +132,9 @@ def test_product_that_cannot_be_asked_keeps_no_other_from_its_turn(left: list[An
 async def test_web_processes_take_turns_with_all_others(left: list[Any], loop_clients: None) -> None:
     PresenceSweeper("a worker").step()
     come_and_expire("acme")
-    redis_client().config_resetstat()
-    assert await PresenceSweeper("a web process").astep(["acme", "other"]) > SWEEP_SECONDS
-    assert redis_client().info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    with count_round_trips() as calls:
+        assert await PresenceSweeper("a web process").astep(["acme", "other"]) > SWEEP_SECONDS
+    assert calls.of("evalsha") == 1
     assert left == []
     redis_client().delete(keyspace.presence_turn())
     assert await PresenceSweeper("a web process").astep(["acme", "other"]) < 2 * SWEEP_SECONDS

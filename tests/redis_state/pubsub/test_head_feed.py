@@ -7,15 +7,13 @@ from pleme_redis_django.redis_state.pubsub.head_feed import (
 from pleme_redis_django.redis_state.pubsub.log import HeadLog
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.pubsub.messages import BusMessage
-from tests.redis_state.conftest import CountRoundTrips
 from tests.redis_state.pubsub.conftest import start_of
+from tests.round_trips import count_round_trips
 
 LARGE = "x" * 60_000
 
 
-async def test_log_is_read_once_for_all_who_come_back(
-    manager: PubSubManager, loop_clients: None, count_round_trips: CountRoundTrips
-) -> None:
+async def test_log_is_read_once_for_all_who_come_back(manager: PubSubManager, loop_clients: None) -> None:
     start = start_of(manager.publish("user:1", 1))
     for number in range(100):
         manager.publish(f"user:{number % 10}", number)
