@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from pleme_redis_django.exceptions import InvalidJobDefinition
 from pleme_redis_django.jobs.definitions.arguments import as_call
 from pleme_redis_django.jobs.definitions.declaring import definition_of
-from pleme_redis_django.jobs.definitions.options import NAMES_OF_JOB
+from pleme_redis_django.jobs.definitions.options_of_job import NAMES_OF_JOB
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.tasks_backend.api import InvalidTask, Task, TaskContext, normalize_json

@@ -6,12 +6,8 @@ import dataclasses
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack, get_type_hints
 
-from pleme_redis_django.jobs.definitions.options import (
-    DEFAULTS_OF_JOB,
-    OptionsOfEnqueue,
-    OptionsOfJob,
-    refusal_of_using,
-)
+from pleme_redis_django.jobs.definitions.options import OptionsOfEnqueue, refusal_of_using
+from pleme_redis_django.jobs.definitions.options_of_job import DEFAULTS_OF_JOB, OptionsOfJob
 from pleme_redis_django.tasks_backend.api import Task
 
 

@@ -19,7 +19,8 @@ import pleme_redis_django
 from pleme_redis_django import cron, every, exceptions, models, signals, testing
 from pleme_redis_django.conf import Settings, build_settings
 from pleme_redis_django.exceptions import InvalidSettings
-from pleme_redis_django.jobs.definitions.options import DEFAULTS_OF_JOB, NAMES_OF_JOB, NAMES_OF_USING
+from pleme_redis_django.jobs.definitions.options import NAMES_OF_USING
+from pleme_redis_django.jobs.definitions.options_of_job import DEFAULTS_OF_JOB, NAMES_OF_JOB
 from pleme_redis_django.jobs.definitions.schedule_values import CatchUp, Overlap
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig

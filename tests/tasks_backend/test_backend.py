@@ -115,7 +115,8 @@ def test_unique_task_is_enqueued_once(django_assert_num_queries: Any) -> None:
 
 
 def test_every_option_of_job_can_be_said_of_a_task() -> None:
-    from pleme_redis_django.jobs.definitions.options import NAMES_OF_JOB, NAMES_OF_USING
+    from pleme_redis_django.jobs.definitions.options import NAMES_OF_USING
+    from pleme_redis_django.jobs.definitions.options_of_job import NAMES_OF_JOB
     from pleme_redis_django.tasks_backend.job_task import OptionsOfTask
 
     fields = {field.name for field in dataclasses.fields(JobTask)}

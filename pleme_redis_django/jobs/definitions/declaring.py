@@ -19,7 +19,7 @@ from pleme_redis_django.jobs.definitions.handler import (
     name_of,
 )
 from pleme_redis_django.jobs.definitions.handler_types import HandlerTypes
-from pleme_redis_django.jobs.definitions.options import (
+from pleme_redis_django.jobs.definitions.options_of_job import (
     DEFAULTS_OF_JOB,
     OptionsOfJob,
     checked_defaults,

@@ -1,24 +1,22 @@
-"""The options of a job, each said once: where it may be said, its type, what it means, and what it accepts."""
+"""The options of an enqueue, each said once: its type, what it means, and what it accepts.
+
+Those of ``@job`` alone are in ``options_of_job``.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any, TypedDict, cast
 
-from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition, InvalidName
-from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
-from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
+from pleme_redis_django.exceptions import EnqueueError
 from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, Bounds
 from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW
-from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME, validate_queue_name
 from pleme_redis_django.ranges import Number, Text, Whole, said_beside_fields
 from pleme_redis_django.wording import did_you_mean
 
-NAME_MAX_LENGTH = 200
 RETRIES = Whole(0, 1_000)
 DELAYS = Number(0, 86_400)
 PRIORITIES = Whole(PRIORITY_LOW, PRIORITY_HIGH)
@@ -56,29 +54,6 @@ class OptionsOfBoth(TypedDict, total=False):
     """Seconds after the enqueue by which the job has to have started, or it never does."""
 
 
-class _OptionsOfJobAlone(TypedDict, total=False):
-    name: str | None
-    """What rows store; default ``module.function``. Name a job before you move it."""
-    queue_name: str
-    """Default "default"."""
-    priority: int
-    """-100 to 100, higher first; default 0."""
-    retry_delay: Callable[[int, BaseException], float] | None
-    """A function of the retry's number (the first is 1) and of what was raised that returns the seconds until that
-    retry, instead of the backoff."""
-    retry_on: Iterable[type[BaseException]]
-    """Exception classes that are always retried."""
-    no_retry_on: Iterable[type[BaseException]]
-    """Exception classes that are never retried; it wins over ``retry_on``."""
-    unique: Uniqueness | str | None
-    """One of "while_waiting", "while_running" and ``once_per(seconds)``: one job at a time with the same parameters;
-    the second enqueue returns the first job."""
-    takes_context: bool
-    """Give the handler a JobContext as its first argument; also when its first parameter is named ``ctx``."""
-    schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None
-    """``cron("0 3 * * *")``, ``every(300)``, or a list of them: a job at each of their ticks."""
-
-
 class _OptionsOfUsingAlone(TypedDict, total=False):
     product: str | None
     """Default that of the running job, else of the settings."""
@@ -92,10 +67,6 @@ class _OptionsOfUsingAlone(TypedDict, total=False):
     """By when the job has to have started, in place of ``deadline``."""
 
 
-class OptionsOfJob(_OptionsOfJobAlone, OptionsOfBoth, total=False):
-    """What ``@job`` takes."""
-
-
 class OptionsOfEnqueue(_OptionsOfUsingAlone, OptionsOfBoth, total=False):
     """What ``using()`` takes, of a job and of a task, which differ in the due time."""
 
@@ -107,18 +78,9 @@ class OptionsOfUsing(OptionsOfEnqueue, total=False):
     """When it is due; default now."""
 
 
-# None for the others: somebody else says it, at last the pool.
-DEFAULTS_OF_JOB: Mapping[str, Any] = {
-    "queue_name": DEFAULT_QUEUE_NAME,
-    "priority": 0,
-    "retry_on": (),
-    "no_retry_on": (),
-    "takes_context": False,
-}
-NAMES_OF_JOB = tuple(OptionsOfJob.__annotations__)
 NAMES_OF_USING = tuple(OptionsOfUsing.__annotations__)
 NAMES_OF_BOUNDS = tuple(field.name for field in dataclasses.fields(Bounds))
-_RANGES = said_beside_fields(OptionsOfUsing)
+RANGES = said_beside_fields(OptionsOfUsing)
 
 
 def frozen_options(options: Mapping[str, Any]) -> OptionsOfUsing:
@@ -143,29 +105,14 @@ def bounds_of(options: Mapping[str, Any]) -> Bounds:
     return Bounds(**said) if said else NO_BOUNDS
 
 
-def checked_defaults(options: Mapping[str, Any]) -> OptionsOfUsing:
-    """Return what ``@job`` says of each enqueue. Raises InvalidJobDefinition for what is not accepted."""
-    checked_queue_name(options["queue_name"])
-    checked_priority(options["priority"], InvalidJobDefinition)
-    for name, accepted in _RANGES.items():
-        value = options.get(name)
-        if value is not None and not accepted.accepts(value):
-            raise InvalidJobDefinition(
-                f"{name} is {_shown(value)}. Accepted: {accepted}, or None for the pool's."
-            )
-    if fault := bounds_of(options).fault():
-        raise InvalidJobDefinition(fault)
-    return frozen_options({name: options[name] for name in NAMES_OF_USING if name in options})
-
-
 def check_ranges(options: Mapping[str, Any]) -> None:
     """Raise EnqueueError for an option of an enqueue that is out of its range."""
     for name, value in options.items():
-        if (accepted := _RANGES.get(name)) is not None and not accepted.accepts(value):
-            raise EnqueueError(f"{name} is {_shown(value)}. Accepted: {accepted}.")
+        if (accepted := RANGES.get(name)) is not None and not accepted.accepts(value):
+            raise EnqueueError(f"{name} is {shown(value)}. Accepted: {accepted}.")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     return repr(value[:60] if isinstance(value, str) else value)
 
 
@@ -190,55 +137,8 @@ def refusal_of_using(names: Iterable[str]) -> EnqueueError:
     return EnqueueError(f"using() has no option {name!r}. {hint}")
 
 
-def refusal_of_job(names: Iterable[str]) -> InvalidJobDefinition:
-    """Return the error for options that ``@job`` does not take."""
-    name = sorted(names)[0]
-    if name in ("expires_at", "run_after"):
-        for_all = "deadline= in @job" if name == "expires_at" else "schedule= in @job"
-        return InvalidJobDefinition(
-            f"@job takes no {name}, which is a moment of one enqueue: using({name}=...). For all: {for_all}."
-        )
-    hint = did_you_mean(name, NAMES_OF_JOB, otherwise=f"Accepted: {', '.join(sorted(NAMES_OF_JOB))}.")
-    return InvalidJobDefinition(f"@job has no option {name!r}. {hint}")
-
-
 def checked_priority(priority: object, error: type[Exception]) -> int:
     """Return the priority when it is a whole number from -100 to 100, else raise ``error``."""
     if PRIORITIES.accepts(priority):
         return cast(int, priority)
     raise error(f"priority is {priority!r}. Accepted: {PRIORITIES}; higher runs first.")
-
-
-def checked_name(name: object) -> str:
-    """Return the name of a job. Raises InvalidJobDefinition for what a row cannot store."""
-    if isinstance(name, str) and 0 < len(name) <= NAME_MAX_LENGTH and name.isprintable():
-        return name
-    raise InvalidJobDefinition(
-        f"A job's name is {str(name)[:60]!r}. Accepted: 1 to {NAME_MAX_LENGTH} printable characters."
-    )
-
-
-def checked_queue_name(queue_name: object) -> str:
-    """Return the name of a queue. Raises InvalidJobDefinition for what is not a valid one."""
-    try:
-        return validate_queue_name(queue_name)
-    except InvalidName as error:
-        raise InvalidJobDefinition(str(error)) from None
-
-
-def checked_retry_delay(function: Any) -> Any:
-    """Return the function that says the delay of a retry. Raises InvalidJobDefinition for anything else."""
-    if function is None or (callable(function) and not inspect.iscoroutinefunction(function)):
-        return function
-    raise InvalidJobDefinition(
-        f"retry_delay is {function!r}. Accepted: a function of the retry's number and the exception that returns "
-        "seconds, or None for the backoff."
-    )
-
-
-def checked_errors(field: str, kinds: object) -> tuple[type[BaseException], ...]:
-    """Return exception classes as a tuple. Raises InvalidJobDefinition for anything else."""
-    listed = tuple(kinds) if isinstance(kinds, Iterable) else (kinds,)
-    if all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in listed):
-        return listed
-    raise InvalidJobDefinition(f"{field} is {kinds!r}. Accepted: an exception class, or a list of them.")
