@@ -86,7 +86,7 @@ def _definition(job_or_name: JobDefinition[Any, Any] | str) -> JobDefinition[Any
     if isinstance(job_or_name, JobDefinition):
         return job_or_name
     if isinstance(job_or_name, str):
-        return registry.get(job_or_name)
+        return registry.get(job_or_name).as_enqueued()
     raise EnqueueError(
         f"enqueue() got {job_or_name!r}. Accepted: a function decorated with @job, the name of one, or an unsaved "
         "instance of a job model."

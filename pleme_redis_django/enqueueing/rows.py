@@ -42,8 +42,8 @@ def template_of(
     definition: JobDefinition[Any, Any], pool_max_retries: int, pool_deadline: float | None = None
 ) -> RowTemplate:
     """Return what an enqueue of the definition stores. Raises EnqueueError or InvalidProduct."""
-    check_ranges(definition.options)
     options: OptionsOfUsing = {**definition.defaults, **definition.options}
+    check_ranges(options)
     bounds = _bounds(definition, options)
     _check_queue_name(options["queue_name"])
     checked_priority(options["priority"], EnqueueError)
@@ -56,7 +56,7 @@ def template_of(
         expires_in_seconds=None if expires_at is not None else bounds.deadline or pool_deadline,
         max_retries=_max_retries(options.get("max_retries", pool_max_retries)),
         configuration_json=_configuration_json(definition, options, bounds),
-        uniqueness=_uniqueness(definition),
+        uniqueness=_uniqueness(definition, options),
         unique_key=options.get("unique_key"),
         metadata_json=checked_metadata_json(definition.name, options["metadata"])
         if "metadata" in options
@@ -68,7 +68,8 @@ def template_of(
 def _bounds(definition: JobDefinition[Any, Any], options: OptionsOfUsing) -> Bounds:
     """Return the bounds of the enqueue, else those of the definition; what is left is the pool's."""
     bounds = bounds_of(options)
-    if definition.options.keys().isdisjoint(NAMES_OF_BOUNDS):
+    # A template that is kept has them looked at once; ``using()`` mostly makes one for one enqueue.
+    if definition.options and definition.options.keys().isdisjoint(NAMES_OF_BOUNDS):
         return bounds
     if fault := bounds.fault():
         raise EnqueueError(fault)
@@ -179,8 +180,8 @@ def _max_retries(value: object) -> int:
     raise EnqueueError(f"max_retries is {value!r}. Accepted: {RETRIES}.")
 
 
-def _uniqueness(definition: JobDefinition[Any, Any]) -> Uniqueness | None:
-    unique, options = definition.unique, definition.options
+def _uniqueness(definition: JobDefinition[Any, Any], options: OptionsOfUsing) -> Uniqueness | None:
+    unique = definition.unique
     if unique is None and "unique_key" in options:
         unique = Uniqueness(mode=UniqueMode.WHILE_RUNNING)
     return with_conflict(unique, options.get("on_conflict"), EnqueueError)

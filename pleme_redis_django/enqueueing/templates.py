@@ -1,4 +1,4 @@
-"""Templates: what an enqueue of a definition stores, worked out once for a job that is enqueued as it was declared."""
+"""Templates: what an enqueue of a definition stores, worked out once for a definition that is enqueued as it is."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ class Templates:
     """The templates of a process. What ``using()`` returns is mostly enqueued once, and is not kept."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], tuple[JobDefinition[Any, Any], Settings, RowTemplate]] = {}
+        # By the identity of the definition, which is kept with it so that no other has it: a reload makes another
+        # one, and calls of one task with more or fewer arguments by their place are of several.
+        self._kept: dict[tuple[int, str], tuple[JobDefinition[Any, Any], Settings, RowTemplate]] = {}
 
     def of(self, definition: JobDefinition[Any, Any]) -> RowTemplate:
         """Return what an enqueue of the definition stores. Raises EnqueueError or InvalidProduct."""
-        if definition.options is not NO_OPTIONS:
+        # A task whose due time is a distance is defined anew for each enqueue.
+        if definition.options is not NO_OPTIONS or "run_after" in definition.defaults:
             return _made(definition)
-        settings, key = get_settings(), (definition.name, enqueued_product(None))
+        settings, key = get_settings(), (id(definition), enqueued_product(None))
         kept = self._kept.get(key)
-        # By identity: a reload makes another definition, and a change of the settings other ones.
-        if kept is not None and kept[0] is definition and kept[1] is settings:
+        # They are others once they change.
+        if kept is not None and kept[1] is settings:
             return kept[2]
         template = _made(definition)
         if len(self._kept) >= MOST_KEPT:

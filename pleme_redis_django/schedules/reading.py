@@ -50,7 +50,7 @@ class ReadSchedule:
 def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
     """Return the values of a row. Raises one of ``UNREADABLE``; its message says what to fix."""
     checked_name(row.name)
-    definition = jobs.get(row.job_type)
+    definition = jobs.get(row.job_type).as_enqueued()
     parameters = definition.reencoded_parameters(checked_parameters(row.parameters))
     checked_parameters_json(row.job_type, parameters)
     return ReadSchedule(

@@ -11,9 +11,10 @@ from uuid import UUID
 from django.core.checks import CheckMessage
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.exceptions import EnqueueError
+from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.options import NAMES_OF_BOUNDS, PRIORITIES, RETRIES
+from pleme_redis_django.jobs.definitions.uniqueness import UniqueMode, as_uniqueness
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.tasks_backend import announcements
 from pleme_redis_django.tasks_backend.api import (
@@ -25,7 +26,7 @@ from pleme_redis_django.tasks_backend.api import (
     normalize_json,
 )
 from pleme_redis_django.tasks_backend.definition import definition_of_task
-from pleme_redis_django.tasks_backend.enqueued import EnqueuePlan, enqueued_as, plans
+from pleme_redis_django.tasks_backend.enqueued import EnqueuePlan, plans
 from pleme_redis_django.tasks_backend.job_task import JobTask
 from pleme_redis_django.tasks_backend.options import BackendOptions, options_of
 from pleme_redis_django.wording import did_you_mean
@@ -55,6 +56,7 @@ class JobBackend(BaseTaskBackend):
         """Check a task, and have workers of this process know it. Raises InvalidTask."""
         self._check_queue(task.queue_name)
         self._check_numbers(task)
+        _check_conflict(task)
         if isinstance(task.run_after, timedelta):
             # A copy without it checks the rest, as every task that is made does.
             dataclasses.replace(task, run_after=None)
@@ -109,7 +111,7 @@ class JobBackend(BaseTaskBackend):
 
     def definition_as_enqueued(self, task: Task[Any, Any], places: int) -> JobDefinition[Any, Any]:
         """Return a task's definition with the options of an enqueue; ``places``: its positional arguments."""
-        return enqueued_as(task, definition_of_task(task), self.checked_options(), places)
+        return self._plan_of(task).definition_for(places)
 
     def _plan_of(self, task: Task[Any, Any]) -> EnqueuePlan:
         settings = get_settings()
@@ -164,6 +166,16 @@ class JobBackend(BaseTaskBackend):
             checked_run_after(run_after)
         except EnqueueError as error:
             raise InvalidTask(f"run_after must be an aware datetime. {error}") from None
+
+
+def _check_conflict(task: Task[Any, Any]) -> None:
+    unique, key = getattr(task, "unique", None), getattr(task, "unique_key", None)
+    if unique is None and key is not None:
+        unique = UniqueMode.WHILE_RUNNING
+    try:
+        as_uniqueness(unique, getattr(task, "on_conflict", None))
+    except InvalidJobDefinition as error:
+        raise InvalidTask(str(error)) from None
 
 
 def _job_id(result_id: object) -> UUID | None:

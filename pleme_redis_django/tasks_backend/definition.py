@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from pleme_redis_django.exceptions import InvalidJobDefinition
 from pleme_redis_django.jobs.definitions.arguments import as_call
 from pleme_redis_django.jobs.definitions.declaring import definition_of
+from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.options_of_job import NAMES_OF_JOB
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.interface.job import AnyJob
@@ -23,8 +24,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # What @task or job_options() says, and no ``using()`` changes: a worker reads it off the registry.
-_DECLARED = ("base_retry_delay", "retry_delay", "retry_on", "no_retry_on", "unique", "schedule")
-# What an enqueue says anew; these are for one that knows the task by its name alone, such as a schedule's.
+_DECLARED = ("retry_delay", "retry_on", "no_retry_on", "unique", "schedule")
+# What each enqueue says anew: here only to be checked where the task is declared.
 _DEFAULTS = tuple(
     name for name in NAMES_OF_JOB if name not in (*_DECLARED, "name", "takes_context", "on_conflict")
 )
@@ -42,6 +43,12 @@ class TaskDefinition(DeclaredTask[P, R]):
             args.insert(0, TaskContext(task_result=running_result(job)))
         value = self.function(*args, **kwargs)
         return _awaited(value) if inspect.isawaitable(value) else _plain(value)
+
+    def as_enqueued(self) -> JobDefinition[P, R]:
+        """Return what an enqueue through its backend stores: its own options, and the backend's where it says none."""
+        backend = None if self.task is None else self.task.get_backend()
+        as_enqueued = getattr(backend, "definition_as_enqueued", None)
+        return self if as_enqueued is None else as_enqueued(self.task, 0)
 
     @cached_property
     def _has_places(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from pleme_redis_django.jobs.definitions.options import OptionsOfEnqueue, OptionsOfUsing, frozen_options
+from pleme_redis_django.jobs.definitions.options import OptionsOfEnqueue, frozen_options
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.uniqueness import as_uniqueness
 from pleme_redis_django.jobs.interface.context import current_job_context
@@ -69,37 +69,29 @@ def enqueued_as(
     task: Task[Any, Any], definition: DeclaredTask[Any, Any], defaults: BackendOptions, places: int
 ) -> DeclaredTask[Any, Any]:
     """Return the definition of one enqueue, ``places`` of whose arguments were given by their place."""
-    retries = getattr(task, "max_retries", None)
     run_after = task.run_after
     if isinstance(run_after, timedelta):
         run_after = timezone.now() + run_after
-    declared: OptionsOfUsing = {
-        **definition.defaults,
-        "queue_name": task.queue_name,
-        "priority": task.priority,
-        "max_retries": defaults.max_retries if retries is None else retries,
-    }
+    said = frozen_options({**_said(task, defaults), "run_after": run_after})
     return dataclasses.replace(
         definition,
-        defaults=frozen_options(declared),
-        unique=as_uniqueness(getattr(task, "unique", None), getattr(task, "on_conflict", None)),
-        options=_options(task, defaults, run_after),
+        # Not among its options: what it stores is then worked out once.
+        defaults=frozen_options({**definition.defaults, **said}),
+        unique=as_uniqueness(getattr(task, "unique", None)),
         marks={MARK: _mark(task.backend, places, run_after)},
     )
 
 
-_SAID = OptionsOfEnqueue.__annotations__.keys() - {
-    *("queue_name", "priority", "max_retries"),  # These are among the defaults of the definition.
-    "on_conflict",  # This is a part of its uniqueness.
-}
+_SAID = tuple(OptionsOfEnqueue.__annotations__)
 
 
-def _options(task: Task[Any, Any], defaults: BackendOptions, run_after: datetime | None) -> OptionsOfUsing:
-    # A task that was declared where TASKS named another backend has none of these fields.
+def _said(task: Task[Any, Any], defaults: BackendOptions) -> dict[str, Any]:
+    # A task that was declared where TASKS named another backend has no fields but those of DEP 14.
     said = {name: getattr(task, name, None) for name in _SAID}
-    if said["timeout"] is None:
-        said["timeout"] = defaults.timeout
-    return frozen_options({**said, "product": _product(task, defaults), "run_after": run_after})
+    for name, of_alias in (("timeout", defaults.timeout), ("max_retries", defaults.max_retries)):
+        if said[name] is None:
+            said[name] = of_alias
+    return {**said, "product": _product(task, defaults)}
 
 
 def _mark(backend: str, places: int, run_after: datetime | None) -> Mapping[str, Any]:

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from pleme_redis_django import InvalidParameters
-from pleme_redis_django.models import Job
+from pleme_redis_django import InvalidParameters, enqueue, enqueue_many
+from pleme_redis_django.enqueueing import templates
+from pleme_redis_django.enqueueing.rows import template_of
+from pleme_redis_django.models import Job, Schedule
+from pleme_redis_django.schedules.firing import run_schedule_now
 from pleme_redis_django.tasks_backend import JobTask, job_options
-from pleme_redis_django.tasks_backend.api import Task, task, task_backends
+from pleme_redis_django.tasks_backend.api import InvalidTask, Task, task, task_backends
 from pleme_redis_django.testing import drain_jobs
 from tests.workload import tasks
 
@@ -101,3 +104,82 @@ def test_task_with_options_survives_pickle() -> None:
 
 def test_task_of_this_backend_is_made_by_its_class() -> None:
     assert task_backends["default"].task_class is JobTask
+
+
+# By its name alone: what a schedule enqueues, or code that does not import the task.
+
+PATH = "tests.workload.tasks.declared_by_tests"
+
+
+def test_name_enqueues_what_the_task_does() -> None:
+    made = job_options(
+        task(tasks.declared_by_tests),
+        **{**OPTIONS, "metadata": {"team": "mail"}, "deadline": 60, "base_retry_delay": 5, "kill_after": 9},
+    )
+    of_task = Job.objects.get(pk=made.enqueue(word="a").id)
+    (of_name,) = Job.objects.filter(pk__in=[enqueue_many(PATH, [{"word": "b"}])[0].pk])
+    own = {"id", "parameters", "unique_slot", "run_after", "created_at", "updated_at", "expires_at"}
+    names = {field.name for field in Job._meta.concrete_fields} - own
+    assert {name: getattr(of_name, name) for name in names} == {
+        name: getattr(of_task, name) for name in names
+    }
+    assert of_name.expires_at is not None
+
+
+@pytest.mark.parametrize("unique", [{"unique": "while_waiting", "unique_key": "one"}, {"unique_key": "one"}])
+def test_conflict_of_a_task_counts_by_its_name_and_by_itself(unique: dict[str, Any]) -> None:
+    made = job_options(task(tasks.declared_by_tests), on_conflict="replace", **unique)
+    first = enqueue(PATH, word="first")
+    again = enqueue(PATH, word="second")
+    assert (again.pk, again.is_new) == (first.pk, False)
+    assert Job.objects.get().parameters == {"word": "second"}
+    made.enqueue(word="third")
+    assert Job.objects.get().parameters == {"word": "third"}
+
+
+def test_conflict_of_a_task_counts_where_a_schedule_enqueues_it() -> None:
+    job_options(
+        task(tasks.declared_by_tests), unique="while_waiting", unique_key="one", on_conflict="replace"
+    )
+    enqueue(PATH, word="before")
+    Schedule.objects.create(
+        name="nightly",
+        product="default",
+        job_type=PATH,
+        cron="0 3 * * *",
+        timezone="UTC",
+        parameters={"word": "scheduled"},
+    )
+    run_schedule_now("nightly")
+    assert Job.objects.get().parameters == {"word": "scheduled"}
+    (completed,) = drain_jobs().completed
+    assert completed.results == "scheduled"
+
+
+def test_options_of_its_alias_count_by_its_name(settings: Any) -> None:
+    task(tasks.declared_by_tests)
+    settings.TASKS = {
+        "default": {**settings.TASKS["default"], "OPTIONS": {"MAX_RETRIES": 7, "PRODUCT": "shop"}}
+    }
+    job = enqueue(PATH)
+    assert (job.max_retries, job.product) == (7, "shop")
+
+
+def test_conflict_of_a_task_that_is_equal_to_none_is_refused_where_it_is_said() -> None:
+    with pytest.raises(InvalidTask, match="on_conflict is 'replace' on a job without unique="):
+        job_options(task(tasks.declared_by_tests), on_conflict="replace")
+
+
+def test_what_an_enqueue_of_a_task_stores_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = job_options(task(tasks.declared_by_tests), timeout=30.0, metadata={"team": "mail"})
+    counted: list[str] = []
+
+    def counting(definition: Any, *arguments: Any) -> Any:
+        counted.append(definition.name)
+        return template_of(definition, *arguments)
+
+    monkeypatch.setattr(templates, "template_of", counting)
+    for word in "abc":
+        made.enqueue(word)
+        made.enqueue(word=word)
+    assert len(counted) == 2, "one with an argument by its place, and one with none"

@@ -153,6 +153,10 @@ class JobDefinition(Generic[P, R]):
             )
         return self.types.decoded_result(job.results)
 
+    def as_enqueued(self) -> JobDefinition[P, R]:
+        """Return what an enqueue stores that knows the name alone, as a schedule's does."""
+        return self
+
     def using(self, **options: Unpack[OptionsOfUsing]) -> JobDefinition[P, R]:
         """Return a copy whose enqueues use these options; what is not named, or is None, stays as it was.
 
