@@ -81,7 +81,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('deleted_at', None), ('expires_at__isnull', False), ('status__in', ['PENDING', 'QUEUED'])), fields=['expires_at'], name='pleme_redis_django_job_expir'),
+            index=models.Index(condition=models.Q(('deleted_at', None), ('expires_at__isnull', False), ('status__in', ['PENDING', 'BLOCKED', 'QUEUED'])), fields=['expires_at'], name='pleme_redis_django_job_expir'),
         ),
         migrations.AddIndex(
             model_name='job',
@@ -172,6 +172,86 @@ class Migration(migrations.Migration):
                 'default_permissions': ('view',),
                 'indexes': [models.Index(condition=models.Q(('job_id__isnull', False)), fields=['job_id'], name='pleme_schedule_tick_job'), models.Index(fields=['fired_at'], name='pleme_schedule_tick_age')],
                 'constraints': [models.UniqueConstraint(fields=('schedule', 'tick_at'), name='pleme_schedule_tick_once')],
+            },
+        ),
+        # Flow control
+        migrations.RemoveIndex(
+            model_name='job',
+            name='pleme_redis_django_job_run',
+        ),
+        migrations.AddField(
+            model_name='job',
+            name='blocked_on',
+            field=models.CharField(blank=True, help_text='The gate that a BLOCKED job waits at.', max_length=300, null=True),
+        ),
+        migrations.AddField(
+            model_name='job',
+            name='cost',
+            field=models.PositiveSmallIntegerField(db_default=1, default=1, help_text='How many places or tokens of its limits it takes.'),
+        ),
+        migrations.AddField(
+            model_name='job',
+            name='order_key',
+            field=models.CharField(blank=True, help_text='Jobs of a product with the same run one after the other.', max_length=200, null=True),
+        ),
+        migrations.AlterField(
+            model_name='job',
+            name='status',
+            field=models.CharField(choices=[('PENDING', 'Pending'), ('BLOCKED', 'Blocked'), ('QUEUED', 'Queued'), ('RUNNING', 'Running'), ('COMPLETED', 'Completed'), ('FAILED', 'Failed'), ('CANCELLED', 'Cancelled')], default='QUEUED', max_length=10),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('status', 'RUNNING')), fields=['concurrency_key', 'product', 'worker_id'], name='pleme_redis_django_job_run'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(models.F('blocked_on'), models.OrderBy(models.F('priority'), descending=True), models.F('run_after'), models.F('id'), condition=models.Q(('deleted_at', None), ('status', 'BLOCKED')), name='pleme_redis_django_job_gate'),
+        ),
+        migrations.AddConstraint(
+            model_name='job',
+            constraint=models.UniqueConstraint(condition=models.Q(('order_key__isnull', False), models.Q(('status', 'RUNNING'), models.Q(('deleted_at', None), models.Q(('status', 'QUEUED'), models.Q(('attempt__gt', 0), ('status', 'PENDING')), models.Q(('status', 'BLOCKED'), models.Q(('blocked_on__startswith', 'o:'), _negated=True)), _connector='OR')), _connector='OR')), fields=('product', 'order_key'), name='pleme_redis_django_job_turn'),
+        ),
+        migrations.CreateModel(
+            name='FlowLimit',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('job_model', models.CharField(help_text='app_label.ModelName in lower case.', max_length=200)),
+                ('kind', models.CharField(choices=[('key', 'key'), ('type', 'job type'), ('queue', 'queue'), ('product', 'product')], max_length=10)),
+                ('product', models.CharField(blank=True, default='', help_text='Empty: every product, each for itself.', max_length=50)),
+                ('name', models.CharField(help_text='Of the key (what stands before its colon), the job type, the queue or the product.', max_length=200)),
+                ('is_shared', models.BooleanField(default=False, help_text='All products together have the one limit.')),
+                ('max_running', models.PositiveIntegerField(blank=True, help_text='Empty: without limit. 0: a pause.', null=True)),
+                ('rate', models.PositiveIntegerField(blank=True, help_text='Starts in each period. Empty: without limit.', null=True)),
+                ('per_seconds', models.FloatField(default=1.0, help_text='The period of the rate.')),
+                ('burst', models.PositiveIntegerField(default=2, help_text='Starts at once after a quiet time.')),
+                ('source', models.CharField(choices=[('code', 'code'), ('settings', 'settings'), ('admin', 'admin')], editable=False, max_length=10)),
+                ('declared', models.JSONField(blank=True, editable=False, help_text="The numbers of the code, while an operator's are in force.", null=True)),
+                ('edited_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('edited_by', models.CharField(blank=True, default='', editable=False, help_text="A user's name.", max_length=150)),
+                ('edit_reason', models.TextField(blank=True, default='', editable=False)),
+                ('last_used_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+            ],
+            options={
+                'verbose_name': 'limit',
+                'verbose_name_plural': 'limits',
+                'constraints': [models.UniqueConstraint(fields=('job_model', 'kind', 'product', 'name'), name='pleme_flow_limit_once'), models.CheckConstraint(condition=models.Q(('per_seconds__gt', 0), ('burst__gte', 1)), name='pleme_flow_limit_period')],
+            },
+        ),
+        migrations.CreateModel(
+            name='FlowGate',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('gate', models.CharField(max_length=300)),
+                ('full_again_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When every token is back, were none taken.')),
+                ('granted', models.PositiveIntegerField(db_default=0, default=0, help_text='How many the last statement was given.')),
+                ('release_at', models.DateTimeField(blank=True, help_text='When to look at the jobs that wait here; NULL: none do.', null=True)),
+                ('limit', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='gates', to='pleme_redis_django.flowlimit')),
+            ],
+            options={
+                'verbose_name': 'gate',
+                'verbose_name_plural': 'gates',
+                'indexes': [models.Index(condition=models.Q(('release_at__isnull', False)), fields=['release_at'], name='pleme_flow_gate_release')],
+                'constraints': [models.UniqueConstraint(fields=('gate', 'limit'), name='pleme_flow_gate_once')],
             },
         ),
     ]

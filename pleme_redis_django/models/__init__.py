@@ -3,6 +3,7 @@
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models.dashboard import Dashboard
 from pleme_redis_django.models.election import Election
+from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit, LimitKind, LimitSource
 from pleme_redis_django.models.indexes import job_constraints, job_indexes
 from pleme_redis_django.models.job import AbstractJob, Job, model_label, new_job_id
 from pleme_redis_django.models.job_attempt import JobAttempt
@@ -15,9 +16,13 @@ __all__ = [
     "AbstractJob",
     "Dashboard",
     "Election",
+    "FlowGate",
+    "FlowLimit",
     "Job",
     "JobAttempt",
     "JobStatus",
+    "LimitKind",
+    "LimitSource",
     "QueuePause",
     "QueueRollup",
     "QueueSample",

@@ -8,8 +8,8 @@ from django.db.models import F, Q
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES
 
 READY_INDEX, QUEUE_INDEX, SUSPECT_INDEX, DUE_INDEX, RUNNING_INDEX = "ready", "queue", "susp", "due", "run"
-FAILED_INDEX, FAILED_AT_INDEX, EXPIRING_INDEX = "fail", "fails", "expir"
-SLOT_CONSTRAINT = "slot"
+FAILED_INDEX, FAILED_AT_INDEX, EXPIRING_INDEX, GATE_INDEX = "fail", "fails", "expir", "gate"
+SLOT_CONSTRAINT, TURN_CONSTRAINT = "slot", "turn"
 _NAMED = "%(app_label)s_%(class)s_"
 
 
@@ -17,8 +17,23 @@ _NAMED = "%(app_label)s_%(class)s_"
 READY_CONDITION = Q(status="QUEUED", deleted_at=None, crash_count__lt=SUSPECT_AFTER_CRASHES)
 READY_SUSPECT_CONDITION = Q(status="QUEUED", deleted_at=None, crash_count__gte=SUSPECT_AFTER_CRASHES)
 PENDING_CONDITION = Q(status="PENDING", deleted_at=None)
+BLOCKED_CONDITION = Q(status="BLOCKED", deleted_at=None)
 # Nearly no row has a deadline, and what has none never enters the index.
-EXPIRING_CONDITION = Q(status__in=["PENDING", "QUEUED"], deleted_at=None, expires_at__isnull=False)
+EXPIRING_CONDITION = Q(status__in=["PENDING", "BLOCKED", "QUEUED"], deleted_at=None, expires_at__isnull=False)
+LINE_PREFIX = "o:"
+# The one job of an order key whose turn it is: ready, running, between two attempts, or held up at another gate.
+# Those behind it wait BLOCKED in the line of the key.
+TURN_CONDITION = Q(order_key__isnull=False) & (
+    Q(status="RUNNING")
+    | (
+        Q(deleted_at=None)
+        & (
+            Q(status="QUEUED")
+            | Q(status="PENDING", attempt__gt=0)
+            | (Q(status="BLOCKED") & ~Q(blocked_on__startswith=LINE_PREFIX))
+        )
+    )
+)
 FAILED_CONDITION = Q(status="FAILED", deleted_at=None)
 
 
@@ -61,7 +76,22 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
             condition=EXPIRING_CONDITION,
             name=prefix + EXPIRING_INDEX,
         ),
-        models.Index(fields=["worker_id"], condition=Q(status="RUNNING"), name=prefix + RUNNING_INDEX),
+        # One for both questions, what a worker holds and how many of a key run: with an index for each, and
+        # statistics of a quiet moment, the planner counts a key in the index of workers, through all that runs.
+        models.Index(
+            fields=["concurrency_key", "product", "worker_id"],
+            condition=Q(status="RUNNING"),
+            name=prefix + RUNNING_INDEX,
+        ),
+        # The waiting line of each gate; jobs without a limit never enter it.
+        models.Index(
+            F("blocked_on"),
+            F("priority").desc(),
+            F("run_after"),
+            F("id"),
+            condition=BLOCKED_CONDITION,
+            name=prefix + GATE_INDEX,
+        ),
         # What people look for among millions of completed jobs; those never enter it.
         models.Index(
             fields=["id"], condition=Q(status__in=["FAILED", "CANCELLED"]), name=prefix + FAILED_INDEX
@@ -83,5 +113,8 @@ def job_constraints(prefix: str = _NAMED) -> list[models.BaseConstraint]:
             fields=["product", "unique_slot"],
             condition=Q(unique_slot__isnull=False),
             name=prefix + SLOT_CONSTRAINT,
-        )
+        ),
+        models.UniqueConstraint(
+            fields=["product", "order_key"], condition=TURN_CONDITION, name=prefix + TURN_CONSTRAINT
+        ),
     ]

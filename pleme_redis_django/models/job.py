@@ -113,6 +113,18 @@ class AbstractJob(models.Model):
 
     # Nullable from the start: a field added later is a migration in every project's own job table.
     concurrency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - absent is no text
+    order_key = models.CharField(  # noqa: DJ001 - absent is no text
+        max_length=200,
+        null=True,
+        blank=True,
+        help_text="Jobs of a product with the same run one after the other.",
+    )
+    cost = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="How many places or tokens of its limits it takes."
+    )
+    blocked_on = models.CharField(  # noqa: DJ001 - absent is no text
+        max_length=300, null=True, blank=True, help_text="The gate that a BLOCKED job waits at."
+    )
     timeout_seconds = models.FloatField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
 

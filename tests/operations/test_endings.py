@@ -225,8 +225,8 @@ def test_cancel_counts_what_it_ended_and_what_it_asked(using: str) -> None:
         make_job(using, status=status, product="ours")
     make_job(using, product="theirs")
     ours = jobs(using).filter(product="ours")
-    assert cancellable_jobs(ours).count() == 3
-    assert cancel_jobs(ours) == CancelResult(ended=2, requested=1)
+    assert cancellable_jobs(ours).count() == 4
+    assert cancel_jobs(ours) == CancelResult(ended=3, requested=1)
     assert jobs(using).get(product="theirs").status == JobStatus.QUEUED
 
 

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='emailjob',
-            index=models.Index(condition=models.Q(('deleted_at', None), ('expires_at__isnull', False), ('status__in', ['PENDING', 'QUEUED'])), fields=['expires_at'], name='shop_emailjob_expir'),
+            index=models.Index(condition=models.Q(('deleted_at', None), ('expires_at__isnull', False), ('status__in', ['PENDING', 'BLOCKED', 'QUEUED'])), fields=['expires_at'], name='shop_emailjob_expir'),
         ),
         migrations.AddIndex(
             model_name='emailjob',
@@ -51,5 +51,42 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='emailjob',
             index=models.Index(models.OrderBy(models.F('failed_at'), descending=True), models.OrderBy(models.F('id'), descending=True), condition=models.Q(('deleted_at', None), ('status', 'FAILED')), name='shop_emailjob_fails'),
+        ),
+        # Flow control
+        migrations.RemoveIndex(
+            model_name='emailjob',
+            name='shop_emailjob_run',
+        ),
+        migrations.AddField(
+            model_name='emailjob',
+            name='blocked_on',
+            field=models.CharField(blank=True, help_text='The gate that a BLOCKED job waits at.', max_length=300, null=True),
+        ),
+        migrations.AddField(
+            model_name='emailjob',
+            name='cost',
+            field=models.PositiveSmallIntegerField(db_default=1, default=1, help_text='How many places or tokens of its limits it takes.'),
+        ),
+        migrations.AddField(
+            model_name='emailjob',
+            name='order_key',
+            field=models.CharField(blank=True, help_text='Jobs of a product with the same run one after the other.', max_length=200, null=True),
+        ),
+        migrations.AlterField(
+            model_name='emailjob',
+            name='status',
+            field=models.CharField(choices=[('PENDING', 'Pending'), ('BLOCKED', 'Blocked'), ('QUEUED', 'Queued'), ('RUNNING', 'Running'), ('COMPLETED', 'Completed'), ('FAILED', 'Failed'), ('CANCELLED', 'Cancelled')], default='QUEUED', max_length=10),
+        ),
+        migrations.AddIndex(
+            model_name='emailjob',
+            index=models.Index(condition=models.Q(('status', 'RUNNING')), fields=['concurrency_key', 'product', 'worker_id'], name='shop_emailjob_run'),
+        ),
+        migrations.AddIndex(
+            model_name='emailjob',
+            index=models.Index(models.F('blocked_on'), models.OrderBy(models.F('priority'), descending=True), models.F('run_after'), models.F('id'), condition=models.Q(('deleted_at', None), ('status', 'BLOCKED')), name='shop_emailjob_gate'),
+        ),
+        migrations.AddConstraint(
+            model_name='emailjob',
+            constraint=models.UniqueConstraint(condition=models.Q(('order_key__isnull', False), models.Q(('status', 'RUNNING'), models.Q(('deleted_at', None), models.Q(('status', 'QUEUED'), models.Q(('attempt__gt', 0), ('status', 'PENDING')), models.Q(('status', 'BLOCKED'), models.Q(('blocked_on__startswith', 'o:'), _negated=True)), _connector='OR')), _connector='OR')), fields=('product', 'order_key'), name='shop_emailjob_turn'),
         ),
     ]

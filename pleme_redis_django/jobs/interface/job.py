@@ -23,6 +23,8 @@ class JobStatus(enum.StrEnum):
 
     PENDING = "PENDING"
     """Not due yet: scheduled, or waiting for a retry."""
+    BLOCKED = "BLOCKED"
+    """Due, and waits for a place in a limit, for a token of a rate, or for its turn in an order."""
     QUEUED = "QUEUED"
     """Ready to run."""
     RUNNING = "RUNNING"
@@ -41,17 +43,22 @@ class JobStatus(enum.StrEnum):
         return status in _NEXT[self]
 
 
-WAITING_STATUSES = (JobStatus.PENDING, JobStatus.QUEUED)
+WAITING_STATUSES = (JobStatus.PENDING, JobStatus.BLOCKED, JobStatus.QUEUED)
 
 _TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 _NEXT: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.PENDING: frozenset({JobStatus.QUEUED, JobStatus.CANCELLED}),
+    # BLOCKED: its line of a strict order has others before it.
+    JobStatus.PENDING: frozenset({JobStatus.QUEUED, JobStatus.BLOCKED, JobStatus.CANCELLED}),
     # PENDING again: an operator has rescheduled it.
-    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED, JobStatus.PENDING}),
+    JobStatus.BLOCKED: frozenset({JobStatus.QUEUED, JobStatus.CANCELLED, JobStatus.PENDING}),
+    # BLOCKED: it stood at the head of the ready jobs while its limit was full.
+    JobStatus.QUEUED: frozenset(
+        {JobStatus.RUNNING, JobStatus.BLOCKED, JobStatus.CANCELLED, JobStatus.PENDING}
+    ),
     JobStatus.RUNNING: frozenset(JobStatus) - {JobStatus.RUNNING},
     JobStatus.COMPLETED: frozenset(),
-    JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
-    JobStatus.CANCELLED: frozenset({JobStatus.QUEUED}),
+    JobStatus.FAILED: frozenset({JobStatus.QUEUED, JobStatus.BLOCKED}),
+    JobStatus.CANCELLED: frozenset({JobStatus.QUEUED, JobStatus.BLOCKED}),
 }
 
 

@@ -11,12 +11,13 @@ from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 
 NEXT = {
-    "PENDING": {"QUEUED", "CANCELLED"},
-    "QUEUED": {"RUNNING", "CANCELLED", "PENDING"},
-    "RUNNING": {"COMPLETED", "PENDING", "QUEUED", "FAILED", "CANCELLED"},
+    "PENDING": {"QUEUED", "BLOCKED", "CANCELLED"},
+    "BLOCKED": {"QUEUED", "CANCELLED", "PENDING"},
+    "QUEUED": {"RUNNING", "BLOCKED", "CANCELLED", "PENDING"},
+    "RUNNING": {"COMPLETED", "PENDING", "BLOCKED", "QUEUED", "FAILED", "CANCELLED"},
     "COMPLETED": set(),
-    "FAILED": {"QUEUED"},
-    "CANCELLED": {"QUEUED"},
+    "FAILED": {"QUEUED", "BLOCKED"},
+    "CANCELLED": {"QUEUED", "BLOCKED"},
 }
 
 
