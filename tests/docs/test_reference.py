@@ -25,7 +25,7 @@ from pleme_redis_django.jobs.definitions.schedule_values import CatchUp, Overlap
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.jobs.worker_pool import assembly
-from pleme_redis_django.management.runworkers import options, supervisor
+from pleme_redis_django.management.runworkers import agreement, options, supervisor
 from pleme_redis_django.redis_state.server import keyspace
 from tests.docs.pages import DOCS, Row, anchors, code, rows, tables
 
@@ -154,7 +154,7 @@ def test_documented_defaults_of_runworkers() -> None:
 
 def test_exit_codes_of_runworkers() -> None:
     documented = {int(row["Code"]) for row in rows(REFERENCE / "runworkers.md", "Code")}
-    in_code = {value for name, value in vars(options).items() if name.startswith("EXIT_")}
+    in_code = {value for name, value in vars(agreement).items() if name.startswith("EXIT_")}
     assert documented == in_code | {2}  # 2 is argparse's own
 
 

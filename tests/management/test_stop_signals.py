@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import threading
 
 from pleme_redis_django.management.runworkers.stop_signals import StopSignals
 
@@ -40,3 +41,18 @@ def test_program_that_ignores_sighup_goes_on_to_ignore_it() -> None:
             assert signals.take() == 0
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_that_was_held_back_until_somebody_listens_is_taken() -> None:
+    """As one that comes while the supervisor takes the place of the command."""
+    signals, selector = StopSignals(), selectors.DefaultSelector()
+    mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        # To this thread: others of the process that runs the tests do not hold it back.
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        with selector, signals.listening(selector) as wake_fd:
+            assert [key.fd for key, _events in selector.select(10)] == [wake_fd]
+            assert signals.take() == 1
+        assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, []), "the program had it so"
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask_before)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from pleme_redis_django.management.runworkers import supervisor
-from pleme_redis_django.management.runworkers.child_command import ChildCommand
-from pleme_redis_django.management.runworkers.options import EXIT_CANNOT_START
+from pleme_redis_django.management.runworkers.agreement import EXIT_CANNOT_START
 from pleme_redis_django.management.runworkers.supervisor import (
     FIRST_PAUSE_SECONDS,
     GIVE_UP_AFTER,
+    ChildCommand,
     Supervisor,
 )
 

@@ -13,7 +13,8 @@ from types import FrameType
 from typing import Any
 
 from pleme_redis_django.configured_pools import configured_pool
-from pleme_redis_django.management.runworkers.options import END_GRACE_SIGNAL, FromSupervisor, RunOptions
+from pleme_redis_django.management.runworkers.agreement import END_GRACE_SIGNAL
+from pleme_redis_django.management.runworkers.options import FromSupervisor, RunOptions
 from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun, spare_the_collector
 from pleme_redis_django.wiring import build_pool
 

@@ -13,7 +13,6 @@ import enum
 import mmap
 import os
 import struct
-import tempfile
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -113,5 +112,7 @@ def new_page_file() -> int:
     """Return the descriptor of an empty file of memory, which no path leads to."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("pleme-executing")
+    import tempfile  # A megabyte, and Linux needs none of it.
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
 from pleme_redis_django.configured_pools import ConfiguredPool, configured_pool, executor_of, pool_names
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
 from pleme_redis_django.management.runworkers.banner import banner
-from pleme_redis_django.management.runworkers.child_command import child_command, forget_being_a_child
+from pleme_redis_django.management.runworkers.child_command import (
+    child_command,
+    forget_being_a_child,
+    this_python,
+)
+from pleme_redis_django.management.runworkers.lean_supervisor import Orders, become_supervisor
 from pleme_redis_django.management.runworkers.log_output import log_to_stdout
 from pleme_redis_django.management.runworkers.options import FromSupervisor, RunOptions, add_arguments
 from pleme_redis_django.management.runworkers.reloading import file_watcher
-from pleme_redis_django.management.runworkers.supervisor import Supervisor
+from pleme_redis_django.management.runworkers.supervisor import ChildCommand, Supervisor
 from pleme_redis_django.management.runworkers.tables import look_at_tables
 from pleme_redis_django.management.runworkers.worker_process import WorkerProcessRun
 from pleme_redis_django.wiring import build_pool
@@ -58,15 +65,34 @@ class Command(BaseCommand):
         if options.log_format == "text":
             self._say(banner(parts, options))
         look_at_tables(parts, must_answer=options.burst, say=self._say)
+        pools = [one.name for one in parts]
+        # A program that calls the command goes on after it, and only what has loaded a project can see it change.
+        if self._argv == sys.argv and not options.reload:
+            self._become_supervisor(command, pools, options)
         return Supervisor(
             command,
-            [one.name for one in parts],
+            pools,
             options.processes,
             burst=options.burst,
             max_silence_seconds=options.max_silence_seconds,
             say=self._say,
             changed_file=file_watcher() if options.reload else None,
         ).run()
+
+    def _become_supervisor(self, command: ChildCommand, pools: list[str], options: RunOptions) -> NoReturn:
+        connections.close_all()
+        become_supervisor(
+            Orders(
+                child_arguments=command.arguments,
+                pools=pools,
+                processes=options.processes,
+                burst=options.burst,
+                max_silence_seconds=options.max_silence_seconds,
+            ),
+            this_python(),
+            command.environment,
+            sys.argv,
+        )
 
     def _parts(self, name: str, options: RunOptions) -> ConfiguredPool:
         try:

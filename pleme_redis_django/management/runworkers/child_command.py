@@ -8,7 +8,6 @@ another supervisor.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 import sysconfig
@@ -21,18 +20,11 @@ from django.core.management.base import CommandError
 from django.utils.autoreload import get_child_arguments
 
 from pleme_redis_django.management.runworkers.options import RunOptions
+from pleme_redis_django.management.runworkers.supervisor import ChildCommand
 
 COMMAND_NAME = "runworkers"
 # Set for a child, and taken out of its environment once it knows that it is one.
 _CHILD_VARIABLE = "PLEME_REDIS_WORKER_PROCESS"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ChildCommand:
-    """What the supervisor executes for each worker process, before the arguments of its place."""
-
-    arguments: tuple[str, ...]
-    environment: Mapping[str, str]
 
 
 def child_command(

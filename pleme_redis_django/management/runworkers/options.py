@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, Self
@@ -15,21 +14,8 @@ from django.core.management.base import CommandError
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS
 from pleme_redis_django.jobs.worker.executing_page import JobExecuted, PageSeen, SeenDeath
 
-# What the supervisor sends to a worker process that shall give back what still runs.
-END_GRACE_SIGNAL = signal.SIGQUIT
-
 # Three beats of a worker process.
 LEAST_SILENCE_SECONDS = 15.0
-
-EXIT_OK = 0
-EXIT_CANNOT_START = 1
-EXIT_GAVE_BACK = 3
-# Of a worker process alone: it was asked to drain, and its supervisor starts no other in its place.
-EXIT_DRAINED = 4
-# Of a worker process alone: a thread of its engine had ended, and its supervisor starts another one.
-EXIT_BROKEN = 5
-# Of a worker process alone: its supervisor starts another one in its place. EX_TEMPFAIL of sysexits.h.
-EXIT_RECYCLED = 75
 
 EPILOG = """\
 Examples:

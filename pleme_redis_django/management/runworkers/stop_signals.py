@@ -9,6 +9,8 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 class StopSignals:
     """The first one asks for a drain, each later one for the end of the grace period."""
@@ -38,9 +40,12 @@ class StopSignals:
             numbers.append(signal.SIGHUP)
         before = {number: signal.signal(number, self._on_signal) for number in numbers}
         selector.register(wake_read, selectors.EVENT_READ, None)
+        # Whoever executed this program may have held them back until somebody listens.
+        mask_before = signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         try:
             yield wake_read
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask_before)
             for number, handler in before.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(wake_before)

@@ -1,6 +1,6 @@
 """The supervisor: starts worker processes, replaces one that dies, passes signals on.
 
-It holds no thread and no connection, and starts a child by executing the command again, never by
+It imports no Django, holds no thread and no connection, and starts a child by executing the command again, never by
 fork: a forked child would share its parent's connections and locks. A child drains when its
 lifeline closes, a pipe that nothing is written to, so that it never outlives its supervisor for long.
 What a child reports comes by another pipe; one that is silent there for too long hangs, and is killed.
@@ -9,17 +9,17 @@ What a child reports comes by another pipe; one that is silent there for too lon
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import selectors
 import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pleme_redis_django.jobs.worker.executing_page import PageSeen, Stage, new_page_file
-from pleme_redis_django.management.runworkers.child_command import ChildCommand
-from pleme_redis_django.management.runworkers.options import (
+from pleme_redis_django.management.runworkers.agreement import (
     END_GRACE_SIGNAL,
     EXIT_CANNOT_START,
     EXIT_DRAINED,
@@ -42,6 +42,14 @@ TICK_SECONDS = 0.5
 
 _EXITS_IN_GOOD_ORDER = frozenset({EXIT_OK, EXIT_GAVE_BACK, EXIT_DRAINED, EXIT_RECYCLED})
 _DRAIN_SIGNALS = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -END_GRACE_SIGNAL})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ChildCommand:
+    """What the supervisor executes for each worker process, before the arguments of its place."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
 
 
 class Supervisor:

@@ -35,12 +35,7 @@ from pleme_redis_django.jobs.interface.events import (
 from pleme_redis_django.jobs.worker.isolation import Isolation, WarmProcess, WarmProcesses
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
-from pleme_redis_django.management.runworkers.database import bound_database_waits
-from pleme_redis_django.management.runworkers.inheritance import (
-    keep_descriptors,
-    reset_signals_in_forked_children,
-)
-from pleme_redis_django.management.runworkers.options import (
+from pleme_redis_django.management.runworkers.agreement import (
     END_GRACE_SIGNAL,
     EXIT_BROKEN,
     EXIT_CANNOT_START,
@@ -48,9 +43,13 @@ from pleme_redis_django.management.runworkers.options import (
     EXIT_GAVE_BACK,
     EXIT_OK,
     EXIT_RECYCLED,
-    FromSupervisor,
-    RunOptions,
 )
+from pleme_redis_django.management.runworkers.database import bound_database_waits
+from pleme_redis_django.management.runworkers.inheritance import (
+    keep_descriptors,
+    reset_signals_in_forked_children,
+)
+from pleme_redis_django.management.runworkers.options import FromSupervisor, RunOptions
 from pleme_redis_django.management.runworkers.process_end import BoundedEnd, end_now
 from pleme_redis_django.management.runworkers.thread_watch import ThreadWatch
 

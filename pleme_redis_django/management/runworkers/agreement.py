@@ -1,0 +1,18 @@
+"""What a supervisor and its worker processes have agreed on: exit codes, and the signal that ends a grace period."""
+
+from __future__ import annotations
+
+import signal
+
+# What the supervisor sends to a worker process that shall give back what still runs.
+END_GRACE_SIGNAL = signal.SIGQUIT
+
+EXIT_OK = 0
+EXIT_CANNOT_START = 1
+EXIT_GAVE_BACK = 3
+# Of a worker process alone: it was asked to drain, and its supervisor starts no other in its place.
+EXIT_DRAINED = 4
+# Of a worker process alone: a thread of its engine had ended, and its supervisor starts another one.
+EXIT_BROKEN = 5
+# Of a worker process alone: its supervisor starts another one in its place. EX_TEMPFAIL of sysexits.h.
+EXIT_RECYCLED = 75
