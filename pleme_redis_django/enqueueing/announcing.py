@@ -44,7 +44,7 @@ def _hint_at(jobs: Sequence[AbstractJob]) -> None:
         now = datetime.now(UTC)
         queue_name = jobs[0].queue_name
         hints = _hints_of(queue_name, hint_namespace(type(jobs[0])))
-        hints.push(queue_name, [_hint(job, now) for job in islice(jobs, ROWS_PER_STATEMENT)])
+        hints.send(queue_name, [_hint(job, now) for job in islice(jobs, ROWS_PER_STATEMENT)])
 
 
 # Kept: making a new one checks its names and builds its keys, which is a tenth of the call's own time.

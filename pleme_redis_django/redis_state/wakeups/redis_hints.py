@@ -26,6 +26,7 @@ from pleme_redis_django.redis_state.server.keyspace import (
     hint_queue_names,
     hint_wake_all,
 )
+from pleme_redis_django.redis_state.server.one_way import OneWay
 from pleme_redis_django.redis_state.server.redis_call import RedisCall, redis_client, script_call
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
 
@@ -40,6 +41,8 @@ REMEMBER_AGAIN_SECONDS = 10.0
 LONGEST_POP_SECONDS = 30.0
 
 _NUDGE = b"{}"
+# json.dumps() makes an encoder for each call that says its separators.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class RedisHints:
@@ -65,6 +68,11 @@ class RedisHints:
     def push(self, queue_name: str, hints: Sequence[QueuedJob]) -> bool:
         """Push hints of one queue in one round trip; False if Redis did not take them."""
         return self._push(queue_name, [encode_hint(queued) for queued in hints[-MAX_HINTS_PER_QUEUE:]])
+
+    def send(self, queue_name: str, hints: Sequence[QueuedJob]) -> None:
+        """Push hints of one queue without waiting to hear whether Redis took them."""
+        elements = [encode_hint(queued) for queued in hints[-MAX_HINTS_PER_QUEUE:]]
+        self._push(queue_name, elements, waits=False)
 
     def wait_for_hint(self, timeout_seconds: float) -> bool:
         """Wait for a hint, take all that are there, and return whether there was one.
@@ -121,7 +129,7 @@ class RedisHints:
             pipeline.hincrby(self._counters_key, f"popped:{name}", amount)
         return pipeline
 
-    def _push(self, queue_name: str, elements: Sequence[bytes]) -> bool:
+    def _push(self, queue_name: str, elements: Sequence[bytes], *, waits: bool = True) -> bool:
         now = time.monotonic()
         remembers = now >= self._remembered_until.get(queue_name, 0.0)
         keys = [
@@ -138,7 +146,8 @@ class RedisHints:
             *elements,
         ]
         call: RedisCall[int] = script_call("hints_push", keys, arguments, profile=HINTS)
-        is_pushed = hint_breaker.ask(call) is not None
+        # What has the queue remembered waits: only its answer says that it is.
+        is_pushed = hint_breaker.ask(call if waits or remembers else OneWay(call, len(elements))) is not None
         if remembers and is_pushed:
             self._remembered_until[queue_name] = now + REMEMBER_AGAIN_SECONDS
         return is_pushed
@@ -157,7 +166,7 @@ def encode_hint(queued: QueuedJob) -> bytes:
         "max_retries": queued.max_retries,
         "enqueued_at": queued.enqueued_at.timestamp(),
     }
-    return json.dumps(fields, separators=(",", ":")).encode()
+    return _encode(fields).encode()
 
 
 def decode_hint(element: bytes) -> QueuedJob | None:
