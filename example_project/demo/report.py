@@ -19,9 +19,10 @@ from example_project.shop.models import CatalogItem, EmailJob, Order, Thumbnail
 from example_project.shop.status import jobs_by_status
 from example_project.shop.tasks import send_order_confirmation
 from pleme_redis_django import AbstractJob, Job, JobStatus
+from pleme_redis_django.operations import WAITING_STATUSES
 
 MODELS: tuple[type[AbstractJob], ...] = (Job, EmailJob)
-UNFINISHED = [JobStatus.PENDING, JobStatus.QUEUED, JobStatus.RUNNING]
+UNFINISHED = [*WAITING_STATUSES, JobStatus.RUNNING]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

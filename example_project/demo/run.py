@@ -67,7 +67,7 @@ def _give_work(
 
 def _has_ended(job: Job) -> bool:
     job.refresh_from_db(fields=["status"])
-    return job.status not in ("PENDING", "QUEUED", "RUNNING")
+    return job.status not in ("PENDING", "BLOCKED", "QUEUED", "RUNNING")
 
 
 def _watch(

@@ -24,6 +24,7 @@ SHOWN_CHARACTERS = 8 * 1024
 
 STATUS_ICONS = {
     JobStatus.PENDING: "◷",
+    JobStatus.BLOCKED: "◫",
     JobStatus.QUEUED: "☰",
     JobStatus.RUNNING: "▶",
     JobStatus.COMPLETED: "✔",

@@ -21,14 +21,14 @@ from pleme_redis_django.admin.job_fields import ERROR_CHARACTERS, ERROR_START, m
 from pleme_redis_django.admin.search.conditions import Search, build_search
 from pleme_redis_django.admin.search.terms import SearchError, written_terms
 from pleme_redis_django.admin.search.window import Window, newest_jobs
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.orm_store.job_table import JobTable, status_condition
 
 STATUS_PARAMETER = "status__exact"
 # What the primary key and the indexes of statuses answer among millions.
 _INDEXED_PARAMETERS = {STATUS_PARAMETER, "created", ORDER_PARAMETER}
 # The partial indexes of these hold nothing that has ended.
-_OLDEST_BY = {JobStatus.QUEUED: "run_after", JobStatus.PENDING: "run_after", JobStatus.RUNNING: "claimed_at"}
+_OLDEST_BY = dict.fromkeys(WAITING_STATUSES, "run_after") | {JobStatus.RUNNING: "claimed_at"}
 _INDEXED_STATUSES = frozenset(JobStatus) - {JobStatus.COMPLETED}
 _SEARCHED = "_pleme_search"
 

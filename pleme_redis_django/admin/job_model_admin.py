@@ -43,6 +43,7 @@ from pleme_redis_django.operations import delete_jobs
 
 _COLUMNS_OF_STATUS: dict[str, tuple[str, ...]] = {
     JobStatus.PENDING: ("due_shown",),
+    JobStatus.BLOCKED: ("due_shown",),
     JobStatus.QUEUED: ("due_shown",),
     JobStatus.RUNNING: ("running_shown",),
     JobStatus.FAILED: ("failed_shown", "error_shown"),

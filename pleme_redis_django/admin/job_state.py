@@ -20,6 +20,7 @@ _REVISED_BY = (
     "priority",
     "queue_name",
     "run_after",
+    "blocked_on",
     "started_at",
     "cancel_requested_at",
 )

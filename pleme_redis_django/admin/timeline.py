@@ -12,10 +12,9 @@ from django.utils import timezone
 from pleme_redis_django.admin.display import moment
 from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.interface.failures import WORKER_DIED
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models import AbstractJob
 
-_WAITING = (JobStatus.PENDING, JobStatus.QUEUED)
 # Times that one statement or one clock tick sets are not told apart.
 _AT_ONCE = timedelta(milliseconds=50)
 
@@ -65,9 +64,11 @@ def _steps(job: AbstractJob, attempts: Sequence[Any], now: datetime) -> Iterator
     wait = "{} until the retry" if failed else "{} later, as scheduled"
     is_to_come = job.status == JobStatus.PENDING and job.run_after > now
     yield Step(name="Due", at=job.run_after, wait=wait, kind="future" if is_to_come else "past")
-    if job.status in _WAITING:
-        if not is_to_come:
-            yield Step(name="Waiting for a worker", at=None, wait="{} so far", kind="now")
+    if job.status == JobStatus.BLOCKED:
+        yield Step(name="Waiting at a limit", at=None, wait="{} so far", kind="now")
+    elif job.status in WAITING_STATUSES and not is_to_come:
+        yield Step(name="Waiting for a worker", at=None, wait="{} so far", kind="now")
+    if job.status in WAITING_STATUSES:
         return
     yield from _run(job)
 
@@ -93,7 +94,7 @@ def _run(job: AbstractJob) -> Iterator[Step]:
 
 def _failed_before(job: AbstractJob, attempts: Sequence[Any]) -> list[Any]:
     """Return the failed attempts before the last run, or all of a job that waits."""
-    is_waiting = job.status in _WAITING
+    is_waiting = job.status in WAITING_STATUSES
     return [attempt for attempt in attempts if is_waiting or attempt.attempt < job.attempt]
 
 

@@ -41,6 +41,7 @@ def change_holder(table: JobTable[Any], template: RowTemplate, row: NewRow, hold
 def _changes(template: RowTemplate, row: NewRow, on_conflict: OnConflict) -> dict[str, Any]:
     changes: dict[str, Any] = {
         "status": template.status,
+        "blocked_on": None,
         "run_after": Now() if template.run_after is None else template.run_after,
         "updated_at": Now(),
     }

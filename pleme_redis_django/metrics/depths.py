@@ -1,4 +1,4 @@
-"""How many jobs of each queue are ready, pending and running now: counted through the partial indexes.
+"""How many jobs of each queue are ready, blocked, pending and running now: counted through the partial indexes.
 
 Finished history is not in those indexes, so the cost grows only with the backlog.
 """
@@ -21,6 +21,7 @@ class Depth:
     """What one queue of one product holds."""
 
     ready: int = 0
+    blocked: int = 0
     pending: int = 0
     running: int = 0
     oldest_ready_at: datetime | None = None
@@ -39,8 +40,9 @@ def measure_depths(table: JobTable[Any], *, limit: int | None = None) -> dict[Qu
     kinds: list[tuple[QuerySet[Any], str, str]] = [
         (table.ready(), "ready", "run_after"),
         (table.ready(EVERY_SUSPECT), "ready", "run_after"),
+        (table.blocked().order_by("blocked_on"), "blocked", "run_after"),
         (table.pending().order_by("run_after"), "pending", "run_after"),
-        (running.order_by("worker_id"), "running", "claimed_at"),
+        (running.order_by("concurrency_key"), "running", "claimed_at"),
     ]
     first, *others = [_counted(part, kind, since, limit) for part, kind, since in kinds]
     depths: dict[QueueKey, Depth] = {}

@@ -227,7 +227,9 @@ def _add_depths(step: dict[QueueKey, Tally], depths: Mapping[QueueKey, Depth]) -
 
 def _is_at_limit(depths: Collection[Depth], limit: int) -> bool:
     """Whether there may be more jobs of a kind than were counted."""
-    most = max(sum(getattr(depth, kind) for depth in depths) for kind in ("ready", "pending", "running"))
+    most = max(
+        sum(getattr(depth, kind) for depth in depths) for kind in ("ready", "blocked", "pending", "running")
+    )
     return bool(most >= limit)
 
 
@@ -240,6 +242,7 @@ def _queue(
         "product": product,
         "queue": name,
         "ready": depth.ready,
+        "blocked": depth.blocked,
         "pending": depth.pending,
         "running": depth.running,
         "oldest_ready_at": depth.oldest_ready_at and depth.oldest_ready_at.timestamp(),

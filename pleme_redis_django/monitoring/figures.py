@@ -44,6 +44,7 @@ class Cards:
 
     ready: int | None
     running: int | None
+    blocked: int | None
     pending: int | None
     failed_last_hour: int | None
     """Jobs that ended FAILED in the last hour, as workers have counted them."""
@@ -52,7 +53,7 @@ class Cards:
     oldest_ready_seconds: float | None
     """Since the ready job that waits longest was due; None also when none is ready."""
     is_capped: bool = False
-    """Whether the backlog was too large to be counted: ready, running and pending are lower bounds."""
+    """Whether the backlog was too large to be counted: ready, blocked, running and pending are lower bounds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +100,10 @@ class QueueFigures:
     """Seconds that handlers ran, 95th percentile of the last ten minutes."""
     oldest_running_seconds: float | None = None
     """Since the job was claimed that is held longest; None: none runs."""
+    blocked: int = 0
+    """Due, and waiting for a place in a limit, for a token of a rate, or for their turn."""
     is_capped: bool = False
-    """Whether ready, running and pending are lower bounds."""
+    """Whether ready, blocked, running and pending are lower bounds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,6 +165,8 @@ def _queue(stored: Mapping[str, Any], measured: MeasuredAt) -> QueueFigures:
         failed_usually=stored["failed_usually"],
         run_p95=stored["run_p95"],
         oldest_running_seconds=_seconds_since(stored["oldest_running_at"], now),
+        # A worker of the release before did not count them.
+        blocked=stored.get("blocked", 0),
         is_capped=stored["is_capped"],
     )
 
@@ -194,6 +196,7 @@ def _cards(queues: Sequence[QueueFigures], *, is_measured: bool) -> Cards:
         return Cards(
             ready=None,
             running=None,
+            blocked=None,
             pending=None,
             failed_last_hour=None,
             is_failing=False,
@@ -203,6 +206,7 @@ def _cards(queues: Sequence[QueueFigures], *, is_measured: bool) -> Cards:
     return Cards(
         ready=sum(queue.ready for queue in queues),
         running=sum(queue.running for queue in queues),
+        blocked=sum(queue.blocked for queue in queues),
         pending=sum(queue.pending for queue in queues),
         failed_last_hour=sum(queue.failed_last_hour for queue in queues),
         is_failing=any(is_failing(queue) for queue in queues),

@@ -21,8 +21,8 @@ class WaitReason:
     """One thing that keeps a job waiting."""
 
     code: str
-    """``deleted``, ``expired``, ``not_due``, ``put_off``, ``due``, ``paused``, ``unknown_type``, ``no_worker``,
-    ``unserved``, ``draining``, ``runs_alone``, ``busy``, ``behind``, ``next`` or ``unclaimed``."""
+    """``deleted``, ``expired``, ``not_due``, ``put_off``, ``due``, ``blocked``, ``paused``, ``unknown_type``,
+    ``no_worker``, ``unserved``, ``draining``, ``runs_alone``, ``busy``, ``behind``, ``next`` or ``unclaimed``."""
     text: str
     """The reason in a sentence."""
     since: datetime | None = None
@@ -54,6 +54,8 @@ _FIELDS = (
     "expires_at",
     "crash_count",
     "unseen_deaths",
+    "blocked_on",
+    "order_key",
     "retry_count",
     "max_retries",
     "snoozes",

@@ -20,6 +20,7 @@ from pleme_redis_django.jobs.interface.job import (
     JobStatus,
 )
 from pleme_redis_django.models import AbstractJob, QueuePause
+from pleme_redis_django.models.indexes import LINE_PREFIX
 from pleme_redis_django.monitoring.serving_workers import ServingWorkers
 from pleme_redis_django.monitoring.turn import reason_of_turn
 from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason, is_put_off, read_waiting_row
@@ -61,9 +62,17 @@ def _of_row(row: WaitingRow) -> Iterator[WaitReason]:
         yield WaitReason(code="expired", text=text, since=row.expires_at)
     if row.status == JobStatus.PENDING:
         yield _not_due(row) if row.due_in > timedelta() else _due(row)
+    if row.status == JobStatus.BLOCKED:
+        yield WaitReason(code="blocked", text=_gate_in_words(row), since=row.updated_at)
     if row.crash_count >= SUSPECT_AFTER_CRASHES:
         text = f"{_deaths(row)} while it ran, so it runs alone, after other such jobs."
         yield WaitReason(code="runs_alone", text=text)
+
+
+def _gate_in_words(row: WaitingRow) -> str:
+    if row.blocked_on and row.blocked_on.startswith(LINE_PREFIX):
+        return f"It waits for its turn: other jobs of the order {row.order_key} come before it."
+    return f"It waits at the limit {row.blocked_on}, which is full."
 
 
 def _deaths(row: WaitingRow) -> str:

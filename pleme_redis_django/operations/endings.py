@@ -82,6 +82,7 @@ def _cancel_waiting(rows: QuerySet[M]) -> int:
         failed_at=Now(),
         updated_at=Now(),
         unique_slot=None,
+        blocked_on=None,
     )
     if ids:
         # No partial: Django logs the __qualname__ of a robust callback that fails, and a partial has none.

@@ -7,7 +7,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
-from django.db.models import Case, CharField, DateTimeField, QuerySet, Value, When
+from django.db.models import Case, CharField, DateTimeField, F, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.db.models.lookups import GreaterThan
 
@@ -55,7 +55,7 @@ def reschedule_jobs(jobs: QuerySet[M], run_after: datetime) -> int:
         default=Value(JobStatus.QUEUED.value),
         output_field=CharField(),
     )
-    return _change(reschedulable_jobs(jobs), status=status, run_after=due)
+    return _change(reschedulable_jobs(jobs), status=status, run_after=due, blocked_on=None)
 
 
 def change_priority(jobs: QuerySet[M], priority: int) -> int:
@@ -67,8 +67,17 @@ def change_priority(jobs: QuerySet[M], priority: int) -> int:
 
 
 def change_queue(jobs: QuerySet[M], queue_name: str) -> int:
-    """Move waiting jobs into another queue; return how many were changed. Raises InvalidName."""
-    return _change(reschedulable_jobs(jobs), queue_name=validate_queue_name(queue_name))
+    """Move waiting jobs into another queue; return how many were changed. Raises InvalidName.
+
+    One that waits at a limit is ready there, and waits again where it must.
+    """
+    status = Case(
+        When(status=JobStatus.BLOCKED, then=Value(JobStatus.QUEUED.value)),
+        default=F("status"),
+        output_field=CharField(),
+    )
+    checked = validate_queue_name(queue_name)
+    return _change(reschedulable_jobs(jobs), queue_name=checked, status=status, blocked_on=None)
 
 
 def _change(rows: QuerySet[M], **changes: Any) -> int:

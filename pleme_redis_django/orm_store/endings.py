@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.exceptions import BadEnding
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failure, GivenBack, Retried, Snoozed
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models.job import AbstractJob, model_label
 from pleme_redis_django.models.job_attempt import JobAttempt
 from pleme_redis_django.orm_store.connection import bounds_of
@@ -120,7 +120,7 @@ def _ended_before(table: JobTable[Any], endings: Sequence[Ending]) -> list[bool]
 
 _TRACES = ("id", "worker_id", "attempt", "status", "retry_count", "claimed_at")
 # CANCELLED: the job was asked to end before it could wait.
-_WAITING = (JobStatus.PENDING.value, JobStatus.QUEUED.value, JobStatus.CANCELLED.value)
+_WAITING = (*(status.value for status in WAITING_STATUSES), JobStatus.CANCELLED.value)
 
 
 def _is_trace_of(ending: Ending, *, worker_id: UUID | None, attempt: int, status: str, **row: Any) -> bool:

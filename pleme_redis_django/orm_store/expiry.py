@@ -37,6 +37,7 @@ def end_as_expired(rows: QuerySet[Any]) -> int:
         failed_at=Now(),
         updated_at=Now(),
         unique_slot=SLOT_AFTER_THE_END,
+        blocked_on=None,
         error_message=EXPIRED_FAILURE.message,
         error_details=EXPIRED_FAILURE.details(),
         error_fingerprint=EXPIRED_FAILURE.fingerprint,

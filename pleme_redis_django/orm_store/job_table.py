@@ -17,6 +17,7 @@ from django.db.models import Exists, F, Q, QuerySet
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.indexes import (
+    BLOCKED_CONDITION,
     FAILED_CONDITION,
     PENDING_CONDITION,
     READY_CONDITION,
@@ -91,6 +92,10 @@ class JobTable(Generic[M]):
     def pending(self) -> QuerySet[M]:
         """Return the rows that are not due yet, or wait to be promoted."""
         return self.rows().filter(PENDING_CONDITION)
+
+    def blocked(self) -> QuerySet[M]:
+        """Return the rows that are due, and wait at a gate of flow control."""
+        return self.rows().filter(BLOCKED_CONDITION)
 
     def failed(self) -> QuerySet[M]:
         """Return the rows that ended FAILED and are not deleted."""

@@ -52,7 +52,7 @@ _ENDED_AS = {
     JobStatus.FAILED: Q(status=JobStatus.FAILED),
     # A job that was deleted while it waited has ended with that.
     JobStatus.CANCELLED: Q(status=JobStatus.CANCELLED)
-    | Q(status__in=(JobStatus.QUEUED, JobStatus.PENDING), deleted_at__isnull=False),
+    | Q(status__in=WAITING_STATUSES, deleted_at__isnull=False),
 }
 
 

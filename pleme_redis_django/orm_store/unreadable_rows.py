@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.orm_store.connection import writing
 from pleme_redis_django.orm_store.job_table import JobTable
 
@@ -28,7 +28,7 @@ def end_unreadable_jobs(table: JobTable[Any]) -> int:
     one are given back by the process that claimed them.
     """
     beyond = Q(run_after__lt=FIRST) | Q(run_after__gt=LAST)
-    alive = Q(status__in=[JobStatus.PENDING, JobStatus.QUEUED, JobStatus.RUNNING])
+    alive = Q(status__in=[*WAITING_STATUSES, JobStatus.RUNNING])
     message = (
         f"The due time of this job lies outside of the years {FIRST.year} to {LAST.year}, and no worker can load it. "
         "It was not stored by enqueue(). Enqueue the job again."

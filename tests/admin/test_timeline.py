@@ -62,6 +62,11 @@ def test_a_job_that_is_due_and_waits(status: JobStatus) -> None:
     assert timeline(job, (), now=NOW)[-1].seconds == 30
 
 
+def test_a_job_that_waits_at_a_limit() -> None:
+    job = job_of(JobStatus.BLOCKED, run_after=570)
+    assert steps(job)[-1] == ("Waiting at a limit", "30 s so far", "now")
+
+
 def test_a_running_job() -> None:
     job = job_of(JobStatus.RUNNING, attempt=1, claimed_at=590, started_at=590.01)
     assert steps(job)[-1] == ("Running", "10 s so far", "now")

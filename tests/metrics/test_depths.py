@@ -31,12 +31,18 @@ def test_depths_are_what_the_table_holds(using: str) -> None:
         make_job(using, product=product, queue_name="emails", run_after=ago(9_000), deleted_at=ago(1))
         make_job(using, product=product, queue_name="images", status=JobStatus.PENDING, run_after=ago(-60))
         make_job(using, product=product, queue_name="images", status=JobStatus.RUNNING)
+        make_job(using, product=product, queue_name="images", status=JobStatus.BLOCKED, blocked_on="k:shop:x")
         make_job(using, product=product, queue_name="done", status=JobStatus.COMPLETED)
     turn_now(a_sampler(using), using)
     found = sample(using)
     for (product, queue), one in found.items():
         jobs = Job.objects.using(using).filter(product=product, queue_name=queue, deleted_at=None)
-        for key, status in (("ready", "QUEUED"), ("pending", "PENDING"), ("running", "RUNNING")):
+        for key, status in (
+            ("ready", "QUEUED"),
+            ("blocked", "BLOCKED"),
+            ("pending", "PENDING"),
+            ("running", "RUNNING"),
+        ):
             assert one[key] == jobs.filter(status=status).count()
         oldest = jobs.filter(status="QUEUED").order_by("run_after").first()
         assert one["oldest_ready_at"] == (oldest and pytest.approx(oldest.run_after.timestamp(), abs=0.001))

@@ -38,6 +38,7 @@ def test_counts_by_status_leave_deleted_jobs_out(using: str) -> None:
     some_jobs(using)
     assert monitoring.counts_by_status(JobScope(using=using)) == {
         JobStatus.PENDING: 1,
+        JobStatus.BLOCKED: 0,
         JobStatus.QUEUED: 2,
         JobStatus.RUNNING: 1,
         JobStatus.COMPLETED: 2,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models import Job
 from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
 from pleme_redis_django.operations import delete_jobs
@@ -31,7 +31,7 @@ def only(job: Any, **known: Any) -> WaitReason:
     return reason
 
 
-@pytest.mark.parametrize("status", sorted(set(JobStatus) - {JobStatus.PENDING, JobStatus.QUEUED}))
+@pytest.mark.parametrize("status", sorted(set(JobStatus) - set(WAITING_STATUSES)))
 def test_a_job_that_does_not_wait_has_no_reason(status: JobStatus) -> None:
     assert why_waiting(waiting(status=status)) == []
 

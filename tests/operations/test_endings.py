@@ -230,6 +230,13 @@ def test_cancel_counts_what_it_ended_and_what_it_asked(using: str) -> None:
     assert jobs(using).get(product="theirs").status == JobStatus.QUEUED
 
 
+def test_a_job_that_waits_at_a_limit_leaves_it_when_it_is_cancelled(using: str) -> None:
+    job = make_job(using, status=JobStatus.BLOCKED, blocked_on="k:tests:stripe")
+    assert cancel_jobs(jobs(using)) == CancelResult(ended=1, requested=0)
+    job.refresh_from_db()
+    assert (job.status, job.blocked_on) == (JobStatus.CANCELLED, None)
+
+
 def test_a_cancelled_job_makes_room_for_a_new_one_with_its_unique_key(using: str) -> None:
     with override_settings(PLEME_REDIS=django_settings.PLEME_REDIS | {"DATABASE": using}):
         unique = noop.using(unique_key="once")

@@ -84,6 +84,17 @@ def test_a_waiting_job_gets_another_priority_and_another_queue(using: str) -> No
     assert (job.priority, job.queue_name, job.status) == (-7, "email", JobStatus.QUEUED)
 
 
+def test_a_job_that_waits_at_a_limit_waits_there_no_longer_when_it_is_moved(using: str) -> None:
+    moved = make_job(using, status=JobStatus.BLOCKED, blocked_on="k:tests:stripe", product="moved")
+    later = make_job(using, status=JobStatus.BLOCKED, blocked_on="k:tests:stripe", product="later")
+    assert change_queue(jobs(using).filter(product="moved"), "email") == 1
+    assert reschedule_jobs(jobs(using).filter(product="later"), datetime.now(UTC) + TOMORROW) == 1
+    moved.refresh_from_db()
+    later.refresh_from_db()
+    assert (moved.status, moved.queue_name, moved.blocked_on) == (JobStatus.QUEUED, "email", None)
+    assert (later.status, later.blocked_on) == (JobStatus.PENDING, None)
+
+
 @pytest.mark.parametrize("status", OTHER_STATUSES)
 def test_jobs_that_run_or_have_ended_are_left_alone(using: str, status: JobStatus) -> None:
     job = make_job(using, status=status)

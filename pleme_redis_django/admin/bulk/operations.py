@@ -13,7 +13,7 @@ from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.operations import endings, waiting_jobs
 
 _WAITING = frozenset(WAITING_STATUSES)
-_ONLY_WAITING = "Only pending and queued jobs can be changed."
+_ONLY_WAITING = "Only pending, blocked and queued jobs can be changed."
 
 _ALL = (
     Operation(
@@ -33,7 +33,7 @@ _ALL = (
         label="Run now",
         done="Made due now",
         effect="Ready to run at once, whatever the due time was.",
-        skips="Only pending jobs can be made due now; queued jobs already are.",
+        skips="Only pending jobs can be made due now; blocked and queued jobs already are.",
         statuses=frozenset({JobStatus.PENDING}),
         able=waiting_jobs.runnable_jobs,
         apply=waiting_jobs.run_jobs_now,
@@ -84,7 +84,7 @@ _ALL = (
         asked="Asked to end",
         effect="Pending and queued jobs end at once. Running ones are asked to end: an async handler is "
         "cancelled, another one goes on until it looks.",
-        skips="Only pending, queued and running jobs can be cancelled, and running ones are asked once.",
+        skips="Only pending, blocked, queued and running jobs can be cancelled, and running ones are asked once.",
         statuses=_WAITING | {JobStatus.RUNNING},
         able=endings.cancellable_jobs,
         apply=endings.cancel_jobs,

@@ -38,6 +38,7 @@ JOB_LIST_QUERIES: dict[str, dict[str, str]] = {
     "ready": {"status__exact": "QUEUED"},
     "oldest": {"status__exact": "QUEUED", "order": "oldest"},
     "running": {"status__exact": "RUNNING"},
+    "blocked": {"status__exact": "BLOCKED"},
     "pending": {"status__exact": "PENDING"},
     "failed": {"status__exact": "FAILED", "finished": "1h"},
 }

@@ -14,6 +14,7 @@ from pleme_redis_django.monitoring.schedules import ScheduleReport, TickReport, 
 # How a tick looks in the strip, and what it is called: by its job's status, or by why it has none.
 JOB_KINDS = {
     JobStatus.PENDING: ("waits", "waits"),
+    JobStatus.BLOCKED: ("waits", "waits"),
     JobStatus.QUEUED: ("waits", "waits"),
     JobStatus.RUNNING: ("runs", "runs"),
     JobStatus.COMPLETED: ("ok", "completed"),

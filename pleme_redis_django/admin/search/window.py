@@ -14,13 +14,13 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from pleme_redis_django.admin.search.conditions import id_time
-from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.orm_store.job_table import status_condition
 
 WINDOW_JOBS = 100_000
 # Their index is in the order of ids, so that the newest ones of them are as near as the newest of all.
 _BY_ID = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})
-_ALIVE = frozenset({JobStatus.PENDING, JobStatus.QUEUED, JobStatus.RUNNING})
+_ALIVE = frozenset({*WAITING_STATUSES, JobStatus.RUNNING})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
