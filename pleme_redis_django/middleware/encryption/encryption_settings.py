@@ -93,7 +93,7 @@ def _fernet_key(place: int, key: object) -> bytes:
     except (UnicodeEncodeError, binascii.Error, ValueError):
         pass
     raise InvalidSettings(
-        f'{_PLACE}["KEYS"][{place}] is no Fernet key. Accepted: 32 bytes as url-safe base64; '
+        f'{_PLACE}["KEYS"][{place}] is not a Fernet key. Accepted: 32 bytes as url-safe base64; '
         "cryptography.fernet.Fernet.generate_key() makes one."
     )
 
@@ -105,7 +105,7 @@ def _digest_key(key: object) -> bytes | None:
     if isinstance(encoded, bytes) and len(encoded) >= DIGEST_KEY_MIN_LENGTH:
         return encoded
     raise InvalidSettings(
-        f'{_PLACE}["DIGEST_KEY"] is too short, or no text. Accepted: at least {DIGEST_KEY_MIN_LENGTH} characters that '
+        f'{_PLACE}["DIGEST_KEY"] is too short, or is not text. Accepted: at least {DIGEST_KEY_MIN_LENGTH} characters that '
         "nobody can guess, or None for the first of KEYS."
     )
 

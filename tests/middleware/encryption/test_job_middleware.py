@@ -22,7 +22,6 @@ from pleme_redis_django.checks.middleware import check_middleware
 from pleme_redis_django.exceptions import (
     EncryptionKeyMissing,
     InvalidParameters,
-    InvalidSettings,
     ProviderError,
 )
 from pleme_redis_django.jobs.interface.job import JobStatus
@@ -151,7 +150,7 @@ def test_a_failure_keeps_places_and_no_values(encrypt: Any, kind: str, fails: st
     if fails == "error":
         assert kept.error_code == "provider_error"
         assert "in charged" in kept.traceback and "builtins.KeyError" in kept.traceback
-    assert "test_encryption.py" in kept.traceback or fails == "result"
+    assert "test_job_middleware.py" in kept.traceback or fails == "result"
     assert SECRET not in rows_text() and SECRET not in caplog.text
     assert [(failure.exception, SECRET in str(failure)) for failure in heard] == [(None, False)]
 
@@ -348,33 +347,6 @@ def test_parameters_are_checked_before_they_are_encrypted(encrypt: Any) -> None:
         with pytest.raises(InvalidParameters):
             charge.enqueue(**wrong)  # type: ignore[arg-type]
     assert not Job.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("encryption", "why"),
-    [
-        ({}, "names no keys"),
-        ({"KEYS": []}, "has no keys"),
-        ({"KEYS": "secret-key"}, "has no keys"),
-        ({"KEYS": [NEW, "secret-key"]}, r'\["KEYS"\]\[1\] is no Fernet key'),
-        ({"KEYS": [7]}, r'\["KEYS"\]\[0\] is no Fernet key'),
-        ({"KEYS": [NEW], "TYPES": []}, 'unknown key "TYPES"'),
-        ({"KEYS": [NEW], "JOB_TYPES": "charge"}, "JOB_TYPES"),
-        ({"KEYS": [NEW], "SEARCHABLE": [1]}, "SEARCHABLE"),
-        ({"KEYS": [NEW], "RESULTS": "yes"}, "RESULTS"),
-        ({"KEYS": [NEW], "DIGEST_KEY": "secret-key"}, "DIGEST_KEY"),
-        (["secret-key"], "is a list"),
-    ],
-)
-def test_wrong_settings_are_refused_and_no_key_is_shown(
-    use: UseMiddleware, encryption: Any, why: str
-) -> None:
-    use(EncryptedParameters, ENCRYPTION=encryption)
-    with pytest.raises(InvalidSettings, match=why) as refused:
-        add.enqueue(1, 2)
-    assert "secret-key" not in str(refused.value) and NEW not in str(refused.value)
-    if isinstance(encryption, dict):
-        assert [found.id for found in check_middleware()] == ["pleme_redis_django.E003"]
 
 
 def test_assert_enqueued_reads_them(encrypt: Any) -> None:

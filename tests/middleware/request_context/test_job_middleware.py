@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.urls import path
 from django.utils import translation
 
 from pleme_redis_django import job
-from pleme_redis_django.middleware import RequestContext, RequestContextFilter, current_request
+from pleme_redis_django.middleware import RequestContext, current_request
 from pleme_redis_django.middleware.request_context.facts import RequestFacts, answering
 from pleme_redis_django.models import Job
 from pleme_redis_django.testing import drain_jobs
@@ -110,19 +109,6 @@ async def test_an_async_request_goes_along_with_its_async_job(in_django: None, u
     assert (await Job.objects.aget()).metadata == {"request_context": expected}
 
 
-@pytest.mark.parametrize("given", ["", "two words", "a\nline", "x" * 129])
-def test_an_id_that_could_break_a_log_is_replaced(in_django: None, given: str) -> None:
-    response = Client().get("/enqueue/", headers={"X-Request-ID": given} if given else {})
-    assert len(response.headers["X-Request-ID"]) == 32
-    facts_kept = Job.objects.get().metadata["request_context"]
-    assert (facts_kept["id"], facts_kept["user"]) == (response.headers["X-Request-ID"], None)
-
-
-def test_the_user_is_looked_at_by_an_enqueue_alone(in_django: None, django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(0):
-        Client().get("/nowhere/")
-
-
 @HANDLERS
 def test_it_is_the_current_request_of_the_attempt(use: UseMiddleware, handler: Any) -> None:
     use(RequestContext)
@@ -158,15 +144,6 @@ def test_whatever_a_row_holds_there_is_survived(use: UseMiddleware, handler: Any
     (done,) = drain_jobs().completed
     known = isinstance(kept, dict) and kept.get("id") == "a"
     assert done.results == ({"id": "a", "user": None, "language": "en-us"} if known else None)
-
-
-def test_log_records_have_the_id() -> None:
-    record = logging.makeLogRecord({"msg": "hello"})
-    assert RequestContextFilter().filter(record)
-    assert vars(record)["request_id"] == "-"
-    with answering(REQUEST):
-        assert RequestContextFilter().filter(record)
-    assert vars(record)["request_id"] == "r-1"
 
 
 @pytest.mark.process
