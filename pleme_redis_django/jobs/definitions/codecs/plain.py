@@ -107,7 +107,7 @@ TEXT = Codec(
 )
 WHOLE = Codec(
     annotation="int",
-    accepts="a whole number (a bool is none)",
+    accepts="a whole number (a bool is not one)",
     reads="a whole number",
     encode=_encode_whole,
     decode=_decode_whole,
@@ -117,7 +117,7 @@ WHOLE = Codec(
 )
 FLOAT = Codec(
     annotation="float",
-    accepts="a finite number (a bool is none)",
+    accepts="a finite number (a bool is not one)",
     reads="a number",
     encode=_encode_float,
     decode=_decode_float,
@@ -127,7 +127,7 @@ FLOAT = Codec(
 )
 NUMBER = Codec(
     annotation="int | float",
-    accepts="a finite number (a bool is none)",
+    accepts="a finite number (a bool is not one)",
     reads="a number",
     encode=_encode_number,
     decode=_decode_number,

@@ -40,7 +40,7 @@ def pydantic_codec(kind: type[Any]) -> Codec:
 
     codec = Codec(
         annotation=kind.__qualname__,
-        accepts=f"a {kind.__qualname__}, and none of a subclass",
+        accepts=f"a {kind.__qualname__}, not one of a subclass",
         reads=f"what {kind.__qualname__} reads",
         encode=encode,
         decode=decode,

@@ -76,7 +76,7 @@ def object_codec(kind: type[Any], fields: Fields) -> Codec:
 
     codec = Codec(
         annotation=kind.__qualname__,
-        accepts=f"a {kind.__qualname__}, and none of a subclass",
+        accepts=f"a {kind.__qualname__}, not one of a subclass",
         reads="an object with its fields",
         encode=encode,
         decode=decode,

@@ -1,10 +1,8 @@
-"""What an annotation does not accept is refused with its place; and which annotations no job can have."""
+"""What an annotation does not accept is refused, with its place."""
 
 from __future__ import annotations
 
 import dataclasses
-import enum
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -12,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from pleme_redis_django.jobs.definitions.codecs.codec import Mismatch, Unsupported
+from pleme_redis_django.jobs.definitions.codecs.codec import Mismatch
 from pleme_redis_django.jobs.definitions.codecs.compiling import Compiler
 from pleme_redis_django.jobs.definitions.codecs.texts import BYTES_MAX_LENGTH
 from tests.jobs.definitions.codecs.types import (
@@ -24,12 +22,7 @@ from tests.jobs.definitions.codecs.types import (
     Right,
     Shape,
     Tree,
-    WithSecret,
 )
-
-
-class SubDecimal(Decimal):
-    pass
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,49 +168,3 @@ def test_a_value_that_cannot_be_shown_is_refused_all_the_same() -> None:
     for value in (Unshowable(), 10**5000):
         with pytest.raises(Mismatch, match="cannot be shown"):
             Compiler().codec_of(str).encode(value)
-
-
-def test_a_subclass_is_stored_as_what_it_is_of() -> None:
-    encoded = Compiler().codec_of(Decimal).encode(SubDecimal("1.50"))
-    assert (encoded, type(encoded)) == ("1.50", str)
-
-
-class Plain:
-    pass
-
-
-@pytest.mark.parametrize(
-    ("annotation", "words"),
-    [
-        (Plain, "no form in JSON"),
-        (complex, "no form in JSON"),
-        (Callable[[], None], "no form in JSON"),
-        (type[int], "no form in JSON"),
-        (list[Plain], "Plain has no form in JSON"),
-        (date | datetime, "date and datetime may be the same as JSON"),
-        (str | UUID | None, "str and UUID may be the same as JSON"),
-        (Line | Tree, "Line and Tree may be the same as JSON"),
-        (Decimal | int, "may be the same as JSON"),
-        (dict[tuple[int, int], int], "the keys of an object are text as JSON"),
-        (dict[float, int], "the keys of an object are text as JSON"),
-        (WithSecret, "is not made of its fields alone: secret"),
-        (Literal["card", Kind.CARD], "are the same as JSON"),
-        (Literal[b"a"], "is a bytes"),
-    ],
-)
-def test_an_annotation_that_no_job_can_have_is_refused_with_a_reason(annotation: Any, words: str) -> None:
-    with pytest.raises(Unsupported, match=words):
-        Compiler().codec_of(annotation)
-
-
-def test_the_field_of_a_record_is_named() -> None:
-    with pytest.raises(Unsupported, match=r"Holder\.thing: .*Plain has no form in JSON"):
-        Compiler().codec_of(dataclasses.make_dataclass("Holder", [("thing", Plain)]))
-
-
-def test_flags_of_a_project_may_be_named_by_numbers() -> None:
-    class Wide(enum.IntFlag):
-        A = 1
-
-    codec = Compiler().codec_of(Wide)
-    assert codec.decode(codec.encode(Wide(5))) == Wide(5)
