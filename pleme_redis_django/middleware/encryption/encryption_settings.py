@@ -105,8 +105,8 @@ def _digest_key(key: object) -> bytes | None:
     if isinstance(encoded, bytes) and len(encoded) >= DIGEST_KEY_MIN_LENGTH:
         return encoded
     raise InvalidSettings(
-        f'{_PLACE}["DIGEST_KEY"] is too short, or is not text. Accepted: at least {DIGEST_KEY_MIN_LENGTH} characters that '
-        "nobody can guess, or None for the first of KEYS."
+        f'{_PLACE}["DIGEST_KEY"] is too short, or is not text. Accepted: at least {DIGEST_KEY_MIN_LENGTH} '
+        "characters that nobody can guess, or None for the first of KEYS."
     )
 
 
