@@ -11,7 +11,7 @@ import functools
 import os
 from collections import deque
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import redis
 from redis.exceptions import ConnectionError as ConnectionLost
@@ -19,8 +19,16 @@ from redis.exceptions import TimeoutError as AnswerIsLate
 
 from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.redis_state.server.outages import OUTAGES
-from pleme_redis_django.redis_state.server.redis_call import RedisCall, redis_client
 from pleme_redis_django.redis_state.server.unavailable import unavailable
+
+
+class Request(Protocol):
+    """What there is to send: a RedisCall, which also goes out in the usual way."""
+
+    @property
+    def command(self) -> tuple[Any, ...]: ...
+    def client(self) -> redis.Redis: ...
+    def run(self) -> object: ...
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -29,7 +37,7 @@ class _Line:
 
     client: redis.Redis
     connection: Any
-    unanswered: RedisCall[Any] | None = None
+    unanswered: Request | None = None
 
     def read_answer(self) -> None:
         """Read the answer to the last request, 0.25 s later at most. Raises redis.RedisError or OSError."""
@@ -40,7 +48,7 @@ class _Line:
         if self.connection.can_read():
             raise ConnectionLost("The server said something that it was not asked.")
 
-    def send(self, packed: bytes, call: RedisCall[Any]) -> None:
+    def send(self, packed: bytes, call: Request) -> None:
         self.connection.send_packed_command([packed], check_health=False)
         self.unanswered = call
 
@@ -58,14 +66,14 @@ os.register_at_fork(after_in_child=_free_lines.clear)
 class OneWay(NamedTuple):
     """A request that is sent without waiting for its answer."""
 
-    call: RedisCall[Any]
+    call: Request
     own_words: int
     """How many words at the end of the command are of this request alone: the others are packed once."""
 
     @uninterrupted
     def run(self) -> bool:
         """Send it, and return True. Raises RedisUnavailable if Redis is away, or was at the last request."""
-        client = redis_client(self.call.profile)
+        client = self.call.client()
         line = _line_of(client)
         if line is None:
             self._run_first(client)
@@ -103,7 +111,7 @@ class OneWay(NamedTuple):
             connection = client.connection_pool.get_connection()
             _free_lines.append(_Line(client=client, connection=connection))
 
-    def _run_again(self, before: RedisCall[Any] | None) -> None:
+    def _run_again(self, before: Request | None) -> None:
         """Wait for the answers: to the request before, of which nothing is known, and to this one."""
         if before is not None:
             before.run()

@@ -92,6 +92,10 @@ class RedisCall(NamedTuple, Generic[T]):
     """Another server than the settings'."""
     pause: Pause | None = None
 
+    def client(self) -> redis.Redis:
+        """Return the client of this process that sends it."""
+        return redis_client(self.profile, self.url)
+
     @uninterrupted
     def run(self) -> T:
         """Return the answer; one round trip, or two if the server has lost the script.
