@@ -33,7 +33,7 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import AbstractJob, new_job_id
-from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, said_by_options
+from pleme_redis_django.orm_store.new_rows import NO_METADATA, NewRow, RowTemplate, said_by_options
 
 _CONFIGURATION_MAX_BYTES = 64 * 1024
 
@@ -60,7 +60,7 @@ def template_of(
         unique_key=options.get("unique_key"),
         metadata_json=checked_metadata_json(definition.name, options["metadata"])
         if "metadata" in options
-        else "{}",
+        else NO_METADATA,
         **said_by_options(options),
     )
 

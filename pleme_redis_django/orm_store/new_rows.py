@@ -22,6 +22,8 @@ from pleme_redis_django.models.job import AbstractJob
 J = TypeVar("J", bound=AbstractJob)
 
 ROWS_PER_STATEMENT = 2_000
+NO_METADATA = "{}"
+ALWAYS_SAID = object()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +45,17 @@ class RowTemplate:
     uniqueness: Uniqueness | None
     unique_key: str | None
     metadata_json: str
+    unsaid: frozenset[str] = dataclasses.field(init=False, repr=False, compare=False)
+    """The columns for which nothing is sent: the rows have there what the database gives a row by itself."""
+
+    def __post_init__(self) -> None:
+        unsaid = frozenset(column.name for column in NEW_ROW_COLUMNS if column.is_unsaid(self))
+        object.__setattr__(self, "unsaid", unsaid)
 
     @property
     def status(self) -> JobStatus:
         # Only the database's clock says whether a given time is past: a claimer promotes the row.
         return JobStatus.QUEUED if self.run_after is None else JobStatus.PENDING
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether the columns of bounds are written; most rows leave them NULL."""
-        bounds = (self.timeout_seconds, self.expires_at, self.expires_in_seconds)
-        return bounds != (None, None, None)
 
     @property
     def configuration(self) -> dict[str, Any] | None:
@@ -91,10 +93,23 @@ class Column:
     """The type as which PostgreSQL reads what is sent; "": text or a number."""
     seconds_from_now: str = ""
     """What the attribute of this name says in seconds from the time of the statement, where the value is None."""
-    now_if_none: bool = False
-    """Whether None stands for the time of the statement."""
+    unsaid_as: object = ALWAYS_SAID
+    """What is not sent, since the database gives it to a row by itself."""
     is_loaded: bool = True
     """Whether each enqueued job has the value; else it is read when it is asked for."""
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The names of what is sent, in the order of its places in the statement."""
+        return tuple(name for name in (self.sent_as or self.name, self.seconds_from_now) if name)
+
+    def is_unsaid(self, template: RowTemplate) -> bool:
+        """Whether no row of a template has another value than the database's own."""
+        if self.unsaid_as is ALWAYS_SAID:
+            return False
+        if self.of_each_row:
+            return template.uniqueness is None
+        return all(getattr(template, name) == self.unsaid_as for name in self.attributes)
 
 
 # In the order of the model's fields.
@@ -106,25 +121,26 @@ NEW_ROW_COLUMNS = (
     Column("priority", option="priority"),
     Column("status", sent_as="status.value"),
     Column("parameters", of_each_row=True, sent_as="parameters_json", cast="jsonb"),
-    Column("configuration", sent_as="configuration_json", cast="jsonb"),
+    Column("configuration", sent_as="configuration_json", cast="jsonb", unsaid_as=None),
     # Each job would have the same dict.
-    Column("metadata", sent_as="metadata_json", cast="jsonb", is_loaded=False),
+    Column("metadata", sent_as="metadata_json", cast="jsonb", unsaid_as=NO_METADATA, is_loaded=False),
     Column("max_retries"),
     # Only the database knows its time.
-    Column("run_after", cast="timestamptz", now_if_none=True, is_loaded=False),
-    Column("unique_slot", of_each_row=True),
-)
-# Written where a row has bounds alone, after the others: all that most inserts would send is NULL.
-BOUND_COLUMNS = (
-    Column("timeout_seconds", option="timeout", cast="float8", is_loaded=False),
-    Column("expires_at", cast="timestamptz", seconds_from_now="expires_in_seconds", is_loaded=False),
+    Column("run_after", cast="timestamptz", unsaid_as=None, is_loaded=False),
+    Column("unique_slot", of_each_row=True, unsaid_as=None),
+    Column("timeout_seconds", option="timeout", cast="float8", unsaid_as=None, is_loaded=False),
+    Column(
+        "expires_at",
+        cast="timestamptz",
+        seconds_from_now="expires_in_seconds",
+        unsaid_as=None,
+        is_loaded=False,
+    ),
 )
 SHARED_COLUMNS = tuple(column for column in NEW_ROW_COLUMNS if not column.of_each_row)
 OWN_COLUMNS = tuple(column for column in NEW_ROW_COLUMNS if column.of_each_row)
 
-_SAID_BY_OPTIONS = tuple(
-    (column.name, column.option) for column in (*NEW_ROW_COLUMNS, *BOUND_COLUMNS) if column.option
-)
+_SAID_BY_OPTIONS = tuple((column.name, column.option) for column in NEW_ROW_COLUMNS if column.option)
 
 
 def said_by_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +205,6 @@ def fields_of(template: RowTemplate, row: NewRow) -> dict[str, Any]:
         column.name: getattr(row if column.of_each_row else template, column.name)
         for column in NEW_ROW_COLUMNS
     }
-    values |= {column.name: getattr(template, column.name) for column in BOUND_COLUMNS}
     if template.expires_at is None and template.expires_in_seconds is not None:
         values["expires_at"] = Now() + timedelta(seconds=template.expires_in_seconds)
     return {name: value for name, value in values.items() if value is not None}

@@ -12,7 +12,7 @@ from pleme_redis_django import JobStatus
 from pleme_redis_django.enqueueing.rows import new_row, template_of
 from pleme_redis_django.jobs.definitions.options import NAMES_OF_USING
 from pleme_redis_django.models import Job
-from pleme_redis_django.orm_store.new_rows import BOUND_COLUMNS, NEW_ROW_COLUMNS, jobs_of
+from pleme_redis_django.orm_store.new_rows import ALWAYS_SAID, NEW_ROW_COLUMNS, jobs_of
 from tests.enqueueing.jobs import send, unique_waiting
 from tests.rows import BACKENDS
 
@@ -32,7 +32,7 @@ def test_the_database_fills_in_what_no_insert_writes() -> None:
 
 
 def test_a_column_that_an_option_says_has_its_value() -> None:
-    said = {column.name: column.option for column in (*NEW_ROW_COLUMNS, *BOUND_COLUMNS) if column.option}
+    said = {column.name: column.option for column in NEW_ROW_COLUMNS if column.option}
     assert said["timeout_seconds"] == "timeout"
     assert set(said.values()) <= set(NAMES_OF_USING)
     template = template_of(send.using(queue_name="email", priority=5, timeout=2.5), 3)
@@ -75,6 +75,48 @@ def test_what_an_enqueue_knows_takes_no_query(
         row = Job.objects.using(using).get(pk=job.pk)
         assert (row.created_at, row.run_after, row.status) == (job.created_at, job.run_after, job.status)
         assert row.is_new is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_an_enqueue_does_not_say_is_not_sent_and_is_the_databases_own(
+    count: int, django_assert_num_queries: Any
+) -> None:
+    unsaid = template_of(send, 3).unsaid
+    assert unsaid == {column.name for column in NEW_ROW_COLUMNS if column.unsaid_as is not ALWAYS_SAID}
+    with django_assert_num_queries(1) as queries:
+        jobs = send.enqueue_many({"to": f"{n}@b"} for n in range(count))
+    columns = queries.captured_queries[0]["sql"].partition(")")[0]
+    assert not [name for name in unsaid if name in columns]
+    for row in Job.objects.in_bulk([job.id for job in jobs]).values():
+        values = {name: getattr(row, name) for name in unsaid - {"run_after"}}
+        assert values == {name: {} if name == "metadata" else None for name in values}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"metadata": {"a": 1}}, {"metadata": {"a": 1}}),
+        ({"base_retry_delay": 7}, {"configuration": {"base_retry_delay": 7}}),
+        ({"run_after": NOW}, {"run_after": NOW, "status": JobStatus.PENDING}),
+        ({"timeout": 2.5}, {"timeout_seconds": 2.5}),
+        ({"expires_at": NOW}, {"expires_at": NOW}),
+        ({"timeout": 2.5, "metadata": {"a": 1}, "expires_at": NOW, "unique_key": "k"}, {"expires_at": NOW}),
+    ],
+)
+def test_what_an_option_says_is_stored(count: int, options: Any, said: dict[str, Any]) -> None:
+    job = send.using(**options).enqueue_many({"to": f"{n}@b"} for n in range(count))[0]
+    row = Job.objects.get(pk=job.id)
+    assert {name: getattr(row, name) for name in said} == said
+    assert (row.timeout_seconds, row.metadata) == (options.get("timeout"), options.get("metadata", {}))
+
+
+@pytest.mark.django_db
+def test_a_job_is_due_when_it_was_enqueued_and_not_when_its_transaction_began() -> None:
+    first, second = send.enqueue(to="a"), send.enqueue(to="b")
+    assert first.run_after < second.run_after
 
 
 def test_an_instance_has_what_was_sent_and_loads_the_rest_later() -> None:

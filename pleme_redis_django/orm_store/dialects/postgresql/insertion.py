@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connections
@@ -13,7 +13,6 @@ from django.db import connections
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import uuid_array
 from pleme_redis_django.orm_store.new_rows import (
-    BOUND_COLUMNS,
     OWN_COLUMNS,
     SHARED_COLUMNS,
     Column,
@@ -28,36 +27,49 @@ _ONE_ROW = "VALUES ({shared}, {own})"
 _ROWS = "SELECT {shared}, {own} FROM unnest({arrays}) AS new({names})"
 
 
+class _Statement(NamedTuple):
+    """An insert of rows whose templates leave the same columns unsaid."""
+
+    sql: str
+    shared_sent: Callable[[RowTemplate], Sequence[Any]]
+    own_sent: Callable[[NewRow], Sequence[Any]]
+    own_columns: Sequence[Column]
+
+
 def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
     """Insert the rows; return the ids of those that are stored: one whose unique slot is taken is not."""
-    unique = template.uniqueness is not None
-    is_one = len(rows) == 1
-    own = _own_sent(rows[0]) if is_one else _arrays(rows)
-    bounds = BOUND_COLUMNS if template.is_bounded else ()
-    sql = _insert_sql(table, bounded=bool(bounds), is_one=is_one, unique=unique)
+    unique, is_one = template.uniqueness is not None, len(rows) == 1
+    statement = _statement(table, template.unsaid, is_one=is_one, unique=unique)
+    own = statement.own_sent(rows[0]) if is_one else _arrays(statement, rows)
     with connections[table.using].cursor() as cursor:
-        cursor.execute(sql, (*_shared_sent(template), *(_bounds_sent(template) if bounds else ()), *own))
+        cursor.execute(statement.sql, (*statement.shared_sent(template), *own))
         return {found[0] for found in cursor.fetchall()} if unique else {row.id for row in rows}
 
 
-@functools.lru_cache(maxsize=64)
-def _insert_sql(table: JobTable[Any], *, bounded: bool, is_one: bool, unique: bool) -> str:
-    shared_columns = (*SHARED_COLUMNS, *BOUND_COLUMNS) if bounded else SHARED_COLUMNS
+@functools.lru_cache(maxsize=256)
+def _statement(table: JobTable[Any], unsaid: frozenset[str], *, is_one: bool, unique: bool) -> _Statement:
+    shared_columns, own_columns = (
+        [column for column in columns if column.name not in unsaid]
+        for columns in (SHARED_COLUMNS, OWN_COLUMNS)
+    )
+    sql = _INSERT_SQL.format(
+        table=table.sql_name,
+        columns=", ".join(column.name for column in (*shared_columns, *own_columns)),
+        rows=_rows_sql(shared_columns, own_columns, is_one=is_one),
+        conflict="ON CONFLICT DO NOTHING RETURNING id" if unique else "",
+    )
+    return _Statement(sql, _attributes(shared_columns), _attributes(own_columns), own_columns)
+
+
+def _rows_sql(shared_columns: Sequence[Column], own_columns: Sequence[Column], *, is_one: bool) -> str:
     shared = ", ".join(_sent(column, "%s") for column in shared_columns)
     if is_one:
-        rows = _ONE_ROW.format(shared=shared, own=", ".join(_sent(column, "%s") for column in OWN_COLUMNS))
-    else:
-        rows = _ROWS.format(
-            shared=shared,
-            own=", ".join(_sent(column, f"new.{column.name}") for column in OWN_COLUMNS),
-            arrays=", ".join(f"%s::{_item_type(column)}[]" for column in OWN_COLUMNS),
-            names=", ".join(column.name for column in OWN_COLUMNS),
-        )
-    return _INSERT_SQL.format(
-        table=table.sql_name,
-        columns=", ".join(column.name for column in (*shared_columns, *OWN_COLUMNS)),
-        rows=rows,
-        conflict="ON CONFLICT DO NOTHING RETURNING id" if unique else "",
+        return _ONE_ROW.format(shared=shared, own=", ".join(_sent(column, "%s") for column in own_columns))
+    return _ROWS.format(
+        shared=shared,
+        own=", ".join(_sent(column, f"new.{column.name}") for column in own_columns),
+        arrays=", ".join(f"%s::{_item_type(column)}[]" for column in own_columns),
+        names=", ".join(column.name for column in own_columns),
     )
 
 
@@ -65,7 +77,7 @@ def _sent(column: Column, value: str) -> str:
     typed = f"{value}::{column.cast}" if column.cast else value
     if column.seconds_from_now:
         return f"COALESCE({typed}, statement_timestamp() + make_interval(secs => {value}))"
-    return f"COALESCE({typed}, statement_timestamp())" if column.now_if_none else typed
+    return typed
 
 
 def _item_type(column: Column) -> str:
@@ -74,16 +86,10 @@ def _item_type(column: Column) -> str:
 
 
 def _attributes(columns: Sequence[Column]) -> Any:
-    return attrgetter(*(column.sent_as or column.name for column in columns))
+    return attrgetter(*(name for column in columns for name in column.attributes))
 
 
-_bounds_sent = attrgetter(
-    *(name for column in BOUND_COLUMNS for name in (column.name, column.seconds_from_now) if name)
-)
-_shared_sent, _own_sent = _attributes(SHARED_COLUMNS), _attributes(OWN_COLUMNS)
-
-
-def _arrays(rows: Sequence[NewRow]) -> list[Any]:
+def _arrays(statement: _Statement, rows: Sequence[NewRow]) -> list[Any]:
     """Return the values of each column; ids as one text, which costs a third."""
-    by_column = zip(OWN_COLUMNS, zip(*map(_own_sent, rows), strict=True), strict=True)
-    return [uuid_array(values) if column.cast == "uuid" else list(values) for column, values in by_column]
+    columns = zip(statement.own_columns, zip(*map(statement.own_sent, rows), strict=True), strict=True)
+    return [uuid_array(values) if column.cast == "uuid" else list(values) for column, values in columns]
