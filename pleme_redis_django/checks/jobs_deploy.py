@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage, Warning
 from django.db import DatabaseError, connections
@@ -16,7 +16,9 @@ from pleme_redis_django.durations import counted
 from pleme_redis_django.jobs.definitions.registry import RegistryExecutor
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor
 from pleme_redis_django.models import model_label
-from pleme_redis_django.monitoring.reports import JobScope, UnservedType, unserved_types, worker_reports
+
+if TYPE_CHECKING:
+    from pleme_redis_django.monitoring.reports import UnservedType
 
 # The claimer, the finisher, the heartbeat, maintenance and the statistics have a connection each.
 ENGINE_CONNECTIONS = 5
@@ -98,6 +100,9 @@ class _Need:
 
 def _places() -> Counter[str]:
     """Return how many processes of each pool are there to stay: the others are counted beside them."""
+    # Not at the top, here and below: no worker process needs it.
+    from pleme_redis_django.monitoring.reports import worker_reports
+
     return Counter(
         report.worker.pool
         for report in worker_reports()
@@ -115,6 +120,8 @@ def _offered_connections(alias: str) -> int:
 
 
 def _unserved_jobs() -> Iterator[CheckMessage]:
+    from pleme_redis_django.monitoring.reports import JobScope, unserved_types
+
     for model, known in known_types_of_models().items():
         unserved = [] if known is None else unserved_types(known, JobScope(model=model))
         if unserved:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,15 +26,23 @@ PROCESSES = 2
 JOBS = 20_000
 SETTLE_SECONDS = 2.0
 IDLE_SECONDS = 20.0
+OTHERS = """
+import django, psycopg, redis
+django.setup()
+import django.db.backends.postgresql.base
+print(next(line.split()[1] for line in open("/proc/self/smaps_rollup") if line.startswith("Rss:")))
+"""
 
 
 def run(servers: BenchmarkServers) -> list[Row]:
     plain = {**servers.environment, "DJANGO_SETTINGS_MODULE": "tests.benchmarks.plain_settings"}
-    with _idle_workers(dataclasses.replace(servers, environment=plain)) as pids:
+    with _idle_workers(dataclasses.replace(servers, environment=plain)) as (supervisor, pids):
         idle = _memory(pids)
+        of_supervisor = _memory([supervisor])
+        together = sum(_mebibytes(pid, "Rss") for pid in (supervisor, *pids))
         idle_transactions = _idle_transactions()
         draining = _peak_while_draining(pids)
-    with _idle_workers(servers) as pids:
+    with _idle_workers(servers) as (_supervisor, pids):
         beside_others = _memory(pids)
     return [
         Row(
@@ -42,6 +52,15 @@ def run(servers: BenchmarkServers) -> list[Row]:
             target=70,
             at_least=False,
             note="per worker process, in a project of nothing else",
+        ),
+        Row(name="memory of the supervisor, RSS", value=of_supervisor["Rss"], unit="MiB"),
+        Row(
+            name=f"memory of --processes {PROCESSES}, RSS",
+            value=together,
+            unit="MiB",
+            target=120,
+            at_least=False,
+            note=f"supervisor and workers, idle; {_of_others(servers):.0f} MiB of each worker are not of this package",
         ),
         Row(
             name="memory idle, PSS", value=idle["Pss"], unit="MiB", note="shared pages counted by their share"
@@ -68,13 +87,25 @@ def run(servers: BenchmarkServers) -> list[Row]:
 
 
 @contextmanager
-def _idle_workers(servers: BenchmarkServers) -> Iterator[list[int]]:
-    """Run worker processes that have nothing to do for the block; yield their pids."""
+def _idle_workers(servers: BenchmarkServers) -> Iterator[tuple[int, list[int]]]:
+    """Run worker processes that have nothing to do for the block; yield the supervisor's pid and theirs."""
     start_afresh(servers)
-    with worker_processes(servers, "default", "--processes", str(PROCESSES)):
+    with worker_processes(servers, "default", "--processes", str(PROCESSES)) as supervisor:
         wait_until(lambda: len(worker_pids()) == PROCESSES, "the workers register")
         time.sleep(SETTLE_SECONDS)
-        yield worker_pids()
+        yield supervisor.pid, worker_pids()
+
+
+def _of_others(servers: BenchmarkServers) -> float:
+    """Return what Python, Django, psycopg and redis alone take in a process of a project that has no more."""
+    ended = subprocess.run(
+        [sys.executable, "-c", OTHERS],
+        env={**servers.environment, "DJANGO_SETTINGS_MODULE": "tests.benchmarks.bare_settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(ended.stdout) / 1024
 
 
 def _memory(pids: list[int]) -> dict[str, float]:

@@ -24,6 +24,7 @@ RESULT = """
 from pleme_redis_django import Job
 print(Job.objects.get(status="COMPLETED").results["imported"])
 """
+NEEDED_BY_OTHERS = RESULT.replace('"imported"', '"needed_by_others"')
 
 
 class Commands:
@@ -64,6 +65,15 @@ def test_without_redis_neither_who_enqueues_nor_a_worker_imports_it(commands: Co
     assert commands.imported_by(ENQUEUE) == []
     commands.run("runworkers", "--burst", "--verbosity", "0")
     assert commands.imported_by(RESULT) == []
+
+
+def test_a_worker_process_loads_neither_the_supervisor_nor_what_pages_and_other_commands_need(
+    commands: Commands,
+) -> None:
+    """Not even the URLs: the command has had Django check them."""
+    commands.imported_by(ENQUEUE)
+    commands.run("runworkers", "--burst", "--verbosity", "0")
+    assert commands.imported_by(NEEDED_BY_OTHERS) == []
 
 
 def test_the_checks_and_statistics_import_neither(commands: Commands) -> None:

@@ -19,12 +19,11 @@ from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.management.base import CommandError
 from django.utils.autoreload import get_child_arguments
 
+from pleme_redis_django.management.runworkers.agreement import CHILD_VARIABLE
 from pleme_redis_django.management.runworkers.options import RunOptions
 from pleme_redis_django.management.runworkers.supervisor import ChildCommand
 
 COMMAND_NAME = "runworkers"
-# Set for a child, and taken out of its environment once it knows that it is one.
-_CHILD_VARIABLE = "PLEME_REDIS_WORKER_PROCESS"
 
 
 def child_command(
@@ -34,7 +33,7 @@ def child_command(
 
     Raises CommandError when children cannot be started from here.
     """
-    if _CHILD_VARIABLE in os.environ:
+    if CHILD_VARIABLE in os.environ:
         raise CommandError(
             f"{sys.argv[0]} was started as a worker process and starts {COMMAND_NAME} again, without the options "
             "that it was given. Pass sys.argv on to execute_from_command_line(), or use call_command()."
@@ -45,12 +44,7 @@ def child_command(
     else:
         program = [*this_python(), "-m", "django", COMMAND_NAME, *_as_arguments(options, arguments)]
         environment = {**os.environ, **settings_environment()}
-    return ChildCommand(arguments=tuple(program), environment={**environment, _CHILD_VARIABLE: "1"})
-
-
-def forget_being_a_child() -> None:
-    """Keep the mark of a worker process from the programs that its handlers start."""
-    os.environ.pop(_CHILD_VARIABLE, None)
+    return ChildCommand(arguments=tuple(program), environment={**environment, CHILD_VARIABLE: "1"})
 
 
 def this_python() -> list[str]:

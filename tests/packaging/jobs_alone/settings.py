@@ -6,6 +6,7 @@ import os
 
 SECRET_KEY = "only-for-tests"
 USE_TZ = True
+ROOT_URLCONF = "tests.packaging.jobs_alone.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPS_OF_JOBS = ["pleme_redis_django", "tests.packaging.jobs_alone"]
 INSTALLED_APPS = [
