@@ -93,6 +93,15 @@ class FlowGate(models.Model):
     granted = models.PositiveIntegerField(
         default=0, db_default=0, help_text="How many the last statement was given."
     )
+    spacing_seconds = models.FloatField(
+        null=True, blank=True, help_text="Between two tokens, when the last one was taken."
+    )
+    let_through = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Tokens for which waiting jobs were made ready, not taken yet."
+    )
+    let_at = models.DateTimeField(
+        null=True, blank=True, help_text="When jobs that waited here were last made ready."
+    )
     release_at = models.DateTimeField(
         null=True, blank=True, help_text="When to look at the jobs that wait here; NULL: none do."
     )

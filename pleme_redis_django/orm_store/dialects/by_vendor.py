@@ -17,6 +17,7 @@ from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.dialects.portable import PortableDialect
 from pleme_redis_django.orm_store.dialects.postgresql.claims import claim
 from pleme_redis_django.orm_store.dialects.postgresql.completion import complete
+from pleme_redis_django.orm_store.dialects.postgresql.flow_lines import let_next, open_lines
 from pleme_redis_django.orm_store.dialects.postgresql.insertion import insert
 from pleme_redis_django.orm_store.dialects.postgresql.lock_holders import locked_jobs
 from pleme_redis_django.orm_store.dialects.postgresql.oldest_snapshot import oldest_snapshot
@@ -24,6 +25,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.ready_jobs import is_ready
 from pleme_redis_django.orm_store.dialects.postgresql.refusals import refusal
 from pleme_redis_django.orm_store.dialects.postgresql.shared_locks import kept_waiting
 from pleme_redis_django.orm_store.dialects.postgresql.table_storage import table_storage
+from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
@@ -58,6 +60,12 @@ class PostgresqlDialect:
 
     def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
         return kept_waiting(jobs)
+
+    def let_next(self, table: JobTable[Any], lines: Sequence[Line]) -> list[str]:
+        return let_next(table, lines)
+
+    def open_lines(self, table: JobTable[Any]) -> list[Line]:
+        return open_lines(table)
 
     def storage(self, table: JobTable[Any]) -> TableStorage | None:
         return table_storage(table)

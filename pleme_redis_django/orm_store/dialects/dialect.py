@@ -13,6 +13,7 @@ from pleme_redis_django.exceptions import StoreError
 from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
@@ -50,6 +51,12 @@ class Dialect(Protocol):
 
         A job whose claim is under way is waited for, and left out when it no longer meets the query by then.
         """
+
+    def let_next(self, table: JobTable[Any], lines: Sequence[Line]) -> list[str]:
+        """Give the first of each line its turn where nobody has it; return their queue names."""
+
+    def open_lines(self, table: JobTable[Any]) -> list[Line]:
+        """Return the lines in which somebody waits and nobody has its turn."""
 
     def storage(self, table: JobTable[Any]) -> TableStorage | None:
         """Return what is known of the table's storage; None: this database does not say."""

@@ -16,7 +16,9 @@ from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.dialects import portable_flow
 from pleme_redis_django.orm_store.ending_changes import write_ending
+from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
@@ -60,6 +62,12 @@ class PortableDialect:
 
     def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
         return list(jobs)  # Who has written has the whole database, and no claim comes between.
+
+    def let_next(self, table: JobTable[Any], lines: Sequence[Line]) -> list[str]:
+        return portable_flow.let_next(table, lines)
+
+    def open_lines(self, table: JobTable[Any]) -> list[Line]:
+        return portable_flow.open_lines(table)
 
     def storage(self, _table: JobTable[Any]) -> TableStorage | None:
         return None

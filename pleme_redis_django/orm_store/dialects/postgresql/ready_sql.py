@@ -19,7 +19,7 @@ from pleme_redis_django.orm_store.pauses import Pauses
 @functools.lru_cache(maxsize=64)
 def ready_sql(model: type[AbstractJob], using: str) -> str:
     """Return the condition of a ready row with its values in it, as Django writes it into the partial indexes."""
-    return _sql_of(model, using, READY_CONDITION)
+    return condition_sql(model, using, READY_CONDITION)
 
 
 @functools.lru_cache(maxsize=64)
@@ -29,10 +29,11 @@ def narrowed_sql(model: type[AbstractJob], using: str, selection: JobSelection, 
     It goes into a statement with parameters, for which its percent signs are doubled.
     """
     condition = narrowed(selection, pauses)
-    return f"AND {_sql_of(model, using, condition)}".replace("%", "%%") if condition else ""
+    return f"AND {condition_sql(model, using, condition)}".replace("%", "%%") if condition else ""
 
 
-def _sql_of(model: type[AbstractJob], using: str, condition: Q) -> str:
+def condition_sql(model: type[AbstractJob], using: str, condition: Q) -> str:
+    """Return a condition with its values in it, as Django writes it into partial indexes."""
     connection: Any = connections[using]
     query = Query(model, alias_cols=False)
     where: Any = query.build_where(condition)
