@@ -27,7 +27,7 @@ pleme.subscribe("order:*:paid", () => { throw new Error("of a listener"); });
 process.on("uncaughtException", (error) => tell("uncaught", error.message));
 pleme.subscribe("secret:*", () => {});
 const room = pleme.presence("room:1", { meta: { name: "node" } });
-room.on("change", () => tell("room", [...room.users.keys()]));
+room.on("change", () => tell("room", [...room.users.keys()].sort()));
 const conversation = pleme.typing("order:1");
 conversation.on("change", (users) => tell("typing", users));
 
@@ -35,6 +35,6 @@ for await (const line of lines) {
   if (line === "publish") tell("published", (await pleme.publish("room:1", { from: "node" })).length);
   else if (line === "type") conversation.keystroke();
   else if (line === "history") tell("history", (await pleme.history("order:*")).events.map((event) => event.data));
-  else if (line === "random 0.75") Math.random = () => 0.75;
+  else if (line.startsWith("random ")) Math.random = () => Number(line.slice(7));
   else if (line === "close") pleme.close();
 }
