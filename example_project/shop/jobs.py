@@ -15,13 +15,11 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db.models import F, Sum
 from django.utils import timezone
-from PIL import Image
 
 from example_project.shop.catalog import batches, read_catalog, save_items, search_text
 from example_project.shop.models import Accident, CatalogItem, Order, OrderLine, Thumbnail
 from example_project.shop.orders import place_random_orders
 from example_project.shop.tasks import send_order_confirmation
-from example_project.shop.thumbnails import draw_card
 from pleme_redis_django import CacheManager, JobContext, ProviderError, cron, job
 
 PROGRESS_EVERY = 100
@@ -89,6 +87,8 @@ def book_delivery(code: str, prints: int) -> dict[str, int]:
 @job(isolated=True, timeout=30, max_retries=0)
 def measure_photo(name: str) -> dict[str, int]:
     """Decode a photo that a supplier has sent: one that crashes the image library ends a process of its own."""
+    from PIL import Image  # Only where it is used: each process would load it as it starts.
+
     with default_storage.open(name) as file, Image.open(file) as photo:
         photo.load()
         return {"width": photo.width, "height": photo.height}
@@ -106,6 +106,8 @@ def index_item(code: str) -> dict[str, int]:
 @job(queue_name="images", priority=-10)
 def draw_thumbnail(code: str) -> dict[str, Any]:
     """Draw the card of an item and store it."""
+    from example_project.shop.thumbnails import draw_card  # As above.
+
     item = CatalogItem.objects.get(code=code)
     picture = draw_card(item)
     thumbnail = Thumbnail.objects.filter(item=item).first() or Thumbnail(item=item)

@@ -39,6 +39,7 @@ def start_workers(
         overrides.setdefault("POOLS", {"default": {**SHORT_LEASES, **(pool or {})}})
         environ = {
             **process_environment,
+            "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
             "PLEME_REDIS_OVERRIDES": json.dumps(overrides),
             "EFFECTS_DATABASE_URL": process_environment["DATABASE_URL"],
             **(environment or {}),

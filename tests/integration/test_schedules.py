@@ -26,7 +26,8 @@ def test_a_worker_stores_what_the_code_declares_and_fires_what_people_made(
         next_tick_at="2026-01-01T00:00:00Z",
         catch_up="one",
     )
-    workers = start_workers()
+    # With the shop, whose code declares the nightly report.
+    workers = start_workers(environment={"DJANGO_SETTINGS_MODULE": "tests.settings"})
     wait_for(
         lambda: Job.objects.filter(job_type=noop.name, status="COMPLETED").count() >= 3,
         "three ticks are worked off",

@@ -18,9 +18,10 @@ from pleme_redis_django.redis_state.presence.manager import PresenceManager
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.redis_call import redis_client
+from pleme_redis_django.testing.servers.backing_services import BackingServices, redis_url_with_database
 from pleme_redis_django.testing.servers.redis_server import RedisServer
 from tests.processes import process_environment
-from tests.realtime.web_servers import WebServer, client_of, cookie_of, raw_socket, web_server
+from tests.realtime.web_servers import SharedServers, WebServer, client_of, cookie_of, raw_socket, web_server
 from tests.waiting import await_until
 from tests.worker_processes import WorkerProcesses
 
@@ -29,16 +30,25 @@ CLOSE_CODES_OF_SERVERS = {"uvicorn": 1012, "daphne": 1006}
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.process]
 
 
+@pytest.fixture(scope="module")
+def shared_servers(django_db_setup: None, backing_services: BackingServices) -> Iterator[SharedServers]:
+    """One of each for the module: to start one takes longer than most of the tests."""
+    servers = SharedServers(process_environment(redis_url_with_database(backing_services.redis_url, 0)))
+    yield servers
+    servers.stop()
+
+
 @pytest.fixture(params=["uvicorn", "daphne"])
-def server(request: pytest.FixtureRequest, process_environment: dict[str, str]) -> Iterator[WebServer]:
-    with web_server(request.param, process_environment) as started:
-        yield started
+def server(
+    request: pytest.FixtureRequest, transactional_db: None, shared_servers: SharedServers
+) -> WebServer:
+    return shared_servers.get(request.param)
 
 
 @pytest.fixture
-def uvicorn(process_environment: dict[str, str]) -> Iterator[WebServer]:
-    with web_server("uvicorn", process_environment) as started:
-        yield started
+def uvicorn(transactional_db: None, shared_servers: SharedServers) -> WebServer:
+    """Another process than that of ``server``."""
+    return shared_servers.get("uvicorn", name="other")
 
 
 async def test_two_processes_share_everything(server: WebServer, uvicorn: WebServer) -> None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import websockets
@@ -91,6 +91,25 @@ def web_server(
     finally:
         if server.process.poll() is None:
             server.stop()
+
+
+class SharedServers:
+    """Web servers that tests share; one that a test has stopped is started anew for the next."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+        self._stack = ExitStack()
+        self._running: dict[str, WebServer] = {}
+
+    def get(self, kind: str, *, name: str = "") -> WebServer:
+        """Return the server of that kind and name."""
+        key = f"{kind} {name}"
+        if key not in self._running or self._running[key].process.poll() is not None:
+            self._running[key] = self._stack.enter_context(web_server(kind, self._environment))
+        return self._running[key]
+
+    def stop(self) -> None:
+        self._stack.close()
 
 
 async def cookie_of(username: str) -> str:
