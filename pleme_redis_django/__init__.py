@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pleme_redis_django.exceptions import Snooze as Snooze
     from pleme_redis_django.exceptions import StoreError as StoreError
     from pleme_redis_django.jobs.definitions.declaring import job as job
+    from pleme_redis_django.jobs.definitions.limits import Limit as Limit
+    from pleme_redis_django.jobs.definitions.limits import Rate as Rate
     from pleme_redis_django.jobs.definitions.schedule import cron as cron
     from pleme_redis_django.jobs.definitions.schedule import every as every
     from pleme_redis_django.jobs.definitions.uniqueness import once_per as once_per
@@ -80,6 +82,7 @@ _MODULE_OF = {
     "JobStatus": "jobs.interface.job",
     "JobStore": "jobs.interface.store",
     "JobTimeout": "exceptions",
+    "Limit": "jobs.definitions.limits",
     "LockBusy": "exceptions",
     "LockLost": "exceptions",
     "LockManager": "redis_state.locks",
@@ -87,6 +90,7 @@ _MODULE_OF = {
     "ProviderError": "exceptions",
     "PubSubManager": "redis_state.pubsub",
     "QueuedJob": "jobs.interface.job",
+    "Rate": "jobs.definitions.limits",
     "RedisUnavailable": "exceptions",
     "RetryAfter": "exceptions",
     "Snooze": "exceptions",

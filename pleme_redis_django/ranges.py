@@ -52,6 +52,21 @@ class Text:
         return f"text of {self.low:,} to {self.high:,} characters"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class PrintableText:
+    """The texts of ``low`` to ``high`` printable characters, both included: no NUL, and no end of a line."""
+
+    low: int
+    high: int
+
+    def accepts(self, value: object) -> bool:
+        """Whether the value is one of them."""
+        return isinstance(value, str) and self.low <= len(value) <= self.high and value.isprintable()
+
+    def __str__(self) -> str:
+        return f"text of {self.low:,} to {self.high:,} printable characters"
+
+
 @cache
 def said_beside_fields(cls: type) -> dict[str, Any]:
     """Return what ``Annotated`` says beside each field of a class, for the fields that have it."""

@@ -15,6 +15,7 @@ from pleme_redis_django.enqueueing.rows import (
     checked_metadata_json,
     checked_parameters_json,
     enqueued_product,
+    keys_and_line,
 )
 from pleme_redis_django.exceptions import InvalidParameters
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -144,7 +145,8 @@ def _row(template: RowTemplate, request: EnqueueRequest, parameters: dict[str, A
     if template.uniqueness is not None:
         key = parameters_key(parameters) if request.unique_key is None else request.unique_key
         slot = template.uniqueness.slot(template.job_type, key)
+    keys = keys_and_line(template, parameters)
     if request.sealed is not None:
         parameters = dict(request.sealed.stored)
         text = checked_parameters_json(template.job_type, parameters)
-    return NewRow(new_job_id(), parameters, text, slot)
+    return NewRow(new_job_id(), parameters, text, slot, *keys)

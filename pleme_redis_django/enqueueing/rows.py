@@ -10,9 +10,11 @@ from django.core.exceptions import ValidationError
 
 from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.enqueueing.due_times import checked_run_after
+from pleme_redis_django.enqueueing.keys import keys_of
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.handler import sync_only
+from pleme_redis_django.jobs.definitions.limits import COSTS, KEYS
 from pleme_redis_django.jobs.definitions.options import (
     NAMES_OF_BOUNDS,
     RETRIES,
@@ -33,7 +35,9 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import AbstractJob, new_job_id
+from pleme_redis_django.orm_store.flow.gates import line_of
 from pleme_redis_django.orm_store.new_rows import NO_METADATA, NewRow, RowTemplate, said_by_options
+from pleme_redis_django.wording import shortened
 
 _CONFIGURATION_MAX_BYTES = 64 * 1024
 
@@ -61,6 +65,8 @@ def template_of(
         metadata_json=checked_metadata_json(definition.name, options["metadata"])
         if "metadata" in options
         else NO_METADATA,
+        keys=keys_of(definition, options),
+        cost=definition.limits.cost,
         **said_by_options(options),
     )
 
@@ -93,7 +99,20 @@ def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:
     if template.uniqueness is not None:
         key = parameters_key(parameters) if template.unique_key is None else template.unique_key
         slot = template.uniqueness.slot(template.job_type, key)
-    return NewRow(new_job_id(), parameters, text, slot)
+    if template.keys is None:
+        return NewRow(new_job_id(), parameters, text, slot)
+    return NewRow(new_job_id(), parameters, text, slot, *keys_and_line(template, parameters))
+
+
+def keys_and_line(
+    template: RowTemplate, parameters: dict[str, Any]
+) -> tuple[str | None, str | None, str | None]:
+    """Return the concurrency key, the order key, and what a new row waits at. Raises EnqueueError."""
+    if template.keys is None:
+        return None, None, None
+    concurrency_key, order_key = template.keys.of(parameters)
+    waits_in_line = order_key is not None and template.run_after is None
+    return concurrency_key, order_key, line_of(template.product, str(order_key)) if waits_in_line else None
 
 
 def prepare_instance(job: AbstractJob) -> None:
@@ -119,11 +138,23 @@ def prepare_instance(job: AbstractJob) -> None:
         # Only the database's clock says whether the time is past: a claimer promotes the row.
         job.run_after = checked_run_after(job.run_after)  # type: ignore[assignment]  # only None gives None
         job.status = JobStatus.PENDING
+    _check_keys(job)
+    if job.order_key is not None and job.status == JobStatus.QUEUED:
+        job.status, job.blocked_on = JobStatus.BLOCKED, line_of(job.product, job.order_key)
     try:
         job.full_clean(validate_unique=False, validate_constraints=False)
     except ValidationError as error:
         faults = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
         raise EnqueueError(f"This {type(job).__name__} is refused: {faults}") from None
+
+
+def _check_keys(job: AbstractJob) -> None:
+    for field in ("concurrency_key", "order_key"):
+        value = getattr(job, field)
+        if value is not None and not KEYS.accepts(value):
+            raise EnqueueError(f"{field} is {shortened(repr(value))}. Accepted: {KEYS}, or None.")
+    if not COSTS.accepts(job.cost):
+        raise EnqueueError(f"cost is {job.cost!r}. Accepted: {COSTS}.")
 
 
 def enqueued_product(product: str | None) -> str:

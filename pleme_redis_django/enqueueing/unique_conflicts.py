@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.jobs.definitions.uniqueness import OnConflict
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES
 from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.flow.gates import line_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 
@@ -23,7 +24,7 @@ def change_holder(table: JobTable[Any], template: RowTemplate, row: NewRow, hold
     unique = template.uniqueness
     if unique is None or unique.on_conflict is OnConflict.KEEP or holder.status not in WAITING_STATUSES:
         return True
-    changes = _changes(template, row, unique.on_conflict)
+    changes = _changes(template, row, unique.on_conflict, holder)
     waiting = table.rows().filter(
         pk=holder.pk, unique_slot=row.unique_slot, status__in=WAITING_STATUSES, deleted_at=None
     )
@@ -38,15 +39,21 @@ def change_holder(table: JobTable[Any], template: RowTemplate, row: NewRow, hold
     return True
 
 
-def _changes(template: RowTemplate, row: NewRow, on_conflict: OnConflict) -> dict[str, Any]:
+def _changes(
+    template: RowTemplate, row: NewRow, on_conflict: OnConflict, holder: AbstractJob
+) -> dict[str, Any]:
     changes: dict[str, Any] = {
         "status": template.status,
-        "blocked_on": None,
         "run_after": Now() if template.run_after is None else template.run_after,
         "updated_at": Now(),
+        "blocked_on": row.blocked_on,
     }
+    if row.blocked_on is not None and on_conflict is OnConflict.EXTEND:
+        # It keeps its parameters, and with them its keys.
+        changes["blocked_on"] = holder.order_key and line_of(holder.product, holder.order_key)
     if on_conflict is OnConflict.REPLACE:
         changes |= {"parameters": row.parameters, "retry_count": 0}
+        changes |= {"concurrency_key": row.concurrency_key, "order_key": row.order_key}
     if template.expires_at is not None:
         changes["expires_at"] = template.expires_at
     elif template.expires_in_seconds is not None:

@@ -53,6 +53,9 @@ _CLAIMED_FIELDS = frozenset(
         "timeout_seconds",
         "expires_at",
         "unique_slot",
+        "concurrency_key",
+        "order_key",
+        "cost",
     }
 )
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 from uuid import UUID
 
 from django.db.models.functions import Now
@@ -24,6 +24,14 @@ J = TypeVar("J", bound=AbstractJob)
 ROWS_PER_STATEMENT = 2_000
 NO_METADATA = "{}"
 ALWAYS_SAID = object()
+
+
+class KeysOfRows(Protocol):
+    """How rows get their keys."""
+
+    @property
+    def is_ordered(self) -> bool: ...
+    def of(self, parameters: dict[str, Any]) -> tuple[str | None, str | None]: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +53,9 @@ class RowTemplate:
     uniqueness: Uniqueness | None
     unique_key: str | None
     metadata_json: str
+    keys: KeysOfRows | None = None
+    """None: its rows have neither a concurrency key nor an order key."""
+    cost: int = 1
     unsaid: frozenset[str] = dataclasses.field(init=False, repr=False, compare=False)
     """The columns for which nothing is sent: the rows have there what the database gives a row by itself."""
 
@@ -55,7 +66,10 @@ class RowTemplate:
     @property
     def status(self) -> JobStatus:
         # Only the database's clock says whether a given time is past: a claimer promotes the row.
-        return JobStatus.QUEUED if self.run_after is None else JobStatus.PENDING
+        if self.run_after is not None:
+            return JobStatus.PENDING
+        # Whose turn it is in its line is said after the commit.
+        return JobStatus.BLOCKED if self.keys is not None and self.keys.is_ordered else JobStatus.QUEUED
 
     @property
     def configuration(self) -> dict[str, Any] | None:
@@ -75,6 +89,9 @@ class NewRow(NamedTuple):
     parameters: dict[str, Any]
     parameters_json: str
     unique_slot: str | None
+    concurrency_key: str | None = None
+    order_key: str | None = None
+    blocked_on: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,6 +112,8 @@ class Column:
     """What the attribute of this name says in seconds from the time of the statement, where the value is None."""
     unsaid_as: object = ALWAYS_SAID
     """What is not sent, since the database gives it to a row by itself."""
+    unsaid_without: str = ""
+    """Of a column of each row: the field of the template without which no row has another value."""
     is_loaded: bool = True
     """Whether each enqueued job has the value; else it is read when it is asked for."""
 
@@ -108,7 +127,7 @@ class Column:
         if self.unsaid_as is ALWAYS_SAID:
             return False
         if self.of_each_row:
-            return template.uniqueness is None
+            return getattr(template, self.unsaid_without) is None
         return all(getattr(template, name) == self.unsaid_as for name in self.attributes)
 
 
@@ -127,7 +146,11 @@ NEW_ROW_COLUMNS = (
     Column("max_retries"),
     # Only the database knows its time.
     Column("run_after", cast="timestamptz", unsaid_as=None, is_loaded=False),
-    Column("unique_slot", of_each_row=True, unsaid_as=None),
+    Column("unique_slot", of_each_row=True, unsaid_as=None, unsaid_without="uniqueness"),
+    Column("concurrency_key", of_each_row=True, unsaid_as=None, unsaid_without="keys", is_loaded=False),
+    Column("order_key", of_each_row=True, unsaid_as=None, unsaid_without="keys", is_loaded=False),
+    Column("cost", unsaid_as=1, is_loaded=False),
+    Column("blocked_on", of_each_row=True, unsaid_as=None, unsaid_without="keys", is_loaded=False),
     Column("timeout_seconds", option="timeout", cast="float8", unsaid_as=None, is_loaded=False),
     Column(
         "expires_at",

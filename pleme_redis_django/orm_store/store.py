@@ -7,7 +7,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, cast
 from uuid import UUID
 
 from django.db import DataError, transaction
@@ -19,7 +19,7 @@ from pleme_redis_django.conf.retention import retention_policy
 from pleme_redis_django.exceptions import JobNotFound, LockedJobs
 from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
 from pleme_redis_django.jobs.interface.endings import Ending
-from pleme_redis_django.jobs.interface.job import JobClaim, QueuedJob
+from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim, QueuedJob
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.store import (
     ORPHANED_AFTER_SECONDS,
@@ -39,6 +39,8 @@ from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.dialects.postgresql.session import database_time, round_trip_seconds
 from pleme_redis_django.orm_store.endings import finish_jobs
 from pleme_redis_django.orm_store.expiry import end_expired_jobs
+from pleme_redis_django.orm_store.flow.control import FlowControl
+from pleme_redis_django.orm_store.flow.gates import Limited
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import EVERY_JOB, EVERY_SUSPECT, JobTable, M, claimed_fields
 from pleme_redis_django.orm_store.known_pauses import KnownPauses
@@ -66,12 +68,17 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             model, using, loads_metadata=bool(get_settings().middleware) and reads_metadata()
         )
         self._pauses = KnownPauses(self._table)
+        self._flow = FlowControl(self._dialect, self._table)
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
         self._horizons: defaultdict[JobSelection, Horizon] = defaultdict(self._new_horizon)
 
     @property
     def _dialect(self) -> Dialect:
         return dialect_of(self._table)
+
+    @property
+    def supports_limits(self) -> bool:
+        return True
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
         with reconnecting(self.using):
@@ -85,12 +92,11 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             )
             try:
                 jobs = claim_jobs(self._dialect, self._table, request)
-                if jobs or not self._pauses.read_again():
-                    return jobs
-                # Nothing: because of a pause that was not known here.
-                return claim_jobs(
-                    self._dialect, self._table, dataclasses.replace(request, pauses=self._pauses.last_read)
-                )
+                if not jobs and self._pauses.read_again():
+                    # Nothing: because of a pause that was not known here.
+                    request = dataclasses.replace(request, pauses=self._pauses.last_read)
+                    jobs = claim_jobs(self._dialect, self._table, request)
+                return self._flow.admit(worker_id, jobs) if jobs else jobs
             except DataError as error:
                 # Psycopg's, of a row that cannot be loaded: the database itself would give an SQLSTATE.
                 if not sqlstate_of(error):
@@ -132,6 +138,14 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         if self._notices is not None:
             self._notices.add(endings)
         return accepted
+
+    def release_after(self, jobs: Sequence[AnyJob]) -> int:
+        with reconnecting(self.using):
+            return self._flow.ended(cast(Sequence[Limited], jobs))
+
+    def release_overlooked(self) -> int:
+        with reconnecting(self.using):
+            return self._flow.sweep()
 
     def update_progress(self, job_id: UUID, progress: Mapping[str, Any], *, claim: JobClaim) -> bool:
         with writing(self.using):

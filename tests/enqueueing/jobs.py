@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pleme_redis_django import job, once_per
+from pleme_redis_django import Limit, Rate, job, once_per
 
 
 @job(queue_name="email", max_retries=5, priority=2)
@@ -47,3 +47,19 @@ async def aenqueue_from_inside() -> None:
 
 @job(unique="while_waiting", on_conflict="replace")
 def debounced(page: int) -> None: ...
+
+
+@job(limits=[Limit(5, key="stripe", cost=2), Rate(100, key="stripe", cost=2)])
+def charge(amount: int) -> None: ...
+
+
+@job(limits=Limit(2, key=lambda customer: customer, name="customer"))
+def mail_customer(customer: Any = 7, text: str = "") -> None: ...
+
+
+@job(limits=[Limit(1, key=lambda order_id: f"order:{order_id}", in_order=True), Limit(5)])
+def ship(order_id: Any, carrier: str = "") -> None: ...
+
+
+@job(limits=Limit(2, key=lambda order_id: 1 // 0))
+def broken_key(order_id: int) -> None: ...

@@ -90,7 +90,8 @@ def test_what_an_enqueue_does_not_say_is_not_sent_and_is_the_databases_own(
     assert not [name for name in unsaid if name in columns]
     for row in Job.objects.in_bulk([job.id for job in jobs]).values():
         values = {name: getattr(row, name) for name in unsaid - {"run_after"}}
-        assert values == {name: {} if name == "metadata" else None for name in values}
+        own = {"metadata": {}, "cost": 1}
+        assert values == {name: own.get(name) for name in values}
 
 
 @pytest.mark.django_db

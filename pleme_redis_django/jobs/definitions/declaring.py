@@ -19,6 +19,7 @@ from pleme_redis_django.jobs.definitions.handler import (
     name_of,
 )
 from pleme_redis_django.jobs.definitions.handler_types import HandlerTypes
+from pleme_redis_django.jobs.definitions.limits import as_limits
 from pleme_redis_django.jobs.definitions.options_of_job import (
     DEFAULTS_OF_JOB,
     OptionsOfJob,
@@ -93,6 +94,7 @@ def definition_of(
         accepted=accepted_names(handler.parameters),
         types=_types_of(function, handler, job_name, reads_annotations=kind.reads_annotations),
         context_name=handler.context_name,
+        limits=as_limits(said.get("limits"), job_name),
         schedules=as_schedules(said.get("schedule"), job_name),
     )
     return _with_schedules_checked(definition)

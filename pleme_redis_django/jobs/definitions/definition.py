@@ -14,6 +14,7 @@ from pleme_redis_django.jobs.definitions.handler import (
     check_passed_by_name,
 )
 from pleme_redis_django.jobs.definitions.handler_types import HandlerTypes, StoredResult
+from pleme_redis_django.jobs.definitions.limits import NO_LIMITS, LimitsOfJob
 from pleme_redis_django.jobs.definitions.options import (
     NO_OPTIONS,
     OptionsOfUsing,
@@ -99,6 +100,7 @@ class JobDefinition(Generic[P, R]):
     options: OptionsOfUsing = dataclasses.field(default_factory=lambda: NO_OPTIONS)
     """What ``using()`` says of the enqueues of this copy, before the defaults."""
     schedules: tuple[DeclaredSchedule, ...] = ()
+    limits: LimitsOfJob = NO_LIMITS
     marks: Mapping[str, Any] | None = None
     """What the ``configuration`` of its rows holds beside the options."""
 

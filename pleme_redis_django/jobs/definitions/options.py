@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, TypedDict, cast
 
 from pleme_redis_django.exceptions import EnqueueError
+from pleme_redis_django.jobs.definitions.limits import KEYS
 from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, Bounds
 from pleme_redis_django.jobs.interface.job import PRIORITY_HIGH, PRIORITY_LOW
 from pleme_redis_django.ranges import Number, Text, Whole, said_beside_fields
@@ -61,6 +62,10 @@ class _OptionsOfUsingAlone(TypedDict, total=False):
     priority: int | None
     unique_key: Annotated[str | None, UNIQUE_KEYS]
     """What makes this job equal to another, in place of its parameters."""
+    concurrency_key: Annotated[str | None, KEYS]
+    """On which key of a limit it counts, in place of what the ``@job`` says: "stripe", or "customer:42"."""
+    order_key: Annotated[str | None, KEYS]
+    """In which line it stands, in place of what the ``@job`` says: one after the other."""
     metadata: Mapping[str, Any] | None
     """A JSON object that the row keeps."""
     expires_at: datetime | None
@@ -125,6 +130,7 @@ _OF_JOB_ALONE = {
     "schedule": "what the @job says. A schedule in the admin enqueues with other options",
     "name": "what the @job says",
     "takes_context": "what the @job says",
+    "limits": "what the @job says of all its jobs. concurrency_key= and order_key= say on what this one counts",
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
 from pleme_redis_django.exceptions import InvalidJobDefinition, InvalidName
+from pleme_redis_django.jobs.definitions.limits import Limit, Rate
 from pleme_redis_django.jobs.definitions.options import (
     NAMES_OF_USING,
     RANGES,
@@ -47,6 +48,9 @@ class _OptionsOfJobAlone(TypedDict, total=False):
     the second enqueue returns the first job."""
     takes_context: bool
     """Give the handler a JobContext as its first argument; also when its first parameter is named ``ctx``."""
+    limits: Limit | Rate | Iterable[Limit | Rate] | None
+    """``Limit(5, key="stripe")``, ``Rate(100, per_seconds=60)``, or a list of them: how many run at once, and start in
+    a time."""
     schedule: DeclaredSchedule | Iterable[DeclaredSchedule] | None
     """``cron("0 3 * * *")``, ``every(300)``, or a list of them: a job at each of their ticks."""
 

@@ -175,6 +175,25 @@ class JobStore(Protocol[J_co]):
         """
         return [self._finish(ending) for ending in endings]
 
+    @property
+    def supports_limits(self) -> bool:
+        """Whether claims keep the limits, rates and orders that jobs declare."""
+        return False
+
+    def release_after(self, jobs: Sequence[AnyJob]) -> int:
+        """Make ready what waits for the places of these jobs, whose endings are written; return how many.
+
+        It is called after ``finish_jobs``, and again with the same jobs where it failed.
+        """
+        return 0
+
+    def release_overlooked(self) -> int:
+        """Make ready what waits for a place or for its turn although nothing holds it; return how many.
+
+        A process that dies between an ending and ``release_after`` leaves such jobs.
+        """
+        return 0
+
     def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
         """Write the progress of several running jobs.
 

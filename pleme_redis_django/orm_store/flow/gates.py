@@ -1,0 +1,79 @@
+"""Gates: where jobs wait for a place, for a token or for their turn, and the text by which a row says so."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Protocol
+
+from pleme_redis_django.models.flow_limit import LimitKind
+from pleme_redis_django.models.indexes import LINE_PREFIX
+
+_LETTERS = {LimitKind.KEY: "k", LimitKind.TYPE: "t", LimitKind.QUEUE: "q", LimitKind.PRODUCT: "p"}
+_KINDS = {letter: kind for kind, letter in _LETTERS.items()}
+
+
+class Limited(Protocol):
+    """What of a job says at which gates it counts: of a row, and of what stands for one."""
+
+    @property
+    def product(self) -> str: ...
+    @property
+    def job_type(self) -> str: ...
+    @property
+    def queue_name(self) -> str: ...
+    @property
+    def concurrency_key(self) -> str | None: ...
+    @property
+    def order_key(self) -> str | None: ...
+    @property
+    def cost(self) -> int: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The jobs of one product, or of all together, that a limit counts together."""
+
+    kind: LimitKind
+    product: str
+    """"": of all products together."""
+    name: str
+    """The stored key, the job type, the queue or the product."""
+
+    @property
+    def text(self) -> str:
+        """What ``blocked_on`` holds of a job that waits here."""
+        if self.kind == LimitKind.PRODUCT:
+            return f"{_LETTERS[self.kind]}:{self.name}"
+        return f"{_LETTERS[self.kind]}:{self.product}:{self.name}"
+
+
+def line_of(product: str, order_key: str) -> str:
+    """Return what ``blocked_on`` holds of a job that waits for its turn in a line."""
+    return f"{LINE_PREFIX}{product}:{order_key}"
+
+
+def is_line(blocked_on: str) -> bool:
+    """Whether the text is that of a line."""
+    return blocked_on.startswith(LINE_PREFIX)
+
+
+def gate_of(blocked_on: str) -> Gate | None:
+    """Return the gate of a text; None: it is that of a line, or of nothing known."""
+    letter, _, rest = blocked_on.partition(":")
+    kind = _KINDS.get(letter)
+    if kind is None:
+        return None
+    if kind == LimitKind.PRODUCT:
+        return Gate(kind=kind, product=rest, name=rest)
+    product, _, name = rest.partition(":")
+    return Gate(kind=kind, product=product, name=name)
+
+
+def limit_names_of(job: Limited) -> Iterator[tuple[LimitKind, str, str]]:
+    """Yield each kind at which a job may be limited, with the name of the limit there and that of the gate."""
+    if job.concurrency_key is not None:
+        yield LimitKind.KEY, job.concurrency_key.partition(":")[0], job.concurrency_key
+    yield LimitKind.TYPE, job.job_type, job.job_type
+    yield LimitKind.QUEUE, job.queue_name, job.queue_name
+    yield LimitKind.PRODUCT, job.product, job.product
