@@ -19,16 +19,16 @@ class ForeignCall:
     """One call that waits."""
 
     key: Any
-    """The row's own, in its table."""
+    """The primary key of the row in its table."""
     path: str
-    """Of the function: ``shop.tasks.send``."""
+    """The path of the function: ``shop.tasks.send``."""
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     alias: str | None = None
-    """Of TASKS; None: the row is of no task, but of a function that a ``@job`` of that name runs."""
+    """The alias in TASKS; None: the row calls a function, which a ``@job`` of that name runs."""
     queue_name: str | None = None
     priority: int | None = None
     run_after: datetime | None = None
     max_retries: int | None = None
-    """How often it may still be tried again; None: as the task or the ``@job`` says."""
+    """How often it may still be retried; None: as the task or the ``@job`` says."""
     timeout: float | None = None

@@ -36,9 +36,9 @@ class Adoption:
 
     source: str
     moved: int = 0
-    """With a dry run: could be."""
+    """In a dry run: that could be moved."""
     running: int = 0
-    """Are with a worker of the other queue, and were left to it."""
+    """Rows that a worker of the other queue has, and that were left to it."""
     refused: dict[str, Refusal] = dataclasses.field(default_factory=dict)
     """By the reason."""
 
@@ -60,7 +60,7 @@ def adopt(source: Source, *, dry_run: bool = False, batch_size: int = BATCH_SIZE
     """Make jobs of the rows that wait and delete those rows, or only look at them.
 
     A row that cannot be moved stays as it is. Rows that a worker of the other queue has locked are passed over, and
-    what is moved no worker of it can take. To be run again does no harm: what was moved is gone from the table.
+    what is moved no worker of it can take. It does no harm to run it again: what was moved is gone from the table.
     """
     using = get_settings().database
     rows = source.table._default_manager.using(using).order_by("pk")

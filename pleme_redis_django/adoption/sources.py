@@ -23,12 +23,12 @@ class Source:
     """Another queue's table."""
 
     name: str
-    """As ``adopttasks`` calls it: that of its distribution."""
+    """The name of its distribution, by which ``adopttasks`` calls it."""
     table: type[Model]
     waiting: Q
-    """Its rows that no worker of its own has."""
+    """The rows that none of its own workers has."""
     running: Q
-    """Those that one has: they are left to it."""
+    """The rows that one of its own workers has. They are left to that worker."""
     read: Callable[[Any], ForeignCall]
     """Returns what a row asks for. Raises CannotMove."""
 
@@ -57,7 +57,7 @@ def _ox_task(row: OxTask) -> ForeignCall:
         queue_name=row.queue_name,
         priority=row.priority,
         run_after=row.run_after,
-        # It counts attempts, the first one included; what it has used up stays so.
+        # It counts attempts, including the first. Attempts that were used up stay used up.
         max_retries=max(row.max_attempts - row.attempts - 1, 0),
     )
 
@@ -66,7 +66,7 @@ def _queued_package(row: QueuedPackage) -> ForeignCall:
     package = _opened(row.payload)
     around = [name for name in _AROUND_A_CALL if package.get(name)]
     if around:
-        raise CannotMove(f"it has {', '.join(around)}, which a job has not")
+        raise CannotMove(f"it has {', '.join(around)}, which a job does not have")
     return ForeignCall(
         key=row.pk,
         path=_path_of(package.get("func")),
@@ -87,13 +87,13 @@ def _opened(payload: str) -> Mapping[str, Any]:
     try:
         package: Mapping[str, Any] = SignedPackage.loads(payload)
     except Exception as error:
-        # A forged or cut one, or one whose values this code cannot import: anything may be raised.
+        # It may be forged or cut off, or hold values that this code cannot import: anything may be raised.
         raise CannotMove(f"django-q2 cannot open its package ({type(error).__name__})") from None
     return package
 
 
 def _path_of(function: Any) -> str:
-    """Return the path of a function, which a package has as text, or as what the path leads to now."""
+    """Return the path of a function, which a package holds as text, or as the function itself."""
     if isinstance(function, str):
         return function
     plain = getattr(function, "function", None) or getattr(function, "func", None) or function

@@ -47,7 +47,7 @@ def tell_enqueued(backend: type[BaseTaskBackend], result: TaskResult[Any, Any]) 
 
 
 class Announcements:
-    """Turns what the engine tells of tasks into their signals."""
+    """Turns what the engine reports of tasks into their signals."""
 
     def started(self, job: Any, /) -> None:
         if _is_heard(task_started) and (result := _result_in_worker(job)) is not None:
@@ -84,7 +84,7 @@ _announcements = Announcements()
 
 
 def announce(definition: JobDefinition[Any, Any]) -> None:
-    """Have the starts and ends of a task told."""
+    """Have the starts and ends of a task reported."""
     listeners[definition.name] = _announcements
 
 
@@ -99,7 +99,7 @@ def _is_heard(signal: Signal, level: int = logging.INFO) -> bool:
 
 
 def _is_written(level: int) -> bool:
-    """Whether a handler takes lines of the API's logger; Django's own, by default, does while DEBUG is on alone."""
+    """Whether a handler takes lines of the API's logger. By default, Django's own does only while DEBUG is on."""
     logger: logging.Logger | None = api_logger
     while logger is not None:
         for handler in logger.handlers:
@@ -114,10 +114,10 @@ def _is_for_debugging(handler: logging.Handler) -> bool:
 
 
 def _result_in_worker(job: Any) -> TaskResult[Any, Any] | None:
-    """Return the result of a task that this process runs, has run, or has cancelled; None: there is no telling."""
+    """Return the result of a task that this process runs, has run, or has cancelled; None: that cannot be told."""
     alias = backend_of(job)
     try:
-        # A newer release may have an alias more.
+        # A newer release may have another alias.
         if alias in task_backends.settings:
             return running_result(job) if job.claim is not None else stored_result(job, alias, ())
     except TaskResultDoesNotExist:

@@ -52,7 +52,7 @@ class TaskDefinition(DeclaredTask[P, R]):
 
     @cached_property
     def _has_places(self) -> bool:
-        """Whether an argument can be given by its place alone; few functions have any, and each attempt asks."""
+        """Whether an argument can only be given by position. Few functions have such a one, and each attempt asks."""
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
         return any(parameter.kind in kinds for parameter in self.signature.parameters.values())
 
@@ -65,7 +65,7 @@ _PLAIN = (str, int, float, bool)
 
 
 def _plain(value: Any) -> Any:
-    """Return a result as DEP 14 stores it; what JSON cannot hold is left for the engine to refuse by name."""
+    """Return a result as DEP 14 stores it; the engine refuses what JSON cannot hold, and names it."""
     if value is None or type(value) in _PLAIN:
         return value
     with suppress(TypeError, ValueError):

@@ -26,7 +26,7 @@ class EnqueuePlan:
 
     task: Task[Any, Any]
     entry: object
-    """Of TASKS, and below the settings of the package: they are other values once they change."""
+    """The entry of TASKS and the settings of the package. Both are new objects once they change."""
     settings: object
     definition: DeclaredTask[Any, Any]
     defaults: BackendOptions
@@ -43,20 +43,20 @@ class EnqueuePlan:
 
 
 class EnqueuePlans:
-    """The plans of the process, by the identity of their tasks: a plan holds its own, so that no other has it."""
+    """The plans of the process, by the id() of their tasks, which stay alive as long as their plans."""
 
     def __init__(self) -> None:
         self._plans: dict[int, EnqueuePlan] = {}
 
     def find(self, task: Task[Any, Any], entry: object, settings: object) -> EnqueuePlan | None:
-        """Return the plan of a task; None: there is none, or the settings are others since."""
+        """Return the plan of a task; None: there is none, or the settings have changed since."""
         plan = self._plans.get(id(task))
         if plan is None or plan.entry is not entry or plan.settings is not settings:
             return None
         return plan if registry.find(plan.definition.name) is plan.definition else None
 
     def keep(self, plan: EnqueuePlan) -> None:
-        """Keep a plan. A task that ``using()`` makes for one enqueue has one too, so all go once there are many."""
+        """Keep a plan. Tasks that ``using()`` makes for one enqueue have one too: all go once there are many."""
         if len(self._plans) >= PLANS_MAX:
             self._plans.clear()
         self._plans[id(plan.task)] = plan
@@ -105,5 +105,5 @@ def _mark(backend: str, places: int, run_after: datetime | None) -> Mapping[str,
 
 def _product(task: Task[Any, Any], defaults: BackendOptions) -> str | None:
     own: str | None = getattr(task, "product", None)
-    # What a running job enqueues is of its product, as everywhere.
+    # What a running job enqueues belongs to its product, as everywhere.
     return defaults.product if own is None and current_job_context() is None else own

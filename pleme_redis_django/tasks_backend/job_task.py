@@ -18,7 +18,7 @@ class OptionsOfTask(OptionsOfEnqueue, total=False):
     backend: str | None
 
 
-# What no hash is taken of: it may be a list or a dict.
+# Left out of the hash: they may be a list or a dict.
 _UNHASHED = ("retry_on", "no_retry_on", "schedule", "metadata")
 
 

@@ -66,7 +66,7 @@ def task_of(job: Any, alias: str) -> Task[Any, Any]:
 
 
 def _restored(task: Task[Any, Any], **values: Any) -> Task[Any, Any]:
-    """Return a copy that nothing checks again: a queue may be gone from QUEUES, and its results are not."""
+    """Return a copy without checking it again: a queue may be gone from QUEUES while its results are still there."""
     copy = object.__new__(type(task))
     for field in dataclasses.fields(task):
         object.__setattr__(copy, field.name, values.get(field.name, getattr(task, field.name)))
@@ -123,7 +123,7 @@ def stored_result(job: Any, alias: str, attempts: Sequence[Any]) -> TaskResult[A
     """Return the result of a whole row and of its kept attempts, the failed ones."""
     status = _STATUSES.get(job.status, TaskResultStatus.READY)
     is_over = status in (TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED)
-    # The row of an attempt is written after its job's, and its start is counted back from there.
+    # The row of an attempt is written after that of its job, and its start is counted back from there.
     starts = [job.started_at or job.claimed_at, *(one.started_at for one in attempts)]
     task = task_of(job, alias)
     return changed(
@@ -155,7 +155,7 @@ def changed(result: TaskResult[Any, Any], **values: Any) -> TaskResult[Any, Any]
 def _errors(job: Any, status: TaskResultStatus, attempts: Sequence[Any]) -> list[TaskError]:
     errors = [error_of(one.error_class, one.error_code, one.traceback or one.message) for one in attempts]
     if status == TaskResultStatus.FAILED and all(one.attempt != job.attempt for one in attempts):
-        # Ended without an attempt: an operator has cancelled it, or it had expired.
+        # It ended without an attempt: an operator cancelled it, or it expired.
         code = (job.error_details or {}).get("error_code", "cancelled")
         errors.append(error_of("", code, job.error_message or _REASONS.get(job.status, "The task failed.")))
     return errors
@@ -166,7 +166,7 @@ _REASONS = {JobStatus.CANCELLED: "The task was cancelled before it ran."}
 
 def error_of(class_path: str, code: str, text: str) -> TaskError:
     if not class_path:
-        # The engine's own words, which no exception said.
+        # The engine's own words: there was no exception.
         kind = JobCancelled if code == JobCancelled.error_code else ExecutionFailed
         class_path = f"{kind.__module__}.{kind.__qualname__}"
     return TaskError(exception_class_path=class_path, traceback=text)

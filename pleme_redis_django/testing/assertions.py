@@ -65,7 +65,7 @@ def _check_names(definition: JobDefinition[Any, Any], parameters: Mapping[str, A
 
 
 def _stored(definition: JobDefinition[Any, Any], name: str, value: Any) -> Any:
-    """Return a value as it is stored; what the annotation does not accept, such as mock.ANY, as it is."""
+    """Return a value as it is stored, or unchanged if the annotation does not accept it, such as mock.ANY."""
     try:
         return definition.types.encoded({name: value})[name]
     except InvalidParameters:

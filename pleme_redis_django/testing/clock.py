@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-# Any fixed moment will do; this one is far from 0, so that a forgotten unit shows.
+# Any fixed moment will do. This one is far from 0, so that a wrong unit is noticed.
 START_SECONDS = 1_700_000_000.0
 
 

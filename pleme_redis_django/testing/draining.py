@@ -1,6 +1,6 @@
 """drain_jobs: runs what a test has enqueued, in the calling thread and in the test's transaction.
 
-A test's transaction never commits, so that no worker would ever see its jobs. Here the store and
+A test's transaction never commits, so no worker would ever see its jobs. Here the store and
 the runner are the ones of a worker; threads, hints, leases and waiting are left out.
 """
 
@@ -51,7 +51,7 @@ class DrainedAttempt:
     """One attempt that ``drain_jobs()`` has run."""
 
     job: Any
-    """The whole row as this attempt left it; as it was claimed, where the handler has deleted the row."""
+    """The whole row as this attempt left it, or as it was claimed if the handler has deleted the row."""
     ending: Ending
 
 
@@ -146,7 +146,7 @@ class _InATest(NoSurroundings):
 
 
 class _Drain:
-    """One call of ``drain_jobs()``: a worker with one slot, and without patience."""
+    """One call of ``drain_jobs()``: a worker with one slot that never waits."""
 
     def __init__(
         self,
@@ -234,7 +234,7 @@ class _Drain:
 
 
 def _whole_row(job: Any) -> Any:
-    """Return the job as it is stored now: a claim loads some fields, and knows no result."""
+    """Return the job as it is stored now: a claim loads only some fields, and not the result."""
     if not isinstance(job, Model):
         return job
     return type(job)._base_manager.using(job._state.db).filter(pk=job.pk).first() or job

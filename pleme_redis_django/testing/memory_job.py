@@ -59,7 +59,7 @@ class MemoryJob:
         return JobClaim(worker_id=self.worker_id, attempt=self.attempt)
 
     def can_retry(self) -> bool:
-        """Whether retries are left, asked of the job as if it had failed."""
+        """Whether retries are left, as if the job had failed now."""
         return self.retry_count < self.max_retries
 
     @following_pool

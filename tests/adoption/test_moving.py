@@ -226,7 +226,7 @@ def test_task_stays_while_its_alias_is_of_another_backend() -> None:
     ("values", "reason"),
     [
         ({"func": "tests.workload.jobs.gone"}, 'no @job or task is named "tests.workload.jobs.gone"'),
-        ({"hook": "shop.hooks.done"}, "it has hook, which a job has not"),
+        ({"hook": "shop.hooks.done"}, "it has hook, which a job does not have"),
         ({"chain": [["a", []]], "group": "g"}, "it has chain, group"),
         ({"kwargs": {"unknown": 1}}, "missing a required argument"),
         ({"args": [1, 2], "kwargs": {"unknown": 1}}, "unexpected keyword"),

@@ -1,4 +1,4 @@
-"""What other schedulers keep becomes rows of Schedule; ``manage.py importschedules``.
+"""Turns what other schedulers keep into rows of Schedule, for ``manage.py importschedules``.
 
-Their own packages are not imported, so they may be gone already; nothing of theirs is changed.
+Their packages are not imported, so they may be uninstalled already. Nothing of theirs is changed.
 """

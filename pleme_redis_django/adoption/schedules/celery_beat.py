@@ -112,15 +112,15 @@ def _json(text: str, field: str, kind: type) -> Any:
         value = None
     if not isinstance(value, kind):
         raise CannotExpress(
-            f"its {field} are {shortened(repr(text))}, which is no JSON {'list' if kind is list else 'object'}. Mend "
-            "them there"
+            f"its {field} are {shortened(repr(text))}, which is not a JSON {'list' if kind is list else 'object'}. "
+            "Correct them there"
         )
     return checked_plain(value)
 
 
 def _plain_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    # How kombu writes what JSON has not: a time, a UUID, a Decimal.
+    # How kombu writes what JSON does not have: a time, a UUID, a Decimal.
     if "__type__" in found:
         raise CannotExpress(
             f"its arguments have a {shortened(repr(found['__type__']))} as kombu writes one. Make the schedule in the "

@@ -138,7 +138,7 @@ def _days(kind: str, at: datetime, zone: ZoneInfo) -> str:
         return f"{time_of_day} * * {local.isoweekday() % 7}"
     if kind not in _MONTHS:
         raise CannotExpress(
-            f"its type is {kind!r}, which django-q2 1.11 has not. Make the schedule in the admin"
+            f"its type is {kind!r}, which django-q2 1.11 does not have. Make the schedule in the admin"
         )
     # django-q2 counts months in UTC: where its day there is another one, so may be the month or its length.
     if local.month != at.month or max(local.day, at.day) > LAST_DAY:
@@ -227,5 +227,5 @@ _NOT_LITERAL = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
 
 def _unreadable(text: str, field: str) -> CannotExpress:
     return CannotExpress(
-        f"its {field} are {shortened(repr(text))}, which are no Python literals. Mend them there"
+        f"its {field} are {shortened(repr(text))}, which are not Python literals. Correct them there"
     )

@@ -24,16 +24,16 @@ class ForeignSchedule:
     """What an entry says, in the words of this package."""
 
     path: str
-    """Of what it calls: ``shop.tasks.send``."""
+    """The path of what it calls: ``shop.tasks.send``."""
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     timing: Timing
     catch_up: CatchUp
     """What the other scheduler does with ticks that nobody could fire."""
     queue_name: str = ""
-    """Empty: that of the job."""
+    """Empty: the queue of the job."""
     pause_reason: str = ""
-    """Not empty: it does not fire there."""
+    """Why it does not fire there; empty: it does."""
     notes: tuple[str, ...] = ()
     """What is not carried over, each with the next step."""
 
@@ -43,6 +43,6 @@ class Entry:
     """One entry, not read yet."""
 
     name: str
-    """Of the schedule that it becomes: the same each time that it is read."""
+    """The name of the schedule that it becomes, the same each time that it is read."""
     read: Callable[[], ForeignSchedule]
     """Raises CannotExpress and NotNeeded."""

@@ -29,7 +29,7 @@ IMPORTED_BY = "importschedules"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedSchedule:
-    """One that was imported, or could be."""
+    """An entry that was imported, or could be."""
 
     name: str
     words: str
@@ -45,9 +45,9 @@ class Imports:
     there: list[str] = dataclasses.field(default_factory=list)
     """Names that the product has already."""
     refused: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    """Names of what cannot be expressed, and why."""
+    """Names of the entries that cannot be expressed, and why."""
     not_needed: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    """Names of what has no work to do here, and why."""
+    """Names of the entries that have no work to do here, and why."""
     paths: set[str] = dataclasses.field(default_factory=set)
     """What the entries call."""
 
@@ -63,9 +63,9 @@ def import_entries(
 ) -> Imports:
     """Store a schedule for each entry that one can be made of, or only look at them.
 
-    ``renamed``: from what entries call to the job type that is it here. A name that the product has already is left
-    as it is, so a second run changes nothing, and one that was cut off goes on. Each schedule is one transaction: what
-    cannot be expressed keeps back no other.
+    ``renamed``: from what an entry calls to its job type here. A name that the product has already is left as it is,
+    so a second run changes nothing, and a run that was cut off can be repeated. Each schedule is one transaction: an
+    entry that cannot be expressed does not keep back the others.
     """
     imports, now = Imports(), clock(using)
     known = set(schedules(using).filter(product=product).values_list("name", flat=True))
@@ -82,11 +82,13 @@ def import_entries(
         except NotNeeded as reason:
             imports.not_needed.append((entry.name, str(reason)))
         except InvalidParameters as error:
-            imports.refused.append((entry.name, f"{error} Mend its arguments there, or change the handler"))
+            imports.refused.append(
+                (entry.name, f"{error} Correct its arguments there, or change the handler")
+            )
         except PlemeError as error:
             imports.refused.append((entry.name, str(error)))
         except IntegrityError:
-            # Another run was first.
+            # Another run was faster.
             imports.there.append(entry.name)
         else:
             known.add(entry.name)
@@ -143,7 +145,7 @@ def _parameters(definition: JobDefinition[Any, Any], said: ForeignSchedule) -> d
     except InvalidParameters as refusal:
         try:
             bound = definition.signature.bind(*said.args, **said.kwargs)
-            # JSON has texts for what the annotation wants as a time, a UUID, a Decimal.
+            # JSON has text where the annotation wants a time, a UUID or a Decimal.
             return definition.reencoded_parameters(by_name(bound))
         except (InvalidParameters, TypeError):
             raise refusal from None

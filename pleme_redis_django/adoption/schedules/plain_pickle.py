@@ -1,5 +1,5 @@
-"""Reads a pickle of plain constants without unpickling: nothing is imported, called or built but text, numbers, lists
-and dicts. Every other opcode is refused by name.
+"""Reads a pickle of plain constants without unpickling it: it builds text, numbers, lists and dicts, and imports and
+calls nothing. Every other opcode is refused by name.
 
 Opcodes: pickletools of the standard library, whose ``genops`` takes a pickle apart and executes nothing.
 """
@@ -15,7 +15,7 @@ from pleme_redis_django.adoption.schedules.plain_values import checked_plain
 from pleme_redis_django.wording import shortened
 
 MAX_OPCODES = 100_000
-# More digits than any argument has, and few enough that no conversion takes long.
+# More digits than any argument has, and so few that no conversion takes long.
 _MAX_BITS = 128
 _MARK: Final = object()
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -101,7 +101,7 @@ class _Machine:
             raise TypeError("no dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, str):
-                raise TypeError("a key that is no text")
+                raise TypeError("a key that is not text")
             target[key] = value
 
     def _popped(self, count: int) -> list[Any]:
@@ -121,7 +121,7 @@ class _Machine:
     def _refusal(self, name: str, argument: Any) -> CannotExpress:
         if name not in _IMPORTS:
             return CannotExpress(
-                f"its pickle has the step {name}, which is none of plain constants. {_NEXT_STEP}"
+                f"its pickle has the step {name}, which plain constants do not have. {_NEXT_STEP}"
             )
         words = argument if isinstance(argument, str) else ".".join(str(each) for each in self._stack[-2:])
         return CannotExpress(

@@ -8,13 +8,13 @@ from typing import Any
 from pleme_redis_django.adoption.schedules.entry import CannotExpress
 
 MAX_VALUES = 10_000
-"""Of one entry, counted as often as they occur: a few lines can refer to one list a billion times."""
+"""Of one entry. Each occurrence counts, because a few lines can refer to one list a billion times."""
 MAX_DEPTH = 50
 _SCALARS = (str, bytes, bool, int, float, type(None))
 
 
 def checked_plain(value: Any) -> Any:
-    """Return the value. Raises CannotExpress unless it is of plain constants, lists and dicts by text, and small."""
+    """Return the value. Raises CannotExpress unless it is small, and of constants, lists and dicts with text keys."""
     count, waiting = 0, [(value, 0)]
     while waiting:
         each, depth = waiting.pop()
@@ -27,7 +27,7 @@ def checked_plain(value: Any) -> Any:
         if isinstance(each, dict):
             waiting += [(inner, depth + 1) for pair in each.items() for inner in pair]
             if wrong := [key for key in each if not isinstance(key, str)]:
-                raise _refusal(f"a key that is no text ({type(wrong[0]).__name__})")
+                raise _refusal(f"a key that is not text ({type(wrong[0]).__name__})")
         elif isinstance(each, list | tuple):
             waiting += [(inner, depth + 1) for inner in each]
         elif not isinstance(each, _SCALARS):
@@ -39,5 +39,5 @@ def checked_plain(value: Any) -> Any:
 
 def _refusal(what: str) -> CannotExpress:
     return CannotExpress(
-        f"its arguments have {what}, which is no JSON. Make the schedule in the admin with arguments that are"
+        f"its arguments have {what}, which is not JSON. Make the schedule in the admin with arguments that are"
     )

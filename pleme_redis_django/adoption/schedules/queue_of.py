@@ -8,10 +8,12 @@ from pleme_redis_django.wording import shortened
 
 
 def queue_of(name: str | None) -> tuple[str, tuple[str, ...]]:
-    """Return the name of the queue, or an empty one with a note on why it is not taken over."""
+    """Return the name of the queue, or an empty name and a note that says why it is not taken over."""
     if not name:
         return "", ()
     try:
         return validate_queue_name(name), ()
     except PlemeError:
-        return "", (f"queue {shortened(repr(name))}: no name of a queue here; it has that of the job",)
+        return "", (
+            f"queue {shortened(repr(name))}: not a valid name of a queue here, so it has that of the job",
+        )

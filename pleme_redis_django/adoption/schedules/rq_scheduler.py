@@ -23,7 +23,7 @@ from pleme_redis_django.redis_state.server.rq_jobs import FIELD_MAX_BYTES, RqJob
 from pleme_redis_django.wording import shortened
 
 MAX_BYTES = 1_000_000
-"""Of what a job is called with, unpacked."""
+"""Of the unpacked data of a job."""
 _IN_THE_ADMIN = "Make the schedule in the admin"
 _WORDS = {
     "@yearly": "0 0 1 1 *",
@@ -62,7 +62,7 @@ def _read(job: RqJob) -> ForeignSchedule:
     if "data" not in job.fields:
         raise CannotExpress("its job is gone from Redis. Cancel it there")
     meta = _meta(job)
-    # When it runs is asked first: most of what cannot be read runs once.
+    # When it runs is read first: most jobs that cannot be read run only once.
     timing = _timing(job, meta)
     for field, said in _AROUND.items():
         if _text(job, field) not in {"", "[]"}:
@@ -79,7 +79,7 @@ def _read(job: RqJob) -> ForeignSchedule:
         kwargs=kwargs,
         timing=timing,
         catch_up=CatchUp.ONE,
-        # Whoever named none has this one.
+        # The queue of jobs that named none.
         queue_name="" if queue == "default" else queue,
         notes=notes,
     )
@@ -140,21 +140,21 @@ def _meta(job: RqJob) -> Mapping[str, Any]:
     data = job.fields.get("meta", b"")
     value = _value(data) if data else {}
     if not isinstance(value, dict):
-        raise CannotExpress(f"its meta is no dict. {_IN_THE_ADMIN}")
+        raise CannotExpress(f"its meta is not a dict. {_IN_THE_ADMIN}")
     return value
 
 
 def _call(job: RqJob) -> tuple[str, list[Any], dict[str, Any]]:
     called = _value(_unpacked(job.fields["data"]))
     if not isinstance(called, list | tuple) or len(called) != 4:
-        raise CannotExpress(f"its data is no call of RQ. {_IN_THE_ADMIN}")
+        raise CannotExpress(f"its data is not a call of RQ. {_IN_THE_ADMIN}")
     path, instance, args, kwargs = called
     if instance is not None:
         raise CannotExpress(
             "it calls a method of an object. Have a function do that, and give it the object's key"
         )
     if not isinstance(path, str) or not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
-        raise CannotExpress(f"its data is no call of RQ. {_IN_THE_ADMIN}")
+        raise CannotExpress(f"its data is not a call of RQ. {_IN_THE_ADMIN}")
     return path, list(args), kwargs
 
 

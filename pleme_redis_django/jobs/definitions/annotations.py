@@ -64,7 +64,7 @@ class _Reading:
             raise
         except Unsupported as error:
             reason = str(error)
-        except Exception as error:  # Whatever Python finds in the text of an annotation.
+        except Exception as error:  # An annotation that is text may raise anything when Python reads it.
             reason = f"it cannot be read ({type(error).__name__}: {error})"
         raise InvalidJobDefinition(
             f"{self._name}: the annotation of {_words(name)} is {written(annotation)}, which no job has: {reason}."

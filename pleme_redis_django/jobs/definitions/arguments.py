@@ -15,7 +15,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def stored_name(parameter: inspect.Parameter) -> str:
-    """Return the name under which a parameter's argument is stored."""
+    """Return the name under which the argument of a parameter is stored."""
     return f"*{parameter.name}" if parameter.kind is parameter.VAR_POSITIONAL else parameter.name
 
 
@@ -58,7 +58,7 @@ def as_call(
 ) -> tuple[list[Any], dict[str, Any]]:
     """Return the positional and the named arguments of a call with stored parameters.
 
-    ``places``: how many of them were given by their place; None: those that can be given in no other way.
+    ``places``: how many of them were given by position; None: only those that cannot be given by name.
     """
     named = dict(parameters)
     listed = list(signature.parameters.values())

@@ -1,8 +1,8 @@
 """Cron expressions: what is accepted, and when one fires in a zone. ``cronsim`` reads them, as Debian's cron does.
 
-A time of day that the zone's clock skips fires once, at the next minute that exists; one that the clock
-shows twice fires once. An expression whose minute or hour begins with ``*`` counts time that passes instead,
-and so goes on through both hours.
+A time of day that the zone's clock skips fires once, at the next minute that exists, and one that the clock
+shows twice fires once. An expression whose minute or hour begins with ``*`` counts the time that passes
+instead, so it goes on through both hours.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def zone_of(name: object) -> ZoneInfo:
         raise refusal
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # No such zone; no name at all; a folder of them.
+    except (KeyError, ValueError, OSError):  # Not a zone, not a name, or a folder of zones.
         raise refusal from None
 
 
@@ -69,17 +69,17 @@ def ticks_after(expression: str, zone: ZoneInfo, moment: datetime) -> Iterator[d
     try:
         for tick in CronSim(expression, moment.astimezone(zone)):
             at = tick.astimezone(UTC)
-            # Around a change of the clocks cronsim may name a time twice, or one that is over.
+            # Around a change of the clocks cronsim may return a time twice, or one that has passed.
             if at > last:
                 last = at
                 yield at
     except (OverflowError, ValueError):
-        return  # Past the last year that there is.
+        return  # After the last year that Python has.
 
 
 def last_tick(expression: str, zone: ZoneInfo, moment: datetime) -> datetime | None:
-    """Return the last time that the expression fired, ``moment`` included; None: in fifty years it did not."""
-    # Beside a change of the clocks the way back may pass a time over: it only says from where to look forwards.
+    """Return the last time that the expression fired, ``moment`` included; None: not in fifty years."""
+    # Near a change of the clocks, counting backwards may skip a time. It only finds where to begin counting forwards.
     backwards = CronSim(expression, moment.astimezone(zone) + _SECOND, reverse=True)
     try:
         before = next(tick for tick in backwards if tick.astimezone(UTC) <= moment)

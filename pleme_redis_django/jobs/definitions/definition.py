@@ -38,7 +38,7 @@ class Enqueuer(Protocol):
     """What stores jobs; the Django side binds one when apps are ready."""
 
     def check_run_after(self, run_after: object) -> None:
-        """Raise EnqueueError for what is not a due time: whether it needs a zone, settings say."""
+        """Raise EnqueueError for what is not a valid due time. The settings say whether it needs a zone."""
         ...
 
     def enqueue(self, definition: JobDefinition[Any, Any], parameters: dict[str, Any]) -> Any: ...
@@ -70,35 +70,35 @@ def _enqueuer() -> Enqueuer:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class JobDefinition(Generic[P, R]):
-    """A handler that can be enqueued, and still be called as the function it is."""
+    """A handler that can be enqueued, and can still be called like the plain function."""
 
     context_parameter: ClassVar[str | None] = CONTEXT_PARAMETER
     """A first parameter of this name is given the context, without ``takes_context``."""
     reads_annotations: ClassVar[bool] = True
-    """Whether the annotations say what parameters and results are; else they are JSON, whatever is annotated."""
+    """Whether parameters and results are converted as annotated. If not, they are plain JSON."""
 
     name: str
     function: Callable[..., R]
     defaults: OptionsOfUsing
-    """What ``@job`` says of each enqueue; what it does not say, the pool does."""
+    """The options that ``@job`` sets for each enqueue. The pool has the defaults of the others."""
     retry_delay: Callable[[int, BaseException], float] | None
-    """From the number of a retry and what was raised to the seconds until it; None: the backoff."""
+    """Returns the seconds until a retry, from its number and the exception; None: the backoff."""
     retry_on: tuple[type[BaseException], ...]
     no_retry_on: tuple[type[BaseException], ...]
     unique: Uniqueness | None
     takes_context: bool
     is_async: bool
     signature: inspect.Signature
-    """Of the handler's own parameters, without the context."""
+    """The signature of the handler's own parameters, without the context."""
     required: frozenset[str]
     accepted: frozenset[str] | None
-    """Names that the handler takes; None: any (it has ``**kwargs``)."""
+    """The names that the handler takes; None: any name, because it has ``**kwargs``."""
     types: HandlerTypes
     """What the annotations say of the parameters and the result."""
     context_name: str | None = None
-    """Of the parameter that the worker gives, so that no enqueue may."""
+    """The name of the parameter that the worker passes, and an enqueue may not."""
     options: OptionsOfUsing = dataclasses.field(default_factory=lambda: NO_OPTIONS)
-    """What ``using()`` says of the enqueues of this copy, before the defaults."""
+    """The options that ``using()`` sets for the enqueues of this copy; they win over the defaults."""
     schedules: tuple[DeclaredSchedule, ...] = ()
     limits: LimitsOfJob = NO_LIMITS
     marks: Mapping[str, Any] | None = None
@@ -110,11 +110,11 @@ class JobDefinition(Generic[P, R]):
 
     @property
     def bounds(self) -> Bounds:
-        """What its attempts may not do for ever; None where the pool says it."""
+        """The limits of its attempts; None where the pool's apply."""
         return bounds_of(self.defaults)
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
-        """Call the handler here and now, as the plain function that it is."""
+        """Call the handler here and now, like the plain function."""
         return self.function(*args, **kwargs)
 
     @classmethod
@@ -209,7 +209,7 @@ class JobDefinition(Generic[P, R]):
         return self.types.decoded(self.checked_parameters(stored))
 
     def reencoded_parameters(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what people have written as an enqueue would store it: equal values become equal text."""
+        """Return parameters that people have typed as an enqueue would store them: equal values as equal text."""
         return self.types.encoded(self.decoded_parameters(stored))
 
     def checked_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from itertools import islice, takewhile
 from pleme_redis_django.jobs.definitions.schedule_values import CatchUp
 from pleme_redis_django.jobs.definitions.timing import COUNTED_TICKS, Timing
 
-# A tick whose turn comes later than this has been missed: what fires takes turns every few seconds.
+# A tick that is later than this was missed, because schedules are looked at every few seconds.
 ON_TIME = timedelta(seconds=60)
-# However many were missed, one turn of one schedule makes no more jobs than this.
+# One turn of one schedule makes at most this many jobs, however many ticks were missed.
 JOBS_A_TURN = 100
 
 
@@ -51,7 +51,7 @@ def due_ticks(timing: Timing, next_tick_at: datetime, now: datetime, catch_up: C
 
 
 def _each(timing: Timing, next_tick_at: datetime, now: datetime, limit: int) -> Turn:
-    """Return each due tick, the last ``limit`` of them, and no more of these than fit into one turn."""
+    """Return the last ``limit`` due ticks, and of these at most as many as fit into one turn."""
     due = [
         next_tick_at,
         *takewhile(lambda tick: tick <= now, islice(timing.ticks_after(next_tick_at), limit)),

@@ -28,7 +28,7 @@ class Handler:
     """What a function takes when a worker calls it."""
 
     signature: inspect.Signature
-    """Of its own parameters, without the one that the worker gives."""
+    """The signature of its own parameters, without the one that the worker passes."""
     takes_context: bool
     context_name: str | None
 
@@ -84,7 +84,7 @@ def _signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> 
 
 
 def check_function(function: object) -> None:
-    """Raise InvalidJobDefinition for what a worker could not find by its name, or could not call."""
+    """Raise InvalidJobDefinition for a function that a worker could not find by its name, or could not call."""
     if not inspect.isfunction(function):
         raise InvalidJobDefinition(
             f"@job got {function!r}. Accepted: a module-level function, sync or async."
@@ -127,7 +127,7 @@ def check_passed_by_name(function: Callable[..., Any], parameters: Iterable[insp
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Return the name of a job that is given none: by it, a worker finds the function."""
+    """Return the name of a job that is not given one; a worker finds the function by it."""
     return f"{_module_of(function)}.{function.__qualname__}"
 
 

@@ -1,4 +1,4 @@
-"""HandlerTypes: what the annotations of a handler ask of its parameters and of its result.
+"""HandlerTypes: what the annotations of a handler say of its parameters and of its result.
 
 The codecs are made once, when the handler is declared; where an annotation names what is defined further down in
 its module, at the first use. A parameter without an annotation, or of Any, is JSON as it is, and so is a result
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pleme_redis_django.exceptions import InvalidJobDefinition, InvalidParameters, InvalidResult
 from pleme_redis_django.jobs.definitions.codecs.codec import Codec, Mismatch
 
-# A name that a module defines further down, or that a module which is being imported does not have yet.
+# A name that is defined further down in its module, or in a module that is still being imported.
 NOT_DEFINED = (NameError, AttributeError)
 
 
@@ -31,7 +31,7 @@ class StoredResult(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Codecs:
-    """What the annotations of one handler ask."""
+    """What the annotations of one handler say."""
 
     parameters: dict[str, Codec]
     others: Codec | None
@@ -101,7 +101,7 @@ class HandlerTypes:
                     changed[name] = codec.decode(value)
                 except Mismatch as mismatch:
                     raise _of(name, self._refused_stored(name, mismatch)) from None
-                except RecursionError:  # Of a row that was not written by an enqueue.
+                except RecursionError:  # A row that was not written by an enqueue.
                     raise _of(name, self._endless(name)) from None
         return stored | changed if changed else stored
 

@@ -46,13 +46,13 @@ class OptionsOfBoth(TypedDict, total=False):
     retry_on_timeout: bool | None
     """False: an attempt that timed out fails for good."""
     atomic: bool | None
-    """True: what the handler, a plain function alone, writes and its ending commit together, in one transaction on the
-    job's database."""
+    """True: what the handler writes and its ending commit together, in one transaction on the job's database. Only for
+    a plain function."""
     isolated: bool | None
-    """True: the handler, a plain function alone, runs in a process of its own: a crash, a leak or a hang ends that
-    process alone."""
+    """True: the handler runs in a process of its own, so that a crash, a leak or a hang ends only that process. Only
+    for a plain function."""
     deadline: float | None
-    """Seconds after the enqueue by which the job has to have started, or it never does."""
+    """Seconds after the enqueue within which the job has to start; later it never does."""
 
 
 class _OptionsOfUsingAlone(TypedDict, total=False):
@@ -69,7 +69,7 @@ class _OptionsOfUsingAlone(TypedDict, total=False):
     metadata: Mapping[str, Any] | None
     """A JSON object that the row keeps."""
     expires_at: datetime | None
-    """By when the job has to have started, in place of ``deadline``."""
+    """The time by which the job has to start, in place of ``deadline``."""
 
 
 class OptionsOfEnqueue(_OptionsOfUsingAlone, OptionsOfBoth, total=False):
@@ -89,7 +89,7 @@ RANGES = said_beside_fields(OptionsOfUsing)
 
 
 def frozen_options(options: Mapping[str, Any]) -> OptionsOfUsing:
-    """Return those of the options that say something, for a definition to keep: nobody can change them."""
+    """Return the options that are not None, in a form that nobody can change."""
     said = {name: value for name, value in options.items() if value is not None}
     return cast(OptionsOfUsing, MappingProxyType(said))
 
@@ -98,14 +98,14 @@ NO_OPTIONS = frozen_options({})
 
 
 def options_over(options: Mapping[str, Any], others: OptionsOfUsing) -> OptionsOfUsing:
-    """Return what ``using()`` is given, and ``others`` where it says nothing. Raises EnqueueError for one unknown."""
+    """Return the options of ``using()``, and ``others`` where it has none. Raises EnqueueError for an unknown one."""
     if unknown := options.keys() - OptionsOfUsing.__annotations__.keys():
         raise refusal_of_using(unknown)
     return frozen_options({**others, **{name: value for name, value in options.items() if value is not None}})
 
 
 def bounds_of(options: Mapping[str, Any]) -> Bounds:
-    """Return what of the options bounds an attempt."""
+    """Return the options that bound an attempt."""
     said = {name: options[name] for name in NAMES_OF_BOUNDS if name in options}
     return Bounds(**said) if said else NO_BOUNDS
 

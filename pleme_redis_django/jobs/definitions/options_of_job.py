@@ -37,12 +37,12 @@ class _OptionsOfJobAlone(TypedDict, total=False):
     priority: int
     """-100 to 100, higher first; default 0."""
     retry_delay: Callable[[int, BaseException], float] | None
-    """A function of the retry's number (the first is 1) and of what was raised that returns the seconds until that
-    retry, instead of the backoff."""
+    """A function that returns the seconds until a retry, in place of the backoff. It is called with the number of the
+    retry (the first is 1) and the exception."""
     retry_on: Iterable[type[BaseException]]
     """Exception classes that are always retried."""
     no_retry_on: Iterable[type[BaseException]]
-    """Exception classes that are never retried; it wins over ``retry_on``."""
+    """Exception classes that are never retried. They win over ``retry_on``."""
     unique: Uniqueness | str | None
     """One of "while_waiting", "while_running" and ``once_per(seconds)``: one job at a time with the same parameters;
     the second enqueue returns the first job."""
@@ -59,7 +59,7 @@ class OptionsOfJob(_OptionsOfJobAlone, OptionsOfBoth, total=False):
     """What ``@job`` takes."""
 
 
-# None for the others: somebody else says it, at last the pool.
+# The others are None: the enqueue or the pool says them.
 DEFAULTS_OF_JOB: Mapping[str, Any] = {
     "queue_name": DEFAULT_QUEUE_NAME,
     "priority": 0,

@@ -24,7 +24,7 @@ class JobRegistry:
         """Of the modules, as they were when the jobs were added: a reload makes new ones."""
 
     def add(self, definition: JobDefinition[Any, Any]) -> None:
-        """Keep the definition. Raises InvalidJobDefinition when its name is another function's."""
+        """Keep the definition. Raises InvalidJobDefinition if another function has its name."""
         known = self._definitions.get(definition.name)
         if known is not None and not self._is_reload(known, definition):
             raise InvalidJobDefinition(

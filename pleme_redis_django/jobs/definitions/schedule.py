@@ -57,7 +57,7 @@ class DeclaredSchedule:
         )
 
     def digest(self, job_type: str) -> str:
-        """Return what tells it from another declaration of the same name: equal text for equal ones."""
+        """Return a text by which declarations of one name are compared: equal for equal ones."""
         values = dataclasses.asdict(self) | {"job_type": job_type}
         text = canonical_json({name: _plain(value) for name, value in values.items()})
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -84,7 +84,7 @@ def cron(
 
     - ``name``: unique in its product; default the job's name, for the second schedule of a job "name 2".
     - ``product``: default the settings' PRODUCT. ``parameters``: what the job is called with; default nothing.
-    - ``jitter_seconds``: each job starts so much later at most, at random; 0 to 86,400, default 0.
+    - ``jitter_seconds``: each job starts up to this much later, at random; 0 to 86,400, default 0.
     - ``catch_up``: of ticks that no process could fire, "skip" (default), "one" job for all, or "all", for the
       last ``catch_up_limit`` of them (1 to 10,000, default 100).
     - ``overlap``: while its previous job has not ended, a tick is "skip"ped (default), "allow"ed, has to "queue"
@@ -124,8 +124,8 @@ def every(
 ) -> DeclaredSchedule:
     """Return a schedule that fires every so many seconds, 1 to 31,622,400: ``every(300)``.
 
-    Ticks are counted from ``starts_at``, else from 1970-01-01 00:00 UTC, whoever fires them and however late: an
-    interval does not drift. ``timezone`` is that in which people read the times. The other options are those
+    Ticks are counted from ``starts_at``, else from 1970-01-01 00:00 UTC, so an interval does not drift, however late
+    its ticks fire. ``timezone`` is the zone in which people read the times. The other options are those
     of ``cron()``. Raises InvalidSchedule for what is not accepted.
     """
     return _declared(
@@ -156,7 +156,8 @@ def _declared(**options: Any) -> DeclaredSchedule:
     else:
         checked_interval(options["interval_seconds"])
     declared = DeclaredSchedule(**options)
-    declared.timing("UTC").checked()  # The zone of the settings is not known here, and checked where it is.
+    # The zone of the settings is not known here; it is checked where it is known.
+    declared.timing("UTC").checked()
     return declared
 
 

@@ -1,4 +1,4 @@
-"""The values of a schedule: its choices, and how long or how large what it says may be. Pure."""
+"""The values of a schedule: its choices, and the ranges of its numbers. Pure."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class CatchUp(enum.StrEnum):
     ONE = "one"
     """One job for all of them."""
     ALL = "all"
-    """A job for each, for the last ones of them when they are too many."""
+    """A job for each of them; if there are too many, for the last ones."""
 
 
 class Overlap(enum.StrEnum):
     """What becomes of a tick whose schedule's previous job has not ended."""
 
     ALLOW = "allow"
-    """It makes a job all the same."""
+    """It still makes a job."""
     SKIP = "skip"
     """It makes none."""
     REPLACE = "replace"

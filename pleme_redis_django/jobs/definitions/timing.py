@@ -13,19 +13,19 @@ from pleme_redis_django.jobs.definitions.schedule_values import INTERVALS
 
 # Times that every database and every zone can hold, with room for what is added to them.
 FIRST_YEAR, LAST_YEAR = 1970, 2999
-# Of so many ticks that were missed, more are not told apart.
+# Missed ticks are counted up to this number.
 COUNTED_TICKS = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Either ``cron`` or ``interval_seconds``, of which a checked one has just one."""
+    """When a schedule fires: by ``cron`` or by ``interval_seconds``. Once checked, it has exactly one of them."""
 
     cron: str = ""
     interval_seconds: int | None = None
     timezone: str = "UTC"
-    """In which the expression counts, and people read the times."""
+    """The zone of the expression, and in which people read the times."""
     starts_at: datetime | None = None
     """No tick is before it; an interval is counted from it, else from 1970-01-01 00:00 UTC."""
     ends_at: datetime | None = None
@@ -36,16 +36,14 @@ class Timing:
         zone_of(self.timezone)
         checked_bounds(self.starts_at, self.ends_at)
         if (self.interval_seconds is None) == (not self.cron):
-            raise InvalidSchedule(
-                "A schedule has either a cron expression or an interval, and just one of them."
-            )
+            raise InvalidSchedule("A schedule has either a cron expression or an interval, not both.")
         if self.interval_seconds is None:
             return dataclasses.replace(self, cron=checked_cron(self.cron))
         checked_interval(self.interval_seconds)
         return self
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """Return the first tick after ``moment``; None: there is none any more."""
+        """Return the first tick after ``moment``; None: there are no more."""
         return next(self.ticks_after(moment), None)
 
     def ticks_after(self, moment: datetime) -> Iterator[datetime]:
@@ -58,7 +56,7 @@ class Timing:
             yield tick
 
     def last_until(self, moment: datetime) -> datetime | None:
-        """Return the last tick until ``moment``, which included; None: there was none."""
+        """Return the last tick until ``moment``, which is included; None: there was none."""
         if self.ends_at is not None:
             moment = min(moment, self.ends_at)
         if self.interval_seconds is None:

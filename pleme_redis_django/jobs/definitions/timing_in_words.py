@@ -10,7 +10,7 @@ from cronsim import CronSim, CronSimError
 from pleme_redis_django.jobs.definitions.timing import Timing
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
-# The steps that divide the hour and the day; after others the last one of them is shorter.
+# Only steps that divide the hour or the day: with others, the last step would be shorter.
 _EVERY_MINUTES = re.compile(r"(?:\*|\*/(1|2|3|4|5|6|10|12|15|20|30)) \* \* \* \*")
 _EVERY_HOURS = re.compile(r"0 (?:\*|\*/(1|2|3|4|6|8|12)) \* \* \*")
 

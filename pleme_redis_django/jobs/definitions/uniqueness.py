@@ -32,7 +32,7 @@ class UniqueMode(enum.StrEnum):
 
 
 class OnConflict(enum.StrEnum):
-    """What an enqueue does to an equal job that waits; one that runs, or has ended, is left as it is."""
+    """What an enqueue does to an equal job that waits. A job that runs or has ended is left as it is."""
 
     KEEP = "keep"
     """Nothing."""
@@ -44,7 +44,7 @@ class OnConflict(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Uniqueness:
-    """A mode, with its period in seconds for ``once_per``, and what becomes of the job that is there."""
+    """A mode, its period in seconds for ``once_per``, and what an enqueue does to the job that is there."""
 
     mode: UniqueMode
     seconds: int = 0
@@ -101,7 +101,7 @@ def with_conflict(
 
 
 def parameters_key(parameters: Mapping[str, Any]) -> str:
-    """Return the key of a job that names none: its parameters, equal text for equal values."""
+    """Return the key of a job that has none of its own: its parameters, as equal text for equal values."""
     return canonical_json(parameters)
 
 

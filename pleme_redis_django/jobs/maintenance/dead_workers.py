@@ -1,4 +1,4 @@
-"""Dead workers: their jobs run again, or end, at once where a death was seen, else when a lease has run out."""
+"""Dead workers: their jobs run again or end, at once if the death was seen, otherwise when the lease has run out."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class DeadWorkers:
         worker_ids = [death.worker_id for death in seen]
         draining = self._registry.draining_among(worker_ids)
         executing = {claim for death in seen if death.worker_id not in draining for claim in death.executing}
-        # Declared only afterwards: the sweeper, which knows of no evidence, would rescue them too.
+        # Declared dead only afterwards: otherwise the sweeper, which has not seen these ends, would rescue them too.
         self.rescue(worker_ids, executing)
         settled = [worker_id for worker_id in worker_ids if worker_id not in self._rescues.held_up]
         self._registry.declare_dead(settled)
@@ -90,7 +90,7 @@ class DeadWorkers:
         if not dead:
             return 0
         rescued = self.rescue(dead)
-        # Only now: a row that is gone leaves jobs behind that nobody looks for.
+        # Only now: once the row of a worker is gone, nobody looks for its jobs.
         self._registry.forget([worker_id for worker_id in dead if worker_id not in self._rescues.held_up])
         return rescued
 

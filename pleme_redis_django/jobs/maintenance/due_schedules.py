@@ -11,7 +11,7 @@ from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
 
 DUE_SCHEDULES, DECLARED_SCHEDULES = "due_schedules", "declared_schedules"
 DECLARED_AT_START, OLD_TICKS = "declared_schedules_at_start", "old_ticks"
-# A schedule that is made or edited meanwhile is seen so late at most.
+# A schedule that is made or edited meanwhile is noticed after this time at the latest.
 LOOK_SECONDS = 15.0
 CARETAKING_SECONDS = 60.0
 TRY_AGAIN_SECONDS = 5.0
@@ -27,8 +27,8 @@ class DueSchedules:
 
     def take_on(self) -> None:
         """Have the maintainer do the duties, beginning with what the code declares."""
-        # Of processes that know other job types each group has its own: a job of a type is enqueued by one that
-        # knows it, while two releases run side by side.
+        # Processes that know different job types are elected separately, so that while two releases run side by
+        # side, each schedule is fired by a process that knows its job type.
         key = self._book.key
         # Two roles: a term lasts as long as the interval of its duties asks for, and nothing fires until it is over.
         role, caretaker = f"schedules:{key}", f"schedule_caretaker:{key}"

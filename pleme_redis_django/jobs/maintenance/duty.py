@@ -15,6 +15,6 @@ class Duty:
     every_seconds: float
     """Infinity: only when somebody asks for it."""
     role: str | None = None
-    """Who holds it does the duty alone in the cluster; None: every process does it."""
+    """The process that holds it does the duty for the whole cluster; None: every process does it."""
     condition: Callable[[], bool] = lambda: True
     """Asked first: whether this process may do it at all."""

@@ -22,7 +22,7 @@ class Elections:
         self._held_until: dict[str, float] = {}
 
     def is_elected(self, role: str, interval_seconds: float) -> bool:
-        """Whether this process holds the role, which it looks after every so many seconds."""
+        """Whether this process holds the role. ``interval_seconds``: how often it does what the role is for."""
         role = f"{role}:{self._namespace}"
         now = time.monotonic()
         if now < self._held_until.get(role, now):

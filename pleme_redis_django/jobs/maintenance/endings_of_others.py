@@ -1,4 +1,4 @@
-"""How a job ends that its own worker did not end: pure decisions, one ending each."""
+"""How a job ends if its own worker did not end it: pure decisions, each of which is one ending."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfi
 from pleme_redis_django.jobs.worker.retry_delays import retry_delay
 
 STALE = "stale"
-# What ran together at a death is given back over so long, so that it does not run together again:
-# an innocent job then has to meet the one that kills twice. Short beside a lease and a long job.
+# Jobs that ran together when a process died are given back spread over this time, so that they do not run
+# together again. An innocent job is then unlikely to meet the job that kills a second time.
+# It is short compared with a lease and with a long job.
 APART_SECONDS = 10.0
 
 
@@ -33,8 +34,8 @@ def ending_after_death(
 ) -> Ending:
     """Return the ending of a job whose process died.
 
-    ``may_have_killed``: its handler was running when the process died of itself. The first time
-    that may be a neighbour's fault. From the second on the job runs alone, and then a death is its own.
+    ``may_have_killed``: its handler was running when the process died of itself. The first time another job
+    may be the cause. After the second time the job runs alone, and a further death is its own fault.
     """
     crash_count = _crash_count(job)
     failure = engine_failure(
@@ -46,7 +47,7 @@ def ending_after_death(
     if not may_have_killed:
         return GivenBack(**shared)
     if crash_count is None:
-        # A store that counts no deaths could not tell a job that kills from any other.
+        # Without a count of deaths, a job that kills looks like any other.
         return _retried_or_failed(job, claim, config, failure)
     if crash_count >= SUSPECT_AFTER_CRASHES and crash_count + 1 >= config.max_crashes:
         return Failed(**shared, crashed=True)
@@ -59,8 +60,9 @@ def ending_after_unseen_death(
 ) -> Ending:
     """Return the ending of a job that ran when its process vanished: nobody saw that end.
 
-    Once it is the host, the network or the database, and several times in a row still: a long job meets the
-    deaths of a fleet. A job that takes its whole container along looks the same, so that they are counted.
+    The cause is nearly always the host, the network or the database, even several times in a row: a long job
+    lives through many deploys. But a job that takes down its whole container looks the same, so these deaths
+    are counted.
     """
     before: int | None = getattr(job, "unseen_deaths", None)
     if before is None or _cancel_requested(job):
@@ -71,7 +73,7 @@ def ending_after_unseen_death(
     shared: dict[str, Any] = {"job_id": job.id, "claim": claim, "failure": failure, "unseen_death": True}
     if is_last:
         return Failed(**shared)
-    # Ready at once the first time. After that it parts from the one that takes hosts along, if there is one.
+    # The first time it is ready at once. Later it is kept apart from the job that takes hosts down, if there is one.
     delay = random.uniform(0, apart_seconds) if before else 0.0  # noqa: S311 - spreads jobs
     return GivenBack(**shared, delay_seconds=delay)
 
@@ -82,11 +84,11 @@ def _unseen_death_notice(claim: JobClaim, deaths: int, config: WorkerPoolConfig,
         "container or its way to the database was lost, and nobody saw how."
     )
     if deaths > 1:
-        vanished += f" That was the number {deaths} in a row."
+        vanished += f" It was number {deaths} in a row."
     if is_last:
         return (
             f"{vanished} It ran alone at the last ones, and max_unseen_deaths is {config.max_unseen_deaths}. Look for "
-            "the kernel's out-of-memory log, and for restarts of the hosts. Mended, it can be retried."
+            "the kernel's out-of-memory log, and for restarts of the hosts. Once the cause is gone, it can be retried."
         )
     if deaths < SUSPECT_AFTER_UNSEEN_DEATHS:
         return f"{vanished} It runs again."

@@ -1,4 +1,4 @@
-"""Expired jobs: waiting ones whose deadline is over end by then, also where no worker has room to claim them."""
+"""Expired jobs: waiting jobs end when their deadline is over, even if no worker has room to claim them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIMIT = 1_000
 
 
 def end_expired_jobs(store: JobStore[Any], sink: EventSink) -> int:
-    """End them; return how many."""
+    """End every job whose deadline is over; return how many there were."""
     total = 0
     while ended := store.end_expired_jobs(LIMIT):
         total += ended
@@ -23,7 +23,7 @@ def end_expired_jobs(store: JobStore[Any], sink: EventSink) -> int:
 
 
 def expired_jobs_duty(store: JobStore[Any], sink: EventSink, every_seconds: float) -> Duty:
-    """Return the duty, which one worker does for all of them."""
+    """Return the duty, which one worker does for all."""
     return Duty(
         name=EXPIRED_JOBS,
         run=lambda: end_expired_jobs(store, sink),

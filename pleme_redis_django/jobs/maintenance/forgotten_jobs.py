@@ -10,7 +10,7 @@ from pleme_redis_django.jobs.interface.store import JobStore
 
 
 def hint_forgotten_jobs(store: JobStore[Any], hints: HintQueue, sink: EventSink) -> int:
-    """Wake a worker for what is ready and unclaimed; return how many jobs."""
+    """Wake a worker for ready jobs that nobody has claimed; return how many there are."""
     forgotten = store.find_orphaned_jobs()
     if forgotten and hints.nudge():
         sink.emit(OrphanedJobsHinted(len(forgotten)))

@@ -1,6 +1,6 @@
 """Lost claims: compares the jobs that this process holds with the rows that it should hold, claim by claim.
 
-It finds claims whose COMMIT reply was lost, and learns what was asked of held jobs: to end.
+It finds claims whose COMMIT reply was lost, and jobs that somebody asked to end.
 """
 
 from __future__ import annotations
@@ -54,19 +54,19 @@ class LostClaims:
         self._next_idle_look = 0.0
         self._unknown_once: set[tuple[UUID, int]] = set()
         self.nothing_left = False
-        """Whether ``give_back_all`` has done its work: no row is RUNNING here that this process does not hold."""
+        """Whether ``give_back_all`` has succeeded: this process holds every job that is RUNNING under its id."""
 
     def duties(self, every_seconds: float) -> list[Duty]:
-        """Return the duties: a sweep, and at once, when somebody calls this process, what was asked of it."""
+        """Return the duties: a sweep, and a look at requests as soon as somebody calls this process."""
         return [
             Duty(name=LOST_CLAIMS, run=self.sweep, every_seconds=every_seconds),
             Duty(name=REQUESTS, run=self.learn_of_requests, every_seconds=float("inf")),
         ]
 
     def learn_of_requests(self) -> None:
-        """Look at once for what was asked of held jobs, and for nothing else.
+        """Look at once whether held jobs were asked to end, and for nothing else.
 
-        Two looks that follow each other closely cannot tell a lost claim from one under way.
+        Two looks in quick succession cannot tell a lost claim from one that is under way.
         """
         if len(self._holdings):
             for row in self._store.held_jobs(self._identity.worker_id):
@@ -83,7 +83,7 @@ class LostClaims:
         rows = self._store.held_jobs(self._identity.worker_id)
         for row in rows:
             self._heed(row)
-        # A row that is unknown once may be a claim or an ending under way; twice it is lost.
+        # A row that is unknown once may be a claim or an ending that is under way; if it is unknown twice, it is lost.
         unknown = self._not_held(rows)
         seen_before, self._unknown_once = self._unknown_once, set(unknown)
         if not unknown.keys() & seen_before:
@@ -97,7 +97,7 @@ class LostClaims:
         return given_back
 
     def give_back_all(self) -> None:
-        """Give back, once nothing claims any more, what is not held; does not raise."""
+        """Give back what this process does not hold, once it claims no more. Does not raise."""
         try:
             self._give_back(list(self._not_held(self._store.held_jobs(self._identity.worker_id)).values()))
         except Exception as error:

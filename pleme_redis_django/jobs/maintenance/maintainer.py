@@ -13,9 +13,9 @@ from pleme_redis_django.jobs.worker.turning_thread import TurningThread
 
 
 class Maintainer:
-    """Turns duties. Those that it takes on are done for the first time after their interval.
+    """Does each duty when it is due, for the first time after its interval.
 
-    ``probe`` asks the store something: a duty may have had nothing to ask, and its success says nothing then.
+    ``probe`` asks the store something, because a duty that had nothing to ask can succeed while the store is away.
     """
 
     def __init__(
@@ -35,22 +35,22 @@ class Maintainer:
         self.thread = TurningThread(name, self.turn, sink, agenda, operation=name, at_end=self._end)
 
     def take_on(self, *duties: Duty) -> None:
-        """Do these from now on; before the thread is started."""
+        """Do these duties from now on. To be called before the thread is started."""
         for duty in duties:
             self._duties[duty.name] = duty
             self._next[duty.name] = time.monotonic() + duty.every_seconds
 
     def end_with(self, last: Callable[[], None]) -> None:
-        """Have the thread do this last, before it ends; before it is started."""
+        """Have the thread do this last, before it ends. To be called before it is started."""
         self._last = last
 
     def do_in(self, seconds: float, name: str) -> None:
-        """Do a duty then, if not before; from any thread."""
+        """Do a duty at this time, or earlier if it is due earlier. May be called from any thread."""
         self._next[name] = min(self._next[name], time.monotonic() + seconds)
         self.thread.wake()
 
     def put_off(self, name: str) -> None:
-        """Do a duty no sooner than after its interval; in the maintainer's own thread."""
+        """Put a duty off by its whole interval. To be called in the maintainer's own thread."""
         self._next[name] = time.monotonic() + self._duties[name].every_seconds
 
     def duty(self, name: str) -> Duty:
@@ -58,7 +58,7 @@ class Maintainer:
         return self._duties[name]
 
     def turn(self) -> float:
-        """Do what is due; return the seconds until the next duty. Raises, at the end, what the first failure raised."""
+        """Do what is due; return the seconds until the next duty. Raises the first error, once all were done."""
         due = [duty for duty in self._duties.values() if self._next[duty.name] <= time.monotonic()]
         errors: list[Exception] = []
         for duty in due:

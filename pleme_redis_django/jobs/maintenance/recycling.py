@@ -1,7 +1,7 @@
 """Recycling: a process that has run long enough, or has grown too large, lets another one take its place.
 
-What grows in a process, a leak above all, is then bounded; what it has claimed it still runs. Below a supervisor it
-works on until the other one does.
+This bounds what grows in a process, above all a leak. The process still runs what it has claimed, and under a
+supervisor it goes on working until the other one does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pleme_redis_django.jobs.worker.lane import Lane
 from pleme_redis_django.jobs.worker.process_memory import occupied_mb
 
 LOOK_SECONDS = 1.0
-# So that processes which were started together are not replaced together.
+# So that processes that were started together are not replaced together.
 JITTER_SHARE = 0.1
 
 
@@ -75,7 +75,7 @@ class Recycling:
         age_seconds = self._clock() - self._started
         if self._max_age_seconds is not None and age_seconds >= self._max_age_seconds:
             return f"it has run for {age_seconds:,.0f} s"
-        # One that has run nothing occupies what the next one would too: to replace it would never end.
+        # A process that has run nothing is as large as the next one would be: replacing it would never end.
         if self._max_mb is not None and ended and (now_mb := self._occupied_mb()) >= self._max_mb:
             return f"it occupies {now_mb:,.0f} MB"
         return ""

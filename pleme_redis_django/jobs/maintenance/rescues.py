@@ -1,4 +1,4 @@
-"""Rescues: writes the endings of jobs that their own worker did not end; one that cannot be written stops no other."""
+"""Rescues: writes the endings of jobs that their own worker did not end; one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Rescues:
         self._agenda = agenda
         self._outage = outage
         self.held_up: set[str] = set()
-        """Workers some of whose jobs could not be ended, because their rows were locked; grows until cleared."""
+        """Workers with jobs that could not be ended because their rows were locked. It grows until it is cleared."""
 
     def end(self, jobs: Sequence[AnyJob], decide: Decision) -> int:
         """End each job as ``decide`` says; return how many endings were accepted."""
@@ -51,7 +51,7 @@ class Rescues:
         return applied
 
     def announce(self) -> None:
-        """Have this process look ahead, and another one."""
+        """Have this process and one other look ahead."""
         self._agenda.scan_soon()
         self._hints.nudge()
 
@@ -70,13 +70,13 @@ class Rescues:
 def _decided(job: AnyJob, claim: JobClaim, decide: Decision) -> Ending:
     try:
         return decide(job, claim)
-    # The job's model is the project's, and its row may hold anything: it ends alone.
+    # The job's model belongs to the project, and its row may hold anything: it must not spoil the others.
     except Exception as error:
         return _ending_of_undecidable(job, claim, error)
 
 
 def _ending_of_undecidable(job: AnyJob, claim: JobClaim, error: Exception) -> Ending:
-    """Return the ending of a job whose own code or configuration raised when it was to be decided."""
+    """Return the ending of a job whose own code or configuration raised while its ending was decided."""
     reason = failure_of(error, job.job_type)
     message = (
         f"The worker {claim.worker_id} did not end this job (attempt {claim.attempt}), and whether it runs again "

@@ -12,7 +12,7 @@ from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
 
 RETENTION = "retention"
 ROLE = "pruner"
-# Between two walks through what is old.
+# The pause between two walks through the old jobs.
 EVERY_SECONDS = 300.0
 BATCH_ROWS = 1_000
 # The pause after a batch, in lengths of the batch: pruning takes a fifth of one connection's time.

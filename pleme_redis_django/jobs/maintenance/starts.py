@@ -1,8 +1,7 @@
-"""Starts: writes when handlers began, which tells a job that ran from one that was only claimed.
+"""Starts: writes down when handlers began, so that a job that ran can be told from one that was only claimed.
 
-A job that ends within a second needs no such write: its ending tells. One that was given back before is
-written down almost at once, since it may be what takes whole hosts along, and what it runs on leaves no
-other trace then.
+A job that ends within a second needs no such write, because its ending says it. The start of a job that was given
+back before is written almost at once: it may be the job that takes down whole hosts, and then this is the only trace.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
 from pleme_redis_django.jobs.worker.holdings import Holdings
 
 STARTS = "starts"
-# A job that has run for so long is worth a write of its own.
+# A job that has run for this long is worth a write of its own.
 RECORD_START_AFTER_SECONDS = 1.0
-# One that runs again: what is over sooner, such as the many short jobs of an operator's retry, costs no write.
+# The same for a job that runs again. Shorter ones, such as the many that an operator retries, cost no write.
 RECORD_ANOTHER_START_AFTER_SECONDS = 0.05
 
 
 class StartRecords:
-    """Writes starts at every sweep, and soon after a job has started that had been given back."""
+    """Writes starts at every sweep, and soon after the start of a job that was given back before."""
 
     def __init__(self, store: JobStore[Any], holdings: Holdings, maintainer: Maintainer) -> None:
         self._store = store
@@ -38,7 +37,7 @@ class StartRecords:
         return Duty(name=STARTS, run=self.write, every_seconds=every_seconds)
 
     def note_start(self) -> None:
-        """Take note that a job has started which had been given back; from any thread."""
+        """Take note of the start of a job that was given back before. May be called from any thread."""
         if not self._is_noted:
             self._is_noted = True
             self._maintainer.do_in(RECORD_ANOTHER_START_AFTER_SECONDS, STARTS)

@@ -9,7 +9,7 @@ from pleme_redis_django.jobs.interface.store import JobStore
 
 
 def report_unserved_jobs(store: JobStore[Any], known_types: frozenset[str] | None, sink: EventSink) -> int:
-    """Tell of ready jobs whose type no handler is known for; return how many. ``known_types`` None: every type is."""
+    """Report ready jobs whose type has no known handler; return how many. ``known_types`` None: every type has one."""
     if known_types is None:
         return 0
     counts = store.count_unserved(known_types)

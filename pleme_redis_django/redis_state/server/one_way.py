@@ -22,7 +22,7 @@ from pleme_redis_django.redis_state.server.outages import OUTAGES
 from pleme_redis_django.redis_state.server.unavailable import unavailable
 
 
-class Request(Protocol):
+class UsualCall(Protocol):
     """What there is to send: a RedisCall, which also goes out in the usual way."""
 
     @property
@@ -37,7 +37,7 @@ class _Line:
 
     client: redis.Redis
     connection: Any
-    unanswered: Request | None = None
+    unanswered: UsualCall | None = None
 
     def read_answer(self) -> None:
         """Read the answer to the last request, 0.25 s later at most. Raises redis.RedisError or OSError."""
@@ -48,7 +48,7 @@ class _Line:
         if self.connection.can_read():
             raise ConnectionLost("The server said something that it was not asked.")
 
-    def send(self, packed: bytes, call: Request) -> None:
+    def send(self, packed: bytes, call: UsualCall) -> None:
         self.connection.send_packed_command([packed], check_health=False)
         self.unanswered = call
 
@@ -66,7 +66,7 @@ os.register_at_fork(after_in_child=_free_lines.clear)
 class OneWay(NamedTuple):
     """A request that is sent without waiting for its answer."""
 
-    call: Request
+    call: UsualCall
     own_words: int
     """How many words at the end of the command are of this request alone: the others are packed once."""
 
@@ -111,7 +111,7 @@ class OneWay(NamedTuple):
             connection = client.connection_pool.get_connection()
             _free_lines.append(_Line(client=client, connection=connection))
 
-    def _run_again(self, before: Request | None) -> None:
+    def _run_again(self, before: UsualCall | None) -> None:
         """Wait for the answers: to the request before, of which nothing is known, and to this one."""
         if before is not None:
             before.run()

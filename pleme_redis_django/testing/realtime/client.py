@@ -175,7 +175,7 @@ class InProcessSocket:
             await asyncio.wait_for(self._task, TIMEOUT_SECONDS)
 
     async def vanish(self) -> None:
-        """Go away without a word: the consumer is cancelled, as by a server that gives up."""
+        """Go away without closing: the consumer is cancelled, as by a server that gives up."""
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task

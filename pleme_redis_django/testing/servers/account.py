@@ -25,7 +25,7 @@ _LONGEST_SOCKET_NAME = f"/{SCRATCH_PREFIX}12345678/.s.PGSQL.65535"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Whom a server runs as; ``uid`` None: as the user of this process."""
+    """The user that a server runs as; ``uid`` None: the user of this process."""
 
     uid: int | None = None
     gid: int | None = None

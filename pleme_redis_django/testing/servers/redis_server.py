@@ -1,4 +1,4 @@
-"""A Redis of our own, in memory only: what it holds is gone when it stops, as production must survive."""
+"""A Redis of our own, in memory only: what it holds is gone when it stops, which production has to survive too."""
 
 from __future__ import annotations
 

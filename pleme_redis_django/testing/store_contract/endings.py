@@ -261,7 +261,7 @@ class EndingTests(StoreSubject):
         assert self.store.look_ahead(JobSelection()).suspects is True
 
     def test_only_many_unseen_deaths_in_a_row_make_a_suspect(self) -> None:
-        """Nobody saw what ended them: most likely their hosts, so that a few say nothing."""
+        """Nobody saw what ended them. Most likely it was their hosts, so a few such deaths prove nothing."""
         self.needs("knows_suspects")
         job_id = self._after_unseen_deaths(SUSPECT_AFTER_UNSEEN_DEATHS - 1)
         assert self.store.look_ahead(JobSelection()).suspects is False

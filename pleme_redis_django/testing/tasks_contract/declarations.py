@@ -18,7 +18,7 @@ def without_context(word: str) -> None:
 class DeclarationTests(TasksSubject):
     def test_function_inside_a_function_is_refused(self) -> None:
         def inner() -> None:
-            """Be out of any worker's reach."""
+            """Stand where no worker finds it."""
 
         with pytest.raises(InvalidTask, match="module level"):
             task(inner)

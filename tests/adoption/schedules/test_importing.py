@@ -114,7 +114,7 @@ def test_texts_and_values_are_stored_as_the_annotation_says(
 def test_parameters_that_the_annotation_refuses_are_said(run: ImportEntries) -> None:
     ((_name, said),) = run([entry(path="tests.imports.charge", args=["no uuid", "1"])]).refused
     assert "order" in said
-    assert "Mend its arguments there" in said
+    assert "Correct its arguments there" in said
 
 
 def test_reading_that_fails_keeps_back_no_other(using: str, run: ImportEntries) -> None:

@@ -21,7 +21,7 @@ def test_plain_values_pass() -> None:
         ({1, 2}, "type set"),
         (3 + 4j, "type complex"),
         (..., "type ellipsis"),
-        ({1: "a"}, "a key that is no text"),
+        ({1: "a"}, "a key that is not text"),
         (float("nan"), "the number nan"),
         (float("inf"), "the number inf"),
     ],

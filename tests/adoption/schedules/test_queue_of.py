@@ -20,5 +20,5 @@ def test_valid_name_is_taken_over() -> None:
 def test_other_name_is_left_with_a_note(name: str) -> None:
     queue, (note,) = queue_of(name)
     assert queue == ""
-    assert "no name of a queue here" in note
+    assert "not a valid name of a queue here" in note
     assert note.isprintable()

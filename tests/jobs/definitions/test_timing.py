@@ -124,7 +124,7 @@ def test_no_tick_is_outside_of_start_and_end() -> None:
         ({"interval_seconds": 10**12}, "interval is 1000000000000"),
         ({"interval_seconds": True}, "interval is True"),
         ({}, "either a cron expression or an interval"),
-        ({"cron": "* * * * *", "interval_seconds": 5}, "just one"),
+        ({"cron": "* * * * *", "interval_seconds": 5}, "not both"),
         ({"cron": "* * * * *", "timezone": "Mars/Olympus"}, "The zone is 'Mars/Olympus'"),
         ({"cron": "* * * * *", "timezone": "../../../etc/passwd"}, "The zone is"),
         ({"cron": "* * * * *", "timezone": "Europe"}, "The zone is"),

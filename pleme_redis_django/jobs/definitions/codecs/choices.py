@@ -53,12 +53,12 @@ def enum_codec(kind: type[enum.Enum]) -> Codec:
 
 
 def _missing(kind: type[enum.Enum], stored: object) -> enum.Enum | None:
-    """Return what the ``_missing_`` of an Enum makes of a value: one that was renamed, for instance."""
+    """Return the member that the ``_missing_`` of an Enum finds for a value, for instance for one that was renamed."""
     if kind._missing_.__func__ is enum.Enum._missing_.__func__:  # type: ignore[attr-defined]  # of a classmethod
         return None
     try:
         return kind(stored)
-    except Exception:  # Whatever the project's own function raises.
+    except Exception:  # The project's own function may raise anything.
         return None
 
 

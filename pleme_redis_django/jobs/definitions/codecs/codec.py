@@ -27,11 +27,11 @@ class Codec:
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
     forms: frozenset[type]
-    """What may be stored; unions are told apart by it."""
+    """The types that a stored value may have; a union tells its members apart by them."""
     types: tuple[type, ...]
-    """Of the values that ``encode`` takes."""
+    """The types of the values that ``encode`` takes."""
     as_is: type | None = None
-    """Values of just this type are stored, and given to the handler, as they are."""
+    """Values of exactly this type are stored, and given to the handler, as they are."""
 
     def refuse(self, value: object, problem: str = "") -> NoReturn:
         """Raise the Mismatch of a value that an enqueue gave, or a handler returned."""
@@ -43,7 +43,7 @@ class Codec:
 
 
 class Mismatch(PlemeError):
-    """A value that an annotation does not accept; whoever catches it adds the name of the whole."""
+    """A value that an annotation does not accept. The code that catches it adds the name of the parameter."""
 
     def __init__(self, problem: str, annotation: str, accepted: str) -> None:
         super().__init__(problem, annotation, accepted)
@@ -71,7 +71,7 @@ def shown(value: object) -> str:
     """Return a value as a message quotes it, with its type."""
     try:
         text = shortened(repr(value))
-    except Exception:  # Of a value whose own repr() fails; of a whole number of thousands of digits.
+    except Exception:  # A repr() of the project that fails, or a whole number of thousands of digits.
         return f"a {type(value).__name__} that cannot be shown"
     return text if value is None else f"{text} ({type(value).__name__})"
 

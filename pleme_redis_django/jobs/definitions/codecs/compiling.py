@@ -91,7 +91,7 @@ class Compiler:
             return self.codec_of(Any if annotation.__bound__ is None else annotation.__bound__)
         if type(annotation).__name__ == "TypeAliasType":
             return self._alias(annotation)
-        if hasattr(annotation, "__supertype__"):  # Of a NewType.
+        if hasattr(annotation, "__supertype__"):  # A NewType.
             return self.codec_of(annotation.__supertype__)
         origin = get_origin(annotation)
         if origin is not None:
@@ -103,7 +103,7 @@ class Compiler:
     def _known(self, annotation: Any) -> Codec | None:
         try:
             return _SIMPLE.get(annotation) or self._made.get(annotation)
-        except TypeError:  # Of an Annotated whose notes have no hash.
+        except TypeError:  # An Annotated whose notes have no hash.
             return None
 
     def _generic(self, annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Codec:
@@ -147,7 +147,7 @@ class Compiler:
     def _record(
         self, kind: type[Any], make: Callable[[type[Any], Fields], Codec], names: Mapping[str, bool] | None
     ) -> Codec:
-        """Return the codec of a class with fields; ``names``: which, and whether required; None: a TypedDict's."""
+        """Return the codec of a class with fields. ``names``: each, and whether it is required; None: a TypedDict."""
         hints = get_type_hints(kind, include_extras=True)
         fields = Fields()
         codec = self._kept(kind, make(kind, fields))
@@ -201,14 +201,14 @@ _CONTAINERS: Mapping[object, Callable[..., Codec]] = {
 
 
 def _with_one_literal(members: tuple[Any, ...]) -> list[Any]:
-    """Return the members of a union with their Literals made one: their values are told apart, not they."""
+    """Return the members of a union, with all their Literals as one: what has to be told apart is their values."""
     values = [value for one in members if get_origin(one) is Literal for value in get_args(one)]
     others = [one for one in members if get_origin(one) is not Literal]
     return [*others, Literal[tuple(values)]] if values else others
 
 
 def _is_required(kind: type[Any], name: str, hint: Any) -> bool:
-    # What the class itself says is wrong where its annotations are text.
+    # A class whose annotations are text does not know itself which of its keys are required.
     origin = get_origin(hint)
     if origin in (Required, NotRequired):
         return bool(origin is Required)

@@ -43,7 +43,7 @@ def list_codec(item: Codec, *, any_sequence: bool = False) -> Codec:
 
 
 def tuple_codec(items: Collection[Codec] | Codec) -> Codec:
-    """Return the codec of a tuple: of these items, or of any number of one."""
+    """Return the codec of a tuple of exactly these items, or of any number of items of one kind."""
     fixed = None if isinstance(items, Codec) else tuple(items)
     item = items if isinstance(items, Codec) else ANYTHING
     encode_all, decode_all = _each(item.encode, item), _each(item.decode, item)
@@ -83,7 +83,7 @@ def tuple_codec(items: Collection[Codec] | Codec) -> Codec:
 
 
 def set_codec(item: Codec, kind: type[set[Any]] | type[frozenset[Any]]) -> Codec:
-    """Return the codec of a set: a list in one order, so that equal sets are equal text."""
+    """Return the codec of a set, stored as a list in a fixed order, so that equal sets are equal text."""
     encode_all, decode_all = _each(item.encode, item), _each(item.decode, item)
 
     def encode(value: Any) -> list[Any]:
@@ -92,7 +92,7 @@ def set_codec(item: Codec, kind: type[set[Any]] | type[frozenset[Any]]) -> Codec
         encoded = list(encode_all(value))
         try:
             encoded.sort()
-        except TypeError:  # Of values that have no order, such as dicts.
+        except TypeError:  # Values that have no order, such as dicts.
             encoded.sort(key=canonical_json)
         return encoded
 
@@ -117,7 +117,7 @@ def set_codec(item: Codec, kind: type[set[Any]] | type[frozenset[Any]]) -> Codec
 
 
 def dict_codec(key: Codec, item: Codec) -> Codec:
-    """Return the codec of ``dict[key, item]``. Raises Unsupported for keys that are no text as JSON."""
+    """Return the codec of ``dict[key, item]``. Raises Unsupported for keys that do not become text in JSON."""
     encode_key, decode_key = _key_conversions(key)
 
     def encode(value: Any) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def dict_codec(key: Codec, item: Codec) -> Codec:
 
 
 def _each(convert: _Convert, item: Codec) -> Callable[[Collection[Any]], Any]:
-    """Return what converts all items; the items of plain JSON it only looks at."""
+    """Return a function that converts all items, and leaves items that are plain JSON as they are."""
     if item is ANYTHING:
         return lambda values: values
     plain = set() if item.as_is is None else {item.as_is}

@@ -1,7 +1,8 @@
 """Codecs of datetime, date, time and timedelta, as ISO 8601 texts.
 
-A datetime follows Django's USE_TZ, as ``run_after`` does. With it, one without a zone is refused, and each is
-stored, and given to the handler, in UTC. Without it, it is a time of TIME_ZONE, and one with a zone becomes so.
+A datetime follows Django's USE_TZ, as ``run_after`` does. With it, a datetime without a zone is
+refused, and the others are stored, and given to the handler, in UTC. Without it, a datetime is a time of
+TIME_ZONE, and one that has a zone is converted to that.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _zones_of_naive: list[Callable[[], tzinfo | None]] = []
 
 
 def bind_zone_of_naive(zone: Callable[[], tzinfo | None]) -> None:
-    """Say what a datetime without a zone is: a time of the zone that ``zone`` returns; None: it is refused."""
+    """Read a datetime without a zone as a time of the zone that ``zone`` returns; None: refuse it."""
     _zones_of_naive[:] = [zone]
 
 
@@ -124,7 +125,7 @@ _TEXT = frozenset({str})
 MOMENT = Codec(
     annotation="datetime",
     accepts="a datetime; with USE_TZ one that has a zone, such as timezone.now()",
-    reads='text such as "2026-01-31T09:30:00+00:00"; with USE_TZ the offset has to be there',
+    reads='text such as "2026-01-31T09:30:00+00:00"; with USE_TZ it needs an offset',
     encode=_encode_moment,
     decode=_decode_moment,
     forms=_TEXT,
@@ -132,7 +133,7 @@ MOMENT = Codec(
 )
 DAY = Codec(
     annotation="date",
-    accepts="a date, and no datetime",
+    accepts="a date that is not a datetime",
     reads='text such as "2026-01-31"',
     encode=_encode_day,
     decode=_decode_day,

@@ -1,4 +1,4 @@
-"""Codecs of what JSON has itself: text, numbers, true and false, null; and of anything at all."""
+"""Codecs of what JSON itself has: text, numbers, true and false, null. And the codec of Any."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pleme_redis_django.jobs.definitions.codecs.codec import FORMS, Codec, uncha
 
 def _encode_text(value: Any) -> str:
     if isinstance(value, str):
-        return str.__str__(value)  # Of a subclass, such as a TextChoices: the text alone.
+        return str.__str__(value)  # Only the text of a subclass, such as a TextChoices.
     TEXT.refuse(value)
 
 

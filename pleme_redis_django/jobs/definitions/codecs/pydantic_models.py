@@ -1,4 +1,4 @@
-"""Codecs of pydantic's models and dataclasses. pydantic is imported where a project has imported it already."""
+"""Codecs of pydantic's models and dataclasses. pydantic is only imported if the project has imported it already."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ def pydantic_codec(kind: type[Any]) -> Codec:
             codec.refuse(value)
         try:
             return adapter().dump_python(value, mode="json", by_alias=True, round_trip=True, warnings="error")
-        except Exception as error:  # Of serializers of the project too.
-            codec.refuse(value, f"is no {kind.__name__} that JSON holds ({type(error).__name__}: {error})")
+        except Exception as error:  # Serializers of the project may raise anything.
+            codec.refuse(
+                value, f"is not a {kind.__name__} that JSON can hold ({type(error).__name__}: {error})"
+            )
 
     def decode(stored: Any) -> Any:
         try:
-            # From text, since a strict model reads a datetime from JSON, and none from Python's str.
+            # From JSON text: a strict model accepts a datetime there, but not as a str of Python.
             return adapter().validate_json(json.dumps(stored))
         except Exception as error:
-            codec.refuse_stored(stored, f"is no {kind.__name__} ({_first_fault(error)})")
+            codec.refuse_stored(stored, f"is not a valid {kind.__name__} ({_first_fault(error)})")
 
     codec = Codec(
         annotation=kind.__qualname__,
@@ -53,7 +55,7 @@ def pydantic_codec(kind: type[Any]) -> Codec:
 
 
 def _first_fault(error: Exception) -> str:
-    """Return the first of the faults that a ValidationError lists, with its place."""
+    """Return the first fault of a ValidationError, with its place."""
     faults: list[Any] = error.errors() if hasattr(error, "errors") else []
     if not faults:
         return f"{type(error).__name__}: {error}"

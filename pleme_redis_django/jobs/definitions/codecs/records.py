@@ -13,11 +13,11 @@ _OBJECT = frozenset({dict})
 
 
 Conversion = tuple[str, type | None, Callable[[Any], Any]]
-"""Of a field: its name, the type of what stays as it is, and what converts the others."""
+"""Of one field: its name, the type of the values that stay as they are, and the function that converts the others."""
 
 
 class Fields:
-    """The fields of a record; they come after its codec is made, since one may be of the record's own type."""
+    """The fields of a record, filled in after its codec is made: one of them may be of the record's own type."""
 
     __slots__ = ("decoders", "encoders", "names", "required")
 
@@ -34,7 +34,7 @@ class Fields:
         self.decoders = [(name, codec.as_is, codec.decode) for name, codec in codecs.items()]
 
     def fault_of(self, given: Mapping[Any, Any]) -> str:
-        """Return which key is missing, or not known; "": none."""
+        """Return which key is missing or unknown; "" if none is."""
         names = given.keys()
         if self.required <= names and names <= self.names:
             return ""
@@ -48,7 +48,7 @@ def object_codec(kind: type[Any], fields: Fields) -> Codec:
     """Return the codec of a dataclass or a named tuple."""
 
     def encode(value: Any) -> dict[str, Any]:
-        # A value of a subclass would lose what it has more.
+        # A value of a subclass would lose its additional fields.
         if type(value) is not kind:
             codec.refuse(value)
         stored: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def object_codec(kind: type[Any], fields: Fields) -> Codec:
         values = _converted(stored, fields.decoders)
         try:
             return kind(**values)
-        except Exception as error:  # Whatever the class itself refuses.
+        except Exception as error:  # The class may refuse values in any way.
             codec.refuse_stored(
                 stored, f"is refused by {kind.__qualname__} ({type(error).__name__}: {error})"
             )
@@ -129,7 +129,7 @@ def _converted(given: Mapping[str, Any], conversions: list[Conversion]) -> dict[
 
 
 def fields_of_dataclass(kind: type[Any]) -> Mapping[str, bool]:
-    """Return the names of the fields that make one, and whether each is required. Raises Unsupported."""
+    """Return the names of the fields that make a value, and whether each is required. Raises Unsupported."""
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     if more := sorted(inspect.signature(kind).parameters.keys() ^ fields.keys()):
         raise Unsupported(

@@ -11,7 +11,7 @@ from uuid import UUID
 from pleme_redis_django.jobs.definitions.codecs.codec import Codec
 
 BYTES_MAX_LENGTH = 64 * 1024
-"""Of one value: keys, digests and small files. What is larger belongs in a storage, and its name in the job."""
+"""Of one value: enough for keys, digests and small files. Keep larger data in a storage, and its name in the job."""
 
 
 def _encode_decimal(value: Any) -> str:
@@ -72,7 +72,7 @@ DECIMAL = Codec(
     reads='the text of a finite number, such as "9.50"',
     encode=_encode_decimal,
     decode=_decode_decimal,
-    # A whole number is read too: what people type into a schedule.
+    # A whole number is read too, because people type one into a schedule.
     forms=frozenset({str, int}),
     types=(Decimal,),
 )

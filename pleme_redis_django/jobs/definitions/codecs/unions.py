@@ -1,4 +1,4 @@
-"""Codecs of unions: values that JSON tells apart by its own types."""
+"""Codecs of unions whose members JSON can tell apart by its own types."""
 
 from __future__ import annotations
 
