@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from django.db import connection
 
@@ -16,6 +18,7 @@ from tests.benchmarks.servers import BenchmarkServers
 from tests.waiting import wait_for
 
 DEADLINE_SECONDS = 120.0
+WAKING_JOBS = 200
 NOOP = "tests.workload.jobs.noop"
 wait_until = functools.partial(wait_for, deadline_seconds=DEADLINE_SECONDS)
 QUIET = ("--verbosity", "0")
@@ -101,6 +104,37 @@ def drain_rate(servers: BenchmarkServers, jobs: int) -> float:
     settle()
     run_burst(servers, "--processes", "2")
     return completion_rate(jobs)
+
+
+def drain_cpu(servers: BenchmarkServers, insert: Callable[[int], None], jobs: int) -> tuple[float, float]:
+    """Have two idle worker processes run jobs that appear at once; return their CPU for each in us, and jobs a second.
+
+    What a process costs to start is as much as such a drain, and is not in it.
+    """
+    from tests.workload.jobs import noop
+
+    start_afresh(servers)
+    with worker_processes(servers, "--processes", "2"):
+        wait_until(lambda: len(worker_pids()) == 2, "the workers register")
+        pids = worker_pids()
+        before = sum(map(_cpu_seconds, pids))
+        insert(jobs)
+        # Their hints wake both processes, which then find the others.
+        noop.enqueue_many({} for _ in range(WAKING_JOBS))
+        wait_until(lambda: _completed() == jobs + WAKING_JOBS, "every job ends")
+        spent = sum(map(_cpu_seconds, pids)) - before
+    return 1e6 * spent / (jobs + WAKING_JOBS), completion_rate(jobs + WAKING_JOBS)
+
+
+def _cpu_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def _completed() -> int:
+    from pleme_redis_django.models import Job
+
+    return Job.objects.filter(status="COMPLETED").count()
 
 
 def claim_times(claims: int, size: int) -> list[float]:
