@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pleme_redis_django.conf import SETTING_NAME
@@ -78,29 +78,29 @@ class MiddlewareExecutor:
         async_links = [one.aattempt for one in loaded if one.aattempt is not None]
         self._attempt = composed(sync_links, self._call, JobContext)
         self._aattempt = acomposed(async_links, self._acall, JobContext)
-        self._is_async: dict[str, bool] = {}
-        # What the engine asks of an executor beside execute(), it asks this one.
+        self._chains: dict[str, Callable[[JobContext], Any]] = {}
+        # What the engine asks of an executor beside these, it asks this one.
         for name in dir(executor):
-            if not name.startswith("_") and name != "execute":
+            if not name.startswith("_") and name not in ("execute", "execute_attempt"):
                 setattr(self, name, getattr(executor, name))
         if is_async_executor(executor):
             setattr(self, "execute", self._aexecute)  # noqa: B010 - is_async_executor() looks at this name
 
+    def execute_attempt(self, context: JobContext) -> Any:
+        """Run the job of an attempt; the result of an async handler is a coroutine."""
+        job_type = context.job.job_type
+        chain = self._chains.get(job_type)
+        if chain is None:
+            is_async = self._runs_in_the_loop(job_type)
+            chain = self._chains[job_type] = self._aattempt if is_async else self._attempt
+        return chain(context)
+
     def execute(self, job: AnyJob) -> Any:
-        """Run the job; the result of an async handler is a coroutine."""
-        context = current_job_context()
-        if context is None or context.job is not job:
-            raise _outside(job)
-        is_async = self._is_async.get(job.job_type)
-        if is_async is None:
-            is_async = self._is_async[job.job_type] = self._runs_in_the_loop(job.job_type)
-        return self._aattempt(context) if is_async else self._attempt(context)
+        """Run the job of the current attempt, for what has no context at hand."""
+        return self.execute_attempt(_context_of(job))
 
     async def _aexecute(self, job: AnyJob) -> Any:
-        context = current_job_context()
-        if context is None or context.job is not job:
-            raise _outside(job)
-        return await self._aattempt(context)
+        return await self._aattempt(_context_of(job))
 
     def _runs_in_the_loop(self, job_type: str) -> bool:
         types = async_job_types_of(self._executor)
@@ -121,10 +121,13 @@ async def _awaited(value: Any) -> Any:
     return await value
 
 
-def _outside(job: AnyJob) -> BrokenMiddleware:
-    return BrokenMiddleware(
-        f"The job {job.id} is executed outside of its attempt, so that its middleware has no context."
-    )
+def _context_of(job: AnyJob) -> JobContext:
+    context = current_job_context()
+    if context is None or context.job is not job:
+        raise BrokenMiddleware(
+            f"The job {job.id} is executed outside of its attempt, so that its middleware has no context."
+        )
+    return context
 
 
 def _job_for(context: JobContext) -> AnyJob:

@@ -110,7 +110,8 @@ def _insert_tasks(task: Any, count: int) -> None:
         cursor.execute(
             "INSERT INTO pleme_redis_django_job"
             " (id, product, job_type, queue_name, priority, status, parameters, max_retries, configuration)"
-            " SELECT uuidv7(), product, job_type, queue_name, priority, 'QUEUED', parameters, max_retries, configuration"
+            " SELECT uuidv7(), product, job_type, queue_name, priority, 'QUEUED', parameters, max_retries,"
+            " configuration"
             " FROM pleme_redis_django_job, generate_series(2, %s) WHERE id = %s",
             [count, first.id],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -12,13 +13,14 @@ import pytest
 
 from pleme_redis_django import middleware
 from pleme_redis_django.configured_pools import configured_pool, executor_of
+from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store.store import OrmJobStore
-from pleme_redis_django.testing import drain_jobs
+from pleme_redis_django.testing import drain_jobs, job_context
 from tests.middleware import classes
 from tests.middleware.conftest import UseMiddleware
-from tests.workload.jobs import add, add_slowly
+from tests.workload.jobs import add, add_slowly, noop
 
 pytestmark = pytest.mark.django_db
 
@@ -79,3 +81,35 @@ def test_chains_are_composed_once(use: UseMiddleware) -> None:
     enqueue_and_run()
     composed = [file for file in called(lambda: add.enqueue(1, 2)) if file.endswith("loading.py")]
     assert composed == []
+
+
+def test_an_attempt_calls_little_beside_the_middleware_itself(use: UseMiddleware) -> None:
+    """Calls are counted, since times would be the machine's."""
+    without = _calls_of_an_attempt()
+    use(classes.Nothing)
+    others = Counter(_calls_of_an_attempt()) - Counter(without)
+    assert others == Counter(
+        {"execute_attempt": 1, "run": 1, "attempt": 1, "call_next": 1, "_call": 1, "has_own_parameters": 1}
+    )
+
+
+def _calls_of_an_attempt() -> list[str]:
+    parts = configured_pool("default")
+    runner = JobRunner(executor_of(parts), parts.config)
+    job = noop.enqueue()
+    names: list[str] = []
+
+    def note(frame: FrameType, event: str, _arg: Any) -> None:
+        if event == "call":
+            names.append(frame.f_code.co_name)
+
+    for _ in range(2):  # The first composes and compiles.
+        context = job_context(job)
+        names.clear()
+        sys.setprofile(note)
+        try:
+            ending = runner.run(context)
+        finally:
+            sys.setprofile(None)
+        assert isinstance(ending, Completed)
+    return names

@@ -111,7 +111,10 @@ class JobRunner:
         store: JobStore[Any] | None = None,
         isolation: Isolation | None = None,
     ) -> None:
-        self._execute = executor.execute
+        in_context = getattr(executor, "execute_attempt", None)
+        self._execute = executor.execute if in_context is None else in_context
+        # Middleware would look for the context of each job that it is given.
+        self._gives_context = in_context is not None
         self._retry_rules = getattr(executor, "retry_rules", None)
         self._retry_delay_of = getattr(executor, "retry_delay_of", None)
         self._config = config
@@ -157,7 +160,7 @@ class JobRunner:
         if context.bounds.atomic:
             return self._run_atomically(context, started, thread)
         thread.enter(context)
-        value = self._execute(context.job)
+        value = self._execute(context if self._gives_context else context.job)
         if inspect.isawaitable(value):
             value = asyncio.run(_awaited(value))
         thread.leave()
@@ -176,7 +179,7 @@ class JobRunner:
         ending: Ending | None = None
         with suppress(_EndingRefused), self._scope.atomic(job) as check:
             thread.enter(context)
-            value = self._execute(job)
+            value = self._execute(context if self._gives_context else job)
             thread.leave()
             check()
             if inspect.isawaitable(value):
@@ -220,7 +223,7 @@ class JobRunner:
         started = time.perf_counter()
         try:
             async with self._scope.around_async():
-                value = self._execute(context.job)
+                value = self._execute(context if self._gives_context else context.job)
                 if inspect.isawaitable(value):
                     value = await value
             return self._completed(context, value, started)
