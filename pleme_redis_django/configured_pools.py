@@ -18,6 +18,7 @@ from pleme_redis_django.jobs.interface.executor import JobExecutor, async_job_ty
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
 from pleme_redis_django.jobs.worker.retry_delays import rule_of_pool
+from pleme_redis_django.jobs.worker.retry_rules import errors_of_pool
 from pleme_redis_django.middleware.attempts import in_middleware
 from pleme_redis_django.middleware.loading import loaded_middleware
 from pleme_redis_django.models import AbstractJob, Job
@@ -82,7 +83,9 @@ def pool_config(name: str, entry: Mapping[str, Any], overrides: Mapping[str, Any
         if fields.get("product") is not None:
             resolve_product(fields["product"])
         config = WorkerPoolConfig.from_mapping(fields)
-        rule_of_pool(config)  # A path that names nothing is told here, and by the check.
+        # A path that names nothing is told here, and by the check.
+        rule_of_pool(config)
+        errors_of_pool(config)
         return config
     except (InvalidSettings, InvalidProduct) as error:
         raise InvalidSettings(f'Pool "{name}": {error}') from None

@@ -17,12 +17,15 @@ from pleme_redis_django.jobs.definitions.handler import sync_only
 from pleme_redis_django.jobs.definitions.limits import COSTS, KEYS
 from pleme_redis_django.jobs.definitions.options import (
     NAMES_OF_BOUNDS,
+    NAMES_OF_RULES,
     RETRIES,
     OptionsOfUsing,
     bounds_of,
     check_ranges,
     checked_priority,
 )
+from pleme_redis_django.jobs.definitions.registry import registry
+from pleme_redis_django.jobs.definitions.stored_rules import path_of_retry_delay, paths_of_errors
 from pleme_redis_django.jobs.definitions.uniqueness import (
     UniqueMode,
     Uniqueness,
@@ -87,9 +90,22 @@ def _bounds(definition: JobDefinition[Any, Any], options: OptionsOfUsing) -> Bou
 def _configuration_json(
     definition: JobDefinition[Any, Any], options: OptionsOfUsing, bounds: Bounds
 ) -> str | None:
-    own = {"base_retry_delay": options["base_retry_delay"]} if "base_retry_delay" in options else {}
-    configuration = own | bounds.stored() | dict(definition.marks or {})
+    said: Mapping[str, Any] = options
+    own = {name: said[name] for name in ("base_retry_delay", "max_retry_delay") if name in said}
+    configuration = own | stored_rules(said) | bounds.stored() | dict(definition.marks or {})
     return to_json(configuration, max_bytes=_CONFIGURATION_MAX_BYTES) if configuration else None
+
+
+def stored_rules(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the retry rules among what is said as a row keeps them. Raises EnqueueError."""
+    if said.keys().isdisjoint(NAMES_OF_RULES):
+        return {}
+    rules: dict[str, Any] = {
+        name: paths_of_errors(name, said[name]) for name in ("retry_on", "no_retry_on") if name in said
+    }
+    if "retry_delay" in said:
+        rules["retry_delay"] = path_of_retry_delay(said["retry_delay"], registry.packages)
+    return rules
 
 
 def new_row(template: RowTemplate, parameters: dict[str, Any]) -> NewRow:
@@ -203,6 +219,8 @@ def _check_configuration(configuration: object) -> None:
             f"configuration is {repr(configuration)[:60]}. Accepted: a dict, such as "
             '{"base_retry_delay": 30}, or None.'
         )
+    if configuration is not None:
+        stored_rules({name: value for name, value in configuration.items() if value is not None})
 
 
 def _max_retries(value: object) -> int:

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # What @task or job_options() says, and no ``using()`` changes: a worker reads it off the registry.
-_DECLARED = ("retry_delay", "retry_on", "no_retry_on", "unique", "schedule")
+_DECLARED = ("unique", "schedule")
 # What each enqueue says anew: here only to be checked where the task is declared.
 _DEFAULTS = tuple(
     name for name in NAMES_OF_JOB if name not in (*_DECLARED, "name", "takes_context", "on_conflict")

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from pleme_redis_django.jobs.definitions.options import OptionsOfEnqueue, frozen_options
+from pleme_redis_django.jobs.definitions.options import NAMES_OF_RULES, OptionsOfEnqueue, frozen_options
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.uniqueness import as_uniqueness
 from pleme_redis_django.jobs.interface.context import current_job_context
@@ -76,7 +76,7 @@ def enqueued_as(
     return dataclasses.replace(
         definition,
         # Not among its options: what it stores is then worked out once.
-        defaults=frozen_options({**definition.defaults, **said}),
+        defaults=frozen_options({**definition.defaults, **_without_rules_of(definition, said)}),
         unique=as_uniqueness(getattr(task, "unique", None)),
         marks={MARK: _mark(task.backend, places, run_after)},
     )
@@ -92,6 +92,23 @@ def _said(task: Task[Any, Any], defaults: BackendOptions) -> dict[str, Any]:
         if said[name] is None:
             said[name] = of_alias
     return {**said, "product": _product(task, defaults)}
+
+
+def _without_rules_of(definition: DeclaredTask[Any, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said without those retry rules that the task was declared with: a row keeps those of using()."""
+    return {
+        name: value
+        for name, value in said.items()
+        if name not in NAMES_OF_RULES or not _is_declared(value, getattr(definition, name))
+    }
+
+
+def _is_declared(value: Any, declared: object) -> bool:
+    if value == ():
+        return True  # What a task has that says nothing; an empty list says that there are none.
+    if isinstance(value, list | set | frozenset):
+        value = tuple(value)
+    return value is declared or bool(value == declared or (value,) == declared)
 
 
 def _mark(backend: str, places: int, run_after: datetime | None) -> Mapping[str, Any]:

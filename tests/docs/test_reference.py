@@ -200,6 +200,19 @@ def test_where_each_option_can_be_set() -> None:
             assert row[place] == ("yes" if code(row["Option"]) in accepted else "no"), (row, place)
 
 
+def test_first_options_of_the_quickstart() -> None:
+    found = rows(DOCS / "quickstart.md", "Option", "`using()`")
+    assert len(found) >= 9
+    places = {"`using()`": NAMES_OF_USING, "`@job`": NAMES_OF_JOB}
+    pool = WorkerPoolConfig()
+    for row in found:
+        option = code(row["Option"])
+        for place, accepted in places.items():
+            assert row[place] == ("yes" if option in accepted else "no"), (row, place)
+        default = DEFAULTS_OF_JOB.get(option, getattr(pool, option, None))
+        assert ast.literal_eval(code(row["Default"])) == default, row
+
+
 @pytest.mark.parametrize(
     "row", rows(REFERENCE / "public-names.md", "Option"), ids=lambda row: code(row["Option"])
 )

@@ -174,9 +174,6 @@ def test_a_delay_that_is_none_is_refused(value: Any) -> None:
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("retry_delay", "a function, which no row can store"),
-        ("retry_on", "exception classes, which no row can store"),
-        ("no_retry_on", "exception classes, which no row can store"),
         ("unique", "unique_key="),
         ("time_out", "timeout"),
         ("retry_delays", "Accepted: |Did you mean"),

@@ -6,7 +6,7 @@ Those of ``@job`` alone are in ``options_of_job``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any, TypedDict, cast
@@ -20,6 +20,7 @@ from pleme_redis_django.wording import did_you_mean
 
 RETRIES = Whole(0, 1_000)
 DELAYS = Number(0, 86_400)
+LONGEST_DELAYS = Number(0, 30 * 86_400)
 PRIORITIES = Whole(PRIORITY_LOW, PRIORITY_HIGH)
 UNIQUE_KEYS = Text(1, 500)
 
@@ -34,6 +35,8 @@ class OptionsOfBoth(TypedDict, total=False):
     """Retries after the first attempt; default the pool's (3)."""
     base_retry_delay: Annotated[float | None, DELAYS]
     """Seconds before the first retry; default the pool's (60)."""
+    max_retry_delay: Annotated[float | None, LONGEST_DELAYS]
+    """Seconds that no retry waits longer for; default the pool's (3,600)."""
     on_conflict: str | None
     """What an enqueue does to the equal job that waits: "keep" (nothing), "replace" (gives it its parameters and due
     time: the last call wins) or "extend" (its due time alone)."""
@@ -68,6 +71,12 @@ class _OptionsOfUsingAlone(TypedDict, total=False):
     """In which line it stands, in place of what the ``@job`` says: one after the other."""
     metadata: Mapping[str, Any] | None
     """A JSON object that the row keeps."""
+    retry_delay: Callable[[int, BaseException], float] | str | None
+    """A function of a module, or its dotted path, in place of the job's; the row keeps the path."""
+    retry_on: Iterable[type[BaseException] | str] | None
+    """Exception classes that are always retried, or their dotted paths, in place of the job's; the row keeps those."""
+    no_retry_on: Iterable[type[BaseException] | str] | None
+    """Those that are never retried."""
     expires_at: datetime | None
     """The time by which the job has to start, in place of ``deadline``."""
 
@@ -84,6 +93,8 @@ class OptionsOfUsing(OptionsOfEnqueue, total=False):
 
 
 NAMES_OF_USING = tuple(OptionsOfUsing.__annotations__)
+# What a row keeps the dotted paths of: a @job keeps the function and the classes themselves.
+NAMES_OF_RULES = ("retry_delay", "retry_on", "no_retry_on")
 NAMES_OF_BOUNDS = tuple(field.name for field in dataclasses.fields(Bounds))
 RANGES = said_beside_fields(OptionsOfUsing)
 
@@ -122,10 +133,6 @@ def shown(value: object) -> str:
 
 
 _OF_JOB_ALONE = {
-    "retry_delay": "a function, which no row can store. Say it in @job or in the pool, or give this enqueue "
-    "base_retry_delay=",
-    "retry_on": "exception classes, which no row can store. Say them in @job",
-    "no_retry_on": "exception classes, which no row can store. Say them in @job",
     "unique": "what the @job says of all its jobs. unique_key= says what makes this one equal to another",
     "schedule": "what the @job says. A schedule in the admin enqueues with other options",
     "name": "what the @job says",

@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 from pleme_redis_django.exceptions import InvalidJobDefinition, InvalidName
 from pleme_redis_django.jobs.definitions.limits import Limit, Rate
 from pleme_redis_django.jobs.definitions.options import (
+    NAMES_OF_RULES,
     NAMES_OF_USING,
     RANGES,
     OptionsOfBoth,
@@ -94,7 +95,8 @@ def checked_defaults(options: Mapping[str, Any]) -> OptionsOfUsing:
             )
     if fault := bounds_of(options).fault():
         raise InvalidJobDefinition(fault)
-    return frozen_options({name: options[name] for name in NAMES_OF_USING if name in options})
+    names = [name for name in NAMES_OF_USING if name in options and name not in NAMES_OF_RULES]
+    return frozen_options({name: options[name] for name in names})
 
 
 def checked_name(name: object) -> str:

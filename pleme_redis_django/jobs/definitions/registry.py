@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from pleme_redis_django.exceptions import InvalidJobDefinition, UnknownJobType
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.stored_rules import function_at
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.wording import did_you_mean
 
@@ -19,6 +20,8 @@ class JobRegistry:
     """Every job definition of the process, by name."""
 
     def __init__(self) -> None:
+        self.packages: set[str] = set()
+        """Those that have jobs: functions of others are not called because a row names them."""
         self._definitions: dict[str, JobDefinition[Any, Any]] = {}
         self._specs: dict[str, object] = {}
         """Of the modules, as they were when the jobs were added: a reload makes new ones."""
@@ -32,6 +35,7 @@ class JobRegistry:
                 "Give one of them another name: @job(name=...)."
             )
         self._definitions[definition.name] = definition
+        self.packages.add(definition.function.__module__.partition(".")[0])
         self._specs[definition.name] = _spec_of(definition)
 
     def _is_reload(self, known: JobDefinition[Any, Any], new: JobDefinition[Any, Any]) -> bool:
@@ -103,6 +107,10 @@ class RegistryExecutor:
             return self._registry.get(job_type).retry_delay
         except UnknownJobType:
             return None
+
+    def function_at(self, path: str) -> Callable[[int, BaseException], float] | None:
+        """Return the function that a row names; None: there is none that a row may name."""
+        return function_at(path, self._registry.packages)
 
 
 def _spec_of(definition: JobDefinition[Any, Any]) -> object:

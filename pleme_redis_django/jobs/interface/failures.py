@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from types import TracebackType
 
@@ -30,6 +30,10 @@ _TRACEBACK_HEADER = "Traceback (most recent call last):\n"
 _NEVER_RETRIED = frozenset(
     {"django.core.exceptions.ValidationError", "pydantic_core._pydantic_core.ValidationError"}
 )
+
+
+Kinds = Collection[type[BaseException] | str]
+"""Exception classes, or their dotted paths."""
 
 
 def failure_of(error: BaseException, job_type: str) -> Failure:
@@ -69,19 +73,26 @@ def engine_failure(error_code: str, message: str, job_type: str) -> Failure:
 
 def is_retryable(
     error: BaseException,
-    retry_on: Iterable[type[BaseException]] = (),
-    no_retry_on: Iterable[type[BaseException]] = (),
+    retry_on: Kinds = (),
+    no_retry_on: Kinds = (),
 ) -> bool:
     """Whether another attempt may help: ``no_retry_on`` wins, then ``retry_on``, then the kind.
 
     In a group of exceptions, as a TaskGroup raises it, those inside are asked: one that stays wrong is enough.
     """
     errors = [error, *leaves_of(error)]
-    if any(isinstance(one, tuple(no_retry_on)) for one in errors):
+    if any(_is_one_of(one, no_retry_on) for one in errors):
         return False
-    if any(isinstance(one, tuple(retry_on)) for one in errors):
+    if any(_is_one_of(one, retry_on) for one in errors):
         return True
     return all(_is_retryable_kind(one) for one in errors)
+
+
+def _is_one_of(error: BaseException, kinds: Kinds) -> bool:
+    if any(isinstance(error, kind) for kind in kinds if not isinstance(kind, str)):
+        return True
+    # By name: what was raised has been imported, and what a row names need not be.
+    return any(_class_path(kind) in kinds for kind in type(error).__mro__)
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:

@@ -47,6 +47,10 @@ class WorkerPoolConfig:
     retry_delay: str | None = None
     """Dotted path of a function of the retry's number and of what was raised that returns the seconds until it,
     where neither the job nor its model says them; None: the backoff."""
+    retry_on: tuple[str, ...] = ()
+    """Dotted paths of exception classes that are always retried, where neither enqueue nor ``@job`` names any."""
+    no_retry_on: tuple[str, ...] = ()
+    """Dotted paths of those that are never retried; it wins over ``retry_on``."""
     stale_job_threshold_seconds: Annotated[float, Number(1, 30 * _DAY_SECONDS)] = DEFAULT_STALE_SECONDS
     """A running job without a sign of life for so long is stale."""
     stale_check_interval_seconds: Annotated[float, Number(0.1, _DAY_SECONDS)] = 300
@@ -112,6 +116,8 @@ class WorkerPoolConfig:
             raise InvalidSettings(
                 f"retry_delay is {self.retry_delay!r}. Accepted: a dotted path of a function, None."
             )
+        for field in ("retry_on", "no_retry_on"):
+            object.__setattr__(self, field, _checked_paths(field, getattr(self, field)))
         object.__setattr__(self, "queues", _checked_queues(self.queues))
         _checked_name("queue_key", self.queue_key)
         if not self.worker_count and not self.async_count:
@@ -191,6 +197,12 @@ def _checked_queues(queues: object) -> tuple[str, ...]:
         if name != EVERY_QUEUE:
             _checked_name("queues", name)
     return tuple(queues)
+
+
+def _checked_paths(field: str, paths: object) -> tuple[str, ...]:
+    if isinstance(paths, list | tuple) and all(isinstance(path, str) for path in paths):
+        return tuple(paths)
+    raise InvalidSettings(f"{field} is {paths!r}. Accepted: a list of dotted paths of exception classes.")
 
 
 def _checked_name(field: str, name: object) -> None:

@@ -13,15 +13,13 @@ from contextlib import suppress
 from typing import Any
 
 from pleme_redis_django.exceptions import MAX_DELAY_SECONDS, InvalidSettings, RetryAfter
+from pleme_redis_django.jobs.definitions.stored_rules import RetryDelay
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.retry import backoff_delay, follows_pool, jittered
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.ranges import Number
 
 DELAYS = Number(0, MAX_DELAY_SECONDS)
-
-RetryDelay = Callable[[int, BaseException], float]
-"""From the number of the retry (the first is 1) and what was raised to seconds."""
 
 
 def delay_before_retry(
@@ -37,7 +35,7 @@ def delay_before_retry(
     """
     if isinstance(error, RetryAfter):
         return error.seconds
-    if rule is None and pool_rule is not None and _own_base(job) is None and follows_pool(job):
+    if rule is None and pool_rule is not None and _own(job, "base_retry_delay") is None and follows_pool(job):
         rule = pool_rule
     if rule is not None:
         seconds = _asked(error, "retry_delay", functools.partial(rule, job.retry_count + 1, error))
@@ -51,7 +49,9 @@ def retry_delay(job: AnyJob, config: WorkerPoolConfig, error: BaseException | No
 
     The row is the project's, and may hold anything: what is not a delay is passed over.
     """
-    base = _own_base(job)
+    base, most = _own(job, "base_retry_delay"), _own(job, "max_retry_delay")
+    if most is None:
+        most = config.max_retry_delay
     if base is None:
         if not follows_pool(job):
             seconds = _asked(error, "calculate_backoff_delay()", job.calculate_backoff_delay)
@@ -59,8 +59,8 @@ def retry_delay(job: AnyJob, config: WorkerPoolConfig, error: BaseException | No
                 return seconds
         base = config.base_retry_delay
     # Cut first: an integer of 400 digits does not fit into a float.
-    base = min(base, config.max_retry_delay)
-    return backoff_delay(job.retry_count, base_seconds=base, max_seconds=config.max_retry_delay)
+    base = min(base, most)
+    return backoff_delay(job.retry_count, base_seconds=base, max_seconds=most)
 
 
 def rule_of_pool(config: WorkerPoolConfig) -> RetryDelay | None:
@@ -82,10 +82,10 @@ def rule_of_pool(config: WorkerPoolConfig) -> RetryDelay | None:
     return rule
 
 
-def _own_base(job: AnyJob) -> Any:
+def _own(job: AnyJob, name: str) -> Any:
     configuration = job.configuration
-    base: Any = configuration.get("base_retry_delay") if isinstance(configuration, Mapping) else None
-    return base if type(base) in (int, float) and 0 <= base < float("inf") else None
+    seconds: Any = configuration.get(name) if isinstance(configuration, Mapping) else None
+    return seconds if type(seconds) in (int, float) and 0 <= seconds < float("inf") else None
 
 
 def _asked(error: BaseException | None, name: str, ask: Callable[[], Any]) -> float | None:
@@ -93,16 +93,17 @@ def _asked(error: BaseException | None, name: str, ask: Callable[[], Any]) -> fl
     try:
         seconds = ask()
     except Exception as raised:
-        _note(error, f"{name} raised {type(raised).__name__}; the backoff of the pool was used.")
+        note(error, f"{name} raised {type(raised).__name__}; the backoff of the pool was used.")
         return None
     if DELAYS.accepts(seconds):
         return float(seconds)
     shown = hex(seconds) if type(seconds) is int else repr(seconds)
-    _note(error, f"{name} returned {shown[:80]}. Accepted: {DELAYS}; the backoff of the pool was used.")
+    note(error, f"{name} returned {shown[:80]}. Accepted: {DELAYS}; the backoff of the pool was used.")
     return None
 
 
-def _note(error: BaseException | None, text: str) -> None:
+def note(error: BaseException | None, text: str) -> None:
+    """Have the traceback of an attempt say something."""
     with suppress(Exception):
         if error is not None:
             error.add_note(text)

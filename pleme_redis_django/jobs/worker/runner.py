@@ -7,7 +7,7 @@ import contextvars
 import dataclasses
 import inspect
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
@@ -37,7 +37,6 @@ from pleme_redis_django.jobs.interface.failures import (
     WORKER_DIED,
     failure_of,
     hidden_failure_of,
-    is_retryable,
     leaves_of,
 )
 from pleme_redis_django.jobs.interface.json_text import to_json
@@ -45,7 +44,7 @@ from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.worker.interrupts import Interruptible
 from pleme_redis_django.jobs.worker.isolation import Isolation, ProcessDied
-from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry, rule_of_pool
+from pleme_redis_django.jobs.worker.retry_rules import RetryRules
 
 DEFAULT_MAX_RESULTS_BYTES = 1024 * 1024
 
@@ -115,10 +114,7 @@ class JobRunner:
         self._execute = executor.execute if in_context is None else in_context
         # Middleware would look for the context of each job that it is given.
         self._gives_context = in_context is not None
-        self._retry_rules = getattr(executor, "retry_rules", None)
-        self._retry_delay_of = getattr(executor, "retry_delay_of", None)
-        self._config = config
-        self._pool_rule = rule_of_pool(config)
+        self._retries = RetryRules(executor, config)
         self.bounds_of = BoundsOfJobs(config.bounds).of
         """Returns the bounds of an attempt of a job."""
         self._scope = scope or NoSurroundings()
@@ -289,16 +285,8 @@ class JobRunner:
             return None
         # The job model and the executor's rules are the project's, and may be broken themselves.
         with suppress(BaseException):
-            if job.can_retry() and self._worth_a_retry(error, job.job_type):
-                rule = self._retry_delay_of(job.job_type) if self._retry_delay_of is not None else None
-                return delay_before_retry(job, self._config, error, rule, self._pool_rule)
+            return self._retries.delay(job, error)
         return None
-
-    def _worth_a_retry(self, error: BaseException, job_type: str) -> bool:
-        rules: tuple[Iterable[type[BaseException]], Iterable[type[BaseException]]] = ((), ())
-        if self._retry_rules is not None:
-            rules = self._retry_rules(job_type)
-        return is_retryable(error, *rules)
 
 
 def _is_of_timeout(error: BaseException, context: JobContext) -> bool:

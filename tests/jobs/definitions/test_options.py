@@ -65,5 +65,5 @@ def test_only_what_bounds_an_attempt_is_a_bound() -> None:
 
 
 def test_what_only_the_job_says_is_refused_with_the_reason() -> None:
-    assert "no row can store" in str(refusal_of_using(["retry_on"]))
+    assert "unique_key= says" in str(refusal_of_using(["unique"]))
     assert "Did you mean priority?" in str(refusal_of_using(["priorty"]))

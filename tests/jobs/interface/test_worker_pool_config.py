@@ -31,6 +31,8 @@ OUR_DEFAULTS = {
     "max_crashes": 3,
     "max_unseen_deaths": 10,
     "retry_delay": None,
+    "retry_on": (),
+    "no_retry_on": (),
     "timeout": None,
     "kill_after": 30,
     "interrupt": True,
