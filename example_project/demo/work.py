@@ -7,10 +7,13 @@ import random
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 
 from django.utils import timezone
 
+from example_project.shop.deliveries import DeliveredLine
 from example_project.shop.jobs import (
+    book_delivery,
     check_mail_server,
     count_by_country,
     crash_the_worker_once,
@@ -66,9 +69,17 @@ def enqueue_follow_ups(amounts: Amounts, tag: str, *, spread: bool) -> int:
         *count_by_country.enqueue_many({"country": country} for country in COUNTRIES),
         *print_label.enqueue_many({"order": f"label {number}"} for number in range(amounts.labels)),
         check_mail_server.enqueue(),
+        _deliver(codes[: amounts.labels]),
         crash.enqueue(name=f"crash {tag}"),
     ]
     return len(jobs)
+
+
+def _deliver(codes: list[str]) -> Job:
+    """Enqueue the booking of a delivery, by values of its own types."""
+    lines = [DeliveredLine(code=code, prints=25, unit_cost=Decimal("1.90")) for code in codes]
+    job: Job = book_delivery.enqueue(arrived_on=timezone.localdate(), lines=lines)
+    return job
 
 
 def _index(codes: list[str], *, parts: int) -> Iterator[Job]:

@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from example_project.shop.catalog import batches, read_catalog, save_items, search_text
+from example_project.shop.deliveries import BookedDelivery, DeliveredLine
 from example_project.shop.models import Accident, CatalogItem, Order, OrderLine, Thumbnail
 from example_project.shop.orders import place_random_orders
 from example_project.shop.tasks import send_order_confirmation
@@ -78,10 +80,15 @@ def import_supplier_prices() -> dict[str, int]:
 
 
 @job(atomic=True)
-def book_delivery(code: str, prints: int) -> dict[str, int]:
-    """Put delivered prints on the shelf; the count and the end of the job are one commit."""
-    CatalogItem.objects.filter(code=code).update(stock=F("stock") + prints)
-    return {"stock": CatalogItem.objects.get(code=code).stock}
+def book_delivery(arrived_on: date, lines: list[DeliveredLine]) -> BookedDelivery:
+    """Put delivered prints on the shelf; the count and the end of the job are one commit.
+
+    The annotations say what the row's JSON is: a wrong line is refused where the job is enqueued.
+    """
+    for line in lines:
+        CatalogItem.objects.filter(code=line.code).update(stock=F("stock") + line.prints)
+    cost = sum((line.prints * line.unit_cost for line in lines), Decimal())
+    return BookedDelivery(prints=sum(line.prints for line in lines), cost=cost)
 
 
 @job(isolated=True, timeout=30, max_retries=0)

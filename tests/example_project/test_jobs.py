@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from django.utils import timezone
 
 from example_project.demo.mail_server import MailServer
 from example_project.shop import jobs
+from example_project.shop.deliveries import BookedDelivery, DeliveredLine
 from example_project.shop.models import Accident, CatalogItem, Order, Thumbnail
-from pleme_redis_django import Job, JobClaim, JobContext, JobStatus, ProviderError
+from pleme_redis_django import InvalidParameters, Job, JobClaim, JobContext, JobStatus, ProviderError
 from pleme_redis_django.jobs.definitions.timing_in_words import in_words
 from pleme_redis_django.testing import drain_jobs
 from tests.jobs.pool_bench import Bench
@@ -124,6 +126,17 @@ def test_a_supplier_that_sends_nothing_is_ended_by_its_timeout() -> None:
 @pytest.mark.django_db
 def test_a_booking_and_the_end_of_its_job_are_one_commit(catalog: list[CatalogItem]) -> None:
     before = catalog[0].stock
-    jobs.book_delivery.enqueue(code=catalog[0].code, prints=5)
-    summary = drain_jobs()
-    assert [job.results for job in summary.completed] == [{"stock": before + 5}]
+    lines = [DeliveredLine(code=item.code, prints=5, unit_cost=Decimal("1.90")) for item in catalog[:2]]
+    job = jobs.book_delivery.enqueue(arrived_on=date(2026, 1, 31), lines=lines)
+    assert job.parameters["arrived_on"] == "2026-01-31"
+    assert job.parameters["lines"][0] == {"code": catalog[0].code, "prints": 5, "unit_cost": "1.90"}
+    (completed,) = drain_jobs().completed
+    assert jobs.book_delivery.result_of(completed) == BookedDelivery(prints=10, cost=Decimal("19.00"))
+    catalog[0].refresh_from_db()
+    assert catalog[0].stock == before + 5
+
+
+def test_a_wrong_line_of_a_delivery_is_refused_where_it_is_enqueued() -> None:
+    line = DeliveredLine(code="EDDF", prints=5, unit_cost="cheap")  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameters, match=r"lines\[0\]\.unit_cost is 'cheap'"):
+        jobs.book_delivery.enqueue(arrived_on=date(2026, 1, 31), lines=[line])
