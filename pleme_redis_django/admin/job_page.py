@@ -120,7 +120,12 @@ class JobPage(BulkActions):
                 and self.may(request, operation)
             ],
             "wait_reasons": [
-                (plain(reason.text), age(reason.since) if reason.since else "", plain(reason.fix))
+                {
+                    "text": plain(reason.text),
+                    "since": age(reason.since) if reason.since else "",
+                    "fix": plain(reason.fix),
+                    "jobs": [(self.page_url("change", str(job_id)), job_id) for job_id in reason.jobs],
+                }
                 for reason in reasons
             ],
             "progress_bar": "" if job.progress is None else progress_bar(job.progress),
@@ -159,6 +164,7 @@ class JobPage(BulkActions):
             ("Priority", job.priority, False),
             ("Attempts", job.attempt, False),
             ("Retries", f"{job.retry_count} of {job.max_retries}", False),
+            *_flow_facts(job),
             *bounds_facts(job),
             *retention_facts(job),
             ("Id", job.pk, True),
@@ -196,6 +202,18 @@ class JobPage(BulkActions):
 def job_badge(job: Any) -> SafeString:
     """Return the status of a job; of a running one also that it was asked to end."""
     return badge("▶", "Running, asked to end", "running") if _is_asked(job) else status_badge(job.status)
+
+
+def _flow_facts(job: Any) -> list[tuple[str, Any, bool]]:
+    """Return the keys under which limits count the job; most jobs have none."""
+    facts: list[tuple[str, Any, bool]] = []
+    if job.concurrency_key is not None:
+        facts.append(("Limited as", plain(job.concurrency_key), False))
+    if job.order_key is not None:
+        facts.append(("In order with", plain(job.order_key), False))
+    if job.cost != 1:
+        facts.append(("Cost", job.cost, False))
+    return facts
 
 
 def _is_asked(job: Any) -> bool:

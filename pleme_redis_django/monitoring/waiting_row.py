@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.fields.json import KT
@@ -29,6 +30,8 @@ class WaitReason:
     """Since when it holds, where that is known."""
     fix: str = ""
     """What an operator can do; empty: nothing, or nothing is wrong."""
+    jobs: tuple[UUID, ...] = ()
+    """Those that hold it up, a few of them, where that is known."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ _FIELDS = (
     "unseen_deaths",
     "blocked_on",
     "order_key",
+    "cost",
     "retry_count",
     "max_retries",
     "snoozes",

@@ -20,7 +20,7 @@ from pleme_redis_django.jobs.interface.job import (
     JobStatus,
 )
 from pleme_redis_django.models import AbstractJob, QueuePause
-from pleme_redis_django.models.indexes import LINE_PREFIX
+from pleme_redis_django.monitoring.gate_reasons import reason_of_gate
 from pleme_redis_django.monitoring.serving_workers import ServingWorkers
 from pleme_redis_django.monitoring.turn import reason_of_turn
 from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason, is_put_off, read_waiting_row
@@ -46,7 +46,7 @@ def why_waiting(
     workers = ServingWorkers.of(row, is_async=is_async_type(row.model, row.job_type))
     pauses = list(JobTable(row.model, row.using).pauses().order_by("queue_name", "product"))
     reasons = [
-        *_of_row(row),
+        *_of_row(row, scope),
         *_of_pauses(row, pauses),
         *_of_type(row, workers),
         *_of_workers(row, workers, scope),
@@ -54,7 +54,7 @@ def why_waiting(
     return reasons or [reason_of_turn(row, workers, pauses, scope, done_per_minute)]
 
 
-def _of_row(row: WaitingRow) -> Iterator[WaitReason]:
+def _of_row(row: WaitingRow, scope: ProductScope) -> Iterator[WaitReason]:
     if row.deleted_at is not None:
         yield WaitReason(code="deleted", text="It was deleted, so no worker claims it.", since=row.deleted_at)
     if row.expires_at is not None and row.expires_at <= row.now:
@@ -63,16 +63,10 @@ def _of_row(row: WaitingRow) -> Iterator[WaitReason]:
     if row.status == JobStatus.PENDING:
         yield _not_due(row) if row.due_in > timedelta() else _due(row)
     if row.status == JobStatus.BLOCKED:
-        yield WaitReason(code="blocked", text=_gate_in_words(row), since=row.updated_at)
+        yield reason_of_gate(row, scope)
     if row.crash_count >= SUSPECT_AFTER_CRASHES:
         text = f"{_deaths(row)} while it ran, so it runs alone, after other such jobs."
         yield WaitReason(code="runs_alone", text=text)
-
-
-def _gate_in_words(row: WaitingRow) -> str:
-    if row.blocked_on and row.blocked_on.startswith(LINE_PREFIX):
-        return f"It waits for its turn: other jobs of the order {row.order_key} come before it."
-    return f"It waits at the limit {row.blocked_on}, which is full."
 
 
 def _deaths(row: WaitingRow) -> str:

@@ -20,6 +20,7 @@ from pleme_redis_django.operations.endings import (
     retry_jobs,
     retryable_jobs,
 )
+from pleme_redis_django.operations.limits import areset_limit, aset_limit, reset_limit, set_limit
 from pleme_redis_django.operations.pauses import (
     apause_queue,
     apaused_queues,
@@ -54,9 +55,11 @@ __all__ = [
     "apause_queue",
     "apaused_queues",
     "areschedule_jobs",
+    "areset_limit",
     "aresume_queue",
     "aretry_jobs",
     "arun_jobs_now",
+    "aset_limit",
     "cancel_jobs",
     "cancellable_jobs",
     "change_priority",
@@ -68,9 +71,11 @@ __all__ = [
     "paused_queues",
     "reschedulable_jobs",
     "reschedule_jobs",
+    "reset_limit",
     "resume_queue",
     "retry_jobs",
     "retryable_jobs",
     "run_jobs_now",
     "runnable_jobs",
+    "set_limit",
 ]

@@ -41,14 +41,6 @@ def only(job: Any, **known: Any) -> WaitReason:
     return reason
 
 
-def test_a_job_that_waits_at_a_limit_or_for_its_turn() -> None:
-    make_worker()
-    at_limit = waiting(status=JobStatus.BLOCKED, blocked_on="k:tests:stripe")
-    assert codes(at_limit) == ["blocked"]
-    in_line = waiting(status=JobStatus.BLOCKED, blocked_on="o:tests:order:7", order_key="order:7")
-    assert "order:7" in only(in_line).text
-
-
 def test_a_ready_job_that_nothing_keeps_waiting_is_next() -> None:
     make_worker()
     reason = only(waiting())

@@ -24,6 +24,7 @@ from pleme_redis_django.admin.dashboard.actions import DashboardActions
 from pleme_redis_django.admin.dashboard.charts import chart_context, chosen_span, series_of, span_options
 from pleme_redis_django.admin.dashboard.conditional_json import conditional_json
 from pleme_redis_django.admin.dashboard.frame import View, page_view
+from pleme_redis_django.admin.dashboard.limit_actions import LimitActions
 from pleme_redis_django.admin.dashboard.realtime_page import realtime_state
 from pleme_redis_django.admin.dashboard.schedule_actions import ScheduleActions
 from pleme_redis_django.admin.dashboard.storage_page import storage_context
@@ -63,11 +64,11 @@ _WHOLE = {"whole": "1"}
 PAUSE_HISTORY_READ, PAUSE_HISTORY_SHOWN = 200, 10
 
 
-class DashboardAdmin(ScheduleActions, DashboardActions):
+class DashboardAdmin(ScheduleActions, LimitActions, DashboardActions):
     """The jobs dashboard. On an AdminSite of your own: ``site.register(Dashboard, DashboardAdmin)``.
 
     To see it takes the permission ``view_job``; its actions take ``pause_job``, ``retry_job``,
-    ``drain_workerprocess``, ``release_lock``, ``run_schedule`` and ``pause_schedule``.
+    ``drain_workerprocess``, ``release_lock``, ``run_schedule``, ``pause_schedule`` and ``change_flowlimit``.
     """
 
     def get_urls(self) -> list[URLPattern]:
@@ -90,9 +91,10 @@ class DashboardAdmin(ScheduleActions, DashboardActions):
         ]
         named = [path(route, view(page), name=f"pleme_redis_django_{name}") for route, page, name in pages]
         redirects = [
-            path(f"{tab}s/", _redirect_to_tab(tab)) for tab in ("queue", "worker", "error", "schedule")
+            path(f"{tab}s/", _redirect_to_tab(tab))
+            for tab in ("queue", "worker", "error", "schedule", "limit")
         ]
-        return [*named, *self.schedule_urls(), *redirects]
+        return [*named, *self.schedule_urls(), *self.limit_urls(), *redirects]
 
     # Pages
 

@@ -29,6 +29,7 @@ TABS = {
     "workers": "Workers",
     "errors": "Errors",
     "schedules": "Schedules",
+    "limits": "Limits",
     "storage": "Storage",
     "realtime": "Realtime",
 }
@@ -99,6 +100,7 @@ class DashboardFrame(AnyModelAdmin):
             "release": "pleme_redis_django.release_lock",
             "run_schedule": "pleme_redis_django.run_schedule",
             "pause_schedule": "pleme_redis_django.pause_schedule",
+            "change_limit": "pleme_redis_django.change_flowlimit",
         }
         return self.has_view_permission(request) and request.user.has_perm(permissions[action])
 

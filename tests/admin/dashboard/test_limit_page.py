@@ -1,0 +1,131 @@
+"""The page of limits: what it shows and to whom, and what its buttons change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.models import FlowLimit
+from tests.admin.conftest import StaffLogin
+from tests.rows import ago, make_job
+
+pytestmark = pytest.mark.django_db
+PAGE = "/admin/pleme_redis_django/dashboard/limit/"
+
+
+def only_acme(_user: object) -> list[str]:
+    return ["acme"]
+
+
+def make_limit(**fields: Any) -> FlowLimit:
+    values = {"job_model": "pleme_redis_django.job", "kind": "key", "name": "stripe", "source": "code"}
+    return FlowLimit.objects.create(**{**values, "max_running": 5, **fields})
+
+
+def text_of(client: Client, **query: str) -> str:
+    response = client.get(PAGE, query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_without_limits_the_page_says_how_to_have_one(admin_client: Client) -> None:
+    assert "No limits." in text_of(admin_client)
+
+
+def test_it_shows_numbers_who_runs_and_how_many_wait(admin_client: Client) -> None:
+    make_limit(rate=20, per_seconds=60, burst=3)
+    make_job(status=JobStatus.RUNNING, product="acme", concurrency_key="stripe")
+    make_job(status=JobStatus.BLOCKED, product="acme", blocked_on="k:acme:stripe", updated_at=ago(90))
+    text = text_of(admin_client)
+    assert "5 at once; 20 start in 1 m, 3 of them together" in text
+    assert "1 running" in text and "1 waiting" in text
+
+
+def test_it_shows_the_orders_in_which_jobs_wait_with_their_heads(admin_client: Client) -> None:
+    head = make_job(status=JobStatus.RUNNING, product="acme", order_key="order:7", job_type="shop.pack")
+    make_job(status=JobStatus.BLOCKED, product="acme", order_key="order:7", blocked_on="o:acme:order:7")
+    text = text_of(admin_client)
+    assert "order:7" in text and str(head.pk) in text
+
+
+def test_a_name_of_anybody_is_escaped(admin_client: Client) -> None:
+    make_limit(name="<script>x</script>\u202e")
+    make_job(status=JobStatus.BLOCKED, order_key="<img>", blocked_on="o:default:<img>")
+    text = text_of(admin_client)
+    assert "<script>x" not in text and "<img>" not in text and "\u202e" not in text
+
+
+def test_another_number_counts_and_is_audited(staff: StaffLogin) -> None:
+    client, row = staff("view_job", "change_flowlimit"), make_limit()
+    form = {"max_running": "1", "rate": "", "per_seconds": "1", "burst": "", "reason": "Stripe is <slow>"}
+    assert client.post(f"{PAGE}{row.pk}/change/", form).status_code == 302
+    row.refresh_from_db()
+    assert (row.max_running, row.edit_reason) == (1, "Stripe is <slow>")
+    assert row.edited_by == LogEntry.objects.get().user.get_username()
+    text = text_of(client)
+    assert "Stripe is &lt;slow&gt;" in text and "the code says 5 at once" in text
+    assert "Stripe is <slow>" in LogEntry.objects.get().change_message
+    assert client.post(f"{PAGE}{row.pk}/reset/").status_code == 302
+    row.refresh_from_db()
+    assert (row.max_running, row.edited_at) == (5, None)
+
+
+def test_a_limit_is_added_and_removed(staff: StaffLogin) -> None:
+    client = staff("view_job", "change_flowlimit")
+    form = {
+        "kind": "queue",
+        "name": "print",
+        "of_product": "acme",
+        "max_running": "2",
+        "reason": "one printer",
+    }
+    client.post(f"{PAGE}add/", form)
+    row = FlowLimit.objects.get()
+    assert (row.kind, row.name, row.product, row.max_running) == ("queue", "print", "acme", 2)
+    client.post(f"{PAGE}{row.pk}/reset/")
+    assert not FlowLimit.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "field", [{"max_running": "-1"}, {"max_running": "many"}, {"max_running": ""}, {"per_seconds": "9" * 500}]
+)
+def test_what_is_not_accepted_changes_nothing_and_is_said(staff: StaffLogin, field: dict[str, str]) -> None:
+    client, row = staff("view_job", "change_flowlimit"), make_limit()
+    response = client.post(
+        f"{PAGE}{row.pk}/change/", {"max_running": "1", "reason": "x", **field}, follow=True
+    )
+    assert "Nothing was changed." in response.content.decode()
+    row.refresh_from_db()
+    assert (row.max_running, row.edited_at) == (5, None)
+
+
+def test_it_takes_the_permission_and_a_post(staff: StaffLogin) -> None:
+    row = make_limit()
+    addresses = (f"{PAGE}add/", f"{PAGE}{row.pk}/change/", f"{PAGE}{row.pk}/reset/")
+    client = staff("view_job")
+    assert [client.post(address).status_code for address in addresses] == [403, 403, 403]
+    assert "Change…" not in text_of(client)
+    client = staff("view_job", "change_flowlimit")
+    assert [client.get(address).status_code for address in addresses] == [405, 405, 405]
+    assert client.post(f"{PAGE}0/reset/").status_code == 404
+    assert staff().get(PAGE).status_code == 403
+
+
+def test_who_may_see_one_product_changes_its_own_limits_alone(staff: StaffLogin, settings: Any) -> None:
+    settings.PLEME_REDIS = settings.PLEME_REDIS | {"DASHBOARD_PRODUCTS": f"{__name__}.only_acme"}
+    every, own, other = make_limit(), make_limit(product="acme"), make_limit(product="blog", name="hush-key")
+    make_job(status=JobStatus.BLOCKED, product="blog", order_key="hush-order", blocked_on="o:blog:hush-order")
+    client = staff("view_job", "change_flowlimit")
+    text = text_of(client)
+    assert "hush-key" not in text and "hush-order" not in text
+    form = {"max_running": "1", "reason": "x"}
+    answers = [client.post(f"{PAGE}{row.pk}/change/", form).status_code for row in (every, own, other)]
+    assert answers == [403, 302, 403]
+    added = {"kind": "key", "name": "new", **form}
+    assert client.post(f"{PAGE}add/", {**added, "of_product": "blog"}).status_code == 403
+    assert client.post(f"{PAGE}add/", {**added, "of_product": ""}).status_code == 403
+    assert client.post(f"{PAGE}add/", {**added, "of_product": "acme"}).status_code == 302

@@ -1,0 +1,77 @@
+"""Other numbers for limits: which are accepted, that they stand before the code's, and the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pleme_redis_django.exceptions import InvalidName, InvalidNumber, InvalidProduct
+from pleme_redis_django.models import FlowLimit
+from pleme_redis_django.operations import areset_limit, aset_limit, reset_limit, set_limit
+from tests.rows import BACKENDS
+
+pytestmark = pytest.mark.django_db(databases=BACKENDS)
+
+
+def from_code(using: str = "default", **fields: Any) -> FlowLimit:
+    values = {"job_model": "pleme_redis_django.job", "kind": "key", "name": "stripe", "source": "code"}
+    return FlowLimit.objects.using(using).create(**{**values, "max_running": 5, **fields})
+
+
+@pytest.mark.parametrize("using", BACKENDS)
+def test_an_operators_number_stands_before_the_codes_until_it_is_taken_back(using: str) -> None:
+    row = from_code(using)
+    set_limit("key", "stripe", max_running=1, reason="Stripe is slow", changed_by="ada", using=using)
+    set_limit("key", "stripe", max_running=2, reason="better", changed_by="ada", using=using)
+    row.refresh_from_db()
+    assert (row.max_running, row.edited_by, row.edit_reason) == (2, "ada", "better")
+    assert row.declared == {"max_running": 5, "rate": None, "per_seconds": 1.0, "burst": 2}
+    assert reset_limit("key", "stripe", using=using)
+    row.refresh_from_db()
+    assert (row.max_running, row.declared, row.edited_at, row.edited_by) == (5, None, None, "")
+    assert not reset_limit("key", "stripe", using=using)
+
+
+def test_a_limit_that_no_code_has_is_made_and_removed() -> None:
+    row = set_limit("queue", "print", product="acme", rate=20, per_seconds=60, burst=5, changed_by="ada")
+    assert (row.source, row.product, row.rate, row.per_seconds, row.burst) == ("admin", "acme", 20, 60, 5)
+    assert row.edited_at is not None
+    assert reset_limit("queue", "print", product="acme")
+    assert not FlowLimit.objects.exists()
+
+
+def test_nothing_at_all_is_a_pause() -> None:
+    assert set_limit("product", "acme", max_running=0).max_running == 0
+    assert set_limit("product", "acme", rate=0).rate == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"kind": "keys"}, InvalidName, "'keys'"),
+        ({"name": ""}, InvalidName, "name"),
+        ({"name": "x" * 101}, InvalidName, "name"),
+        ({"product": "No Such!"}, InvalidProduct, "No Such!"),
+        ({"max_running": None}, InvalidNumber, "Neither"),
+        ({"max_running": -1}, InvalidNumber, "max_running is -1"),
+        ({"max_running": "5"}, InvalidNumber, "max_running is '5'"),
+        ({"max_running": 10**9 + 1}, InvalidNumber, "1,000,000,000"),
+        ({"rate": -1}, InvalidNumber, "rate is -1"),
+        ({"rate": 1, "per_seconds": 0}, InvalidNumber, "per_seconds is 0"),
+        ({"rate": 1, "per_seconds": float("nan")}, InvalidNumber, "per_seconds is nan"),
+        ({"rate": 1, "burst": 0}, InvalidNumber, "burst is 0"),
+    ],
+)
+def test_what_is_not_accepted_is_refused_and_named(
+    arguments: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        set_limit(**{"kind": "key", "name": "stripe", "max_running": 5, **arguments})
+    assert not FlowLimit.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_async_twins() -> None:
+    assert (await aset_limit("type", "shop.pack", max_running=3)).max_running == 3
+    assert await areset_limit("type", "shop.pack")
