@@ -118,7 +118,7 @@ def _locked(table: JobTable[Any], **names: str) -> FlowLimit | None:
 def _declared(row: FlowLimit) -> dict[str, Any] | None:
     """Return the numbers to go back to; None: no code has them."""
     if row.source == LimitSource.ADMIN or row.edited_at is not None:
-        return row.declared  # type: ignore[no-any-return]  # JSON
+        return row.declared
     return {number: getattr(row, number) for number in NUMBERS}
 
 
