@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import FrameType
+from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core.management import ManagementUtility
+from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -31,6 +33,7 @@ class PlemeRedisDjangoConfig(AppConfig):
         from pleme_redis_django.tasks_backend.use import begin as begin_with_tasks
 
         checks.register_all()
+        post_migrate.connect(make_fair_indexes, sender=self, dispatch_uid="pleme_redis_django.fair_indexes")
         bind_enqueuer(OrmEnqueuer())
         bind_guard(AttemptGuard)
         bind_waiter(JobWaiter())
@@ -49,6 +52,13 @@ class PlemeRedisDjangoConfig(AppConfig):
             from pleme_redis_django.realtime.job_events import JobEvents
 
             JobEvents().connect()
+
+
+def make_fair_indexes(**signal: Any) -> None:
+    """Make the indexes that fair pools read, once the tables are migrated."""
+    from pleme_redis_django import job_stores
+
+    job_stores.make_fair_indexes(**signal)
 
 
 def prepare_redis() -> None:

@@ -56,6 +56,11 @@ class Settings:
     )
     """Pool name -> fields of WorkerPoolConfig, and ``model``, ``executor``, ``store``, ``preset``."""
 
+    product_weights: Annotated[Mapping[str, float], accepted.weights] = dataclasses.field(
+        default_factory=dict
+    )
+    """Product -> its weight in pools that are fair; a product that is not named has 1."""
+
     channels: Annotated[Mapping[str, Any], accepted.mapping] = dataclasses.field(default_factory=dict)
     """Channel pattern -> who may subscribe, publish, be present and type. Nothing is open by default."""
 

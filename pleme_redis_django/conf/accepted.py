@@ -96,6 +96,16 @@ def waits(value: object) -> str | None:
     return 'a dict of queue name (or "*") to seconds, more than 0'
 
 
+def weights(value: object) -> str | None:
+    """Accept a dict of product to weight."""
+    if isinstance(value, Mapping) and all(
+        product_names.is_product_name(name) and type(weight) in (int, float) and 0.01 <= weight <= 1_000
+        for name, weight in value.items()
+    ):
+        return None
+    return "a dict of product name to a number from 0.01 to 1,000"
+
+
 def mapping(value: object) -> str | None:
     """Accept any dict; who reads it knows its keys."""
     return None if isinstance(value, Mapping) else "a dict"

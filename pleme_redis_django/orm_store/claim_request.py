@@ -1,10 +1,12 @@
-"""ClaimRequest: one claim of a worker, with the results of earlier ones."""
+"""ClaimRequest: one claim of a worker, with the results of earlier ones, and the order of claims."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.pauses import Pauses
@@ -22,3 +24,8 @@ class ClaimRequest:
     position: ClaimPosition
     """Of this worker in this selection, as the horizon is."""
     horizon: Horizon
+
+
+def claim_order(job: AbstractJob) -> tuple[Any, ...]:
+    """Return the sort key of claims: the highest priority first, then what was due first."""
+    return -job.priority, job.run_after, job.id

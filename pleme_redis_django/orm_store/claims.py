@@ -8,18 +8,22 @@ from uuid import UUID
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
+from pleme_redis_django.orm_store.fairness.claims import claim_fairly
+from pleme_redis_django.orm_store.fairness.rotation import Rotation
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import is_closed
 
 
-def claim_jobs(dialect: Dialect, table: JobTable[M], request: ClaimRequest) -> list[M]:
-    """Claim up to ``limit`` ready rows; return them in claim order.
+def claim_jobs(
+    dialect: Dialect, table: JobTable[M], request: ClaimRequest, rotation: Rotation | None = None
+) -> list[M]:
+    """Claim up to ``limit`` ready rows; return them in claim order, or, with a rotation, as the products have turns.
 
     Nothing when there is a pause that the request does not have.
     """
     if is_closed(request.selection, request.pauses):
         return []
-    jobs = dialect.claim(table, request)
+    jobs = claim_fairly(dialect, table, request, rotation) if rotation else dialect.claim(table, request)
     worker = UUID(request.worker_id)
     for job in jobs:
         _mark_taken(job, worker)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Protocol, cast
 from uuid import UUID
@@ -39,6 +39,7 @@ from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.dialects.postgresql.session import database_time, round_trip_seconds
 from pleme_redis_django.orm_store.endings import finish_jobs
 from pleme_redis_django.orm_store.expiry import end_expired_jobs
+from pleme_redis_django.orm_store.fairness.rotations import Rotations
 from pleme_redis_django.orm_store.flow.control import FlowControl
 from pleme_redis_django.orm_store.flow.gates import Limited
 from pleme_redis_django.orm_store.horizon import Horizon
@@ -60,6 +61,8 @@ class EndListener(Protocol):
 class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     """Jobs as rows of ``model``, on the database alias ``using``; every method from any thread."""
 
+    supports_fairness = True
+
     def __init__(self, model: type[M], *, using: str = "default", notices: EndListener | None = None) -> None:
         self.model = model
         self._notices = notices
@@ -71,6 +74,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         self._flow = FlowControl(self._dialect, self._table)
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
         self._horizons: defaultdict[JobSelection, Horizon] = defaultdict(self._new_horizon)
+        self._rotations = Rotations(self._table)
 
     @property
     def _dialect(self) -> Dialect:
@@ -91,17 +95,24 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
                 horizon=self._horizons[selection],
             )
             try:
-                jobs = claim_jobs(self._dialect, self._table, request)
+                jobs = self._claim(request)
                 if not jobs and self._pauses.read_again():
                     # Nothing: because of a pause that was not known here.
                     request = dataclasses.replace(request, pauses=self._pauses.last_read)
-                    jobs = claim_jobs(self._dialect, self._table, request)
+                    jobs = self._claim(request)
                 return self._flow.admit(worker_id, jobs) if jobs else jobs
             except DataError as error:
                 # Psycopg's, of a row that cannot be loaded: the database itself would give an SQLSTATE.
                 if not sqlstate_of(error):
                     end_unreadable_jobs(self._table)
                 raise
+
+    def _claim(self, request: ClaimRequest) -> list[M]:
+        return claim_jobs(self._dialect, self._table, request, self._rotations.of(request.selection))
+
+    def hear_of(self, selection: JobSelection, products: Collection[str]) -> None:
+        with reconnecting(self.using):
+            self._rotations.hear_of(selection, products)
 
     def claim_next_job(self, worker_id: str) -> M | None:
         self._horizons.pop(EVERY_JOB, None)  # None says that nothing is ready anywhere.

@@ -11,6 +11,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from pleme_redis_django.exceptions import JobNotFound
 from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failure, GivenBack, Retried, Snoozed
 from pleme_redis_django.jobs.interface.failures import EXPIRED, EXPIRED_NOTICE, engine_failure
+from pleme_redis_django.jobs.interface.fair_shares import FairShares
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
     SUSPECT_AFTER_UNSEEN_DEATHS,
@@ -29,6 +31,7 @@ from pleme_redis_django.jobs.interface.json_text import from_json
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.store import ORPHANED_AFTER_SECONDS, ORPHANS_LIMIT, HeldRow, Outlook
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
+from pleme_redis_django.testing.memory_turns import first_in_turn
 
 _WAITING = (JobStatus.PENDING, JobStatus.QUEUED)
 
@@ -36,11 +39,20 @@ _WAITING = (JobStatus.PENDING, JobStatus.QUEUED)
 class MemoryJobStore(BatchJobStore[MemoryJob]):
     """Jobs in a dict under a lock. What it returns are copies: changing one changes nothing here.
 
-    ``clock`` returns seconds; give a ``ManualClock`` to let hours pass in no time.
+    ``clock`` returns seconds; give a ``ManualClock`` to let hours pass in no time. ``product_weights``: as
+    in the settings, for pools that are fair.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    supports_fairness = True
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.time,
+        product_weights: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self._clock = clock
+        self._shares = FairShares(product_weights)
         self._jobs: dict[UUID, MemoryJob] = {}
         self._paused: set[tuple[str, str | None]] = set()
         self._lock = threading.RLock()
@@ -131,7 +143,8 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[MemoryJob]:
         with self._lock:
-            taken = sorted(self._ready(selection), key=claim_order)[: max(limit, 0)]
+            ready = sorted(self._ready(selection), key=claim_order)
+            taken = first_in_turn(self._shares, ready, limit) if selection.fair else ready[: max(limit, 0)]
             for job in taken:
                 job.status, job.worker_id, job.started_at = JobStatus.RUNNING, worker_id, None
                 job.attempt += 1

@@ -25,6 +25,7 @@ INFINITE = float("inf")
         (accepted.optional_product, [None, "acme"]),
         (accepted.named_mappings, [{}, {"a": {}}]),
         (accepted.waits, [{}, {"*": 1, "mails": 0.5}]),
+        (accepted.weights, [{}, {"acme": 1, "shop-2": 0.01, "big": 1_000.0}]),
         (accepted.mapping, [{}, {1: 2}]),
     ],
 )
@@ -37,6 +38,10 @@ def test_what_is_accepted(check: accepted.Check, values: list[Any]) -> None:
     [
         (accepted.texts, ["ab", [""], [1], None, {"a": 1}]),
         (accepted.boolean, [0, 1, "True", None]),
+        (
+            accepted.weights,
+            [[], {"acme": 0}, {"acme": 1_001}, {"acme": True}, {"Acme": 1}, {"a": INFINITE}, {"a": "1"}],
+        ),
         (accepted.text, ["", None, b"a"]),
         (accepted.optional_text, ["", 1]),
         (

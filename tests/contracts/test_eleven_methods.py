@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from pleme_redis_django import JobClaim, JobStore, QueuedJob
+import pytest
+
+from pleme_redis_django import JobClaim, JobStore, QueuedJob, WorkerPool, WorkerPoolConfig
+from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.testing import JobStoreContract, ManualClock, MemoryJob, MemoryJobStore, NewJob
+from tests.jobs.recording import FunctionExecutor
 
 
 class ElevenMethodStore(JobStore[MemoryJob]):
@@ -88,3 +92,12 @@ class TestElevenMethods(JobStoreContract):
 
     def pass_time(self, seconds: float) -> None:
         self.clock.advance(seconds)
+
+
+def test_a_fair_pool_is_refused_and_told_which_ability_it_lacks() -> None:
+    store = ElevenMethodStore(MemoryJobStore())
+    executor = FunctionExecutor(lambda _job: None)
+    with pytest.raises(
+        InvalidSettings, match=r"ElevenMethodStore has not the ability supports_fairness.*fair=False"
+    ):
+        WorkerPool(WorkerPoolConfig(fair=True), None, executor, store)

@@ -17,3 +17,5 @@ class JobSelection:
     """None: every type. A type that no handler is known for is left alone, for a worker that knows it."""
     suspects: bool = False
     """True: only suspects, at whose run several worker processes died; each runs alone."""
+    fair: bool = False
+    """True: no product waits behind the backlog of another one."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -77,6 +77,9 @@ class Pruned:
 
 class JobStore(Protocol[J_co]):
     """Where jobs are kept. Methods may be called from any thread, each with its own connection."""
+
+    supports_fairness: bool = False
+    """Whether claims of a fair selection share between the products; a fair pool asks for it at its start."""
 
     # The eleven
 
@@ -217,6 +220,9 @@ class JobStore(Protocol[J_co]):
         mostly. Another answer than before has the store looked at: no hint tells of jobs that may run again.
         """
         return None
+
+    def hear_of(self, selection: JobSelection, products: Collection[str]) -> None:
+        """Take note that jobs of these products are said to be ready, for fair claims; from the thread that claims."""
 
     def look_again_in(self, selection: JobSelection) -> float | None:
         """Return in how many seconds to look at the selection again; None: the last claim or look saw all.

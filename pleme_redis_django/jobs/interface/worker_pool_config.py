@@ -60,6 +60,8 @@ class WorkerPoolConfig:
     """Queue names that the pool serves; ``*`` is every queue."""
     product: str | None = None
     """The only product that the pool serves; None: every product."""
+    fair: bool = False
+    """Whether the products share the pool's capacity, each by its weight; False: the jobs run in their order."""
     async_count: Annotated[int, Whole(0, 10_000)] = 50
     """Async handlers that run at once, all in one event loop."""
     heartbeat_seconds: Annotated[float, Number(0.05, 3_600)] = 5
@@ -109,7 +111,7 @@ class WorkerPoolConfig:
                 f"lease_seconds is {self.lease_seconds}, and heartbeat_seconds {self.heartbeat_seconds}. Accepted: "
                 "a lease of at least two heartbeats, so that one late heartbeat does not cost a live process its jobs."
             )
-        for field in ("interrupt", "retry_on_timeout", "atomic", "isolated"):
+        for field in ("fair", "interrupt", "retry_on_timeout", "atomic", "isolated"):
             if type(getattr(self, field)) is not bool:
                 raise InvalidSettings(f"{field} is {getattr(self, field)!r}. Accepted: True or False.")
         if self.retry_delay is not None and not isinstance(self.retry_delay, str):
@@ -152,6 +154,11 @@ class WorkerPoolConfig:
     def bounds(self) -> Bounds:
         """Of attempts for which neither the enqueue nor the ``@job`` says them."""
         return Bounds(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Bounds)})
+
+    @property
+    def shares_between_products(self) -> bool:
+        """Whether its claims are fair ones: of one product there is nothing to share."""
+        return self.fair and self.product is None
 
     @property
     def queue_names(self) -> tuple[str, ...] | None:

@@ -58,7 +58,9 @@ class ClaimDesk:
         selection = self._selection
         if job_types or suspects:
             job_types = job_types or selection.job_types
-            selection = dataclasses.replace(selection, job_types=job_types, suspects=suspects)
+            selection = dataclasses.replace(
+                selection, job_types=job_types, suspects=suspects, fair=selection.fair and not suspects
+            )
         jobs = self._store.claim_jobs(self._identity.worker_id, limit, selection)
         self._note_what_was_passed_over(selection)
         held = self._newly_held(jobs)

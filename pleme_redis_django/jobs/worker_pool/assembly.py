@@ -179,7 +179,10 @@ def _claimer(
 ) -> Claimer:
     config = core.config
     selection = JobSelection(
-        queue_names=config.queue_names, product=config.product, job_types=known_types(lanes)
+        queue_names=config.queue_names,
+        product=config.product,
+        job_types=known_types(lanes),
+        fair=config.shares_between_products,
     )
     desk = ClaimDesk(
         core.store,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Generic
 
-from pleme_redis_django.exceptions import WorkerPoolBroken
+from pleme_redis_django.exceptions import InvalidSettings, WorkerPoolBroken
 from pleme_redis_django.jobs.interface.calls import WorkerCalls
 from pleme_redis_django.jobs.interface.events import EventSink, NullSink, WorkerStarted
 from pleme_redis_django.jobs.interface.executor import JobExecutor, count_slots
@@ -34,6 +34,8 @@ class WorkerPool(Generic[J_co]):
     ``has_supervisor``: somebody who hears of a limit that is reached (``max_jobs_per_process`` and the like)
     starts another process and calls ``recycle()`` then; without one, the pool drains at once, and stops.
     ``isolation``: where isolated jobs run; without it, they fail.
+
+    Raises InvalidSettings for a fair pool on a store that cannot claim fairly.
     """
 
     def __init__(
@@ -56,6 +58,11 @@ class WorkerPool(Generic[J_co]):
         has_supervisor: bool = False,
         isolation: Isolation | None = None,
     ) -> None:
+        if config.fair and not store.supports_fairness:
+            raise InvalidSettings(
+                f"The pool is fair, and {type(store).__name__} has not the ability supports_fairness. Accepted: a "
+                "store whose claim_jobs() shares between the products, or fair=False."
+            )
         self.config = config
         self.identity = identity or _identity_of(config, executor)
         self._sink = sink or NullSink()

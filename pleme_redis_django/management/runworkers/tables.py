@@ -1,5 +1,7 @@
 """The look at the tables before any worker process starts: a project that was not migrated is refused.
 
+A fair pool without its index starts, and is told of.
+
 Its own connection, closed at once: neither the supervisor nor a program that calls the command
 keeps one, and an open transaction of that program is left alone.
 """

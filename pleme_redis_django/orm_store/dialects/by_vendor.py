@@ -11,17 +11,20 @@ from django.db.models import QuerySet
 
 from pleme_redis_django.exceptions import StoreError
 from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.dialects.portable import PortableDialect
 from pleme_redis_django.orm_store.dialects.postgresql.claims import claim
 from pleme_redis_django.orm_store.dialects.postgresql.completion import complete
+from pleme_redis_django.orm_store.dialects.postgresql.fair_claim import claim_shares
 from pleme_redis_django.orm_store.dialects.postgresql.flow_lines import let_next, open_lines
 from pleme_redis_django.orm_store.dialects.postgresql.insertion import insert
 from pleme_redis_django.orm_store.dialects.postgresql.lock_holders import locked_jobs
 from pleme_redis_django.orm_store.dialects.postgresql.oldest_snapshot import oldest_snapshot
 from pleme_redis_django.orm_store.dialects.postgresql.ready_jobs import is_ready
+from pleme_redis_django.orm_store.dialects.postgresql.ready_strands import ready_strands
 from pleme_redis_django.orm_store.dialects.postgresql.refusals import refusal
 from pleme_redis_django.orm_store.dialects.postgresql.shared_locks import kept_waiting
 from pleme_redis_django.orm_store.dialects.postgresql.table_storage import table_storage
@@ -38,6 +41,12 @@ class PostgresqlDialect:
 
     def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
         return claim(table, request)
+
+    def claim_shares(self, table: JobTable[M], request: ClaimRequest, shares: Sequence[Share]) -> list[M]:
+        return claim_shares(table, request, shares)
+
+    def ready_strands(self, table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:
+        return ready_strands(table, selection, pauses)
 
     def is_ready(
         self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, horizon: Horizon

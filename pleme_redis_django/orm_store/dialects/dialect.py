@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from pleme_redis_django.exceptions import StoreError
 from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.flow.lines import Line
@@ -26,6 +27,12 @@ class Dialect(Protocol):
 
     def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
         """Make ready rows RUNNING under a new claim; return them in claim order, with their new ``attempt``."""
+
+    def claim_shares(self, table: JobTable[M], request: ClaimRequest, shares: Sequence[Share]) -> list[M]:
+        """Claim as ``claim`` does, up to its share of each strand, the first shares first; for fair claims."""
+
+    def ready_strands(self, table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:
+        """Return the products that have ready jobs, in the queues of the selection where it names some."""
 
     def is_ready(
         self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, horizon: Horizon

@@ -7,15 +7,16 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, DataError, IntegrityError, transaction
-from django.db.models import F, QuerySet, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Now
 
 from pleme_redis_django.exceptions import BadEnding, StoreError
 from pleme_redis_django.jobs.definitions.uniqueness import waits_only
 from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
 from pleme_redis_django.orm_store.dialects import portable_flow
 from pleme_redis_django.orm_store.ending_changes import write_ending
 from pleme_redis_django.orm_store.flow.lines import Line
@@ -37,6 +38,24 @@ class PortableDialect:
         for job in jobs:
             job.attempt += 1
         return jobs
+
+    def claim_shares(self, table: JobTable[M], request: ClaimRequest, shares: Sequence[Share]) -> list[M]:
+        jobs: list[M] = []
+        with transaction.atomic(using=table.using):
+            ready = table.claimable(request.selection, request.pauses)
+            for share in shares:
+                of_strand = ready.filter(_of_strand(share.strand))
+                jobs += of_strand[: min(share.jobs, request.limit - len(jobs))]
+            _take(table, request.worker_id, jobs)
+        for job in jobs:
+            job.attempt += 1
+        return sorted(jobs, key=claim_order)
+
+    def ready_strands(self, table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:
+        ready = table.ready(selection, pauses).order_by()
+        if selection.queue_names is None:
+            return [Strand(product) for product in ready.values_list("product", flat=True).distinct()]
+        return [Strand(*names) for names in ready.values_list("product", "queue_name").distinct()]
 
     def is_ready(
         self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, _horizon: Horizon
@@ -74,6 +93,11 @@ class PortableDialect:
 
     def oldest_snapshot(self, _using: str) -> OldestSnapshot | None:
         return None
+
+
+def _of_strand(strand: Strand) -> Q:
+    condition = Q(product=strand.product)
+    return condition if strand.queue_name is None else condition & Q(queue_name=strand.queue_name)
 
 
 def _take(table: JobTable[M], worker_id: str, jobs: Sequence[M]) -> None:

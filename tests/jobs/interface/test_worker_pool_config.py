@@ -23,6 +23,7 @@ DOCUMENTED_DEFAULTS = {
 OUR_DEFAULTS = {
     "queues": ("*",),
     "product": None,
+    "fair": False,
     "async_count": 50,
     "heartbeat_seconds": 5,
     "lease_seconds": 25,

@@ -63,9 +63,14 @@ def claim_statement(
         ready = compile_query(rows.values_list("id").select_for_update(skip_locked=True)[:limit], table.using)
     if ready.sql is None:
         return dataclasses.replace(loaded, sql=None)
-    sql = _CLAIM_SQL.format(
-        ready=ready.sql, table=table.sql_name, waiting=WAITING_PREFIX, columns=loaded.columns_sql
-    )
+    sql = claiming_sql(table, ready.sql, loaded)
     # The place stands last in the query, and is another one at each claim.
     parameters = ready.parameters[: -len(_PLACE)] if behind else ready.parameters
     return dataclasses.replace(loaded, sql=sql, parameters=parameters)
+
+
+def claiming_sql(table: JobTable[M], ready: str, loaded: CompiledQuery[M]) -> str:
+    """Return the statement that claims the rows whose ids ``ready`` selects, and returns what ``loaded`` does."""
+    return _CLAIM_SQL.format(
+        ready=ready, table=table.sql_name, waiting=WAITING_PREFIX, columns=loaded.columns_sql
+    )

@@ -14,7 +14,7 @@ from django.db import connections, transaction
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
-from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
 from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claim_statement
 from pleme_redis_django.orm_store.dialects.postgresql.first_later import claimed_before, first_later
 from pleme_redis_django.orm_store.dialects.postgresql.first_ready import first_ready
@@ -56,7 +56,7 @@ def _claim_around(claims: _Claims[M], limit: int) -> list[M]:
     else:
         first, saw_all = _claim_behind_or_from_head(claims, rest), True
     horizon.saw(look, len(first), pauses, everything=saw_all and len(first) < rest)
-    return first if not jobs else sorted(first + jobs, key=_claim_order)
+    return first if not jobs else sorted(first + jobs, key=claim_order)
 
 
 def _claim_behind_or_from_head(claims: _Claims[M], limit: int) -> list[M]:
@@ -75,13 +75,13 @@ def _claim_behind_or_from_head(claims: _Claims[M], limit: int) -> list[M]:
     if by_queue and len(jobs) < limit and position.is_head_slow():
         first, saw_all = claims.take_by_queue(limit - len(jobs))
         position.claimed_by_queue(first)
-        jobs = sorted(first + jobs, key=_claim_order)
+        jobs = sorted(first + jobs, key=claim_order)
     if saw_all or len(jobs) == limit:
         return jobs
     started = time.monotonic()
     first = claims.take(limit - len(jobs))
     position.claimed_from_head(first, time.monotonic() - started)
-    return first if not jobs else sorted(first + jobs, key=_claim_order)
+    return first if not jobs else sorted(first + jobs, key=claim_order)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class _Claims(Generic[M]):
         selection = selection or self.request.selection
         jobs = self._run(limit, selection, behind)
         # A join keeps no order, though it mostly comes out in that of the subquery.
-        return sorted(jobs, key=_suspect_order if selection.suspects else _claim_order)
+        return sorted(jobs, key=_suspect_order if selection.suspects else claim_order)
 
     def take_by_queue(self, limit: int) -> tuple[list[M], bool]:
         """Claim from the head of each open queue; return the jobs, and whether nothing else was ready."""
@@ -150,12 +150,8 @@ def _take_seen(
         jobs += claimed
         # Fewer than were seen: other workers have taken some, and there may be more after them.
         if len(claimed) == len(seen):
-            return sorted(jobs, key=_claim_order), True
-    return sorted(jobs, key=_claim_order), False
-
-
-def _claim_order(job: AbstractJob) -> tuple[Any, ...]:
-    return -job.priority, job.run_after, job.id
+            return sorted(jobs, key=claim_order), True
+    return sorted(jobs, key=claim_order), False
 
 
 def _suspect_order(job: AbstractJob) -> Any:

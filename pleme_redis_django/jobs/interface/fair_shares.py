@@ -1,0 +1,186 @@
+"""FairShares: how many jobs of which product the next claim asks for, so that each gets the share of its weight.
+
+A stride scheduler (Waldspurger and Weihl 1995, "Stride Scheduling", MIT/LCS/TM-528): each product has a
+virtual time, which a job moves on by 1 / weight, and whoever is furthest behind is served next.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+
+# So many jobs of a product are asked for at a time: more is coarser, and no faster.
+SHARE = 4
+# While some have fewer jobs ready than their share, so many times what is wanted is dealt.
+SPARE = 1.25
+DEFAULT_WEIGHT = 1.0
+_MOST_OUTDATED = 100
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Strand:
+    """The ready jobs of a product, of one queue or (None) of all."""
+
+    product: str
+    queue_name: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What a claim asks for of one strand."""
+
+    strand: Strand
+    jobs: int
+    start: float
+    """The virtual time of its first job."""
+    stride: float
+    """What each job moves that on by."""
+
+
+class FairShares:
+    """The virtual times of the products of one worker; for the thread that claims."""
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self._weights = weights
+        self._times: dict[str, float] = {}
+        """Of those that are active, and of those that have left ahead of the others."""
+        self._queues: dict[str, deque[str | None]] = {}
+        """Of the active products: the queues in which they have ready jobs, the next one first."""
+        self._heap: list[tuple[float, str]] = []
+        """At least the current time of each active product; an entry with another time is out of date."""
+        self._now = 0.0
+        self._spare = 1.0
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether more than one product may have ready jobs."""
+        return len(self._queues) > 1
+
+    def join(self, strand: Strand) -> None:
+        """Take note that a strand has ready jobs.
+
+        A product that had none starts one share ahead: at the same place it would wait for a whole round, and
+        with more, going away would pay.
+        """
+        product = strand.product
+        queues = self._queues.get(product)
+        if queues is None:
+            self._queues[product] = deque([strand.queue_name])
+            ahead = self._now - SHARE * self._stride(product)
+            self._move(product, max(self._times.get(product, ahead), ahead))
+        elif strand.queue_name not in queues:
+            queues.append(strand.queue_name)
+
+    def deal(self, jobs: int) -> list[Share]:
+        """Return shares for at least ``jobs`` jobs, who is served first at the front; ``settle`` them."""
+        left = jobs * self._spare
+        dealt: dict[Strand, Share] = {}
+        served: list[tuple[float, str]] = []
+        products: set[str] = set()
+        while left > 0:
+            before = served[0][0] if served else float("inf")
+            if (found := self._pop(before, products)) is not None:
+                products.add(found[1])
+            elif served:
+                found = heapq.heappop(served)
+            else:
+                break
+            start, product = found
+            stride = self._stride(product)
+            strand = self._next_strand(product)
+            before_it = dealt.get(strand)
+            dealt[strand] = Share(
+                strand=strand,
+                jobs=SHARE + (before_it.jobs if before_it else 0),
+                start=before_it.start if before_it else start,
+                stride=stride,
+            )
+            left -= SHARE
+            heapq.heappush(served, (start + SHARE * stride, product))
+        return list(dealt.values())
+
+    def settle(self, shares: Sequence[Share], taken: Mapping[Strand, int], *, is_cut: bool) -> None:
+        """Charge what was taken of the shares. Who gave less than its share has no more, and leaves until it joins.
+
+        ``is_cut``: the claim was full, so that nobody knows of the last that gave, or of those behind it.
+        """
+        last = max((place for place, share in enumerate(shares) if taken.get(share.strand)), default=0)
+        self._spare = 1.0
+        for place, share in enumerate(shares):
+            if taken.get(share.strand, 0) < share.jobs and not (is_cut and place >= last):
+                self._leave(share.strand)
+                self._spare = SPARE
+        charged: Counter[str] = Counter()
+        for share in shares:
+            charged[share.strand.product] += taken.get(share.strand, 0)
+        self._charge(charged)
+
+    def charge(self, products: Iterable[str]) -> None:
+        """Charge jobs that were claimed in another way, one for each time that their product is named."""
+        self._charge(Counter(products))
+
+    def clear(self) -> None:
+        """Take note that nobody has ready jobs."""
+        self._queues.clear()
+        self._charge({})
+
+    def forget(self) -> None:
+        """Forget the times of products that would start anew at a later one."""
+        self._times = {
+            product: time
+            for product, time in self._times.items()
+            if product in self._queues or time > self._now - SHARE * self._stride(product)
+        }
+
+    def _charge(self, jobs: Mapping[str, int]) -> None:
+        for product, count in jobs.items():
+            start = self._times.get(product, self._now)
+            self._move(product, start + count * self._stride(product))
+        if not self._queues:
+            # Nobody waits for what somebody had too much.
+            self._now = max([self._now, *self._times.values()])
+            self._times.clear()
+            self._heap.clear()
+        elif len(self._heap) > 2 * len(self._queues) + _MOST_OUTDATED:
+            self._heap = [(self._times[product], product) for product in self._queues]
+            heapq.heapify(self._heap)
+        while self._heap and self._is_past(*self._heap[0]):
+            heapq.heappop(self._heap)
+        if self._heap:
+            self._now = max(self._now, self._heap[0][0])
+
+    def _move(self, product: str, time: float) -> None:
+        self._times[product] = time
+        if product in self._queues:
+            heapq.heappush(self._heap, (time, product))
+
+    def _pop(self, before: float, served: set[str]) -> tuple[float, str] | None:
+        """Take the active product that is furthest behind, if it is not later than ``before``."""
+        heap = self._heap
+        while heap and heap[0][0] <= before:
+            time, product = heapq.heappop(heap)
+            if product not in served and not self._is_past(time, product):
+                return time, product
+        return None
+
+    def _is_past(self, time: float, product: str) -> bool:
+        """Whether an entry of the heap says no more when its product is served."""
+        return product not in self._queues or self._times[product] != time
+
+    def _next_strand(self, product: str) -> Strand:
+        queues = self._queues[product]
+        queue_name = queues[0]
+        queues.rotate(-1)
+        return Strand(product, queue_name)
+
+    def _leave(self, strand: Strand) -> None:
+        queues = self._queues.get(strand.product)
+        if queues is not None and strand.queue_name in queues:
+            queues.remove(strand.queue_name)
+            if not queues:
+                del self._queues[strand.product]
+
+    def _stride(self, product: str) -> float:
+        return 1.0 / self._weights.get(product, DEFAULT_WEIGHT)

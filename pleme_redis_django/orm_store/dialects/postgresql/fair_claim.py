@@ -1,0 +1,79 @@
+"""The claim of shares on PostgreSQL: one statement, which reads each strand at its own place in the fair index."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models import BooleanField, F, QuerySet
+from django.db.models.expressions import RawSQL
+
+from pleme_redis_django.jobs.interface.fair_shares import Share
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
+from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
+from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claiming_sql
+from pleme_redis_django.orm_store.job_table import JobTable, M
+from pleme_redis_django.orm_store.pauses import Pauses
+
+# Said as ranges, the order of a strand is one that the fair index alone has. Said as an equation, a planner
+# whose statistics know the backlog of one product alone reads all of it in claim order for another one's.
+_OF_PRODUCT = "product >= share.product AND product <= share.product"
+_OF_QUEUE = f"queue_name >= share.queue_name AND queue_name <= share.queue_name AND {_OF_PRODUCT}"
+
+# The shares come out in the order of their places, so that the LIMIT cuts off the last ones, whose rows are
+# then not locked either.
+_READY_SQL = """
+SELECT strand.id
+FROM unnest(%s::text[], %s::text[], %s::int[]) WITH ORDINALITY AS share (product, queue_name, jobs, place)
+CROSS JOIN LATERAL ({strand} LIMIT share.jobs FOR UPDATE SKIP LOCKED) AS strand LIMIT %s
+"""
+
+
+def claim_shares(table: JobTable[M], request: ClaimRequest, shares: Sequence[Share]) -> list[M]:
+    """Claim up to its share of each strand; return the jobs in claim order. One round trip."""
+    statement = _statement(table, request.selection, request.pauses)
+    dealt = (
+        [share.strand.product for share in shares],
+        [share.strand.queue_name for share in shares],
+        [share.jobs for share in shares],
+        request.limit,
+    )
+    if connections[table.using].in_atomic_block:
+        # A failure is the caller's then, and so is how the transaction commits.
+        with transaction.mark_for_rollback_on_error(using=table.using):
+            jobs = statement.fetch(*dealt, None, request.worker_id)
+    else:
+        jobs = statement.fetch(*dealt, "off", request.worker_id)
+    return sorted(jobs, key=claim_order)
+
+
+@functools.lru_cache(maxsize=64)
+def _statement(table: JobTable[M], selection: JobSelection, pauses: Pauses) -> CompiledQuery[M]:
+    """Return the statement, compiled once; its parameters are those of ``fetch``.
+
+    They are the products, queue names and sizes of the shares, the limit of all of them, the
+    ``synchronous_commit`` of the transaction (None: as it is) and the worker's id.
+    """
+    by_queue = selection.queue_names is not None
+    rows = table.claimable(dataclasses.replace(selection, queue_names=None), pauses)
+    loaded = compile_query(rows, table.using)
+    strand = compile_query(_of_strand(rows, by_queue=by_queue).values_list("id"), table.using)
+    if strand.sql is None:
+        return dataclasses.replace(loaded, sql=None)
+    connection: Any = connections[table.using]
+    connection.ensure_connection()
+    # With its values in it, because parameters of the statement stand before it.
+    strand_sql = str(connection.ops.compose_sql(strand.sql, strand.parameters)).replace("%", "%%")
+    sql = claiming_sql(table, _READY_SQL.format(strand=strand_sql), loaded)
+    return dataclasses.replace(loaded, sql=sql, parameters=())
+
+
+def _of_strand(rows: QuerySet[M], *, by_queue: bool) -> QuerySet[M]:
+    condition = _OF_QUEUE if by_queue else _OF_PRODUCT
+    rows = rows.filter(RawSQL(condition, (), output_field=BooleanField()))  # noqa: S611 - a constant
+    order = ("queue_name", "product") if by_queue else ("product",)
+    return rows.order_by(*order, F("priority").desc(), "run_after", "id")

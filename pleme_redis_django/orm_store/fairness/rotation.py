@@ -1,0 +1,75 @@
+"""Rotation: which products have ready jobs, as far as one worker knows, and whose turn it is.
+
+A product joins because a hint names it, because a claim found a job of it, or because a look at all ready
+products saw it. It leaves as soon as a claim gets less of it than its share.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from pleme_redis_django.jobs.interface.fair_shares import FairShares, Share, Strand
+from pleme_redis_django.models.job import AbstractJob
+from pleme_redis_django.orm_store.claim_position import MAX_SECONDS_WITHOUT_HEAD, is_slow
+
+LOOK_SECONDS = 1.0
+# The share of time that looks may cost, and reading past jobs that this worker may not take.
+LOOK_SHARE = 1 / 20
+
+
+class Rotation:
+    """The rotation of one worker in one selection; for the thread that claims."""
+
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        queue_names: Sequence[str] | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.shares = FairShares(weights)
+        self._queue_names: Sequence[str | None] = queue_names or (None,)
+        self._clock = clock
+        self._look_at = 0.0
+        self._has_backlog = False
+        self._vain_seconds = 0.0
+
+    def hear_of(self, products: Collection[str]) -> None:
+        """Take note that somebody says that products have ready jobs."""
+        for product in products:
+            for queue_name in self._queue_names:
+                self.shares.join(Strand(product, queue_name))
+
+    def is_look_due(self) -> bool:
+        """Whether to look now which products have ready jobs; while there is no backlog, nobody waits for it."""
+        return self._has_backlog and self._clock() >= self._look_at
+
+    def looked(self, strands: Iterable[Strand], seconds: float) -> None:
+        """Take note of what a look saw, and how long it took."""
+        self.shares.forget()
+        for strand in strands:
+            self.shares.join(strand)
+        cost, self._vain_seconds = seconds + self._vain_seconds, 0.0
+        self._look_at = self._clock() + min(max(LOOK_SECONDS, cost / LOOK_SHARE), MAX_SECONDS_WITHOUT_HEAD)
+
+    def took(
+        self, shares: Sequence[Share], jobs: Sequence[AbstractJob], seconds: float, *, is_cut: bool
+    ) -> None:
+        """Take note of what a claim took of its shares; ``is_cut``: and that it could have taken more."""
+        self.shares.settle(shares, Counter(map(self.strand_of, jobs)), is_cut=is_cut)
+        if not is_cut and is_slow(len(jobs), seconds):
+            self._vain_seconds += seconds
+
+    def found(self, jobs: Sequence[AbstractJob], *, everything: bool) -> None:
+        """Take note of what a claim in the order of all jobs took; ``everything``: and left none behind."""
+        for strand in dict.fromkeys(map(self.strand_of, jobs)):
+            self.shares.join(strand)
+        self.shares.charge(job.product for job in jobs)
+        self._has_backlog = not everything
+        if everything:
+            self.shares.clear()
+
+    def strand_of(self, job: AbstractJob) -> Strand:
+        """Return the strand that a job is of."""
+        return Strand(job.product, None if self._queue_names[0] is None else job.queue_name)

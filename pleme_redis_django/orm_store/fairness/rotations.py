@@ -1,0 +1,44 @@
+"""Rotations: the rotation of each fair selection that a store is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.orm_store.fairness.index import fair_index
+from pleme_redis_django.orm_store.fairness.known_index import KnownIndex
+from pleme_redis_django.orm_store.fairness.rotation import Rotation
+from pleme_redis_django.orm_store.job_table import JobTable
+
+
+class Rotations:
+    """The rotations of one worker on one table; for the thread that claims."""
+
+    def __init__(self, table: JobTable[Any]) -> None:
+        self._table = table
+        self._rotations: dict[JobSelection, Rotation] = {}
+        self._indexes: dict[bool, KnownIndex] = {}
+
+    def of(self, selection: JobSelection) -> Rotation | None:
+        """Return whose turn it is in a selection; None: its jobs are claimed in their order."""
+        if not selection.fair or not self._index_of(selection).is_there():
+            return None
+        rotation = self._rotations.get(selection)
+        if rotation is None:
+            rotation = Rotation(get_settings().product_weights, selection.queue_names)
+            self._rotations[selection] = rotation
+        return rotation
+
+    def hear_of(self, selection: JobSelection, products: Collection[str]) -> None:
+        """Tell every rotation of a selection, and of its types, which products are said to have ready jobs."""
+        for known, rotation in self._rotations.items():
+            if known.queue_names == selection.queue_names:
+                rotation.hear_of(products)
+
+    def _index_of(self, selection: JobSelection) -> KnownIndex:
+        by_queue = selection.queue_names is not None
+        if by_queue not in self._indexes:
+            self._indexes[by_queue] = KnownIndex(fair_index(self._table.model, self._table.using, selection))
+        return self._indexes[by_queue]
