@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-dev
 .PRECIOUS: $(VENV)/.installed-%
 
-.PHONY: help install demo test lint docs bench faults matrix tasks-suites tenants migrations dist dist-test clean
+.PHONY: help install demo test lint docs bench bench-peers faults matrix tasks-suites tenants migrations dist dist-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make lint     only ruff, mypy and import-linter"
 	@echo "make docs     the documentation as HTML in docs/_build; every warning is an error"
 	@echo "make bench    benchmarks on durable servers; ARGS='bench_machine --rounds 5' chooses"
+	@echo "make bench-peers  this package beside PgQueuer, in turns, on the same servers (.venvs/)"
 	@echo "make faults   the long fault runs, with figures; KILLS=3000 SEED=7 chooses"
 	@echo "make matrix   the suite on the interpreters at hand and every Django (.venvs/); ARGS=--full takes every pair"
 	@echo "make tasks-suites  Django's own tests of tasks and those of django-tasks-db against our backend, on every Django"
@@ -60,6 +61,9 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -W error::RuntimeWarning -m tests.benchmarks $(ARGS)
+
+bench-peers: $(INSTALLED)
+	@$(BIN)/python -W error::RuntimeWarning -m tests.benchmarks bench_peers --rounds 5 $(ARGS)
 
 KILLS ?= 1000
 SEED ?= 1
