@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.apps import apps
@@ -65,3 +67,21 @@ def test_a_subprocess_sees_what_a_test_has_committed(alias: str, process_environ
         [sys.executable, "-c", program], env=process_environment, capture_output=True, text=True, check=True
     )
     assert answer.stdout == "editors hint\n"
+
+
+def test_no_test_waits_by_sleeping() -> None:
+    """tests/waiting.py waits for conditions. ``sleep(0)``, which gives an event loop its turn, waits for nothing."""
+    sleeps = []
+    for path in sorted(Path(__file__).parent.rglob("test_*.py")):
+        if "sleep(" in (text := path.read_text(encoding="utf-8")):
+            sleeps += [f"{path.name}:{call.lineno}" for call in ast.walk(ast.parse(text)) if _sleeps(call)]
+    assert sleeps == []
+
+
+def _sleeps(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    called = node.func
+    given = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return name == "sleep" and given != [0]

@@ -52,7 +52,7 @@ async def test_a_cancelled_build_lets_the_next_one_try(loop_clients: None) -> No
 
     async def build() -> None:
         entered.set()
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     task = asyncio.ensure_future(cache.aget_or_set("x", build, 300))
     await entered.wait()
