@@ -16,11 +16,9 @@ from pleme_redis_django.orm_store.dialects.postgresql.flow_lines import next_sql
 from pleme_redis_django.orm_store.flow.lines import (
     Line,
     gate_of_line,
-    let_next,
-    lines_of_ids,
-    open_lines,
     ready_or_in_line,
 )
+from pleme_redis_django.orm_store.flow.turns import let_next, lines_of_ids, open_lines
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import BACKENDS, ago, make_job
 from tests.waiting import wait_until
