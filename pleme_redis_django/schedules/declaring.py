@@ -7,7 +7,7 @@ process that has just begun writes what it declares, and later on only what no o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,9 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidProduct
+from pleme_redis_django.jobs.definitions.declared_schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.registry import JobRegistry, registry
-from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
+from pleme_redis_django.jobs.definitions.schedule import timing_of
 from pleme_redis_django.jobs.interface.schedules import Declared
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.models.schedule import ScheduleSource
@@ -27,6 +28,10 @@ from pleme_redis_django.schedules.tables import live_workers, schedules
 
 Key = tuple[str, str]
 """Product and name."""
+# A column for each field of the same name; the two of the key are resolved beside them.
+_COLUMNS = tuple(
+    field.name for field in dataclasses.fields(DeclaredSchedule) if field.name not in ("name", "product")
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,21 +51,15 @@ class Declaration:
 
     def fields(self) -> dict[str, Any]:
         """Return the columns that the code says."""
-        declared = self.schedule
-        return {
-            "job_type": self.job_type,
-            "parameters": dict(declared.parameters),
-            "cron": declared.cron,
-            "interval_seconds": declared.interval_seconds,
-            "timezone": declared.timezone,
-            "starts_at": stored_or_none(declared.starts_at),
-            "ends_at": stored_or_none(declared.ends_at),
-            "jitter_seconds": declared.jitter_seconds,
-            "catch_up": declared.catch_up.value,
-            "catch_up_limit": declared.catch_up_limit,
-            "overlap": declared.overlap.value,
-            "digest": self.digest,
-        }
+        said = {name: _stored(getattr(self.schedule, name)) for name in _COLUMNS}
+        return said | {"job_type": self.job_type, "digest": self.digest}
+
+
+def _stored(value: Any) -> Any:
+    """Return a value of a declared schedule as its column has it."""
+    if isinstance(value, datetime):
+        return stored_or_none(value)
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def declarations(jobs: JobRegistry = registry) -> Iterator[Declaration]:
@@ -125,7 +124,7 @@ def _declared_by_workers(using: str) -> set[tuple[str, str, str]]:
 
 
 def _new_row(one: Declaration, now: datetime) -> Schedule:
-    first = one.schedule.timing("UTC").next_after(now)
+    first = timing_of(one.schedule, "UTC").next_after(now)
     return Schedule(
         product=one.product,
         name=one.name,
@@ -143,7 +142,7 @@ def _adapt(using: str, row: Schedule, one: Declaration, now: datetime, *, may_co
     if not row.enabled or following is None or following > now:
         # A tick that is due already still fires: what is new begins after it.
         since = now if row.last_tick_at is None else max(now, aware(row.last_tick_at))
-        following = one.schedule.timing("UTC").next_after(since)
+        following = timing_of(one.schedule, "UTC").next_after(since)
     schedules(using).filter(pk=row.pk, next_tick_at=row.next_tick_at).update(
         enabled=True,
         disabled_reason="",

@@ -16,6 +16,7 @@ from example_project.shop import jobs
 from example_project.shop.deliveries import BookedDelivery, DeliveredLine
 from example_project.shop.models import Accident, CatalogItem, Order, Thumbnail
 from pleme_redis_django import InvalidParameters, Job, JobClaim, JobContext, JobStatus, ProviderError
+from pleme_redis_django.jobs.definitions.schedule import timing_of
 from pleme_redis_django.jobs.definitions.timing_in_words import in_words
 from pleme_redis_django.testing import drain_jobs
 from tests.jobs.pool_bench import Bench
@@ -53,7 +54,7 @@ def test_the_report_counts_the_orders_of_a_day(catalog: list[CatalogItem]) -> No
 
 def test_the_report_is_made_every_night() -> None:
     (nightly,) = jobs.report_of_the_day.schedules
-    assert in_words(nightly.timing("UTC")) == "at 03:00 every day, Berlin time"
+    assert in_words(timing_of(nightly, "UTC")) == "at 03:00 every day, Berlin time"
 
 
 def test_thumbnail_is_stored_once(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -10,10 +9,9 @@ import pytest
 from django.conf import settings
 
 from pleme_redis_django import cron, every
-from pleme_redis_django.exceptions import InvalidParameters, InvalidSchedule
+from pleme_redis_django.jobs.definitions.declared_schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.registry import JobRegistry
-from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.schedules import declaring
 from pleme_redis_django.schedules.declaring import declarations, declare
@@ -189,50 +187,3 @@ def test_one_without_a_product_is_left_out(release: Release, using: str, setting
     release.declares(every(60), every(60, product="acme", name="of acme"))
     release.starts()
     assert [row.name for row in rows(using)] == ["of acme"]
-
-
-# What @job accepts
-
-
-@pytest.mark.parametrize(
-    ("schedule", "said"),
-    [
-        ("*/5 * * * *", "Accepted: cron"),
-        ([cron("* * * * *", name="a"), every(5, name="a")], 'Two schedules of shop.nightly are named "a"'),
-        ([300], "Accepted: cron"),
-    ],
-)
-def test_a_job_refuses_what_is_no_schedule(schedule: object, said: str) -> None:
-    with pytest.raises(InvalidSchedule, match=said):
-        definition_of(nightly, name="shop.nightly", schedule=schedule)  # type: ignore[arg-type]  # what is refused
-
-
-def test_a_job_refuses_a_schedule_whose_parameters_it_cannot_take() -> None:
-    with pytest.raises(InvalidParameters, match="unknown"):
-        definition_of(hourly, schedule=every(60, parameters={"shop": 1}))
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"catch_up": "never"}, 'Accepted: "skip", "one", "all"'),
-        ({"overlap": "never"}, 'Accepted: "allow", "skip", "replace", "queue"'),
-        ({"jitter_seconds": -1}, "jitter_seconds is -1"),
-        ({"catch_up_limit": 0}, "catch_up_limit is 0"),
-        ({"name": " "}, "name is ' '"),
-        ({"timezone": "Nowhere"}, "The zone is 'Nowhere'"),
-    ],
-)
-@pytest.mark.parametrize(
-    "make", [lambda **options: cron("* * * * *", **options), lambda **options: every(5, **options)]
-)
-def test_options_out_of_range_are_refused(make: object, options: dict[str, object], said: str) -> None:
-    with pytest.raises(InvalidSchedule, match=said):
-        make(**options)  # type: ignore[operator]
-
-
-def test_equal_declarations_have_equal_digests() -> None:
-    one, same, other = every(60), every(60), every(60, jitter_seconds=1)
-    assert one.digest("a") == same.digest("a")
-    assert len({one.digest("a"), other.digest("a"), one.digest("b"), cron("* * * * *").digest("a")}) == 4
-    assert dataclasses.replace(one, timezone="UTC").digest("a") != one.digest("a")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, Unpack,
 
 from pleme_redis_django.exceptions import EnqueueError, InvalidParameters, InvalidResult
 from pleme_redis_django.jobs.definitions.arguments import by_name
+from pleme_redis_django.jobs.definitions.declared_schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.handler import (
     DECORATED,
     check_passed_by_name,
@@ -21,7 +22,6 @@ from pleme_redis_django.jobs.definitions.options import (
     bounds_of,
     options_over,
 )
-from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.context import current_job_context

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
 from pleme_redis_django.exceptions import InvalidJobDefinition, InvalidName
+from pleme_redis_django.jobs.definitions.declared_schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.limits import Limit, Rate
 from pleme_redis_django.jobs.definitions.options import (
     NAMES_OF_RULES,
@@ -22,7 +23,6 @@ from pleme_redis_django.jobs.definitions.options import (
     frozen_options,
     shown,
 )
-from pleme_redis_django.jobs.definitions.schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME, validate_queue_name
 from pleme_redis_django.wording import did_you_mean

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pleme_redis_django.exceptions import InvalidParameters, InvalidSchedule, NotJson
 from pleme_redis_django.jobs.definitions.cron_expression import checked_cron
+from pleme_redis_django.jobs.definitions.declared_schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.schedule_values import (
     CATCH_UP_LIMITS,
     DEFAULT_CATCH_UP_LIMIT,
@@ -19,48 +19,22 @@ from pleme_redis_django.jobs.definitions.schedule_values import (
     Overlap,
 )
 from pleme_redis_django.jobs.definitions.timing import Timing, checked_interval
-from pleme_redis_django.jobs.interface.json_text import canonical_json, to_json
+from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.ranges import Whole
 
 _PARAMETERS_MAX_BYTES = 64 * 1024
 E_ = TypeVar("E_", CatchUp, Overlap)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredSchedule:
-    """What ``cron()`` and ``every()`` return, for ``@job(schedule=...)``."""
-
-    cron: str = ""
-    interval_seconds: int | None = None
-    timezone: str | None = None
-    """None: the settings' TIME_ZONE."""
-    name: str | None = None
-    """None: the job's own, for its first schedule."""
-    product: str | None = None
-    """None: the product of the settings."""
-    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    jitter_seconds: int = 0
-    catch_up: CatchUp = CatchUp.SKIP
-    catch_up_limit: int = DEFAULT_CATCH_UP_LIMIT
-    overlap: Overlap = Overlap.SKIP
-    starts_at: datetime | None = None
-    ends_at: datetime | None = None
-
-    def timing(self, default_timezone: str) -> Timing:
-        """Return when it fires."""
-        return Timing(
-            cron=self.cron,
-            interval_seconds=self.interval_seconds,
-            timezone=self.timezone or default_timezone,
-            starts_at=self.starts_at,
-            ends_at=self.ends_at,
-        )
-
-    def digest(self, job_type: str) -> str:
-        """Return a text by which declarations of one name are compared: equal for equal ones."""
-        values = dataclasses.asdict(self) | {"job_type": job_type}
-        text = canonical_json({name: _plain(value) for name, value in values.items()})
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def timing_of(declared: DeclaredSchedule, default_timezone: str) -> Timing:
+    """Return when a declared schedule fires."""
+    return Timing(
+        cron=declared.cron,
+        interval_seconds=declared.interval_seconds,
+        timezone=declared.timezone or default_timezone,
+        starts_at=declared.starts_at,
+        ends_at=declared.ends_at,
+    )
 
 
 def cron(
@@ -157,7 +131,7 @@ def _declared(**options: Any) -> DeclaredSchedule:
         checked_interval(options["interval_seconds"])
     declared = DeclaredSchedule(**options)
     # The zone of the settings is not known here; it is checked where it is known.
-    declared.timing("UTC").checked()
+    timing_of(declared, "UTC").checked()
     return declared
 
 
@@ -226,7 +200,3 @@ def checked_whole(field: str, value: object, accepted: Whole) -> int:
     if isinstance(value, int) and accepted.accepts(value):
         return value
     raise InvalidSchedule(f"{field} is {value!r}. Accepted: {accepted}.")
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
