@@ -16,6 +16,7 @@ from pleme_redis_django.durations import counted
 from pleme_redis_django.jobs.definitions.registry import RegistryExecutor
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor
 from pleme_redis_django.models import model_label
+from pleme_redis_django.orm_store.handler_threads import MOST_ASYNC_CONNECTIONS
 
 if TYPE_CHECKING:
     from pleme_redis_django.monitoring.reports import UnservedType
@@ -52,7 +53,10 @@ def connections_of(parts: ConfiguredPool, *, most_slots: int | None = None) -> i
     else:
         runs_async = is_async_executor(executor)
         runs_sync = not runs_async
-    slots = [config.worker_count * runs_sync, config.async_count * runs_async]
+    slots = [
+        config.worker_count * runs_sync,
+        min(config.async_count, MOST_ASYNC_CONNECTIONS) * runs_async,
+    ]
     if config.isolated or (isinstance(executor, RegistryExecutor) and executor.has_isolated_jobs()):
         # The process of an isolated job has one of its own, beside that of the thread which waits for it.
         slots.append(slots[0])

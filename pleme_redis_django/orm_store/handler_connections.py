@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from typing import Any
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.core.cache import caches
-from django.db import connections
 from django.db.backends.signals import connection_created
 
 from pleme_redis_django.orm_store.atomic_attempts import atomic_attempt
 from pleme_redis_django.orm_store.connection import forget_queries, is_pooled
+from pleme_redis_django.orm_store.handler_threads import HandlerThreads
 
 
 class DatabaseScope:
@@ -21,6 +20,7 @@ class DatabaseScope:
 
     def __init__(self) -> None:
         self._thread = _ThreadConnections()
+        self._async_threads = HandlerThreads()
         self._by_thread: dict[int, list[Any]] = {}
         connection_created.connect(self._note_connection)
 
@@ -73,8 +73,8 @@ class DatabaseScope:
             ).start()
 
     def around_async(self) -> AbstractAsyncContextManager[None]:
-        """Give an async handler a thread of its own for what it does with the ORM."""
-        return _own_sync_thread()
+        """Give an async handler a thread of its own for what it does with the ORM, if it does anything."""
+        return self._async_threads.around_handler()
 
     def _note_connection(self, connection: Any, **_kwargs: Any) -> None:
         if connection not in self._thread.opened:
@@ -95,14 +95,3 @@ def _cancel_statements(connections_: list[Any]) -> None:
     for connection in connections_:
         with suppress(Exception):
             connection.cancel()
-
-
-@asynccontextmanager
-async def _own_sync_thread() -> AsyncIterator[None]:
-    # In one shared context the ORM calls of all handlers would queue up behind one thread.
-    async with ThreadSensitiveContext() as context:
-        try:
-            yield
-        finally:
-            if context in SyncToAsync.context_to_thread_executor:
-                await sync_to_async(connections.close_all)()

@@ -13,6 +13,7 @@ from django.test.utils import override_settings
 from pleme_redis_django.checks.jobs_deploy import ENGINE_CONNECTIONS, check_job_tables, connections_of
 from pleme_redis_django.configured_pools import configured_pool
 from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.orm_store.handler_threads import MOST_ASYNC_CONNECTIONS
 from tests.rows import make_job, make_worker
 
 pytestmark = pytest.mark.django_db(databases=["default", "sqlite"])
@@ -81,6 +82,16 @@ def test_an_executor_that_is_not_async_needs_no_async_connections() -> None:
     pools = {"mail": {"executor": "tests.checks.test_jobs.AnyExecutor", "worker_count": 7}}
     with override_settings(PLEME_REDIS=django_settings.PLEME_REDIS | {"POOLS": pools}):
         assert connections_of(configured_pool("mail")) == 7 + ENGINE_CONNECTIONS
+
+
+def test_no_more_async_handlers_are_counted_than_have_a_connection_at_once() -> None:
+    def connections_with(async_count: int) -> int:
+        pools = {"default": {"worker_count": 7, "async_count": async_count}}
+        with override_settings(PLEME_REDIS=django_settings.PLEME_REDIS | {"POOLS": pools}):
+            return connections_of(configured_pool("default"))
+
+    assert connections_with(1_000) == connections_with(MOST_ASYNC_CONNECTIONS)
+    assert connections_with(MOST_ASYNC_CONNECTIONS) == connections_with(MOST_ASYNC_CONNECTIONS - 1) + 1
 
 
 def test_a_process_of_an_isolated_job_has_a_connection_of_its_own() -> None:

@@ -18,7 +18,7 @@ def test_starts_with_a_banner_and_drains_on_sigterm(start_workers: StartWorkers)
     workers = start_workers()
     output = workers.wait_for_output("worker started")
     assert "pleme-redis-django" in output
-    assert "pool       default: 1 process x 5 sync + 50 async slots, every queue" in output
+    assert "pool       default: 1 process x 10 sync + 300 async slots, every queue" in output
     assert "Ctrl-C or SIGTERM drains" in output
     job = add.enqueue(1, 2)
     wait_for(lambda: Job.objects.get(id=job.id).status == "COMPLETED", "the job ends", details=workers.output)

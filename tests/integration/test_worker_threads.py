@@ -11,8 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from pleme_redis_django import JobStatus
+from pleme_redis_django.checks.jobs_deploy import ENGINE_CONNECTIONS
 from pleme_redis_django.models import Election, Job
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
@@ -93,3 +95,23 @@ def test_a_pool_of_a_programs_own_starves_nobody_in_a_connection_pool(
     assert ended.returncode == 0, ended.stderr
     assert _completed(20), ended.stderr
     assert "PoolTimeout" not in ended.stderr
+
+
+def test_only_handlers_that_use_the_database_hold_a_connection(start_workers: StartWorkers) -> None:
+    workers = start_workers("--worker-count", "20")
+    jobs.waiting_jobs.wait_in_a_thread.enqueue_many([{}] * 200)
+    jobs.waiting_jobs.wait_in_the_loop.enqueue_many([{}] * 200)
+    wait_for(partial(_completed, 400), "the jobs that wait end", details=workers.output)
+    assert 0 < _connections_of_workers() <= ENGINE_CONNECTIONS
+    jobs.count_jobs.enqueue_many([{}] * 200)
+    wait_for(partial(_completed, 600), "the jobs that count end", details=workers.output)
+    assert _connections_of_workers() > ENGINE_CONNECTIONS
+
+
+def _connections_of_workers() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = 'pleme-redis-django worker' AND datname = current_database()"
+        )
+        return int(cursor.fetchone()[0])

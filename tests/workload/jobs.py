@@ -18,11 +18,11 @@ from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.middleware import current_request
 from pleme_redis_django.models import Job
 from tests.waiting import wait_for
-from tests.workload import isolated_jobs, typed_jobs
+from tests.workload import isolated_jobs, typed_jobs, waiting_jobs
 
 LONGEST_WAIT_SECONDS = 120.0
 # Django looks for jobs in modules of this name alone.
-__all__ = ["isolated_jobs", "typed_jobs"]
+__all__ = ["isolated_jobs", "typed_jobs", "waiting_jobs"]
 
 
 @job

@@ -32,7 +32,7 @@ class WorkerPoolConfig:
     Raises InvalidSettings, naming the field and its range, for a value that is out of it.
     """
 
-    worker_count: Annotated[int, Whole(0, 1_000)] = 5
+    worker_count: Annotated[int, Whole(0, 1_000)] = 10
     """Sync handlers that run at once, each in a thread."""
     queue_key: str = DEFAULT_QUEUE_KEY
     """Namespace of the Redis hints; pools of different job models need different ones."""
@@ -62,7 +62,7 @@ class WorkerPoolConfig:
     """The only product that the pool serves; None: every product."""
     fair: bool = False
     """Whether the products share the pool's capacity, each by its weight; False: the jobs run in their order."""
-    async_count: Annotated[int, Whole(0, 10_000)] = 50
+    async_count: Annotated[int, Whole(0, 10_000)] = 300
     """Async handlers that run at once, all in one event loop."""
     heartbeat_seconds: Annotated[float, Number(0.05, 3_600)] = 5
     """How often a process proves that it lives."""
@@ -173,7 +173,8 @@ _MAY_BE_NONE = frozenset(
 
 PRESETS: dict[str, dict[str, Any]] = {
     "high_throughput": {
-        "worker_count": 10,
+        "worker_count": 50,
+        "async_count": 1_000,
         "poll_timeout": 10,
         "stale_job_threshold_seconds": 3600,
         "stale_check_interval_seconds": 60,

@@ -11,7 +11,7 @@ from pleme_redis_django import WorkerPoolConfig
 from pleme_redis_django.exceptions import InvalidSettings
 
 DOCUMENTED_DEFAULTS = {
-    "worker_count": 5,
+    "worker_count": 10,
     "queue_key": "jobs",
     "poll_timeout": 30,
     "max_retries": 3,
@@ -24,7 +24,7 @@ OUR_DEFAULTS = {
     "queues": ("*",),
     "product": None,
     "fair": False,
-    "async_count": 50,
+    "async_count": 300,
     "heartbeat_seconds": 5,
     "lease_seconds": 25,
     "lease_sweep_seconds": 5,
@@ -47,7 +47,8 @@ OUR_DEFAULTS = {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "high_throughput": {
-        "worker_count": 10,
+        "worker_count": 50,
+        "async_count": 1_000,
         "poll_timeout": 10,
         "stale_job_threshold_seconds": 3600,
         "stale_check_interval_seconds": 60,
@@ -124,7 +125,7 @@ def test_a_lease_holds_two_heartbeats() -> None:
 def test_a_pool_that_could_run_nothing_is_refused() -> None:
     with pytest.raises(InvalidSettings, match="both 0"):
         WorkerPoolConfig(worker_count=0, async_count=0)
-    assert WorkerPoolConfig(worker_count=0).async_count == 50
+    assert WorkerPoolConfig(worker_count=0).async_count == 300
 
 
 @pytest.mark.parametrize("queues", ["email", [], (), ["a b"], [""], [1], ["a:b"], None, ["email", "x\n"]])
