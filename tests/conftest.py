@@ -109,10 +109,20 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the long tests, in their random order, begin before all others that commit, which pytest-django puts last."""
+    _refuse_names_of_one_process(items)
     long = [item for item in items if item.get_closest_marker("long")]
     others = [item for item in items if not item.get_closest_marker("long")]
     first = next((i for i, item in enumerate(others) if _commits(item)), len(others))
     items[:] = [*others[:first], *long, *others[first:]]
+
+
+def _refuse_names_of_one_process(items: list[pytest.Item]) -> None:
+    """Name the tests whose names hold an address: pytest-xdist runs no test where its workers have collected others."""
+    if named := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(
+            f"{len(named)} tests have a name that differs from process to process. Give their parameters ids:\n"
+            + "\n".join(named)
+        )
 
 
 def _commits(item: pytest.Item) -> bool:

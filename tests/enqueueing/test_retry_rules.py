@@ -81,7 +81,7 @@ def _nested() -> Any:
         "os.abort",
         "subprocess.call",
     ],
-    ids=lambda said: str(said)[:40],
+    ids=lambda said: str(getattr(said, "__qualname__", type(said).__name__ if callable(said) else said)),
 )
 def test_what_no_row_can_name_is_refused_at_the_enqueue(said: Any) -> None:
     with pytest.raises(EnqueueError, match=r"^retry_delay is .*Accepted: "):

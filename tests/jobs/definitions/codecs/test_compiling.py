@@ -33,7 +33,7 @@ Nested = NewType("Nested", OrderId)
         (object, ANYTHING),
         (None, Compiler().codec_of(type(None))),
     ],
-    ids=str,
+    ids=["annotated", "annotated without a hash", "type variable", "bound type variable", "object", "None"],
 )
 def test_what_stands_for_another_annotation_has_its_codec(annotation: Any, expected: Any) -> None:
     assert Compiler().codec_of(annotation) is expected
