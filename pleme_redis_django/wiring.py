@@ -101,5 +101,7 @@ def hint_queue(config: WorkerPoolConfig) -> HintQueue | None:
         return None
     from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 
-    queue: HintQueue = RedisHints(config.queues, config.queue_key)
+    queue: HintQueue = RedisHints(
+        config.queues, config.queue_key, names_products=config.shares_between_products
+    )
     return queue

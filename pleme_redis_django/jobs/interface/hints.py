@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class HintQueue(Protocol):
@@ -18,6 +18,22 @@ class HintQueue(Protocol):
 
     def nudge(self) -> bool:
         """Wake one other worker; return whether that was said. Does not raise when the queue is unavailable."""
+        ...
+
+
+@runtime_checkable
+class NamesProducts(Protocol):
+    """A queue of hints that says of which products the ready jobs are; fair pools make use of it."""
+
+    def take_products(self) -> frozenset[str]:
+        """Return the products of the hints that were taken since the last call."""
+        ...
+
+    def peek_products(self) -> frozenset[str]:
+        """Return the products of the hints that came since the last call, and are left to those with room.
+
+        Raises an exception when the queue is unavailable.
+        """
         ...
 
 

@@ -35,6 +35,8 @@ class Look:
     """It is time to look ahead."""
     own_due: bool
     """A job that this process gave back or will retry is due."""
+    products: frozenset[str] = frozenset()
+    """Of which products jobs were said to be ready, where it matters."""
 
 
 class Agenda:
@@ -55,11 +57,21 @@ class Agenda:
         self._lock = threading.Lock()
         self._own_due = NEVER
         self._rescues = 0
+        self._products: frozenset[str] = frozenset()
+        self.claimed_at = 0.0
+        """When jobs were claimed last (monotonic)."""
 
-    def hint(self) -> None:
-        """Something is ready; from any thread."""
+    def hint(self, products: frozenset[str] = frozenset()) -> None:
+        """Something is ready, of these products where it matters; from any thread."""
+        self.hear_of(products)
         self._hinted = True
         self.woken.set()
+
+    def hear_of(self, products: frozenset[str]) -> None:
+        """Jobs of these products are ready, for whoever takes them first; from any thread."""
+        if products:
+            with self._lock:
+                self._products |= products
 
     def has_unseen_hint(self) -> bool:
         """Whether something was said to be ready since the claimer's last look."""
@@ -113,7 +125,8 @@ class Agenda:
             own_due = now >= self._own_due
             if own_due:
                 self._own_due = NEVER
-        return Look(hinted=hinted, scan=scan, own_due=own_due)
+            products, self._products = self._products, frozenset()
+        return Look(hinted=hinted, scan=scan, own_due=own_due, products=products)
 
     def note_next_due(self, seconds: float | None) -> None:
         """Take note of when the next job is due; None: none waits."""

@@ -69,8 +69,14 @@ class ClaimDesk:
         if len(held) < len(jobs):
             self._agenda.scan_in(0.0)  # Fewer than there was room for, though more may be ready.
         if held:
+            self._agenda.claimed_at = time.monotonic()
             self._sink.emit(JobsClaimed(self._identity.worker_id, len(held), by_scan))
         return held
+
+    def hear_of(self, products: frozenset[str]) -> None:
+        """Tell the store of which products jobs are said to be ready."""
+        if products and self._selection.fair:
+            self._store.hear_of(self._selection, products)
 
     def look_ahead(self) -> Outlook:
         """Return what is ready and what is due next."""

@@ -100,6 +100,7 @@ class Claimer:
 
     def _note(self, look: Look) -> None:
         self._seen_ready = self._is_drained = False
+        self._desk.hear_of(look.products)
         if look.hinted:
             self._relay.owe()
             self._demand.expect_work()

@@ -1,15 +1,25 @@
-"""HintListener: the thread that waits for hints while its process has room for jobs."""
+"""HintListener: the thread that waits for hints while its process has room for jobs.
+
+In a fair pool it also looks, while there is no room, of which products the hints are that wait.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 
 from pleme_redis_django.jobs.interface.events import EventSink, HintsBack, HintsUnavailable
-from pleme_redis_django.jobs.interface.hints import HintQueue
+from pleme_redis_django.jobs.interface.hints import HintQueue, NamesProducts
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.engine_thread import EngineThread
 
 PAUSE_AFTER_FAILURE_SECONDS = 5.0
+# While a full process claims, this is how late it knows of a product that has come.
+PEEK_SECONDS = 0.015
+# A process that has claimed nothing for this long is full of long jobs.
+CLAIMS_GO_ON_SECONDS = 1.0
+
+NO_PRODUCTS: frozenset[str] = frozenset()
 
 
 class HintListener:
@@ -22,6 +32,7 @@ class HintListener:
         agenda: Agenda,
         *,
         timeout_seconds: float,
+        fair: bool = False,
     ) -> None:
         self._hints = hints
         self._sink = sink
@@ -29,6 +40,7 @@ class HintListener:
         self._timeout_seconds = timeout_seconds
         self._stopping = threading.Event()
         self._away = False
+        self._products = hints if fair and isinstance(hints, NamesProducts) else None
         self._thread = EngineThread(self._run, "hints", agenda)
 
     def start(self) -> None:
@@ -42,6 +54,8 @@ class HintListener:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            if self._products is not None:
+                self._peek_until_there_is_room(self._products)
             self._agenda.room.wait()
             if not self._stopping.is_set():
                 self._listen()
@@ -63,7 +77,16 @@ class HintListener:
             # Until the claimer says that there is room: listening on at once would keep the interpreter
             # busy while it claims, and take hints from other processes that this one may be too full for.
             self._agenda.room.clear()
-            self._agenda.hint()
+            self._agenda.hint(self._products.take_products() if self._products else NO_PRODUCTS)
+
+    def _peek_until_there_is_room(self, products: NamesProducts) -> None:
+        while not self._agenda.room.wait(PEEK_SECONDS):
+            if time.monotonic() - self._agenda.claimed_at > CLAIMS_GO_ON_SECONDS:
+                continue
+            try:
+                self._agenda.hear_of(products.peek_products())
+            except Exception as error:
+                self._pause(error)
 
     def _pause(self, error: Exception) -> None:
         if not self._away:

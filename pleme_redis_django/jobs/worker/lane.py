@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from pleme_redis_django.jobs.interface.job import AnyJob
@@ -12,6 +12,8 @@ from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, Pace
 
 # A lane whose jobs have waited for this long has slowed down: others may have free slots for them.
 HOARDED_AFTER_SECONDS = 1.0
+# Products that shared a claim of a fair pool are expected to share others for this long.
+SHARED_SECONDS = 10.0
 
 
 class Lane(Protocol):
@@ -39,8 +41,10 @@ class Lane(Protocol):
 class LaneFeed:
     """A lane with what the claimer knows of it."""
 
-    def __init__(self, lane: Lane, now: float) -> None:
+    def __init__(self, lane: Lane, now: float, *, fair: bool = False) -> None:
         self.lane = lane
+        self._fair = fair
+        self._shared_until = 0.0
         self.dry = False
         """Whether the last claim took all that was ready."""
         self._pace = Pace(now)
@@ -48,7 +52,7 @@ class LaneFeed:
 
     def room(self) -> int:
         """Return how many jobs to claim now: 0 while enough of them wait already."""
-        prefetch = self._pace.prefetch()
+        prefetch = self._pace.prefetch(shared=self._fair and time.monotonic() < self._shared_until)
         self.lane.low_water = -1 if self.dry else prefetch // 2
         if prefetch and self.lane.waiting() > prefetch // 2:
             return 0
@@ -75,15 +79,17 @@ class LaneFeed:
         self._fed_at = time.monotonic()
         if claimed:
             self.lane.submit(claimed)
+            if self._fair and _count_products(claimed) > 1:
+                self._shared_until = self._fed_at + SHARED_SECONDS
         self.room()  # The low-water mark follows from whether this claim was dry.
 
 
 class LaneDemand:
     """The lanes of a process, in the claimer's eyes; for its thread."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(self, lanes: Sequence[Lane], *, fair: bool = False) -> None:
         now = time.monotonic()
-        self._feeds = [LaneFeed(lane, now) for lane in lanes]
+        self._feeds = [LaneFeed(lane, now, fair=fair) for lane in lanes]
 
     def __iter__(self) -> Iterator[LaneFeed]:
         return iter(self._feeds)
@@ -133,3 +139,8 @@ class LaneDemand:
             if feed.hoards():
                 hoarded += feed.lane.take_waiting()
         return hoarded
+
+
+def _count_products(claimed: Iterable[HeldJob]) -> int:
+    # The jobs of every store that claims fairly have a product, those of others need none.
+    return len({getattr(held.context.job, "product", None) for held in claimed})

@@ -195,7 +195,7 @@ def _claimer(
     )
     return Claimer(
         desk,
-        LaneDemand(lanes),
+        LaneDemand(lanes, fair=config.shares_between_products),
         core.agenda,
         gate,
         finisher,
@@ -263,7 +263,15 @@ def _recycling(core: _Core, lanes: Sequence[Lane], *, waits: bool) -> Recycling:
 def _hint_listeners(core: _Core) -> list[HintListener]:
     if core.outside.hints is None:
         return []
-    return [HintListener(core.hints, core.sink, core.agenda, timeout_seconds=core.config.poll_timeout)]
+    return [
+        HintListener(
+            core.hints,
+            core.sink,
+            core.agenda,
+            timeout_seconds=core.config.poll_timeout,
+            fair=core.config.shares_between_products,
+        )
+    ]
 
 
 def _call_listeners(

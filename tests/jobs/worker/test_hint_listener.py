@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -123,3 +124,95 @@ def test_a_hint_that_comes_to_a_process_that_drains_is_passed_on(
     hints.arrive(True)
     wait_until(hints.nudged.is_set, "another process is woken")
     assert not is_hinted(agenda)
+
+
+class HintsOfProducts(Hints):
+    """Hints that name products; those that wait are read without taking them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: frozenset[str] = frozenset()
+        self.waiting: frozenset[str] = frozenset()
+        self.peeks = 0
+        self.is_away = False
+
+    def take_products(self) -> frozenset[str]:
+        return self.taken
+
+    def peek_products(self) -> frozenset[str]:
+        self.peeks += 1
+        if self.is_away:
+            self.is_away = False
+            raise OSError("gone")
+        return self.waiting
+
+
+@pytest.fixture
+def named() -> HintsOfProducts:
+    return HintsOfProducts()
+
+
+@pytest.fixture
+def fair_listener(named: HintsOfProducts, agenda: Agenda) -> Iterator[HintListener]:
+    listener = HintListener(named, RecordingSink(), agenda, timeout_seconds=30, fair=True)
+    yield listener
+    listener.stop()
+    named.arrive(False)
+
+
+def test_a_hint_tells_its_products(
+    named: HintsOfProducts, agenda: Agenda, fair_listener: HintListener
+) -> None:
+    named.taken = frozenset({"a", "b"})
+    agenda.room.set()
+    fair_listener.start()
+    named.arrive(True)
+    wait_until(lambda: agenda.next_look().products == {"a", "b"}, "the products are told")
+
+
+def test_a_full_process_that_claims_hears_of_products_and_takes_no_hint(
+    named: HintsOfProducts, agenda: Agenda, fair_listener: HintListener
+) -> None:
+    agenda.claimed_at = time.monotonic() + 3_600
+    named.waiting = frozenset({"new"})
+    fair_listener.start()
+    wait_until(lambda: agenda.next_look().products == {"new"}, "the product is told")
+    assert not named.listening.is_set()
+    assert not agenda.next_look().hinted
+
+
+def test_a_process_that_claims_nothing_does_not_ask(
+    named: HintsOfProducts, agenda: Agenda, fair_listener: HintListener
+) -> None:
+    agenda.claimed_at = time.monotonic() - 3_600
+    fair_listener.start()
+    agenda.room.set()
+    wait_until(named.listening.is_set, "it listens")
+    assert named.peeks == 0
+
+
+def test_without_its_hints_a_full_process_goes_on_asking(
+    named: HintsOfProducts,
+    agenda: Agenda,
+    fair_listener: HintListener,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hint_listener, "PAUSE_AFTER_FAILURE_SECONDS", 0.01)
+    agenda.claimed_at = time.monotonic() + 3_600
+    named.is_away = True
+    named.waiting = frozenset({"new"})
+    fair_listener.start()
+    wait_until(lambda: agenda.next_look().products == {"new"}, "the product is told")
+
+
+def test_a_pool_that_is_not_fair_does_not_ask(named: HintsOfProducts, agenda: Agenda) -> None:
+    agenda.claimed_at = time.monotonic() + 3_600
+    listener = HintListener(named, RecordingSink(), agenda, timeout_seconds=30)
+    named.taken = frozenset({"a"})
+    listener.start()
+    agenda.room.set()
+    named.arrive(True)
+    wait_until(lambda: is_hinted(agenda), "the hint is told")
+    listener.stop()
+    named.arrive(False)
+    assert named.peeks == 0

@@ -1,0 +1,62 @@
+"""WaitingProducts: of which products the hints in some lists are, read without taking one.
+
+A worker of a fair pool that is full leaves hints to those with room, and yet has to know of a product that
+has come, whose turn is next. Each read asks for the newest hint of every list, and for more of those alone
+that have another one than before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pleme_redis_django.redis_state.server.connections import COMMANDS
+from pleme_redis_django.redis_state.server.redis_call import redis_client
+
+# Behind so many newer hints a product is found by the worker's next look at all of them.
+NEWEST_HINTS = 200
+
+
+class WaitingProducts:
+    """What was seen of each list; for one thread."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, bytes | None] = {}
+
+    def read(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return the products of the hints that have come since the last read. Raises redis.RedisError."""
+        client = redis_client(COMMANDS)
+        heads = client.pipeline(transaction=False)
+        for key in keys:
+            heads.lindex(key, 0)
+        changed = [
+            key for key, newest in zip(keys, heads.execute(), strict=True) if newest != self._newest.get(key)
+        ]
+        if not changed:
+            return frozenset()
+        lists = client.pipeline(transaction=False)
+        for key in changed:
+            lists.lrange(key, 0, NEWEST_HINTS - 1)
+        found: set[str] = set()
+        for key, elements in zip(changed, lists.execute(), strict=True):
+            found |= products_of(self._newer(key, elements))
+        return frozenset(found)
+
+    def _newer(self, key: str, elements: list[bytes]) -> list[bytes]:
+        seen, self._newest[key] = self._newest.get(key), elements[0] if elements else None
+        return elements[: elements.index(seen)] if seen in elements else elements
+
+
+def products_of(elements: Iterable[Any]) -> set[str]:
+    """Return the products that some list elements name; a nudge names none."""
+    products = {_product_of(element) for element in elements}
+    products.discard("")
+    return products
+
+
+def _product_of(element: bytes) -> str:
+    try:
+        return str(json.loads(element).get("product", ""))
+    except (ValueError, AttributeError, RecursionError):
+        return ""
