@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connections
-from django.db.models import JSONField, Model, QuerySet
+from django.db import DataError, connections
+from django.db.models import DateTimeField, JSONField, Model, QuerySet
 
 M = TypeVar("M", bound=Model)
 
@@ -65,14 +66,27 @@ class CompiledQuery(Generic[M]):
         return instance
 
 
-def compile_query(rows: QuerySet[M], using: str) -> CompiledQuery[M]:
-    """Return the compiled query of ``rows``; inside a transaction when they are to be locked."""
+def compile_query(rows: QuerySet[M], using: str, *, times_as_text: bool = False) -> CompiledQuery[M]:
+    """Return the compiled query of ``rows``; inside a transaction when they are to be locked.
+
+    ``times_as_text``: for a statement made of ``columns_sql`` on PostgreSQL, whose points in time are then read
+    several times as fast.
+    """
     compiler: Any = rows.query.get_compiler(using)
     try:
         sql, parameters = compiler.as_sql()
     except EmptyResultSet:
         return CompiledQuery(model=rows.model, using=using, sql=None)
     columns = [column for column, _sql, _alias in compiler.select]
+    converters: dict[int, Any] = {
+        position: ([_json] if _is_plain_json(expression, convert_each) else convert_each, expression)
+        for position, (convert_each, expression) in compiler.get_converters(columns).items()
+    }
+    columns_sql = [column_sql for _column, (column_sql, _none), _alias in compiler.select]
+    for position, column in enumerate(columns):
+        if times_as_text and position not in converters and _is_time(column):
+            converters[position] = ([_moment], column)
+            columns_sql[position] += "::text"
     # The compiler puts annotations behind the model's own columns.
     annotations = tuple(rows.query.annotation_select)
     return CompiledQuery(
@@ -80,14 +94,27 @@ def compile_query(rows: QuerySet[M], using: str) -> CompiledQuery[M]:
         using=using,
         sql=sql,
         parameters=tuple(parameters),
-        columns_sql=", ".join(column_sql for _column, (column_sql, _none), _alias in compiler.select),
+        columns_sql=", ".join(columns_sql),
         field_names=tuple(column.target.attname for column in columns[: len(columns) - len(annotations)]),
         annotations=annotations,
-        converters={
-            position: ([_json] if _is_plain_json(expression, convert_each) else convert_each, expression)
-            for position, (convert_each, expression) in compiler.get_converters(columns).items()
-        },
+        converters=converters,
     )
+
+
+def _is_time(expression: Any) -> bool:
+    return type(getattr(expression, "target", None)) is DateTimeField
+
+
+def _moment(text: str | None, _expression: Any, connection: Any) -> datetime | None:
+    # Once for each claimed job: psycopg's own, in Python for Django, takes 3 microseconds more.
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:  # Before the year 1, after 9999, or infinite: as psycopg does.
+        raise DataError(f"No datetime can be {text}.") from error
+    # The offset in the text is that of the session's time zone, which is the connection's.
+    return moment if connection.timezone is UTC else moment.replace(tzinfo=connection.timezone)
 
 
 def _is_plain_json(expression: Any, convert_each: Sequence[Callable[..., Any]]) -> bool:

@@ -68,7 +68,8 @@ class Holdings:
     """Held jobs by id; safe to use from every thread of the process."""
 
     def __init__(self, async_types: frozenset[str] | None = frozenset()) -> None:
-        self._held: dict[UUID, HeldJob] = {}
+        # By UUID.int: a UUID is hashed and compared in Python, several times for each job.
+        self._held: dict[int, HeldJob] = {}
         self._async_types = async_types
         """Types of async jobs; None: every type."""
         self._lock = threading.Lock()
@@ -77,15 +78,16 @@ class Holdings:
     def add(self, jobs: Iterable[HeldJob]) -> None:
         """Hold jobs that were just claimed."""
         with self._lock:
-            self._held.update((held.context.job.id, held) for held in jobs)
+            self._held.update((held.context.job.id.int, held) for held in jobs)
 
     def remove(self, jobs: Iterable[HeldJob]) -> None:
         """Remove jobs whose endings the store has answered."""
         with self._lock:
             for held in jobs:
                 # A rescued job may be held anew, by a later claim of this very process.
-                if self._held.get(held.context.job.id) is held:
-                    del self._held[held.context.job.id]
+                number = held.context.job.id.int
+                if self._held.get(number) is held:
+                    del self._held[number]
             if not self._held:
                 self._empty.notify_all()
 
@@ -110,7 +112,7 @@ class Holdings:
 
     def find(self, job_id: UUID, attempt: int) -> HeldJob | None:
         """Return this very attempt, None when it is not held."""
-        held = self._held.get(job_id)
+        held = self._held.get(job_id.int)
         return held if held is not None and held.context.claim.attempt == attempt else None
 
     def holds(self, job_id: UUID, attempt: int) -> bool:

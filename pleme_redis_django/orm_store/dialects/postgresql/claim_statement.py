@@ -57,7 +57,7 @@ def claim_statement(
     if behind:
         behind_place = RawSQL(_BEHIND_SQL, _PLACE, output_field=BooleanField())  # noqa: S611 - a constant
         rows = rows.filter(behind_place)
-    loaded = compile_query(rows, table.using)
+    loaded = compile_query(rows, table.using, times_as_text=True)
     # The ORM compiles a query that locks rows only inside a transaction; nothing is sent in this one.
     with transaction.atomic(using=table.using, savepoint=False):
         ready = compile_query(rows.values_list("id").select_for_update(skip_locked=True)[:limit], table.using)

@@ -60,7 +60,7 @@ def _statement(table: JobTable[M], selection: JobSelection, pauses: Pauses) -> C
     """
     by_queue = selection.queue_names is not None
     rows = table.claimable(dataclasses.replace(selection, queue_names=None), pauses)
-    loaded = compile_query(rows, table.using)
+    loaded = compile_query(rows, table.using, times_as_text=True)
     strand = compile_query(_of_strand(rows, by_queue=by_queue).values_list("id"), table.using)
     if strand.sql is None:
         return dataclasses.replace(loaded, sql=None)
