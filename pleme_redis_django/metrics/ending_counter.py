@@ -1,18 +1,18 @@
 """EndingCounter: counts what this process ends, in memory, and passes every event on.
 
-It runs once a job in the thread that writes endings, so it adds numbers and nothing else: no query,
-no time of day. How long a job waited from due to claimed is measured by the claim itself.
+It runs once a job in the thread that writes endings, so it only keeps the ending there, and counts many of
+them together: no query, no time of day. How long a job waited from due to claimed is measured by the claim itself.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import Any
 
 from pleme_redis_django.jobs.interface.endings import (
     Cancelled,
     Completed,
-    Ending,
     Failed,
     GivenBack,
     Retried,
@@ -22,6 +22,8 @@ from pleme_redis_django.jobs.interface.events import Event, EventSink, JobEnded
 from pleme_redis_django.metrics.histogram import bucket_of
 from pleme_redis_django.metrics.tally import QueueKey, Tally
 
+COUNTED_TOGETHER = 200
+
 
 class EndingCounter:
     """An EventSink before another one."""
@@ -29,32 +31,38 @@ class EndingCounter:
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
         self._lock = threading.Lock()
+        self._uncounted: deque[JobEnded] = deque()
         self._tallies: dict[QueueKey, Tally] = {}
 
     def emit(self, event: Event) -> None:
-        """Count an ending and pass the event on."""
+        """Keep an ending to be counted, and pass the event on."""
         if type(event) is JobEnded:
-            self._count(event.job, event.ending)
+            self._uncounted.append(event)
+            if len(self._uncounted) >= COUNTED_TOGETHER:
+                with self._lock:
+                    self._count()
         self._sink.emit(event)
 
     def take(self) -> dict[QueueKey, Tally]:
-        """Return what was counted since the last call."""
+        """Return what has ended since the last call."""
         with self._lock:
+            self._count()
             taken, self._tallies = self._tallies, {}
         return taken
 
-    def _count(self, job: Any, ending: Ending) -> None:
-        kind = type(ending)
-        # The attempt did not count, and its job will be claimed again.
-        if kind is GivenBack or kind is Snoozed:
-            return
-        # A job model of another store may know neither product nor queue.
-        key = (getattr(job, "product", ""), getattr(job, "queue_name", ""))
-        waited = getattr(job, "waited_seconds", None)
-        with self._lock:
-            tally = self._tallies.get(key)
-            if tally is None:
-                tally = self._tallies[key] = Tally()
+    def _count(self) -> None:
+        """Count what was kept; for who holds the lock. Endings come meanwhile, and are for the next time."""
+        last_key, tally = None, Tally()
+        for _ending in range(len(self._uncounted)):
+            event = self._uncounted.popleft()
+            job, ending = event.job, event.ending
+            kind = type(ending)
+            # The attempt did not count, and its job will be claimed again.
+            if kind is GivenBack or kind is Snoozed:
+                continue
+            # Mostly the same as of the one before it.
+            if (key := _queue_of(job)) != last_key:
+                last_key, tally = key, self._tallies.setdefault(key, Tally())
             if kind is Completed:
                 tally.completed += 1
             elif kind is Retried:
@@ -66,5 +74,12 @@ class EndingCounter:
             # 0: the process died, so it is unknown how long the handler ran.
             if ending.run_seconds:
                 tally.runs[bucket_of(ending.run_seconds)] += 1
-            if waited is not None:
+            if (waited := getattr(job, "waited_seconds", None)) is not None:
                 tally.waits[bucket_of(waited)] += 1
+
+
+def _queue_of(job: Any) -> QueueKey:
+    try:
+        return job.product, job.queue_name
+    except AttributeError:  # A job model of another store may know neither.
+        return getattr(job, "product", ""), getattr(job, "queue_name", "")

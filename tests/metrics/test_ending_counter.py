@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pleme_redis_django.jobs.interface.events import Event, JobEnded, JobStarted, NullSink
-from pleme_redis_django.metrics.ending_counter import EndingCounter
+from pleme_redis_django.metrics.ending_counter import COUNTED_TOGETHER, EndingCounter
 from pleme_redis_django.metrics.histogram import bucket_of
 from tests.metrics.measuring import counted, ended
 
@@ -76,3 +76,12 @@ def test_no_ending_is_lost_between_threads() -> None:
     while any(thread.is_alive() for thread in threads):
         taken += [one.completed for one in counter.take().values()]
     assert sum(taken) + sum(one.completed for one in counter.take().values()) == 8_000
+
+
+def test_endings_are_counted_together_and_none_is_kept_for_long() -> None:
+    counter = EndingCounter(NullSink())
+    for _ending in range(COUNTED_TOGETHER + 1):
+        counter.emit(ended())
+    assert len(counter._uncounted) == 1, "memory is bounded, however seldom somebody takes the counts"
+    assert counter.take()["shop", "emails"].completed == COUNTED_TOGETHER + 1
+    assert counter.take() == {}
