@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.dialects.portable import PortableDialect
+from pleme_redis_django.orm_store.dialects.postgresql import flow_tokens
 from pleme_redis_django.orm_store.dialects.postgresql.claims import claim
 from pleme_redis_django.orm_store.dialects.postgresql.completion import complete
 from pleme_redis_django.orm_store.dialects.postgresql.fair_claim import claim_shares
@@ -29,6 +30,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.refusals import refusal
 from pleme_redis_django.orm_store.dialects.postgresql.shared_locks import kept_waiting
 from pleme_redis_django.orm_store.dialects.postgresql.table_storage import table_storage
 from pleme_redis_django.orm_store.flow.lines import Line
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
@@ -75,6 +77,21 @@ class PostgresqlDialect:
 
     def open_lines(self, table: JobTable[Any]) -> list[Line]:
         return open_lines(table)
+
+    def take_tokens(self, table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, int]:
+        return flow_tokens.take_tokens(table, wanted)
+
+    def give_tokens_back(self, table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
+        flow_tokens.give_tokens_back(table, counts)
+
+    def park_for_tokens(self, table: JobTable[Any], worker_id: str, parkings: Sequence[Parking]) -> int:
+        return flow_tokens.park_for_tokens(table, worker_id, parkings)
+
+    def let_through(self, table: JobTable[Any], limit: int) -> LetThrough:
+        return flow_tokens.let_through(table, limit)
+
+    def wake_forgotten_tokens(self, table: JobTable[Any]) -> int:
+        return flow_tokens.wake_forgotten_tokens(table)
 
     def storage(self, table: JobTable[Any]) -> TableStorage | None:
         return table_storage(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.flow.lines import Line
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
@@ -64,6 +65,21 @@ class Dialect(Protocol):
 
     def open_lines(self, table: JobTable[Any]) -> list[Line]:
         """Return the lines in which somebody waits and nobody has its turn."""
+
+    def take_tokens(self, table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, int]:
+        """Take up to so many tokens; return how many there were at each gate that has a row."""
+
+    def give_tokens_back(self, table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
+        """Put tokens back that were taken a moment ago and are not used."""
+
+    def park_for_tokens(self, table: JobTable[Any], worker_id: str, parkings: Sequence[Parking]) -> int:
+        """Have claimed jobs wait at their gates, and those looked at; return how many were still claimed."""
+
+    def let_through(self, table: JobTable[Any], limit: int) -> LetThrough:
+        """Make as many waiting jobs ready as there are tokens, at up to ``limit`` gates that are due."""
+
+    def wake_forgotten_tokens(self, table: JobTable[Any]) -> int:
+        """Have gates looked at where somebody waits and nobody would look; return how many."""
 
     def storage(self, table: JobTable[Any]) -> TableStorage | None:
         """Return what is known of the table's storage; None: this database does not say."""

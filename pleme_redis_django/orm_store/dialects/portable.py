@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +17,10 @@ from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
-from pleme_redis_django.orm_store.dialects import portable_flow
+from pleme_redis_django.orm_store.dialects import portable_lines, portable_tokens
 from pleme_redis_django.orm_store.ending_changes import write_ending
 from pleme_redis_django.orm_store.flow.lines import Line
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
@@ -83,10 +84,25 @@ class PortableDialect:
         return list(jobs)  # Who has written has the whole database, and no claim comes between.
 
     def let_next(self, table: JobTable[Any], lines: Sequence[Line]) -> list[str]:
-        return portable_flow.let_next(table, lines)
+        return portable_lines.let_next(table, lines)
 
     def open_lines(self, table: JobTable[Any]) -> list[Line]:
-        return portable_flow.open_lines(table)
+        return portable_lines.open_lines(table)
+
+    def take_tokens(self, table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, int]:
+        return portable_tokens.take_tokens(table, wanted)
+
+    def give_tokens_back(self, table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
+        portable_tokens.give_tokens_back(table, counts)
+
+    def park_for_tokens(self, table: JobTable[Any], worker_id: str, parkings: Sequence[Parking]) -> int:
+        return portable_tokens.park_for_tokens(table, worker_id, parkings)
+
+    def let_through(self, table: JobTable[Any], limit: int) -> LetThrough:
+        return portable_tokens.let_through(table, limit)
+
+    def wake_forgotten_tokens(self, table: JobTable[Any]) -> int:
+        return portable_tokens.wake_forgotten_tokens(table)
 
     def storage(self, _table: JobTable[Any]) -> TableStorage | None:
         return None

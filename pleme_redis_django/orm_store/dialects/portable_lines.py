@@ -1,4 +1,4 @@
-"""Lines and tokens of flow control in the ORM alone, for SQLite, where one transaction writes at a time."""
+"""Lines of strict order in the ORM alone, for SQLite, where one transaction writes at a time."""
 
 from __future__ import annotations
 

@@ -1,0 +1,173 @@
+"""Tokens of rates in the ORM and Python alone, for SQLite, where one transaction writes at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from pleme_redis_django.jobs.interface.job import JobStatus
+from pleme_redis_django.jobs.interface.token_bucket import TokenBucket, bucket_at
+from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
+from pleme_redis_django.models.indexes import BLOCKED_CONDITION
+from pleme_redis_django.orm_store.flow.lines import line_order
+from pleme_redis_django.orm_store.flow.tokens import (
+    BURST_SHARE,
+    LET_SECONDS,
+    LOOK_SECONDS,
+    TOKEN_PREFIX,
+    LetThrough,
+    Parking,
+    TokenGate,
+    gates_of,
+)
+from pleme_redis_django.orm_store.job_table import JobTable
+
+_EVERYBODY = 10_000
+
+
+def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, int]:
+    """Take up to so many tokens; return how many there were at each gate that has a row."""
+    found: dict[TokenGate, int] = {}
+    with transaction.atomic(using=table.using):
+        for row in _rows(table, wanted):
+            gate, limit = TokenGate(row.gate, row.limit_id), row.limit
+            granted = wanted[gate]
+            if limit.rate is not None:
+                bucket = _bucket(row)
+                granted = min(granted, bucket.free)
+                if granted:
+                    row.full_again_at = row.now + timedelta(
+                        seconds=bucket.without(granted).full_again_seconds
+                    )
+                    row.spacing_seconds = bucket.every_seconds
+            row.granted, row.let_through = granted, max(row.let_through - granted, 0)
+            row.save(update_fields=["granted", "let_through", "full_again_at", "spacing_seconds"])
+            found[gate] = granted
+    return found
+
+
+def give_tokens_back(table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
+    """Put tokens back that were taken a moment ago and are not used."""
+    with transaction.atomic(using=table.using):
+        for row in _rows(table, counts):
+            if row.spacing_seconds is not None:
+                count = counts[TokenGate(row.gate, row.limit_id)]
+                row.full_again_at -= timedelta(seconds=count * row.spacing_seconds)
+                row.save(update_fields=["full_again_at"])
+
+
+def park_for_tokens(table: JobTable[Any], worker_id: str, parkings: Sequence[Parking]) -> int:
+    """Have claimed jobs wait at their gates, and the gates looked at; return how many were still claimed."""
+    parked = 0
+    with transaction.atomic(using=table.using):
+        for parking in parkings:
+            mine = table.running().filter(pk=parking.job_id, worker_id=worker_id, attempt=parking.attempt)
+            asked_to_end = mine.filter(cancel_requested_at__isnull=False)
+            ended = {"status": JobStatus.CANCELLED, "failed_at": Now(), "unique_slot": None}
+            waits = {"status": JobStatus.BLOCKED, "blocked_on": parking.gate.blocked_on}
+            parked += asked_to_end.update(claimed_at=None, updated_at=Now(), **ended) or mine.update(
+                claimed_at=None, updated_at=Now(), **waits
+            )
+        for row in _rows(table, {parking.gate for parking in parkings}):
+            if row.release_at is None:
+                row.release_at = _look_at(row, 1)
+                row.save(update_fields=["release_at"])
+    return parked
+
+
+def let_through(table: JobTable[Any], limit: int) -> LetThrough:
+    """Make as many waiting jobs ready as there are tokens, at up to ``limit`` gates that are due."""
+    queue_names: list[str] = []
+    with transaction.atomic(using=table.using):
+        due = list(_with_now(gates_of(table).filter(release_at__lte=Now()).order_by("release_at"))[:limit])
+        for row in due:
+            queue_names += _let_through(table, row)
+    return LetThrough(len(due), queue_names)
+
+
+def wake_forgotten_tokens(table: JobTable[Any]) -> int:
+    """Have gates looked at where somebody waits and nobody would look; return how many."""
+    waiting = table.rows().filter(BLOCKED_CONDITION, blocked_on__startswith=TOKEN_PREFIX)
+    names = set(waiting.order_by().values_list("blocked_on", flat=True).distinct())
+    woken = 0
+    with transaction.atomic(using=table.using):
+        known = list(_with_now(gates_of(table).filter(gate__in=[_gate_of(name) for name in names])))
+        for row in known:
+            look_at = _look_at(row, 1)
+            late = look_at is not None and (
+                row.release_at is None or row.release_at > look_at + timedelta(seconds=LET_SECONDS)
+            )
+            if late:
+                gates_of(table).filter(pk=row.pk).update(release_at=Now())
+                woken += 1
+        for name in names - {f"{TOKEN_PREFIX}{row.gate}" for row in known}:
+            waiting.filter(blocked_on=name).update(status=JobStatus.QUEUED, blocked_on=None, updated_at=Now())
+            woken += 1
+    return woken
+
+
+def _let_through(table: JobTable[Any], row: Any) -> list[str]:
+    waiting = table.rows().filter(BLOCKED_CONDITION, blocked_on=f"{TOKEN_PREFIX}{row.gate}")
+    is_fresh = row.let_at is not None and row.let_at > row.now - timedelta(seconds=LET_SECONDS)
+    already = row.let_through if is_fresh else 0
+    free = _EVERYBODY if row.limit.rate is None else max(_bucket(row).free - already, 0)
+    through: list[Any] = []
+    next_cost = None
+    for job in waiting.order_by(*line_order()).only("id", "cost", "queue_name")[: free + 1]:
+        if sum(one.cost for one in through) + job.cost > free:
+            next_cost = job.cost
+            break
+        through.append(job)
+    waiting.filter(pk__in=[job.pk for job in through]).update(
+        status=JobStatus.QUEUED, blocked_on=None, updated_at=Now()
+    )
+    row.let_through = already + sum(job.cost for job in through)
+    row.let_at = row.now if through else row.let_at
+    row.release_at = None if next_cost is None else _look_at(row, row.let_through + next_cost)
+    if row.release_at is not None and row.let_through:
+        row.release_at = min(row.release_at, row.now + timedelta(seconds=LET_SECONDS))
+    row.save(update_fields=["let_through", "let_at", "release_at"])
+    return [job.queue_name for job in through]
+
+
+def _rows(table: JobTable[Any], gates: Any) -> list[Any]:
+    wanted = Q()
+    for gate in gates:
+        wanted |= Q(gate=gate.gate, limit_id=gate.limit_id)
+    return list(_with_now(gates_of(table).filter(wanted).order_by("gate", "limit_id")))
+
+
+def _with_now(rows: QuerySet[FlowGate]) -> QuerySet[Any]:
+    return rows.select_related("limit").annotate(now=Now())
+
+
+def _bucket(row: Any) -> TokenBucket:
+    limit: FlowLimit = row.limit
+    return bucket_at(
+        rate=limit.rate or 0,
+        per_seconds=limit.per_seconds,
+        burst=limit.burst,
+        full_again_in=(row.full_again_at - row.now).total_seconds(),
+        spacing_seconds=row.spacing_seconds,
+    )
+
+
+def _look_at(row: Any, tokens: int) -> datetime | None:
+    """Return when to look at who waits: once there are tokens, and in a busy gate when a few have come together."""
+    if row.limit.rate is None:
+        return row.now  # type: ignore[no-any-return]
+    bucket = _bucket(row)
+    seconds = bucket.seconds_until(tokens)
+    if seconds is None or bucket.every_seconds is None:
+        return None
+    at_least = min(LOOK_SECONDS, bucket.burst * bucket.every_seconds * BURST_SHARE)
+    return row.now + timedelta(seconds=max(seconds, at_least))  # type: ignore[no-any-return]
+
+
+def _gate_of(blocked_on: str) -> str:
+    return blocked_on.removeprefix(TOKEN_PREFIX)
