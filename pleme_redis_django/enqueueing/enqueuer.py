@@ -18,6 +18,7 @@ from pleme_redis_django.enqueueing.insertion import insert_rows
 from pleme_redis_django.enqueueing.requested_rows import RowGroup, pass_instance_through, requested_rows
 from pleme_redis_django.enqueueing.rows import new_row, prepare_instance
 from pleme_redis_django.enqueueing.templates import templates
+from pleme_redis_django.enqueueing.turns import let_next_after_commit
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -26,6 +27,7 @@ from pleme_redis_django.jobs.definitions.uniqueness import OnConflict, waits_onl
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 
@@ -120,6 +122,10 @@ def _store_rows(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Se
     table = JobTable(Job, using)
     jobs = insert_rows(dialect_of(table), table, template, rows)
     inserted = jobs if template.uniqueness is None else _inserted(jobs, rows)
+    if template.keys is not None:
+        let_next_after_commit(
+            table, {Line(template.product, row.order_key) for row in rows if row.order_key is not None}
+        )
     if inserted:
         announce(inserted, using)
     if len(inserted) < len(jobs):
@@ -172,6 +178,7 @@ def _store_instance(using: str, job: AbstractJob) -> None:
     job.save(using=using, force_insert=True)
     _defer_database_defaults(job)
     job.is_new = True
+    let_next_after_commit(JobTable(type(job), using), lines_of_jobs([job]))
     announce([job], using)
 
 

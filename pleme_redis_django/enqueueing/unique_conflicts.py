@@ -7,10 +7,12 @@ from typing import Any
 
 from django.db.models.functions import Now
 
+from pleme_redis_django.enqueueing.turns import let_next_after_commit
 from pleme_redis_django.jobs.definitions.uniqueness import OnConflict
-from pleme_redis_django.jobs.interface.job import WAITING_STATUSES
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.flow.gates import line_of
+from pleme_redis_django.orm_store.flow.lines import lines_of_jobs
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 
@@ -28,8 +30,11 @@ def change_holder(table: JobTable[Any], template: RowTemplate, row: NewRow, hold
     waiting = table.rows().filter(
         pk=holder.pk, unique_slot=row.unique_slot, status__in=WAITING_STATUSES, deleted_at=None
     )
+    before = lines_of_jobs([holder])
     if not waiting.update(**changes):
         return False
+    # It may have had its turn, and stand in another line now.
+    let_next_after_commit(table, before)
     for name, value in changes.items():
         if hasattr(value, "resolve_expression"):
             # The database knows it; it is read when it is asked for.
@@ -51,9 +56,14 @@ def _changes(
     if row.blocked_on is not None and on_conflict is OnConflict.EXTEND:
         # It keeps its parameters, and with them its keys.
         changes["blocked_on"] = holder.order_key and line_of(holder.product, holder.order_key)
+    order_key = holder.order_key
     if on_conflict is OnConflict.REPLACE:
+        order_key = row.order_key
         changes |= {"parameters": row.parameters, "retry_count": 0}
-        changes |= {"concurrency_key": row.concurrency_key, "order_key": row.order_key}
+        changes |= {"concurrency_key": row.concurrency_key, "order_key": order_key}
+    if order_key is not None and holder.attempt and template.run_after is not None:
+        # PENDING, it would have the turn that another one may have.
+        changes |= {"status": JobStatus.BLOCKED, "blocked_on": line_of(holder.product, order_key)}
     if template.expires_at is not None:
         changes["expires_at"] = template.expires_at
     elif template.expires_in_seconds is not None:

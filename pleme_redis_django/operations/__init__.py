@@ -29,6 +29,7 @@ from pleme_redis_django.operations.pauses import (
     paused_queues,
     resume_queue,
 )
+from pleme_redis_django.operations.turns import askip_in_line, skip_in_line, skippable_jobs
 from pleme_redis_django.operations.waiting_jobs import (
     achange_priority,
     achange_queue,
@@ -60,6 +61,7 @@ __all__ = [
     "aretry_jobs",
     "arun_jobs_now",
     "aset_limit",
+    "askip_in_line",
     "cancel_jobs",
     "cancellable_jobs",
     "change_priority",
@@ -78,4 +80,6 @@ __all__ = [
     "run_jobs_now",
     "runnable_jobs",
     "set_limit",
+    "skip_in_line",
+    "skippable_jobs",
 ]

@@ -23,10 +23,13 @@ from pleme_redis_django.operations.stored_jobs import (
     queue_names_of,
     table_of,
 )
+from pleme_redis_django.operations.turns import let_next_after_commit
+from pleme_redis_django.orm_store.flow.lines import lines_of, ready_or_in_line
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
 
 RETRYABLE_STATUSES = (JobStatus.FAILED, JobStatus.CANCELLED)
+TERMINAL_STATUSES = [status for status in JobStatus if status.is_terminal]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ def cancel_jobs(jobs: QuerySet[M]) -> CancelResult:
     """
     rows = on_job_database(jobs).filter(deleted_at=None).order_by()
     with transaction.atomic(using=rows.db):
+        lines = lines_of(rows.filter(_WAITS | _RUNS_UNASKED))
         ended = _cancel_waiting(rows)
         running = rows.filter(_RUNS_UNASKED)
         worker_ids = list(running.values_list("worker_id", flat=True).distinct())
@@ -70,6 +74,8 @@ def cancel_jobs(jobs: QuerySet[M]) -> CancelResult:
             call_after_commit(rows.db, worker_ids)
         # A job that was given back between the two statements waits now, and would be left out.
         ended += _cancel_waiting(rows)
+        if ended:
+            let_next_after_commit(table_of(rows), lines)
     return CancelResult(ended=ended, requested=requested)
 
 
@@ -118,14 +124,15 @@ def retry_jobs(jobs: QuerySet[M]) -> int:
     Each starts with all its retries again (``retry_count`` 0), and its cancel request is void.
     ``attempt`` goes on counting, and the kept attempts stay. What killed its worker processes starts
     with a clean record (``crash_count`` and ``unseen_deaths`` 0) too: who retries it has mended it, and a
-    job that was not is found out again. The unique slot is not taken again: another job may have it. The
-    others of the queryset are left as they are.
+    job that was not is found out again. The unique slot is not taken again: another job may have it. One of a
+    strict order goes to the end of its line, for those behind it have had their turns. The others of the
+    queryset are left as they are.
     """
     rows = retryable_jobs(jobs).order_by()
     with transaction.atomic(using=rows.db):
-        queue_names = queue_names_of(rows)
+        queue_names, lines = queue_names_of(rows), lines_of(rows)
         changed = locked_by_id(rows).update(
-            status=JobStatus.QUEUED,
+            **ready_or_in_line(Q(order_key__isnull=False)),
             retry_count=0,
             crash_count=0,
             unseen_deaths=0,
@@ -136,6 +143,7 @@ def retry_jobs(jobs: QuerySet[M]) -> int:
             updated_at=Now(),
         )
         if changed:
+            let_next_after_commit(table_of(rows), lines)
             hint_after_commit(table_of(rows), queue_names)
     return changed
 
@@ -154,6 +162,7 @@ def delete_jobs(jobs: QuerySet[M]) -> int:
     """
     rows = deletable_jobs(jobs).order_by()
     with transaction.atomic(using=rows.db):
+        let_next_after_commit(table_of(rows), lines_of(rows.exclude(status__in=TERMINAL_STATUSES)))
         return locked_by_id(rows).update(deleted_at=Now(), unique_slot=None, updated_at=Now())
 
 

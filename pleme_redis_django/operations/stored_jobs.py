@@ -50,7 +50,7 @@ def hint_after_commit(table: JobTable[Any], queue_names: Iterable[str]) -> None:
     """Wake a worker of each queue after the commit; one that finds more than it can take wakes the next."""
     names = list(queue_names)
     # No partial: Django logs the __qualname__ of a robust callback that fails, and a partial has none.
-    transaction.on_commit(lambda: _hint_queues(table.model, names), using=table.using, robust=True)
+    transaction.on_commit(lambda: hint_queues(table.model, names), using=table.using, robust=True)
 
 
 def call_after_commit(using: str, worker_ids: Iterable[object]) -> None:
@@ -67,7 +67,8 @@ def _call_workers(worker_ids: list[str]) -> None:
         call_workers(worker_ids)
 
 
-def _hint_queues(model: type[AbstractJob], queue_names: list[str]) -> None:
+def hint_queues(model: type[AbstractJob], queue_names: list[str]) -> None:
+    """Wake a worker of each queue."""
     if hints_enabled():
         from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
-from django.db.models import Case, CharField, DateTimeField, F, QuerySet, Value, When
+from django.db.models import Case, CharField, DateTimeField, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.db.models.lookups import GreaterThan
 
@@ -23,6 +23,8 @@ from pleme_redis_django.operations.stored_jobs import (
     queue_names_of,
     table_of,
 )
+from pleme_redis_django.operations.turns import let_next_after_commit
+from pleme_redis_django.orm_store.flow.lines import IN_LINE, lines_of, ready_or_in_line
 from pleme_redis_django.orm_store.job_table import M
 
 
@@ -37,25 +39,38 @@ def reschedulable_jobs(jobs: QuerySet[M]) -> QuerySet[M]:
 
 
 def run_jobs_now(jobs: QuerySet[M]) -> int:
-    """Make the PENDING ones among the jobs QUEUED, due now; return how many were."""
-    return _change(runnable_jobs(jobs), status=JobStatus.QUEUED, run_after=Now())
+    """Make the PENDING ones among the jobs QUEUED, due now; return how many were.
+
+    One of a strict order that has not begun goes into its line instead.
+    """
+    return _change(runnable_jobs(jobs), run_after=Now(), **ready_or_in_line())
 
 
 def reschedule_jobs(jobs: QuerySet[M], run_after: datetime) -> int:
     """Make waiting jobs due at ``run_after``; return how many were changed.
 
-    By the database's clock: a time that is past makes them QUEUED, one to come PENDING. Raises
+    By the database's clock: a time that is past makes them QUEUED, one to come PENDING. In a line of a strict
+    order the time is a job's place too: one that has not begun goes there when it is due, and one that has, and is in
+    its line again, waits there until then. Raises
     EnqueueError for what is not a datetime, or has no time zone while USE_TZ is on.
     """
     if (checked := checked_run_after(run_after)) is None:
         raise EnqueueError("run_after is None. Accepted: a datetime; run_jobs_now() makes jobs due now.")
     due = Value(checked, DateTimeField())
-    status = Case(
-        When(GreaterThan(due, Now()), then=Value(JobStatus.PENDING.value)),
+    is_to_come = Q(GreaterThan(due, Now()))
+    goes_into_line = (IN_LINE & Q(attempt__gt=0)) | (_HAS_NO_TURN & ~is_to_come)
+    changes = ready_or_in_line(goes_into_line)
+    changes["status"] = Case(
+        When(goes_into_line, then=Value(JobStatus.BLOCKED.value)),
+        When(is_to_come, then=Value(JobStatus.PENDING.value)),
         default=Value(JobStatus.QUEUED.value),
         output_field=CharField(),
     )
-    return _change(reschedulable_jobs(jobs), status=status, run_after=due, blocked_on=None)
+    return _change(reschedulable_jobs(jobs), run_after=due, **changes)
+
+
+# Of a strict order: in its line, or not due and not begun.
+_HAS_NO_TURN = IN_LINE | Q(order_key__isnull=False, status=JobStatus.PENDING, attempt=0)
 
 
 def change_priority(jobs: QuerySet[M], priority: int) -> int:
@@ -69,15 +84,20 @@ def change_priority(jobs: QuerySet[M], priority: int) -> int:
 def change_queue(jobs: QuerySet[M], queue_name: str) -> int:
     """Move waiting jobs into another queue; return how many were changed. Raises InvalidName.
 
-    One that waits at a limit is ready there, and waits again where it must.
+    One that waits at a limit is ready there, and waits again where it must. One that waits for its turn goes on
+    doing so.
     """
-    status = Case(
-        When(status=JobStatus.BLOCKED, then=Value(JobStatus.QUEUED.value)),
-        default=F("status"),
-        output_field=CharField(),
-    )
-    checked = validate_queue_name(queue_name)
-    return _change(reschedulable_jobs(jobs), queue_name=checked, status=status, blocked_on=None)
+    at_a_limit = Q(status=JobStatus.BLOCKED) & ~IN_LINE
+    changes: dict[str, Any] = {
+        "queue_name": validate_queue_name(queue_name),
+        "status": Case(
+            When(at_a_limit, then=Value(JobStatus.QUEUED.value)),
+            default=F("status"),
+            output_field=CharField(),
+        ),
+        "blocked_on": Case(When(at_a_limit, then=None), default=F("blocked_on")),
+    }
+    return _change(reschedulable_jobs(jobs), **changes)
 
 
 def _change(rows: QuerySet[M], **changes: Any) -> int:
@@ -85,8 +105,10 @@ def _change(rows: QuerySet[M], **changes: Any) -> int:
     rows = rows.order_by()
     with transaction.atomic(using=rows.db):
         queue_names = [changes["queue_name"]] if "queue_name" in changes else queue_names_of(rows)
+        lines = lines_of(rows) if "run_after" in changes else []
         changed = locked_by_id(rows).update(**changes, updated_at=Now())
         if changed:
+            let_next_after_commit(table_of(rows), lines)
             hint_after_commit(table_of(rows), queue_names)
     return changed
 

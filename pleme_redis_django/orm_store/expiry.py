@@ -10,7 +10,10 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models.indexes import EXPIRING_CONDITION
+from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.ending_changes import EXPIRED_FAILURE, SLOT_AFTER_THE_END
+from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
+from pleme_redis_django.orm_store.flow.turns import let_next
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
 
@@ -20,14 +23,24 @@ def expired(table: JobTable[Any]) -> QuerySet[Any]:
     return table.rows().filter(EXPIRING_CONDITION, expires_at__lte=Now())
 
 
-def end_expired_jobs(table: JobTable[Any], limit: int) -> int:
+def end_expired_jobs(dialect: Dialect, table: JobTable[Any], limit: int) -> int:
     """End them; rows that another process holds are being claimed, and end there."""
     with transaction.atomic(using=table.using):
-        rows = expired(table).order_by("expires_at")
-        if connections[table.using].features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True)
-        ids = list(rows.values_list("id", flat=True)[:limit])
-        return end_as_expired(expired(table).filter(any_of("id", ids))) if ids else 0
+        ended, lines = _end_expired(table, limit)
+    let_next(dialect, table, lines)
+    return ended
+
+
+def _end_expired(table: JobTable[Any], limit: int) -> tuple[int, set[Line]]:
+    """End them; return how many, and the lines in which another may have its turn now."""
+    rows = expired(table).order_by("expires_at")
+    if connections[table.using].features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True)
+    found = list(rows.values_list("id", "product", "order_key", named=True)[:limit])
+    if not found:
+        return 0, set()
+    ids = [row.id for row in found]
+    return end_as_expired(expired(table).filter(any_of("id", ids))), lines_of_jobs(found)
 
 
 def end_as_expired(rows: QuerySet[Any]) -> int:

@@ -16,6 +16,8 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.store import Outlook
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.expiry import end_as_expired
+from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs, ready_or_in_line
+from pleme_redis_django.orm_store.flow.turns import let_next
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
@@ -25,23 +27,32 @@ from pleme_redis_django.orm_store.pauses import Pauses, is_closed
 UNSERVED_SAMPLE = 1_000
 
 
-def promote_due_jobs(table: JobTable[Any], limit: int) -> int:
-    """Make due PENDING rows QUEUED, at most ``limit``, and end those that may not start any more.
+def promote_due_jobs(dialect: Dialect, table: JobTable[Any], limit: int) -> int:
+    """Make due PENDING rows QUEUED, at most ``limit``, and end those that may not start any more; return how many.
 
-    Rows that another process holds are its own.
+    Those of a strict order go into their lines, and are counted too. Rows that another process holds are its own.
     """
-    is_expired = ExpressionWrapper(Q(expires_at__lte=Now()), output_field=BooleanField())
     with transaction.atomic(using=table.using):
-        due = table.pending().filter(run_after__lte=Now()).order_by("run_after")
-        if connections[table.using].features.has_select_for_update_skip_locked:
-            due = due.select_for_update(skip_locked=True)
-        found = list(due.annotate(is_expired=is_expired).values_list("id", "is_expired")[:limit])
-        if expired := [job_id for job_id, is_over in found if is_over]:
-            end_as_expired(table.pending().filter(any_of("id", expired)))
-        ids = [job_id for job_id, is_over in found if not is_over]
-        if not ids:
-            return 0
-        return table.pending().filter(any_of("id", ids)).update(status=JobStatus.QUEUED, updated_at=Now())
+        promoted, lines = _promote(table, limit)
+    let_next(dialect, table, lines)
+    return promoted
+
+
+def _promote(table: JobTable[Any], limit: int) -> tuple[int, set[Line]]:
+    """Promote due rows; return how many, and the lines in which somebody may have its turn now."""
+    is_expired = ExpressionWrapper(Q(expires_at__lte=Now()), output_field=BooleanField())
+    due = table.pending().filter(run_after__lte=Now()).order_by("run_after")
+    if connections[table.using].features.has_select_for_update_skip_locked:
+        due = due.select_for_update(skip_locked=True)
+    fields = ("id", "is_expired", "product", "order_key")
+    found = list(due.annotate(is_expired=is_expired).values_list(*fields, named=True)[:limit])
+    if expired := [row.id for row in found if row.is_expired]:
+        end_as_expired(table.pending().filter(any_of("id", expired)))
+    ids, lines = [row.id for row in found if not row.is_expired], lines_of_jobs(found)
+    if not ids:
+        return 0, lines
+    changes = ready_or_in_line() if lines else {"status": JobStatus.QUEUED}
+    return table.pending().filter(any_of("id", ids)).update(**changes, updated_at=Now()), lines
 
 
 def look_ahead(

@@ -240,11 +240,11 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def end_expired_jobs(self, limit: int) -> int:
         with reconnecting(self.using):
-            return end_expired_jobs(self._table, limit)
+            return end_expired_jobs(self._dialect, self._table, limit)
 
     def promote_due_jobs(self, limit: int) -> int:
         with reconnecting(self.using):
-            return promote_due_jobs(self._table, limit)
+            return promote_due_jobs(self._dialect, self._table, limit)
 
     def __repr__(self) -> str:
         return f"OrmJobStore({model_label(self.model)}, using={self.using!r})"

@@ -303,7 +303,7 @@ def test_where_nobody_listens_no_row_is_read(
         assert cancel_jobs(jobs(using)).ended == 1
     assert callbacks == []
     selects = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
-    assert len(selects) == 1, "which workers run some of them"
+    assert len(selects) == 2, "which workers run some of them, and which lines of an order they stand in"
 
 
 def test_only_jobs_of_types_that_are_listened_to_are_read_and_told(

@@ -9,6 +9,7 @@ import pytest
 from django.db.models.functions import Now
 
 from pleme_redis_django.models import Job, JobStatus
+from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.expiry import end_expired_jobs, expired
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.database_sessions import TABLE, another_session
@@ -16,6 +17,11 @@ from tests.rows import BACKENDS, ago, make_job
 
 each_database = pytest.mark.parametrize("using", BACKENDS)
 rolled_back = pytest.mark.django_db(databases=BACKENDS)
+
+
+def ended(using: str, limit: int) -> int:
+    table = JobTable(Job, using)
+    return end_expired_jobs(dialect_of(table), table, limit)
 
 
 def statuses(using: str) -> dict[str, str]:
@@ -34,19 +40,19 @@ def test_only_what_waits_past_its_deadline_ends(using: str) -> None:
     make_job(using, job_type="deleted", deleted_at=Now(), **over)
     make_job(using, job_type="later", expires_at=Now() + timedelta(hours=1))
     make_job(using, job_type="never")
-    assert end_expired_jobs(JobTable(Job, using), 10) == 2
+    assert ended(using, 10) == 2
     assert {kind for kind, status in statuses(using).items() if status == "CANCELLED"} == {
         "queued",
         "for a retry",
     }
-    assert end_expired_jobs(JobTable(Job, using), 10) == 0
+    assert ended(using, 10) == 0
 
 
 @rolled_back
 @each_database
 def test_the_end_says_why_and_frees_the_slot(using: str) -> None:
     job = make_job(using, expires_at=ago(5), unique_slot="while_waiting:a")
-    end_expired_jobs(JobTable(Job, using), 10)
+    ended(using, 10)
     job.refresh_from_db()
     assert job.error_details["error_code"] == "expired"
     assert "deadline" in job.error_message and job.failed_at is not None
@@ -58,7 +64,7 @@ def test_the_end_says_why_and_frees_the_slot(using: str) -> None:
 def test_those_that_expired_first_end_first(using: str) -> None:
     for number in (1, 3, 2):
         make_job(using, job_type=str(number), expires_at=ago(10 - number))
-    assert end_expired_jobs(JobTable(Job, using), 2) == 2
+    assert ended(using, 2) == 2
     assert [job.job_type for job in expired(JobTable(Job, using))] == ["3"]
 
 
@@ -66,7 +72,7 @@ def test_those_that_expired_first_end_first(using: str) -> None:
 def test_a_row_that_is_being_claimed_is_not_waited_for() -> None:
     claimed, free = (make_job(expires_at=ago(5)) for _ in range(2))
     with another_session(f"SELECT 1 FROM {TABLE} WHERE id = '{claimed.pk}' FOR UPDATE"):
-        assert end_expired_jobs(JobTable(Job, "default"), 10) == 1
+        assert ended("default", 10) == 1
     free.refresh_from_db()
     claimed.refresh_from_db()
     assert (free.status, claimed.status) == ("CANCELLED", "QUEUED")

@@ -11,6 +11,8 @@ from typing import Any, Generic
 
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.flow.gates import Limited
+from pleme_redis_django.orm_store.flow.lines import lines_of_jobs
+from pleme_redis_django.orm_store.flow.turns import let_next, open_lines
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 
@@ -27,23 +29,27 @@ class FlowControl(Generic[M]):
 
     def ended(self, jobs: Sequence[Limited]) -> int:
         """Make ready what waits for the places of jobs that do not run any more; return how many."""
-        return 0
+        return self._let_next(jobs)
 
     def enqueued(self, jobs: Sequence[Limited]) -> int:
         """Make ready those whose turn it is among newly stored jobs and those before them; return how many."""
-        return 0
+        return self._let_next(jobs)
 
     def promoted(self, jobs: Sequence[Limited]) -> int:
         """Make ready those whose turn it is among jobs that have become due; return how many."""
-        return 0
+        return self._let_next(jobs)
 
     def freed(self, jobs: Sequence[Limited]) -> int:
         """Make ready what waits behind jobs that somebody has cancelled, deleted, moved or retried; return how many."""
-        return 0
+        return self._let_next(jobs)
 
     def sweep(self) -> int:
         """Make ready what waits although nothing holds it: what a crash has left; return how many."""
-        return 0
+        return len(let_next(self._dialect, self._table, open_lines(self._dialect, self._table)))
+
+    def _let_next(self, jobs: Sequence[Limited]) -> int:
+        """Give the next in the lines of these jobs their turns; return how many are ready now."""
+        return len(let_next(self._dialect, self._table, lines_of_jobs(jobs)))
 
 
 def flow_control_of(dialect: Dialect, table: JobTable[Any]) -> FlowControl[Any]:

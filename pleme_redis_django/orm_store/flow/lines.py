@@ -8,17 +8,28 @@ is that of claims: priority, due time, id. A claim asks nothing: whoever has its
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from django.db.models import Case, CharField, Expression, F, Q, QuerySet, Value, When
 from django.db.models.functions import Concat
 
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models.indexes import LINE_PREFIX
+from pleme_redis_django.orm_store.flow.gates import line_of
 
 IN_LINE = Q(status=JobStatus.BLOCKED, blocked_on__startswith=LINE_PREFIX)
 # Of a job with an order key that is due: whoever has begun has its turn already.
 GOES_INTO_ITS_LINE = Q(order_key__isnull=False, attempt=0)
+
+
+class Ordered(Protocol):
+    """What of a job says which line it is of."""
+
+    @property
+    def product(self) -> str: ...
+    @property
+    def order_key(self) -> str | None: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -31,7 +42,7 @@ class Line:
     @property
     def gate(self) -> str:
         """What ``blocked_on`` of its waiting jobs says."""
-        return f"{LINE_PREFIX}{self.product}:{self.order_key}"
+        return line_of(self.product, self.order_key)
 
 
 def gate_of_line() -> Expression:
@@ -53,19 +64,15 @@ def ready_or_in_line(in_line: Q = GOES_INTO_ITS_LINE) -> dict[str, Expression]:
     }
 
 
+def lines_of_jobs(jobs: Iterable[Ordered]) -> set[Line]:
+    """Return the lines of jobs that are loaded."""
+    return {Line(job.product, job.order_key) for job in jobs if job.order_key is not None}
+
+
 def lines_of(jobs: QuerySet[Any]) -> list[Line]:
     """Return the lines that the jobs stand in or have their turn of."""
     found = jobs.filter(order_key__isnull=False).order_by().values_list("product", "order_key").distinct()
     return sorted(Line(product, order_key) for product, order_key in found)
-
-
-def has_turn() -> Q:
-    """Return the condition that a waiting job of an order key has its turn."""
-    return Q(order_key__isnull=False, deleted_at=None) & (
-        Q(status=JobStatus.QUEUED)
-        | Q(status=JobStatus.PENDING, attempt__gt=0)
-        | (Q(status=JobStatus.BLOCKED) & ~Q(blocked_on__startswith=LINE_PREFIX))
-    )
 
 
 def line_order() -> tuple[Any, ...]:

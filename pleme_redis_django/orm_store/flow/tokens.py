@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
 from django.db import OperationalError, connections
@@ -25,6 +25,8 @@ from pleme_redis_django.orm_store.job_table import JobTable, M
 
 if TYPE_CHECKING:
     from pleme_redis_django.orm_store.dialects.dialect import Dialect
+
+T = TypeVar("T")
 
 TOKEN_PREFIX = "r:"  # noqa: S105 - of a rate
 # A job that was let through has taken its token by then, or does not come at all for now: it may have been
@@ -127,8 +129,7 @@ def park(dialect: Dialect, table: JobTable[Any], worker_id: str, parkings: Seque
 
     One that was asked to end meanwhile ends CANCELLED.
     """
-    count: int = _tried(table, lambda: dialect.park_for_tokens(table, worker_id, parkings))
-    return count
+    return _tried(table, lambda: dialect.park_for_tokens(table, worker_id, parkings))
 
 
 def let_through(dialect: Dialect, table: JobTable[Any]) -> LetThrough:
@@ -169,7 +170,7 @@ def _add_gates(table: JobTable[Any], gates: Sequence[TokenGate]) -> None:
     FlowGate._base_manager.using(table.using).bulk_create(rows, ignore_conflicts=True)
 
 
-def _tried(table: JobTable[Any], call: Any) -> Any:
+def _tried(table: JobTable[Any], call: Callable[[], T]) -> T:
     """Call it, and again where two transactions met; not inside a caller's, which is over then."""
     for _try in range(TRIES - 1):
         try:

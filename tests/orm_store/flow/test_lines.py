@@ -13,11 +13,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.models import Job, JobStatus
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.dialects.postgresql.flow_lines import next_sql
-from pleme_redis_django.orm_store.flow.lines import (
-    Line,
-    gate_of_line,
-    ready_or_in_line,
-)
+from pleme_redis_django.orm_store.flow.lines import Line, gate_of_line, ready_or_in_line
 from pleme_redis_django.orm_store.flow.turns import let_next, lines_of_ids, open_lines
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import BACKENDS, ago, make_job

@@ -195,13 +195,13 @@ def give_tokens_back(table: JobTable[Any], counts: Mapping[TokenGate, int]) -> N
 def park_for_tokens(table: JobTable[Any], worker_id: str, parkings: Sequence[Parking]) -> int:
     """Have claimed jobs wait at their gates, and the gates looked at; return how many were still claimed."""
     gates = sorted({parking.gate for parking in parkings})
-    mine = [
+    mine: list[Any] = [
         uuid_array(parking.job_id for parking in parkings),
         [parking.attempt for parking in parkings],
         [parking.gate.blocked_on for parking in parkings],
         worker_id,
     ]
-    marked = [[gate.gate for gate in gates], [gate.limit_id for gate in gates]]
+    marked: list[Any] = [[gate.gate for gate in gates], [gate.limit_id for gate in gates]]
     look_at = _look_at(_USED, "1")
     with transaction.atomic(using=table.using), connections[table.using].cursor() as cursor:
         cursor.execute(_sql(table, _PARK_SQL), mine)

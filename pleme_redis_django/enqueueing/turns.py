@@ -1,0 +1,27 @@
+"""Turns of newly stored jobs: the first of each line is ready once its transaction has committed, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db import transaction
+
+from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.flow.lines import Line
+from pleme_redis_django.orm_store.flow.turns import let_next
+from pleme_redis_django.orm_store.job_table import JobTable
+
+
+def let_next_after_commit(table: JobTable[Any], lines: Collection[Line]) -> None:
+    """Give the next of each line its turn once the transaction commits; the hints follow it.
+
+    A process that dies in between leaves them to the sweep.
+    """
+    if lines:
+        # No partial: Django logs the __qualname__ of a robust callback that fails, and a partial has none.
+        transaction.on_commit(lambda: _let_next(table, lines), using=table.using, robust=True)
+
+
+def _let_next(table: JobTable[Any], lines: Collection[Line]) -> None:
+    let_next(dialect_of(table), table, lines)
