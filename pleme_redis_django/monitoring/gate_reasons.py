@@ -14,7 +14,7 @@ from pleme_redis_django.models.indexes import LINE_PREFIX
 from pleme_redis_django.monitoring.limits import gate_in_words, limit_name_of, tokens_of
 from pleme_redis_django.monitoring.order_lines import heads_of
 from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason
-from pleme_redis_django.orm_store.flow.gates import Gate, gate_of
+from pleme_redis_django.orm_store.flow.gates import Gate, gate_of, waits_for_token
 from pleme_redis_django.orm_store.job_table import JobTable
 
 HOLDERS_NAMED = 5
@@ -47,7 +47,7 @@ def _of_line(row: WaitingRow) -> WaitReason:
     )
     if head.retry_count:
         text += f", retry {head.retry_count} of {head.max_retries}"
-    fix = "Let it end, or take it out of the line: cancel it."
+    fix = "Let it end, put it behind the others with skip_in_line(), or cancel it."
     return WaitReason(code=CODE, text=f"{text}.", since=row.updated_at, fix=fix, jobs=(head.pk,))
 
 
@@ -62,7 +62,8 @@ def _of_limit(row: WaitingRow, gate: Gate, limit: FlowLimit, scope: ProductScope
         why = f": {limit.edit_reason}" if limit.edit_reason else ""
         text = f"The limit of {what} is 0{by}{why}: none of its jobs starts."
         return WaitReason(code=CODE, text=text, since=row.updated_at, fix=fix)
-    if limit.max_running is not None and held + row.cost > limit.max_running:
+    waits_for_place = not waits_for_token(str(row.blocked_on))
+    if waits_for_place and limit.max_running is not None and held + row.cost > limit.max_running:
         text = (
             f"It waits for a place: {held:,} of the {limit.max_running:,} of {what} are taken{_ahead(row)}."
         )

@@ -9,6 +9,8 @@ from typing import Protocol
 from pleme_redis_django.models.flow_limit import LimitKind
 from pleme_redis_django.models.indexes import LINE_PREFIX
 
+# Before the gate's text: an ending makes places free, and no tokens, so that these wait in a line of their own.
+TOKEN_PREFIX = "r:"  # noqa: S105 - of a rate
 _LETTERS = {LimitKind.KEY: "k", LimitKind.TYPE: "t", LimitKind.QUEUE: "q", LimitKind.PRODUCT: "p"}
 _KINDS = {letter: kind for kind, letter in _LETTERS.items()}
 
@@ -58,9 +60,14 @@ def is_line(blocked_on: str) -> bool:
     return blocked_on.startswith(LINE_PREFIX)
 
 
+def waits_for_token(blocked_on: str) -> bool:
+    """Whether the text is that of jobs that wait for a token of a rate, and not for a place."""
+    return blocked_on.startswith(TOKEN_PREFIX)
+
+
 def gate_of(blocked_on: str) -> Gate | None:
-    """Return the gate of a text; None: it is that of a line, or of nothing known."""
-    letter, _, rest = blocked_on.partition(":")
+    """Return the gate of a text, where jobs wait for a place or for a token; None: of a line, or of nothing known."""
+    letter, _, rest = blocked_on.removeprefix(TOKEN_PREFIX).partition(":")
     kind = _KINDS.get(letter)
     if kind is None:
         return None

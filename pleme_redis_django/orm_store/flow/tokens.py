@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
 from pleme_redis_django.models.job import model_label
 from pleme_redis_django.orm_store.connection import sqlstate_of
+from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TOKEN_PREFIX = "r:"  # noqa: S105 - of a rate
 # A job that was let through has taken its token by then, or does not come at all for now: it may have been
 # cancelled, or its queue be paused.
 LET_SECONDS = 5.0
@@ -129,7 +129,8 @@ def park(dialect: Dialect, table: JobTable[Any], worker_id: str, parkings: Seque
 
     One that was asked to end meanwhile ends CANCELLED.
     """
-    return _tried(table, lambda: dialect.park_for_tokens(table, worker_id, parkings))
+    parked: int = _tried(table, lambda: dialect.park_for_tokens(table, worker_id, parkings))
+    return parked
 
 
 def let_through(dialect: Dialect, table: JobTable[Any]) -> LetThrough:

@@ -15,11 +15,11 @@ from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION
 from pleme_redis_django.models.job import model_label
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition_sql
+from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX
 from pleme_redis_django.orm_store.flow.tokens import (
     BURST_SHARE,
     LET_SECONDS,
     LOOK_SECONDS,
-    TOKEN_PREFIX,
     LetThrough,
     Parking,
     TokenGate,
