@@ -1,45 +1,31 @@
-"""Tokens of rates: taken when a job is about to start, and not when it was let through.
+"""Tokens of rates, as values: at which gates jobs wait for them, and how long.
 
-So a fleet that was away for an hour starts no more than one that was not. A job without a token is parked at the
-gate of its rate, in a line of its own (``r:`` before the gate's text): an ending makes places free, and no tokens.
-The gate says when to look at those that wait. All of it goes by the database's clock.
+They are taken when a job is about to start, and not when it was let through: a fleet that was away for an hour
+starts no more than one that was not. A job without a token is parked at the gate of its rate, in a line of its own
+(``r:`` before the gate's text): an ending makes places free, and no tokens. The gate says when to look at those
+that wait. All of it goes by the database's clock.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, connections
-from django.db.models import DurationField, ExpressionWrapper, Min
-from django.db.models.functions import Now
+from django.db.models import QuerySet
 
-from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
+from pleme_redis_django.models.flow_limit import FlowGate
 from pleme_redis_django.models.job import model_label
-from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX
-from pleme_redis_django.orm_store.job_table import JobTable, M
-
-if TYPE_CHECKING:
-    from pleme_redis_django.orm_store.dialects.dialect import Dialect
-
-T = TypeVar("T")
+from pleme_redis_django.orm_store.job_table import JobTable
 
 # A job that was let through has taken its token by then, or does not come at all for now: it may have been
 # cancelled, or its queue be paused.
 LET_SECONDS = 5.0
-# How many gates are looked at in one transaction.
-GATES_AT_ONCE = 200
 # Waiting jobs are not looked at more often than this, nor than a quarter of the burst comes back in.
 LOOK_SECONDS = 0.02
 BURST_SHARE = 0.25
-TRIES = 3
-# serialization_failure and deadlock_detected: two took tokens of the same gates in another order.
-_START_AGAIN = ("40001", "40P01")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -53,15 +39,6 @@ class TokenGate:
     def blocked_on(self) -> str:
         """What ``blocked_on`` says of a job that waits for a token here."""
         return f"{TOKEN_PREFIX}{self.gate}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class NeedsTokens(Generic[M]):
-    """A claimed job, and the rates that it counts on."""
-
-    job: M
-    gates: tuple[TokenGate, ...]
-    cost: int = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,100 +60,6 @@ class LetThrough:
     """Of each job that is ready now."""
 
 
-def start_with_tokens(
-    dialect: Dialect, table: JobTable[M], worker_id: str, jobs: Sequence[NeedsTokens[M]]
-) -> tuple[list[M], list[M]]:
-    """Take the tokens of claimed jobs; return those that may start, and those that are parked now.
-
-    The jobs are given in claim order, and get their tokens in it: behind one that lacks some, no other of its gate
-    starts. What one job of several rates did not need is given back.
-    """
-    wanted: Counter[TokenGate] = Counter()
-    for needs in jobs:
-        for gate in needs.gates:
-            wanted[gate] += needs.cost
-    granted = dict(take(dialect, table, wanted)) if wanted else {}
-    may_start: list[M] = []
-    parked: list[tuple[M, TokenGate]] = []
-    exhausted: set[TokenGate] = set()
-    for needs in jobs:
-        lacking = [gate for gate in needs.gates if gate in exhausted or granted[gate] < needs.cost]
-        exhausted.update(lacking)
-        if lacking:
-            parked.append((needs.job, lacking[0]))
-            continue
-        may_start.append(needs.job)
-        for gate in needs.gates:
-            granted[gate] -= needs.cost
-    if left := {gate: count for gate, count in granted.items() if count}:
-        dialect.give_tokens_back(table, left)
-    if parked:
-        park(dialect, table, worker_id, [Parking(job.pk, job.attempt, gate) for job, gate in parked])
-    return may_start, [job for job, _gate in parked]
-
-
-def take(dialect: Dialect, table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> Mapping[TokenGate, int]:
-    """Take up to so many tokens of each gate; return how many there were. A limit that is gone gives all."""
-    found = _tried(table, lambda: dialect.take_tokens(table, wanted))
-    if missing := {gate: count for gate, count in wanted.items() if gate not in found}:
-        _add_gates(table, sorted(missing))
-        found |= _tried(table, lambda: dialect.take_tokens(table, missing))
-    return {gate: found.get(gate, count) for gate, count in wanted.items()}
-
-
-def park(dialect: Dialect, table: JobTable[Any], worker_id: str, parkings: Sequence[Parking]) -> int:
-    """Have claimed jobs wait for tokens, and their gates looked at in time; return how many were still claimed.
-
-    One that was asked to end meanwhile ends CANCELLED.
-    """
-    parked: int = _tried(table, lambda: dialect.park_for_tokens(table, worker_id, parkings))
-    return parked
-
-
-def let_through(dialect: Dialect, table: JobTable[Any]) -> LetThrough:
-    """Make as many waiting jobs ready as there are tokens, at the gates that are due."""
-    return dialect.let_through(table, GATES_AT_ONCE)
-
-
-def release_in(table: JobTable[Any]) -> float | None:
-    """Return in how many seconds the next gate is due; None: nobody waits for a token."""
-    wait = ExpressionWrapper(Min("release_at") - Now(), output_field=DurationField())
-    found: timedelta | None = gates_of(table).filter(release_at__isnull=False).aggregate(wait=wait)["wait"]
-    return None if found is None else found.total_seconds()
-
-
-def look_at_gates(table: JobTable[Any], limit_ids: Sequence[int]) -> int:
-    """Have the gates of limits looked at at once: their numbers are others now; return how many there are."""
-    return gates_of(table).filter(limit_id__in=limit_ids).update(release_at=Now())
-
-
-def wake_forgotten(dialect: Dialect, table: JobTable[Any]) -> int:
-    """Have looked at what waits for tokens at a gate that nobody would look at again; return how many gates.
-
-    A gate whose row, or whose limit, is gone lets everybody through: those who start make another row.
-    """
-    return dialect.wake_forgotten_tokens(table)
-
-
-def gates_of(table: JobTable[Any]) -> Any:
+def gates_of(table: JobTable[Any]) -> QuerySet[FlowGate]:
     """Return the rows of the gates of a job table."""
     return FlowGate._base_manager.using(table.using).filter(limit__job_model=model_label(table.model))
-
-
-def _add_gates(table: JobTable[Any], gates: Sequence[TokenGate]) -> None:
-    """Store full buckets of gates that have no row yet; one whose limit is gone is left out."""
-    limits = FlowLimit._base_manager.using(table.using).filter(pk__in={gate.limit_id for gate in gates})
-    known = set(limits.values_list("pk", flat=True))
-    rows = [FlowGate(gate=gate.gate, limit_id=gate.limit_id) for gate in gates if gate.limit_id in known]
-    FlowGate._base_manager.using(table.using).bulk_create(rows, ignore_conflicts=True)
-
-
-def _tried(table: JobTable[Any], call: Callable[[], T]) -> T:
-    """Call it, and again where two transactions met; not inside a caller's, which is over then."""
-    for _try in range(TRIES - 1):
-        try:
-            return call()
-        except OperationalError as error:
-            if connections[table.using].in_atomic_block or sqlstate_of(error) not in _START_AGAIN:
-                raise
-    return call()

@@ -13,8 +13,9 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.models import FlowGate, FlowLimit, Job, JobStatus
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
-from pleme_redis_django.orm_store.flow import tokens
-from pleme_redis_django.orm_store.flow.tokens import LetThrough, NeedsTokens, TokenGate
+from pleme_redis_django.orm_store.flow import rates
+from pleme_redis_django.orm_store.flow.rates import NeedsTokens
+from pleme_redis_django.orm_store.flow.tokens import LET_SECONDS, LetThrough, TokenGate
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import BACKENDS, ago, make_job
 
@@ -34,12 +35,12 @@ def rate(using: str, gate: str = STRIPE, **fields: Any) -> TokenGate:
 
 def take(using: str, wanted: dict[TokenGate, int]) -> dict[TokenGate, int]:
     table = JobTable(Job, using)
-    return dict(tokens.take(dialect_of(table), table, wanted))
+    return dict(rates.take(dialect_of(table), table, wanted))
 
 
 def let(using: str) -> LetThrough:
     table = JobTable(Job, using)
-    return tokens.let_through(dialect_of(table), table)
+    return rates.let_through(dialect_of(table), table)
 
 
 def row_of(using: str, gate: TokenGate) -> FlowGate:
@@ -65,7 +66,7 @@ def claimed(using: str, count: int, worker: str, **fields: Any) -> list[Job]:
 def start(using: str, worker: str, jobs: list[Job], *gates: TokenGate) -> tuple[list[Any], list[Any]]:
     table = JobTable(Job, using)
     needs = [NeedsTokens(job, gates, job.cost) for job in jobs]
-    started, parked = tokens.start_with_tokens(dialect_of(table), table, worker, needs)
+    started, parked = rates.start_with_tokens(dialect_of(table), table, worker, needs)
     return [job.pk for job in started], [job.pk for job in parked]
 
 
@@ -136,7 +137,7 @@ def test_jobs_start_in_claim_order_and_the_others_wait(using: str) -> None:
     row = Job.objects.using(using).get(pk=parked[0])
     assert (row.attempt, row.claimed_at, row.retry_count) == (1, None, 0)
     assert row_of(using, gate).release_at is not None
-    release_in = tokens.release_in(JobTable(Job, using))
+    release_in = rates.release_in(JobTable(Job, using))
     assert release_in == pytest.approx(AN_HOUR, abs=60)
 
 
@@ -204,7 +205,7 @@ def test_who_does_not_come_is_forgotten_after_a_while(using: str) -> None:
     start(using, worker, claimed(using, 5, worker), gate)
     tokens_back(using, gate, 1)
     let(using)
-    FlowGate.objects.using(using).update(release_at=Now(), let_at=ago(tokens.LET_SECONDS + 1))
+    FlowGate.objects.using(using).update(release_at=Now(), let_at=ago(LET_SECONDS + 1))
     assert let(using) == LetThrough(1, ["default"])
 
 
@@ -214,7 +215,7 @@ def test_gate_where_nobody_waits_is_not_looked_at_again(using: str) -> None:
     tokens_back(using, gate, 1)
     assert let(using) == LetThrough(1, ["default"])
     assert row_of(using, gate).release_at is None
-    assert tokens.release_in(JobTable(Job, using)) is None
+    assert rates.release_in(JobTable(Job, using)) is None
 
 
 def test_heavy_job_waits_until_its_tokens_have_come_together(using: str) -> None:
@@ -240,7 +241,7 @@ def test_raised_limit_is_looked_at_at_once(using: str) -> None:
     gate, worker = rate(using, burst=2), str(uuid4())
     start(using, worker, claimed(using, 7, worker), gate)
     FlowLimit.objects.using(using).update(burst=4)
-    assert tokens.look_at_gates(JobTable(Job, using), [gate.limit_id]) == 1
+    assert rates.look_at_gates(JobTable(Job, using), [gate.limit_id]) == 1
     assert let(using) == LetThrough(1, ["default", "default"])
 
 
@@ -248,7 +249,7 @@ def test_limit_without_a_rate_any_more_lets_everybody_through(using: str) -> Non
     gate, worker = rate(using, burst=1), str(uuid4())
     start(using, worker, claimed(using, 7, worker), gate)
     FlowLimit.objects.using(using).update(rate=None)
-    tokens.look_at_gates(JobTable(Job, using), [gate.limit_id])
+    rates.look_at_gates(JobTable(Job, using), [gate.limit_id])
     assert len(let(using).queue_names) == 6
 
 
@@ -256,7 +257,7 @@ def test_limit_without_a_rate_any_more_lets_everybody_through(using: str) -> Non
 def test_who_was_forgotten_is_found(using: str, how: str) -> None:
     gate, worker, table = rate(using, burst=1), str(uuid4()), JobTable(Job, using)
     start(using, worker, claimed(using, 3, worker), gate)
-    assert tokens.wake_forgotten(dialect_of(table), table) == 0
+    assert rates.wake_forgotten(dialect_of(table), table) == 0
     rows = FlowGate.objects.using(using)
     match how:
         case "unmarked":
@@ -267,7 +268,7 @@ def test_who_was_forgotten_is_found(using: str, how: str) -> None:
             rows.all().delete()
         case _:
             FlowLimit.objects.using(using).all().delete()
-    assert tokens.wake_forgotten(dialect_of(table), table) == 1
+    assert rates.wake_forgotten(dialect_of(table), table) == 1
     if how in ("unmarked", "too late"):
         assert let(using).gates == 1
     else:
@@ -279,7 +280,7 @@ def test_pause_is_not_taken_for_forgotten(using: str) -> None:
     start(using, worker, claimed(using, 3, worker), gate)
     assert len(waiting_at(using, gate)) == 3
     assert row_of(using, gate).release_at is None
-    assert tokens.wake_forgotten(dialect_of(table), table) == 0
+    assert rates.wake_forgotten(dialect_of(table), table) == 0
 
 
 @pytest.mark.django_db(transaction=True, databases=BACKENDS)
