@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
 
-from pleme_redis_django.exceptions import InvalidJobDefinition
+from pleme_redis_django.exceptions import EnqueueError, InvalidJobDefinition
 from pleme_redis_django.jobs.definitions.arguments import as_call
 from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -45,10 +45,16 @@ class TaskDefinition(DeclaredTask[P, R]):
         return _awaited(value) if inspect.isawaitable(value) else _plain(value)
 
     def as_enqueued(self) -> JobDefinition[P, R]:
-        """Return what an enqueue through its backend stores: its own options, and the backend's where it says none."""
+        """Return what an enqueue through its backend stores: its own options, and the backend's where it says none.
+
+        Raises EnqueueError for what the backend does not take any more, such as a queue that is gone from QUEUES.
+        """
         backend = None if self.task is None else self.task.get_backend()
         as_enqueued = getattr(backend, "definition_as_enqueued", None)
-        return self if as_enqueued is None else as_enqueued(self.task, 0)
+        try:
+            return self if as_enqueued is None else as_enqueued(self.task, 0)
+        except InvalidTask as error:
+            raise EnqueueError(f"{self.name}: {error}") from None
 
     @cached_property
     def _has_places(self) -> bool:

@@ -13,7 +13,9 @@ from django.utils import timezone
 from pleme_redis_django import InvalidParameters, enqueue, enqueue_many
 from pleme_redis_django.enqueueing import templates
 from pleme_redis_django.enqueueing.rows import template_of
+from pleme_redis_django.exceptions import EnqueueError
 from pleme_redis_django.models import Job, Schedule
+from pleme_redis_django.schedules.book import OrmScheduleBook
 from pleme_redis_django.schedules.firing import run_schedule_now
 from pleme_redis_django.tasks_backend import JobTask, job_options
 from pleme_redis_django.tasks_backend.api import InvalidTask, Task, task, task_backends
@@ -163,6 +165,27 @@ def test_options_of_its_alias_count_by_its_name(settings: Any) -> None:
     }
     job = enqueue(PATH)
     assert (job.max_retries, job.product) == (7, "shop")
+
+
+def test_task_that_its_backend_takes_no_more_is_refused_by_its_name(settings: Any) -> None:
+    """And a schedule of it is disabled with that reason, its times as they were."""
+    task(tasks.declared_by_tests)
+    now = timezone.now()
+    Schedule.objects.create(
+        name="nightly",
+        product="default",
+        job_type=PATH,
+        cron="* * * * *",
+        timezone="UTC",
+        next_tick_at=now,
+        starts_at=now,
+    )
+    settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": ["mail"]}}
+    with pytest.raises(EnqueueError, match=rf"{PATH}: Queue 'default' is not valid"):
+        enqueue(PATH)
+    ((name, reason),) = OrmScheduleBook().fire_due().disabled
+    assert (name, "Queue 'default' is not valid" in reason) == ("nightly", True)
+    assert Schedule.objects.get().starts_at == now
 
 
 def test_conflict_of_a_task_that_is_equal_to_none_is_refused_where_it_is_said() -> None:
