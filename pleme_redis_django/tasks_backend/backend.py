@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
@@ -73,14 +74,12 @@ class JobBackend(BaseTaskBackend):
 
         Raises InvalidTask, InvalidParameters, WrongTransaction or TypeError (an argument that is not JSON).
         """
-        from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
-        from pleme_redis_django.tasks_backend.results import new_result
-
+        store, new_result = _parts()
         plan = self._plan_of(task)
         plain_args: Any = normalize_json(args) if args else []
         plain_kwargs: Any = normalize_json(kwargs) if kwargs else {}
         definition = plan.definition_for(len(plain_args))
-        job = OrmEnqueuer().enqueue(definition, definition.bind(tuple(plain_args), plain_kwargs))
+        job = store(definition, definition.bind(tuple(plain_args), plain_kwargs))
         if not job.is_new:
             return self._result_of(job)
         result = new_result(job, task, plain_args, plain_kwargs)
@@ -166,6 +165,15 @@ class JobBackend(BaseTaskBackend):
             checked_run_after(run_after)
         except EnqueueError as error:
             raise InvalidTask(f"run_after must be an aware datetime. {error}") from None
+
+
+@cache
+def _parts() -> tuple[Callable[..., Job], Callable[..., TaskResult[Any, Any]]]:
+    # Not at import, where @task makes the backend: these modules import models. Not in each enqueue either.
+    from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
+    from pleme_redis_django.tasks_backend.results import new_result
+
+    return OrmEnqueuer().enqueue, new_result
 
 
 def _check_conflict(task: Task[Any, Any]) -> None:

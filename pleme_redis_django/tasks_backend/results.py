@@ -79,22 +79,21 @@ def new_result(
     """Return the result of a task that was stored just now, without a query; its arguments are plain already."""
     # Not by the constructor, which walks through the arguments once more and costs each enqueue three times this.
     result: TaskResult[Any, Any] = object.__new__(TaskResult)
-    return changed(
-        result,
-        task=task,
-        id=str(job.id),
-        status=TaskResultStatus.READY,
-        enqueued_at=_enqueued_at(job),
-        started_at=None,
-        finished_at=None,
-        last_attempted_at=None,
-        args=args,
-        kwargs=kwargs,
-        backend=task.backend,
-        errors=[],
-        worker_ids=[],
-        _return_value=None,
-    )
+    put = object.__setattr__
+    put(result, "task", task)
+    put(result, "id", str(job.id))
+    put(result, "status", TaskResultStatus.READY)
+    put(result, "enqueued_at", _enqueued_at(job))
+    put(result, "started_at", None)
+    put(result, "finished_at", None)
+    put(result, "last_attempted_at", None)
+    put(result, "args", args)
+    put(result, "kwargs", kwargs)
+    put(result, "backend", task.backend)
+    put(result, "errors", [])
+    put(result, "worker_ids", [])
+    put(result, "_return_value", None)
+    return result
 
 
 def running_result(job: Any) -> TaskResult[Any, Any]:

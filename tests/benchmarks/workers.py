@@ -115,14 +115,16 @@ def drain_cpu(servers: BenchmarkServers, insert: Callable[[int], None], jobs: in
 
     start_afresh(servers)
     with worker_processes(servers, "--processes", "2"):
-        wait_until(lambda: len(worker_pids()) == 2, "the workers register")
-        pids = worker_pids()
+        wait_until(lambda: len(set(worker_pids())) == 2, "the workers register")
+        pids = set(worker_pids())
         before = sum(map(_cpu_seconds, pids))
         insert(jobs)
         # Their hints wake both processes, which then find the others.
         noop.enqueue_many({} for _ in range(WAKING_JOBS))
         wait_until(lambda: _completed() == jobs + WAKING_JOBS, "every job ends")
         spent = sum(map(_cpu_seconds, pids)) - before
+        if set(worker_pids()) != pids:
+            raise RuntimeError("A worker process was replaced while it was measured.")
     return 1e6 * spent / (jobs + WAKING_JOBS), completion_rate(jobs + WAKING_JOBS)
 
 
