@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import psycopg
-
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
+from tests.benchmarks.snapshots import held_snapshot
 from tests.benchmarks.workers import (
     claim_times,
     drain_rate,
@@ -27,7 +23,7 @@ def run(servers: BenchmarkServers) -> list[Row]:
     free_drain = drain_rate(servers, JOBS)
     free_claim = _claim_milliseconds()
     start_afresh(servers)
-    with _snapshot(servers):
+    with held_snapshot(servers):
         held_drain = drain_rate(servers, JOBS)
         held_claim = _claim_milliseconds()
     start_afresh(servers)
@@ -44,6 +40,11 @@ def run(servers: BenchmarkServers) -> list[Row]:
             unit="%",
             target=95,
         ),
+        Row(
+            name=f"claim of {CLAIM_SIZE} behind one against none",
+            value=100 * held_claim / free_claim,
+            unit="%",
+        ),
         Row(name=f"claim of {CLAIM_SIZE}, no snapshot", value=free_claim, unit="ms"),
         Row(
             name=f"claim of {CLAIM_SIZE} behind one",
@@ -52,15 +53,6 @@ def run(servers: BenchmarkServers) -> list[Row]:
             note=f"after {JOBS:,} dead rows, one process, store alone",
         ),
     ]
-
-
-@contextmanager
-def _snapshot(servers: BenchmarkServers) -> Iterator[None]:
-    """Hold a snapshot, as a long report or a dump does."""
-    with psycopg.connect(servers.environment["DATABASE_URL"]) as report:
-        report.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        report.execute("SELECT count(*) FROM pleme_redis_django_job")
-        yield
 
 
 def _claim_milliseconds() -> float:

@@ -1,4 +1,7 @@
-"""Finished history: drain and claim beside a million ended rows, against an empty table."""
+"""Finished history: drain and claim beside ended rows, against an empty table.
+
+A million of them; ``BENCH_FINISHED_ROWS=10000000`` for ten, which takes some minutes to insert.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from django.db import connection
 
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
+from tests.benchmarks.sizes import size
 from tests.benchmarks.workers import (
     claim_times,
     drain_rate,
@@ -16,7 +20,8 @@ from tests.benchmarks.workers import (
     start_afresh,
 )
 
-FINISHED = 1_000_000
+FINISHED = size("BENCH_FINISHED_ROWS", 1_000_000)
+_FINISHED = f"{FINISHED / 1_000_000:g}M"
 JOBS = 20_000
 CLAIMS = 40
 CLAIM_SIZE = 100
@@ -34,20 +39,25 @@ def run(servers: BenchmarkServers) -> list[Row]:
     start_afresh(servers)
     return [
         Row(
-            name="drain beside 1M finished rows",
+            name=f"drain beside {_FINISHED} finished rows",
             value=full_drain,
             unit="1/s",
             note=f"empty: {empty_drain:,.0f}/s",
         ),
         Row(
-            name="drain beside 1M against empty",
+            name=f"drain beside {_FINISHED} against empty",
             value=100 * full_drain / empty_drain,
             unit="%",
             target=ACCEPTED_SHARE,
         ),
+        Row(
+            name=f"claim of {CLAIM_SIZE} beside {_FINISHED} against empty",
+            value=100 * full_claim / empty_claim,
+            unit="%",
+        ),
         Row(name=f"claim of {CLAIM_SIZE}, empty table", value=empty_claim, unit="ms"),
         Row(
-            name=f"claim of {CLAIM_SIZE} beside 1M",
+            name=f"claim of {CLAIM_SIZE} beside {_FINISHED}",
             value=full_claim,
             unit="ms",
             note="one process, store alone",

@@ -31,6 +31,16 @@ def run(servers: BenchmarkServers) -> list[Row]:
         Row(name=f"claim of {CLAIM_SIZE}, no pause", value=free_claim, unit="ms", note=f"{QUEUES} queues"),
         Row(name=f"claim of {CLAIM_SIZE} beside a paused queue", value=queue_claim, unit="ms"),
         Row(name=f"claim of {CLAIM_SIZE} beside a paused product", value=product_claim, unit="ms"),
+        Row(
+            name="claim beside a paused queue against none",
+            value=100 * queue_claim / free_claim,
+            unit="%",
+        ),
+        Row(
+            name="claim beside a paused product against none",
+            value=100 * product_claim / free_claim,
+            unit="%",
+        ),
         Row(name="drain, no pause", value=free_drain, unit="1/s", note=f"{JOBS:,} jobs, 2 processes"),
         Row(
             name="drain beside a paused queue",

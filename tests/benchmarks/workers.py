@@ -46,15 +46,23 @@ def settle() -> None:
 
 
 def insert_ready_jobs(
-    count: int, queue_name: str = "default", product: str = "default", job_type: str = NOOP
+    count: int,
+    queue_name: str = "default",
+    product: str = "default",
+    job_type: str = NOOP,
+    products: int = 1,
 ) -> None:
-    """Insert ready no-op jobs without hints, as they would lie there after an outage of Redis."""
+    """Insert ready no-op jobs without hints, as they would lie there after an outage of Redis.
+
+    ``products``: of so many in turns, whose names begin with that of ``product``.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO pleme_redis_django_job"
             " (id, product, job_type, queue_name, priority, status, parameters, max_retries)"
-            " SELECT uuidv7(), %s, %s, %s, 0, 'QUEUED', '{}', 3 FROM generate_series(1, %s)",
-            [product, job_type, queue_name, count],
+            " SELECT uuidv7(), CASE WHEN %s = 1 THEN %s ELSE concat(%s, '-', number %% %s) END, %s, %s, 0, 'QUEUED',"
+            "  '{}', 3 FROM generate_series(1, %s) AS number",
+            [products, product, product, products, job_type, queue_name, count],
         )
 
 
