@@ -56,9 +56,9 @@ class PlemeRedisDjangoConfig(AppConfig):
 
 def make_fair_indexes(**signal: Any) -> None:
     """Make the indexes that fair pools read, once the tables are migrated."""
-    from pleme_redis_django import job_stores
+    from pleme_redis_django import fair_indexes
 
-    job_stores.make_fair_indexes(**signal)
+    fair_indexes.make_fair_indexes(**signal)
 
 
 def prepare_redis() -> None:

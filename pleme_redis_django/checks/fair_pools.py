@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Warning
 
-from pleme_redis_django.job_stores import fair_indexes
+from pleme_redis_django.fair_indexes import fair_indexes
 from pleme_redis_django.orm_store.fairness.index import missing
 
 

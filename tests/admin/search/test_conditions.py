@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "sqlite"])
         ("param:5", "param.order_id:42"),
         ("queue.name:5", 'only "param." does'),
         ("status:faild", "Did you mean failed?"),
-        ("status:nonsense", "Known: pending, queued, running"),
+        ("status:nonsense", "Known: pending, blocked, queued, running"),
         ("id:zzz", "at least 8 of its 32 hexadecimal digits"),
         ("before:yesterday", "2026-11-20"),
         ("before:2026-02-31", "is not a time"),
