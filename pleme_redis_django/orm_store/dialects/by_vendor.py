@@ -13,6 +13,7 @@ from pleme_redis_django.exceptions import StoreError
 from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.dialects.portable import PortableDialect
@@ -44,8 +45,14 @@ class PostgresqlDialect:
     def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
         return claim(table, request)
 
-    def claim_shares(self, table: JobTable[M], request: ClaimRequest, shares: Sequence[Share]) -> list[M]:
-        return claim_shares(table, request, shares)
+    def claim_shares(
+        self,
+        table: JobTable[M],
+        request: ClaimRequest,
+        shares: Sequence[Share],
+        places: Sequence[ClaimedUpTo] = (),
+    ) -> list[M]:
+        return claim_shares(table, request, shares, places)
 
     def ready_strands(self, table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:
         return ready_strands(table, selection, pauses)

@@ -13,6 +13,7 @@ from pleme_redis_django.exceptions import StoreError
 from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
@@ -29,8 +30,17 @@ class Dialect(Protocol):
     def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
         """Make ready rows RUNNING under a new claim; return them in claim order, with their new ``attempt``."""
 
-    def claim_shares(self, table: JobTable[M], request: ClaimRequest, shares: Sequence[Share]) -> list[M]:
-        """Claim as ``claim`` does, up to its share of each strand, the first shares first; for fair claims."""
+    def claim_shares(
+        self,
+        table: JobTable[M],
+        request: ClaimRequest,
+        shares: Sequence[Share],
+        places: Sequence[ClaimedUpTo] = (),
+    ) -> list[M]:
+        """Claim as ``claim`` does, up to its share of each strand, the first shares first; for fair claims.
+
+        ``places``: one for each share, behind which it may start.
+        """
 
     def ready_strands(self, table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:
         """Return the products that have ready jobs, in the queues of the selection where it names some."""

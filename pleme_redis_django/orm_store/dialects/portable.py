@@ -16,6 +16,7 @@ from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
 from pleme_redis_django.orm_store.dialects import portable_lines, portable_tokens
 from pleme_redis_django.orm_store.ending_changes import write_ending
@@ -40,7 +41,13 @@ class PortableDialect:
             job.attempt += 1
         return jobs
 
-    def claim_shares(self, table: JobTable[M], request: ClaimRequest, shares: Sequence[Share]) -> list[M]:
+    def claim_shares(
+        self,
+        table: JobTable[M],
+        request: ClaimRequest,
+        shares: Sequence[Share],
+        _places: Sequence[ClaimedUpTo] = (),
+    ) -> list[M]:
         jobs: list[M] = []
         with transaction.atomic(using=table.using):
             ready = table.claimable(request.selection, request.pauses)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 
 from pleme_redis_django.jobs.interface.fair_shares import SHARE, Share
-from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.fairness.rotation import Rotation
 from pleme_redis_django.orm_store.job_table import JobTable, M
@@ -48,13 +49,43 @@ def _claim_shares(dialect: Dialect, table: JobTable[M], request: ClaimRequest, r
         taken: list[M] = []
         is_cut = True
         try:
-            taken = dialect.claim_shares(table, dataclasses.replace(request, limit=rest), shares)
+            taken, shares = _take(dialect, table, dataclasses.replace(request, limit=rest), shares, rotation)
             is_cut = len(taken) == rest
         finally:
             rotation.took(shares, taken, time.monotonic() - started, is_cut=is_cut)
         jobs += _in_turn(taken, shares, rotation)
         spare = min(SHARE * len(shares) / max(len(taken), 1), MOST_SPARE)
     return jobs
+
+
+def _take(
+    dialect: Dialect, table: JobTable[M], request: ClaimRequest, shares: list[Share], rotation: Rotation
+) -> tuple[list[M], list[Share]]:
+    """Claim the shares, behind the places of their strands where that is wise; return them in their order.
+
+    A strand that has too little behind its place is asked for the rest at its head.
+    """
+    behind, places = rotation.places.split(shares)
+    asked_first = {share.strand for share in behind}
+    shares = sorted(shares, key=lambda share: share.strand not in asked_first)
+    jobs = dialect.claim_shares(table, request, behind, places) if behind else []
+    rest = request.limit - len(jobs)
+    if rest:
+        taken = Counter(map(rotation.strand_of, jobs))
+        missing = [
+            dataclasses.replace(share, jobs=share.jobs - taken[share.strand])
+            for share in shares
+            if share.jobs > taken[share.strand]
+        ]
+        rotation.places.forget(share.strand for share in missing)
+        started = time.monotonic()
+        first = (
+            dialect.claim_shares(table, dataclasses.replace(request, limit=rest), missing) if missing else []
+        )
+        rotation.places.claimed_from_heads(len(first), time.monotonic() - started)
+        jobs = sorted([*jobs, *first], key=claim_order) if jobs else first
+    rotation.places.remember(jobs, rotation.strand_of)
+    return jobs, shares
 
 
 def _in_turn(jobs: list[M], shares: list[Share], rotation: Rotation) -> list[M]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pleme_redis_django.jobs.interface.fair_shares import FairShares, Share, Strand
 from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.claim_position import MAX_SECONDS_WITHOUT_HEAD, is_slow
+from pleme_redis_django.orm_store.fairness.places import Places
 
 LOOK_SECONDS = 1.0
 # The share of time that looks may cost, and reading past jobs that this worker may not take.
@@ -29,6 +30,7 @@ class Rotation:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shares = FairShares(weights)
+        self.places = Places(clock)
         self._queue_names: Sequence[str | None] = queue_names or (None,)
         self._clock = clock
         self._look_at = 0.0

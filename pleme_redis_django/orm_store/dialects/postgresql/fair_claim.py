@@ -13,33 +13,49 @@ from django.db.models.expressions import RawSQL
 
 from pleme_redis_django.jobs.interface.fair_shares import Share
 from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
 from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claiming_sql
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
 
-# Said as ranges, the order of a strand is one that the fair index alone has. Said as an equation, a planner
-# whose statistics know the backlog of one product alone reads all of it in claim order for another one's.
-_OF_PRODUCT = "product >= share.product AND product <= share.product"
-_OF_QUEUE = f"queue_name >= share.queue_name AND queue_name <= share.queue_name AND {_OF_PRODUCT}"
+# Said so, the order of a strand is one that the fair index alone has. Said as plain equations, a planner whose
+# statistics know the backlog of one product alone reads all of it in claim order for another one's. A range is
+# enough where nothing behind it is compared; before PostgreSQL 17, an array in the second column loses the order.
+_OF_PRODUCT = "product = ANY (ARRAY[share.product])"
+_OF_QUEUE = (
+    "queue_name >= share.queue_name AND queue_name <= share.queue_name "
+    "AND product >= share.product AND product <= share.product"
+)
+# The ORM compares no rows. Only so does the index find the place itself: those before it are not read.
+_BEHIND = "priority = share.priority AND (run_after, id) > (share.run_after, share.job_id)"
 
 # The shares come out in the order of their places, so that the LIMIT cuts off the last ones, whose rows are
 # then not locked either.
 _READY_SQL = """
 SELECT strand.id
-FROM unnest(%s::text[], %s::text[], %s::int[]) WITH ORDINALITY AS share (product, queue_name, jobs, place)
+FROM unnest(%s::text[], %s::text[], %s::int[], %s::int[], %s::timestamptz[], %s::uuid[])
+     AS share (product, queue_name, jobs, priority, run_after, job_id)
 CROSS JOIN LATERAL ({strand} LIMIT share.jobs FOR UPDATE SKIP LOCKED) AS strand LIMIT %s
 """
+_NOWHERE = (None, None, None)
 
 
-def claim_shares(table: JobTable[M], request: ClaimRequest, shares: Sequence[Share]) -> list[M]:
-    """Claim up to its share of each strand; return the jobs in claim order. One round trip."""
-    statement = _statement(table, request.selection, request.pauses)
+def claim_shares(
+    table: JobTable[M], request: ClaimRequest, shares: Sequence[Share], places: Sequence[ClaimedUpTo] = ()
+) -> list[M]:
+    """Claim up to its share of each strand; return the jobs in claim order. One round trip.
+
+    ``places``: one for each share, which starts behind it; none are given for the heads of the strands.
+    """
+    statement = _statement(table, request.selection, request.pauses, behind=bool(places))
+    starts: list[tuple[Any, ...]] = [(place.priority, place.run_after, place.id) for place in places]
     dealt = (
         [share.strand.product for share in shares],
         [share.strand.queue_name for share in shares],
         [share.jobs for share in shares],
+        *map(list, zip(*(starts or [_NOWHERE] * len(shares)), strict=True)),
         request.limit,
     )
     if connections[table.using].in_atomic_block:
@@ -52,16 +68,19 @@ def claim_shares(table: JobTable[M], request: ClaimRequest, shares: Sequence[Sha
 
 
 @functools.lru_cache(maxsize=64)
-def _statement(table: JobTable[M], selection: JobSelection, pauses: Pauses) -> CompiledQuery[M]:
+def _statement(
+    table: JobTable[M], selection: JobSelection, pauses: Pauses, *, behind: bool
+) -> CompiledQuery[M]:
     """Return the statement, compiled once; its parameters are those of ``fetch``.
 
-    They are the products, queue names and sizes of the shares, the limit of all of them, the
+    They are the products, queue names, sizes and places of the shares, the limit of all of them, the
     ``synchronous_commit`` of the transaction (None: as it is) and the worker's id.
     """
     by_queue = selection.queue_names is not None
     rows = table.claimable(dataclasses.replace(selection, queue_names=None), pauses)
     loaded = compile_query(rows, table.using, times_as_text=True)
-    strand = compile_query(_of_strand(rows, by_queue=by_queue).values_list("id"), table.using)
+    of_strand = _of_strand(rows, by_queue=by_queue, behind=behind)
+    strand = compile_query(of_strand.values_list("id"), table.using)
     if strand.sql is None:
         return dataclasses.replace(loaded, sql=None)
     connection: Any = connections[table.using]
@@ -72,8 +91,10 @@ def _statement(table: JobTable[M], selection: JobSelection, pauses: Pauses) -> C
     return dataclasses.replace(loaded, sql=sql, parameters=())
 
 
-def _of_strand(rows: QuerySet[M], *, by_queue: bool) -> QuerySet[M]:
+def _of_strand(rows: QuerySet[M], *, by_queue: bool, behind: bool) -> QuerySet[M]:
     condition = _OF_QUEUE if by_queue else _OF_PRODUCT
+    if behind:
+        condition = f"{condition} AND {_BEHIND}"
     rows = rows.filter(RawSQL(condition, (), output_field=BooleanField()))  # noqa: S611 - a constant
     order = ("queue_name", "product") if by_queue else ("product",)
     return rows.order_by(*order, F("priority").desc(), "run_after", "id")

@@ -1,0 +1,58 @@
+"""Places: how far claims have come in each strand, so that dead index entries before that are not read again.
+
+As ``ClaimPosition`` for one order of all jobs: a product that is served a thousand times a second leaves as
+many dead entries at its head, and every claim reads past them until the next vacuum. So after some slow
+claims the next ones start each strand behind its last job. From the heads is looked again as soon as that has
+cost a twentieth of the time since.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
+from pleme_redis_django.models.job import AbstractJob
+from pleme_redis_django.orm_store import claim_position
+from pleme_redis_django.orm_store.claim_position import SLOW_CLAIMS, ClaimedUpTo, is_slow
+
+# With more strands the dead are spread over them, and keeping places costs more than it saves.
+MOST_STRANDS = 100
+
+
+class Places:
+    """The places of one worker in the strands of one selection; for the thread that claims."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._places: dict[Strand, ClaimedUpTo] = {}
+        self._slow_claims = 0
+        self._head_at = 0.0
+
+    def of(self, strand: Strand) -> ClaimedUpTo | None:
+        """Return the place that the next claim of a strand starts behind; None: it starts at the head."""
+        return self._places.get(strand) if self._clock() < self._head_at else None
+
+    def claimed_from_heads(self, count: int, seconds: float) -> None:
+        """Take note of what a claim from the heads took, and how long."""
+        self._slow_claims = self._slow_claims + 1 if is_slow(count, seconds) else 0
+        if self._slow_claims >= SLOW_CLAIMS:
+            cost_seconds = seconds / claim_position.HEAD_SHARE
+            self._head_at = self._clock() + min(cost_seconds, claim_position.MAX_SECONDS_WITHOUT_HEAD)
+
+    def remember(self, jobs: Sequence[AbstractJob], strand_of: Callable[[AbstractJob], Strand]) -> None:
+        """Take note of the last job of each strand; ``jobs`` are in claim order."""
+        for job in jobs:
+            self._places[strand_of(job)] = ClaimedUpTo(job.priority, job.run_after, job.pk)
+        if len(self._places) > MOST_STRANDS:
+            self._places.clear()
+
+    def forget(self, strands: Iterable[Strand]) -> None:
+        """Start strands at their heads: nothing is ready behind their places."""
+        for strand in strands:
+            self._places.pop(strand, None)
+
+    def split(self, shares: Sequence[Share]) -> tuple[list[Share], list[ClaimedUpTo]]:
+        """Return the shares that start behind a place, and these places."""
+        found = [(share, place) for share in shares if (place := self.of(share.strand)) is not None]
+        return [share for share, _place in found], [place for _share, place in found]

@@ -1,0 +1,138 @@
+"""Places: fair claims that start each product behind what was claimed of it miss no job."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.models import Job, new_job_id
+from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.claim_position import MAX_SECONDS_WITHOUT_HEAD, SLOW_CLAIMS
+from pleme_redis_django.orm_store.fairness.index import FairIndex
+from pleme_redis_django.orm_store.fairness.places import MOST_STRANDS, Places
+from tests.rows import ago, make_job
+
+FAIR = JobSelection(fair=True)
+SLOW_SECONDS, QUICK_SECONDS = 0.1, 0.001
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def places(clock: Clock) -> Places:
+    places = Places(clock)
+    places.remember([job("a"), job("b")], strand_of)
+    return places
+
+
+def job(product: str) -> Job:
+    return Job(id=new_job_id(), product=product, run_after=None)
+
+
+def strand_of(job: Any) -> Strand:
+    return Strand(job.product)
+
+
+def slow_claims(places: Places, count: int = SLOW_CLAIMS) -> None:
+    for _ in range(count):
+        places.claimed_from_heads(4, SLOW_SECONDS)
+
+
+def test_quick_claims_start_at_the_heads(places: Places) -> None:
+    for _ in range(10):
+        places.claimed_from_heads(4, QUICK_SECONDS)
+    slow_claims(places, SLOW_CLAIMS - 1)
+    places.claimed_from_heads(4, QUICK_SECONDS)
+    slow_claims(places, SLOW_CLAIMS - 1)
+    assert places.of(Strand("a")) is None
+
+
+def test_slow_ones_keep_from_the_heads_for_as_long_as_they_have_cost(places: Places, clock: Clock) -> None:
+    slow_claims(places)
+    assert places.of(Strand("a")) is not None
+    assert places.of(Strand("never claimed")) is None
+    clock.now += SLOW_SECONDS * 20 + 0.01
+    assert places.of(Strand("a")) is None
+
+
+def test_the_heads_are_never_left_for_long(places: Places, clock: Clock) -> None:
+    for _ in range(SLOW_CLAIMS):
+        places.claimed_from_heads(4, 60.0)
+    clock.now += MAX_SECONDS_WITHOUT_HEAD + 0.01
+    assert places.of(Strand("a")) is None
+
+
+def test_shares_with_a_place_are_told_apart(places: Places) -> None:
+    slow_claims(places)
+    one, other = (Share(strand=Strand(name), jobs=4, start=0.0, stride=1.0) for name in ("a", "c"))
+    behind, found = places.split([other, one])
+    assert behind == [one]
+    assert len(found) == 1
+    places.forget([Strand("a")])
+    assert places.split([one]) == ([], [])
+
+
+def test_many_products_keep_no_places(places: Places) -> None:
+    places.remember([job(f"p{number}") for number in range(MOST_STRANDS)], strand_of)
+    slow_claims(places)
+    assert places.of(Strand("p1")) is None
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
+def test_every_job_is_claimed_whatever_its_priority_and_due_time() -> None:
+    FairIndex(model=Job, using="default", by_queue=False).make()
+    store = OrmJobStore(Job)
+    for product in ("a", "b", "c"):
+        for priority in (9, 9, 9, 9, 9, 9, 5, 5, 5, 0, 0):
+            make_job(product=product, priority=priority)
+    ids = set(Job.objects.values_list("id", flat=True))
+    found: list[Any] = []
+
+    def claim(limit: int) -> list[Job]:
+        store.hear_of(FAIR, ["a", "b", "c"])
+        jobs = list(store.claim_jobs(str(uuid4()), limit, FAIR))
+        found.extend(one.id for one in jobs)
+        return jobs
+
+    for _ in range(SLOW_CLAIMS + 1):
+        assert len(claim(2)) == 2
+    for product, priority, seconds in (("a", 100, 0), ("b", 9, 3_600), ("c", 7, 0)):
+        ids.add(make_job(product=product, priority=priority, run_after=ago(seconds)).id)
+    while claim(5):
+        pass
+    assert sorted(found) == sorted(ids)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
+def test_a_claim_that_finds_too_little_behind_the_places_goes_to_the_heads() -> None:
+    """A short claim says that nothing is ready: a worker then waits for a hint, and a burst ends."""
+    FairIndex(model=Job, using="default", by_queue=False).make()
+    store = OrmJobStore(Job)
+    for product in ("a", "b"):
+        for _ in range(20):
+            make_job(product=product, priority=5)
+    store.claim_jobs(str(uuid4()), 1, FAIR)
+    for _ in range(SLOW_CLAIMS + 1):
+        store.hear_of(FAIR, ["a", "b"])
+        assert len(store.claim_jobs(str(uuid4()), 4, FAIR)) == 4
+    urgent = {make_job(product=product, priority=50).id for product in ("a", "b")}
+    left = 2 * 20 - 1 - 4 * (SLOW_CLAIMS + 1)
+    jobs = store.claim_jobs(str(uuid4()), left + 2, FAIR)
+    assert urgent <= {one.id for one in jobs}
+    assert len(jobs) == left + 2
