@@ -28,4 +28,5 @@ class ClaimRequest:
 
 def claim_order(job: AbstractJob) -> tuple[Any, ...]:
     """Return the sort key of claims: the highest priority first, then what was due first."""
-    return -job.priority, job.run_after, job.id
+    # The number of an id, since two UUIDs are compared in Python.
+    return -job.priority, job.run_after, job.id.int

@@ -32,7 +32,7 @@ from tests.benchmarks.workers import (
 PRODUCTS = [int(number) for number in os.environ.get("FAIR_PRODUCTS", "1,100,1000,10000").split(",")]
 JOBS = int(os.environ.get("FAIR_JOBS", "40000"))
 BACKLOG = int(os.environ.get("FAIR_BACKLOG", "200000"))
-DRAINS = 3
+DRAINS = int(os.environ.get("FAIR_DRAINS", "3"))
 PROBES = 100
 PROBE_SECONDS = 0.05
 # Goals, in percent of the rate of a pool that is not fair.

@@ -10,6 +10,7 @@ import dataclasses
 import heapq
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 # So many jobs of a product are asked for at a time: more is coarser, and no faster.
 SHARE = 4
@@ -19,9 +20,8 @@ DEFAULT_WEIGHT = 1.0
 _MOST_OUTDATED = 100
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Strand:
-    """The ready jobs of a product, of one queue or (None) of all."""
+class Strand(NamedTuple):
+    """The ready jobs of a product, of one queue or (None) of all. A tuple: it is hashed for each share of a claim."""
 
     product: str
     queue_name: str | None = None

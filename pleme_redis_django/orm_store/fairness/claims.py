@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
-from pleme_redis_django.jobs.interface.fair_shares import SHARE, Share
+from pleme_redis_django.jobs.interface.fair_shares import SHARE, Share, Strand
 from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.fairness.rotation import Rotation
@@ -46,55 +46,64 @@ def _claim_shares(dialect: Dialect, table: JobTable[M], request: ClaimRequest, r
             break
         shares = rotation.shares.deal(int(rest * spare))
         started = time.monotonic()
-        taken: list[M] = []
+        taken: dict[Strand, list[M]] = {}
         is_cut = True
         try:
             taken, shares = _take(dialect, table, dataclasses.replace(request, limit=rest), shares, rotation)
-            is_cut = len(taken) == rest
+            is_cut = _count(taken) == rest
         finally:
             rotation.took(shares, taken, time.monotonic() - started, is_cut=is_cut)
-        jobs += _in_turn(taken, shares, rotation)
-        spare = min(SHARE * len(shares) / max(len(taken), 1), MOST_SPARE)
+        jobs += _in_turn(taken, shares)
+        spare = min(SHARE * len(shares) / max(_count(taken), 1), MOST_SPARE)
     return jobs
 
 
 def _take(
     dialect: Dialect, table: JobTable[M], request: ClaimRequest, shares: list[Share], rotation: Rotation
-) -> tuple[list[M], list[Share]]:
-    """Claim the shares, behind the places of their strands where that is wise; return them in their order.
+) -> tuple[dict[Strand, list[M]], list[Share]]:
+    """Claim the shares, behind the places of their strands where that is wise; return the shares in their order too.
 
     A strand that has too little behind its place is asked for the rest at its head.
     """
     behind, places = rotation.places.split(shares)
-    asked_first = {share.strand for share in behind}
-    shares = sorted(shares, key=lambda share: share.strand not in asked_first)
-    jobs = dialect.claim_shares(table, request, behind, places) if behind else []
-    rest = request.limit - len(jobs)
-    if rest:
-        taken = Counter(map(rotation.strand_of, jobs))
-        missing = [
-            dataclasses.replace(share, jobs=share.jobs - taken[share.strand])
-            for share in shares
-            if share.jobs > taken[share.strand]
-        ]
+    jobs: list[M] = []
+    taken: dict[Strand, list[M]] = {}
+    missing = shares
+    if behind:
+        asked_first = {share.strand for share in behind}
+        shares = sorted(shares, key=lambda share: share.strand not in asked_first)
+        jobs = dialect.claim_shares(table, request, behind, places)
+        taken = rotation.by_strand(jobs)
+        missing = list(_missing(shares, taken))
+    if missing and len(jobs) < request.limit:
         rotation.places.forget(share.strand for share in missing)
         started = time.monotonic()
-        first = (
-            dialect.claim_shares(table, dataclasses.replace(request, limit=rest), missing) if missing else []
-        )
+        rest = dataclasses.replace(request, limit=request.limit - len(jobs))
+        first = dialect.claim_shares(table, rest, missing)
         rotation.places.claimed_from_heads(len(first), time.monotonic() - started)
-        jobs = sorted([*jobs, *first], key=claim_order) if jobs else first
-    rotation.places.remember(jobs, rotation.strand_of)
-    return jobs, shares
+        taken = rotation.by_strand(sorted([*jobs, *first], key=claim_order) if jobs else first)
+    rotation.places.remember(taken)
+    return taken, shares
 
 
-def _in_turn(jobs: list[M], shares: list[Share], rotation: Rotation) -> list[M]:
-    """Return the jobs, which are in claim order, as the products have their turns."""
-    next_time = {share.strand: share.start for share in shares}
-    stride = {share.strand: share.stride for share in shares}
-    turns: list[tuple[float, int]] = []
-    for place, job in enumerate(jobs):
-        strand = rotation.strand_of(job)
-        turns.append((next_time[strand], place))
-        next_time[strand] += stride[strand]
-    return [jobs[place] for _time, place in sorted(turns)]
+def _missing(shares: list[Share], taken: Mapping[Strand, Sequence[M]]) -> Iterator[Share]:
+    """Yield what is left of the shares."""
+    for share in shares:
+        left = share.jobs - len(taken.get(share.strand, ()))
+        if left:
+            yield dataclasses.replace(share, jobs=left)
+
+
+def _count(jobs: Mapping[Strand, Sequence[M]]) -> int:
+    return sum(map(len, jobs.values()))
+
+
+def _in_turn(jobs: Mapping[Strand, list[M]], shares: list[Share]) -> list[M]:
+    """Return the jobs as the products have their turns."""
+    turns: list[tuple[float, int, M]] = []
+    for share in shares:
+        turn, stride = share.start, share.stride
+        for job in jobs.get(share.strand, ()):
+            turns.append((turn, len(turns), job))
+            turn += stride
+    return [job for _turn, _place, job in sorted(turns)]

@@ -9,7 +9,7 @@ cost a twentieth of the time since.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.models.job import AbstractJob
@@ -40,10 +40,11 @@ class Places:
             cost_seconds = seconds / claim_position.HEAD_SHARE
             self._head_at = self._clock() + min(cost_seconds, claim_position.MAX_SECONDS_WITHOUT_HEAD)
 
-    def remember(self, jobs: Sequence[AbstractJob], strand_of: Callable[[AbstractJob], Strand]) -> None:
-        """Take note of the last job of each strand; ``jobs`` are in claim order."""
-        for job in jobs:
-            self._places[strand_of(job)] = ClaimedUpTo(job.priority, job.run_after, job.pk)
+    def remember(self, jobs: Mapping[Strand, Sequence[AbstractJob]]) -> None:
+        """Take note of the last job of each strand; its jobs are in claim order."""
+        for strand, of_strand in jobs.items():
+            last = of_strand[-1]
+            self._places[strand] = ClaimedUpTo(last.priority, last.run_after, last.pk)
         if len(self._places) > MOST_STRANDS:
             self._places.clear()
 

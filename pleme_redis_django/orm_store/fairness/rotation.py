@@ -7,13 +7,14 @@ products saw it. It leaves as soon as a claim gets less of it than its share.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from pleme_redis_django.jobs.interface.fair_shares import FairShares, Share, Strand
 from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.claim_position import MAX_SECONDS_WITHOUT_HEAD, is_slow
 from pleme_redis_django.orm_store.fairness.places import Places
+from pleme_redis_django.orm_store.job_table import M
 
 LOOK_SECONDS = 1.0
 # The share of time that looks may cost, and reading past jobs that this worker may not take.
@@ -56,22 +57,37 @@ class Rotation:
         self._look_at = self._clock() + min(max(LOOK_SECONDS, cost / LOOK_SHARE), MAX_SECONDS_WITHOUT_HEAD)
 
     def took(
-        self, shares: Sequence[Share], jobs: Sequence[AbstractJob], seconds: float, *, is_cut: bool
+        self,
+        shares: Sequence[Share],
+        jobs: Mapping[Strand, Sequence[AbstractJob]],
+        seconds: float,
+        *,
+        is_cut: bool,
     ) -> None:
         """Take note of what a claim took of its shares; ``is_cut``: and that it could have taken more."""
-        self.shares.settle(shares, Counter(map(self.strand_of, jobs)), is_cut=is_cut)
-        if not is_cut and is_slow(len(jobs), seconds):
+        taken = {strand: len(of_strand) for strand, of_strand in jobs.items()}
+        self.shares.settle(shares, taken, is_cut=is_cut)
+        if not is_cut and is_slow(sum(taken.values()), seconds):
             self._vain_seconds += seconds
 
     def found(self, jobs: Sequence[AbstractJob], *, everything: bool) -> None:
         """Take note of what a claim in the order of all jobs took; ``everything``: and left none behind."""
-        for strand in dict.fromkeys(map(self.strand_of, jobs)):
+        for strand in self.by_strand(jobs):
             self.shares.join(strand)
         self.shares.charge(job.product for job in jobs)
         self._has_backlog = not everything
         if everything:
             self.shares.clear()
 
-    def strand_of(self, job: AbstractJob) -> Strand:
-        """Return the strand that a job is of."""
-        return Strand(job.product, None if self._queue_names[0] is None else job.queue_name)
+    def by_strand(self, jobs: Iterable[M]) -> dict[Strand, list[M]]:
+        """Return the jobs of each strand, in their order."""
+        if self._queue_names[0] is None:
+            # Once for each claimed job: a strand is hashed more slowly than its name.
+            by_product: defaultdict[str, list[M]] = defaultdict(list)
+            for job in jobs:
+                by_product[job.product].append(job)
+            return {Strand(product): of_product for product, of_product in by_product.items()}
+        found: defaultdict[Strand, list[M]] = defaultdict(list)
+        for job in jobs:
+            found[Strand(job.product, job.queue_name)].append(job)
+        return found

@@ -196,7 +196,7 @@ def test_without_the_index_claims_are_in_their_order(
 
 
 def test_one_product_alone_costs_what_it_costs_everybody(
-    store: OrmJobStore[Job], no_look_is_due_again: None
+    store: OrmJobStore[Job], no_look_is_due_again: None, no_claim_is_slow: None
 ) -> None:
     make_jobs(store, 50, "a")
     claim(store, 2)

@@ -35,16 +35,12 @@ def clock() -> Clock:
 @pytest.fixture
 def places(clock: Clock) -> Places:
     places = Places(clock)
-    places.remember([job("a"), job("b")], strand_of)
+    places.remember({Strand(name): [job(name)] for name in "ab"})
     return places
 
 
 def job(product: str) -> Job:
     return Job(id=new_job_id(), product=product, run_after=None)
-
-
-def strand_of(job: Any) -> Strand:
-    return Strand(job.product)
 
 
 def slow_claims(places: Places, count: int = SLOW_CLAIMS) -> None:
@@ -87,7 +83,7 @@ def test_shares_with_a_place_are_told_apart(places: Places) -> None:
 
 
 def test_many_products_keep_no_places(places: Places) -> None:
-    places.remember([job(f"p{number}") for number in range(MOST_STRANDS)], strand_of)
+    places.remember({Strand(f"p{number}"): [job("p")] for number in range(MOST_STRANDS)})
     slow_claims(places)
     assert places.of(Strand("p1")) is None
 

@@ -17,6 +17,7 @@ from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
 from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claiming_sql
+from pleme_redis_django.orm_store.dialects.postgresql.prepared import fetch_prepared
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
 
@@ -34,12 +35,11 @@ _BEHIND = "priority = share.priority AND (run_after, id) > (share.run_after, sha
 # The shares come out in the order of their places, so that the LIMIT cuts off the last ones, whose rows are
 # then not locked either.
 _READY_SQL = """
-SELECT strand.id
-FROM unnest(%s::text[], %s::text[], %s::int[], %s::int[], %s::timestamptz[], %s::uuid[])
-     AS share (product, queue_name, jobs, priority, run_after, job_id)
+SELECT strand.id FROM unnest({arrays}) AS share ({names})
 CROSS JOIN LATERAL ({strand} LIMIT share.jobs FOR UPDATE SKIP LOCKED) AS strand LIMIT %s
 """
-_NOWHERE = (None, None, None)
+_SHARE = {"product": "text", "queue_name": "text", "jobs": "int"}
+_PLACE = {"priority": "int", "run_after": "timestamptz", "job_id": "uuid"}
 
 
 def claim_shares(
@@ -50,20 +50,15 @@ def claim_shares(
     ``places``: one for each share, which starts behind it; none are given for the heads of the strands.
     """
     statement = _statement(table, request.selection, request.pauses, behind=bool(places))
-    starts: list[tuple[Any, ...]] = [(place.priority, place.run_after, place.id) for place in places]
-    dealt = (
-        [share.strand.product for share in shares],
-        [share.strand.queue_name for share in shares],
-        [share.jobs for share in shares],
-        *map(list, zip(*(starts or [_NOWHERE] * len(shares)), strict=True)),
-        request.limit,
-    )
+    strands = [(share.strand.product, share.strand.queue_name, share.jobs) for share in shares]
+    starts = [(place.priority, place.run_after, place.id) for place in places]
+    dealt = (*map(list, zip(*strands, strict=True)), *map(list, zip(*starts, strict=True)), request.limit)
     if connections[table.using].in_atomic_block:
         # A failure is the caller's then, and so is how the transaction commits.
         with transaction.mark_for_rollback_on_error(using=table.using):
             jobs = statement.fetch(*dealt, None, request.worker_id)
     else:
-        jobs = statement.fetch(*dealt, "off", request.worker_id)
+        jobs = fetch_prepared(statement, *dealt, "off", request.worker_id, varying=len(dealt) + 2)
     return sorted(jobs, key=claim_order)
 
 
@@ -87,7 +82,13 @@ def _statement(
     connection.ensure_connection()
     # With its values in it, because parameters of the statement stand before it.
     strand_sql = str(connection.ops.compose_sql(strand.sql, strand.parameters)).replace("%", "%%")
-    sql = claiming_sql(table, _READY_SQL.format(strand=strand_sql), loaded)
+    columns = _SHARE | (_PLACE if behind else {})
+    ready = _READY_SQL.format(
+        arrays=", ".join(f"%s::{kind}[]" for kind in columns.values()),
+        names=", ".join(columns),
+        strand=strand_sql,
+    )
+    sql = claiming_sql(table, ready, loaded)
     return dataclasses.replace(loaded, sql=sql, parameters=())
 
 

@@ -32,10 +32,10 @@ SLOW_SECONDS_PER_ROW = 0.0001
 _UNUSABLE = frozenset({"26000", "42P05", "0A000"})
 
 
-def fetch_prepared(query: CompiledQuery[M], *parameters: Any) -> list[M]:
+def fetch_prepared(query: CompiledQuery[M], *parameters: Any, varying: int = 1) -> list[M]:
     """Run ``query`` as its ``fetch(*parameters)`` does, planned before where it has been run often enough.
 
-    For statements that differ in their last parameter alone: the others become a part of the plan.
+    For statements that differ in their last ``varying`` parameters: the others become a part of the plan.
     Not inside a transaction, which a plan that PostgreSQL refuses would break.
     """
     connection: Any = connections[query.using]
@@ -44,7 +44,7 @@ def fetch_prepared(query: CompiledQuery[M], *parameters: Any) -> list[M]:
     if is_pooled(connection):
         return query.fetch(*parameters)  # The next claim has another session.
     connection.ensure_connection()
-    return query.instances(_statements_on(connection).fetch(query, parameters))
+    return query.instances(_statements_on(connection).fetch(query, parameters, varying))
 
 
 class PreparedStatements:
@@ -61,11 +61,11 @@ class PreparedStatements:
         self._outdated: list[str] = []
         self._usable = True
 
-    def fetch(self, query: CompiledQuery[Any], parameters: tuple[Any, ...]) -> Any:
+    def fetch(self, query: CompiledQuery[Any], parameters: tuple[Any, ...], varying: int) -> Any:
         """Return the rows of ``query``, by its plan where it has one or gets one."""
         if self._usable and (query in self._names or self._count_use(query) > USES_BEFORE):
             try:
-                return self._fetch_planned(query, parameters)
+                return self._fetch_planned(query, parameters, varying)
             except DatabaseError as error:
                 if getattr(error.__cause__, "sqlstate", None) not in _UNUSABLE:
                     raise
@@ -79,13 +79,14 @@ class PreparedStatements:
         self._uses[query] = self._uses.get(query, 0) + 1
         return self._uses[query]
 
-    def _fetch_planned(self, query: CompiledQuery[Any], parameters: tuple[Any, ...]) -> Any:
+    def _fetch_planned(self, query: CompiledQuery[Any], parameters: tuple[Any, ...], varying: int) -> Any:
         started = time.monotonic()
+        places = ", ".join(["%s"] * varying)
         if query in self._names:
             name = self._names[query] = self._names.pop(query)
-            self._cursor.execute(f"EXECUTE {name}(%s)", parameters[-1:])
+            self._cursor.execute(f"EXECUTE {name}({places})", parameters[-varying:])
         else:
-            self._cursor.execute(self._first_time(query, parameters))
+            self._cursor.execute(self._first_time(query, parameters, places, varying))
             while self._cursor.nextset():
                 pass
         rows = self._cursor.fetchall()
@@ -93,19 +94,22 @@ class PreparedStatements:
             self._outdate(query)
         return rows
 
-    def _first_time(self, query: CompiledQuery[Any], parameters: tuple[Any, ...]) -> str:
+    def _first_time(
+        self, query: CompiledQuery[Any], parameters: tuple[Any, ...], places: str, varying: int
+    ) -> str:
         """Return the statements that plan ``query`` and run it; in one round trip, and one transaction."""
         compose = self._ops.compose_sql
-        before, _, behind = str(query.sql).rpartition("%s")
-        constants = (*query.parameters, *parameters[:-1])
-        text = f"{compose(before, constants)}$1{compose(behind, ())}"
+        before, *behind = str(query.sql).rsplit("%s", varying)
+        constants = (*query.parameters, *parameters[:-varying])
+        numbered = "".join(f"${number}{compose(part, ())}" for number, part in enumerate(behind, 1))
+        text = f"{compose(before, constants)}{numbered}"
         name = f"pleme_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
         if len(self._names) >= MAX_PREPARED:
             self._outdate(next(iter(self._names)))
         statements = [f"DEALLOCATE {outdated}" for outdated in self._outdated]
         # PostgreSQL keeps and drops names at once: a failure further on takes neither back.
         self._names[query], self._outdated = name, []
-        run = compose(f"EXECUTE {name}(%s)", parameters[-1:])
+        run = compose(f"EXECUTE {name}({places})", parameters[-varying:])
         return "; ".join([*statements, f"PREPARE {name} AS {text}", run])
 
     def _outdate(self, query: CompiledQuery[Any]) -> None:
