@@ -8,7 +8,6 @@ each: pub/sub, the statistics that tests read and CLIENT KILL know neither prefi
 from __future__ import annotations
 
 import gc
-import math
 import os
 import shutil
 import sys
@@ -43,9 +42,9 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
 ]
 
-# Workers of pytest-xdist. A good half of a run is waiting, for processes to start and leases to end: a worker
-# more for every two cores uses it. Past the most, each one more gains little and costs a Redis and two databases.
-WORKERS_PER_CORE = 1.5
+# Workers of pytest-xdist. More than half of a run is waiting, for processes to start and leases to end: twice as
+# many as cores use it. Past the most, each one more gains little and costs a Redis and two databases.
+WORKERS_PER_CORE = 2
 MAX_WORKERS = 8
 
 _services = pytest.StashKey[BackingServices]()
@@ -58,7 +57,7 @@ def pytest_xdist_auto_num_workers() -> int:
     """How many workers ``-n auto`` means: none on a Redis that is given, which they cannot share."""
     if os.environ.get("REDIS_URL"):
         return 0
-    return min(math.ceil((os.cpu_count() or 1) * WORKERS_PER_CORE), MAX_WORKERS)
+    return min((os.cpu_count() or 1) * WORKERS_PER_CORE, MAX_WORKERS)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -66,7 +66,7 @@ def test_serves_only_the_product_it_is_told_to(start_workers: StartWorkers) -> N
 def test_takes_the_numbers_of_a_preset(start_workers: StartWorkers) -> None:
     workers = start_workers("--burst", "--preset", "high_throughput")
     assert workers.exit_code() == 0
-    assert "x 10 sync" in workers.output()
+    assert "x 50 sync" in workers.output()
 
 
 @pytest.mark.parametrize(
