@@ -17,8 +17,7 @@ from pleme_redis_django.jobs.interface.bounds import NO_BOUNDS, Bounds
 from pleme_redis_django.jobs.interface.executor import JobExecutor, async_job_types_of, known_job_types
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS, WorkerPoolConfig
-from pleme_redis_django.jobs.worker.retry_delays import rule_of_pool
-from pleme_redis_django.jobs.worker.retry_rules import errors_of_pool
+from pleme_redis_django.jobs.worker.retry_rules import errors_of_pool, rule_of_pool
 from pleme_redis_django.middleware.attempts import in_middleware
 from pleme_redis_django.middleware.loading import loaded_middleware
 from pleme_redis_django.models import AbstractJob, Job

@@ -173,3 +173,10 @@ def _raising_line(trace: TracebackType | None) -> str:
 def _digest(*parts: str) -> str:
     text = "\n".join(parts)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def note(error: BaseException | None, text: str) -> None:
+    """Have the traceback of an attempt say something."""
+    with suppress(Exception):
+        if error is not None:
+            error.add_note(text)

@@ -6,14 +6,12 @@ A function and a job model are the project's, and may return anything or raise: 
 from __future__ import annotations
 
 import functools
-import importlib
-import inspect
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
-from pleme_redis_django.exceptions import MAX_DELAY_SECONDS, InvalidSettings, RetryAfter
+from pleme_redis_django.exceptions import MAX_DELAY_SECONDS, RetryAfter
 from pleme_redis_django.jobs.definitions.stored_rules import RetryDelay
+from pleme_redis_django.jobs.interface.failures import note
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.retry import backoff_delay, follows_pool, jittered
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
@@ -63,25 +61,6 @@ def retry_delay(job: AnyJob, config: WorkerPoolConfig, error: BaseException | No
     return backoff_delay(job.retry_count, base_seconds=base, max_seconds=most)
 
 
-def rule_of_pool(config: WorkerPoolConfig) -> RetryDelay | None:
-    """Return the function that the pool's ``retry_delay`` names. Raises InvalidSettings where there is none."""
-    path = config.retry_delay
-    if path is None:
-        return None
-    accepted = "Accepted: the dotted path of a function of the retry's number and the exception."
-    try:
-        module, _dot, name = path.rpartition(".")
-        function = getattr(importlib.import_module(module), name)
-    except (AttributeError, ImportError, ValueError) as error:
-        raise InvalidSettings(
-            f"retry_delay is {path!r}, which cannot be imported: {error}. {accepted}"
-        ) from None
-    if not callable(function) or inspect.iscoroutinefunction(function):
-        raise InvalidSettings(f"retry_delay is {path!r}, which is {function!r:.80}. {accepted}")
-    rule: RetryDelay = function
-    return rule
-
-
 def _own(job: AnyJob, name: str) -> Any:
     configuration = job.configuration
     seconds: Any = configuration.get(name) if isinstance(configuration, Mapping) else None
@@ -100,10 +79,3 @@ def _asked(error: BaseException | None, name: str, ask: Callable[[], Any]) -> fl
     shown = hex(seconds) if type(seconds) is int else repr(seconds)
     note(error, f"{name} returned {shown[:80]}. Accepted: {DELAYS}; the backoff of the pool was used.")
     return None
-
-
-def note(error: BaseException | None, text: str) -> None:
-    """Have the traceback of an attempt say something."""
-    with suppress(Exception):
-        if error is not None:
-            error.add_note(text)

@@ -1,7 +1,9 @@
-"""Whether a failed attempt is tried again, and when: as its row says, else its ``@job``, else the pool."""
+"""Whether a failed attempt is tried again, and what says when: its row, else its ``@job``, else the pool."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -9,10 +11,9 @@ from typing import Any
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.jobs.definitions.stored_rules import RetryDelay, error_class_at
 from pleme_redis_django.jobs.interface.executor import JobExecutor
-from pleme_redis_django.jobs.interface.failures import Kinds, is_retryable
+from pleme_redis_django.jobs.interface.failures import Kinds, is_retryable, note
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
-from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry, note, rule_of_pool
 
 
 class RetryRules:
@@ -22,17 +23,14 @@ class RetryRules:
         self._errors_of_type = getattr(executor, "retry_rules", None)
         self._delay_of_type = getattr(executor, "retry_delay_of", None)
         self._function_at = getattr(executor, "function_at", None)
-        self._config = config
-        self._delay_of_pool = rule_of_pool(config)
+        self.delay_of_pool = rule_of_pool(config)
+        """The function that says the delay where a job says nothing; None: the backoff does."""
         self._errors_of_pool = errors_of_pool(config)
 
-    def delay(self, job: AnyJob, error: BaseException) -> float | None:
-        """Return the seconds until the next attempt; None: there is none. Raises what the project's code raises."""
-        if not job.can_retry() or not self._is_worth_a_retry(job, error):
-            return None
-        return delay_before_retry(job, self._config, error, self._rule_of(job, error), self._delay_of_pool)
-
-    def _is_worth_a_retry(self, job: AnyJob, error: BaseException) -> bool:
+    def allow(self, job: AnyJob, error: BaseException) -> bool:
+        """Whether there is another attempt after this error. Raises what the project's code raises."""
+        if not job.can_retry():
+            return False
         of_type: tuple[Kinds, Kinds] = ((), ())
         if self._errors_of_type is not None:
             retry_on, no_retry_on = self._errors_of_type(job.job_type)
@@ -43,7 +41,8 @@ class RetryRules:
         )
         return is_retryable(error, *rules)
 
-    def _rule_of(self, job: AnyJob, error: BaseException) -> RetryDelay | None:
+    def delay_of(self, job: AnyJob, error: BaseException) -> RetryDelay | None:
+        """Return the function that says the delay of this job, by its row or its ``@job``; None: there is none."""
         path = _said(job, "retry_delay")
         if isinstance(path, str):
             rule: RetryDelay | None = None if self._function_at is None else self._function_at(path)
@@ -57,6 +56,25 @@ class RetryRules:
 
 
 _ERRORS = ("retry_on", "no_retry_on")
+
+
+def rule_of_pool(config: WorkerPoolConfig) -> RetryDelay | None:
+    """Return the function that the pool's ``retry_delay`` names. Raises InvalidSettings where there is none."""
+    path = config.retry_delay
+    if path is None:
+        return None
+    accepted = "Accepted: the dotted path of a function of the retry's number and the exception."
+    try:
+        module, _dot, name = path.rpartition(".")
+        function = getattr(importlib.import_module(module), name)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise InvalidSettings(
+            f"retry_delay is {path!r}, which cannot be imported: {error}. {accepted}"
+        ) from None
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        raise InvalidSettings(f"retry_delay is {path!r}, which is {function!r:.80}. {accepted}")
+    rule: RetryDelay = function
+    return rule
 
 
 def errors_of_pool(config: WorkerPoolConfig) -> tuple[Kinds, Kinds]:

@@ -44,6 +44,7 @@ from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.worker.interrupts import Interruptible
 from pleme_redis_django.jobs.worker.isolation import Isolation, ProcessDied
+from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry
 from pleme_redis_django.jobs.worker.retry_rules import RetryRules
 
 DEFAULT_MAX_RESULTS_BYTES = 1024 * 1024
@@ -114,6 +115,7 @@ class JobRunner:
         self._execute = executor.execute if in_context is None else in_context
         # Middleware would look for the context of each job that it is given.
         self._gives_context = in_context is not None
+        self._config = config
         self._retries = RetryRules(executor, config)
         self.bounds_of = BoundsOfJobs(config.bounds).of
         """Returns the bounds of an attempt of a job."""
@@ -285,7 +287,9 @@ class JobRunner:
             return None
         # The job model and the executor's rules are the project's, and may be broken themselves.
         with suppress(BaseException):
-            return self._retries.delay(job, error)
+            if self._retries.allow(job, error):
+                of_job, of_pool = self._retries.delay_of(job, error), self._retries.delay_of_pool
+                return delay_before_retry(job, self._config, error, of_job, of_pool)
         return None
 
 

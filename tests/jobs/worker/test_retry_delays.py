@@ -10,7 +10,8 @@ from pleme_redis_django import Discard, RetryAfter, Snooze, WorkerPoolConfig
 from pleme_redis_django.exceptions import InvalidNumber, InvalidSettings
 from pleme_redis_django.jobs.interface.endings import Cancelled, Failed, Retried, Snoozed
 from pleme_redis_django.jobs.interface.retry import JITTER_SHARE
-from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry, retry_delay, rule_of_pool
+from pleme_redis_django.jobs.worker.retry_delays import delay_before_retry, retry_delay
+from pleme_redis_django.jobs.worker.retry_rules import rule_of_pool
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.testing import MemoryJob, MemoryJobStore
 from tests.jobs.recording import FunctionExecutor, claimed, context_of
