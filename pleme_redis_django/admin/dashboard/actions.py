@@ -33,13 +33,9 @@ from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import Dashboard, WorkerProcess
 from pleme_redis_django.monitoring.failure_groups import failed_within
 from pleme_redis_django.monitoring.spans import FAILURE_SPANS
-from pleme_redis_django.operations import (
-    drain_worker,
-    pause_queue,
-    paused_queues,
-    resume_queue,
-    retryable_jobs,
-)
+from pleme_redis_django.operations.endings import retryable_jobs
+from pleme_redis_django.operations.pauses import pause_queue, paused_queues, resume_queue
+from pleme_redis_django.operations.workers import drain_worker
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.products import validate_product
 
