@@ -69,7 +69,7 @@ class ScheduleForm(_ModelForm):
         product = str(self.cleaned_data["product"])
         if not self.scope.allows(product):
             allowed = ", ".join(sorted(self.scope.products or ())) or "none"
-            raise ValidationError(f"{product} is none of your products. Accepted: {allowed}.")
+            raise ValidationError(f"{product} is not one of your products. Accepted: {allowed}.")
         return product
 
     def _post_clean(self) -> None:

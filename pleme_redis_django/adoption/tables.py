@@ -5,14 +5,12 @@ Versions: django-tasks-db 0.13, django-ox 1.9, django-q2 1.11.
 
 from __future__ import annotations
 
-from django.apps.registry import Apps
 from django.db import models
 
-# None of Django's: no migration is made for them, and nothing else finds them.
-_apps = Apps()
+from pleme_redis_django.adoption.foreign_table import ForeignTable
 
 
-class DatabaseTask(models.Model):
+class DatabaseTask(ForeignTable):
     """A task of django-tasks-db."""
 
     id = models.UUIDField(primary_key=True)
@@ -24,17 +22,14 @@ class DatabaseTask(models.Model):
     backend_name = models.CharField(max_length=32)
     run_after = models.DateTimeField()
 
-    class Meta:
-        apps = _apps
-        app_label = "adoption"
-        managed = False
+    class Meta(ForeignTable.Meta):
         db_table = "django_tasks_database_dbtaskresult"
 
     def __str__(self) -> str:
         return f"{self.task_path} {self.id}"
 
 
-class OxTask(models.Model):
+class OxTask(ForeignTable):
     """A task of django-ox."""
 
     id = models.UUIDField(primary_key=True)
@@ -49,17 +44,14 @@ class OxTask(models.Model):
     attempts = models.PositiveSmallIntegerField()
     max_attempts = models.PositiveSmallIntegerField()
 
-    class Meta:
-        apps = _apps
-        app_label = "adoption"
-        managed = False
+    class Meta(ForeignTable.Meta):
         db_table = "django_ox_oxtask"
 
     def __str__(self) -> str:
         return f"{self.task_path} {self.id}"
 
 
-class QueuedPackage(models.Model):
+class QueuedPackage(ForeignTable):
     """A task of django-q2's ORM broker: a signed package, and until when a cluster has it."""
 
     id = models.AutoField(primary_key=True)
@@ -67,10 +59,7 @@ class QueuedPackage(models.Model):
     payload = models.TextField()
     lock = models.DateTimeField(null=True)
 
-    class Meta:
-        apps = _apps
-        app_label = "adoption"
-        managed = False
+    class Meta(ForeignTable.Meta):
         db_table = "django_q_ormq"
 
     def __str__(self) -> str:

@@ -5,30 +5,25 @@ Versions: django-celery-beat 2.9, django-q2 1.11.
 
 from __future__ import annotations
 
-from django.apps.registry import Apps
 from django.db import models
 
-# None of Django's: no migration is made for them, and nothing else finds them.
-_apps = Apps()
+from pleme_redis_django.adoption.foreign_table import ForeignTable
 
 
-class IntervalSchedule(models.Model):
+class IntervalSchedule(ForeignTable):
     """An interval of django-celery-beat."""
 
     every = models.IntegerField()
     period = models.CharField(max_length=24)
 
-    class Meta:
-        apps = _apps
-        app_label = "adoption"
-        managed = False
+    class Meta(ForeignTable.Meta):
         db_table = "django_celery_beat_intervalschedule"
 
     def __str__(self) -> str:
         return f"{self.every} {self.period}"
 
 
-class CrontabSchedule(models.Model):
+class CrontabSchedule(ForeignTable):
     """A crontab of django-celery-beat."""
 
     minute = models.CharField(max_length=240)
@@ -38,17 +33,14 @@ class CrontabSchedule(models.Model):
     day_of_week = models.CharField(max_length=64)
     timezone = models.CharField(max_length=63)
 
-    class Meta:
-        apps = _apps
-        app_label = "adoption"
-        managed = False
+    class Meta(ForeignTable.Meta):
         db_table = "django_celery_beat_crontabschedule"
 
     def __str__(self) -> str:
         return f"{self.minute} {self.hour}"
 
 
-class PeriodicTask(models.Model):
+class PeriodicTask(ForeignTable):
     """A task of django-celery-beat with when it is sent, and how."""
 
     name = models.CharField(max_length=200)
@@ -76,17 +68,14 @@ class PeriodicTask(models.Model):
     last_run_at = models.DateTimeField(null=True)
     date_changed = models.DateTimeField()
 
-    class Meta:
-        apps = _apps
-        app_label = "adoption"
-        managed = False
+    class Meta(ForeignTable.Meta):
         db_table = "django_celery_beat_periodictask"
 
     def __str__(self) -> str:
         return self.name
 
 
-class QSchedule(models.Model):
+class QSchedule(ForeignTable):
     """A schedule of django-q2."""
 
     id = models.AutoField(primary_key=True)
@@ -103,10 +92,7 @@ class QSchedule(models.Model):
     cluster = models.CharField(max_length=100, null=True)  # noqa: DJ001
     intended_date_kwarg = models.CharField(max_length=100, null=True)  # noqa: DJ001
 
-    class Meta:
-        apps = _apps
-        app_label = "adoption"
-        managed = False
+    class Meta(ForeignTable.Meta):
         db_table = "django_q_schedule"
 
     def __str__(self) -> str:

@@ -26,7 +26,7 @@ SWEEPER_ROLE = "sweeper"
 
 
 class DeadWorkers:
-    """The third layer of what keeps jobs from being stuck."""
+    """Rescues the jobs of workers whose end was seen, and of those whose lease has run out."""
 
     def __init__(
         self,

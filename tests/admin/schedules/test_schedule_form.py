@@ -81,7 +81,7 @@ def test_two_schedules_of_a_product_have_two_names(operator: Client) -> None:
 
 def test_a_schedule_of_another_product_cannot_be_made_or_moved_there(acme_operator: Client) -> None:
     answer = acme_operator.post(f"{LIST}add/", FORM | {"product": "globex"})
-    assert "globex is none of your products. Accepted: acme." in answer.content.decode()
+    assert "globex is not one of your products. Accepted: acme." in answer.content.decode()
     schedule = make()
     acme_operator.post(f"{LIST}{schedule.pk}/change/", FORM | {"product": "globex"})
     schedule.refresh_from_db()
