@@ -210,6 +210,9 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
     ),
     events.StaleJobsFound: lambda e: _say(logging.WARNING, "ended jobs that went silent", jobs=e.count),
     events.JobsExpired: lambda e: _say(logging.WARNING, "ended jobs whose deadline had passed", jobs=e.count),
+    events.OverlookedJobsReleased: lambda e: _say(
+        logging.WARNING, "let in jobs that waited although nothing held them", jobs=e.count
+    ),
     events.OrphanedJobsHinted: lambda e: _say(logging.INFO, "hinted jobs that nobody claimed", jobs=e.count),
     events.UnservedJobsFound: lambda e: _say(
         logging.WARNING,

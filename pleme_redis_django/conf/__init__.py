@@ -121,6 +121,9 @@ class Settings:
     """Status -> how long finished jobs are kept (``timedelta``, seconds, or None for ever); ``"QUEUES"`` and
     ``"PRODUCTS"``: name -> the same. Default: COMPLETED 7 days, CANCELLED 30, FAILED 90."""
 
+    limits: Annotated[Mapping[str, Any], accepted.mapping] = dataclasses.field(default_factory=dict)
+    """``"KEYS"``, ``"TYPES"``, ``"QUEUES"`` and ``"PRODUCTS"``: name -> ``Limit``, ``Rate``, or a list of them."""
+
     middleware: Annotated[Sequence[str], accepted.texts] = ()
     """Dotted paths of job middleware, the outermost first: around each enqueue and each attempt."""
 

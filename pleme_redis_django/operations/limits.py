@@ -132,7 +132,7 @@ def _look_again_after_commit(table: JobTable[Any]) -> None:
     """Let in what a higher number has room for, and wake the workers of its queues."""
 
     def look_again() -> None:
-        flow_control_of(dialect_of(table), table).sweep()
+        flow_control_of(dialect_of(table), table).sweep(at_once=True)
 
     queue_names = list(table.blocked().values_list("queue_name", flat=True).distinct())
     transaction.on_commit(look_again, using=table.using, robust=True)

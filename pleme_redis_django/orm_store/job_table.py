@@ -16,6 +16,7 @@ from django.db.models import Exists, F, Q, QuerySet
 
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.models.flow_limit import FlowLimit
 from pleme_redis_django.models.indexes import (
     BLOCKED_CONDITION,
     FAILED_CONDITION,
@@ -83,14 +84,18 @@ class JobTable(Generic[M]):
         # A copy: what is read through it must not stay in the one that is kept.
         return _ready(self, selection, pauses).all()
 
-    def claimable(self, selection: JobSelection, pauses: Pauses) -> QuerySet[M]:
-        """Return the ready rows as a claim loads them; none while there is a pause that ``pauses`` does not have."""
+    def claimable(self, selection: JobSelection, pauses: Pauses, *, is_limited: bool = False) -> QuerySet[M]:
+        """Return the ready rows as a claim loads them; none while there is a pause that ``pauses`` does not have.
+
+        None as well while there is a limit, unless the caller knows of one.
+        """
         rows = self.ready(selection, pauses).only(
             *claimed_fields(self.model, with_metadata=self.loads_metadata)
         )
         loaded: QuerySet[Any] = rows.annotate(waited_seconds=SecondsSince("run_after"))
         unknown = self.pauses().exclude(id__in=pauses.ids) if pauses.ids else self.pauses()
-        return loaded.filter(~Exists(unknown))
+        loaded = loaded.filter(~Exists(unknown))
+        return loaded if is_limited else loaded.filter(~Exists(self.limits()))
 
     def pending(self) -> QuerySet[M]:
         """Return the rows that are not due yet, or wait to be promoted."""
@@ -115,6 +120,10 @@ class JobTable(Generic[M]):
     def pauses(self) -> QuerySet[QueuePause]:
         """Return what is paused of this model."""
         return QueuePause._base_manager.using(self.using).filter(job_model=model_label(self.model))
+
+    def limits(self) -> QuerySet[FlowLimit]:
+        """Return the limits of this model."""
+        return FlowLimit._base_manager.using(self.using).filter(job_model=model_label(self.model))
 
     @property
     def sql_name(self) -> str:

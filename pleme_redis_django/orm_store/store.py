@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
@@ -40,6 +39,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.session import database_ti
 from pleme_redis_django.orm_store.endings import finish_jobs
 from pleme_redis_django.orm_store.expiry import end_expired_jobs
 from pleme_redis_django.orm_store.fairness.rotations import Rotations
+from pleme_redis_django.orm_store.flow.admission import Claimant
 from pleme_redis_django.orm_store.flow.control import FlowControl
 from pleme_redis_django.orm_store.flow.gates import Limited
 from pleme_redis_django.orm_store.horizon import Horizon
@@ -48,6 +48,9 @@ from pleme_redis_django.orm_store.known_pauses import KnownPauses
 from pleme_redis_django.orm_store.outlook import count_unserved, look_ahead, promote_due_jobs
 from pleme_redis_django.orm_store.retention import Pruner
 from pleme_redis_django.orm_store.unreadable_rows import end_unreadable_jobs
+
+# How often a claim looks for other jobs in place of those that have stepped back.
+ADMISSION_ROUNDS = 5
 
 
 class EndListener(Protocol):
@@ -72,6 +75,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         )
         self._pauses = KnownPauses(self._table)
         self._flow = FlowControl(self._dialect, self._table)
+        self._passed_over: dict[JobSelection, bool] = {}
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
         self._horizons: defaultdict[JobSelection, Horizon] = defaultdict(self._new_horizon)
         self._rotations = Rotations(self._table)
@@ -86,21 +90,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
         with reconnecting(self.using):
-            request = ClaimRequest(
-                worker_id=worker_id,
-                limit=limit,
-                selection=selection,
-                pauses=self._pauses.current(),
-                position=self._positions[selection],
-                horizon=self._horizons[selection],
-            )
             try:
-                jobs = self._claim(request)
-                if not jobs and self._pauses.read_again():
-                    # Nothing: because of a pause that was not known here.
-                    request = dataclasses.replace(request, pauses=self._pauses.last_read)
-                    jobs = self._claim(request)
-                return self._flow.admit(worker_id, jobs) if jobs else jobs
+                jobs, self._passed_over[selection] = self._claim_admitted(worker_id, limit, selection)
+                return jobs
             except DataError as error:
                 # Psycopg's, of a row that cannot be loaded: the database itself would give an SQLSTATE.
                 if not sqlstate_of(error):
@@ -114,12 +106,45 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         with reconnecting(self.using):
             self._rotations.hear_of(selection, products)
 
+    def _claim_admitted(
+        self, worker_id: str, limit: int, selection: JobSelection
+    ) -> tuple[Sequence[M], bool]:
+        """Return claimed jobs that may start, and whether there may be more in place of those that stepped back."""
+        jobs: list[M] = []
+        for _round in range(ADMISSION_ROUNDS):
+            wanted = limit - len(jobs)
+            request = self._request(worker_id, wanted, selection)
+            claimed = self._claim(request)
+            if not claimed and (self._pauses.read_again() | self._flow.known.read_again_if_none()):
+                # Nothing: because of a pause or a limit that was not known here.
+                request = self._request(worker_id, wanted, selection)
+                claimed = self._claim(request)
+            claimant = Claimant(worker_id=worker_id, selection=selection, pauses=request.pauses)
+            admitted = self._flow.admit(claimant, claimed) if claimed else claimed
+            if not jobs and len(admitted) == len(claimed):
+                return admitted, False  # As ever, where there are no limits.
+            jobs += admitted
+            if len(admitted) == len(claimed) or len(jobs) == limit:
+                return jobs, False
+        return jobs, True
+
+    def _request(self, worker_id: str, limit: int, selection: JobSelection) -> ClaimRequest:
+        return ClaimRequest(
+            worker_id=worker_id,
+            limit=limit,
+            selection=selection,
+            pauses=self._pauses.current(),
+            position=self._positions[selection],
+            horizon=self._horizons[selection],
+            is_limited=bool(self._flow.known.current()),
+        )
+
     def claim_next_job(self, worker_id: str) -> M | None:
         self._horizons.pop(EVERY_JOB, None)  # None says that nothing is ready anywhere.
         return super().claim_next_job(worker_id)
 
     def look_again_in(self, selection: JobSelection) -> float | None:
-        return self._horizons[selection].everything_in()
+        return 0.0 if self._passed_over.get(selection) else self._horizons[selection].everything_in()
 
     def held_back(self) -> Hashable | None:
         with reconnecting(self.using):
@@ -150,13 +175,18 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             self._notices.add(endings)
         return accepted
 
-    def release_after(self, jobs: Sequence[AnyJob]) -> int:
+    def release_after(self, jobs: Sequence[AnyJob]) -> Collection[str]:
+        if not self._flow.concerns(cast(Sequence[Limited], jobs)):
+            return ()
         with reconnecting(self.using):
-            return self._flow.ended(cast(Sequence[Limited], jobs))
+            released = self._flow.ended(cast(Sequence[Limited], jobs))
+        if released:
+            self._horizons.clear()  # They are due earlier than all that has become ready by itself.
+        return released
 
-    def release_overlooked(self) -> int:
+    def release_overlooked(self, *, at_once: bool = False) -> Collection[str]:
         with reconnecting(self.using):
-            return self._flow.sweep()
+            return self._flow.sweep(at_once=at_once)
 
     def update_progress(self, job_id: UUID, progress: Mapping[str, Any], *, claim: JobClaim) -> bool:
         with writing(self.using):
@@ -230,6 +260,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def look_ahead(self, selection: JobSelection) -> Outlook:
         with reconnecting(self.using), transaction.atomic(using=self.using):
             self._pauses.read_again()
+            self._passed_over.pop(selection, None)
             return look_ahead(
                 self._dialect, self._table, selection, self._pauses.last_read, self._horizons[selection]
             )

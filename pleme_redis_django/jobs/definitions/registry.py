@@ -25,6 +25,8 @@ class JobRegistry:
         self._definitions: dict[str, JobDefinition[Any, Any]] = {}
         self._specs: dict[str, object] = {}
         """Of the modules, as they were when the jobs were added: a reload makes new ones."""
+        self.changes = 0
+        """How often a definition was added: what was worked out from them holds while it stays the same."""
 
     def add(self, definition: JobDefinition[Any, Any]) -> None:
         """Keep the definition. Raises InvalidJobDefinition if another function has its name."""
@@ -36,6 +38,7 @@ class JobRegistry:
             )
         self._definitions[definition.name] = definition
         self.packages.add(definition.function.__module__.partition(".")[0])
+        self.changes += 1
         self._specs[definition.name] = _spec_of(definition)
 
     def _is_reload(self, known: JobDefinition[Any, Any], new: JobDefinition[Any, Any]) -> bool:

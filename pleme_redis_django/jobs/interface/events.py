@@ -108,6 +108,13 @@ class JobsExpired:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class OverlookedJobsReleased:
+    """Jobs waited at a limit or in a line although nothing held them: what should have let them in has died."""
+
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class OrphanedJobsHinted:
     """Ready jobs that nobody had claimed were hinted again."""
 
@@ -244,6 +251,7 @@ Event = (
     | WorkerDied
     | StaleJobsFound
     | JobsExpired
+    | OverlookedJobsReleased
     | OrphanedJobsHinted
     | UnservedJobsFound
     | JobsPruned

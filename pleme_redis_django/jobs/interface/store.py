@@ -183,19 +183,20 @@ class JobStore(Protocol[J_co]):
         """Whether claims keep the limits, rates and orders that jobs declare."""
         return False
 
-    def release_after(self, jobs: Sequence[AnyJob]) -> int:
-        """Make ready what waits for the places of these jobs, whose endings are written; return how many.
+    def release_after(self, jobs: Sequence[AnyJob]) -> Collection[str]:
+        """Make ready what waits for the places of these jobs, whose endings are written; return the queues of those.
 
         It is called after ``finish_jobs``, and again with the same jobs where it failed.
         """
-        return 0
+        return ()
 
-    def release_overlooked(self) -> int:
-        """Make ready what waits for a place or for its turn although nothing holds it; return how many.
+    def release_overlooked(self, *, at_once: bool = False) -> Collection[str]:
+        """Make ready what waits for a place or for its turn although nothing holds it; return the queue of each.
 
-        A process that dies between an ending and ``release_after`` leaves such jobs.
+        A process that dies between an ending and ``release_after`` leaves such jobs. Who looks now and then leaves
+        what was not there at its last look to those who are about to see to it, unless it is to be ``at_once``.
         """
-        return 0
+        return ()
 
     def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
         """Write the progress of several running jobs.

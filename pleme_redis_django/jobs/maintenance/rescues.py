@@ -40,15 +40,26 @@ class Rescues:
 
     def end(self, jobs: Sequence[AnyJob], decide: Decision) -> int:
         """End each job as ``decide`` says; return how many endings were accepted."""
-        applied = 0
+        ended: list[AnyJob] = []
         for start in range(0, len(jobs), BATCH):
             batch = [(job, claim) for job in jobs[start : start + BATCH] if (claim := job.claim)]
             endings = [_decided(job, claim, decide) for job, claim in batch]
             for (job, _claim), ending, was_accepted in zip(batch, endings, self._write(endings), strict=True):
                 if was_accepted:
-                    applied += 1
+                    ended.append(job)
                     self._sink.emit(JobEnded(job, ending))
-        return applied
+        self._let_others_in(ended)
+        return len(ended)
+
+    def _let_others_in(self, ended: Sequence[AnyJob]) -> None:
+        if not ended or not self._store.supports_limits:
+            return
+        try:
+            if self._store.release_after(ended):
+                self.announce()
+        except Exception as error:
+            # The endings stand. What waits for their places is found by the duty for overlooked jobs.
+            self._outage.report(error)
 
     def announce(self) -> None:
         """Have this process and one other look ahead."""

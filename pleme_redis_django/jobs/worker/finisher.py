@@ -21,6 +21,7 @@ from pleme_redis_django.jobs.worker.delayed_endings import FIRST_DELAY_SECONDS, 
 from pleme_redis_django.jobs.worker.ending_batches import MAX_ENDINGS, Answer, batch_length, write_parted
 from pleme_redis_django.jobs.worker.ending_inbox import EndingInbox
 from pleme_redis_django.jobs.worker.engine_thread import EngineThread
+from pleme_redis_django.jobs.worker.freed_places import FreedPlaces
 from pleme_redis_django.jobs.worker.holdings import Entry, HeldJob, Holdings
 from pleme_redis_django.jobs.worker.progress_reports import ProgressReports
 from pleme_redis_django.jobs.worker.store_outage import StoreOutage
@@ -58,6 +59,7 @@ class Finisher:
         self._stopping = threading.Event()
         self._given_up = threading.Event()
         self._outage = StoreOutage("finish", sink, self._given_up)
+        self._freed = FreedPlaces(store, agenda, self._outage)
         self.progress = ProgressReports(store, sink, self._outage)
         self._thread = EngineThread(self._run, "finisher", agenda)
 
@@ -90,12 +92,14 @@ class Finisher:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            idle = not self.progress and not self._delayed
+            idle = not self.progress and not self._delayed and not self._freed
             if self._inbox.wait(IDLE_SECONDS if idle else WAITING_SECONDS):
                 self._flush()
             if self._delayed:
                 self._retry_delayed(time.monotonic())
                 self._delayed.tell_when_all_wait(len(self._holdings))
+            if self._freed:
+                self._freed.leave(())
             self.progress.write_when_due()
         self._flush()
         while self._delayed and not self._given_up.wait(FIRST_DELAY_SECONDS):
@@ -160,6 +164,14 @@ class Finisher:
             # Before the job is removed from what is held: a burst ends when nothing is held and nothing is due.
             if was_accepted and (delay := getattr(ending, "delay_seconds", None)) is not None:
                 self._agenda.due_in(delay)
+        # So does a burst, and what waits for the places of these jobs is its own to run.
+        self._freed.leave(
+            [
+                held.context.job
+                for (held, _), was_accepted in zip(entries, accepted, strict=True)
+                if was_accepted
+            ]
+        )
         self._delayed.forget(entries)
         self._holdings.remove([held for held, _ending in entries])
         for (held, ending), was_accepted in zip(entries, accepted, strict=True):

@@ -16,8 +16,9 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
+from pleme_redis_django.orm_store.dialects.limit_statements import LimitStatements
 from pleme_redis_django.orm_store.dialects.portable import PortableDialect
-from pleme_redis_django.orm_store.dialects.postgresql import flow_tokens
+from pleme_redis_django.orm_store.dialects.postgresql import flow_limits, flow_tokens
 from pleme_redis_django.orm_store.dialects.postgresql.claims import claim
 from pleme_redis_django.orm_store.dialects.postgresql.completion import complete
 from pleme_redis_django.orm_store.dialects.postgresql.fair_claim import claim_shares
@@ -41,6 +42,8 @@ from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStor
 
 class PostgresqlDialect:
     """The Dialect of PostgreSQL."""
+
+    limits: LimitStatements = flow_limits
 
     def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
         return claim(table, request)

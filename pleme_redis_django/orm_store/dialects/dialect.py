@@ -15,6 +15,7 @@ from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.dialects.limit_statements import LimitStatements
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
 from pleme_redis_django.orm_store.horizon import Horizon
@@ -26,6 +27,8 @@ from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStor
 
 class Dialect(Protocol):
     """Without state: every call says which table it is about."""
+
+    limits: LimitStatements
 
     def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
         """Make ready rows RUNNING under a new claim; return them in claim order, with their new ``attempt``."""

@@ -18,7 +18,8 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
-from pleme_redis_django.orm_store.dialects import portable_lines, portable_tokens
+from pleme_redis_django.orm_store.dialects import portable_limits, portable_lines, portable_tokens
+from pleme_redis_django.orm_store.dialects.limit_statements import LimitStatements
 from pleme_redis_django.orm_store.ending_changes import write_ending
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
@@ -33,9 +34,15 @@ from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStor
 class PortableDialect:
     """The Dialect of every database but PostgreSQL."""
 
+    limits: LimitStatements = portable_limits
+
     def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
         with transaction.atomic(using=table.using):
-            jobs = list(table.claimable(request.selection, request.pauses)[: request.limit])
+            jobs = list(
+                table.claimable(request.selection, request.pauses, is_limited=request.is_limited)[
+                    : request.limit
+                ]
+            )
             _take(table, request.worker_id, jobs)
         for job in jobs:
             job.attempt += 1
@@ -50,7 +57,7 @@ class PortableDialect:
     ) -> list[M]:
         jobs: list[M] = []
         with transaction.atomic(using=table.using):
-            ready = table.claimable(request.selection, request.pauses)
+            ready = table.claimable(request.selection, request.pauses, is_limited=request.is_limited)
             for share in shares:
                 of_strand = ready.filter(_of_strand(share.strand))
                 jobs += of_strand[: min(share.jobs, request.limit - len(jobs))]

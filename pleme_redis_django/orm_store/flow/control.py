@@ -10,46 +10,74 @@ from collections.abc import Sequence
 from typing import Any, Generic
 
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
+from pleme_redis_django.orm_store.flow.admission import Admission, Claimant
 from pleme_redis_django.orm_store.flow.gates import Limited
-from pleme_redis_django.orm_store.flow.lines import lines_of_jobs
+from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
+from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
+from pleme_redis_django.orm_store.flow.releases import Releases
 from pleme_redis_django.orm_store.flow.turns import let_next, open_lines
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 
 class FlowControl(Generic[M]):
-    """Flow control of one job table, on the calling thread's connection."""
+    """Flow control of one job table, on the calling thread's connection.
+
+    What a hook made ready it returns by the names of the queues, one for each job.
+    """
 
     def __init__(self, dialect: Dialect, table: JobTable[M]) -> None:
         self._dialect = dialect
         self._table = table
+        self.known = KnownLimits(table)
+        self._admission = Admission(dialect.limits, table, self.known)
+        self._releases = Releases(dialect.limits, table, self.known)
+        self._open_lines: frozenset[Line] = frozenset()
+        """In which nobody had its turn at the last sweep."""
 
-    def admit(self, worker_id: str, jobs: Sequence[M]) -> Sequence[M]:
+    def admit(self, claimant: Claimant, jobs: Sequence[M]) -> Sequence[M]:
         """Return those of the claimed jobs that may start; the others wait BLOCKED from now on."""
-        return jobs
+        if not self.known.current():
+            return jobs
+        admitted, gates = self._admission.admit(claimant, jobs)
+        if gates:
+            self._releases.at(gates)
+        return admitted
 
-    def ended(self, jobs: Sequence[Limited]) -> int:
-        """Make ready what waits for the places of jobs that do not run any more; return how many."""
+    def concerns(self, jobs: Sequence[Limited]) -> bool:
+        """Whether somebody may wait for one of the jobs, as far as is known without asking the database."""
+        return bool(self.known.last_read) or any(job.order_key is not None for job in jobs)
+
+    def ended(self, jobs: Sequence[Limited]) -> list[str]:
+        """Make ready what waits for the places and turns of jobs that do not run any more."""
+        let_in = self._releases.after(jobs) if self.known.current() else []
+        return let_in + self._let_next(jobs)
+
+    def enqueued(self, jobs: Sequence[Limited]) -> list[str]:
+        """Make ready those whose turn it is among newly stored jobs and those before them."""
         return self._let_next(jobs)
 
-    def enqueued(self, jobs: Sequence[Limited]) -> int:
-        """Make ready those whose turn it is among newly stored jobs and those before them; return how many."""
+    def promoted(self, jobs: Sequence[Limited]) -> list[str]:
+        """Make ready those whose turn it is among jobs that have become due."""
         return self._let_next(jobs)
 
-    def promoted(self, jobs: Sequence[Limited]) -> int:
-        """Make ready those whose turn it is among jobs that have become due; return how many."""
+    def freed(self, jobs: Sequence[Limited]) -> list[str]:
+        """Make ready what waits behind jobs that somebody has cancelled, deleted, moved or retried."""
         return self._let_next(jobs)
 
-    def freed(self, jobs: Sequence[Limited]) -> int:
-        """Make ready what waits behind jobs that somebody has cancelled, deleted, moved or retried; return how many."""
-        return self._let_next(jobs)
+    def sweep(self, *, at_once: bool = False) -> list[str]:
+        """Make ready what waits although nothing holds it: what a crash has left.
 
-    def sweep(self) -> int:
-        """Make ready what waits although nothing holds it: what a crash has left; return how many."""
-        return len(let_next(self._dialect, self._table, open_lines(self._dialect, self._table)))
+        Unless it is to be ``at_once``, only what the last sweep saw as well: others are about to see to the rest.
+        """
+        self.known.prune()
+        let_in = self._releases.everywhere() if at_once else self._releases.overlooked()
+        before, self._open_lines = self._open_lines, frozenset(open_lines(self._dialect, self._table))
+        lines = self._open_lines if at_once else self._open_lines & before
+        return let_in + let_next(self._dialect, self._table, lines)
 
-    def _let_next(self, jobs: Sequence[Limited]) -> int:
-        """Give the next in the lines of these jobs their turns; return how many are ready now."""
-        return len(let_next(self._dialect, self._table, lines_of_jobs(jobs)))
+    def _let_next(self, jobs: Sequence[Limited]) -> list[str]:
+        """Give the next in the lines of these jobs their turns."""
+        return let_next(self._dialect, self._table, lines_of_jobs(jobs))
 
 
 def flow_control_of(dialect: Dialect, table: JobTable[Any]) -> FlowControl[Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pleme_redis_django.models.flow_limit import LimitKind
 from pleme_redis_django.models.indexes import LINE_PREFIX
@@ -32,13 +31,13 @@ class Limited(Protocol):
     def cost(self) -> int: ...
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+# A frozen dataclass costs six times as much to make and to look up, and a claim makes one for each key.
+class Gate(NamedTuple):
     """The jobs of one product, or of all together, that a limit counts together."""
 
     kind: LimitKind
     product: str
-    """"": of all products together."""
+    """Empty: of all products together."""
     name: str
     """The stored key, the job type, the queue or the product."""
 
@@ -48,6 +47,16 @@ class Gate:
         if self.kind == LimitKind.PRODUCT:
             return f"{_LETTERS[self.kind]}:{self.name}"
         return f"{_LETTERS[self.kind]}:{self.product}:{self.name}"
+
+    @property
+    def shape(self) -> str:
+        """Of all gates that one statement counts in the same way."""
+        return self.kind.value if self.product else f"shared {self.kind.value}"
+
+    @property
+    def limit_name(self) -> str:
+        """The name of the limit that holds here."""
+        return self.name.partition(":")[0] if self.kind == LimitKind.KEY else self.name
 
 
 def line_of(product: str, order_key: str) -> str:
@@ -72,9 +81,9 @@ def gate_of(blocked_on: str) -> Gate | None:
     if kind is None:
         return None
     if kind == LimitKind.PRODUCT:
-        return Gate(kind=kind, product=rest, name=rest)
+        return Gate(kind, rest, rest)
     product, _, name = rest.partition(":")
-    return Gate(kind=kind, product=product, name=name)
+    return Gate(kind, product, name)
 
 
 def limit_names_of(job: Limited) -> Iterator[tuple[LimitKind, str, str]]:

@@ -46,14 +46,20 @@ _PLACE = (None, None, None)
 
 @functools.lru_cache(maxsize=1024)
 def claim_statement(
-    table: JobTable[M], selection: JobSelection, limit: int, pauses: Pauses, *, behind: bool
+    table: JobTable[M],
+    selection: JobSelection,
+    limit: int,
+    pauses: Pauses,
+    *,
+    behind: bool,
+    is_limited: bool = False,
 ) -> CompiledQuery[M]:
     """Return the statement, compiled once; its parameters are those of ``fetch``.
 
     They are, when ``behind``, the priority, due time and id of the place to start behind; then the
     ``synchronous_commit`` of the transaction (None: as it is) and the worker's id.
     """
-    rows = table.claimable(selection, pauses)
+    rows = table.claimable(selection, pauses, is_limited=is_limited)
     if behind:
         behind_place = RawSQL(_BEHIND_SQL, _PLACE, output_field=BooleanField())  # noqa: S611 - a constant
         rows = rows.filter(behind_place)

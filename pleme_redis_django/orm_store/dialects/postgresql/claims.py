@@ -126,15 +126,23 @@ class _Claims(Generic[M]):
     def _run(self, limit: int, selection: JobSelection, behind: ClaimedUpTo | None) -> list[M]:
         using, worker_id = self.table.using, self.request.worker_id
         is_behind = behind is not None
-        statement = claim_statement(self.table, selection, limit, self.request.pauses, behind=is_behind)
+        statement = claim_statement(
+            self.table,
+            selection,
+            limit,
+            self.request.pauses,
+            behind=is_behind,
+            is_limited=self.request.is_limited,
+        )
+        commit_mode = self.request.commit_mode
         start = () if behind is None else (behind.priority, behind.run_after, behind.id)
         if connections[using].in_atomic_block:
             # A failure is the caller's then, and so is how the transaction commits.
             with transaction.mark_for_rollback_on_error(using=using):
                 return statement.fetch(*start, None, worker_id)
         if behind is None:
-            return fetch_prepared(statement, "off", worker_id)
-        return statement.fetch(*start, "off", worker_id)
+            return fetch_prepared(statement, commit_mode, worker_id)
+        return statement.fetch(*start, commit_mode, worker_id)
 
 
 def _take_seen(

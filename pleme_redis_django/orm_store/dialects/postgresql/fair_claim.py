@@ -49,7 +49,9 @@ def claim_shares(
 
     ``places``: one for each share, which starts behind it; none are given for the heads of the strands.
     """
-    statement = _statement(table, request.selection, request.pauses, behind=bool(places))
+    statement = _statement(
+        table, request.selection, request.pauses, behind=bool(places), is_limited=request.is_limited
+    )
     strands = [(share.strand.product, share.strand.queue_name, share.jobs) for share in shares]
     starts = [(place.priority, place.run_after, place.id) for place in places]
     dealt = (*map(list, zip(*strands, strict=True)), *map(list, zip(*starts, strict=True)), request.limit)
@@ -58,13 +60,15 @@ def claim_shares(
         with transaction.mark_for_rollback_on_error(using=table.using):
             jobs = statement.fetch(*dealt, None, request.worker_id)
     else:
-        jobs = fetch_prepared(statement, *dealt, "off", request.worker_id, varying=len(dealt) + 2)
+        jobs = fetch_prepared(
+            statement, *dealt, request.commit_mode, request.worker_id, varying=len(dealt) + 2
+        )
     return sorted(jobs, key=claim_order)
 
 
 @functools.lru_cache(maxsize=64)
 def _statement(
-    table: JobTable[M], selection: JobSelection, pauses: Pauses, *, behind: bool
+    table: JobTable[M], selection: JobSelection, pauses: Pauses, *, behind: bool, is_limited: bool
 ) -> CompiledQuery[M]:
     """Return the statement, compiled once; its parameters are those of ``fetch``.
 
@@ -72,7 +76,7 @@ def _statement(
     ``synchronous_commit`` of the transaction (None: as it is) and the worker's id.
     """
     by_queue = selection.queue_names is not None
-    rows = table.claimable(dataclasses.replace(selection, queue_names=None), pauses)
+    rows = table.claimable(dataclasses.replace(selection, queue_names=None), pauses, is_limited=is_limited)
     loaded = compile_query(rows, table.using, times_as_text=True)
     of_strand = _of_strand(rows, by_queue=by_queue, behind=behind)
     strand = compile_query(of_strand.values_list("id"), table.using)

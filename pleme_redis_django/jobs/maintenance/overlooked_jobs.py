@@ -1,0 +1,40 @@
+"""Overlooked jobs: they wait at a limit or in a line although nothing holds them, as a process has died meanwhile.
+
+Whoever ends a job, and whoever steps back from a limit, lets others in. This is the net below both, and what it finds
+is told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pleme_redis_django.jobs.interface.events import EventSink, OverlookedJobsReleased
+from pleme_redis_django.jobs.interface.hints import HintQueue
+from pleme_redis_django.jobs.interface.store import JobStore
+from pleme_redis_django.jobs.maintenance.duty import Duty
+from pleme_redis_django.jobs.worker.agenda import Agenda
+
+OVERLOOKED_JOBS = "overlooked_jobs"
+
+
+def release_overlooked_jobs(store: JobStore[Any], hints: HintQueue, sink: EventSink, agenda: Agenda) -> int:
+    """Let them in, and wake this process and another one; return how many."""
+    released = store.release_overlooked()
+    if released:
+        sink.emit(OverlookedJobsReleased(len(released)))
+        agenda.hint()
+        hints.nudge()
+    return len(released)
+
+
+def overlooked_jobs_duty(
+    store: JobStore[Any], hints: HintQueue, sink: EventSink, agenda: Agenda, every_seconds: float
+) -> Duty:
+    """Return the duty, which one worker does for all of them."""
+    return Duty(
+        name=OVERLOOKED_JOBS,
+        run=lambda: release_overlooked_jobs(store, hints, sink, agenda),
+        every_seconds=every_seconds,
+        role=OVERLOOKED_JOBS,
+        condition=lambda: store.supports_limits,
+    )

@@ -1,0 +1,170 @@
+"""KnownLimits: what this process knows of the limits of a job model, for how long that holds, and how rows come about.
+
+While no limit is known a claim reads no table for it: a condition that PostgreSQL evaluates once per statement
+makes it come back empty when there is one. Afterwards the rows are read again twice a second. The statements that
+count join a limit by its id, so that another number counts at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
+from pleme_redis_django.jobs.definitions.registry import registry
+from pleme_redis_django.models.flow_limit import FlowLimit, LimitKind, LimitSource
+from pleme_redis_django.models.job import model_label
+from pleme_redis_django.orm_store.flow.declared import Declared, declared_limits
+from pleme_redis_django.orm_store.flow.gates import Limited
+from pleme_redis_django.orm_store.flow.limits import NO_LIMITS, KnownLimit, LimitName, Limits
+from pleme_redis_django.orm_store.job_table import JobTable
+
+logger = logging.getLogger("pleme_redis_django.jobs")
+
+REREAD_SECONDS = 0.5
+# So often a process that meets a limit says that it is used.
+NOTE_USE_SECONDS = 3_600.0
+UNUSED_AFTER = timedelta(days=1)
+_FIELDS = KnownLimit._fields
+
+
+class KnownLimits:
+    """What a store knows of the limits of its model."""
+
+    def __init__(self, table: JobTable[Any]) -> None:
+        self._table = table
+        self._declared: Declared = {}
+        self._declared_at: int | None = None
+        self._is_in_step = False
+        self._read_at = 0.0
+        self._used_at = time.monotonic() - NOTE_USE_SECONDS
+        self.last_read = NO_LIMITS
+
+    def current(self) -> Limits:
+        """Return the limits, read again only while there are some."""
+        self._note_declarations()
+        if self.last_read and time.monotonic() - self._read_at >= REREAD_SECONDS:
+            self.read_again()
+        return self.last_read
+
+    def met_by(self, jobs: Sequence[Limited]) -> Limits:
+        """Return the limits, with rows for those declared ones that the jobs are the first to meet."""
+        limits = self.current()
+        if unmade := limits.unmade_among(jobs):
+            self.make(unmade)
+        return self.last_read
+
+    def read_again(self) -> bool:
+        """Read the rows; return whether they differ from what was known."""
+        before, self._read_at = self.last_read.rows, time.monotonic()
+        if not self._is_in_step and (self._declared or self._rows().exists()):
+            self._bring_rows_in_step()
+        rows = self._rows().order_by("id").values_list(*_FIELDS)
+        read = tuple(KnownLimit(*row)._replace(kind=LimitKind(row[1])) for row in rows)
+        self.last_read = Limits(read, self._declared)
+        return read != before
+
+    def read_again_if_none(self) -> bool:
+        """Read the rows while none is known; return whether there are some."""
+        return not self.last_read.rows and self.read_again()
+
+    def make(self, names: Collection[LimitName]) -> None:
+        """Make the rows of declared limits."""
+        rows = [self._new_row(*self._declared[name]) for name in sorted(names) if name in self._declared]
+        FlowLimit._base_manager.using(self._table.using).bulk_create(rows, ignore_conflicts=True)
+        self.read_again()
+
+    def note_use(self, limits: Collection[KnownLimit]) -> None:
+        """Say, once an hour, that those of these limits are used that are still declared."""
+        if time.monotonic() - self._used_at >= NOTE_USE_SECONDS:
+            self._used_at = time.monotonic()
+            used = {limit.id for limit in limits if (limit.kind, limit.name) in self._declared}
+            self._rows().filter(id__in=used).update(last_used_at=Now())
+
+    def prune(self) -> int:
+        """Delete the rows that nobody who declares them has met for a day, and that no operator has edited.
+
+        Returns how many. One that is still declared is made again by the first job that meets it.
+        """
+        self._note_declarations()
+        unused = self._rows().filter(edited_at=None, last_used_at__lt=Now() - UNUSED_AFTER)
+        rows = list(unused.exclude(source=LimitSource.ADMIN))
+        for row in rows:
+            if (LimitKind(row.kind), row.name) in self._declared:
+                self._rows().filter(pk=row.pk, edited_at=None).delete()
+            else:
+                self._withdraw(row)
+        return len(rows)
+
+    def _note_declarations(self) -> None:
+        if self._declared_at != registry.changes:
+            self._declared_at = registry.changes
+            self._declared = declared_limits(self._table.model)
+            self.last_read = Limits(self.last_read.rows, self._declared)
+
+    def _bring_rows_in_step(self) -> None:
+        """Give rows the numbers of this release, once a process; an operator's stay in force.
+
+        A limit that is not declared any more ends: what waits behind it goes on.
+        """
+        self._is_in_step = True
+        for row in self._rows().filter(product="").exclude(source=LimitSource.ADMIN):
+            declared = self._declared.get((LimitKind(row.kind), row.name))
+            if declared is not None:
+                self._follow(row, *declared)
+            elif row.edited_at is None and self._is_withdrawn(row):
+                self._withdraw(row)
+
+    def _follow(self, row: FlowLimit, declared: DeclaredLimit, source: LimitSource) -> None:
+        numbers = _numbers(declared)
+        if row.edited_at is None:
+            changes = numbers | {"is_shared": declared.shared, "source": source}
+        else:
+            changes = {"declared": numbers, "source": source}
+        if any(getattr(row, name) != value for name, value in changes.items()):
+            # An operator may have edited it meanwhile.
+            self._rows().filter(pk=row.pk, edited_at=row.edited_at).update(**changes)
+
+    def _is_withdrawn(self, row: FlowLimit) -> bool:
+        """Whether this process would know of the declaration, were there still one.
+
+        A key of code may be that of another service, which declares it: it ends once it was not used for a day.
+        """
+        of_known_type = row.kind == LimitKind.TYPE and registry.find(row.name) is not None
+        return row.source == LimitSource.SETTINGS or of_known_type
+
+    def _withdraw(self, row: FlowLimit) -> None:
+        if self._rows().filter(pk=row.pk, edited_at=None).delete()[0]:
+            logger.warning(
+                "the limit of the %s %s is not declared any more and has ended: jobs that wait behind it go on",
+                row.kind,
+                row.name,
+            )
+
+    def _new_row(self, declared: DeclaredLimit, source: LimitSource) -> FlowLimit:
+        return FlowLimit(
+            job_model=model_label(self._table.model),
+            kind=declared.kind,
+            name=declared.name,
+            is_shared=declared.shared,
+            source=source,
+            **_numbers(declared),
+        )
+
+    def _rows(self) -> QuerySet[FlowLimit]:
+        return self._table.limits()
+
+
+def _numbers(declared: DeclaredLimit) -> dict[str, Any]:
+    return {
+        "max_running": declared.max_running,
+        "rate": declared.rate,
+        "per_seconds": declared.per_seconds,
+        "burst": declared.burst,
+    }

@@ -1,0 +1,85 @@
+"""Releases: who waits at a gate becomes ready as soon as it has a place, highest priority first.
+
+Two look at each other: who ends a job looks for those that wait once its ending is committed, and who steps back
+looks for free places once that is committed. Whoever of them comes last sees the other, so that nobody is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from pleme_redis_django.orm_store.dialects.limit_statements import LimitStatements
+from pleme_redis_django.orm_store.flow.gates import Gate, Limited, gate_of, waits_for_token
+from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
+from pleme_redis_django.orm_store.flow.limits import KnownLimit
+from pleme_redis_django.orm_store.job_table import JobTable
+
+ALL_THAT_FIT = 1_000_000
+GATES_PER_STATEMENT = 500
+
+
+class Releases:
+    """Releases of one table."""
+
+    def __init__(self, statements: LimitStatements, table: JobTable[Any], known: KnownLimits) -> None:
+        self._statements = statements
+        self._table = table
+        self._known = known
+        self._seen: Mapping[Gate, UUID] = {}
+        """Who stood first at a gate with a free place, at the last look for those who were overlooked."""
+
+    def after(self, jobs: Sequence[Limited]) -> list[str]:
+        """Let in as many as jobs that do not run any more have left places; return the queue names of those."""
+        crowds = self._known.current().crowds(jobs)
+        if not crowds:
+            return []
+        waited_at = self._statements.gates_waited_at(self._table, list(crowds))
+        if not waited_at:
+            return []
+        limits = {gate: crowds[gate].limit for gate in waited_at}
+        return self._statements.release(self._table, limits, {gate: crowds[gate].cost for gate in waited_at})
+
+    def at(self, limits: Mapping[Gate, KnownLimit]) -> list[str]:
+        """Let in everybody who has a place at these gates; return the queue names."""
+        return self._statements.release(self._table, limits, dict.fromkeys(limits, ALL_THAT_FIT))
+
+    def everywhere(self) -> list[str]:
+        """Let in everybody who has a place at any gate; return the queue names."""
+        limits = self._waited_at()
+        return self._release_all(limits) if limits else []
+
+    def overlooked(self) -> list[str]:
+        """Let in whoever had a place at the last look already; return their queue names.
+
+        Who waits at a gate without a limit goes on at once: the limit has ended, and nobody was overlooked.
+        """
+        limits = self._waited_at()
+        if not limits:
+            self._seen = {}
+            return []
+        self._release_all({gate: limit for gate, limit in limits.items() if limit is None})
+        limited = {gate: limit for gate, limit in limits.items() if limit is not None}
+        heads = self._statements.heads_with_a_place(self._table, limited)
+        before, self._seen = self._seen, heads
+        return self._release_all({gate: limited[gate] for gate in heads if before.get(gate) == heads[gate]})
+
+    def _waited_at(self) -> dict[Gate, KnownLimit | None]:
+        """Return the gates at which somebody waits, with their limits."""
+        texts = self._statements.texts_waited_at(self._table)
+        of_places = [text for text in texts if not waits_for_token(text)]
+        gates = [gate for text in of_places if (gate := gate_of(text)) is not None]
+        if gates:
+            self._known.read_again()
+            if unmade := {(gate.kind, gate.limit_name) for gate in gates} & self._known.last_read.unmade:
+                self._known.make(unmade)
+        return {gate: self._known.last_read.at(gate) for gate in gates}
+
+    def _release_all(self, limits: Mapping[Gate, KnownLimit | None]) -> list[str]:
+        released: list[str] = []
+        gates = list(limits)
+        for start in range(0, len(gates), GATES_PER_STATEMENT):
+            part = gates[start : start + GATES_PER_STATEMENT]
+            released += self._statements.release(self._table, limits, dict.fromkeys(part, ALL_THAT_FIT))
+        return released
