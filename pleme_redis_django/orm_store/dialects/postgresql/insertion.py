@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.db import connections
 
+from pleme_redis_django.orm_store.dialects.postgresql.prepared import executed_prepared
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import uuid_array
 from pleme_redis_django.orm_store.new_rows import (
@@ -27,10 +29,13 @@ _ONE_ROW = "VALUES ({shared}, {own})"
 _ROWS = "SELECT {shared}, {own} FROM unnest({arrays}) AS new({names})"
 
 
-class _Statement(NamedTuple):
+# Compared by identity: a connection that runs it again and again plans it once.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Statement:
     """An insert of rows whose templates leave the same columns unsaid."""
 
     sql: str
+    parameters: tuple[()] = ()
     shared_sent: Callable[[RowTemplate], Sequence[Any]]
     own_sent: Callable[[NewRow], Sequence[Any]]
     own_columns: Sequence[Column]
@@ -41,8 +46,11 @@ def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) 
     unique, is_one = template.uniqueness is not None, len(rows) == 1
     statement = _statement(table, template.unsaid, is_one=is_one, unique=unique)
     own = statement.own_sent(rows[0]) if is_one else _arrays(statement, rows)
+    values = (*statement.shared_sent(template), *own)
+    if is_one and not unique and executed_prepared(statement, table.using, values):
+        return {rows[0].id}
     with connections[table.using].cursor() as cursor:
-        cursor.execute(statement.sql, (*statement.shared_sent(template), *own))
+        cursor.execute(statement.sql, values)
         return {found[0] for found in cursor.fetchall()} if unique else {row.id for row in rows}
 
 
@@ -58,7 +66,12 @@ def _statement(table: JobTable[Any], unsaid: frozenset[str], *, is_one: bool, un
         rows=_rows_sql(shared_columns, own_columns, is_one=is_one),
         conflict="ON CONFLICT DO NOTHING RETURNING id" if unique else "",
     )
-    return _Statement(sql, _attributes(shared_columns), _attributes(own_columns), own_columns)
+    return _Statement(
+        sql=sql,
+        shared_sent=_attributes(shared_columns),
+        own_sent=_attributes(own_columns),
+        own_columns=own_columns,
+    )
 
 
 def _rows_sql(shared_columns: Sequence[Column], own_columns: Sequence[Column], *, is_one: bool) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import DatabaseError, connections
 
@@ -29,7 +29,22 @@ SLOW_SECONDS_PER_ROW = 0.0001
 
 # The name is unknown, or known already (both: another server connection), or the plan returns other
 # types than before (a migration).
-_UNUSABLE = frozenset({"26000", "42P05", "0A000"})
+_OTHER_SESSION = frozenset({"26000", "42P05"})
+_UNUSABLE = _OTHER_SESSION | {"0A000"}
+
+# Where names got lost: a web process may open a connection for each request, and each would meet the same error.
+_aliases_without_names: set[str] = set()
+
+
+class Statement(Protocol):
+    """What may be planned: a CompiledQuery, or an insert; compared by identity."""
+
+    @property
+    def sql(self) -> str | None: ...
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        """The first ones, which become a part of the plan."""
+        ...
 
 
 def fetch_prepared(query: CompiledQuery[M], *parameters: Any, varying: int = 1) -> list[M]:
@@ -44,7 +59,28 @@ def fetch_prepared(query: CompiledQuery[M], *parameters: Any, varying: int = 1) 
     if is_pooled(connection):
         return query.fetch(*parameters)  # The next claim has another session.
     connection.ensure_connection()
-    return query.instances(_statements_on(connection).fetch(query, parameters, varying))
+    statements = _statements_on(connection)
+    return query.instances(statements.fetch(statements.kept_cursor, query, parameters, varying))
+
+
+def executed_prepared(statement: Statement, using: str, parameters: tuple[Any, ...]) -> bool:
+    """Run a statement that returns no rows, planned before where it has been run often enough; return whether it ran.
+
+    All of its parameters are those of this run. It does not run inside a transaction, which a plan that PostgreSQL
+    refuses would break, nor where it would not find its plan again.
+    """
+    connection: Any = connections[using]
+    if connection.in_atomic_block or connection.queries_logged or using in _aliases_without_names:
+        return False
+    if connection.features.uses_server_side_binding or is_pooled(connection):
+        return False
+    # A new one each time: with it Django looks after the connection, and django-tenants after the schema.
+    with connection.cursor() as cursor:
+        statements = _statements_on(connection)
+        statements.fetch(cursor, statement, parameters, len(parameters))
+    if statements.lost_names:
+        _aliases_without_names.add(using)
+    return True
 
 
 class PreparedStatements:
@@ -54,67 +90,77 @@ class PreparedStatements:
         self.connection = connection.connection
         self._ops = connection.ops
         # Opening one takes Django a third of the time that a statement takes.
-        self._cursor = connection.cursor()
-        self._uses: dict[CompiledQuery[Any], int] = {}
-        self._names: dict[CompiledQuery[Any], str] = {}
+        self.kept_cursor = connection.cursor()
+        self._uses: dict[Statement, int] = {}
+        self._names: dict[Statement, str] = {}
         """In the order of their last use."""
         self._outdated: list[str] = []
         self._usable = True
+        self.lost_names = False
+        """Whether another server connection was met beneath this one."""
 
-    def fetch(self, query: CompiledQuery[Any], parameters: tuple[Any, ...], varying: int) -> Any:
-        """Return the rows of ``query``, by its plan where it has one or gets one."""
+    def fetch(self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int) -> Any:
+        """Return the rows of ``query``, by its plan where it has one or gets one.
+
+        The last ``varying`` parameters are given to each run of the plan; the others become a part of it.
+        """
         if self._usable and (query in self._names or self._count_use(query) > USES_BEFORE):
             try:
-                return self._fetch_planned(query, parameters, varying)
+                return self._fetch_planned(cursor, query, parameters, varying)
             except DatabaseError as error:
-                if getattr(error.__cause__, "sqlstate", None) not in _UNUSABLE:
+                sqlstate = getattr(error.__cause__, "sqlstate", None)
+                if sqlstate not in _UNUSABLE:
                     raise
-                self._usable = False
-        self._cursor.execute(query.sql, (*query.parameters, *parameters))
-        return self._cursor.fetchall()
+                self._usable, self.lost_names = False, sqlstate in _OTHER_SESSION
+        cursor.execute(query.sql, (*query.parameters, *parameters))
+        return cursor.fetchall() if cursor.description else ()
 
-    def _count_use(self, query: CompiledQuery[Any]) -> int:
+    def _count_use(self, query: Statement) -> int:
         if len(self._uses) >= MAX_COUNTED:
             self._uses.clear()
         self._uses[query] = self._uses.get(query, 0) + 1
         return self._uses[query]
 
-    def _fetch_planned(self, query: CompiledQuery[Any], parameters: tuple[Any, ...], varying: int) -> Any:
+    def _fetch_planned(self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int) -> Any:
         started = time.monotonic()
-        places = ", ".join(["%s"] * varying)
         if query in self._names:
             name = self._names[query] = self._names.pop(query)
-            self._cursor.execute(f"EXECUTE {name}({places})", parameters[-varying:])
+            cursor.execute(_execute_sql(name, varying), parameters[-varying:])
         else:
-            self._cursor.execute(self._first_time(query, parameters, places, varying))
-            while self._cursor.nextset():
+            cursor.execute(self._first_time(query, parameters, varying))
+            while cursor.nextset():
                 pass
-        rows = self._cursor.fetchall()
+        if cursor.description is None:
+            return ()  # An insert has no other plan, and may wait for the disk.
+        rows = cursor.fetchall()
         if time.monotonic() - started > SLOW_SECONDS + SLOW_SECONDS_PER_ROW * len(rows):
             self._outdate(query)
         return rows
 
-    def _first_time(
-        self, query: CompiledQuery[Any], parameters: tuple[Any, ...], places: str, varying: int
-    ) -> str:
+    def _first_time(self, query: Statement, parameters: tuple[Any, ...], varying: int) -> str:
         """Return the statements that plan ``query`` and run it; in one round trip, and one transaction."""
         compose = self._ops.compose_sql
         before, *behind = str(query.sql).rsplit("%s", varying)
         constants = (*query.parameters, *parameters[:-varying])
-        numbered = "".join(f"${number}{compose(part, ())}" for number, part in enumerate(behind, 1))
-        text = f"{compose(before, constants)}{numbered}"
+        text = compose(before, constants) + "".join(
+            f"${number}{compose(part, ())}" for number, part in enumerate(behind, 1)
+        )
         name = f"pleme_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
         if len(self._names) >= MAX_PREPARED:
             self._outdate(next(iter(self._names)))
         statements = [f"DEALLOCATE {outdated}" for outdated in self._outdated]
         # PostgreSQL keeps and drops names at once: a failure further on takes neither back.
         self._names[query], self._outdated = name, []
-        run = compose(f"EXECUTE {name}({places})", parameters[-varying:])
+        run = compose(_execute_sql(name, varying), parameters[-varying:])
         return "; ".join([*statements, f"PREPARE {name} AS {text}", run])
 
-    def _outdate(self, query: CompiledQuery[Any]) -> None:
+    def _outdate(self, query: Statement) -> None:
         self._outdated.append(self._names.pop(query))
         self._uses.pop(query, None)
+
+
+def _execute_sql(name: str, varying: int) -> str:
+    return f"EXECUTE {name}({', '.join(['%s'] * varying)})"
 
 
 class _OfThread(threading.local):
