@@ -16,7 +16,12 @@ from pleme_redis_django.orm_store.job_table import JobTable
 # The ORM has no UPDATE ... FROM, and one UPDATE a row costs ten times the round trips. What the row is
 # compared with all comes out of the arrays: a plan that is made without knowing them, as for a prepared
 # statement, can then find a row by its primary key alone, and not go through all that is RUNNING for each.
+# And by the array of the keys: joined to a small table, the planner goes through all of it for each batch.
 _COMPLETE_SQL = """
+WITH ending AS MATERIALIZED (
+    SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::float8[], %s::text[], %s::text[])
+        WITH ORDINALITY AS given(id, worker_id, status, attempt, run_seconds, results, progress, number)
+)
 UPDATE {table} AS job
 SET status = 'COMPLETED', completed_at = statement_timestamp(), updated_at = statement_timestamp(),
     started_at = COALESCE(job.started_at, statement_timestamp() - make_interval(secs => ending.run_seconds)),
@@ -25,9 +30,9 @@ SET status = 'COMPLETED', completed_at = statement_timestamp(), updated_at = sta
     error_message = '', error_details = NULL, error_fingerprint = '',
     unique_slot = CASE WHEN job.unique_slot LIKE '{period}%%' THEN job.unique_slot END,
     crash_count = CASE WHEN job.crash_count < {suspect} THEN job.crash_count ELSE 0 END
-FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::float8[], %s::text[], %s::text[])
-     WITH ORDINALITY AS ending(id, worker_id, status, attempt, run_seconds, results, progress, number)
-WHERE job.id = ending.id AND job.status = ending.status
+FROM ending
+WHERE job.id = ANY (ARRAY(SELECT ending.id FROM ending))
+  AND job.id = ending.id AND job.status = ending.status
   AND job.worker_id = ending.worker_id AND job.attempt = ending.attempt
 RETURNING ending.number
 """

@@ -66,3 +66,23 @@ def test_a_plan_that_knows_no_parameters_finds_rows_by_their_key() -> None:
         cursor.execute("DEALLOCATE complete_jobs")
     assert f"{TABLE}_pkey" in plan and "Seq Scan on" not in plan, plan
     assert "_running" not in plan, plan
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_no_plan_goes_through_a_small_table_for_a_batch(mode: str) -> None:
+    """Joined to it, each batch of 300 read all of 20,000 rows: 15 ms instead of 1.5."""
+    jobs = claimed(OrmJobStore(Job), 300)
+    Job.objects.bulk_create(Job(parameters={}) for _ in range(2_000))
+    columns = completion._columns([completed(job) for job in jobs])
+    numbers = iter(range(1, 100))
+    sql = completion._COMPLETE_SQL.format(table=TABLE, period="period", suspect=2).replace("%%", "%")
+    sql = re.sub("%s", lambda _match: f"${next(numbers)}", sql)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {TABLE}")
+        cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        cursor.execute(f"PREPARE complete_jobs AS {sql}")
+        cursor.execute(f"EXPLAIN EXECUTE complete_jobs({', '.join(['%s'] * len(columns))})", columns)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("DEALLOCATE complete_jobs")
+    assert f"{TABLE}_pkey" in plan and "Seq Scan on" not in plan, plan
