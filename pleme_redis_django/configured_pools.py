@@ -82,6 +82,11 @@ def pool_config(name: str, entry: Mapping[str, Any], overrides: Mapping[str, Any
         if fields.get("product") is not None:
             resolve_product(fields["product"])
         config = WorkerPoolConfig.from_mapping(fields)
+        if config.aging_seconds_per_point != config.aging:
+            raise InvalidSettings(
+                f"aging_seconds_per_point is {config.aging_seconds_per_point}, and the pool is not fair. Accepted: "
+                "with fair=True, in a pool of every product; None."
+            )
         # A path that names nothing is told here, and by the check.
         rule_of_pool(config)
         errors_of_pool(config)

@@ -23,7 +23,7 @@ def fair_indexes_of(parts: ConfiguredPool) -> list[FairIndex]:
     """Return the index that a pool reads if it is fair and its jobs are rows of its model."""
     if not parts.config.shares_between_products or parts.own_store is not None:
         return []
-    selection = JobSelection(queue_names=parts.config.queue_names)
+    selection = JobSelection(queue_names=parts.config.queue_names, aging_seconds_per_point=parts.config.aging)
     return [fair_index(parts.model, get_settings().database, selection)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -108,3 +109,9 @@ class MemoryJob:
 def claim_order(job: MemoryJob) -> tuple[int, float]:
     """Return the sort key of claims. Sorting is stable: equal jobs stay in the order they were added."""
     return (-job.priority, job.run_after)
+
+
+def claim_order_of(selection: JobSelection) -> Callable[[MemoryJob], tuple[float, ...]]:
+    """Return the sort key of claims of a selection."""
+    aging = selection.aging_seconds_per_point
+    return claim_order if aging is None else lambda job: (job.run_after - job.priority * aging,)

@@ -30,7 +30,7 @@ from pleme_redis_django.jobs.interface.job import (
 from pleme_redis_django.jobs.interface.json_text import from_json
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.store import ORPHANED_AFTER_SECONDS, ORPHANS_LIMIT, HeldRow, Outlook
-from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
+from pleme_redis_django.testing.memory_job import MemoryJob, claim_order, claim_order_of
 from pleme_redis_django.testing.memory_turns import first_in_turn
 
 _WAITING = (JobStatus.PENDING, JobStatus.QUEUED)
@@ -143,7 +143,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[MemoryJob]:
         with self._lock:
-            ready = sorted(self._ready(selection), key=claim_order)
+            ready = sorted(self._ready(selection), key=claim_order_of(selection))
             taken = first_in_turn(self._shares, ready, limit) if selection.fair else ready[: max(limit, 0)]
             for job in taken:
                 job.status, job.worker_id, job.started_at = JobStatus.RUNNING, worker_id, None

@@ -72,3 +72,11 @@ def test_two_processes_share_between_two_floods_by_their_weights(start_workers: 
     # The first claims find no backlog that they know, and the last ones the rest of the other product.
     share = Counter(in_order[SEEN:UNTIL])["gold"] / (UNTIL - SEEN)
     assert share == pytest.approx(0.75, abs=0.06)
+
+
+def test_a_burst_runs_the_jobs_of_every_product_and_ends(start_workers: StartWorkers) -> None:
+    for number in range(40):
+        insert(20, f"p{number}")
+    workers = start_workers("--burst", "--processes", "2", pool={"fair": True})
+    assert workers.exit_code() == 0, workers.output()
+    assert Job.objects.filter(status="COMPLETED").count() == 40 * 20

@@ -58,6 +58,11 @@ class FairShares:
         """Whether more than one product may have ready jobs."""
         return len(self._queues) > 1
 
+    @property
+    def is_active(self) -> bool:
+        """Whether any product may have ready jobs."""
+        return bool(self._queues)
+
     def join(self, strand: Strand) -> None:
         """Take note that a strand has ready jobs.
 

@@ -19,3 +19,5 @@ class JobSelection:
     """True: only suspects, at whose run several worker processes died; each runs alone."""
     fair: bool = False
     """True: no product waits behind the backlog of another one."""
+    aging_seconds_per_point: float | None = None
+    """Of a fair selection: a job counts as due so much earlier for each point of priority; None: priorities rule."""

@@ -62,6 +62,8 @@ class WorkerPoolConfig:
     """The only product that the pool serves; None: every product."""
     fair: bool = False
     """Whether the products share the pool's capacity, each by its weight; False: the jobs run in their order."""
+    aging_seconds_per_point: Annotated[float | None, Number(0.001, 30 * _DAY_SECONDS)] = None
+    """In a fair pool: a job that is due so much earlier runs before one of a point more; None: priorities rule."""
     async_count: Annotated[int, Whole(0, 10_000)] = 300
     """Async handlers that run at once, all in one event loop."""
     heartbeat_seconds: Annotated[float, Number(0.05, 3_600)] = 5
@@ -161,6 +163,11 @@ class WorkerPoolConfig:
         return self.fair and self.product is None
 
     @property
+    def aging(self) -> float | None:
+        """``aging_seconds_per_point`` of a pool whose claims are fair ones; no other ages."""
+        return self.aging_seconds_per_point if self.shares_between_products else None
+
+    @property
     def queue_names(self) -> tuple[str, ...] | None:
         """The queues to serve, or None for every queue."""
         return None if EVERY_QUEUE in self.queues else self.queues
@@ -168,7 +175,14 @@ class WorkerPoolConfig:
 
 _RANGES = said_beside_fields(WorkerPoolConfig)
 _MAY_BE_NONE = frozenset(
-    {"timeout", "deadline", "max_jobs_per_process", "max_process_age_seconds", "max_process_memory_mb"}
+    {
+        "aging_seconds_per_point",
+        "timeout",
+        "deadline",
+        "max_jobs_per_process",
+        "max_process_age_seconds",
+        "max_process_memory_mb",
+    }
 )
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -184,6 +184,7 @@ def _claimer(
         product=config.product,
         job_types=known_types(lanes),
         fair=config.shares_between_products,
+        aging_seconds_per_point=config.aging,
     )
     desk = ClaimDesk(
         core.store,

@@ -17,10 +17,11 @@ from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
-from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
+from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects import portable_limits, portable_lines, portable_tokens
 from pleme_redis_django.orm_store.dialects.limit_statements import LimitStatements
 from pleme_redis_django.orm_store.ending_changes import write_ending
+from pleme_redis_django.orm_store.fairness.turn_order import in_turn_order, turn_order
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
 from pleme_redis_django.orm_store.horizon import Horizon
@@ -57,14 +58,15 @@ class PortableDialect:
     ) -> list[M]:
         jobs: list[M] = []
         with transaction.atomic(using=table.using):
-            ready = table.claimable(request.selection, request.pauses, is_limited=request.is_limited)
+            claimable = table.claimable(request.selection, request.pauses, is_limited=request.is_limited)
+            ready = in_turn_order(claimable, request.selection)
             for share in shares:
                 of_strand = ready.filter(_of_strand(share.strand))
                 jobs += of_strand[: min(share.jobs, request.limit - len(jobs))]
             _take(table, request.worker_id, jobs)
         for job in jobs:
             job.attempt += 1
-        return sorted(jobs, key=claim_order)
+        return sorted(jobs, key=turn_order(request.selection))
 
     def ready_strands(self, table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:
         ready = table.ready(selection, pauses).order_by()

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from pleme_redis_django.jobs.interface.fair_shares import SHARE, Share, Strand
-from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
+from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.fairness.rotation import Rotation
+from pleme_redis_django.orm_store.fairness.turn_order import turn_order
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 # How often a claim goes on to the next products when some had less than their share.
@@ -42,7 +43,7 @@ def _claim_shares(dialect: Dialect, table: JobTable[M], request: ClaimRequest, r
     spare = 1.0
     for _round in range(MAX_ROUNDS):
         rest = request.limit - len(jobs)
-        if not rest or not rotation.shares.is_contended:
+        if not rest or not rotation.has_turns():
             break
         shares = rotation.shares.deal(int(rest * spare))
         started = time.monotonic()
@@ -81,7 +82,9 @@ def _take(
         rest = dataclasses.replace(request, limit=request.limit - len(jobs))
         first = dialect.claim_shares(table, rest, missing)
         rotation.places.claimed_from_heads(len(first), time.monotonic() - started)
-        taken = rotation.by_strand(sorted([*jobs, *first], key=claim_order) if jobs else first)
+        taken = rotation.by_strand(
+            sorted([*jobs, *first], key=turn_order(request.selection)) if jobs else first
+        )
     rotation.places.remember(taken)
     return taken, shares
 

@@ -17,6 +17,7 @@ from django.db.models import F
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.indexes import READY_CONDITION
 from pleme_redis_django.models.job import AbstractJob
+from pleme_redis_django.orm_store.fairness.aging import AgedDueTime
 
 # Django's own names of indexes are as long at most, on every database.
 _LONGEST_NAME = 30
@@ -34,11 +35,14 @@ class FairIndex:
     model: type[AbstractJob]
     using: str
     by_queue: bool
+    aging_seconds_per_point: float | None = None
 
     @property
     def name(self) -> str:
         """Its name in the database."""
         suffix = "_fairq" if self.by_queue else "_fair"
+        if self.aging_seconds_per_point is not None:
+            suffix += f"_{self.aging_seconds_per_point:g}"
         return truncate_name(self.model._meta.db_table, _LONGEST_NAME - len(suffix)) + suffix
 
     def has_table(self) -> bool:
@@ -80,6 +84,9 @@ class FairIndex:
 
     def _index(self) -> models.Index:
         strand = [F("queue_name"), F("product")] if self.by_queue else [F("product")]
+        if self.aging_seconds_per_point is not None:
+            aged = AgedDueTime(self.aging_seconds_per_point)
+            return models.Index(*strand, aged, F("id"), condition=READY_CONDITION, name=self.name)
         return models.Index(
             *strand,
             F("priority").desc(),
@@ -92,7 +99,12 @@ class FairIndex:
 
 def fair_index(model: type[AbstractJob], using: str, selection: JobSelection) -> FairIndex:
     """Return the index that fair claims of a selection read."""
-    return FairIndex(model=model, using=using, by_queue=selection.queue_names is not None)
+    return FairIndex(
+        model=model,
+        using=using,
+        by_queue=selection.queue_names is not None,
+        aging_seconds_per_point=selection.aging_seconds_per_point,
+    )
 
 
 def missing(index: FairIndex) -> str:

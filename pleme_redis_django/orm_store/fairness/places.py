@@ -23,8 +23,9 @@ MOST_STRANDS = 100
 class Places:
     """The places of one worker in the strands of one selection; for the thread that claims."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, most: int = MOST_STRANDS) -> None:
         self._clock = clock
+        self._most = most
         self._places: dict[Strand, ClaimedUpTo] = {}
         self._slow_claims = 0
         self._head_at = 0.0
@@ -45,7 +46,7 @@ class Places:
         for strand, of_strand in jobs.items():
             last = of_strand[-1]
             self._places[strand] = ClaimedUpTo(last.priority, last.run_after, last.pk)
-        if len(self._places) > MOST_STRANDS:
+        if len(self._places) > self._most:
             self._places.clear()
 
     def forget(self, strands: Iterable[Strand]) -> None:

@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from pleme_redis_django.jobs.interface.fair_shares import FairShares, Share, Strand
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.claim_position import MAX_SECONDS_WITHOUT_HEAD, is_slow
-from pleme_redis_django.orm_store.fairness.places import Places
+from pleme_redis_django.orm_store.fairness.places import MOST_STRANDS, Places
 from pleme_redis_django.orm_store.job_table import M
 
 LOOK_SECONDS = 1.0
@@ -27,16 +28,21 @@ class Rotation:
     def __init__(
         self,
         weights: Mapping[str, float],
-        queue_names: Sequence[str] | None,
+        selection: JobSelection,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shares = FairShares(weights)
-        self.places = Places(clock)
-        self._queue_names: Sequence[str | None] = queue_names or (None,)
+        self.places = Places(clock, most=0 if selection.aging_seconds_per_point else MOST_STRANDS)
+        self._queue_names: Sequence[str | None] = selection.queue_names or (None,)
+        self._is_aged = selection.aging_seconds_per_point is not None
         self._clock = clock
         self._look_at = 0.0
         self._has_backlog = False
         self._vain_seconds = 0.0
+
+    def has_turns(self) -> bool:
+        """Whether to claim by shares; a product alone has every turn, and only its aging may ask for another order."""
+        return self.shares.is_contended or (self._is_aged and self.shares.is_active)
 
     def hear_of(self, products: Collection[str]) -> None:
         """Take note that somebody says that products have ready jobs."""

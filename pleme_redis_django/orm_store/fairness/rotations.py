@@ -7,7 +7,7 @@ from typing import Any
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.orm_store.fairness.index import fair_index
+from pleme_redis_django.orm_store.fairness.index import FairIndex, fair_index
 from pleme_redis_django.orm_store.fairness.known_index import KnownIndex
 from pleme_redis_django.orm_store.fairness.rotation import Rotation
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -19,7 +19,7 @@ class Rotations:
     def __init__(self, table: JobTable[Any]) -> None:
         self._table = table
         self._rotations: dict[JobSelection, Rotation] = {}
-        self._indexes: dict[bool, KnownIndex] = {}
+        self._indexes: dict[FairIndex, KnownIndex] = {}
 
     def of(self, selection: JobSelection) -> Rotation | None:
         """Return whose turn it is in a selection; None: its jobs are claimed in their order."""
@@ -27,7 +27,7 @@ class Rotations:
             return None
         rotation = self._rotations.get(selection)
         if rotation is None:
-            rotation = Rotation(get_settings().product_weights, selection.queue_names)
+            rotation = Rotation(get_settings().product_weights, selection)
             self._rotations[selection] = rotation
         return rotation
 
@@ -38,7 +38,7 @@ class Rotations:
                 rotation.hear_of(products)
 
     def _index_of(self, selection: JobSelection) -> KnownIndex:
-        by_queue = selection.queue_names is not None
-        if by_queue not in self._indexes:
-            self._indexes[by_queue] = KnownIndex(fair_index(self._table.model, self._table.using, selection))
-        return self._indexes[by_queue]
+        index = fair_index(self._table.model, self._table.using, selection)
+        if index not in self._indexes:
+            self._indexes[index] = KnownIndex(index)
+        return self._indexes[index]

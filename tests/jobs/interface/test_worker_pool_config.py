@@ -24,6 +24,7 @@ OUR_DEFAULTS = {
     "queues": ("*",),
     "product": None,
     "fair": False,
+    "aging_seconds_per_point": None,
     "async_count": 300,
     "heartbeat_seconds": 5,
     "lease_seconds": 25,

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import BooleanField, F, QuerySet
+from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
 from pleme_redis_django.jobs.interface.fair_shares import Share
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
-from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
+from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
 from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claiming_sql
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import fetch_prepared
+from pleme_redis_django.orm_store.fairness.turn_order import in_turn_order, turn_order
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
 
@@ -63,7 +64,7 @@ def claim_shares(
         jobs = fetch_prepared(
             statement, *dealt, request.commit_mode, request.worker_id, varying=len(dealt) + 2
         )
-    return sorted(jobs, key=claim_order)
+    return sorted(jobs, key=turn_order(request.selection))
 
 
 @functools.lru_cache(maxsize=64)
@@ -75,10 +76,9 @@ def _statement(
     They are the products, queue names, sizes and places of the shares, the limit of all of them, the
     ``synchronous_commit`` of the transaction (None: as it is) and the worker's id.
     """
-    by_queue = selection.queue_names is not None
     rows = table.claimable(dataclasses.replace(selection, queue_names=None), pauses, is_limited=is_limited)
     loaded = compile_query(rows, table.using, times_as_text=True)
-    of_strand = _of_strand(rows, by_queue=by_queue, behind=behind)
+    of_strand = _of_strand(rows, selection, behind=behind)
     strand = compile_query(of_strand.values_list("id"), table.using)
     if strand.sql is None:
         return dataclasses.replace(loaded, sql=None)
@@ -96,10 +96,11 @@ def _statement(
     return dataclasses.replace(loaded, sql=sql, parameters=())
 
 
-def _of_strand(rows: QuerySet[M], *, by_queue: bool, behind: bool) -> QuerySet[M]:
+def _of_strand(rows: QuerySet[M], selection: JobSelection, *, behind: bool) -> QuerySet[M]:
+    by_queue = selection.queue_names is not None
     condition = _OF_QUEUE if by_queue else _OF_PRODUCT
     if behind:
         condition = f"{condition} AND {_BEHIND}"
     rows = rows.filter(RawSQL(condition, (), output_field=BooleanField()))  # noqa: S611 - a constant
     order = ("queue_name", "product") if by_queue else ("product",)
-    return rows.order_by(*order, F("priority").desc(), "run_after", "id")
+    return in_turn_order(rows, selection, *order)
