@@ -23,6 +23,7 @@ from pleme_redis_django.models import AbstractJob, FlowLimit, Job, LimitKind, Li
 from pleme_redis_django.operations.stored_jobs import hint_after_commit
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.flow.control import flow_control_of
+from pleme_redis_django.orm_store.flow.rates import look_at_gates
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.products import validate_product
 
@@ -79,6 +80,7 @@ def set_limit(
             )
         else:
             limits_of(table).filter(pk=row.pk).update(declared=_declared(row), **numbers, **edit)
+            look_at_gates(table, [row.pk])
         _look_again_after_commit(table)
     return limits_of(table).get(**names)
 
@@ -102,6 +104,7 @@ def reset_limit(
             rows.delete()
         else:
             rows.update(**row.declared, declared=None, edited_at=None, edited_by="", edit_reason="")
+        look_at_gates(table, [row.pk])
         _look_again_after_commit(table)
     return True
 

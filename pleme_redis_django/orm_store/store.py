@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
@@ -91,7 +92,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[M]:
         with reconnecting(self.using):
             try:
-                jobs, self._passed_over[selection] = self._claim_admitted(worker_id, limit, selection)
+                jobs, passed_over = self._claim_admitted(worker_id, limit, selection)
+                # A look ahead tells when the tokens are back that somebody waits for since this claim.
+                self._passed_over[selection] = passed_over or self._flow.take_note_of_waiting()
                 return jobs
             except DataError as error:
                 # Psycopg's, of a row that cannot be loaded: the database itself would give an SQLSTATE.
@@ -261,9 +264,14 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
         with reconnecting(self.using), transaction.atomic(using=self.using):
             self._pauses.read_again()
             self._passed_over.pop(selection, None)
-            return look_ahead(
+            outlook = look_ahead(
                 self._dialect, self._table, selection, self._pauses.last_read, self._horizons[selection]
             )
+            if (tokens_in := self._flow.release_in()) is None:
+                return outlook
+            due_in = outlook.due_in_seconds
+            soonest = tokens_in if due_in is None else min(due_in, tokens_in)
+            return dataclasses.replace(outlook, due_in_seconds=soonest)
 
     def count_unserved(self, known_types: frozenset[str]) -> Mapping[str, int]:
         with reconnecting(self.using):
@@ -275,7 +283,14 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def promote_due_jobs(self, limit: int) -> int:
         with reconnecting(self.using):
-            return promote_due_jobs(self._dialect, self._table, limit)
+            promoted = promote_due_jobs(self._dialect, self._table, limit)
+            if not self._flow.known.last_read.has_rates:
+                return promoted
+            through = self._flow.let_through()
+            if through.queue_names:
+                self._horizons.clear()  # They are due earlier than all that has become ready by itself.
+            # A gate that was due and let nobody through says when to look again: that counts as one.
+            return promoted + max(len(through.queue_names), min(through.gates, 1))
 
     def __repr__(self) -> str:
         return f"OrmJobStore({model_label(self.model)}, using={self.using!r})"

@@ -6,15 +6,26 @@ the commit sees what others have committed before.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Generic
+from uuid import UUID
 
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.flow.admission import Admission, Claimant
-from pleme_redis_django.orm_store.flow.gates import Limited
+from pleme_redis_django.orm_store.flow.gates import Gate, Limited
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
+from pleme_redis_django.orm_store.flow.limits import KnownLimit, limits_of
 from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
+from pleme_redis_django.orm_store.flow.rates import (
+    NeedsTokens,
+    let_through,
+    release_in,
+    start_with_tokens,
+    wake_forgotten,
+)
 from pleme_redis_django.orm_store.flow.releases import Releases
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, TokenGate
 from pleme_redis_django.orm_store.flow.turns import let_next, open_lines
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
@@ -33,15 +44,58 @@ class FlowControl(Generic[M]):
         self._releases = Releases(dialect.limits, table, self.known)
         self._open_lines: frozenset[Line] = frozenset()
         """In which nobody had its turn at the last sweep."""
+        self._waits_for_tokens = self._had_rates = False
 
     def admit(self, claimant: Claimant, jobs: Sequence[M]) -> Sequence[M]:
         """Return those of the claimed jobs that may start; the others wait BLOCKED from now on."""
         if not self.known.current():
             return jobs
         admitted, gates = self._admission.admit(claimant, jobs)
+        if self.known.last_read.has_rates and admitted:
+            admitted, left = self._with_tokens(claimant.worker_id, admitted)
+            # Who waits for a token has given its places back.
+            gates = {
+                **gates,
+                **{gate: limit for gate, limit in left.items() if limit.max_running is not None},
+            }
         if gates:
             self._releases.at(gates)
         return admitted
+
+    def _with_tokens(self, worker_id: str, jobs: Sequence[M]) -> tuple[Sequence[M], dict[Gate, KnownLimit]]:
+        """Return those of the jobs that got their tokens, and the gates of the others."""
+        crowds = self.known.last_read.crowds(jobs)
+        rated = {gate: crowd for gate, crowd in crowds.items() if crowd.limit.rate is not None}
+        if not rated:
+            return jobs, {}
+        self.known.note_use({crowd.limit.id for crowd in rated.values()})
+        gates: defaultdict[UUID, list[TokenGate]] = defaultdict(list)
+        for gate, crowd in rated.items():
+            of_crowd: Sequence[Any] = crowd.jobs
+            for job in of_crowd:
+                gates[job.id].append(TokenGate(gate.text, crowd.limit.id))
+        needs = [NeedsTokens(job, tuple(gates[job.id]), job.cost) for job in jobs if job.id in gates]
+        _started, parked = start_with_tokens(self._dialect, self._table, worker_id, needs)
+        if not parked:
+            return jobs, {}
+        self._waits_for_tokens = True
+        waiting = {job.id for job in parked}
+        return [job for job in jobs if job.id not in waiting], limits_of(self.known.last_read.crowds(parked))
+
+    def take_note_of_waiting(self) -> bool:
+        """Return whether somebody waits for a token since the last call, or may do so: there are rates now."""
+        has_rates = self.known.last_read.has_rates
+        waits = self._waits_for_tokens or (has_rates and not self._had_rates)
+        self._waits_for_tokens, self._had_rates = False, has_rates
+        return waits
+
+    def let_through(self) -> LetThrough:
+        """Make ready what waits for tokens, as many as there are."""
+        return let_through(self._dialect, self._table)
+
+    def release_in(self) -> float | None:
+        """Return in how many seconds tokens come back that somebody waits for; None: nobody does."""
+        return release_in(self._table) if self.known.last_read.has_rates else None
 
     def concerns(self, jobs: Sequence[Limited]) -> bool:
         """Whether somebody may wait for one of the jobs, as far as is known without asking the database."""
@@ -73,7 +127,10 @@ class FlowControl(Generic[M]):
         let_in = self._releases.everywhere() if at_once else self._releases.overlooked()
         before, self._open_lines = self._open_lines, frozenset(open_lines(self._dialect, self._table))
         lines = self._open_lines if at_once else self._open_lines & before
-        return let_in + let_next(self._dialect, self._table, lines)
+        let_in += let_next(self._dialect, self._table, lines)
+        if wake_forgotten(self._dialect, self._table):
+            let_in += self.let_through().queue_names
+        return let_in
 
     def _let_next(self, jobs: Sequence[Limited]) -> list[str]:
         """Give the next in the lines of these jobs their turns."""

@@ -55,6 +55,8 @@ class Limits:
             self._by_name[row.kind, row.name][row.product] = row
         self.unmade = frozenset(name for name in declared if "" not in self._by_name.get(name, ()))
         """Declared, and without a row so far."""
+        self.has_rates = any(row.rate is not None for row in self.rows)
+        """Whether claimed jobs may need tokens."""
         self._kinds = {kind for kind, _name in (*self._by_name, *self.unmade)}
         self._others = [
             kind for kind in (LimitKind.TYPE, LimitKind.QUEUE, LimitKind.PRODUCT) if kind in self._kinds
