@@ -16,11 +16,11 @@ from pleme_redis_django.orm_store.job_table import JobTable
 
 # The first of a line is chosen without its lock: ORDER BY ... LIMIT 1 FOR UPDATE would take the second where
 # the first is held. One that somebody holds (to cancel it, say) is left: who holds it looks at the line after
-# the commit. Not waited for on disk: a turn that a crash of the server forgets is given again by the sweep.
+# the commit. As an array, since the planner may go through the whole table to join it with a few ids. Not waited
+# for on disk: a turn that a crash of the server forgets is given again by the sweep.
 _NEXT_SQL = """
 WITH first AS MATERIALIZED (
-  SELECT head.id, line.gate
-  FROM unnest(%s::text[], %s::text[], %s::text[]) AS line(gate, product, order_key)
+  SELECT head.id FROM unnest(%s::text[], %s::text[], %s::text[]) AS line(gate, product, order_key)
   CROSS JOIN LATERAL (
     SELECT id FROM {table} AS job
     WHERE job.blocked_on = line.gate AND {blocked} AND job.run_after <= statement_timestamp()
@@ -28,8 +28,9 @@ WITH first AS MATERIALIZED (
   ) AS head
   WHERE {no_turn}
 ), free AS MATERIALIZED (
-  SELECT job.id FROM first JOIN {table} AS job ON job.id = first.id
-  WHERE job.blocked_on = first.gate AND job.status = 'BLOCKED' AND job.deleted_at IS NULL
+  SELECT job.id FROM {table} AS job
+  WHERE job.id = ANY (ARRAY(SELECT first.id FROM first)) AND job.status = 'BLOCKED' AND job.deleted_at IS NULL
+    AND job.blocked_on LIKE '{prefix}%%'
   FOR UPDATE OF job SKIP LOCKED
 )
 UPDATE {table} AS job SET status = 'QUEUED', blocked_on = NULL, updated_at = statement_timestamp()
@@ -76,7 +77,7 @@ def open_lines(table: JobTable[Any]) -> list[Line]:
 @functools.lru_cache(maxsize=64)
 def next_sql(table: JobTable[Any]) -> str:
     """Return the statement of ``let_next``."""
-    return _NEXT_SQL.format(**_parts(table))
+    return _NEXT_SQL.format(prefix=LINE_PREFIX, **_parts(table))
 
 
 @functools.lru_cache(maxsize=64)

@@ -122,8 +122,9 @@ WITH asked AS MATERIALIZED (
     ORDER BY job.priority DESC, job.run_after, job.id LIMIT LEAST(room.free, 10000) + 1
   ) AS first
 ), free AS MATERIALIZED (
-  SELECT job.id FROM head JOIN {table} AS job ON job.id = head.id
-  WHERE head.upto <= head.free AND job.status = 'BLOCKED' AND job.deleted_at IS NULL
+  SELECT job.id FROM {table} AS job
+  WHERE job.id = ANY (ARRAY(SELECT head.id FROM head WHERE head.upto <= head.free))
+    AND job.status = 'BLOCKED' AND job.deleted_at IS NULL
   FOR UPDATE OF job SKIP LOCKED
 ), released AS (
   UPDATE {table} AS job SET status = 'QUEUED', blocked_on = NULL, updated_at = statement_timestamp()

@@ -1,0 +1,137 @@
+"""Strict order and rates with real worker processes that are killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from pleme_redis_django import Job
+from pleme_redis_django.operations import set_limit
+from tests.faults.effects import effects_of, rows
+from tests.faults.jobs import record
+from tests.integration.conftest import StartWorkers
+from tests.waiting import wait_for
+from tests.worker_processes import WorkerProcesses
+
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("effects")]
+
+SEED = int(os.environ.get("PLEME_FAULT_SEED", "1"))
+KILLS = 6
+RATE, BURST = 100, 10
+
+_CREATE = """
+CREATE TABLE fault_tokens (at timestamptz NOT NULL, granted int NOT NULL);
+CREATE FUNCTION fault_note_tokens() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO fault_tokens VALUES (statement_timestamp(), NEW.granted);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER fault_tokens AFTER UPDATE OF granted ON pleme_redis_django_flowgate
+    FOR EACH ROW EXECUTE FUNCTION fault_note_tokens();
+"""
+_DROP = """
+DROP TRIGGER IF EXISTS fault_tokens ON pleme_redis_django_flowgate;
+DROP FUNCTION IF EXISTS fault_note_tokens;
+DROP TABLE IF EXISTS fault_tokens;
+"""
+
+
+@pytest.fixture
+def tokens(transactional_db: None) -> Iterator[None]:
+    """The table of the tokens that were given, each with the database's time of its statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DROP + _CREATE)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute(_DROP)
+
+
+def kill_now_and_then(workers: list[WorkerProcesses], kills: int) -> None:
+    """Kill worker processes, each a few starts after the one before."""
+    chosen = random.Random(SEED)
+    for _ in range(kills):
+        begun = len(effects_of("begin"))
+        wait_for(
+            lambda begun=begun: len(effects_of("begin")) >= begun + 5 or everything_has_ended(),
+            "jobs go on",
+            details=workers[0].output,
+        )
+        with suppress(IndexError, ProcessLookupError):  # Between two lives of a process.
+            os.kill(chosen.choice(chosen.choice(workers).children()), signal.SIGKILL)
+
+
+def everything_has_ended() -> bool:
+    return not Job.objects.exclude(status="COMPLETED").exists()
+
+
+def begun_of_keys() -> dict[str, list[tuple[datetime, str, Any]]]:
+    """Return what began and ended in each order, as (when, what, place in the line)."""
+    line = Job.objects.order_by("-priority", "run_after", "id").values_list("id", "order_key")
+    place = {job_id: (key, number) for number, (job_id, key) in enumerate(line)}
+    found: defaultdict[str, list[tuple[datetime, str, Any]]] = defaultdict(list)
+    for at, what, job_id in rows("SELECT at, what, job_id FROM fault_effects ORDER BY at"):
+        key, number = place[job_id]
+        found[key].append((at, what, number))
+    return found
+
+
+@pytest.mark.long
+def test_jobs_of_a_key_never_run_out_of_order_while_processes_are_killed(start_workers: StartWorkers) -> None:
+    workers = [start_workers("--processes", "2", pool={"max_crashes": 1_000}) for _ in range(2)]
+    for _ in range(4):
+        for key in ("a", "b", "c", "d", "e"):
+            record.using(order_key=key).enqueue_many([{"seconds": 0.02}] * 6)
+    kill_now_and_then(workers, KILLS)
+    wait_for(
+        everything_has_ended,
+        "all jobs end",
+        deadline_seconds=120,
+        details=lambda: "\n".join(one.output() for one in workers),
+    )
+    events = begun_of_keys()
+    assert {
+        key: len({number for _at, _what, number in of_key}) for key, of_key in events.items()
+    } == dict.fromkeys("abcde", 24)
+    for of_key in events.values():
+        for (_at, what, number), (_next_at, next_what, next_number) in pairwise(of_key):
+            if next_number != number:
+                assert (what, next_what) == ("end", "begin"), (
+                    "the next begins after the end of the one before"
+                )
+                assert next_number > number, "in the order of the line"
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("tokens")
+def test_no_more_start_than_the_rate_lets_while_processes_are_killed(start_workers: StartWorkers) -> None:
+    set_limit("key", "api", rate=RATE, per_seconds=1.0, burst=BURST)
+    workers = [start_workers("--processes", "2", pool={"max_crashes": 1_000}) for _ in range(2)]
+    record.using(concurrency_key="api").enqueue_many([{"seconds": 0.0}] * 300)
+    kill_now_and_then(workers, KILLS)
+    wait_for(
+        everything_has_ended,
+        "all jobs end",
+        deadline_seconds=120,
+        details=lambda: "\n".join(one.output() for one in workers),
+    )
+    given = rows("SELECT at, granted FROM fault_tokens WHERE granted > 0 ORDER BY at")
+    for seconds in (0.1, 1.0, 5.0):
+        window, most = timedelta(seconds=seconds), BURST + RATE * seconds
+        for first, (begin, _granted) in enumerate(given):
+            total = sum(granted for at, granted in given[first:] if at < begin + window)
+            assert total <= most, f"{total} tokens in {seconds} s from {begin}"
+    begun = rows("SELECT at FROM fault_effects WHERE what = 'begin' ORDER BY at")
+    for number, (at,) in enumerate(begun, start=1):
+        assert number <= sum(granted for when, granted in given if when <= at), (
+            "each start has a token of its own"
+        )
