@@ -20,6 +20,7 @@ from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
 from pleme_redis_django.orm_store.flow.rates import (
     NeedsTokens,
     let_through,
+    prune_gates,
     release_in,
     start_with_tokens,
     wake_forgotten,
@@ -68,7 +69,7 @@ class FlowControl(Generic[M]):
         rated = {gate: crowd for gate, crowd in crowds.items() if crowd.limit.rate is not None}
         if not rated:
             return jobs, {}
-        self.known.note_use({crowd.limit.id for crowd in rated.values()})
+        self.known.note_use({crowd.limit for crowd in rated.values()})
         gates: defaultdict[UUID, list[TokenGate]] = defaultdict(list)
         for gate, crowd in rated.items():
             of_crowd: Sequence[Any] = crowd.jobs
@@ -130,6 +131,8 @@ class FlowControl(Generic[M]):
         let_in += let_next(self._dialect, self._table, lines)
         if wake_forgotten(self._dialect, self._table):
             let_in += self.let_through().queue_names
+        if self.known.last_read.has_rates:
+            prune_gates(self._table)
         return let_in
 
     def _let_next(self, jobs: Sequence[Limited]) -> list[str]:

@@ -94,6 +94,8 @@ class KnownLimits:
         """
         self._note_declarations()
         unused = self._rows().filter(edited_at=None, last_used_at__lt=Now() - UNUSED_AFTER)
+        # One that is made again has all its tokens again.
+        unused = unused.exclude(gates__full_again_at__gt=Now())
         rows = list(unused.exclude(source=LimitSource.ADMIN))
         for row in rows:
             if (LimitKind(row.kind), row.name) in self._declared:

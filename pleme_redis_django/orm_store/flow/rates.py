@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 # How many gates are looked at in one transaction.
 GATES_AT_ONCE = 200
+FULL_SINCE, PRUNED_AT_ONCE = timedelta(hours=1), 1_000
 TRIES = 3
 # serialization_failure and deadlock_detected: two took tokens of the same gates in another order.
 _START_AGAIN = ("40001", "40P01")
@@ -108,6 +109,15 @@ def wake_forgotten(dialect: Dialect, table: JobTable[Any]) -> int:
     A gate whose row, or whose limit, is gone lets everybody through: those who start make another row.
     """
     return dialect.wake_forgotten_tokens(table)
+
+
+def prune_gates(table: JobTable[Any]) -> int:
+    """Delete rows of gates that had all their tokens an hour ago, and where nobody waits; return how many.
+
+    Each key has one. A row that is made again says the same.
+    """
+    full = gates_of(table).filter(full_again_at__lt=Now() - FULL_SINCE, release_at=None)
+    return gates_of(table).filter(pk__in=list(full.values_list("pk", flat=True)[:PRUNED_AT_ONCE])).delete()[0]
 
 
 def _add_gates(table: JobTable[Any], gates: Sequence[TokenGate]) -> None:

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.models import FlowGate, FlowLimit, Job, JobStatus
 from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
 from pleme_redis_django.orm_store.flow import rates
+from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.rates import NeedsTokens
 from pleme_redis_django.orm_store.flow.tokens import LET_SECONDS, LetThrough, TokenGate
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -300,3 +301,23 @@ def test_many_who_take_at_once_get_the_burst_together(using: str) -> None:
     for thread in threads:
         thread.join()
     assert sum(granted) == 10
+
+
+def test_rows_of_keys_that_came_long_ago_are_deleted(using: str) -> None:
+    table = JobTable(Job, using)
+    old, busy, waited_at = (rate(using, f"k:default:{name}") for name in ("old", "busy", "waited_at"))
+    take(using, {old: 1, busy: 1, waited_at: 1})
+    rows = FlowGate.objects.using(using)
+    rows.exclude(gate=busy.gate).update(full_again_at=ago(2 * AN_HOUR))
+    rows.filter(gate=waited_at.gate).update(release_at=Now())
+    assert rates.prune_gates(table) == 1
+    assert set(rows.values_list("gate", flat=True)) == {busy.gate, waited_at.gate}
+
+
+def test_limit_is_not_pruned_while_tokens_are_out(using: str) -> None:
+    """Made again, it would have all of them again."""
+    gate, table = rate(using), JobTable(Job, using)
+    FlowLimit.objects.using(using).update(last_used_at=ago(48 * AN_HOUR))
+    take(using, {gate: 1})
+    KnownLimits(table).prune()
+    assert FlowLimit.objects.using(using).exists()
