@@ -8,12 +8,16 @@ from typing import Protocol
 
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.worker.holdings import HeldJob
-from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, Pace
+from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, PREFETCH_SECONDS, Pace
 
 # A lane whose jobs have waited for this long has slowed down: others may have free slots for them.
 HOARDED_AFTER_SECONDS = 1.0
 # Products that shared a claim of a fair pool are expected to share others for this long.
 SHARED_SECONDS = 10.0
+# Meanwhile claims reach less far, since a job of one product waits behind those that were claimed before it; and
+# yet so many times as far as a claim takes, or the lane would run out of jobs while it waits for one.
+SHARED_PREFETCH_SECONDS = 0.02
+CLAIMS_AHEAD = 4
 
 
 class Lane(Protocol):
@@ -45,6 +49,8 @@ class LaneFeed:
         self.lane = lane
         self._fair = fair
         self._shared_until = 0.0
+        self._asked_at = now
+        self._claim_seconds = 0.0
         self.dry = False
         """Whether the last claim took all that was ready."""
         self._pace = Pace(now)
@@ -52,7 +58,7 @@ class LaneFeed:
 
     def room(self) -> int:
         """Return how many jobs to claim now: 0 while enough of them wait already."""
-        prefetch = self._pace.prefetch(shared=self._fair and time.monotonic() < self._shared_until)
+        prefetch = self._pace.prefetch(self._reach_seconds() if self._fair else PREFETCH_SECONDS)
         self.lane.low_water = -1 if self.dry else prefetch // 2
         if prefetch and self.lane.waiting() > prefetch // 2:
             return 0
@@ -60,6 +66,7 @@ class LaneFeed:
 
     def wanted(self) -> int:
         """Return how many jobs to claim now, 0 when the last claim took all that was ready."""
+        self._asked_at = time.monotonic()
         return 0 if self.dry else self.room()
 
     def has_free_slot(self) -> bool:
@@ -79,9 +86,15 @@ class LaneFeed:
         self._fed_at = time.monotonic()
         if claimed:
             self.lane.submit(claimed)
+            self._claim_seconds = max(self._fed_at - self._asked_at, 0.8 * self._claim_seconds)
             if self._fair and _count_products(claimed) > 1:
                 self._shared_until = self._fed_at + SHARED_SECONDS
         self.room()  # The low-water mark follows from whether this claim was dry.
+
+    def _reach_seconds(self) -> float:
+        if time.monotonic() >= self._shared_until:
+            return PREFETCH_SECONDS
+        return min(max(CLAIMS_AHEAD * self._claim_seconds, SHARED_PREFETCH_SECONDS), PREFETCH_SECONDS)
 
 
 class LaneDemand:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 # Claims reach this far ahead: slow jobs are never hoarded, and fast ones come hundreds at a time.
 PREFETCH_SECONDS = 0.1
-# While several products share a fair pool, a job of one waits behind as many that were claimed before it.
-SHARED_PREFETCH_SECONDS = 0.02
 MAX_CLAIM = 500
 
 _SAMPLE_SECONDS = 0.02
@@ -30,7 +28,6 @@ class Pace:
         self.per_second += weight * (rate - self.per_second)
         self._sampled_at, self._ended = now, ended
 
-    def prefetch(self, *, shared: bool = False) -> int:
-        """Return how many jobs this pace starts within the reach of a claim; ``shared``: between products."""
-        seconds = SHARED_PREFETCH_SECONDS if shared else PREFETCH_SECONDS
-        return min(int(self.per_second * seconds), MAX_CLAIM)
+    def prefetch(self, reach_seconds: float = PREFETCH_SECONDS) -> int:
+        """Return how many jobs this pace starts within the reach of a claim."""
+        return min(int(self.per_second * reach_seconds), MAX_CLAIM)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, SHARED_PREFETCH_SECONDS, Pace
+from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, Pace
 
 
 def measured(per_second: float, seconds: float = 5.0, step: float = 0.05) -> Pace:
@@ -42,9 +42,3 @@ def test_two_updates_at_once_are_one() -> None:
     before = pace.per_second
     pace.update(10**9, 5.0 + 1e-6)
     assert pace.per_second == before
-
-
-def test_between_products_claims_reach_less_far() -> None:
-    pace = measured(1_000)
-    assert pace.prefetch(shared=True) == pytest.approx(1_000 * SHARED_PREFETCH_SECONDS, rel=0.1)
-    assert pace.prefetch(shared=True) < pace.prefetch()
