@@ -99,9 +99,10 @@ def hint_queue(config: WorkerPoolConfig) -> HintQueue | None:
     """
     if get_settings().url is None or config.product is not None:
         return None
+    if config.shares_between_products:
+        from pleme_redis_django.redis_state.wakeups.product_hints import ProductHints
+
+        return ProductHints(config.queues, config.queue_key)
     from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 
-    queue: HintQueue = RedisHints(
-        config.queues, config.queue_key, names_products=config.shares_between_products
-    )
-    return queue
+    return RedisHints(config.queues, config.queue_key)

@@ -29,7 +29,6 @@ from pleme_redis_django.redis_state.server.keyspace import (
 from pleme_redis_django.redis_state.server.one_way import OneWay
 from pleme_redis_django.redis_state.server.redis_call import RedisCall, redis_client, script_call
 from pleme_redis_django.redis_state.wakeups.breaker import hint_breaker
-from pleme_redis_django.redis_state.wakeups.waiting_products import WaitingProducts, products_of
 
 MAX_HINTS_PER_QUEUE = 10_000
 POP_LIMIT = 1_000
@@ -38,8 +37,6 @@ REMEMBER_QUEUE_SECONDS = 3_600
 # A process names a queue to Redis at most this often, because that is most of the work of a push. A Redis that
 # has lost its data gets the name at once.
 REMEMBER_AGAIN_SECONDS = 10.0
-# How late a peek notices a queue that is new.
-PEEK_NAMES_SECONDS = 1.0
 # A blocking pop takes at most this long, so that new queues and a stop are noticed.
 LONGEST_POP_SECONDS = 30.0
 
@@ -49,18 +46,9 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class RedisHints:
-    """The hints of one queue, of several, or of every queue (``"*"``) of a namespace.
+    """The hints of one queue, of several, or of every queue (``"*"``) of a namespace."""
 
-    ``names_products``: keep the products of the hints that are taken, for ``take_products()``.
-    """
-
-    def __init__(
-        self,
-        queue_name: str | Sequence[str] = DEFAULT_QUEUE_NAME,
-        queue_key: str = "jobs",
-        *,
-        names_products: bool = False,
-    ) -> None:
+    def __init__(self, queue_name: str | Sequence[str] = DEFAULT_QUEUE_NAME, queue_key: str = "jobs") -> None:
         names = (queue_name,) if isinstance(queue_name, str) else tuple(queue_name)
         self.queue_key = queue_key
         self.queue_names: tuple[str, ...] | None = None if EVERY_QUEUE in names else names
@@ -72,11 +60,6 @@ class RedisHints:
         self._known_keys: list[str] = []
         self._popped: Counter[str] = Counter()
         self._remembered_until: dict[str, float] = {}
-        self._names_products = names_products
-        self._products: set[str] = set()
-        self._waiting = WaitingProducts()
-        self._peeked_keys: list[str] = []
-        self._peek_names_at = 0.0
 
     def push(self, queue_name: str, hints: Sequence[QueuedJob]) -> bool:
         """Push hints of one queue in one round trip; False if Redis did not take them."""
@@ -96,19 +79,6 @@ class RedisHints:
         if not self._known_keys or self.queue_names is None:
             self._known_keys = self._keys()
         return self._take_all() or self._pop(min(timeout_seconds, LONGEST_POP_SECONDS)) is not None
-
-    def take_products(self) -> frozenset[str]:
-        """Return the products of the hints that were taken since the last call."""
-        products, self._products = frozenset(self._products), set()
-        return products
-
-    def peek_products(self) -> frozenset[str]:
-        """Return the products of the hints that came since the last call and wait. Raises redis.RedisError."""
-        now = time.monotonic()
-        if now >= self._peek_names_at:
-            self._peek_names_at = now + PEEK_NAMES_SECONDS
-            self._peeked_keys = self._keys()[:-1]  # The last one has nudges alone.
-        return self._waiting.read(self._peeked_keys)
 
     def nudge(self) -> bool:
         """Wake one worker that serves these queues; False if Redis did not take it."""
@@ -131,7 +101,7 @@ class RedisHints:
         if found is None:
             return None
         self._popped[queue_name_of(found[0].decode())] += 1
-        self._note_products(found[1:])
+        self._note_taken(found[1:])
         return bytes(found[1])
 
     def _take_all(self) -> bool:
@@ -148,12 +118,11 @@ class RedisHints:
         )
         self._popped += taken
         for popped in replies[: len(self._known_keys)]:
-            self._note_products(popped or ())
+            self._note_taken(popped or ())
         return bool(taken)
 
-    def _note_products(self, elements: Sequence[bytes]) -> None:
-        if self._names_products:
-            self._products |= products_of(elements)
+    def _note_taken(self, elements: Sequence[bytes]) -> None:
+        """Take note of the hints that were taken; here nobody asks of which products they are."""
 
     def _write_counts(self, pipeline: redis.client.Pipeline) -> redis.client.Pipeline:
         """Add the counts of popped hints to a pipeline that is sent anyway."""
