@@ -26,8 +26,8 @@ from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.uniqueness import OnConflict, waits_only
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models import AbstractJob, Job
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
-from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
+from pleme_redis_django.orm_store.flow.lines import lines_of_jobs
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 
@@ -120,12 +120,10 @@ def _store_groups(using: str, groups: Sequence[RowGroup]) -> Sequence[Job]:
 @uninterrupted
 def _store_rows(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Sequence[Job]:
     table = JobTable(Job, using)
-    jobs = insert_rows(dialect_of(table), table, template, rows)
+    stored = insert_rows(dialect_of(table), table, template, rows)
+    jobs = stored.jobs
     inserted = jobs if template.uniqueness is None else _inserted(jobs, rows)
-    if template.keys is not None:
-        let_next_after_commit(
-            table, {Line(template.product, row.order_key) for row in rows if row.order_key is not None}
-        )
+    let_next_after_commit(table, stored.lines)
     if inserted:
         announce(inserted, using)
     if len(inserted) < len(jobs):

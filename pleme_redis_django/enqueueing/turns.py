@@ -7,9 +7,8 @@ from typing import Any
 
 from django.db import transaction
 
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.flow.lines import Line
-from pleme_redis_django.orm_store.flow.turns import let_next
 from pleme_redis_django.orm_store.job_table import JobTable
 
 
@@ -24,4 +23,4 @@ def let_next_after_commit(table: JobTable[Any], lines: Collection[Line]) -> None
 
 
 def _let_next(table: JobTable[Any], lines: Collection[Line]) -> None:
-    let_next(dialect_of(table), table, lines)
+    dialect_of(table).let_next(table, lines)

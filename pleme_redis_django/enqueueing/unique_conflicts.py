@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
 from django.db.models.functions import Now
 
-from pleme_redis_django.enqueueing.turns import let_next_after_commit
 from pleme_redis_django.jobs.definitions.uniqueness import OnConflict
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
-from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.flow.gates import line_of
-from pleme_redis_django.orm_store.flow.lines import lines_of_jobs
+from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 
 
-def change_holder(table: JobTable[Any], template: RowTemplate, row: NewRow, holder: AbstractJob) -> bool:
-    """Change the job that holds the slot as the enqueue says, while it waits.
+def change_holder(
+    table: JobTable[Any], template: RowTemplate, row: NewRow, holder: AbstractJob
+) -> Collection[Line] | None:
+    """Change the job that holds the slot as the enqueue says, while it waits; return the lines that it was in.
 
-    Returns False when a worker has claimed it meanwhile, so that the slot may be free: the statement waits for a claim
+    Returns None when a worker has claimed it meanwhile, so that the slot may be free: the statement waits for a claim
     that is under way. One that runs, or has ended, is left as it is.
     """
     unique = template.uniqueness
     if unique is None or unique.on_conflict is OnConflict.KEEP or holder.status not in WAITING_STATUSES:
-        return True
+        return ()
     changes = _changes(template, row, unique.on_conflict, holder)
     waiting = table.rows().filter(
         pk=holder.pk, unique_slot=row.unique_slot, status__in=WAITING_STATUSES, deleted_at=None
     )
+    # It may have had its turn, and stand in another line now.
     before = lines_of_jobs([holder])
     if not waiting.update(**changes):
-        return False
-    # It may have had its turn, and stand in another line now.
-    let_next_after_commit(table, before)
+        return None
     for name, value in changes.items():
         if hasattr(value, "resolve_expression"):
             # The database knows it; it is read when it is asked for.
             holder.__dict__.pop(name, None)
         else:
             setattr(holder, name, value)
-    return True
+    return before
 
 
 def _changes(

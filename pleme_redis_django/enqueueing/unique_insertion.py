@@ -1,4 +1,4 @@
-"""Insertion of unique jobs: returns a new job, or the existing one that holds its slot.
+"""Insertion of unique jobs: stores a new job, or returns the existing one that holds its slot.
 
 The database decides, with UNIQUE(product, unique_slot). In front of it, Redis remembers which job took a slot: the
 second enqueue then reads one row, instead of opening a transaction, failing to insert, and looking for the reason.
@@ -17,11 +17,13 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from pleme_redis_django.enqueueing.pools import hints_enabled
+from pleme_redis_django.enqueueing.stored import Stored
 from pleme_redis_django.enqueueing.unique_conflicts import change_holder
 from pleme_redis_django.exceptions import UniqueSlotContended
 from pleme_redis_django.jobs.definitions.uniqueness import period_seconds, waits_only
 from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
+from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, jobs_of
 
@@ -32,27 +34,27 @@ _START_AGAIN = ("40001", "40P01")
 
 def insert_one_unique(
     dialect: Dialect, table: JobTable[M], template: RowTemplate, row: NewRow, slot: str
-) -> M:
+) -> Stored[M]:
     """Return the job that holds the slot as Redis remembers it, or else as the database decides."""
     product = template.product
     if not hints_enabled() or (waits_only(slot) and _cannot_keep_waiting(table)):
-        return insert_unique(dialect, table, template, [row])[0]
+        return insert_unique(dialect, table, template, [row])
     # Not at the top: a project without Redis imports no redis.
     from pleme_redis_django.redis_state.wakeups.unique_slots import note_slot, take_slot
 
     remembered = take_slot(product, slot, row.id)
     holder = None if remembered is None else _holder(dialect, table, product, slot, remembered)
-    if holder is not None and change_holder(table, template, row, holder):
-        return holder
-    (job,) = insert_unique(dialect, table, template, [row])
-    if remembered is not None or job.id != row.id:
-        note_slot(product, slot, job.id)
-    return job
+    if holder is not None and (lines := change_holder(table, template, row, holder)) is not None:
+        return Stored(jobs=[holder], lines=lines)
+    stored = insert_unique(dialect, table, template, [row])
+    if remembered is not None or stored.jobs[0].id != row.id:
+        note_slot(product, slot, stored.jobs[0].id)
+    return stored
 
 
 def insert_unique(
     dialect: Dialect, table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]
-) -> list[M]:
+) -> Stored[M]:
     """Insert the rows whose slots are free; return the job of each."""
     if connections[table.using].in_atomic_block:
         return _insert_once(dialect, table, template, rows)
@@ -68,9 +70,10 @@ def insert_unique(
 
 def _insert_once(
     dialect: Dialect, table: JobTable[M], template: RowTemplate, rows: Sequence[NewRow]
-) -> list[M]:
+) -> Stored[M]:
     """Insert in the order of slots, so that two calls with the same ones cannot deadlock."""
     winners: dict[str | None, M] = {}
+    left: set[Line] = set()
     open_rows = {row.unique_slot: row for row in reversed(rows) if row.unique_slot}
     # Alone, the enqueue is over when it returns, and the job that it found may start at once.
     keep_waiting = connections[table.using].in_atomic_block
@@ -82,14 +85,15 @@ def _insert_once(
             winners |= {job.unique_slot: job for job in new}
             losers = [slot for slot in open_rows if slot not in winners]
             holders = _holders(dialect, table, template.product, losers, keep_waiting=keep_waiting)
-            winners |= {
-                slot: holders[slot]
-                for slot in sorted(losers)
-                if slot in holders and change_holder(table, template, open_rows[slot], holders[slot])
-            }
+            for slot in sorted(losers):
+                if (holder := holders.get(slot)) is None:
+                    continue
+                if (lines := change_holder(table, template, open_rows[slot], holder)) is not None:
+                    winners[slot] = holder
+                    left.update(lines)
             open_rows = {slot: row for slot, row in open_rows.items() if slot not in winners}
             if not open_rows:
-                return [winners[row.unique_slot] for row in rows]
+                return Stored(jobs=[winners[row.unique_slot] for row in rows], lines=left)
         # Inside the block, whose end would otherwise keep the rows of the slots that were free.
         raise UniqueSlotContended(
             f"{template.job_type}: the unique slot of {len(open_rows)} job(s) was taken and freed again "

@@ -16,7 +16,7 @@ from pleme_redis_django.conf.retention import retention_policy
 from pleme_redis_django.models import AbstractJob, Job, model_label
 from pleme_redis_django.monitoring.storage_figures import StorageReport
 from pleme_redis_django.orm_store.bounded_reads import ReadTookTooLong, bounded_reads
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.retention import OverdueJobs, Pruner
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, RunningVacuum, TableStorage

@@ -16,7 +16,7 @@ from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.monitoring.figures import Reason
 from pleme_redis_django.monitoring.storage_figures import StorageReport
 from pleme_redis_django.orm_store.bounded_reads import ReadTookTooLong, bounded_reads
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 

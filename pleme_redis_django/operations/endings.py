@@ -18,12 +18,12 @@ from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.operations.stored_jobs import (
     call_after_commit,
     hint_after_commit,
+    let_next_after_commit,
     locked_by_id,
     on_job_database,
     queue_names_of,
     table_of,
 )
-from pleme_redis_django.operations.turns import let_next_after_commit
 from pleme_redis_django.orm_store.flow.lines import lines_of, ready_or_in_line
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of

@@ -21,7 +21,7 @@ from pleme_redis_django.jobs.definitions.limits import (
 )
 from pleme_redis_django.models import AbstractJob, FlowLimit, Job, LimitKind, LimitSource, model_label
 from pleme_redis_django.operations.stored_jobs import hint_after_commit
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.flow.control import flow_control_of
 from pleme_redis_django.orm_store.flow.rates import look_at_gates
 from pleme_redis_django.orm_store.job_table import JobTable

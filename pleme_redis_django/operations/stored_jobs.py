@@ -1,8 +1,8 @@
-"""The rows that operations change, on the database where they are written, and who is woken for them."""
+"""The rows that operations change, on the database where they are written, and who has a turn or is woken then."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db import connections, transaction
@@ -11,6 +11,8 @@ from django.db.models import QuerySet
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
+from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 
@@ -51,6 +53,17 @@ def hint_after_commit(table: JobTable[Any], queue_names: Iterable[str]) -> None:
     names = list(queue_names)
     # No partial: Django logs the __qualname__ of a robust callback that fails, and a partial has none.
     transaction.on_commit(lambda: hint_queues(table.model, names), using=table.using, robust=True)
+
+
+def let_next_after_commit(table: JobTable[Any], lines: Collection[Line]) -> None:
+    """Give the next of each line its turn after the commit, and wake a worker for it."""
+    if lines:
+        transaction.on_commit(lambda: _let_next(table, lines), using=table.using, robust=True)
+
+
+def _let_next(table: JobTable[Any], lines: Collection[Line]) -> None:
+    if queue_names := dialect_of(table).let_next(table, lines):
+        hint_queues(table.model, sorted(set(queue_names)))
 
 
 def call_after_commit(using: str, worker_ids: Iterable[object]) -> None:

@@ -1,4 +1,4 @@
-"""Turns of strict order after an operation: who comes next, and the one that an operator puts behind the others."""
+"""Turns of strict order: an operator puts who holds a line up behind the others of it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from django.db.models.functions import Greatest, Least, Now
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION
-from pleme_redis_django.operations.stored_jobs import hint_queues, on_job_database, table_of
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.operations.stored_jobs import let_next_after_commit, on_job_database, table_of
 from pleme_redis_django.orm_store.flow.lines import IN_LINE, Line, lines_of
-from pleme_redis_django.orm_store.flow.turns import let_next
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 # A waiting job of a line that has its turn; one that runs has it too, and keeps it until it ends.
@@ -61,17 +59,6 @@ def skip_in_line(job: AbstractJob) -> bool:
         if skipped:
             let_next_after_commit(table_of(rows), lines)
     return bool(skipped)
-
-
-def let_next_after_commit(table: JobTable[Any], lines: Collection[Line]) -> None:
-    """Give the next of each line its turn after the commit, and wake a worker for it."""
-    if lines:
-        transaction.on_commit(lambda: _let_next(table, lines), using=table.using, robust=True)
-
-
-def _let_next(table: JobTable[Any], lines: Collection[Line]) -> None:
-    if queue_names := let_next(dialect_of(table), table, lines):
-        hint_queues(table.model, sorted(set(queue_names)))
 
 
 def _waiting_in(table: JobTable[Any], lines: Collection[Line]) -> QuerySet[Any]:

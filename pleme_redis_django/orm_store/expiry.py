@@ -13,7 +13,6 @@ from pleme_redis_django.models.indexes import EXPIRING_CONDITION
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.ending_changes import EXPIRED_FAILURE, SLOT_AFTER_THE_END
 from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
-from pleme_redis_django.orm_store.flow.turns import let_next
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
 
@@ -27,7 +26,7 @@ def end_expired_jobs(dialect: Dialect, table: JobTable[Any], limit: int) -> int:
     """End them; rows that another process holds are being claimed, and end there."""
     with transaction.atomic(using=table.using):
         ended, lines = _end_expired(table, limit)
-    let_next(dialect, table, lines)
+    dialect.let_next(table, lines)
     return ended
 
 

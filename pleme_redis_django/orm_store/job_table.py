@@ -16,7 +16,7 @@ from django.db.models import Exists, F, Q, QuerySet
 
 from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.models.flow_limit import FlowLimit
+from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
 from pleme_redis_django.models.indexes import (
     BLOCKED_CONDITION,
     FAILED_CONDITION,
@@ -124,6 +124,10 @@ class JobTable(Generic[M]):
     def limits(self) -> QuerySet[FlowLimit]:
         """Return the limits of this model."""
         return FlowLimit._base_manager.using(self.using).filter(job_model=model_label(self.model))
+
+    def gates(self) -> QuerySet[FlowGate]:
+        """Return the gates at which the rates of this model count."""
+        return FlowGate._base_manager.using(self.using).filter(limit__job_model=model_label(self.model))
 
     @property
     def sql_name(self) -> str:

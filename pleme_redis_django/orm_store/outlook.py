@@ -17,7 +17,6 @@ from pleme_redis_django.jobs.interface.store import Outlook
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.expiry import end_as_expired
 from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs, ready_or_in_line
-from pleme_redis_django.orm_store.flow.turns import let_next
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
@@ -34,7 +33,7 @@ def promote_due_jobs(dialect: Dialect, table: JobTable[Any], limit: int) -> int:
     """
     with transaction.atomic(using=table.using):
         promoted, lines = _promote(table, limit)
-    let_next(dialect, table, lines)
+    dialect.let_next(table, lines)
     return promoted
 
 

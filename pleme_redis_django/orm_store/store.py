@@ -34,8 +34,7 @@ from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.claims import claim_jobs
 from pleme_redis_django.orm_store.connection import reconnecting, sqlstate_of, writing
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
-from pleme_redis_django.orm_store.dialects.dialect import Dialect
+from pleme_redis_django.orm_store.dialects.dialect import Dialect, dialect_of
 from pleme_redis_django.orm_store.dialects.postgresql.session import database_time, round_trip_seconds
 from pleme_redis_django.orm_store.endings import finish_jobs
 from pleme_redis_django.orm_store.expiry import end_expired_jobs

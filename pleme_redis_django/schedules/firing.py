@@ -25,6 +25,7 @@ from pleme_redis_django.enqueueing.insertion import insert_rows
 from pleme_redis_django.enqueueing.requested_rows import requested_rows
 from pleme_redis_django.enqueueing.rows import new_row
 from pleme_redis_django.enqueueing.templates import templates
+from pleme_redis_django.enqueueing.turns import let_next_after_commit
 from pleme_redis_django.event_log import first_line
 from pleme_redis_django.exceptions import EnqueueError, InvalidSchedule, PlemeError, ScheduleMoved
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -33,7 +34,7 @@ from pleme_redis_django.jobs.definitions.schedule_values import Overlap
 from pleme_redis_django.models import Job, Schedule, ScheduleTick
 from pleme_redis_django.models.schedule import TickOutcome
 from pleme_redis_django.operations.endings import cancel_jobs
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 from pleme_redis_django.schedules.moments import aware, stored, stored_or_none
@@ -253,7 +254,9 @@ class _Turn:
         )
         template, row = _new_row(definition, read.parameters)
         table = JobTable(Job, self._using)
-        (job,) = insert_rows(dialect_of(table), table, template, [row])
+        made = insert_rows(dialect_of(table), table, template, [row])
+        let_next_after_commit(table, made.lines)
+        (job,) = made.jobs
         return job, job.id == row.id
 
     def _recorded(self, tick: DueTick, outcome: TickOutcome, job_id: UUID | None = None) -> ScheduleTick:

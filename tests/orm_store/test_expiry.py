@@ -9,7 +9,7 @@ import pytest
 from django.db.models.functions import Now
 
 from pleme_redis_django.models import Job, JobStatus
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.expiry import end_expired_jobs, expired
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.database_sessions import TABLE, another_session

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pleme_redis_django import job
+from pleme_redis_django import Limit, job
 
 
 @job(name="tests.schedules.report", queue_name="reports", priority=3)
@@ -12,4 +12,9 @@ def report(shop: str, pages: int = 1) -> str:
 
 @job(name="tests.schedules.only_one", unique="while_running")
 def only_one() -> None:
+    """Do nothing."""
+
+
+@job(name="tests.schedules.in_order", limits=[Limit(1, key="ledger", in_order=True)])
+def in_order() -> None:
     """Do nothing."""

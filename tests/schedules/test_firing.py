@@ -58,6 +58,16 @@ def test_a_tick_fires_once(using: str, book: OrmScheduleBook, make: Make) -> Non
     assert len(jobs_of(using)) == 1
 
 
+def test_a_job_of_a_strict_order_has_its_turn_after_the_commit(
+    using: str, book: OrmScheduleBook, make: Make, django_capture_on_commit_callbacks: Any
+) -> None:
+    make(job_type=jobs.in_order.name, parameters={})
+    make("other", job_type=jobs.in_order.name, parameters={})
+    with django_capture_on_commit_callbacks(using=using, execute=True):
+        book.fire_due()
+    assert [stored.status for stored in jobs_of(using)] == [JobStatus.QUEUED, JobStatus.BLOCKED]
+
+
 def test_what_is_not_due_waits(using: str, book: OrmScheduleBook, make: Make, clock: SetClock) -> None:
     make()
     clock.pass_(seconds=-0.5)

@@ -1,12 +1,12 @@
-"""Which dialect a job table uses, by the vendor of its database, and which statements are PostgreSQL's."""
+"""The dialects by the vendor of the database, as the app binds them, and which statements are PostgreSQL's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 from django.db.models import QuerySet
 
 from pleme_redis_django.exceptions import StoreError
@@ -15,8 +15,7 @@ from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
-from pleme_redis_django.orm_store.dialects.dialect import Dialect
-from pleme_redis_django.orm_store.dialects.limit_statements import LimitStatements
+from pleme_redis_django.orm_store.dialects.dialect import Dialect, LimitStatements
 from pleme_redis_django.orm_store.dialects.portable import PortableDialect
 from pleme_redis_django.orm_store.dialects.postgresql import flow_limits, flow_tokens
 from pleme_redis_django.orm_store.dialects.postgresql.claims import claim
@@ -82,7 +81,7 @@ class PostgresqlDialect:
     def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
         return kept_waiting(jobs)
 
-    def let_next(self, table: JobTable[Any], lines: Sequence[Line]) -> list[str]:
+    def let_next(self, table: JobTable[Any], lines: Collection[Line]) -> list[str]:
         return let_next(table, lines)
 
     def open_lines(self, table: JobTable[Any]) -> list[Line]:
@@ -110,10 +109,5 @@ class PostgresqlDialect:
         return oldest_snapshot(using)
 
 
-_BY_VENDOR: dict[str, Dialect] = {"postgresql": PostgresqlDialect()}
-_PORTABLE: Dialect = PortableDialect()
-
-
-def dialect_of(table: JobTable[Any]) -> Dialect:
-    """Return the dialect of the database that the table is on."""
-    return _BY_VENDOR.get(connections[table.using].vendor, _PORTABLE)
+DIALECTS: Mapping[str, Dialect] = {"postgresql": PostgresqlDialect()}
+PORTABLE: Dialect = PortableDialect()

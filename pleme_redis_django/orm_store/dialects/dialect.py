@@ -1,12 +1,15 @@
-"""Dialect: the operations on a job table that differ between databases."""
+"""Dialect: the operations on a job table that differ between databases, and which one a table has.
+
+Whoever stores, claims or looks knows only what a dialect can do; the app binds the dialects when it is ready.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.db.models import QuerySet
 
 from pleme_redis_django.exceptions import StoreError
@@ -15,7 +18,8 @@ from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
-from pleme_redis_django.orm_store.dialects.limit_statements import LimitStatements
+from pleme_redis_django.orm_store.flow.gates import Gate
+from pleme_redis_django.orm_store.flow.limits import KnownLimit
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
 from pleme_redis_django.orm_store.horizon import Horizon
@@ -23,6 +27,41 @@ from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 from pleme_redis_django.orm_store.pauses import Pauses
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
+
+
+class LimitStatements(Protocol):
+    """The statements of limits: a module with these functions."""
+
+    def gates_over(self, table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> tuple[list[Gate], bool]:
+        """Return the gates at which more run than may, and whether a limit has gone meanwhile."""
+
+    def park(
+        self,
+        table: JobTable[Any],
+        limits: Mapping[Gate, KnownLimit],
+        worker_id: str,
+        mine: Sequence[tuple[UUID, int]],
+    ) -> set[UUID]:
+        """Have those of the caller's claims, given in claim order, that are beyond a limit wait; return which."""
+
+    def park_ready(
+        self, table: JobTable[Any], gates: Sequence[Gate], selection: JobSelection, pauses: Pauses, limit: int
+    ) -> int:
+        """Have those of the first ready rows of a selection that count at these gates wait; return how many."""
+
+    def gates_waited_at(self, table: JobTable[Any], gates: Sequence[Gate]) -> list[Gate]:
+        """Return those of the gates at which somebody waits."""
+
+    def texts_waited_at(self, table: JobTable[Any]) -> list[str]:
+        """Return every gate at which somebody waits, without the lines."""
+
+    def heads_with_a_place(self, table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> dict[Gate, UUID]:
+        """Return who stands first at each gate that has a place for it."""
+
+    def release(
+        self, table: JobTable[Any], limits: Mapping[Gate, KnownLimit | None], freed: Mapping[Gate, int]
+    ) -> list[str]:
+        """Make ready as many as have a place now, and at most as many as became free; return their queue names."""
 
 
 class Dialect(Protocol):
@@ -73,8 +112,12 @@ class Dialect(Protocol):
         A job whose claim is under way is waited for, and left out when it no longer meets the query by then.
         """
 
-    def let_next(self, table: JobTable[Any], lines: Sequence[Line]) -> list[str]:
-        """Give the first of each line its turn where nobody has it; return their queue names."""
+    def let_next(self, table: JobTable[Any], lines: Collection[Line]) -> list[str]:
+        """Give the first of each line its turn where nobody has it; return the queue name of each that is ready now.
+
+        To be called when what may have ended a turn is committed. It may be called for any line at any time; for
+        none it costs nothing.
+        """
 
     def open_lines(self, table: JobTable[Any]) -> list[Line]:
         """Return the lines in which somebody waits and nobody has its turn."""
@@ -99,3 +142,18 @@ class Dialect(Protocol):
 
     def oldest_snapshot(self, using: str) -> OldestSnapshot | None:
         """Return what holds back every vacuum of the database; None: nothing does."""
+
+
+_by_vendor: dict[str, Dialect] = {}
+_portable: list[Dialect] = []
+
+
+def bind_dialects(by_vendor: Mapping[str, Dialect], portable: Dialect) -> None:
+    """Have the databases of these vendors use their dialects, and all others the portable one."""
+    _by_vendor.update(by_vendor)
+    _portable[:] = [portable]
+
+
+def dialect_of(table: JobTable[Any]) -> Dialect:
+    """Return the dialect of the database that the table is on."""
+    return _by_vendor.get(connections[table.using].vendor) or _portable[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects import portable_limits, portable_lines, portable_tokens
-from pleme_redis_django.orm_store.dialects.limit_statements import LimitStatements
+from pleme_redis_django.orm_store.dialects.dialect import LimitStatements
 from pleme_redis_django.orm_store.ending_changes import write_ending
 from pleme_redis_django.orm_store.fairness.turn_order import in_turn_order, turn_order
 from pleme_redis_django.orm_store.flow.lines import Line
@@ -99,7 +99,7 @@ class PortableDialect:
     def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
         return list(jobs)  # Who has written has the whole database, and no claim comes between.
 
-    def let_next(self, table: JobTable[Any], lines: Sequence[Line]) -> list[str]:
+    def let_next(self, table: JobTable[Any], lines: Collection[Line]) -> list[str]:
         return portable_lines.let_next(table, lines)
 
     def open_lines(self, table: JobTable[Any]) -> list[Line]:

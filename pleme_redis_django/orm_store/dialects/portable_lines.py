@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
@@ -15,11 +15,13 @@ from pleme_redis_django.orm_store.flow.lines import Line, line_order, lines_of
 from pleme_redis_django.orm_store.job_table import JobTable
 
 
-def let_next(table: JobTable[Any], lines: Sequence[Line]) -> list[str]:
+def let_next(table: JobTable[Any], lines: Collection[Line]) -> list[str]:
     """Give the first of each line its turn where nobody has it; return their queue names."""
     ready: list[str] = []
+    if not lines:
+        return ready
     with transaction.atomic(using=table.using):
-        for line in lines:
+        for line in sorted(lines):
             of_line = table.rows().filter(product=line.product, order_key=line.order_key)
             if of_line.filter(TURN_CONDITION).exists():
                 continue

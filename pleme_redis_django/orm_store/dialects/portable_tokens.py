@@ -23,7 +23,6 @@ from pleme_redis_django.orm_store.flow.tokens import (
     LetThrough,
     Parking,
     TokenGate,
-    gates_of,
 )
 from pleme_redis_django.orm_store.job_table import JobTable
 
@@ -84,7 +83,7 @@ def let_through(table: JobTable[Any], limit: int) -> LetThrough:
     """Make as many waiting jobs ready as there are tokens, at up to ``limit`` gates that are due."""
     queue_names: list[str] = []
     with transaction.atomic(using=table.using):
-        due = list(_with_now(gates_of(table).filter(release_at__lte=Now()).order_by("release_at"))[:limit])
+        due = list(_with_now(table.gates().filter(release_at__lte=Now()).order_by("release_at"))[:limit])
         for row in due:
             queue_names += _let_through(table, row)
     return LetThrough(len(due), queue_names)
@@ -96,14 +95,14 @@ def wake_forgotten_tokens(table: JobTable[Any]) -> int:
     names = set(waiting.order_by().values_list("blocked_on", flat=True).distinct())
     woken = 0
     with transaction.atomic(using=table.using):
-        known = list(_with_now(gates_of(table).filter(gate__in=[_gate_of(name) for name in names])))
+        known = list(_with_now(table.gates().filter(gate__in=[_gate_of(name) for name in names])))
         for row in known:
             look_at = _look_at(row, 1)
             late = look_at is not None and (
                 row.release_at is None or row.release_at > look_at + timedelta(seconds=LET_SECONDS)
             )
             if late:
-                gates_of(table).filter(pk=row.pk).update(release_at=Now())
+                table.gates().filter(pk=row.pk).update(release_at=Now())
                 woken += 1
         for name in names - {f"{TOKEN_PREFIX}{row.gate}" for row in known}:
             waiting.filter(blocked_on=name).update(status=JobStatus.QUEUED, blocked_on=None, updated_at=Now())
@@ -139,7 +138,7 @@ def _rows(table: JobTable[Any], gates: Any) -> list[Any]:
     wanted = Q()
     for gate in gates:
         wanted |= Q(gate=gate.gate, limit_id=gate.limit_id)
-    return list(_with_now(gates_of(table).filter(wanted).order_by("gate", "limit_id")))
+    return list(_with_now(table.gates().filter(wanted).order_by("gate", "limit_id")))
 
 
 def _with_now(rows: QuerySet[FlowGate]) -> QuerySet[Any]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.orm_store.dialects.limit_statements import LimitStatements
+from pleme_redis_django.orm_store.dialects.dialect import LimitStatements
 from pleme_redis_django.orm_store.flow.gates import Gate
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.limits import Crowd, KnownLimit, limits_of

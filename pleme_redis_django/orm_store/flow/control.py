@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.flow.admission import Admission, Claimant
+from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
 from pleme_redis_django.orm_store.flow.gates import Gate, Limited
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.limits import KnownLimit, limits_of
@@ -27,7 +28,6 @@ from pleme_redis_django.orm_store.flow.rates import (
 )
 from pleme_redis_django.orm_store.flow.releases import Releases
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, TokenGate
-from pleme_redis_django.orm_store.flow.turns import let_next, open_lines
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 
@@ -40,7 +40,7 @@ class FlowControl(Generic[M]):
     def __init__(self, dialect: Dialect, table: JobTable[M]) -> None:
         self._dialect = dialect
         self._table = table
-        self.known = KnownLimits(table)
+        self.known = KnownLimits(table, DeclaredLimits(table.model))
         self._admission = Admission(dialect.limits, table, self.known)
         self._releases = Releases(dialect.limits, table, self.known)
         self._open_lines: frozenset[Line] = frozenset()
@@ -126,9 +126,9 @@ class FlowControl(Generic[M]):
         """
         self.known.prune()
         let_in = self._releases.everywhere() if at_once else self._releases.overlooked()
-        before, self._open_lines = self._open_lines, frozenset(open_lines(self._dialect, self._table))
+        before, self._open_lines = self._open_lines, frozenset(self._dialect.open_lines(self._table))
         lines = self._open_lines if at_once else self._open_lines & before
-        let_in += let_next(self._dialect, self._table, lines)
+        let_in += self._dialect.let_next(self._table, lines)
         if wake_forgotten(self._dialect, self._table):
             let_in += self.let_through().queue_names
         if self.known.last_read.has_rates:
@@ -137,7 +137,7 @@ class FlowControl(Generic[M]):
 
     def _let_next(self, jobs: Sequence[Limited]) -> list[str]:
         """Give the next in the lines of these jobs their turns."""
-        return let_next(self._dialect, self._table, lines_of_jobs(jobs))
+        return self._dialect.let_next(self._table, lines_of_jobs(jobs))
 
 
 def flow_control_of(dialect: Dialect, table: JobTable[Any]) -> FlowControl[Any]:

@@ -12,7 +12,7 @@ from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.models import Job
 from pleme_redis_django.models.flow_limit import LimitKind, LimitSource
 from pleme_redis_django.models.job import AbstractJob
-from pleme_redis_django.orm_store.flow.limits import LimitName
+from pleme_redis_django.orm_store.flow.limits import Declared, LimitName
 from pleme_redis_django.wording import did_you_mean, shortened
 
 # The keys of the setting LIMITS, and what the names below each are the names of.
@@ -24,7 +24,25 @@ SECTIONS: Mapping[str, LimitKind] = {
 }
 _ACCEPTED = 'a dict with "KEYS", "TYPES", "QUEUES" and "PRODUCTS", each a dict of name to Limit, Rate or a list of them'
 
-Declared = Mapping[LimitName, tuple[DeclaredLimit, LimitSource]]
+
+class DeclaredLimits:
+    """What is declared for the jobs of a model, worked out again after a job was added."""
+
+    def __init__(self, model: type[AbstractJob]) -> None:
+        self._model = model
+        self._declared: Declared = {}
+        self._declared_at: int | None = None
+
+    def current(self) -> Declared:
+        """Return what is declared now; the same object while it is the same."""
+        if self._declared_at != registry.changes:
+            self._declared_at = registry.changes
+            self._declared = declared_limits(self._model)
+        return self._declared
+
+    def knows_type(self, name: str) -> bool:
+        """Whether this process would know of a limit of this job type, were there still one."""
+        return registry.find(name) is not None
 
 
 def declared_limits(model: type[AbstractJob]) -> Declared:

@@ -11,18 +11,16 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
-from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.models.flow_limit import FlowLimit, LimitKind, LimitSource
 from pleme_redis_django.models.job import model_label
-from pleme_redis_django.orm_store.flow.declared import Declared, declared_limits
 from pleme_redis_django.orm_store.flow.gates import Limited
-from pleme_redis_django.orm_store.flow.limits import NO_LIMITS, KnownLimit, LimitName, Limits
+from pleme_redis_django.orm_store.flow.limits import NO_LIMITS, Declared, KnownLimit, LimitName, Limits
 from pleme_redis_django.orm_store.job_table import JobTable
 
 logger = logging.getLogger("pleme_redis_django.jobs")
@@ -34,13 +32,23 @@ UNUSED_AFTER = timedelta(days=1)
 _FIELDS = KnownLimit._fields
 
 
+class Declarations(Protocol):
+    """What code and settings say of the limits of a model."""
+
+    def current(self) -> Declared:
+        """Return what is declared now; the same object while it is the same."""
+
+    def knows_type(self, name: str) -> bool:
+        """Whether this process would know of a limit of this job type, were there still one."""
+
+
 class KnownLimits:
     """What a store knows of the limits of its model."""
 
-    def __init__(self, table: JobTable[Any]) -> None:
+    def __init__(self, table: JobTable[Any], declarations: Declarations) -> None:
         self._table = table
+        self._declarations = declarations
         self._declared: Declared = {}
-        self._declared_at: int | None = None
         self._is_in_step = False
         self._read_at = 0.0
         self._used_at = time.monotonic() - NOTE_USE_SECONDS
@@ -105,9 +113,9 @@ class KnownLimits:
         return len(rows)
 
     def _note_declarations(self) -> None:
-        if self._declared_at != registry.changes:
-            self._declared_at = registry.changes
-            self._declared = declared_limits(self._table.model)
+        declared = self._declarations.current()
+        if declared is not self._declared:
+            self._declared = declared
             self.last_read = Limits(self.last_read.rows, self._declared)
 
     def _bring_rows_in_step(self) -> None:
@@ -138,7 +146,7 @@ class KnownLimits:
 
         A key of code may be that of another service, which declares it: it ends once it was not used for a day.
         """
-        of_known_type = row.kind == LimitKind.TYPE and registry.find(row.name) is not None
+        of_known_type = row.kind == LimitKind.TYPE and self._declarations.knows_type(row.name)
         return row.source == LimitSource.SETTINGS or of_known_type
 
     def _withdraw(self, row: FlowLimit) -> None:

@@ -7,10 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from pleme_redis_django.models.flow_limit import LimitKind
+from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
+from pleme_redis_django.models.flow_limit import LimitKind, LimitSource
 from pleme_redis_django.orm_store.flow.gates import Gate, Limited
 
 LimitName = tuple[LimitKind, str]
+Declared = Mapping[LimitName, tuple[DeclaredLimit, LimitSource]]
 
 
 class KnownLimit(NamedTuple):

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
 from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
-from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate, gates_of
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 T = TypeVar("T")
@@ -94,13 +94,13 @@ def let_through(dialect: Dialect, table: JobTable[Any]) -> LetThrough:
 def release_in(table: JobTable[Any]) -> float | None:
     """Return in how many seconds the next gate is due; None: nobody waits for a token."""
     wait = ExpressionWrapper(Min("release_at") - Now(), output_field=DurationField())
-    found: timedelta | None = gates_of(table).filter(release_at__isnull=False).aggregate(wait=wait)["wait"]
+    found: timedelta | None = table.gates().filter(release_at__isnull=False).aggregate(wait=wait)["wait"]
     return None if found is None else found.total_seconds()
 
 
 def look_at_gates(table: JobTable[Any], limit_ids: Sequence[int]) -> int:
     """Have the gates of limits looked at at once: their numbers are others now; return how many there are."""
-    return gates_of(table).filter(limit_id__in=limit_ids).update(release_at=Now())
+    return table.gates().filter(limit_id__in=limit_ids).update(release_at=Now())
 
 
 def wake_forgotten(dialect: Dialect, table: JobTable[Any]) -> int:
@@ -116,8 +116,8 @@ def prune_gates(table: JobTable[Any]) -> int:
 
     Each key has one. A row that is made again says the same.
     """
-    full = gates_of(table).filter(full_again_at__lt=Now() - FULL_SINCE, release_at=None)
-    return gates_of(table).filter(pk__in=list(full.values_list("pk", flat=True)[:PRUNED_AT_ONCE])).delete()[0]
+    full = table.gates().filter(full_again_at__lt=Now() - FULL_SINCE, release_at=None)
+    return table.gates().filter(pk__in=list(full.values_list("pk", flat=True)[:PRUNED_AT_ONCE])).delete()[0]
 
 
 def _add_gates(table: JobTable[Any], gates: Sequence[TokenGate]) -> None:

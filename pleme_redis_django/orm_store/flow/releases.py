@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from pleme_redis_django.orm_store.dialects.limit_statements import LimitStatements
+from pleme_redis_django.orm_store.dialects.dialect import LimitStatements
 from pleme_redis_django.orm_store.flow.gates import Gate, Limited, gate_of, waits_for_token
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.limits import KnownLimit

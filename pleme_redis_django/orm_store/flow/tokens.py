@@ -10,15 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
-
-from pleme_redis_django.models.flow_limit import FlowGate
-from pleme_redis_django.models.job import model_label
 from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX
-from pleme_redis_django.orm_store.job_table import JobTable
 
 # A job that was let through has taken its token by then, or does not come at all for now: it may have been
 # cancelled, or its queue be paused.
@@ -58,8 +52,3 @@ class LetThrough:
     """How many were due: when the next one is has to be asked again."""
     queue_names: Sequence[str]
     """Of each job that is ready now."""
-
-
-def gates_of(table: JobTable[Any]) -> QuerySet[FlowGate]:
-    """Return the rows of the gates of a job table."""
-    return FlowGate._base_manager.using(table.using).filter(limit__job_model=model_label(table.model))

@@ -18,8 +18,8 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import FlowLimit, Job, LimitKind, LimitSource
 from pleme_redis_django.operations import limits as operations
 from pleme_redis_django.orm_store import OrmJobStore
-from pleme_redis_django.orm_store.flow import known_limits
-from pleme_redis_django.orm_store.flow.declared import limits_of_settings
+from pleme_redis_django.orm_store.flow import declared, known_limits
+from pleme_redis_django.orm_store.flow.declared import DeclaredLimits, limits_of_settings
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import make_job
@@ -32,10 +32,10 @@ STRIPE = (LimitKind.KEY, "stripe")
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> dict[Any, Any]:
     """Return what code and settings declare, for a test to fill."""
-    declared: dict[Any, Any] = {}
+    said: dict[Any, Any] = {}
     monkeypatch.setattr(known_limits, "REREAD_SECONDS", 0.0)
-    monkeypatch.setattr(known_limits, "declared_limits", lambda model: dict(declared))
-    return declared
+    monkeypatch.setattr(declared, "declared_limits", lambda model: dict(said))
+    return said
 
 
 def of_code(number: int, name: str = "stripe", kind: str = "key") -> tuple[DeclaredLimit, LimitSource]:
@@ -137,7 +137,7 @@ def test_what_nobody_has_met_for_a_day_is_pruned_unless_it_was_edited(
     operations.set_limit("key", "edited", max_running=1)
     if not is_declared:
         said.clear()
-    known = KnownLimits(JobTable(Job, "default"))
+    known = KnownLimits(JobTable(Job, "default"), DeclaredLimits(Job))
     assert known.prune() == 0
     FlowLimit.objects.update(last_used_at=Now() - timedelta(days=2))
     assert known.prune() == 1
@@ -152,13 +152,15 @@ def test_who_meets_a_declared_limit_says_once_an_hour_that_it_is_used(said: dict
     FlowLimit.objects.update(last_used_at=Now() - timedelta(days=2))
     make_job(concurrency_key="stripe")
     claim(store)
-    assert KnownLimits(JobTable(Job, "default")).prune() == 1, "within the hour it says nothing"
+    assert KnownLimits(JobTable(Job, "default"), DeclaredLimits(Job)).prune() == 1, (
+        "within the hour it says nothing"
+    )
     make_job(concurrency_key="stripe")
     claim(OrmJobStore(Job))
     FlowLimit.objects.update(last_used_at=Now() - timedelta(days=2))
     make_job(concurrency_key="stripe")
     claim(OrmJobStore(Job))
-    assert KnownLimits(JobTable(Job, "default")).prune() == 0
+    assert KnownLimits(JobTable(Job, "default"), DeclaredLimits(Job)).prune() == 0
 
 
 def test_settings_name_limits_of_keys_types_queues_and_products() -> None:

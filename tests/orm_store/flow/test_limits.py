@@ -14,7 +14,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import FlowLimit, Job
 from pleme_redis_django.operations import cancel_jobs
 from pleme_redis_django.orm_store import OrmJobStore
-from pleme_redis_django.orm_store.flow import known_limits
+from pleme_redis_django.orm_store.flow import declared, known_limits
 from tests.rows import BACKENDS, ago, make_job
 
 pytestmark = [
@@ -35,7 +35,7 @@ def store(using: str) -> OrmJobStore[Any]:
 def _read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a change be noticed by the next claim, instead of half a second later; no job of a test declares any."""
     monkeypatch.setattr(known_limits, "REREAD_SECONDS", 0.0)
-    monkeypatch.setattr(known_limits, "declared_limits", lambda model: {})
+    monkeypatch.setattr(declared, "declared_limits", lambda model: {})
 
 
 def limited(using: str, name: str, kind: str = "key", **fields: Any) -> FlowLimit:

@@ -11,10 +11,9 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.db.models.functions import Now
 
 from pleme_redis_django.models import Job, JobStatus
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.dialects.postgresql.flow_lines import next_sql
-from pleme_redis_django.orm_store.flow.lines import Line, gate_of_line, ready_or_in_line
-from pleme_redis_django.orm_store.flow.turns import let_next, lines_of_ids, open_lines
+from pleme_redis_django.orm_store.flow.lines import Line, gate_of_line, lines_of, ready_or_in_line
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import BACKENDS, ago, make_job
 from tests.waiting import wait_until
@@ -31,7 +30,7 @@ def waiting(using: str, order_key: str = "order:1", **fields: Any) -> Job:
 
 def next_of(using: str, *lines: Line) -> list[str]:
     table = JobTable(Job, using)
-    return let_next(dialect_of(table), table, lines or [LINE])
+    return dialect_of(table).let_next(table, lines or [LINE])
 
 
 def ready(using: str) -> list[Any]:
@@ -117,7 +116,7 @@ class TestLetNext:
     @pytest.mark.parametrize("key", ["a%b", "o:default:x", "q\"u'o\\te", "{1,2}", "ключ", "x" * 200])
     def test_any_key_names_its_own_line(self, using: str, key: str) -> None:
         waiting(using, key)
-        assert open_lines(dialect_of(JobTable(Job, using)), JobTable(Job, using)) == [Line("default", key)]
+        assert dialect_of(JobTable(Job, using)).open_lines(JobTable(Job, using)) == [Line("default", key)]
         assert next_of(using, Line("default", key)) == ["default"]
 
 
@@ -132,13 +131,13 @@ class TestRows:
         make_job(using, order_key="order:2", status=JobStatus.RUNNING, attempt=1)
         waiting(using, "order:4", run_after=Now() + timedelta(hours=1))
         make_job(using, status=JobStatus.BLOCKED, blocked_on="k:default:stripe", attempt=1)
-        assert sorted(open_lines(dialect_of(table), table)) == [LINE, Line("default", "order:3")]
+        assert sorted(dialect_of(table).open_lines(table)) == [LINE, Line("default", "order:3")]
 
     def test_lines_of_jobs(self, using: str) -> None:
         one, same, plain = waiting(using), waiting(using), make_job(using)
         table = JobTable(Job, using)
-        assert lines_of_ids(table, [one.id, same.id, plain.id]) == [LINE]
-        assert lines_of_ids(table, [plain.id]) == []
+        assert lines_of(table.rows().filter(pk__in=[one.id, same.id, plain.id])) == [LINE]
+        assert lines_of(table.rows().filter(pk=plain.id)) == []
 
     def test_gate_in_sql_is_that_of_python(self, using: str) -> None:
         job = waiting(using, "ключ:1%")

@@ -12,8 +12,9 @@ from django.db import connections
 from django.db.models.functions import Now
 
 from pleme_redis_django.models import FlowGate, FlowLimit, Job, JobStatus
-from pleme_redis_django.orm_store.dialects.by_vendor import dialect_of
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.flow import rates
+from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.rates import NeedsTokens
 from pleme_redis_django.orm_store.flow.tokens import LET_SECONDS, LetThrough, TokenGate
@@ -319,5 +320,5 @@ def test_limit_is_not_pruned_while_tokens_are_out(using: str) -> None:
     gate, table = rate(using), JobTable(Job, using)
     FlowLimit.objects.using(using).update(last_used_at=ago(48 * AN_HOUR))
     take(using, {gate: 1})
-    KnownLimits(table).prune()
+    KnownLimits(table, DeclaredLimits(Job)).prune()
     assert FlowLimit.objects.using(using).exists()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from django.db import connections
+from django.db import DatabaseError, IntegrityError, connections
 
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION, LINE_PREFIX, TURN_CONDITION
+from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.dialects.postgresql.flow_locks import run_locked
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition_sql
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.job_table import JobTable
+
+TRIES = 3
+# serialization_failure and deadlock_detected: the same transaction may succeed when it is run again.
+_START_AGAIN = ("40001", "40P01")
 
 # The first of a line is chosen without its lock: ORDER BY ... LIMIT 1 FOR UPDATE would take the second where
 # the first is held. One that somebody holds (to cancel it, say) is left: who holds it looks at the line after
@@ -59,8 +64,24 @@ WHERE gates.gate LIKE '{prefix}%%' AND line.order_key IS NOT NULL AND {no_turn}
 """
 
 
-def let_next(table: JobTable[Any], lines: Sequence[Line]) -> list[str]:
+def let_next(table: JobTable[Any], lines: Collection[Line]) -> list[str]:
     """Give the first of each line its turn where nobody has it; return their queue names. One round trip."""
+    if not lines:
+        return []
+    wanted = sorted(lines)
+    inside = connections[table.using].in_atomic_block
+    for _try in range(TRIES - 1):
+        try:
+            return _let_next(table, wanted)
+        except DatabaseError as error:
+            # Inside a caller's transaction nothing can be tried again, and a turn that was taken by hand
+            # meanwhile shows only to a new snapshot.
+            if inside or not (isinstance(error, IntegrityError) or sqlstate_of(error) in _START_AGAIN):
+                raise
+    return _let_next(table, wanted)
+
+
+def _let_next(table: JobTable[Any], lines: Sequence[Line]) -> list[str]:
     gates = [line.gate for line in lines]
     arrays = [gates, [line.product for line in lines], [line.order_key for line in lines]]
     found = run_locked(table.using, gates, next_sql(table), arrays)
