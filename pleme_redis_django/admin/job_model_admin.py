@@ -98,6 +98,7 @@ class JobModelAdmin(JobFields, JobPage):
     reschedule_selected = list_action(OPERATIONS["reschedule"])
     change_priority_selected = list_action(OPERATIONS["change_priority"])
     change_queue_selected = list_action(OPERATIONS["change_queue"])
+    skip_selected = list_action(OPERATIONS["skip"])
     cancel_selected = list_action(OPERATIONS["cancel"])
     delete_selected = list_action(OPERATIONS["delete"])
     actions = tuple(f"{name}_selected" for name in OPERATIONS)

@@ -117,6 +117,7 @@ class JobPage(BulkActions):
                 for operation in self.operations.values()
                 if job.status in operation.statuses
                 and not (operation.asked and _is_asked(job))
+                and not (operation.in_order_only and job.order_key is None)
                 and self.may(request, operation)
             ],
             "wait_reasons": [

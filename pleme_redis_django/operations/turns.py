@@ -61,6 +61,11 @@ def skip_in_line(job: AbstractJob) -> bool:
     return bool(skipped)
 
 
+def skip_in_lines(jobs: QuerySet[M]) -> int:
+    """Put the waiting heads among the jobs behind the others of their lines; return how many were."""
+    return sum(skip_in_line(job) for job in skippable_jobs(jobs).only("pk").order_by("pk"))
+
+
 def _waiting_in(table: JobTable[Any], lines: Collection[Line]) -> QuerySet[Any]:
     return table.rows().filter(BLOCKED_CONDITION, blocked_on__in=[line.gate for line in lines])
 

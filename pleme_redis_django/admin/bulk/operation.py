@@ -45,6 +45,8 @@ class Operation:
     form: type[forms.Form] | None = None
     preposition: str = ""
     """Between the label and what it is done to."""
+    in_order_only: bool = False
+    """Whether it is about jobs of a strict order alone."""
     is_confirmed: bool = False
     """Whether it is confirmed for one job too; one with a form always is."""
     action_flag: int = CHANGE

@@ -10,7 +10,7 @@ from django.contrib.admin.models import DELETION
 from pleme_redis_django.admin.bulk.forms import PriorityForm, QueueForm, RescheduleForm
 from pleme_redis_django.admin.bulk.operation import Operation
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
-from pleme_redis_django.operations import endings, waiting_jobs
+from pleme_redis_django.operations import endings, turns, waiting_jobs
 
 _WAITING = frozenset(WAITING_STATUSES)
 _ONLY_WAITING = "Only pending, blocked and queued jobs can be changed."
@@ -77,12 +77,25 @@ _ALL = (
         preposition="of",
     ),
     Operation(
+        name="skip",
+        permission="reschedule",
+        label="Let the next one pass",
+        done="Put behind the others of its order",
+        effect="The next job of its order has its turn. It keeps its retries, and comes after all that wait now.",
+        skips="Only a waiting job whose turn it is in its order, with others behind it, can be put behind them.",
+        statuses=_WAITING,
+        able=turns.skippable_jobs,
+        apply=turns.skip_in_lines,
+        in_order_only=True,
+        is_confirmed=True,
+    ),
+    Operation(
         name="cancel",
         permission="cancel",
         label="Cancel",
         done="Cancelled",
         asked="Asked to end",
-        effect="Pending and queued jobs end at once. Running ones are asked to end: an async handler is "
+        effect="Waiting jobs end at once. Running ones are asked to end: an async handler is "
         "cancelled, another one goes on until it looks.",
         skips="Only pending, blocked, queued and running jobs can be cancelled, and running ones are asked once.",
         statuses=_WAITING | {JobStatus.RUNNING},

@@ -25,6 +25,7 @@ CHANGED_BY = {
     "reschedule": {"status": JobStatus.PENDING},
     "change_priority": {"priority": 7},
     "change_queue": {"queue_name": "slow"},
+    "skip": {"status": JobStatus.BLOCKED, "blocked_on": "o:default:order:7"},
     "cancel": {"status": JobStatus.CANCELLED},
     "delete": {"unique_slot": None},
 }
@@ -35,6 +36,10 @@ def job_for(name: str, **fields: Any) -> Any:
     """Return a job that the operation changes."""
     statuses = {"retry": JobStatus.FAILED, "delete": JobStatus.COMPLETED}
     values = {"status": statuses.get(name, JobStatus.PENDING), "run_after": ago(-600), "unique_slot": "r:1"}
+    if name == "skip":
+        line = {"order_key": "order:7"}
+        make_job(status=JobStatus.BLOCKED, blocked_on="o:default:order:7", **line)
+        values |= {"attempt": 1, **line}
     return make_job(**(values | fields))
 
 
