@@ -108,7 +108,8 @@ PLEME_REDIS: dict[str, Any] = {
     # Whose progress and endings are published, as job:<id>.
     "JOB_EVENTS": ["example_project.support.jobs.prepare_order"],
     "POOLS": {
-        "default": {**_WATCHABLE},
+        # One product with a flood of jobs does not make the others wait.
+        "default": {**_WATCHABLE, "fair": True},
         # A job model, an executor and a store of the project's own.
         "email": {
             **_WATCHABLE,

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Count, F, Max, Min, QuerySet
 from django.db.models.functions import TruncSecond
 
+from example_project.demo.flow import LIMITED, starts_over_a_limit, steps_out_of_order, waits_in_words
 from example_project.demo.mail_server import MailCounts
 from example_project.demo.work import Amounts
 from example_project.shop.catalog import read_catalog
@@ -59,21 +60,24 @@ def summary(run: Run, mail: MailCounts) -> list[str]:
         f"{'ended':12} {ended} jobs in {seconds:.1f} s, {_busiest_second(run)} of them in the busiest second"
     )
     retried = sum(run.jobs(model).filter(retry_count__gt=0).count() for model in MODELS)
-    rescued = sum(run.jobs(model).filter(attempt__gt=F("retry_count") + 1).count() for model in MODELS)
+    # A job that steps back from a full limit has been claimed too.
+    unlimited = [run.jobs(model).exclude(job_type__in=LIMITED) for model in MODELS]
+    rescued = sum(jobs.filter(attempt__gt=F("retry_count") + 1).count() for jobs in unlimited)
     lines.append(f"{'attempts':12} {retried} jobs were retried, {rescued} were rescued from a killed worker")
     lines.append(
         f"{'mail':12} {len(mail.delivered)} delivered, {mail.greylisted} refused at first, "
         f"{mail.duplicates} delivered twice"
     )
+    lines.append(f"{'waits':12} {waits_in_words(run.jobs(Job))}")
     made = f"{CatalogItem.objects.count():,} catalog items, {Order.objects.count()} orders"
     return [*lines, f"{'shop':12} {made}, {Thumbnail.objects.count()} thumbnails"]
 
 
 def problems(run: Run, mail: MailCounts) -> list[str]:
     """Return what was lost, is stuck, or ended as it should not have; nothing when all is well."""
-    return [problem for check in (_stuck, _failed, _not_made, _not_rescued) for problem in check(run)] + [
-        *_not_delivered(run, mail)
-    ]
+    found = [problem for check in (_stuck, _failed, _not_made, _not_rescued) for problem in check(run)]
+    jobs = run.jobs(Job)
+    return [*found, *_not_delivered(run, mail), *steps_out_of_order(jobs), *starts_over_a_limit(jobs)]
 
 
 def _stuck(run: Run) -> Iterator[str]:

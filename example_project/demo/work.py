@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from example_project.shop.deliveries import DeliveredLine
 from example_project.shop.jobs import (
+    ask_price,
     book_delivery,
     check_mail_server,
     count_by_country,
@@ -31,6 +32,7 @@ LABEL_CHANCE = 0.3
 SPREAD_PARTS = 24
 SPREAD_STEP = timedelta(seconds=5)
 CRASH_AFTER = timedelta(seconds=30)
+OTHER_PRODUCT = "lilith"
 COUNTRIES = ["AR", "AU", "BR", "CA", "CN", "DE", "FR", "IN", "JP", "KE", "MX", "NO", "PT", "US", "ZA"]
 
 
@@ -42,6 +44,9 @@ class Amounts:
     thumbnails: int = 60
     indexed_items: int = 2000
     labels: int = 3
+    prices: int = 30
+    flood: int = 3000
+    """Jobs of another product, which asks for everything at once."""
 
 
 def enqueue_import(amounts: Amounts) -> Job:
@@ -64,15 +69,23 @@ def enqueue_follow_ups(amounts: Amounts, tag: str, *, spread: bool) -> int:
         else crash_the_worker_once
     )
     jobs = [
+        *_flood(amounts.flood),
         *_index(codes[: amounts.indexed_items], parts=SPREAD_PARTS if spread else 1),
         *draw_thumbnail.enqueue_many({"code": code} for code in codes[: amounts.thumbnails]),
         *count_by_country.enqueue_many({"country": country} for country in COUNTRIES),
         *print_label.enqueue_many({"order": f"label {number}"} for number in range(amounts.labels)),
+        *ask_price.enqueue_many({"code": code} for code in codes[: amounts.prices]),
         check_mail_server.enqueue(),
         _deliver(codes[: amounts.labels]),
         crash.enqueue(name=f"crash {tag}"),
     ]
     return len(jobs)
+
+
+def _flood(count: int) -> Sequence[Job]:
+    """Enqueue the jobs of another product, before those of the shop."""
+    countries = (COUNTRIES[number % len(COUNTRIES)] for number in range(count))
+    return count_by_country.using(product=OTHER_PRODUCT).enqueue_many({"country": each} for each in countries)
 
 
 def _deliver(codes: list[str]) -> Job:

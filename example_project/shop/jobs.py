@@ -22,7 +22,7 @@ from example_project.shop.deliveries import BookedDelivery, DeliveredLine
 from example_project.shop.models import Accident, CatalogItem, Order, OrderLine, Thumbnail
 from example_project.shop.orders import place_random_orders
 from example_project.shop.tasks import send_order_confirmation
-from pleme_redis_django import CacheManager, JobContext, ProviderError, cron, job
+from pleme_redis_django import CacheManager, JobContext, Limit, ProviderError, Rate, cron, job
 
 PROGRESS_EVERY = 100
 # One customer in ten loses the e-mail, and asks for it once more.
@@ -54,6 +54,9 @@ def take_orders(count: int, seed: int) -> dict[str, int]:
     asked_again = orders[::ASKS_AGAIN_EVERY]
     for order in asked_again:
         send_order_confirmation.enqueue(order.number)
+    for order in orders:
+        for step in (pick_prints, wrap_parcel, call_courier):
+            step.enqueue(order.number)
     return {"orders": len(orders), "confirmed_again": len(asked_again)}
 
 
@@ -148,7 +151,8 @@ async def check_mail_server() -> dict[str, Any]:
     return {"banner": banner.decode(errors="replace").strip()}
 
 
-@job(queue_name="labels", max_retries=2, base_retry_delay=1)
+# There is one printer.
+@job(queue_name="labels", max_retries=2, base_retry_delay=1, limits=Limit(1))
 def print_label(order: str) -> None:
     """Send an order's label to the label printer, which is switched off: fails every time."""
     try:
@@ -157,6 +161,38 @@ def print_label(order: str) -> None:
         raise ProviderError(
             f"The label printer did not take the label of {order}: {error}", error_code="printer_off"
         ) from error
+
+
+def parcel_of(order: str) -> str:
+    """Return the key of an order: its steps come one after the other."""
+    return f"order:{order}"
+
+
+IN_ORDER = Limit(1, key=parcel_of, in_order=True)
+
+
+@job(limits=IN_ORDER)
+def pick_prints(order: str) -> dict[str, int]:
+    """Take the prints of an order from the shelf."""
+    return {"prints": sum(line.quantity for line in OrderLine.objects.filter(order__number=order))}
+
+
+@job(limits=IN_ORDER)
+def wrap_parcel(order: str) -> dict[str, str]:
+    """Wrap what was picked."""
+    return {"to": Order.objects.get(number=order).customer_name}
+
+
+@job(limits=IN_ORDER)
+def call_courier(order: str) -> dict[str, str]:
+    """Have the wrapped parcel fetched."""
+    return {"parcel": order}
+
+
+@job(limits=Rate(5, per_seconds=1, key="supplier", burst=5))
+def ask_price(code: str) -> dict[str, int]:
+    """Ask the supplier for the price of a print; they allow five calls a second."""
+    return {"cents": CatalogItem.objects.get(code=code).price_cents // 2}
 
 
 @job

@@ -1,0 +1,64 @@
+"""Were the limits, the rate and the orders of the shop kept, and did a flood of one product slow the other?"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from django.db.models import QuerySet
+
+from example_project.shop.jobs import ask_price, call_courier, pick_prints, print_label, wrap_parcel
+from pleme_redis_django import AbstractJob, JobStatus
+
+PARCEL_STEPS = (pick_prints.name, wrap_parcel.name, call_courier.name)
+LIMITED = (*PARCEL_STEPS, ask_price.name, print_label.name)
+# What the supplier allows in a second, and at once after a quiet time.
+MOST_CALLS = 5 + 5
+
+
+def steps_out_of_order(jobs: QuerySet[AbstractJob]) -> Iterator[str]:
+    """Yield the orders whose steps did not run one after the other."""
+    steps: defaultdict[str, dict[str, AbstractJob]] = defaultdict(dict)
+    for job in jobs.filter(job_type__in=PARCEL_STEPS, status=JobStatus.COMPLETED):
+        steps[job.parameters["order"]][job.job_type] = job
+    for order, done in steps.items():
+        in_order = [done[name] for name in PARCEL_STEPS if name in done]
+        if any(_begin(later) < _end(job) for job, later in pairwise(in_order)):
+            yield f"the steps of the order {order} did not run one after the other"
+
+
+def starts_over_a_limit(jobs: QuerySet[AbstractJob]) -> Iterator[str]:
+    """Yield that two labels were printed at once, or that the supplier was called more often than it allows."""
+    started = jobs.exclude(started_at=None).order_by("started_at")
+    if any(_begin(later) < _end(job) for job, later in pairwise(started.filter(job_type=print_label.name))):
+        yield "two labels were at the printer at once"
+    calls = [_begin(job) for job in started.filter(job_type=ask_price.name)]
+    # One more than there may be, in less than a second.
+    if any(
+        (last - first).total_seconds() < 1 for first, last in zip(calls, calls[MOST_CALLS:], strict=False)
+    ):
+        yield f"the supplier was called more than {MOST_CALLS} times within a second"
+
+
+def waits_in_words(jobs: QuerySet[AbstractJob]) -> str:
+    """Return how long the jobs of each product waited for a worker."""
+    waits: defaultdict[str, list[float]] = defaultdict(list)
+    claimed = jobs.exclude(job_type__in=LIMITED).exclude(claimed_at=None)
+    for product, due, begun in claimed.values_list("product", "run_after", "claimed_at"):
+        if begun is not None:
+            waits[product].append((begun - due).total_seconds())
+    return "; ".join(
+        f"{product} {len(seconds):,} jobs, half of them for less than {statistics.median(seconds):.1f} s"
+        for product, seconds in sorted(waits.items())
+    )
+
+
+def _begin(job: AbstractJob) -> datetime:
+    return job.started_at or datetime.max.replace(tzinfo=UTC)
+
+
+def _end(job: AbstractJob) -> datetime:
+    return job.completed_at or job.failed_at or datetime.min.replace(tzinfo=UTC)
