@@ -45,9 +45,18 @@ class LimitStatements(Protocol):
         """Have those of the caller's claims, given in claim order, that are beyond a limit wait; return which."""
 
     def park_ready(
-        self, table: JobTable[Any], gates: Sequence[Gate], selection: JobSelection, pauses: Pauses, limit: int
+        self,
+        table: JobTable[Any],
+        gates: Sequence[Gate],
+        selection: JobSelection,
+        pauses: Pauses,
+        limit: int,
+        prefix: str,
     ) -> int:
-        """Have those of the first ready rows of a selection that count at these gates wait; return how many."""
+        """Have those of the first ready rows of a selection that count at these gates wait; return how many.
+
+        ``prefix``: before the gate's text in the row, "" of those that wait for a place.
+        """
 
     def gates_waited_at(self, table: JobTable[Any], gates: Sequence[Gate]) -> list[Gate]:
         """Return those of the gates at which somebody waits."""

@@ -63,13 +63,21 @@ def park(
 
 
 def park_ready(
-    table: JobTable[Any], gates: Sequence[Gate], selection: JobSelection, pauses: Pauses, limit: int
+    table: JobTable[Any],
+    gates: Sequence[Gate],
+    selection: JobSelection,
+    pauses: Pauses,
+    limit: int,
+    prefix: str,
 ) -> int:
-    """Have those of the first ready rows of a selection that count at these gates wait there; return how many."""
+    """Have those of the first ready rows of a selection that count at these gates wait there; return how many.
+
+    ``prefix``: before the gate's text in the row, "" of those that wait for a place.
+    """
     head = list(table.ready(selection, pauses).values_list("id", flat=True)[:limit])
     return sum(
         _of(table.existing(JobStatus.QUEUED).filter(any_of("id", head)), gate).update(
-            status=JobStatus.BLOCKED, blocked_on=gate.text, updated_at=Now()
+            status=JobStatus.BLOCKED, blocked_on=f"{prefix}{gate.text}", updated_at=Now()
         )
         for gate in gates
     )

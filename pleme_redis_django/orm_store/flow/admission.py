@@ -54,7 +54,7 @@ class Admission:
         parked = self._statements.park(self._table, full, claimant.worker_id, mine)
         if not parked:
             return jobs, {}
-        self._park_what_is_ready(claimant, list(full))
+        self.park_what_is_ready(claimant, list(full))
         # Who waits at one gate has given its places at the others back.
         left = [job for job in jobs if job.id in parked]
         return [job for job in jobs if job.id not in parked], limits_of(
@@ -77,12 +77,12 @@ class Admission:
         self._known.note_use({crowd.limit for crowd in crowds.values()})
         return crowds, over
 
-    def _park_what_is_ready(self, claimant: Claimant, gates: Sequence[Gate]) -> None:
+    def park_what_is_ready(self, claimant: Claimant, gates: Sequence[Gate], prefix: str = "") -> None:
         """Have what stands at the head and counts at full gates wait there too, so that no claim meets it again."""
         while True:
             looked_at = self._head
             count = self._statements.park_ready(
-                self._table, gates, claimant.selection, claimant.pauses, looked_at
+                self._table, gates, claimant.selection, claimant.pauses, looked_at, prefix
             )
             if count * 2 < looked_at:
                 self._head = max(FIRST_HEAD, looked_at // 2)

@@ -14,7 +14,7 @@ from uuid import UUID
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.flow.admission import Admission, Claimant
 from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
-from pleme_redis_django.orm_store.flow.gates import Gate, Limited
+from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, Gate, Limited
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.limits import KnownLimit, limits_of
 from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
@@ -53,7 +53,7 @@ class FlowControl(Generic[M]):
             return jobs
         admitted, gates = self._admission.admit(claimant, jobs)
         if self.known.last_read.has_rates and admitted:
-            admitted, left = self._with_tokens(claimant.worker_id, admitted)
+            admitted, left = self._with_tokens(claimant, admitted)
             # Who waits for a token has given its places back.
             gates = {
                 **gates,
@@ -63,7 +63,9 @@ class FlowControl(Generic[M]):
             self._releases.at(gates)
         return admitted
 
-    def _with_tokens(self, worker_id: str, jobs: Sequence[M]) -> tuple[Sequence[M], dict[Gate, KnownLimit]]:
+    def _with_tokens(
+        self, claimant: Claimant, jobs: Sequence[M]
+    ) -> tuple[Sequence[M], dict[Gate, KnownLimit]]:
         """Return those of the jobs that got their tokens, and the gates of the others."""
         crowds = self.known.last_read.crowds(jobs)
         rated = {gate: crowd for gate, crowd in crowds.items() if crowd.limit.rate is not None}
@@ -76,7 +78,15 @@ class FlowControl(Generic[M]):
             for job in of_crowd:
                 gates[job.id].append(TokenGate(gate.text, crowd.limit.id))
         needs = [NeedsTokens(job, tuple(gates[job.id]), job.cost) for job in jobs if job.id in gates]
-        _started, parked = start_with_tokens(self._dialect, self._table, worker_id, needs)
+        by_text = {gate.text: gate for gate in rated}
+
+        def park_what_is_ready(exhausted: Sequence[TokenGate]) -> None:
+            full = [by_text[gate.gate] for gate in exhausted]
+            self._admission.park_what_is_ready(claimant, full, TOKEN_PREFIX)
+
+        _started, parked = start_with_tokens(
+            self._dialect, self._table, claimant.worker_id, needs, park_what_is_ready
+        )
         if not parked:
             return jobs, {}
         self._waits_for_tokens = True

@@ -38,12 +38,17 @@ class NeedsTokens(Generic[M]):
 
 
 def start_with_tokens(
-    dialect: Dialect, table: JobTable[M], worker_id: str, jobs: Sequence[NeedsTokens[M]]
+    dialect: Dialect,
+    table: JobTable[M],
+    worker_id: str,
+    jobs: Sequence[NeedsTokens[M]],
+    park_others: Callable[[Sequence[TokenGate]], None] = lambda gates: None,
 ) -> tuple[list[M], list[M]]:
     """Take the tokens of claimed jobs; return those that may start, and those that are parked now.
 
     The jobs are given in claim order, and get their tokens in it: behind one that lacks some, no other of its gate
-    starts. What one job of several rates did not need is given back.
+    starts. What one job of several rates did not need is given back. ``park_others`` is told which gates have no
+    tokens left, before the parking that has them looked at in time.
     """
     wanted: Counter[TokenGate] = Counter()
     for needs in jobs:
@@ -65,6 +70,7 @@ def start_with_tokens(
     if left := {gate: count for gate, count in granted.items() if count}:
         dialect.give_tokens_back(table, left)
     if parked:
+        park_others(sorted({gate for _job, gate in parked}))
         park(dialect, table, worker_id, [Parking(job.pk, job.attempt, gate) for job, gate in parked])
     return may_start, [job for job, _gate in parked]
 

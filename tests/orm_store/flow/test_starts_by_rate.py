@@ -184,3 +184,18 @@ def test_gate_that_was_forgotten_is_swept(store: OrmJobStore[Job]) -> None:
     )
     assert store.release_overlooked() == ["default", "default"]
     assert len(claim(store)) == 2
+
+
+def test_long_backlog_of_a_rate_is_parked_at_once_and_what_is_behind_it_starts(
+    store: OrmJobStore[Job],
+) -> None:
+    limited(store)
+    new = [Job(product="default", job_type="tests.noop", concurrency_key="stripe") for _ in range(400)]
+    Job.objects.using(store.using).bulk_create(new)
+    add(store, 3, concurrency_key=None)
+    started = claim(store, 5)
+    assert [job.concurrency_key for job in started] == ["stripe", "stripe", None, None, None]
+    assert count(store, JobStatus.BLOCKED) == 398
+    an_hour_passes(store)
+    assert store.promote_due_jobs(100) == 1
+    assert len(claim(store)) == 1

@@ -112,7 +112,7 @@ head AS MATERIALIZED (
   WHERE at.text = ANY(%s::text[]) AND job.status = 'QUEUED' AND job.deleted_at IS NULL
   FOR UPDATE OF job SKIP LOCKED
 )
-UPDATE {table} AS job SET status = 'BLOCKED', blocked_on = found.text, updated_at = statement_timestamp()
+UPDATE {table} AS job SET status = 'BLOCKED', blocked_on = %s || found.text, updated_at = statement_timestamp()
 FROM found, (SELECT set_config('synchronous_commit', 'off', true)) AS commit_mode
 WHERE job.id = found.id AND job.status = 'QUEUED'
 """
@@ -204,14 +204,22 @@ def park(
 
 
 def park_ready(
-    table: JobTable[Any], gates: Sequence[Gate], selection: JobSelection, pauses: Pauses, limit: int
+    table: JobTable[Any],
+    gates: Sequence[Gate],
+    selection: JobSelection,
+    pauses: Pauses,
+    limit: int,
+    prefix: str,
 ) -> int:
-    """Have those of the first ready rows of a selection that count at these gates wait there; return how many."""
+    """Have those of the first ready rows of a selection that count at these gates wait there; return how many.
+
+    ``prefix``: before the gate's text in the row, "" of those that wait for a place.
+    """
     query = _park_ready(table, selection, pauses, limit, frozenset(gate.shape for gate in gates))
     if query.sql is None:
         return 0
     with connections[table.using].cursor() as cursor:
-        cursor.execute(query.sql, [*query.parameters, [gate.text for gate in gates]])
+        cursor.execute(query.sql, [*query.parameters, [gate.text for gate in gates], prefix])
         return int(cursor.rowcount)
 
 
