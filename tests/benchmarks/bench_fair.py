@@ -96,14 +96,14 @@ def _delays(servers: BenchmarkServers) -> Iterator[Row]:
 
 
 def _insert(count: int, *, products: int) -> None:
-    """Insert ready no-op jobs whose products follow each other in time."""
+    """Insert ready no-op jobs whose products follow each other in time; one is that of the jobs that wake workers."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO pleme_redis_django_job"
             " (id, product, job_type, queue_name, priority, status, parameters, max_retries)"
-            " SELECT uuidv7(), 'p' || number %% %s, %s, 'default', 0, 'QUEUED', '{}', 3"
-            " FROM generate_series(1, %s) AS number",
-            [products, NOOP, count],
+            " SELECT uuidv7(), CASE number %% %s WHEN 0 THEN 'default' ELSE 'p' || number %% %s END,"
+            " %s, 'default', 0, 'QUEUED', '{}', 3 FROM generate_series(1, %s) AS number",
+            [products, products, NOOP, count],
         )
 
 

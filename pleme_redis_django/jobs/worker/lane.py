@@ -16,7 +16,7 @@ HOARDED_AFTER_SECONDS = 1.0
 SHARED_SECONDS = 10.0
 # Meanwhile claims reach less far, since a job of one product waits behind those that were claimed before it; and
 # yet so many times as far as a claim takes, or the lane would run out of jobs while it waits for one.
-SHARED_PREFETCH_SECONDS = 0.02
+SHARED_PREFETCH_SECONDS = 0.03
 CLAIMS_AHEAD = 4
 
 
