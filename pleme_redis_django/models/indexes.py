@@ -43,6 +43,11 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
     Django's names end at 30 characters: a model whose app and class names are long says
     ``class Meta(AbstractJob.Meta): indexes = job_indexes("shop_import_")``.
     """
+    return _claim_indexes(prefix) + _flow_indexes(prefix) + _history_indexes(prefix)
+
+
+def _claim_indexes(prefix: str) -> list[models.Index]:
+    """Return the indexes of jobs that wait: which one is next, and which one is due."""
     return [
         # In claim order, and partial, so that finished history never slows a claim down.
         models.Index(
@@ -76,6 +81,12 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
             condition=EXPIRING_CONDITION,
             name=prefix + EXPIRING_INDEX,
         ),
+    ]
+
+
+def _flow_indexes(prefix: str) -> list[models.Index]:
+    """Return the indexes of jobs that hold a place, or wait for one."""
+    return [
         # One for both questions, what a worker holds and how many of a key run: with an index for each, and
         # statistics of a quiet moment, the planner counts a key in the index of workers, through all that runs.
         models.Index(
@@ -92,6 +103,12 @@ def job_indexes(prefix: str = _NAMED) -> list[models.Index]:
             condition=BLOCKED_CONDITION,
             name=prefix + GATE_INDEX,
         ),
+    ]
+
+
+def _history_indexes(prefix: str) -> list[models.Index]:
+    """Return the indexes of jobs that have failed or were cancelled."""
+    return [
         # What people look for among millions of completed jobs; those never enter it.
         models.Index(
             fields=["id"], condition=Q(status__in=["FAILED", "CANCELLED"]), name=prefix + FAILED_INDEX
