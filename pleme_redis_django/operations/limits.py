@@ -14,6 +14,7 @@ from pleme_redis_django.exceptions import InvalidName, InvalidNumber
 from pleme_redis_django.jobs.definitions.limits import (
     BURSTS,
     LIMIT_NAMES,
+    NUMBERS,
     PERIODS,
     PLACES,
     SMALLEST_DEFAULT_BURST,
@@ -27,7 +28,6 @@ from pleme_redis_django.orm_store.flow.rates import look_at_gates
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.products import validate_product
 
-NUMBERS = ("max_running", "rate", "per_seconds", "burst")
 BY_MAX_LENGTH = 150
 
 

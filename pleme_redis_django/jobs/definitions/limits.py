@@ -99,6 +99,10 @@ class Rate:
         return max(int(self.starts / self.per_seconds) if self.per_seconds > 0 else 0, SMALLEST_DEFAULT_BURST)
 
 
+# Those that an operator may change, by the names that they have in code and in the row of a limit.
+NUMBERS = ("max_running", "rate", "per_seconds", "burst")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredLimit:
     """What code or settings say of one limit."""
@@ -111,6 +115,10 @@ class DeclaredLimit:
     rate: int | None = None
     per_seconds: float = 1.0
     burst: int = SMALLEST_DEFAULT_BURST
+
+    def numbers(self) -> dict[str, Any]:
+        """Return its numbers by name."""
+        return {name: getattr(self, name) for name in NUMBERS}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,7 @@ class KnownLimits:
                 self._withdraw(row)
 
     def _follow(self, row: FlowLimit, declared: DeclaredLimit, source: LimitSource) -> None:
-        numbers = _numbers(declared)
+        numbers = declared.numbers()
         if row.edited_at is None:
             changes = numbers | {"is_shared": declared.shared, "source": source}
         else:
@@ -164,17 +164,8 @@ class KnownLimits:
             name=declared.name,
             is_shared=declared.shared,
             source=source,
-            **_numbers(declared),
+            **declared.numbers(),
         )
 
     def _rows(self) -> QuerySet[FlowLimit]:
         return self._table.limits()
-
-
-def _numbers(declared: DeclaredLimit) -> dict[str, Any]:
-    return {
-        "max_running": declared.max_running,
-        "rate": declared.rate,
-        "per_seconds": declared.per_seconds,
-        "burst": declared.burst,
-    }
