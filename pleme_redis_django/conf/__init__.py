@@ -77,7 +77,7 @@ class Settings:
     """How often a socket's user, session and permissions are looked at again, in seconds."""
 
     realtime_limits: Annotated[Mapping[str, Any], accepted.mapping] = dataclasses.field(default_factory=dict)
-    """Fields of ``realtime.limits.Limits`` that differ from their defaults."""
+    """Fields of ``realtime.limits.ClientLimits`` that differ from their defaults."""
 
     presence_ttl_seconds: Annotated[int, Whole(3, 3600)] = 60
     """How long a connection counts as online after its last heartbeat, in seconds."""

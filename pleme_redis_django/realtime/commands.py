@@ -17,7 +17,7 @@ from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.frames import CommandRefused, ErrorCode
 from pleme_redis_django.realtime.heads import Heads
-from pleme_redis_django.realtime.limits import Limits
+from pleme_redis_django.realtime.limits import ClientLimits
 from pleme_redis_django.realtime.loop_work import LoopWork
 from pleme_redis_django.realtime.open_sockets import OpenSockets
 from pleme_redis_django.realtime.presence_keeper import PresenceKeeper
@@ -125,7 +125,7 @@ async def subscribe(hub: HubParts, connection: Connection, fields: Mapping[str, 
     return _subscribed(page, is_resumed=position is not None)
 
 
-async def _missed(feed: HeadFeed, pattern: str, position: Position | None, limits: Limits) -> LogPage:
+async def _missed(feed: HeadFeed, pattern: str, position: Position | None, limits: ClientLimits) -> LogPage:
     if position is None:
         return LogPage(top=feed.position, status="complete", messages=(), reached=feed.position)
     return await feed.recover(position, limits.recovery_messages, pattern)

@@ -7,7 +7,7 @@ from typing import Any
 from pleme_redis_django.realtime.appearance import Appearance
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.control import Control
-from pleme_redis_django.realtime.limits import Limits
+from pleme_redis_django.realtime.limits import ClientLimits
 from pleme_redis_django.realtime.listening import Listening
 from pleme_redis_django.realtime.loop_work import LoopWork
 from pleme_redis_django.realtime.outbox import Outbox
@@ -40,7 +40,7 @@ class Connection:
         connection_id: str,
         scope: dict[str, Any],
         send: Send,
-        limits: Limits,
+        limits: ClientLimits,
         work: LoopWork,
         *,
         began_at: float | None = None,

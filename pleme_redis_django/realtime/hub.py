@@ -14,6 +14,7 @@ import time
 from functools import cache
 
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.realtime.allowance import Clock
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.control_listener import ControlListener
@@ -23,7 +24,6 @@ from pleme_redis_django.realtime.open_sockets import OpenSockets
 from pleme_redis_django.realtime.presence_keeper import PresenceKeeper
 from pleme_redis_django.realtime.quotas import UserQuotas
 from pleme_redis_django.realtime.revalidation import Revalidator
-from pleme_redis_django.realtime.token_bucket import Clock
 from pleme_redis_django.redis_state.presence.sweep import PresenceSweeper
 from pleme_redis_django.redis_state.pubsub.bus import bus
 from pleme_redis_django.redis_state.server.cancellation import end

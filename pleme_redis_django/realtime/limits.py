@@ -15,7 +15,7 @@ from pleme_redis_django.wording import did_you_mean
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ClientLimits:
     """Limits of the realtime sockets: ``PLEME_REDIS["REALTIME_LIMITS"]``. Each is a whole number from 1 on."""
 
     frame_bytes: int = 65_536
@@ -59,12 +59,12 @@ class Limits:
     """Missed messages of a subscription that a client may fetch; beyond it, the client has to reload its state."""
 
 
-def build_limits(raw: Mapping[str, Any]) -> Limits:
+def build_limits(raw: Mapping[str, Any]) -> ClientLimits:
     """Return the limits with what the settings change.
 
     Raises InvalidSettings for an unknown name, and for a value that is not a whole number of 1 or more.
     """
-    known = {field.name for field in dataclasses.fields(Limits)}
+    known = {field.name for field in dataclasses.fields(ClientLimits)}
     for name, value in raw.items():
         if name not in known:
             hint = did_you_mean(name, known, otherwise=f"Known keys: {', '.join(sorted(known))}.")
@@ -73,11 +73,11 @@ def build_limits(raw: Mapping[str, Any]) -> Limits:
             raise InvalidSettings(
                 f'{SETTING_NAME}["REALTIME_LIMITS"][{name!r}] is {value!r}. Accepted: a whole number of 1 or more.'
             )
-    return Limits(**raw)
+    return ClientLimits(**raw)
 
 
 @lru_cache(maxsize=1)
-def get_limits() -> Limits:
+def get_limits() -> ClientLimits:
     """Return the configured limits, read once and again after ``setting_changed``."""
     return build_limits(get_settings().realtime_limits)
 

@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from pleme_redis_django.exceptions import PlemeError
-from pleme_redis_django.realtime.token_bucket import Clock
+from pleme_redis_django.realtime.allowance import Clock
 
 logger = logging.getLogger("pleme_redis_django.hub")
 

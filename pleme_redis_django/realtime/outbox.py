@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pleme_redis_django.realtime import frames, sends
 from pleme_redis_django.realtime.close_codes import CloseCode
-from pleme_redis_django.realtime.limits import Limits
+from pleme_redis_django.realtime.limits import ClientLimits
 from pleme_redis_django.realtime.loop_work import LoopWork
 from pleme_redis_django.realtime.pulse import Pulse
 from pleme_redis_django.realtime.sends import Send
@@ -45,7 +45,7 @@ class Outbox:
         "pulse",
     )
 
-    def __init__(self, send: Send, limits: Limits, losses: Losses, work: LoopWork) -> None:
+    def __init__(self, send: Send, limits: ClientLimits, losses: Losses, work: LoopWork) -> None:
         self.pulse = Pulse(work.clock)
         self.blocked_since: float | None = None
         """Since when a send has been waiting for the client."""

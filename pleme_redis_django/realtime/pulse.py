@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pleme_redis_django.realtime.token_bucket import Clock
+from pleme_redis_django.realtime.allowance import Clock
 
 
 class Pulse:

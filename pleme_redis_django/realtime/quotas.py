@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pleme_redis_django.realtime.limits import Limits
-from pleme_redis_django.realtime.token_bucket import Clock, TokenBucket
+from pleme_redis_django.realtime.allowance import Allowance, Clock
+from pleme_redis_django.realtime.limits import ClientLimits
 
 REFUSALS_FORGOTTEN_SECONDS = 600.0
 CLEAN_SECONDS = 60.0
@@ -16,11 +16,9 @@ class Quota:
 
     __slots__ = ("commands", "refusals")
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
-        self.commands = TokenBucket(limits.commands_per_second, clock=clock)
-        self.refusals = TokenBucket(
-            limits.refusals / REFUSALS_FORGOTTEN_SECONDS, limits.refusals, clock=clock
-        )
+    def __init__(self, limits: ClientLimits, clock: Clock) -> None:
+        self.commands = Allowance(limits.commands_per_second, clock=clock)
+        self.refusals = Allowance(limits.refusals / REFUSALS_FORGOTTEN_SECONDS, limits.refusals, clock=clock)
 
 
 class Payer(Protocol):
@@ -31,7 +29,7 @@ class Payer(Protocol):
     @property
     def user_id(self) -> str | None: ...
     @property
-    def limits(self) -> Limits: ...
+    def limits(self) -> ClientLimits: ...
     @property
     def quota(self) -> Quota: ...
 
@@ -41,31 +39,31 @@ class UserQuotas:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._allowances: dict[tuple[str, str], Allowance] = {}
         self._cleaned_at = 0.0
 
     def take(self, payer: Payer) -> bool:
         """Take what one command costs; return whether the connection and its user can afford it."""
         if payer.user_id is None:
             return payer.quota.commands.take()
-        return payer.quota.commands.take() and self._bucket(payer, payer.user_id).take()
+        return payer.quota.commands.take() and self._allowance(payer, payer.user_id).take()
 
     def charge(self, payer: Payer, cost: float) -> None:
         """Charge a connection and its user for what a command caused, beyond its own token."""
         payer.quota.commands.charge(cost)
         if payer.user_id is not None:
-            self._bucket(payer, payer.user_id).charge(cost)
+            self._allowance(payer, payer.user_id).charge(cost)
 
     def clean(self, now: float) -> None:
-        """Forget, once a minute, the buckets that are full again: a new one would be the same."""
+        """Forget, once a minute, the allowances that are full again: a new one would be the same."""
         if now - self._cleaned_at > CLEAN_SECONDS:
             self._cleaned_at = now
-            self._buckets = {key: each for key, each in self._buckets.items() if not each.is_full()}
+            self._allowances = {key: each for key, each in self._allowances.items() if not each.is_full()}
 
-    def _bucket(self, payer: Payer, user_id: str) -> TokenBucket:
+    def _allowance(self, payer: Payer, user_id: str) -> Allowance:
         key = (payer.product, user_id)
-        bucket = self._buckets.get(key)
-        if bucket is None:
+        allowance = self._allowances.get(key)
+        if allowance is None:
             rate = payer.limits.user_commands_per_second
-            bucket = self._buckets[key] = TokenBucket(rate, clock=self._clock)
-        return bucket
+            allowance = self._allowances[key] = Allowance(rate, clock=self._clock)
+        return allowance

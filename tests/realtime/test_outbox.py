@@ -7,7 +7,7 @@ from typing import Any
 
 from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.close_codes import CloseCode
-from pleme_redis_django.realtime.limits import Limits
+from pleme_redis_django.realtime.limits import ClientLimits
 from pleme_redis_django.realtime.listening import Listening
 from pleme_redis_django.realtime.loop_work import LoopWork
 from pleme_redis_django.realtime.outbox import Outbox
@@ -24,7 +24,7 @@ class Socket:
         self.clock = ManualClock()
         self.work = LoopWork(self.clock)
         self.listening = Listening()
-        self.outbox = Outbox(self.send, Limits(**limits), self.listening, self.work)
+        self.outbox = Outbox(self.send, ClientLimits(**limits), self.listening, self.work)
 
     async def send(self, message: dict[str, Any]) -> None:
         if not self.reads.is_set():
@@ -107,7 +107,7 @@ async def test_send_that_fails_is_the_end() -> None:
     async def broken(message: dict[str, Any]) -> None:
         raise OSError("gone")
 
-    outbox = Outbox(broken, Limits(), socket.listening, socket.work)
+    outbox = Outbox(broken, ClientLimits(), socket.listening, socket.work)
     outbox.push("x")
     await turn()
     assert outbox.is_gone

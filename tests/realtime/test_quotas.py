@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from pleme_redis_django.realtime.limits import Limits
+from pleme_redis_django.realtime.limits import ClientLimits
 from pleme_redis_django.realtime.quotas import Quota, UserQuotas
 from pleme_redis_django.testing import ManualClock
 
-LIMITS = Limits(commands_per_second=2, user_commands_per_second=3, refusals=2)
+LIMITS = ClientLimits(commands_per_second=2, user_commands_per_second=3, refusals=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Client:
     product: str
     user_id: str | None
     quota: Quota
-    limits: Limits = LIMITS
+    limits: ClientLimits = LIMITS
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_connections_of_a_user_share_what_is_theirs(clock: ManualClock, quotas: 
 
 def test_the_anonymous_share_nothing(clock: ManualClock, quotas: UserQuotas) -> None:
     assert [taken(quotas, client(clock, None)) for _ in range(3)] == [4, 4, 4]
-    assert len(quotas._buckets) == 0
+    assert len(quotas._allowances) == 0
 
 
 def test_what_a_command_caused_is_paid_by_both(clock: ManualClock, quotas: UserQuotas) -> None:
@@ -64,7 +64,7 @@ def test_only_who_asked_for_nothing_for_long_is_forgotten(clock: ManualClock, qu
     clock.advance(61)
     taken(quotas, client(clock, "2"))
     quotas.clean(clock())
-    assert len(quotas._buckets) == 1
+    assert len(quotas._allowances) == 1
     assert taken(quotas, client(clock, "2")) == 2
 
 

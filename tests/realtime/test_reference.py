@@ -8,14 +8,14 @@ from pathlib import Path
 
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.frames import SCHEMA, ErrorCode
-from pleme_redis_django.realtime.limits import Limits
+from pleme_redis_django.realtime.limits import ClientLimits
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "protocol.md").read_text(encoding="utf-8")
 
 
 def test_every_limit_and_its_default() -> None:
     documented = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", PAGE, flags=re.M))
-    assert documented == {field.name: str(field.default) for field in dataclasses.fields(Limits)}
+    assert documented == {field.name: str(field.default) for field in dataclasses.fields(ClientLimits)}
 
 
 def test_every_code() -> None:

@@ -17,7 +17,7 @@ DEFAULT_SPAN = "1h"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ChartLine:
     """One line of a chart: a field of ``monitoring.figures.Series``, and the class of its colour."""
 
     field: str
@@ -34,7 +34,7 @@ class Chart:
     title: str
     unit: str
     format: str
-    lines: tuple[Line, ...]
+    lines: tuple[ChartLine, ...]
     is_stacked: bool = False
 
 
@@ -46,9 +46,9 @@ CHARTS = (
         format="pace",
         is_stacked=True,
         lines=(
-            Line(field="ok", title="completed", style="ok"),
-            Line(field="retried", title="to retry", style="retried"),
-            Line(field="failed", title="failed", style="failed"),
+            ChartLine(field="ok", title="completed", style="ok"),
+            ChartLine(field="retried", title="to retry", style="retried"),
+            ChartLine(field="failed", title="failed", style="failed"),
         ),
     ),
     Chart(
@@ -57,8 +57,8 @@ CHARTS = (
         unit="jobs",
         format="count",
         lines=(
-            Line(field="ready", title="ready", style="ready", is_filled=True),
-            Line(field="running", title="running", style="running"),
+            ChartLine(field="ready", title="ready", style="ready", is_filled=True),
+            ChartLine(field="running", title="running", style="running"),
         ),
     ),
     Chart(
@@ -67,8 +67,8 @@ CHARTS = (
         unit="from due to claimed",
         format="span",
         lines=(
-            Line(field="wait_p50", title="p50", style="p50"),
-            Line(field="wait_p95", title="p95", style="p95"),
+            ChartLine(field="wait_p50", title="p50", style="p50"),
+            ChartLine(field="wait_p95", title="p95", style="p95"),
         ),
     ),
     Chart(
@@ -77,8 +77,8 @@ CHARTS = (
         unit="of an attempt",
         format="span",
         lines=(
-            Line(field="run_p50", title="p50", style="p50"),
-            Line(field="run_p95", title="p95", style="p95"),
+            ChartLine(field="run_p50", title="p50", style="p50"),
+            ChartLine(field="run_p95", title="p95", style="p95"),
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""TokenBucket: how many things may pass in a second."""
+"""Allowance: how many things may pass in a second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Clock = Callable[[], float]
 """Seconds since some moment; they never go back."""
 
 
-class TokenBucket:
+class Allowance:
     """Lets ``rate`` things a second pass, and ``burst`` (twice as many) at once after a pause (a token bucket)."""
 
     __slots__ = ("_capacity", "_clock", "_rate", "_since", "_tokens")
@@ -35,5 +35,5 @@ class TokenBucket:
         self._tokens = max(self._tokens - cost, -self._capacity)
 
     def is_full(self) -> bool:
-        """Whether nothing was taken for so long that a new bucket would be the same."""
+        """Whether nothing was taken for so long that a new one would be the same."""
         return self._tokens + (self._clock() - self._since) * self._rate >= self._capacity
