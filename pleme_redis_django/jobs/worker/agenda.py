@@ -39,43 +39,62 @@ class Look:
     """Of which products jobs were said to be ready, where it matters."""
 
 
+class HeardHints:
+    """What was said to be ready since the claimer's last look; any thread says it."""
+
+    def __init__(self) -> None:
+        self.any = False
+        self._lock = threading.Lock()
+        self._products: frozenset[str] = frozenset()
+
+    def add_products(self, products: frozenset[str]) -> None:
+        """Jobs of these products are ready, for whoever takes them first."""
+        if products:
+            with self._lock:
+                self._products |= products
+
+    def take(self) -> tuple[bool, frozenset[str]]:
+        """Return whether something was said to be ready, and of which products where it matters; forget it."""
+        said, self.any = self.any, False
+        with self._lock:
+            products, self._products = self._products, frozenset()
+        return said, products
+
+
 class Agenda:
     """The next look of one process."""
 
     def __init__(self, scan_seconds: float) -> None:
         self.woken = threading.Event()
         """Set by whatever is to be looked at before the claimer's next look."""
-        self.room = threading.Event()
+        self.capacity = threading.Event()
         """Set by the claimer while the process can take a job: a full one leaves hints to the others."""
         self.leaving = Leaving()
         """Whether this process is to end, and why."""
         self._scan_seconds = scan_seconds
-        self._hinted = False
+        self._heard = HeardHints()
         self._claims_lost = False
         self._next_scan = time.monotonic()
         self._next_due = NEVER
         self._lock = threading.Lock()
         self._own_due = NEVER
         self._rescues = 0
-        self._products: frozenset[str] = frozenset()
         self.claimed_at = 0.0
         """When jobs were claimed last (monotonic)."""
 
     def hint(self, products: frozenset[str] = frozenset()) -> None:
         """Something is ready, of these products where it matters; from any thread."""
         self.hear_of(products)
-        self._hinted = True
+        self._heard.any = True
         self.woken.set()
 
     def hear_of(self, products: frozenset[str]) -> None:
         """Jobs of these products are ready, for whoever takes them first; from any thread."""
-        if products:
-            with self._lock:
-                self._products |= products
+        self._heard.add_products(products)
 
     def has_unseen_hint(self) -> bool:
         """Whether something was said to be ready since the claimer's last look."""
-        return self._hinted
+        return self._heard.any
 
     def slot_free(self) -> None:
         """A lane has few jobs left, or nothing is held up any more; from any thread."""
@@ -117,7 +136,7 @@ class Agenda:
     def next_look(self) -> Look:
         """Take what there is to look at now. This and what follows is for the claimer."""
         now = time.monotonic()
-        hinted, self._hinted = self._hinted, False
+        hinted, products = self._heard.take()
         scan = now >= self._next_scan
         if scan:
             self._next_scan = now + self._scan_seconds
@@ -125,7 +144,6 @@ class Agenda:
             own_due = now >= self._own_due
             if own_due:
                 self._own_due = NEVER
-            products, self._products = self._products, frozenset()
         return Look(hinted=hinted, scan=scan, own_due=own_due, products=products)
 
     def note_next_due(self, seconds: float | None) -> None:

@@ -13,7 +13,7 @@ from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import EventSink
 from pleme_redis_django.jobs.worker.agenda import Agenda, Look
 from pleme_redis_django.jobs.worker.claim_desk import ClaimDesk
-from pleme_redis_django.jobs.worker.gate import Gate
+from pleme_redis_django.jobs.worker.clearance import Clearance
 from pleme_redis_django.jobs.worker.hint_relay import HintRelay
 from pleme_redis_django.jobs.worker.holdings import HeldJob, ending_if_unfinished
 from pleme_redis_django.jobs.worker.lane import HOARDED_AFTER_SECONDS, LaneDemand
@@ -45,7 +45,7 @@ class Claimer:
         desk: ClaimDesk,
         demand: LaneDemand,
         agenda: Agenda,
-        gate: Gate,
+        clearance: Clearance,
         finisher: WritesEndings,
         relay: HintRelay,
         suspects: SuspectTurns,
@@ -56,7 +56,7 @@ class Claimer:
         self._desk = desk
         self._demand = demand
         self._agenda = agenda
-        self._gate = gate
+        self._clearance = clearance
         self._finisher = finisher
         self._relay = relay
         self._suspects = suspects
@@ -79,7 +79,7 @@ class Claimer:
 
     def turn(self) -> float:
         """Do what is to be done now; return for how many seconds there is nothing more."""
-        if not self._gate.is_open() or self._finisher.is_behind():
+        if not self._clearance.is_given() or self._finisher.is_behind():
             return GATE_LOOK_SECONDS
         look, claimed_before = self._agenda.next_look(), self._desk.claimed
         self._note(look)
@@ -122,7 +122,7 @@ class Claimer:
         return outlook.ready
 
     def _promote_what_is_due(self, look: Look) -> None:
-        if not look.own_due and not (self._agenda.is_due() and self._expects_room()):
+        if not look.own_due and not (self._agenda.is_due() and self._expects_capacity()):
             return
         promoted = self._desk.promote_due_jobs()
         if promoted:
@@ -134,13 +134,13 @@ class Claimer:
         if not promoted and self._agenda.is_due():
             self._agenda.leave_due_to_others()
 
-    def _expects_room(self) -> bool:
+    def _expects_capacity(self) -> bool:
         """Whether a claim would be made if something were ready; a full process leaves due jobs to others."""
-        if self._demand.has_room():
+        if self._demand.has_capacity():
             return True
         # As soon as a slot is free, what is due is to be seen to.
         self._demand.expect_work()
-        return self._demand.has_room()
+        return self._demand.has_capacity()
 
     def _start_next_suspect(self) -> None:
         if not self._suspects.has_turn():
@@ -155,18 +155,18 @@ class Claimer:
             self._finisher.add(held, ending_if_unfinished(held))
         self._feed_together(by_scan)
         for feed in self._demand:
-            if room := feed.wanted():
-                claimed = self._desk.claim(room, job_types=feed.lane.job_types, by_scan=by_scan)
-                feed.dry = len(claimed) < room
+            if capacity := feed.wanted():
+                claimed = self._desk.claim(capacity, job_types=feed.lane.job_types, by_scan=by_scan)
+                feed.dry = len(claimed) < capacity
                 feed.submit(claimed)
 
     def _feed_together(self, by_scan: bool) -> None:
         """Claim once for all lanes, as many as fit into each: most often that is all there is."""
-        room = self._demand.together()
-        if not room:
+        capacity = self._demand.together()
+        if not capacity:
             return
-        claimed = self._desk.claim(room, by_scan=by_scan)
-        if len(claimed) < room:
+        claimed = self._desk.claim(capacity, by_scan=by_scan)
+        if len(claimed) < capacity:
             self._demand.note_dry()
         for feed in self._demand:
             feed.submit([held for held in claimed if self._demand.feed_of(held.context.job) is feed])
@@ -180,15 +180,15 @@ class Claimer:
 
     def _rest(self) -> float:
         if self._demand.has_free_slot():
-            self._agenda.room.set()
+            self._agenda.capacity.set()
         else:
-            self._agenda.room.clear()
+            self._agenda.capacity.clear()
         if self._burst and self._is_done():
             self.dry.set()
         held_back, changed = self._desk.holds_back()
         if changed:
             self._agenda.scan_in(0.0)
-        waits = [self._agenda.seconds_until_next(with_due=self._demand.has_room())]
+        waits = [self._agenda.seconds_until_next(with_due=self._demand.has_capacity())]
         if held_back:
             waits.append(HELD_BACK_LOOK_SECONDS)
         if self._demand.has_waiting():

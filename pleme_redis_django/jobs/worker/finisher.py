@@ -57,8 +57,8 @@ class Finisher:
         self._inbox = EndingInbox()
         self._delayed = DelayedEndings(sink, burst=burst)
         self._stopping = threading.Event()
-        self._given_up = threading.Event()
-        self._outage = StoreOutage("finish", sink, self._given_up)
+        # Apart from being asked to stop: what is left is written first, until that takes too long.
+        self._outage = StoreOutage("finish", sink, threading.Event())
         self._freed = FreedPlaces(store, agenda, self._outage)
         self.progress = ProgressReports(store, sink, self._outage)
         self._thread = EngineThread(self._run, "finisher", agenda)
@@ -72,7 +72,7 @@ class Finisher:
         self._stopping.set()
         self._inbox.interrupt()
         self._thread.join(timeout_seconds)
-        self._given_up.set()
+        self._outage.stopping.set()
         self._thread.join(timeout_seconds)
         if unwritten := self.unwritten():
             self._sink.emit(EndingsUnwritten(unwritten, self._delayed.last_error() or self._outage.error))
@@ -102,7 +102,7 @@ class Finisher:
                 self._freed.leave(())
             self.progress.write_when_due()
         self._flush()
-        while self._delayed and not self._given_up.wait(FIRST_DELAY_SECONDS):
+        while self._delayed and not self._outage.stopping.wait(FIRST_DELAY_SECONDS):
             self._retry_delayed(float("inf"))
 
     def _flush(self) -> None:
@@ -153,7 +153,7 @@ class Finisher:
 
     def _retry_delayed(self, now: float) -> None:
         due = self._delayed.due(now)
-        while due and not self._given_up.is_set():
+        while due and not self._outage.stopping.is_set():
             length = batch_length([ending for _held, ending in due[:MAX_ENDINGS]])
             if self._write(due[:length]):
                 return

@@ -50,13 +50,13 @@ class HintListener:
     def stop(self) -> None:
         """End the thread without waiting for it: a blocked pop must not delay a shutdown."""
         self._stopping.set()
-        self._agenda.room.set()
+        self._agenda.capacity.set()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             if self._products is not None:
-                self._peek_until_there_is_room(self._products)
-            self._agenda.room.wait()
+                self._peek_until_there_is_capacity(self._products)
+            self._agenda.capacity.wait()
             if not self._stopping.is_set():
                 self._listen()
 
@@ -76,11 +76,11 @@ class HintListener:
         elif hinted:
             # Until the claimer says that there is room: listening on at once would keep the interpreter
             # busy while it claims, and take hints from other processes that this one may be too full for.
-            self._agenda.room.clear()
+            self._agenda.capacity.clear()
             self._agenda.hint(self._products.take_products() if self._products else NO_PRODUCTS)
 
-    def _peek_until_there_is_room(self, products: NamesProducts) -> None:
-        while not self._agenda.room.wait(PEEK_SECONDS):
+    def _peek_until_there_is_capacity(self, products: NamesProducts) -> None:
+        while not self._agenda.capacity.wait(PEEK_SECONDS):
             if time.monotonic() - self._agenda.claimed_at > CLAIMS_GO_ON_SECONDS:
                 continue
             try:

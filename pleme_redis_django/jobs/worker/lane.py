@@ -56,7 +56,7 @@ class LaneFeed:
         self._pace = Pace(now)
         self._fed_at = now
 
-    def room(self) -> int:
+    def capacity(self) -> int:
         """Return how many jobs to claim now: 0 while enough of them wait already."""
         prefetch = self._pace.prefetch(self._reach_seconds() if self._fair else PREFETCH_SECONDS)
         self.lane.low_water = -1 if self.dry else prefetch // 2
@@ -67,7 +67,7 @@ class LaneFeed:
     def wanted(self) -> int:
         """Return how many jobs to claim now, 0 when the last claim took all that was ready."""
         self._asked_at = time.monotonic()
-        return 0 if self.dry else self.room()
+        return 0 if self.dry else self.capacity()
 
     def has_free_slot(self) -> bool:
         """Whether a job would start at once."""
@@ -89,7 +89,7 @@ class LaneFeed:
             self._claim_seconds = max(self._fed_at - self._asked_at, 0.8 * self._claim_seconds)
             if self._fair and _count_products(claimed) > 1:
                 self._shared_until = self._fed_at + SHARED_SECONDS
-        self.room()  # The low-water mark follows from whether this claim was dry.
+        self.capacity()  # The low-water mark follows from whether this claim was dry.
 
     def _reach_seconds(self) -> float:
         if time.monotonic() >= self._shared_until:
@@ -128,9 +128,9 @@ class LaneDemand:
         """Whether nothing was left ready for any lane at its last claim."""
         return all(feed.dry for feed in self._feeds)
 
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether a claim would be made if something were ready."""
-        return any(feed.room() for feed in self._feeds)
+        return any(feed.capacity() for feed in self._feeds)
 
     def has_free_slot(self) -> bool:
         """Whether a job would start at once in some lane."""

@@ -15,8 +15,8 @@ from pleme_redis_django.jobs.interface.context import JobContext
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import EventSink, JobStarted
 from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.clearance import Clearance
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
-from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.holdings import HeldJob, ending_if_unfinished
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.jobs.worker.time_limits import TimeLimits
@@ -33,7 +33,7 @@ class LaneDuties:
     runner: JobRunner
     finish: Callable[[HeldJob, Ending], None]
     sink: EventSink
-    gate: Gate
+    clearance: Clearance
     agenda: Agenda
     on_another_start: Callable[[], None]
     """A job starts that had been given back before."""
@@ -68,7 +68,7 @@ class CountingLane:
             context.cancel_requested
             or held.unwanted
             or (held.expires_at is not None and held.has_expired())
-            or not self._duties.gate.may_start(held)
+            or not self._duties.clearance.may_start(held)
         ):
             if runs_apart:
                 self._release_process(context)

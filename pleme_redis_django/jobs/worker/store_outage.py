@@ -23,7 +23,8 @@ class StoreOutage:
     ) -> None:
         self._operation = operation
         self._sink = sink
-        self._stopping = stopping
+        self.stopping = stopping
+        """Set once nobody waits for the store any more."""
         self._longest_wait = longest_wait_seconds
         self._next_wait = min(FIRST_WAIT_SECONDS, longest_wait_seconds)
         self._away = False
@@ -43,7 +44,7 @@ class StoreOutage:
         self.report(error)
         wait = self._next_wait
         self._next_wait = min(wait * 2, self._longest_wait)
-        return not self._stopping.wait(wait)
+        return not self.stopping.wait(wait)
 
     @property
     def is_away(self) -> bool:

@@ -39,9 +39,9 @@ from pleme_redis_django.jobs.worker.agenda import SCAN_SECONDS_WITHOUT_HINTS, Ag
 from pleme_redis_django.jobs.worker.call_listener import CallListener
 from pleme_redis_django.jobs.worker.claim_desk import ClaimDesk
 from pleme_redis_django.jobs.worker.claimer import Claimer
+from pleme_redis_django.jobs.worker.clearance import Clearance
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
 from pleme_redis_django.jobs.worker.finisher import Finisher
-from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
 from pleme_redis_django.jobs.worker.hint_relay import HintRelay
@@ -103,7 +103,7 @@ def assembled(
     slots = config.worker_count + config.async_count
     page = ExecutingPage(slots, identity.worker_id, fd=page_fd)
     heartbeat = _heartbeat(core, page)
-    gate = Gate(heartbeat.lease, identity, core.agenda)
+    clearance = Clearance(heartbeat.lease, identity, core.agenda)
     finisher = Finisher(
         core.store, core.holdings, core.sink, core.agenda, slots=slots, burst=mode.ends_when_dry
     )
@@ -114,14 +114,14 @@ def assembled(
         runner=runner,
         finish=finisher.add,
         sink=core.sink,
-        gate=gate,
+        clearance=clearance,
         agenda=core.agenda,
         on_another_start=starts.note_start,
         executing=page,
         limits=limits,
     )
     lanes = build_lanes(executor, config, duties)
-    claimer = _claimer(core, lanes, gate, finisher, mode)
+    claimer = _claimer(core, lanes, clearance, finisher, mode)
     maintainer.take_on(*_recycling(core, lanes, waits=has_supervisor and not mode.ends_when_dry).duties())
     dead_workers, lost_claims = _take_on_duties(core, maintainer, starts, lanes, heartbeat.lease, mode)
     return WorkerParts(
@@ -131,7 +131,7 @@ def assembled(
         holdings=core.holdings,
         page=page,
         heartbeat=heartbeat,
-        gate=gate,
+        clearance=clearance,
         finisher=finisher,
         limits=limits,
         isolation=runner.isolation or NoIsolation(),
@@ -174,7 +174,7 @@ def _heartbeat(core: _Core, page: ExecutingPage) -> Heartbeat | NoHeartbeat:
 def _claimer(
     core: _Core,
     lanes: Sequence[Lane],
-    gate: Gate,
+    clearance: Clearance,
     finisher: Finisher,
     mode: RunMode,
 ) -> Claimer:
@@ -199,7 +199,7 @@ def _claimer(
         desk,
         LaneDemand(lanes, fair=config.shares_between_products),
         core.agenda,
-        gate,
+        clearance,
         finisher,
         HintRelay(core.hints),
         SuspectTurns(mode.suspects, core.holdings, core.sink),

@@ -13,9 +13,9 @@ from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.call_listener import CallListener
 from pleme_redis_django.jobs.worker.claimer import Claimer
+from pleme_redis_django.jobs.worker.clearance import Clearance
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage, Stage
 from pleme_redis_django.jobs.worker.finisher import Finisher
-from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.heartbeat import Heartbeat, NoHeartbeat
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
 from pleme_redis_django.jobs.worker.holdings import Holdings
@@ -34,7 +34,7 @@ class WorkerParts:
     holdings: Holdings
     page: ExecutingPage
     heartbeat: Heartbeat | NoHeartbeat
-    gate: Gate
+    clearance: Clearance
     finisher: Finisher
     limits: TimeLimits
     isolation: Isolation

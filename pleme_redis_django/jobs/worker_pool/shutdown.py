@@ -103,7 +103,7 @@ class Shutdown:
     def _stop_claiming(self) -> bool:
         """Claim no more, and give back what has not started; return whether every claim is known."""
         parts = self._parts
-        parts.gate.shut()
+        parts.clearance.withdraw()
         claims_known = self._end_claims()
         self._give_back([held for lane in parts.lanes for held in lane.take_waiting()])
         return claims_known

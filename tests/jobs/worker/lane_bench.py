@@ -10,8 +10,8 @@ from pleme_redis_django import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity
 from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.clearance import Clearance
 from pleme_redis_django.jobs.worker.executing_page import ExecutingPage
-from pleme_redis_django.jobs.worker.gate import Gate
 from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.jobs.worker.lane import Lane
 from pleme_redis_django.jobs.worker.lanes import LaneDuties
@@ -37,7 +37,7 @@ class Bench:
         self.running: list[Any] = []
         self.finished: list[tuple[HeldJob, Ending]] = []
         self.agenda = Agenda(60)
-        self.gate_of_process = Gate(
+        self.clearance = Clearance(
             EndlessLease(), WorkerIdentity(WorkerDescription(worker_id=WORKER)), self.agenda
         )
         self.functions: list[Callable[[Any], Any]] = []
@@ -46,7 +46,7 @@ class Bench:
             runner=JobRunner(executor, WorkerPoolConfig()),
             finish=lambda one, ending: self.finished.append((one, ending)),
             sink=self.sink,
-            gate=self.gate_of_process,
+            clearance=self.clearance,
             agenda=self.agenda,
             on_another_start=lambda: None,
             executing=ExecutingPage(slots, WORKER),

@@ -66,26 +66,26 @@ def is_hinted(agenda: Agenda) -> bool:
 
 def test_a_process_without_room_does_not_listen(hints: Hints, agenda: Agenda, listener: HintListener) -> None:
     assert not hints.listening.is_set()
-    agenda.room.set()
+    agenda.capacity.set()
     wait_until(hints.listening.is_set, "the listener listens")
 
 
 def test_after_a_hint_nothing_is_taken_until_there_is_room_again(
     hints: Hints, agenda: Agenda, listener: HintListener
 ) -> None:
-    agenda.room.set()
+    agenda.capacity.set()
     hints.arrive(True, True)
     wait_until(lambda: is_hinted(agenda), "the hint is told")
     assert hints.hints.qsize() == 1
     assert not hints.listening.is_set()
-    agenda.room.set()
+    agenda.capacity.set()
     wait_until(lambda: is_hinted(agenda), "the next hint is told")
 
 
 def test_a_wait_without_a_hint_is_followed_by_another(
     hints: Hints, agenda: Agenda, listener: HintListener
 ) -> None:
-    agenda.room.set()
+    agenda.capacity.set()
     hints.arrive(False, True)
     wait_until(lambda: is_hinted(agenda), "the hint is told")
 
@@ -105,7 +105,7 @@ def test_the_end_of_an_outage_is_told_once(agenda: Agenda, monkeypatch: pytest.M
     hints, sink = AwayTwice(), RecordingSink()
     listener = HintListener(hints, sink, agenda, timeout_seconds=30)
     listener.start()
-    agenda.room.set()
+    agenda.capacity.set()
     hints.arrive(False, False)
     wait_until(lambda: hints.hints.empty() and hints.listening.is_set(), "the listener listens again")
     listener.stop()
@@ -117,7 +117,7 @@ def test_a_hint_that_comes_to_a_process_that_drains_is_passed_on(
     hints: Hints, agenda: Agenda, listener: HintListener
 ) -> None:
     """A pop cannot be taken back, and whoever would have heard of the job would look for it only much later."""
-    agenda.room.set()
+    agenda.capacity.set()
     wait_until(hints.listening.is_set, "the listener listens")
     listener.stop()
     assert not hints.nudged.is_set()
@@ -164,7 +164,7 @@ def test_a_hint_tells_its_products(
     named: HintsOfProducts, agenda: Agenda, fair_listener: HintListener
 ) -> None:
     named.taken = frozenset({"a", "b"})
-    agenda.room.set()
+    agenda.capacity.set()
     fair_listener.start()
     named.arrive(True)
     wait_until(lambda: agenda.next_look().products == {"a", "b"}, "the products are told")
@@ -186,7 +186,7 @@ def test_a_process_that_claims_nothing_does_not_ask(
 ) -> None:
     agenda.claimed_at = time.monotonic() - 3_600
     fair_listener.start()
-    agenda.room.set()
+    agenda.capacity.set()
     wait_until(named.listening.is_set, "it listens")
     assert named.peeks == 0
 
@@ -210,7 +210,7 @@ def test_a_pool_that_is_not_fair_does_not_ask(named: HintsOfProducts, agenda: Ag
     listener = HintListener(named, RecordingSink(), agenda, timeout_seconds=30)
     named.taken = frozenset({"a"})
     listener.start()
-    agenda.room.set()
+    agenda.capacity.set()
     named.arrive(True)
     wait_until(lambda: is_hinted(agenda), "the hint is told")
     listener.stop()

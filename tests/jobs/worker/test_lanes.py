@@ -62,7 +62,7 @@ def test_what_has_not_started_can_be_taken_back(bench: Bench) -> None:
 
 
 def test_a_process_that_may_not_start_gives_back(bench: Bench) -> None:
-    bench.gate_of_process.shut()
+    bench.clearance.withdraw()
     bench.submit(3)
     wait_until(lambda: len(bench.finished) == 3)
     assert bench.kinds() == [GivenBack] * 3

@@ -1,4 +1,4 @@
-"""The gate: nothing is claimed or started without a current lease."""
+"""Clearance: nothing is claimed or started without a current lease."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gate: whether this process may claim and start jobs at this moment."""
+"""Clearance: whether this process may claim and start jobs at this moment."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.jobs.worker.lease import EndlessLease, Lease
 
 
-class Gate:
-    """Open while the lease is current, until it is shut for good or somebody asks the process to end."""
+class Clearance:
+    """Given while the lease is current, until it is withdrawn for good or somebody asks the process to end."""
 
     def __init__(self, lease: Lease | EndlessLease, identity: WorkerIdentity, agenda: Agenda) -> None:
         self._lease = lease
         self._identity = identity
         self._agenda = agenda
-        self._is_shut = False
+        self._is_withdrawn = False
 
-    def shut(self) -> None:
+    def withdraw(self) -> None:
         """Let nothing be claimed or started any more; from any thread."""
-        self._is_shut = True
+        self._is_withdrawn = True
 
-    def is_open(self) -> bool:
+    def is_given(self) -> bool:
         """Whether jobs may be claimed."""
         return not self._agenda.leaving.requested.is_set() and self._lets_pass()
 
     def _lets_pass(self) -> bool:
-        return not self._is_shut and self._lease.is_current()
+        return not self._is_withdrawn and self._lease.is_current()
 
     def may_start(self, held: HeldJob) -> bool:
         """Whether a job may start: not when its claim is of an id that was declared dead since then."""
-        lets_pass = self._lets_pass() if self._agenda.leaving.lets_waiting_run else self.is_open()
+        lets_pass = self._lets_pass() if self._agenda.leaving.lets_waiting_run else self.is_given()
         return lets_pass and held.context.claim.worker_id == self._identity.worker_id
