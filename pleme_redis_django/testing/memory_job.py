@@ -9,7 +9,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pleme_redis_django.jobs.interface.endings import Ending
-from pleme_redis_django.jobs.interface.job import SUSPECT_AFTER_CRASHES, JobClaim, JobStatus, QueuedJob
+from pleme_redis_django.jobs.interface.job import (
+    SUSPECT_AFTER_CRASHES,
+    WAITING_STATUSES,
+    JobClaim,
+    JobStatus,
+    QueuedJob,
+)
 from pleme_redis_django.jobs.interface.queue_names import DEFAULT_QUEUE_NAME
 from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES, backoff_delay, following_pool
 from pleme_redis_django.jobs.interface.selection import JobSelection
@@ -27,6 +33,10 @@ class MemoryJob:
     queue_name: str = DEFAULT_QUEUE_NAME
     priority: int = 0
     max_retries: int = DEFAULT_MAX_RETRIES
+    concurrency_key: str | None = None
+    order_key: str | None = None
+    cost: int = 1
+    blocked_on: str | None = None
     retry_count: int = 0
     snoozes: int = 0
     crash_count: int = 0
@@ -82,7 +92,7 @@ class MemoryJob:
 
     def ends_instead(self, status: JobStatus) -> JobStatus:
         """Return CANCELLED instead of ``status`` for a job that was asked to end and would wait again."""
-        waits = status in (JobStatus.PENDING, JobStatus.QUEUED)
+        waits = status in WAITING_STATUSES
         return JobStatus.CANCELLED if waits and self.cancel_requested else status
 
     def is_in(self, selection: JobSelection) -> bool:

@@ -10,7 +10,7 @@ import copy
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,8 @@ from pleme_redis_django.jobs.interface.fair_shares import FairShares
 from pleme_redis_django.jobs.interface.job import (
     SUSPECT_AFTER_CRASHES,
     SUSPECT_AFTER_UNSEEN_DEATHS,
+    WAITING_STATUSES,
+    AnyJob,
     JobClaim,
     JobStatus,
     QueuedJob,
@@ -31,9 +33,8 @@ from pleme_redis_django.jobs.interface.json_text import from_json
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.store import ORPHANED_AFTER_SECONDS, ORPHANS_LIMIT, HeldRow, Outlook
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order, claim_order_of
+from pleme_redis_django.testing.memory_limits import MemoryLimits
 from pleme_redis_django.testing.memory_turns import first_in_turn
-
-_WAITING = (JobStatus.PENDING, JobStatus.QUEUED)
 
 
 class MemoryJobStore(BatchJobStore[MemoryJob]):
@@ -55,6 +56,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         self._shares = FairShares(product_weights)
         self._jobs: dict[UUID, MemoryJob] = {}
         self._paused: set[tuple[str, str | None]] = set()
+        self._limits = MemoryLimits()
         self._lock = threading.RLock()
 
     # What a test does to the store
@@ -82,6 +84,15 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             job = self._existing(job_id)
             job.cancel_requested = True
             job.status = job.ends_instead(job.status)
+
+    def limit(self, kind: str, name: str, max_running: int | None) -> None:
+        """Let so many jobs of a name run at once in each product; None: any number.
+
+        ``kind``: "key", "type", "queue" or "product".
+        """
+        with self._lock:
+            self._limits.set(kind, name, max_running)
+            self.release_overlooked()
 
     def pause(self, queue_name: str, product: str | None = None) -> None:
         """Have the jobs of a queue wait; ``product``: only its jobs."""
@@ -143,7 +154,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[MemoryJob]:
         with self._lock:
-            ready = sorted(self._ready(selection), key=claim_order_of(selection))
+            ready = self._admitted(sorted(self._ready(selection), key=claim_order_of(selection)))
             taken = first_in_turn(self._shares, ready, limit) if selection.fair else ready[: max(limit, 0)]
             for job in taken:
                 job.status, job.worker_id, job.started_at = JobStatus.RUNNING, worker_id, None
@@ -156,6 +167,41 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
         with self._lock:
             return [self._end(ending) for ending in endings]
+
+    @property
+    def supports_limits(self) -> bool:
+        return True
+
+    def release_after(self, jobs: Sequence[AnyJob]) -> Collection[str]:
+        return self.release_overlooked()
+
+    def release_overlooked(self, *, at_once: bool = False) -> Collection[str]:
+        with self._lock:
+            released: list[MemoryJob] = []
+            blocked = [
+                job for job in self._jobs.values() if job.status is JobStatus.BLOCKED and not job.deleted
+            ]
+            for job in sorted(blocked, key=claim_order):
+                job.blocked_on = self._held_by(job, released)
+                if job.blocked_on is None:
+                    job.status, job.updated_at = JobStatus.QUEUED, self._clock()
+                    released.append(job)
+            return [job.queue_name for job in released]
+
+    def _admitted(self, ready: Sequence[MemoryJob]) -> list[MemoryJob]:
+        """Return those that may start, were all of them to; the others wait."""
+        free: list[MemoryJob] = []
+        for job in ready:
+            job.blocked_on = self._held_by(job, free)
+            if job.blocked_on is None:
+                free.append(job)
+            else:
+                job.status = JobStatus.BLOCKED
+        return free
+
+    def _held_by(self, job: MemoryJob, besides: Sequence[MemoryJob] = ()) -> str | None:
+        line = self._limits.line_before(job, self._jobs.values())
+        return line or self._limits.full_gate(job, [*self._running(), *besides])
 
     def held_back(self) -> Hashable | None:
         return frozenset(self._paused) or None
@@ -182,7 +228,9 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
     def end_expired_jobs(self, limit: int) -> int:
         with self._lock:
             now = self._clock()
-            waiting = [job for job in self._jobs.values() if not job.deleted and job.status in _WAITING]
+            waiting = [
+                job for job in self._jobs.values() if not job.deleted and job.status in WAITING_STATUSES
+            ]
             expired = [job for job in waiting if job.has_expired(now)][:limit]
             for job in expired:
                 self._end_if_expired(job)

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from pleme_redis_django.exceptions import InvalidJobDefinition, UnknownJobType
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
+from pleme_redis_django.jobs.definitions.limits import NO_LIMITS
 from pleme_redis_django.jobs.definitions.stored_rules import function_at
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.wording import did_you_mean
@@ -89,6 +90,12 @@ class RegistryExecutor:
     def async_job_types(self) -> frozenset[str]:
         """Return the types whose handlers run in the event loop."""
         return frozenset(definition.name for definition in self._registry if definition.is_async)
+
+    def limited_job_types(self) -> frozenset[str]:
+        """Return the types that declare limits or an order."""
+        return frozenset(
+            definition.name for definition in self._registry if definition.limits is not NO_LIMITS
+        )
 
     def has_isolated_jobs(self) -> bool:
         """Whether a handler says that it is to run in a process of its own."""

@@ -30,6 +30,13 @@ class DispatchingExecutor(Protocol):
     def async_job_types(self) -> frozenset[str]: ...
 
 
+@runtime_checkable
+class LimitingExecutor(Protocol):
+    """An executor that knows which of its jobs declare limits, which the store has to keep."""
+
+    def limited_job_types(self) -> frozenset[str]: ...
+
+
 def is_async_executor(executor: JobExecutor[Any]) -> bool:
     """Whether the executor's ``execute`` is a coroutine function."""
     return inspect.iscoroutinefunction(executor.execute)

@@ -18,6 +18,7 @@ from pleme_redis_django.jobs.worker.executing_page import SeenDeath
 from pleme_redis_django.jobs.worker.isolation import Isolation, NoIsolation
 from pleme_redis_django.jobs.worker.runner import DEFAULT_MAX_RESULTS_BYTES, HandlerSurroundings, JobRunner
 from pleme_redis_django.jobs.worker.suspects import RunMode, SuspectRule
+from pleme_redis_django.jobs.worker_pool.abilities import check_abilities
 from pleme_redis_django.jobs.worker_pool.assembly import Outside, assembled
 from pleme_redis_django.jobs.worker_pool.shutdown import Shutdown
 
@@ -63,6 +64,7 @@ class WorkerPool(Generic[J_co]):
                 f"The pool is fair, and {type(store).__name__} has not the ability supports_fairness. Accepted: a "
                 "store whose claim_jobs() shares between the products, or fair=False."
             )
+        check_abilities(executor, store)
         self.config = config
         self.identity = identity or _identity_of(config, executor)
         self._sink = sink or NullSink()

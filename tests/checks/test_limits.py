@@ -1,0 +1,32 @@
+"""The checks of limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pleme_redis_django import Limit
+from pleme_redis_django.checks.limits import check_limits
+from pleme_redis_django.jobs.definitions.declaring import definition_of
+from pleme_redis_django.jobs.definitions.registry import JobRegistry
+from pleme_redis_django.orm_store.flow import declared
+
+
+def handler() -> None: ...
+
+
+def test_two_jobs_that_declare_one_name_differently_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = JobRegistry()
+    for name, number in (("a", 5), ("b", 6), ("c", 5)):
+        jobs.add(definition_of(handler, name=name, limits=[Limit(number, key="stripe"), Limit(number)]))
+    monkeypatch.setattr(declared, "registry", jobs)
+    (error,) = check_limits()
+    assert error.id == "pleme_redis_django.E046"
+    assert error.msg.startswith('a and b declare the limit "stripe" with other numbers')
+
+
+def test_settings_that_are_not_accepted_are_told(settings: Any) -> None:
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "LIMITS": {"QUEUES": {"mail": 10}}}
+    (error,) = [one for one in check_limits() if one.id == "pleme_redis_django.E047"]
+    assert '["LIMITS"]["QUEUES"]' in error.msg and "Accepted: a Limit, a Rate" in error.msg

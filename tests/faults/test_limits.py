@@ -1,0 +1,127 @@
+"""Limits while processes are killed: never more than a limit run, and nobody waits for ever.
+
+The suite kills 12 processes, ``PLEME_FAULT_KILLS`` more; ``PLEME_FAULT_SEED`` is the seed of the plan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from pleme_redis_django import Job
+from pleme_redis_django.models import FlowLimit, WorkerProcess
+from tests.faults.effects import rows
+from tests.faults.limits.jobs import KEY_LIMIT, TYPE_LIMIT, record_limited, record_limited_async
+from tests.integration.conftest import StartWorkers
+from tests.waiting import wait_for
+from tests.worker_processes import WorkerProcesses
+
+IN_WORKERS = {"DJANGO_SETTINGS_MODULE": "tests.faults.limits.settings"}
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("effects")]
+
+KILLS = int(os.environ.get("PLEME_FAULT_KILLS", "12"))
+SEED = int(os.environ.get("PLEME_FAULT_SEED", "1"))
+KEYS = ("a", "b", "c")
+BACKLOG = 60
+PAUSE_SECONDS = (0.2, 0.6)
+
+# An attempt runs from its first effect to its last one, or until its row leaves RUNNING where it has none.
+_MOST_AT_ONCE = """
+WITH ran AS (
+    SELECT job.{column} AS gate, began.at AS began,
+           COALESCE(ended.at, (SELECT min(at) FROM fault_transitions AS left_running
+                               WHERE left_running.job_id = began.job_id AND left_running.attempt = began.attempt
+                                 AND left_running.old_status = 'RUNNING'), 'infinity') AS ended
+    FROM fault_effects AS began JOIN pleme_redis_django_job AS job ON job.id = began.job_id
+    LEFT JOIN fault_effects AS ended
+      ON ended.job_id = began.job_id AND ended.attempt = began.attempt AND ended.what = 'end'
+    WHERE began.what = 'begin'
+)
+SELECT one.gate, max((SELECT count(*) FROM ran AS other
+                      WHERE other.gate = one.gate AND other.began <= one.began AND other.ended > one.began))
+FROM ran AS one GROUP BY one.gate
+"""
+
+
+def most_at_once(column: str) -> dict[str, int]:
+    return dict(rows(_MOST_AT_ONCE.format(column=column)))
+
+
+def unfinished() -> int:
+    return Job.objects.exclude(status="COMPLETED").count()
+
+
+def supply(chosen: random.Random) -> None:
+    record_limited.enqueue_many(
+        {"key": chosen.choice(KEYS), "seconds": chosen.choice([0, 0.005, 0.03])} for _ in range(20)
+    )
+    record_limited_async.enqueue_many(
+        {"key": chosen.choice(KEYS), "seconds": chosen.choice([0, 0.02])} for _ in range(10)
+    )
+
+
+def kill_one(hosts: list[WorkerProcesses], chosen: random.Random) -> int:
+    """Kill a process that has begun to claim; return how many were killed."""
+    known = set(WorkerProcess.objects.filter(died_at=None).values_list("pid", flat=True))
+    victims = [pid for host in hosts for pid in host.children() if pid in known]
+    if not victims:
+        return 0
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(chosen.choice(victims), signal.SIGKILL)
+    return 1
+
+
+def test_no_more_than_a_limit_run_while_processes_are_killed(start_workers: StartWorkers) -> None:
+    chosen, killed = random.Random(SEED), 0
+    start = functools.partial(start_workers, "--processes", "2", environment=IN_WORKERS)
+    hosts = [start(pool={"max_crashes": 1_000}) for _ in range(2)]
+    next_kill, deadline = time.monotonic() + 1, time.monotonic() + 60 + 5 * KILLS
+    while killed < KILLS:
+        assert time.monotonic() < deadline, "\n".join(host.output()[-3000:] for host in hosts)
+        if unfinished() < BACKLOG:
+            supply(chosen)
+        if time.monotonic() >= next_kill:
+            killed += kill_one(hosts, chosen)
+            next_kill = time.monotonic() + chosen.uniform(*PAUSE_SECONDS)
+        time.sleep(0.02)
+    wait_for(
+        lambda: not unfinished(),
+        "every job ends",
+        deadline_seconds=120,
+        details=lambda: (
+            f"{list(Job.objects.exclude(status='COMPLETED').values_list('status', 'blocked_on'))}"
+        ),
+    )
+    of_keys = most_at_once("concurrency_key")
+    assert of_keys.keys() == {f"fault:{key}" for key in KEYS}
+    assert max(of_keys.values()) <= KEY_LIMIT
+    assert most_at_once("job_type")[record_limited.name] <= TYPE_LIMIT
+    assert FlowLimit.objects.count() == 2
+    assert rows("SELECT 1 FROM fault_transitions WHERE new_status = 'BLOCKED' LIMIT 1"), "somebody has waited"
+
+
+def test_nobody_is_forgotten_where_no_process_dies_and_no_net_is_below(start_workers: StartWorkers) -> None:
+    """Whoever ends a job and whoever steps back look at each other: the duty for overlooked jobs finds nobody."""
+    chosen = random.Random(SEED)
+    for _ in range(6):
+        supply(chosen)
+    hosts = [start_workers("--processes", "2", environment=IN_WORKERS) for _ in range(2)]
+    wait_for(
+        lambda: not unfinished(), "every job ends", deadline_seconds=120, details=lambda: hosts[0].output()
+    )
+    assert max(most_at_once("concurrency_key").values()) <= KEY_LIMIT
+    assert not any("let in jobs that waited although nothing held them" in host.output() for host in hosts)
+
+
+def test_a_burst_ends_once_all_behind_its_limits_have_run(start_workers: StartWorkers) -> None:
+    record_limited.enqueue_many({"key": "a", "seconds": 0.01} for _ in range(30))
+    host = start_workers("--burst", environment=IN_WORKERS)
+    assert host.exit_code() == 0, host.output()
+    assert not unfinished()
+    assert most_at_once("concurrency_key") == {"fault:a": KEY_LIMIT}
