@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.db.models import CharField, Value
+
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses
 
@@ -21,6 +23,8 @@ class KnownPauses:
 
     def __init__(self, table: JobTable[Any]) -> None:
         self.last_read = NOTHING_PAUSED
+        self.saw_limits = False
+        """Whether the last read saw that there are limits: it is one question for both."""
         self._table = table
         self._read_at = 0.0
 
@@ -33,15 +37,21 @@ class KnownPauses:
     def read_again(self) -> bool:
         """Read the pauses; return whether they differ from what was known."""
         before, self._read_at = self.last_read, time.monotonic()
-        self.last_read = read_pauses(self._table)
+        self.last_read, self.saw_limits = read_pauses(self._table)
         return self.last_read != before
 
 
-def read_pauses(table: JobTable[Any]) -> Pauses:
-    """Return the pauses of a job model that are committed now."""
-    found = list(table.pauses().order_by("id").values_list("id", "queue_name", "product"))
-    return Pauses(
+def read_pauses(table: JobTable[Any]) -> tuple[Pauses, bool]:
+    """Return the pauses of a job model that are committed now, and whether it has limits."""
+    text = Value("", CharField())
+    pauses = table.pauses().order_by().values_list("id", "queue_name", "product")
+    limits = table.limits().order_by().values_list("id", text, text)
+    both = sorted(pauses.union(limits, all=True))
+    # No queue has an empty name.
+    found = [row for row in both if row[1]]
+    paused = Pauses(
         ids=tuple(pause_id for pause_id, _queue, _product in found),
         queue_names=frozenset(queue_name for _id, queue_name, product in found if not product),
         of_products=frozenset((queue_name, product) for _id, queue_name, product in found if product),
     )
+    return paused, len(found) < len(both)

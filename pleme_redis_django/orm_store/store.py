@@ -117,8 +117,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             wanted = limit - len(jobs)
             request = self._request(worker_id, wanted, selection)
             claimed = self._claim(request)
-            if not claimed and (self._pauses.read_again() | self._flow.known.read_again_if_none()):
-                # Nothing: because of a pause or a limit that was not known here.
+            if not claimed and self._learns_why():
                 request = self._request(worker_id, wanted, selection)
                 claimed = self._claim(request)
             claimant = Claimant(worker_id=worker_id, selection=selection, pauses=request.pauses)
@@ -138,8 +137,13 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             pauses=self._pauses.current(),
             position=self._positions[selection],
             horizon=self._horizons[selection],
-            is_limited=bool(self._flow.known.current()),
+            is_limited=bool(self._flow.known.current().rows),
         )
+
+    def _learns_why(self) -> bool:
+        """Return whether a claim may have got nothing because of a pause or a limit that was not known here."""
+        has_learned = self._pauses.read_again()
+        return (self._pauses.saw_limits and self._flow.known.read_first()) or has_learned
 
     def claim_next_job(self, worker_id: str) -> M | None:
         self._horizons.pop(EVERY_JOB, None)  # None says that nothing is ready anywhere.

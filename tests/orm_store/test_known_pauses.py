@@ -48,7 +48,7 @@ def pause(
 def test_queues_and_queues_of_a_product_are_told_apart(table: JobTable[Job], using: str) -> None:
     rows = [pause(using, "mail"), pause(using, "mail", "acme"), pause(using, "pdf", "acme")]
     pause(using, "sms", job_model="shop.emailjob")
-    pauses = read_pauses(table)
+    pauses, _has_limits = read_pauses(table)
     assert pauses.ids == tuple(row.pk for row in rows)
     assert pauses.queue_names == {"mail"}
     assert pauses.of_products == {("mail", "acme"), ("pdf", "acme")}

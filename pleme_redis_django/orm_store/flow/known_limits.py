@@ -1,8 +1,8 @@
 """KnownLimits: what this process knows of the limits of a job model, for how long that holds, and how rows come about.
 
-While no limit is known a claim reads no table for it: a condition that PostgreSQL evaluates once per statement
-makes it come back empty when there is one. Afterwards the rows are read again twice a second. The statements that
-count join a limit by its id, so that another number counts at once.
+While no row is known a claim reads no table for it: a condition that PostgreSQL evaluates once per statement makes it
+come back empty when there is one. A declared limit has its row from the first job on that meets it. Then the rows are
+read again twice a second. The statements that count join a limit by its id, so that another number counts at once.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class KnownLimits:
     def current(self) -> Limits:
         """Return the limits, read again only while there are some."""
         self._note_declarations()
-        if self.last_read and time.monotonic() - self._read_at >= REREAD_SECONDS:
+        if self.last_read.rows and time.monotonic() - self._read_at >= REREAD_SECONDS:
             self.read_again()
         return self.last_read
 
@@ -78,8 +78,8 @@ class KnownLimits:
         self.last_read = Limits(read, self._declared)
         return read != before
 
-    def read_again_if_none(self) -> bool:
-        """Read the rows while none is known; return whether there are some."""
+    def read_first(self) -> bool:
+        """Read the rows, if none is known so far; return whether there are some."""
         return not self.last_read.rows and self.read_again()
 
     def make(self, names: Collection[LimitName]) -> None:

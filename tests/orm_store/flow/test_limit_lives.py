@@ -25,7 +25,7 @@ from pleme_redis_django.models import FlowLimit, Job
 from pleme_redis_django.operations import cancel_jobs
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.dialects.postgresql import flow_limits
-from pleme_redis_django.orm_store.flow import known_limits
+from pleme_redis_django.orm_store.flow import declared, known_limits
 from pleme_redis_django.orm_store.flow.admission import Claimant
 from tests.rows import make_job
 
@@ -69,7 +69,7 @@ class LimitedLives(RuleBasedStateMachine):
     @rule(index=WORKERS, count=st.integers(1, 4))
     def claim(self, index: int, count: int) -> None:
         worker = self.workers[index]
-        worker.store._flow.known.read_again_if_none()
+        worker.store._flow.known.read_first()
         worker.claimed += worker.store._claim(worker.store._request(worker.id, count, EVERYTHING))
 
     @rule(index=WORKERS)
@@ -207,7 +207,7 @@ def bounds(lives: int) -> settings:
 @pytest.fixture(autouse=True)
 def _read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_limits, "REREAD_SECONDS", 0.0)
-    monkeypatch.setattr(known_limits, "declared_limits", lambda model: {})
+    monkeypatch.setattr(declared, "declared_limits", lambda model: {})
 
 
 @pytest.mark.django_db
@@ -222,15 +222,28 @@ def test_lives_on_sqlite() -> None:
     run_machine(LimitedSQLiteLives, settings=bounds(8))
 
 
+def four_claimed() -> LimitedLives:
+    lives = LimitedLives()
+    lives.begin()
+    for _ in range(4):
+        lives.enqueue(KEYS[0], 0)
+    lives.claim(0, 4)
+    return lives
+
+
 @pytest.mark.django_db
 def test_the_machine_notices_when_nobody_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow_limits, "gates_over", lambda table, limits: ([], False))
+    lives = four_claimed()
     with pytest.raises(AssertionError):
-        run_machine(LimitedLives, settings=settings(bounds(100), phases=[Phase.generate], derandomize=True))
+        lives.admit(0)
+    lives.teardown()
 
 
 @pytest.mark.django_db
 def test_the_machine_notices_when_nobody_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OrmJobStore, "release_after", lambda store, jobs: ())
+    lives = four_claimed()
+    lives.admit(0)
     with pytest.raises(AssertionError, match="never ended"):
-        run_machine(LimitedLives, settings=settings(bounds(100), phases=[Phase.generate], derandomize=True))
+        lives.teardown()
