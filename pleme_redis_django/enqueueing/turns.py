@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -22,5 +23,7 @@ def let_next_after_commit(table: JobTable[Any], lines: Collection[Line]) -> None
         transaction.on_commit(lambda: _let_next(table, lines), using=table.using, robust=True)
 
 
+# A commit of the handler's own is not a call of the package, inside of which no interrupt would come.
+@uninterrupted
 def _let_next(table: JobTable[Any], lines: Collection[Line]) -> None:
     dialect_of(table).let_next(table, lines)

@@ -76,3 +76,29 @@ def test_an_interrupt_in_an_enqueue_rolls_the_transaction_around_it_back() -> No
     assert thread.join() == [JobTimeout]
     assert not Job.objects.exists()
     assert JobQueue("email").stats().length == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_interrupt_that_is_due_when_a_turn_is_given_comes_after_it() -> None:
+    """The look at the line follows the commit of the handler's own transaction."""
+    begun, let_go = threading.Event(), threading.Event()
+
+    def at_the_turn(execute: Callable[..., Any], sql: Any, *rest: Any) -> Any:
+        if "UPDATE" in str(sql) and "'QUEUED'" in str(sql):
+            begun.set()
+            assert let_go.wait(20)
+        return execute(sql, *rest)
+
+    def handler() -> None:
+        try:
+            with connection.execute_wrapper(at_the_turn), transaction.atomic():
+                jobs.send.using(order_key="a").enqueue("a")
+        finally:
+            connections.close_all()
+
+    thread = HandlerThread(handler)
+    assert begun.wait(20)
+    thread.interrupt(0)
+    let_go.set()
+    assert thread.join() == [JobTimeout]
+    assert Job.objects.get().status == "QUEUED"
