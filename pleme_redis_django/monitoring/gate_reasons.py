@@ -11,7 +11,7 @@ from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.durations import duration
 from pleme_redis_django.models import FlowGate, FlowLimit, LimitKind, model_label
 from pleme_redis_django.models.indexes import LINE_PREFIX
-from pleme_redis_django.monitoring.limits import gate_in_words, limit_name_of, tokens_of
+from pleme_redis_django.monitoring.limits import gate_in_words, tokens_of
 from pleme_redis_django.monitoring.order_lines import heads_of
 from pleme_redis_django.monitoring.waiting_row import WaitingRow, WaitReason
 from pleme_redis_django.orm_store.flow.gates import Gate, gate_of, waits_for_token
@@ -116,7 +116,7 @@ def _limit_of(row: WaitingRow, gate: Gate) -> FlowLimit | None:
     rows = FlowLimit._base_manager.using(row.using).filter(
         job_model=model_label(row.model),
         kind=gate.kind,
-        name=limit_name_of(gate),
+        name=gate.limit_name,
         product__in=["", row.product],
     )
     # The one of its product stands before that of every product.

@@ -133,7 +133,7 @@ class _Counts:
             gate = gate_of(text or "")
             if gate is None:
                 continue
-            for report in self._report(gate.kind, limit_name_of(gate), gate.product, gate.name):
+            for report in self._report(gate.kind, gate.limit_name, gate.product, gate.name):
                 report.waiting += jobs
                 report.waiting_since = min(report.waiting_since or since, since)
         return total >= WAITING_COUNTED
@@ -169,11 +169,6 @@ class _Running:
     concurrency_key: str | None
     order_key: str | None = None
     cost: int = 1
-
-
-def limit_name_of(gate: Gate) -> str:
-    """Return the name of the limit that a gate belongs to."""
-    return gate.name.partition(":")[0] if gate.kind == LimitKind.KEY else gate.name
 
 
 def tokens_of(row: FlowLimit, full_in: timedelta) -> tuple[int, float | None]:
