@@ -1,0 +1,86 @@
+"""How PostgreSQL counts what runs of a key, whatever its statistics say, and a claim whose count fails."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError, connection
+
+from pleme_redis_django.jobs.interface.endings import GivenBack
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.models import FlowLimit, Job
+from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.dialects.postgresql import flow_limits
+from pleme_redis_django.orm_store.job_table import JobTable
+from tests.rows import make_job
+
+pytestmark = pytest.mark.django_db
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for part in plan.get("Plans", ()) for node in nodes(part))]
+
+
+@pytest.mark.parametrize("analyzed_with", [0, 2_000])
+def test_a_key_is_counted_in_its_own_part_of_the_index(analyzed_with: int) -> None:
+    """With an index of keys beside one of workers, statistics of a quiet moment chose that of workers."""
+
+    def run(count: int) -> None:
+        Job.objects.bulk_create(
+            Job(
+                product="default",
+                job_type="a",
+                status="RUNNING",
+                worker_id=uuid4(),
+                attempt=1,
+                concurrency_key=f"customer:{number}",
+            )
+            for number in range(count)
+        )
+
+    run(analyzed_with)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE pleme_redis_django_job")
+    run(2_000)
+    limit = FlowLimit.objects.create(
+        job_model="pleme_redis_django.job", kind="key", name="customer", max_running=1, source="admin"
+    )
+    sql = flow_limits._over_sql(JobTable(Job, "default"), frozenset({"key"}))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"EXPLAIN (FORMAT JSON) {sql}", [[0], ["key"], ["default"], ["customer:7"], [limit.pk]]
+        )
+        (found,) = cursor.fetchone()
+    plan = found if isinstance(found, list) else json.loads(found)
+    reads = [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == "pleme_redis_django_job"]
+    reads += [node for node in nodes(plan[0]["Plan"]) if node["Node Type"] == "Bitmap Index Scan"]
+    conditions = " ".join(node.get("Index Cond", "") for node in reads)
+    assert "concurrency_key" in conditions, reads
+
+
+def test_nothing_starts_of_a_claim_that_could_not_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the database restarts in between: the rows are the worker's, which then gives them back."""
+    FlowLimit.objects.create(
+        job_model="pleme_redis_django.job", kind="key", name="stripe", max_running=1, source="admin"
+    )
+    for _ in range(3):
+        make_job(concurrency_key="stripe")
+    store, worker_id = OrmJobStore(Job), str(uuid4())
+
+    def fail(*_arguments: Any) -> Any:
+        raise OperationalError("the connection is closed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(flow_limits, "gates_over", fail)
+        with pytest.raises(OperationalError):
+            store.claim_jobs(worker_id, 3, JobSelection())
+    held = store.held_jobs(worker_id)
+    assert len(held) == 3, "they count until they are given back"
+    assert store.claim_jobs(str(uuid4()), 3, JobSelection()) == []
+    jobs = store.find_jobs_of([worker_id])
+    assert all(store.finish_jobs([GivenBack(job_id=row.job_id, claim=row.claim) for row in held]))
+    store.release_after(jobs)
+    assert len(store.claim_jobs(str(uuid4()), 3, JobSelection())) == 1
