@@ -11,15 +11,13 @@ from uuid import uuid4
 import pytest
 from django.db.models.functions import Now
 
-from pleme_redis_django import Limit, Rate
-from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import FlowLimit, Job, LimitKind, LimitSource
 from pleme_redis_django.operations import limits as operations
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.flow import declared, known_limits
-from pleme_redis_django.orm_store.flow.declared import DeclaredLimits, limits_of_settings
+from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import make_job
@@ -161,38 +159,3 @@ def test_who_meets_a_declared_limit_says_once_an_hour_that_it_is_used(said: dict
     make_job(concurrency_key="stripe")
     claim(OrmJobStore(Job))
     assert KnownLimits(JobTable(Job, "default"), DeclaredLimits(Job)).prune() == 0
-
-
-def test_settings_name_limits_of_keys_types_queues_and_products() -> None:
-    raw = {
-        "QUEUES": {"mail": Limit(10)},
-        "PRODUCTS": {"lilith": [Limit(3), Rate(5)]},
-        "TYPES": {"shop.jobs.pay": Rate(100, per_seconds=60, shared=True)},
-        "KEYS": {"stripe": Limit(0)},
-    }
-    assert {name: (one.max_running, one.rate, one.shared) for name, one in limits_of_settings(raw)} == {
-        (LimitKind.QUEUE, "mail"): (10, None, False),
-        (LimitKind.PRODUCT, "lilith"): (3, 5, False),
-        (LimitKind.TYPE, "shop.jobs.pay"): (None, 100, True),
-        (LimitKind.KEY, "stripe"): (0, None, False),
-    }
-
-
-@pytest.mark.parametrize(
-    ("raw", "fault"),
-    [
-        ([], "Accepted: a dict with"),
-        ({"QUEUE": {}}, "unknown key 'QUEUE'. Did you mean QUEUES"),
-        ({"QUEUES": []}, "Accepted: a dict with"),
-        ({"QUEUES": {"mail": 10}}, "Accepted: a Limit, a Rate"),
-        ({"QUEUES": {"mail": []}}, "Accepted: a Limit, a Rate"),
-        ({"QUEUES": {5: Limit(1)}}, "accepted as a name"),
-        ({"QUEUES": {"a\0": Limit(1)}}, "accepted as a name"),
-        ({"KEYS": {"customer:42": Limit(1)}}, "before the first colon"),
-        ({"KEYS": {"stripe": Limit(1, key="stripe")}}, "said in @job"),
-        ({"KEYS": {"stripe": [Limit(1), Limit(2)]}}, "two Limits"),
-    ],
-)
-def test_other_settings_are_refused(raw: Any, fault: str) -> None:
-    with pytest.raises(InvalidSettings, match=fault):
-        limits_of_settings(raw)
