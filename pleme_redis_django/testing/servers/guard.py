@@ -1,7 +1,8 @@
 """A program that runs one server, and stops it when the process that asked for it is gone.
 
 Started as ``python -I guard.py`` with the standard library only. It reads one line of JSON (the
-order) from its standard input, then one signal number a line, which it passes on to the server.
+order) from its standard input, then one signal number a line, which it passes on to the server; it answers with
+an empty line once the server has it, and when it is to stop, once it has stopped.
 The end of its input means that the parent has let go or died, even by SIGKILL: the server is stopped
 and its scratch folder removed. Linux could do this with PR_SET_PDEATHSIG, but that signal is sent
 when the *thread* that forked ends, and is cleared when the server changes its user.
@@ -13,6 +14,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -43,13 +45,23 @@ def _obey(
     lines: _Lines, server: subprocess.Popen[bytes], order: dict[str, Any], parent_is_gone: threading.Event
 ) -> None:
     while line := lines.read():
-        server.send_signal(int(line))
+        _pass_on(server, int(line))
+        with contextlib.suppress(BrokenPipeError):
+            os.write(1, b"\n")
     parent_is_gone.set()
     server.send_signal(order["stop_signal"])
     try:
         server.wait(STOP_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         server.kill()
+
+
+def _pass_on(server: subprocess.Popen[bytes], signum: int) -> None:
+    server.send_signal(signum)
+    if signum == signal.SIGSTOP:
+        # Its end is left for main() to learn of, and may have been already.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
 
 class _Lines:

@@ -53,9 +53,10 @@ class GuardedProcess:
         return self._guard.poll() is None
 
     def send_signal(self, signum: signal.Signals) -> None:
-        """Pass ``signum`` on to the server; does nothing when it has ended."""
+        """Pass ``signum`` on to the server, and return once it has it; does nothing when it has ended."""
         if self.is_running():
             self._send(str(int(signum)))
+            _pipe(self._guard.stdout).readline()
 
     def stop(self, signum: signal.Signals) -> None:
         """Send ``signum`` and wait until the server has ended; SIGKILL it after 15 seconds."""

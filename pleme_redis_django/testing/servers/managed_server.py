@@ -95,7 +95,10 @@ class ManagedServer(ABC):
         return self._process is not None and self._process.is_running()
 
     def send_signal(self, signum: signal.Signals) -> None:
-        """Send ``signum`` to the server: SIGSTOP and SIGCONT make it hang and go on."""
+        """Send ``signum`` to the server: SIGSTOP and SIGCONT make it hang and go on.
+
+        It has the signal when this returns: nothing that is asked of it from then on is answered before a SIGCONT.
+        """
         if self._process is not None:
             self._process.send_signal(signum)
 

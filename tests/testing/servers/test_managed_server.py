@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 import redis
@@ -58,6 +59,15 @@ def test_redis_that_is_stopped_hangs_until_it_is_continued(redis_server: RedisSe
             client.ping()
         redis_server.send_signal(signal.SIGCONT)
         wait_until(lambda: answers(client))
+
+
+def test_redis_has_stopped_when_its_signal_is_sent(redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url()) as client:
+        process = psutil.Process(client.info("server")["process_id"])
+    for _ in range(20):
+        redis_server.send_signal(signal.SIGSTOP)
+        assert process.status() == psutil.STATUS_STOPPED
+        redis_server.send_signal(signal.SIGCONT)
 
 
 def test_postgres_answers_on_its_url(postgres_server: PostgresServer) -> None:
