@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.realtime.close_codes import CloseCode
+from pleme_redis_django.realtime.token_bucket import Clock
 from pleme_redis_django.redis_state.names import validate_user_id
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import HINTS
@@ -24,6 +25,7 @@ from pleme_redis_django.redis_state.server.unavailable import outages_as_unavail
 KEPT_SECONDS = 300
 """How long an order is kept for a process that connects again."""
 KEPT_ORDERS = 10_000
+CLOCK_READINGS = 3
 
 logger = logging.getLogger("pleme_redis_django.control")
 
@@ -94,21 +96,36 @@ def _fill(pipeline: Any, controls: Sequence[Control]) -> None:
     pipeline.expire(keyspace.control_log(), KEPT_SECONDS)
 
 
-async def akept_controls() -> list[tuple[float, Control]]:
-    """Return the orders of the last minutes, each with its age in seconds, oldest first. Raises RedisUnavailable."""
-    pipeline: Any = async_redis_client().pipeline(transaction=False)
-    pipeline.time()
-    pipeline.xrevrange(keyspace.control_log(), count=KEPT_ORDERS)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KeptControl:
+    """An order as it is kept."""
+
+    entry_id: bytes
+    control: Control
+    moment: float
+    """When it was given at the latest, by the reader's clock."""
+
+
+async def akept_controls(clock: Clock) -> list[KeptControl]:
+    """Return the orders of the last minutes, oldest first. Raises RedisUnavailable."""
+    client: Any = async_redis_client()
     with outages_as_unavailable():
-        (seconds, microseconds), entries = await pipeline.execute()
-    now = seconds + microseconds / 1_000_000
+        entries = await client.xrevrange(keyspace.control_log(), count=KEPT_ORDERS)
+        # A reply that is late makes the orders look younger: the quickest counts.
+        ahead = min([-_seconds(await client.time()) + clock() for _ in range(CLOCK_READINGS)])
+    oldest = clock() - KEPT_SECONDS
     kept = []
     for entry_id, fields in reversed(entries):
-        age = now - int(entry_id.partition(b"-")[0]) / 1000
+        # Its number is rounded down to a millisecond; no order may look older than it is.
+        moment = (int(entry_id.partition(b"-")[0]) + 1) / 1000 + ahead
         control = parse_control(fields[b"order"])
-        if control is not None and age <= KEPT_SECONDS:
-            kept.append((age, control))
+        if control is not None and moment >= oldest:
+            kept.append(KeptControl(entry_id=entry_id, control=control, moment=moment))
     return kept
+
+
+def _seconds(server_time: tuple[int, int]) -> float:
+    return server_time[0] + server_time[1] / 1_000_000
 
 
 def revoke_user(user_id: object, *, product: str | None = None, why: str = "revoked") -> None:

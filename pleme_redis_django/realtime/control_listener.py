@@ -52,6 +52,8 @@ class ControlListener:
         self._revalidator = revalidator
         self._work = work
         self._heard: deque[tuple[float, Control]] = deque(maxlen=1000)
+        self._moments: dict[bytes, float] = {}
+        """When each kept order was given at the latest, as far as was ever read."""
         self._is_listening = False
         self._was_confirmed = False
 
@@ -91,16 +93,22 @@ class ControlListener:
     async def _obey_kept(self) -> None:
         while True:
             try:
-                kept = await akept_controls()
+                kept = await akept_controls(self._work.clock)
                 break
             except RedisUnavailable as error:
                 if not self._is_listening:
                     return
                 logger.warning("The missed orders cannot be read yet: %s", error)
                 await self._work.next_tick()
-        now = self._work.clock()
-        for age, control in kept:
-            self._obey(control, self._sockets.concerned_by(control), now - age)
+        # A late reply makes an order look younger than it is: the earliest that was read of it is the nearest.
+        # Else a socket that was let in after an order would be closed by it when it is read once more.
+        known = self._moments
+        self._moments = {
+            order.entry_id: min(order.moment, known.get(order.entry_id, order.moment)) for order in kept
+        }
+        for order in kept:
+            moment = self._moments[order.entry_id]
+            self._obey(order.control, self._sockets.concerned_by(order.control), moment)
 
     def _obey(self, control: Control, concerned: Iterable[Connection], moment: float) -> None:
         """Apply what was ordered at ``moment`` to the sockets that were open then.

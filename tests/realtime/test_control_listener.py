@@ -18,6 +18,7 @@ from pleme_redis_django.realtime.control import (
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.redis_call import redis_client
+from pleme_redis_django.testing.clock import ManualClock
 from pleme_redis_django.testing.realtime.client import open_socket
 from tests.realtime.opening import create_user, heard, opened
 from tests.waiting import await_until
@@ -84,6 +85,24 @@ async def test_kept_revocation_does_not_close_who_came_later() -> None:
         judged = connection.standing.judged
         await await_until(lambda: connection.standing.judged > judged)
         await hub().settle()
+        await socket.client.join("room:1")
+
+
+async def test_kept_revocation_that_is_read_late_does_not_close_who_came_later() -> None:
+    clock = ManualClock()
+    hub(clock)
+    ana = await create_user("ana")
+    await sync_to_async(revoke_user)(ana.pk)
+    clock.advance(1)
+    async with opened(ana) as socket:
+        await heard()
+        (connection,) = hub().connections.values()
+        judged = connection.standing.judged
+        clock.advance(5)  # That long, the reply is on its way.
+        redis_client().execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await await_until(lambda: connection.standing.judged > judged or connection.is_closing)
+        await hub().settle()
+        assert not connection.is_closing
         await socket.client.join("room:1")
 
 
