@@ -27,11 +27,12 @@ from pleme_redis_django.jobs.interface.job import (
 )
 from pleme_redis_django.jobs.interface.json_text import from_json
 from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.row_update import RowUpdate
 
 
-def write_ending(table: JobTable[Any], ending: Ending) -> bool:
-    """Write one ending; return whether its row was RUNNING under its claim."""
-    return bool(table.running_under(ending.job_id, ending.claim).update(**changes_of(ending)))
+def ending_update(table: JobTable[Any], ending: Ending) -> RowUpdate:
+    """Return what writes an ending, where its row is RUNNING under its claim."""
+    return RowUpdate(rows=table.running_under(ending.job_id, ending.claim), values=changes_of(ending))
 
 
 def changes_of(ending: Ending) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pleme_redis_django.models.job import AbstractJob, model_label
 from pleme_redis_django.models.job_attempt import JobAttempt
 from pleme_redis_django.orm_store.connection import bounds_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
-from pleme_redis_django.orm_store.ending_changes import write_ending
+from pleme_redis_django.orm_store.ending_changes import ending_update
 from pleme_redis_django.orm_store.job_table import JobTable
 
 
@@ -71,9 +71,9 @@ def _write_all(
     if not completed:
         _send_bounds(table.using, bounds)
     in_bulk = iter(dialect.complete(table, completed, bounds) if completed else [])
-    return [
-        next(in_bulk) if isinstance(ending, Completed) else write_ending(table, ending) for ending in endings
-    ]
+    others = [ending_update(table, ending) for ending in endings if not isinstance(ending, Completed)]
+    one_by_one = iter(dialect.update_rows(table.using, others))
+    return [next(in_bulk if isinstance(ending, Completed) else one_by_one) for ending in endings]
 
 
 def _send_bounds(using: str, bounds: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Protocol, cast
 from uuid import UUID
@@ -47,6 +47,7 @@ from pleme_redis_django.orm_store.job_table import EVERY_JOB, EVERY_SUSPECT, Job
 from pleme_redis_django.orm_store.known_pauses import KnownPauses
 from pleme_redis_django.orm_store.outlook import count_unserved, look_ahead, promote_due_jobs
 from pleme_redis_django.orm_store.retention import Pruner
+from pleme_redis_django.orm_store.row_update import RowUpdate
 from pleme_redis_django.orm_store.unreadable_rows import end_unreadable_jobs
 
 # How often a claim looks for other jobs in place of those that have stepped back.
@@ -202,20 +203,32 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def record_progress(self, reports: Sequence[tuple[UUID, JobClaim, Mapping[str, Any]]]) -> None:
         locked = self._locked([job_id for job_id, _claim, _report in reports])
         if free := [report for report in reports if report[0] not in locked]:
-            with writing(self.using):
-                super().record_progress(free)
+            self._update_rows(
+                RowUpdate(
+                    rows=self._table.running_under(job_id, claim),
+                    values={"progress": dict(progress), "updated_at": Now()},
+                )
+                for job_id, claim, progress in free
+            )
         if locked:
             raise LockedJobs(locked)
 
     def record_starts(self, starts: Sequence[tuple[UUID, JobClaim, float]]) -> None:
         locked = self._locked([job_id for job_id, _claim, _seconds in starts])
-        with writing(self.using):
-            for job_id, claim, seconds in starts:
-                if job_id not in locked:
-                    row = self._table.running_under(job_id, claim).filter(started_at=None)
-                    row.update(started_at=Now() - timedelta(seconds=seconds), updated_at=Now())
+        self._update_rows(
+            RowUpdate(
+                rows=self._table.running_under(job_id, claim).filter(started_at=None),
+                values={"started_at": Now() - timedelta(seconds=seconds), "updated_at": Now()},
+            )
+            for job_id, claim, seconds in starts
+            if job_id not in locked
+        )
         if locked:
             raise LockedJobs(locked)
+
+    def _update_rows(self, updates: Iterable[RowUpdate]) -> None:
+        with reconnecting(self.using):
+            self._dialect.update_rows(self.using, list(updates))
 
     def _locked(self, job_ids: Sequence[UUID]) -> set[UUID]:
         """Return whose rows others hold: nobody waits for a handler that holds its own."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -115,6 +117,56 @@ def test_a_start_is_recorded_as_of_when_it_was(store: OrmJobStore[Job]) -> None:
     assert (row.claimed_at - row.started_at).total_seconds() == pytest.approx(4.0, abs=0.5)
     store.record_starts([(job.id, job.claim, 400.0)])
     assert Job.objects.using(store.using).get().started_at == row.started_at
+
+
+WRITES: dict[str, Callable[[OrmJobStore[Job], Sequence[Any]], object]] = {
+    "given back": lambda store, jobs: store.finish_jobs([_given_back(job) for job in jobs]),
+    "failed": lambda store, jobs: store.finish_jobs(
+        [Failed(job_id=job.id, claim=job.claim, failure=FAILURE) for job in jobs]
+    ),
+    "completed and given back": lambda store, jobs: store.finish_jobs(
+        [completed(jobs[0]), *(_given_back(job) for job in jobs[1:])]
+    ),
+    "starts": lambda store, jobs: store.record_starts([(job.id, job.claim, 1.0) for job in jobs]),
+    "progress": lambda store, jobs: store.record_progress([(job.id, job.claim, {"done": 1}) for job in jobs]),
+}
+
+
+def _given_back(job: Any) -> GivenBack:
+    return GivenBack(job_id=job.id, claim=job.claim)
+
+
+@pytest.mark.parametrize("kind", WRITES)
+def test_what_is_written_of_many_jobs_holds_their_rows_as_long_as_of_two(kind: str) -> None:
+    """One by one, the first row would be held for as many round trips as rows follow."""
+    store = OrmJobStore(Job)
+    few, many = (
+        statements(store.using, functools.partial(WRITES[kind], store, claimed(store, count)))
+        for count in (2, 40)
+    )
+    assert many == few <= 6
+
+
+def test_each_of_several_endings_has_its_own_answer(store: OrmJobStore[Job]) -> None:
+    one, two, three, four, five = claimed(store, 5)
+    (theirs,) = claimed(store, 1)
+    endings = [
+        _given_back(one),
+        completed(two),
+        GivenBack(job_id=three.id, claim=theirs.claim),
+        Failed(job_id=four.id, claim=four.claim, failure=FAILURE),
+        _given_back(five),
+    ]
+    assert list(store.finish_jobs(endings)) == [True, True, False, True, True]
+    rows = {row.id: row.status for row in Job.objects.using(store.using)}
+    assert [rows[job.id] for job in (one, two, three, four, five, theirs)] == [
+        JobStatus.QUEUED,
+        JobStatus.COMPLETED,
+        JobStatus.RUNNING,
+        JobStatus.FAILED,
+        JobStatus.QUEUED,
+        JobStatus.RUNNING,
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 10, 60])

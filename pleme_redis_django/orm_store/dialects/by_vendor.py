@@ -30,12 +30,14 @@ from pleme_redis_django.orm_store.dialects.postgresql.ready_strands import ready
 from pleme_redis_django.orm_store.dialects.postgresql.refusals import refusal
 from pleme_redis_django.orm_store.dialects.postgresql.shared_locks import kept_waiting
 from pleme_redis_django.orm_store.dialects.postgresql.table_storage import table_storage
+from pleme_redis_django.orm_store.dialects.postgresql.together import update_rows
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 from pleme_redis_django.orm_store.pauses import Pauses
+from pleme_redis_django.orm_store.row_update import RowUpdate
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
 
@@ -66,6 +68,9 @@ class PostgresqlDialect:
 
     def complete(self, table: JobTable[Any], endings: Sequence[Completed], bounds: str | None) -> list[bool]:
         return complete(table, endings, bounds)
+
+    def update_rows(self, using: str, updates: Sequence[RowUpdate]) -> list[bool]:
+        return update_rows(using, updates)
 
     def refusal(
         self, table: JobTable[Any], error: DatabaseError, job_ids: Sequence[UUID], *, bounded: bool

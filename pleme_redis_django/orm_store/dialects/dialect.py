@@ -26,6 +26,7 @@ from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 from pleme_redis_django.orm_store.pauses import Pauses
+from pleme_redis_django.orm_store.row_update import RowUpdate
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
 
@@ -103,6 +104,9 @@ class Dialect(Protocol):
 
     def complete(self, table: JobTable[Any], endings: Sequence[Completed], bounds: str | None) -> list[bool]:
         """Write completed jobs; return which were accepted. ``bounds``: the statement to send before."""
+
+    def update_rows(self, using: str, updates: Sequence[RowUpdate]) -> list[bool]:
+        """Run updates of single rows, all or none; return which met their rows."""
 
     def refusal(
         self, table: JobTable[Any], error: DatabaseError, job_ids: Sequence[UUID], *, bounded: bool

@@ -20,7 +20,7 @@ from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects import portable_limits, portable_lines, portable_tokens
 from pleme_redis_django.orm_store.dialects.dialect import LimitStatements
-from pleme_redis_django.orm_store.ending_changes import write_ending
+from pleme_redis_django.orm_store.ending_changes import ending_update
 from pleme_redis_django.orm_store.fairness.turn_order import in_turn_order, turn_order
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
@@ -29,6 +29,7 @@ from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, fields_of
 from pleme_redis_django.orm_store.pauses import Pauses
+from pleme_redis_django.orm_store.row_update import RowUpdate
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
 
@@ -80,7 +81,11 @@ class PortableDialect:
         return table.ready(selection, pauses).exists()
 
     def complete(self, table: JobTable[Any], endings: Sequence[Completed], _bounds: str | None) -> list[bool]:
-        return [write_ending(table, ending) for ending in endings]
+        return [ending_update(table, ending).run() for ending in endings]
+
+    def update_rows(self, using: str, updates: Sequence[RowUpdate]) -> list[bool]:
+        with transaction.atomic(using=using, savepoint=False):
+            return [update.run() for update in updates]
 
     def refusal(
         self, _table: JobTable[Any], error: DatabaseError, _job_ids: Sequence[UUID], *, bounded: bool

@@ -10,7 +10,7 @@ from django.db import connections
 
 from pleme_redis_django.exceptions import LockedTable
 from pleme_redis_django.models.job_attempt import JobAttempt
-from pleme_redis_django.orm_store.connection import writing
+from pleme_redis_django.orm_store.dialects.postgresql.together import run_together
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
 
@@ -28,6 +28,7 @@ WHERE held.locktype = 'relation'
 ORDER BY held.granted DESC, activity.xact_start
 LIMIT 1
 """
+_FREE_SQL = "SELECT id FROM {table} WHERE id = ANY (%s) FOR NO KEY UPDATE SKIP LOCKED"
 # A row that several share names none of them in its xmax, and is left out.
 _ROWS_SQL = """
 SELECT DISTINCT held.pid FROM {table} AS job
@@ -38,12 +39,10 @@ WHERE job.id = ANY (%s) ORDER BY held.pid LIMIT 5
 
 def locked_jobs(table: JobTable[Any], job_ids: Sequence[UUID]) -> set[UUID]:
     """Return which rows another transaction holds at this moment."""
+    sql = _FREE_SQL.format(table=table.sql_name)
+    (found,) = run_together(table.using, [(sql, [list(job_ids)])], lambda cursor: cursor.fetchall())
     rows = table.rows().filter(any_of("id", job_ids)).order_by()
-    with writing(table.using):
-        free = set(
-            rows.select_for_update(skip_locked=True, of=("self",), no_key=True).values_list("id", flat=True)
-        )
-    return set(rows.values_list("id", flat=True)) - free
+    return set(rows.values_list("id", flat=True)) - {job_id for (job_id,) in found}
 
 
 def holders_of_rows(table: JobTable[Any], job_ids: Iterable[UUID]) -> list[int]:
