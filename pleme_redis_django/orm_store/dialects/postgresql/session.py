@@ -14,12 +14,19 @@ from django.db import connections
 # may be PgBouncer's.
 LOCK_WAIT = "250ms"
 STATEMENT_SECONDS = 30.0
+# A process that stands still inside of a transaction, such as one whose interpreter a C extension holds, would keep
+# its rows for as long: of its own heartbeat for one, so that nobody could declare it dead. Its session is ended.
+IDLE_WAIT = "10s"
 
 
 @functools.lru_cache(maxsize=16)
 def bounds_sql(statement_seconds: float) -> str:
     """Return the statement that bounds the waits of a transaction which has begun."""
-    bounds = {"lock_timeout": LOCK_WAIT, "statement_timeout": f"{statement_seconds * 1000:.0f}ms"}
+    bounds = {
+        "lock_timeout": LOCK_WAIT,
+        "statement_timeout": f"{statement_seconds * 1000:.0f}ms",
+        "idle_in_transaction_session_timeout": IDLE_WAIT,
+    }
     return "SELECT " + ", ".join(
         f"set_config('{name}', CASE current_setting('{name}') WHEN '0' THEN '{bound}' "
         f"ELSE current_setting('{name}') END, true)"
