@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from pleme_redis_django.products import validate_product
+from pleme_redis_django.realtime.allowance import Clock
 from pleme_redis_django.realtime.close_codes import CloseCode
-from pleme_redis_django.realtime.token_bucket import Clock
 from pleme_redis_django.redis_state.names import validate_user_id
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import HINTS
