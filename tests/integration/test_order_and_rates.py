@@ -76,7 +76,8 @@ def everything_has_ended() -> bool:
 
 def begun_of_keys() -> dict[str, list[tuple[datetime, str, Any]]]:
     """Return what began and ended in each order, as (when, what, place in the line)."""
-    line = Job.objects.order_by("-priority", "run_after", "id").values_list("id", "order_key")
+    # Not by the due time: that of a head which was given back is another one now, and its place was not.
+    line = Job.objects.order_by("created_at", "id").values_list("id", "order_key")
     place = {job_id: (key, number) for number, (job_id, key) in enumerate(line)}
     found: defaultdict[str, list[tuple[datetime, str, Any]]] = defaultdict(list)
     for at, what, job_id in rows("SELECT at, what, job_id FROM fault_effects ORDER BY at"):
