@@ -30,6 +30,10 @@ from pleme_redis_django.orm_store.flow.releases import Releases
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, TokenGate
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
+# So soon a process looks again itself at a gate that another one has looked at, and does not leave it to others:
+# they may be busy, and tokens be lost meanwhile.
+SOON_SECONDS = 1.0
+
 
 class FlowControl(Generic[M]):
     """Flow control of one job table, on the calling thread's connection.
@@ -102,7 +106,12 @@ class FlowControl(Generic[M]):
 
     def let_through(self) -> LetThrough:
         """Make ready what waits for tokens, as many as there are."""
-        return let_through(self._dialect, self._table)
+        through = let_through(self._dialect, self._table)
+        if not through.gates and (due_in := self.release_in()) is not None and due_in < SOON_SECONDS:
+            # Somebody held the row of the gate for the moment of taking a token, or has looked just before.
+            through = let_through(self._dialect, self._table)
+            return LetThrough(max(through.gates, int(due_in > 0)), through.queue_names)
+        return through
 
     def release_in(self) -> float | None:
         """Return in how many seconds tokens come back that somebody waits for; None: nobody does."""
