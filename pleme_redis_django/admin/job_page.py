@@ -33,6 +33,7 @@ from pleme_redis_django.models import Job, Schedule, WorkerProcess
 from pleme_redis_django.models.schedule import TickOutcome
 from pleme_redis_django.monitoring.schedules import tick_of_job
 from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
+from pleme_redis_django.orm_store.flow.gates import is_line
 
 # Since 6.1 the tools of an object are beside its title, outside of the block that this page replaces.
 _TOOLS_ARE_INSIDE = django.VERSION < (6, 1)
@@ -117,7 +118,7 @@ class JobPage(BulkActions):
                 for operation in self.operations.values()
                 if job.status in operation.statuses
                 and not (operation.asked and _is_asked(job))
-                and not (operation.in_order_only and job.order_key is None)
+                and not (operation.in_order_only and not _is_head(job))
                 and self.may(request, operation)
             ],
             "wait_reasons": [
@@ -215,6 +216,11 @@ def _flow_facts(job: Any) -> list[tuple[str, Any, bool]]:
     if job.cost != 1:
         facts.append(("Cost", job.cost, False))
     return facts
+
+
+def _is_head(job: Any) -> bool:
+    """Whether it is the job whose turn it is in an order, if it waits."""
+    return job.order_key is not None and not is_line(job.blocked_on or "")
 
 
 def _is_asked(job: Any) -> bool:

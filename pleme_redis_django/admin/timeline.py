@@ -14,6 +14,7 @@ from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.interface.failures import WORKER_DIED
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.flow.gates import is_line
 
 # Times that one statement or one clock tick sets are not told apart.
 _AT_ONCE = timedelta(milliseconds=50)
@@ -65,7 +66,8 @@ def _steps(job: AbstractJob, attempts: Sequence[Any], now: datetime) -> Iterator
     is_to_come = job.status == JobStatus.PENDING and job.run_after > now
     yield Step(name="Due", at=job.run_after, wait=wait, kind="future" if is_to_come else "past")
     if job.status == JobStatus.BLOCKED:
-        yield Step(name="Waiting at a limit", at=None, wait="{} so far", kind="now")
+        name = "Waiting for its turn" if is_line(job.blocked_on or "") else "Waiting at a limit"
+        yield Step(name=name, at=None, wait="{} so far", kind="now")
     elif job.status in WAITING_STATUSES and not is_to_come:
         yield Step(name="Waiting for a worker", at=None, wait="{} so far", kind="now")
     if job.status in WAITING_STATUSES:

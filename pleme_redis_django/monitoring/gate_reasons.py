@@ -47,7 +47,7 @@ def _of_line(row: WaitingRow) -> WaitReason:
     )
     if head.retry_count:
         text += f", retry {head.retry_count} of {head.max_retries}"
-    fix = "Let it end, put it behind the others with skip_in_line(), or cancel it."
+    fix = "Let it end, or have the next one pass it, on its own page."
     return WaitReason(code=CODE, text=f"{text}.", since=row.updated_at, fix=fix, jobs=(head.pk,))
 
 

@@ -65,6 +65,8 @@ def test_a_job_that_is_due_and_waits(status: JobStatus) -> None:
 def test_a_job_that_waits_at_a_limit() -> None:
     job = job_of(JobStatus.BLOCKED, run_after=570)
     assert steps(job)[-1] == ("Waiting at a limit", "30 s so far", "now")
+    job = job_of(JobStatus.BLOCKED, run_after=570, blocked_on="o:acme:order:7")
+    assert steps(job)[-1] == ("Waiting for its turn", "30 s so far", "now")
 
 
 def test_a_running_job() -> None:

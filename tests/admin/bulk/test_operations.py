@@ -118,6 +118,18 @@ def test_who_may_act_and_not_see_may_not_act(staff: StaffLogin, name: str) -> No
     assert row_of(job) == before
 
 
+def test_only_a_head_is_offered_to_be_passed(admin_client: Client) -> None:
+    head = job_for("skip")
+    behind = Job.objects.exclude(pk=head.pk).get()
+    other = make_job()
+    offered = [
+        f'action="{LIST}{job.pk}/operation/skip/"'
+        in admin_client.get(f"{LIST}{job.pk}/change/").content.decode()
+        for job in (head, behind, other)
+    ]
+    assert offered == [True, False, False]
+
+
 @pytest.mark.parametrize("path", ["bulk/retry/", "{}/operation/retry/"])
 def test_an_operation_is_a_post_with_a_token(admin_user: Any, path: str) -> None:
     job, client = make_failed_job(), Client(enforce_csrf_checks=True)
