@@ -142,6 +142,11 @@ def pair_for(name: str) -> tuple[Any, Any]:
     """Return a job of the user's product and one of another, both such that the operation changes them."""
     status = next(iter(OPERATIONS[name].statuses - {JobStatus.RUNNING}))
     fields = {"status": status, "queue_name": "q"}
+    if OPERATIONS[name].in_order_only:
+        fields |= {"order_key": "order:7", "status": JobStatus.QUEUED}
+        for product in ("novaskyn", "other"):
+            line = {"order_key": "order:7", "blocked_on": f"o:{product}:order:7"}
+            make_job(product=product, status=JobStatus.BLOCKED, **line)
     return make_job(product="novaskyn", **fields), make_job(product="other", job_type="secret.type", **fields)
 
 
