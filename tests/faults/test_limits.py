@@ -89,7 +89,10 @@ def test_no_more_than_a_limit_run_while_processes_are_killed(start_workers: Star
         if time.monotonic() >= next_kill:
             killed += kill_one(hosts, chosen)
             next_kill = time.monotonic() + chosen.uniform(*PAUSE_SECONDS)
-        time.sleep(0.02)
+        wait_for(
+            lambda due=next_kill: time.monotonic() >= due or unfinished() < BACKLOG,
+            "a kill is due, or more jobs are",
+        )
     wait_for(
         lambda: not unfinished(),
         "every job ends",

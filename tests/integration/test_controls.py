@@ -96,7 +96,8 @@ def test_a_running_job_is_cancelled(
     assert row.started_at is not None and row.failed_at is not None
     [attempt] = JobAttempt.objects.filter(job_id=job.pk)
     assert (attempt.attempt, attempt.error_code) == (1, "cancelled")
-    assert "job cancelled" in workers.output()
+    # The row says it before the log does.
+    workers.wait_for_output("job cancelled")
 
 
 def test_a_job_that_was_asked_to_end_is_not_run_again_after_its_worker_died(

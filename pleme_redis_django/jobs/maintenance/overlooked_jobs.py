@@ -15,6 +15,8 @@ from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.worker.agenda import Agenda
 
 OVERLOOKED_JOBS = "overlooked_jobs"
+# So many sweeps of leases come to one of these: it is a net, and an election costs an idle process as much as a look.
+OVERLOOKED_SWEEPS = 3
 
 
 def release_overlooked_jobs(store: JobStore[Any], hints: HintQueue, sink: EventSink, agenda: Agenda) -> int:

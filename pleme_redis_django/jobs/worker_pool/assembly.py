@@ -28,7 +28,7 @@ from pleme_redis_django.jobs.maintenance.expired_jobs import expired_jobs_duty
 from pleme_redis_django.jobs.maintenance.forgotten_jobs import hint_forgotten_jobs
 from pleme_redis_django.jobs.maintenance.lost_claims import REQUESTS, LostClaims
 from pleme_redis_django.jobs.maintenance.maintainer import Maintainer
-from pleme_redis_django.jobs.maintenance.overlooked_jobs import overlooked_jobs_duty
+from pleme_redis_django.jobs.maintenance.overlooked_jobs import OVERLOOKED_SWEEPS, overlooked_jobs_duty
 from pleme_redis_django.jobs.maintenance.recycling import Recycling
 from pleme_redis_django.jobs.maintenance.rescues import Rescues
 from pleme_redis_django.jobs.maintenance.retention import Retention
@@ -242,7 +242,7 @@ def _take_on_duties(
         *dead_workers.duties(may_sweep=lease.is_unbroken),
         starts.duty(config.lease_sweep_seconds),
         expired_jobs_duty(store, sink, config.lease_sweep_seconds),
-        overlooked_jobs_duty(store, core.hints, sink, agenda, config.lease_sweep_seconds),
+        overlooked_jobs_duty(store, core.hints, sink, agenda, OVERLOOKED_SWEEPS * config.lease_sweep_seconds),
         *lost_claims.duties(config.lease_sweep_seconds),
         Retention(store, maintainer, sink).duty(),
         *(

@@ -6,6 +6,7 @@ the commit sees what others have committed before.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Generic
@@ -35,6 +36,9 @@ from pleme_redis_django.orm_store.job_table import JobTable, M
 SOON_SECONDS = 1.0
 
 
+PRUNE_SECONDS = 60.0
+
+
 class FlowControl(Generic[M]):
     """Flow control of one job table, on the calling thread's connection.
 
@@ -50,6 +54,7 @@ class FlowControl(Generic[M]):
         self._open_lines: frozenset[Line] = frozenset()
         """In which nobody had its turn at the last sweep."""
         self._waits_for_tokens = self._had_rates = False
+        self._pruned_at = time.monotonic() - PRUNE_SECONDS
 
     def admit(self, claimant: Claimant, jobs: Sequence[M]) -> Sequence[M]:
         """Return those of the claimed jobs that may start; the others wait BLOCKED from now on."""
@@ -143,16 +148,34 @@ class FlowControl(Generic[M]):
 
         Unless it is to be ``at_once``, only what the last sweep saw as well: others are about to see to the rest.
         """
-        self.known.prune()
+        let_in: list[str] = []
+        # Mostly nobody waits anywhere: an idle cluster asks this one question.
+        if self._table.blocked().exists():
+            let_in += self._let_in_overlooked(at_once=at_once)
+        else:
+            self._releases.forget_seen()
+            self._open_lines = frozenset()
+        # After the look: a gate whose tokens are all back may be one at which somebody was forgotten.
+        self._prune()
+        return let_in
+
+    def _let_in_overlooked(self, *, at_once: bool) -> list[str]:
         let_in = self._releases.everywhere() if at_once else self._releases.overlooked()
         before, self._open_lines = self._open_lines, frozenset(self._dialect.open_lines(self._table))
         lines = self._open_lines if at_once else self._open_lines & before
         let_in += self._dialect.let_next(self._table, lines)
         if wake_forgotten(self._dialect, self._table):
             let_in += self.let_through().queue_names
+        return let_in
+
+    def _prune(self) -> None:
+        """Delete limits that nobody uses any more, and gates whose tokens are all back; now and then."""
+        if time.monotonic() - self._pruned_at < PRUNE_SECONDS:
+            return
+        self._pruned_at = time.monotonic()
+        self.known.prune()
         if self.known.last_read.has_rates:
             prune_gates(self._table)
-        return let_in
 
     def _let_next(self, jobs: Sequence[Limited]) -> list[str]:
         """Give the next in the lines of these jobs their turns."""

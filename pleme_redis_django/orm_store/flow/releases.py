@@ -65,6 +65,10 @@ class Releases:
         before, self._seen = self._seen, heads
         return self._release_all({gate: limited[gate] for gate in heads if before.get(gate) == heads[gate]})
 
+    def forget_seen(self) -> None:
+        """Take note that nobody waits anywhere."""
+        self._seen = {}
+
     def _waited_at(self) -> dict[Gate, KnownLimit | None]:
         """Return the gates at which somebody waits, with their limits."""
         texts = self._statements.texts_waited_at(self._table)

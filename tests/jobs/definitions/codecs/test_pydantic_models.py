@@ -92,7 +92,7 @@ def test_a_stored_value_that_the_model_refuses_is_named_with_its_place() -> None
     with pytest.raises(Mismatch) as caught:
         Compiler().codec_of(list[Order]).decode([stored])
     assert caught.value.path == "[0]"
-    assert caught.value.problem.startswith("is no Order (lines[0].price: ")
+    assert caught.value.problem.startswith("is not a valid Order (lines[0].price: ")
 
 
 def test_without_a_model_pydantic_is_not_imported() -> None:
