@@ -44,7 +44,7 @@ demo: $(VENV)/.installed-demo
 	@$(BIN)/python manage.py demo $(ARGS)
 
 test: lint
-	@echo "Running the test suite on real servers (about 11 minutes on two cores) ..."
+	@echo "Running the test suite on real servers (about 10 minutes on two cores) ..."
 	@# Its hundreds of processes would each compile the package again where bytecode is not written.
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 

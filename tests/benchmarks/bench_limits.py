@@ -6,8 +6,6 @@ Baseline and limited drains take turns, so that the machine's drift meets both a
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,7 +43,6 @@ def run(servers: BenchmarkServers) -> Iterator[Row]:
     rates: dict[str, list[float]] = {name: [] for name in cases}
     costs: dict[str, list[float]] = {name: [] for name in cases}
     names = list(cases)
-    servers = _of_one_pool(servers)
     for turn in range(DRAINS):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             with _limits(name):
@@ -61,14 +58,6 @@ def run(servers: BenchmarkServers) -> Iterator[Row]:
         yield Row(name=f"drain, {name} of none", value=share, unit="%", target=goal)
         share = 100 * median(costs[name]) / median(costs[UNKEYED])
         yield Row(name=f"worker CPU, {name} of none", value=share, unit="%")
-
-
-def _of_one_pool(servers: BenchmarkServers) -> BenchmarkServers:
-    overrides = json.loads(servers.environment.get("PLEME_REDIS_OVERRIDES", "{}")) | {
-        "POOLS": {"default": {}}
-    }
-    environment = {**servers.environment, "PLEME_REDIS_OVERRIDES": json.dumps(overrides)}
-    return dataclasses.replace(servers, environment=environment)
 
 
 @contextmanager

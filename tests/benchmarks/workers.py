@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -122,7 +124,7 @@ def drain_cpu(servers: BenchmarkServers, insert: Callable[[int], None], jobs: in
     from tests.workload.jobs import noop
 
     start_afresh(servers)
-    with worker_processes(servers, "--processes", "2"):
+    with worker_processes(_of_one_pool(servers), "--processes", "2"):
         wait_until(lambda: len(set(worker_pids())) == 2, "the workers register")
         pids = set(worker_pids())
         before = sum(map(_cpu_seconds, pids))
@@ -134,6 +136,16 @@ def drain_cpu(servers: BenchmarkServers, insert: Callable[[int], None], jobs: in
         if set(worker_pids()) != pids:
             raise RuntimeError("A worker process was replaced while it was measured.")
     return 1e6 * spent / (jobs + WAKING_JOBS), completion_rate(jobs + WAKING_JOBS)
+
+
+def _of_one_pool(servers: BenchmarkServers) -> BenchmarkServers:
+    """Return the servers with one pool, where the benchmark names none: each pool of the settings has its processes."""
+    overrides = json.loads(servers.environment.get("PLEME_REDIS_OVERRIDES", "{}"))
+    environment = {
+        **servers.environment,
+        "PLEME_REDIS_OVERRIDES": json.dumps({"POOLS": {"default": {}}, **overrides}),
+    }
+    return dataclasses.replace(servers, environment=environment)
 
 
 def _cpu_seconds(pid: int) -> float:
