@@ -124,7 +124,7 @@ class LimitActions(DashboardFrame):
 
 
 def _number(request: HttpRequest, name: str) -> Any:
-    """Return a number of the form, None where it is empty; what is no number is refused as what was typed."""
+    """Return a number of the form, None where it is empty. Other text comes back as typed, to be refused."""
     text = request.POST.get(name, "").strip()
     if not text:
         return None
