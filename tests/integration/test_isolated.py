@@ -14,6 +14,7 @@ from pleme_redis_django import Job
 from pleme_redis_django.models import JobAttempt
 from pleme_redis_django.operations import cancel_jobs
 from pleme_redis_django.tasks_backend import job_options
+from tests.enqueueing.retry_rules import patient
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses, process_runs
@@ -100,6 +101,16 @@ def test_a_death_is_the_jobs_own(start_workers: StartWorkers, neighbour: tuple[N
     crashed = Job.objects.filter(error_message__contains="SIGSEGV").get()
     traceback = crashed_traceback(crashed)
     assert "Segmentation fault" in traceback and "isolated_jobs.py" in traceback
+
+
+def test_the_retry_rules_of_one_enqueue_hold_for_isolated_jobs(start_workers: StartWorkers) -> None:
+    workers = start_workers()
+    crash = die_at_first.using(retry_delay=patient).enqueue()
+    error = raise_what.using(retry_delay=patient, max_retries=1).enqueue("plain")
+    for job in (crash, error):
+        row = in_status(job, workers, "PENDING", "COMPLETED", "FAILED")
+        assert (row.status, row.retry_count) == ("PENDING", 1), row.error_message
+        assert (row.run_after - row.failed_at).total_seconds() == pytest.approx(100, abs=5)
 
 
 def crashed_traceback(job: Any) -> str:

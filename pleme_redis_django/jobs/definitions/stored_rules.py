@@ -19,7 +19,7 @@ RetryDelay = Callable[[int, BaseException], float]
 
 _ACCEPTED_FUNCTION = (
     "Accepted: a plain function of a module, or its dotted path, which takes the retry's number and the exception and "
-    "returns seconds. A row keeps its path, so it is no lambda, no method and no function within a function"
+    "returns seconds. A row keeps its path, and a lambda, a method or a function within a function has none"
 )
 _ACCEPTED_ERRORS = (
     "Accepted: exception classes that can be imported, or their dotted paths, alone or in a list"
