@@ -30,13 +30,14 @@ class PlemeRedisDjangoConfig(AppConfig):
         from pleme_redis_django.jobs.interface.context import bind_guard
         from pleme_redis_django.models.job import bind_waiter
         from pleme_redis_django.orm_store.attempt_guard import AttemptGuard
-        from pleme_redis_django.orm_store.dialects.by_vendor import DIALECTS, PORTABLE
+        from pleme_redis_django.orm_store.dialects import portable
         from pleme_redis_django.orm_store.dialects.dialect import bind_dialects
+        from pleme_redis_django.orm_store.dialects.postgresql import dialect as postgresql
         from pleme_redis_django.tasks_backend.use import begin as begin_with_tasks
 
         checks.register_all()
         post_migrate.connect(make_fair_indexes, sender=self, dispatch_uid="pleme_redis_django.fair_indexes")
-        bind_dialects(DIALECTS, PORTABLE)
+        bind_dialects({"postgresql": postgresql}, portable)
         bind_enqueuer(OrmEnqueuer())
         bind_guard(AttemptGuard)
         bind_waiter(JobWaiter())

@@ -75,7 +75,7 @@ class LimitStatements(Protocol):
 
 
 class Dialect(Protocol):
-    """Without state: every call says which table it is about."""
+    """A module with these functions, without state: every call says which table it is about."""
 
     limits: LimitStatements
 

@@ -1,8 +1,11 @@
-"""The portable dialect: only the ORM, for SQLite, where one transaction writes at a time."""
+"""The Dialect of every database but PostgreSQL, which is this module: only the ORM, for SQLite.
+
+There one transaction writes at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +21,18 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
-from pleme_redis_django.orm_store.dialects import portable_limits, portable_lines, portable_tokens
+from pleme_redis_django.orm_store.dialects import portable_limits
 from pleme_redis_django.orm_store.dialects.dialect import LimitStatements
+from pleme_redis_django.orm_store.dialects.portable_lines import let_next, open_lines
+from pleme_redis_django.orm_store.dialects.portable_tokens import (
+    give_tokens_back,
+    let_through,
+    park_for_tokens,
+    take_tokens,
+    wake_forgotten_tokens,
+)
 from pleme_redis_django.orm_store.ending_changes import ending_update
 from pleme_redis_django.orm_store.fairness.turn_order import in_turn_order, turn_order
-from pleme_redis_django.orm_store.flow.lines import Line
-from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
@@ -32,104 +41,109 @@ from pleme_redis_django.orm_store.pauses import Pauses
 from pleme_redis_django.orm_store.row_update import RowUpdate
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
+__all__ = [
+    "claim",
+    "claim_shares",
+    "complete",
+    "give_tokens_back",
+    "insert",
+    "is_ready",
+    "kept_waiting",
+    "let_next",
+    "let_through",
+    "limits",
+    "locked_jobs",
+    "oldest_snapshot",
+    "open_lines",
+    "park_for_tokens",
+    "ready_strands",
+    "refusal",
+    "storage",
+    "take_tokens",
+    "update_rows",
+    "wake_forgotten_tokens",
+]
 
-class PortableDialect:
-    """The Dialect of every database but PostgreSQL."""
+limits: LimitStatements = portable_limits
 
-    limits: LimitStatements = portable_limits
 
-    def claim(self, table: JobTable[M], request: ClaimRequest) -> list[M]:
-        with transaction.atomic(using=table.using):
-            jobs = list(
-                table.claimable(request.selection, request.pauses, is_limited=request.is_limited)[
-                    : request.limit
-                ]
-            )
-            _take(table, request.worker_id, jobs)
-        for job in jobs:
-            job.attempt += 1
-        return jobs
+def claim(table: JobTable[M], request: ClaimRequest) -> list[M]:
+    with transaction.atomic(using=table.using):
+        jobs = list(
+            table.claimable(request.selection, request.pauses, is_limited=request.is_limited)[: request.limit]
+        )
+        _take(table, request.worker_id, jobs)
+    for job in jobs:
+        job.attempt += 1
+    return jobs
 
-    def claim_shares(
-        self,
-        table: JobTable[M],
-        request: ClaimRequest,
-        shares: Sequence[Share],
-        _places: Sequence[ClaimedUpTo] = (),
-    ) -> list[M]:
-        jobs: list[M] = []
-        with transaction.atomic(using=table.using):
-            claimable = table.claimable(request.selection, request.pauses, is_limited=request.is_limited)
-            ready = in_turn_order(claimable, request.selection)
-            for share in shares:
-                of_strand = ready.filter(_of_strand(share.strand))
-                jobs += of_strand[: min(share.jobs, request.limit - len(jobs))]
-            _take(table, request.worker_id, jobs)
-        for job in jobs:
-            job.attempt += 1
-        return sorted(jobs, key=turn_order(request.selection))
 
-    def ready_strands(self, table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:
-        ready = table.ready(selection, pauses).order_by()
-        if selection.queue_names is None:
-            return [Strand(product) for product in ready.values_list("product", flat=True).distinct()]
-        return [Strand(*names) for names in ready.values_list("product", "queue_name").distinct()]
+def claim_shares(
+    table: JobTable[M],
+    request: ClaimRequest,
+    shares: Sequence[Share],
+    places: Sequence[ClaimedUpTo] = (),
+) -> list[M]:
+    jobs: list[M] = []
+    with transaction.atomic(using=table.using):
+        claimable = table.claimable(request.selection, request.pauses, is_limited=request.is_limited)
+        ready = in_turn_order(claimable, request.selection)
+        for share in shares:
+            of_strand = ready.filter(_of_strand(share.strand))
+            jobs += of_strand[: min(share.jobs, request.limit - len(jobs))]
+        _take(table, request.worker_id, jobs)
+    for job in jobs:
+        job.attempt += 1
+    return sorted(jobs, key=turn_order(request.selection))
 
-    def is_ready(
-        self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, _horizon: Horizon
-    ) -> bool:
-        return table.ready(selection, pauses).exists()
 
-    def complete(self, table: JobTable[Any], endings: Sequence[Completed], _bounds: str | None) -> list[bool]:
-        return [ending_update(table, ending).run() for ending in endings]
+def ready_strands(table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:
+    ready = table.ready(selection, pauses).order_by()
+    if selection.queue_names is None:
+        return [Strand(product) for product in ready.values_list("product", flat=True).distinct()]
+    return [Strand(*names) for names in ready.values_list("product", "queue_name").distinct()]
 
-    def update_rows(self, using: str, updates: Sequence[RowUpdate]) -> list[bool]:
-        with transaction.atomic(using=using, savepoint=False):
-            return [update.run() for update in updates]
 
-    def refusal(
-        self, _table: JobTable[Any], error: DatabaseError, _job_ids: Sequence[UUID], *, bounded: bool
-    ) -> StoreError | None:
-        return BadEnding(str(error)) if isinstance(error, DataError | IntegrityError) else None
+def is_ready(table: JobTable[Any], selection: JobSelection, pauses: Pauses, horizon: Horizon) -> bool:
+    return table.ready(selection, pauses).exists()
 
-    def locked_jobs(self, _table: JobTable[Any], _job_ids: Sequence[UUID]) -> set[UUID]:
-        return set()
 
-    def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
-        stored = table.rows()
-        new = [table.model(**fields_of(template, row)) for row in rows]
-        stored.bulk_create(new, ignore_conflicts=template.uniqueness is not None)
-        return set(stored.filter(id__in=[row.id for row in rows]).values_list("id", flat=True))
+def complete(table: JobTable[Any], endings: Sequence[Completed], bounds: str | None) -> list[bool]:
+    return [ending_update(table, ending).run() for ending in endings]
 
-    def kept_waiting(self, jobs: QuerySet[M]) -> list[M]:
-        return list(jobs)  # Who has written has the whole database, and no claim comes between.
 
-    def let_next(self, table: JobTable[Any], lines: Collection[Line]) -> list[str]:
-        return portable_lines.let_next(table, lines)
+def update_rows(using: str, updates: Sequence[RowUpdate]) -> list[bool]:
+    with transaction.atomic(using=using, savepoint=False):
+        return [update.run() for update in updates]
 
-    def open_lines(self, table: JobTable[Any]) -> list[Line]:
-        return portable_lines.open_lines(table)
 
-    def take_tokens(self, table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, int]:
-        return portable_tokens.take_tokens(table, wanted)
+def refusal(
+    table: JobTable[Any], error: DatabaseError, job_ids: Sequence[UUID], *, bounded: bool
+) -> StoreError | None:
+    return BadEnding(str(error)) if isinstance(error, DataError | IntegrityError) else None
 
-    def give_tokens_back(self, table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
-        portable_tokens.give_tokens_back(table, counts)
 
-    def park_for_tokens(self, table: JobTable[Any], worker_id: str, parkings: Sequence[Parking]) -> int:
-        return portable_tokens.park_for_tokens(table, worker_id, parkings)
+def locked_jobs(table: JobTable[Any], job_ids: Sequence[UUID]) -> set[UUID]:
+    return set()
 
-    def let_through(self, table: JobTable[Any], limit: int) -> LetThrough:
-        return portable_tokens.let_through(table, limit)
 
-    def wake_forgotten_tokens(self, table: JobTable[Any]) -> int:
-        return portable_tokens.wake_forgotten_tokens(table)
+def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
+    stored = table.rows()
+    new = [table.model(**fields_of(template, row)) for row in rows]
+    stored.bulk_create(new, ignore_conflicts=template.uniqueness is not None)
+    return set(stored.filter(id__in=[row.id for row in rows]).values_list("id", flat=True))
 
-    def storage(self, _table: JobTable[Any]) -> TableStorage | None:
-        return None
 
-    def oldest_snapshot(self, _using: str) -> OldestSnapshot | None:
-        return None
+def kept_waiting(jobs: QuerySet[M]) -> list[M]:
+    return list(jobs)  # Who has written has the whole database, and no claim comes between.
+
+
+def storage(table: JobTable[Any]) -> TableStorage | None:
+    return None
+
+
+def oldest_snapshot(using: str) -> OldestSnapshot | None:
+    return None
 
 
 def _of_strand(strand: Strand) -> Q:
