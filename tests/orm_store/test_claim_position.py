@@ -177,7 +177,7 @@ def test_a_burst_ends_when_no_job_of_any_priority_is_left() -> None:
     while not pool._parts.claimer.dry.is_set():
         pool._parts.claimer.turn()
         taken = [held for lane in pool._parts.lanes for held in lane.take_waiting()]
-        store.finish_jobs([Completed(job_id=one.context.job.id, claim=one.context.claim) for one in taken])
+        store.finish_jobs([Completed(job_id=one.job.id, claim=one.claim) for one in taken])
         pool._parts.holdings.remove(taken)
     assert Job.objects.exclude(status=JobStatus.COMPLETED).count() == 0
 

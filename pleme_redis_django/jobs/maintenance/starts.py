@@ -58,7 +58,7 @@ class StartRecords:
             return
         with suppress(LockedJobs):  # They are told again by their endings.
             self._store.record_starts(
-                [(held.context.job.id, held.context.claim, now - started_at) for held, started_at in started]
+                [(held.job.id, held.claim, now - started_at) for held, started_at in started]
             )
         for held, _started_at in started:
             held.start_recorded = True

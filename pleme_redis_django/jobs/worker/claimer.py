@@ -148,7 +148,7 @@ class Claimer:
         claimed = self._desk.claim(1, suspects=True)
         self._suspects.note_claimed(claimed)
         for held in claimed:
-            self._demand.feed_of(held.context.job).lane.submit([held])
+            self._demand.feed_of(held.job).lane.submit([held])
 
     def _feed_lanes(self, by_scan: bool) -> None:
         for held in self._demand.take_hoarded():
@@ -169,7 +169,7 @@ class Claimer:
         if len(claimed) < capacity:
             self._demand.note_dry()
         for feed in self._demand:
-            feed.submit([held for held in claimed if self._demand.feed_of(held.context.job) is feed])
+            feed.submit([held for held in claimed if self._demand.feed_of(held.job) is feed])
 
     def _note_nothing_claimed(self, look: Look) -> None:
         if look.hinted:

@@ -31,4 +31,4 @@ class Clearance:
     def may_start(self, held: HeldJob) -> bool:
         """Whether a job may start: not when its claim is of an id that was declared dead since then."""
         lets_pass = self._lets_pass() if self._agenda.leaving.lets_waiting_run else self.is_given()
-        return lets_pass and held.context.claim.worker_id == self._identity.worker_id
+        return lets_pass and held.claim.worker_id == self._identity.worker_id

@@ -37,7 +37,7 @@ class DelayedEndings:
         delayed = self._delayed.get(id(held))
         if delayed is None:
             delayed = self._delayed[id(held)] = _Delayed(entry=entry, error=error)
-            self._sink.emit(EndingDelayed(held.context.job, ending, error))
+            self._sink.emit(EndingDelayed(held.job, ending, error))
         else:
             delayed.entry, delayed.error = entry, error
             delayed.wait_seconds = min(delayed.wait_seconds * 2, LONGEST_DELAY_SECONDS)

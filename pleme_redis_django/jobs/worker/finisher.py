@@ -166,19 +166,15 @@ class Finisher:
                 self._agenda.due_in(delay)
         # So does a burst, and what waits for the places of these jobs is its own to run.
         self._freed.leave(
-            [
-                held.context.job
-                for (held, _), was_accepted in zip(entries, accepted, strict=True)
-                if was_accepted
-            ]
+            [held.job for (held, _), was_accepted in zip(entries, accepted, strict=True) if was_accepted]
         )
         self._delayed.forget(entries)
         self._holdings.remove([held for held, _ending in entries])
         for (held, ending), was_accepted in zip(entries, accepted, strict=True):
             if was_accepted:
-                self._sink.emit(JobEnded(held.context.job, ending))
+                self._sink.emit(JobEnded(held.job, ending))
             elif not held.given_back:
-                self._sink.emit(EndingRefused(held.context.job, ending))
+                self._sink.emit(EndingRefused(held.job, ending))
         if not len(self._holdings):
             self._agenda.slot_free()
 
@@ -192,6 +188,6 @@ def _unwritable(held: HeldJob, ending: Ending, error: BadEnding) -> Ending:
     failure = engine_failure(
         UNWRITABLE,
         f"The store refused the ending of this attempt ({type(ending).__name__}): {str(error)[:500]!a}",
-        held.context.job.job_type,
+        held.job.job_type,
     )
     return Failed(job_id=ending.job_id, claim=ending.claim, run_seconds=ending.run_seconds, failure=failure)

@@ -20,10 +20,12 @@ class HeldJob:
     """A claimed job on its way through the process."""
 
     __slots__ = (
+        "claim",
         "claimed_at",
         "context",
         "expires_at",
         "given_back",
+        "job",
         "keeps_coming_back",
         "runs_again",
         "slot",
@@ -34,9 +36,11 @@ class HeldJob:
 
     def __init__(self, context: JobContext, claimed_at: float) -> None:
         self.context = context
+        self.job = job = context.job
+        self.claim = claim = context.claim
         self.claimed_at = claimed_at
         """Monotonic seconds; when the claim came back from the store."""
-        expires_in: float | None = getattr(context.job, "expires_in_seconds", None)
+        expires_in: float | None = getattr(job, "expires_in_seconds", None)
         self.expires_at = None if expires_in is None else claimed_at + expires_in
         """Monotonic seconds; by then it has to have started. None: whenever."""
         self.started_at: float | None = None
@@ -44,10 +48,10 @@ class HeldJob:
         self.slot = -1
         """Which of its process's slots runs it; -1: none yet."""
         self.start_recorded = False
-        explained = context.job.retry_count + 1 + getattr(context.job, "snoozes", 0)
-        self.runs_again = context.claim.attempt > explained
+        explained = job.retry_count + 1 + getattr(job, "snoozes", 0)
+        self.runs_again = claim.attempt > explained
         """Whether an attempt before this one was given back, or an operator has retried the job."""
-        self.keeps_coming_back = context.claim.attempt > explained + MANY_RETURNS
+        self.keeps_coming_back = claim.attempt > explained + MANY_RETURNS
         """Whether so many attempts left no ending that its start is written before its handler begins."""
         self.given_back = False
         """Whether shutdown gave the job away while its handler was still running."""
@@ -78,14 +82,14 @@ class Holdings:
     def add(self, jobs: Iterable[HeldJob]) -> None:
         """Hold jobs that were just claimed."""
         with self._lock:
-            self._held.update((held.context.job.id.int, held) for held in jobs)
+            self._held.update((held.job.id.int, held) for held in jobs)
 
     def remove(self, jobs: Iterable[HeldJob]) -> None:
         """Remove jobs whose endings the store has answered."""
         with self._lock:
             for held in jobs:
                 # A rescued job may be held anew, by a later claim of this very process.
-                number = held.context.job.id.int
+                number = held.job.id.int
                 if self._held.get(number) is held:
                     del self._held[number]
             if not self._held:
@@ -108,12 +112,12 @@ class Holdings:
     def count_async(self) -> int:
         """Return how many of the held jobs are async ones."""
         types = self._async_types
-        return sum(types is None or held.context.job.job_type in types for held in self.all())
+        return sum(types is None or held.job.job_type in types for held in self.all())
 
     def find(self, job_id: UUID, attempt: int) -> HeldJob | None:
         """Return this very attempt, None when it is not held."""
         held = self._held.get(job_id.int)
-        return held if held is not None and held.context.claim.attempt == attempt else None
+        return held if held is not None and held.claim.attempt == attempt else None
 
     def holds(self, job_id: UUID, attempt: int) -> bool:
         """Whether this very attempt is held."""
@@ -125,7 +129,7 @@ class Holdings:
 
 def ending_if_unfinished(held: HeldJob) -> Ending:
     """Return the ending of a job that is not finished here: cancelled when that was asked, else given back."""
-    job, claim = held.context.job, held.context.claim
+    job, claim = held.job, held.claim
     if held.has_expired() and not held.context.cancel_requested:
         failure = engine_failure(EXPIRED, EXPIRED_NOTICE, job.job_type)
         return Cancelled(job_id=job.id, claim=claim, failure=failure)

@@ -156,4 +156,4 @@ class LaneDemand:
 
 def _count_products(claimed: Iterable[HeldJob]) -> int:
     # The jobs of every store that claims fairly have a product, those of others need none.
-    return len({getattr(held.context.job, "product", None) for held in claimed})
+    return len({getattr(held.job, "product", None) for held in claimed})

@@ -109,9 +109,7 @@ class CountingLane:
         held.given_back = True
         run_seconds = 0.0 if held.started_at is None else time.monotonic() - held.started_at
         self._duties.finish(held, self._duties.runner.ending_of(JobTimeout(), held.context, run_seconds))
-        self._duties.agenda.leaving.recycle(
-            f"the handler of job {held.context.job.id} did not heed its timeout"
-        )
+        self._duties.agenda.leaving.recycle(f"the handler of job {held.job.id} did not heed its timeout")
 
     def _interrupt(self, held: HeldJob, kind: type[BaseException]) -> None:
         raise NotImplementedError

@@ -68,8 +68,8 @@ class SuspectTurns:
             self.pending = False
             return
         self._held = claimed[0]
-        self._sink.emit(SuspectStarted(self._held.context.job))
+        self._sink.emit(SuspectStarted(self._held.job))
 
     def _is_held(self) -> bool:
         held = self._held
-        return held is not None and self._holdings.holds(held.context.job.id, held.context.claim.attempt)
+        return held is not None and self._holdings.holds(held.job.id, held.claim.attempt)

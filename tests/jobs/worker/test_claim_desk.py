@@ -66,7 +66,7 @@ def test_what_is_claimed_is_held_and_told(counter: Counter) -> None:
     ids = [counter.store.add(**MINE).id for _ in range(3)]
     counter.store.add(queue_name="other", product="acme")
     held = counter.desk.claim(2, by_scan=True)
-    assert [one.context.job.id for one in held] == ids[:2]
+    assert [one.job.id for one in held] == ids[:2]
     assert len(counter.holdings) == 2 and not counter.desk.holds_nothing()
     assert counter.sink.events == [JobsClaimed(WORKER, 2, True)]
     assert counter.desk.claim(5) and counter.desk.claimed == 3

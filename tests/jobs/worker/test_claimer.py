@@ -57,7 +57,7 @@ def test_a_claim_that_the_store_forgot_in_a_crash_does_not_run_twice(bench: Benc
     assert lane.unfinished() == 1
     assert bench.statuses() == [JobStatus.RUNNING]
     (held_job,) = pool._parts.holdings.all()
-    assert bench.store.finish_jobs([Completed(job_id=job.id, claim=held_job.context.claim)]) == [True]
+    assert bench.store.finish_jobs([Completed(job_id=job.id, claim=held_job.claim)]) == [True]
 
 
 def test_a_burst_does_not_end_beside_ready_jobs_that_were_not_to_be_had(bench: Bench) -> None:

@@ -67,7 +67,7 @@ def _is_refused(ending: Ending) -> bool:
 
 
 def completed(one: HeldJob, results_json: str = "null") -> Completed:
-    return Completed(job_id=one.context.job.id, claim=one.context.claim, results_json=results_json)
+    return Completed(job_id=one.job.id, claim=one.claim, results_json=results_json)
 
 
 class Bench:
@@ -147,7 +147,7 @@ def test_many_bad_endings_spoil_no_other(bench: Bench) -> None:
 def test_an_ending_that_is_refused_in_any_form_waits_apart(bench: Bench) -> None:
     """Let go, its job would be given back and run again, for ever."""
     one, other = bench.hold(2)
-    bench.store.refuses = lambda ending: ending.job_id == one.context.job.id
+    bench.store.refuses = lambda ending: ending.job_id == one.job.id
     bench.finisher.add(one, completed(one))
     bench.finisher.add(other, completed(other))
     bench.finisher.start()
@@ -163,14 +163,14 @@ def test_an_ending_that_is_refused_in_any_form_waits_apart(bench: Bench) -> None
 
 def test_an_ending_whose_row_is_locked_holds_up_no_other(bench: Bench) -> None:
     jobs = bench.hold(600)
-    bench.store.locked = {jobs[0].context.job.id}
+    bench.store.locked = {jobs[0].job.id}
     bench.finisher.start()
     for one in jobs:
         bench.finisher.add(one, completed(one))
     wait_until(lambda: bench.holdings.all() == [jobs[0]])
     assert bench.statuses().count(JobStatus.COMPLETED) == 599
     assert bench.finisher.unwritten() == 1
-    assert [event.job.id for event in bench.sink.of(EndingDelayed)] == [jobs[0].context.job.id]
+    assert [event.job.id for event in bench.sink.of(EndingDelayed)] == [jobs[0].job.id]
     bench.store.locked = set()
     wait_until(lambda: set(bench.statuses()) == {JobStatus.COMPLETED})
     wait_until(lambda: bench.finisher.unwritten() == 0)
@@ -178,13 +178,13 @@ def test_an_ending_whose_row_is_locked_holds_up_no_other(bench: Bench) -> None:
 
 def test_a_failure_that_keeps_coming_back_is_one_endings(bench: Bench) -> None:
     jobs = bench.hold(20)
-    bench.store.doubtful = {jobs[7].context.job.id}
+    bench.store.doubtful = {jobs[7].job.id}
     bench.finisher.start()
     for one in jobs:
         bench.finisher.add(one, completed(one))
     wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 19)
     wait_until(lambda: bench.sink.of(EndingDelayed))
-    assert [event.job.id for event in bench.sink.of(EndingDelayed)] == [jobs[7].context.job.id]
+    assert [event.job.id for event in bench.sink.of(EndingDelayed)] == [jobs[7].job.id]
     bench.store.doubtful = set()
     assert bench.idle.wait(10)
     assert set(bench.statuses()) == {JobStatus.COMPLETED}
@@ -221,7 +221,7 @@ def test_a_finisher_with_many_unwritten_endings_is_behind(bench: Bench) -> None:
 
 def test_endings_that_could_not_be_written_are_told_at_the_end(bench: Bench) -> None:
     one, other = bench.hold(2)
-    bench.store.locked = {one.context.job.id}
+    bench.store.locked = {one.job.id}
     bench.finisher.start()
     for job in (one, other):
         bench.finisher.add(job, completed(job))
@@ -234,7 +234,7 @@ def test_endings_that_could_not_be_written_are_told_at_the_end(bench: Bench) -> 
 
 def test_progress_of_a_locked_row_is_written_when_it_is_free(bench: Bench) -> None:
     one, other = bench.hold(2)
-    bench.store.locked = {one.context.job.id}
+    bench.store.locked = {one.job.id}
     bench.finisher.start()
     for job in (one, other):
         job.context.progress(1, 2)
@@ -299,8 +299,8 @@ def test_a_retry_tells_when_it_is_due(bench: Bench) -> None:
     bench.finisher.add(
         one,
         Retried(
-            job_id=one.context.job.id,
-            claim=one.context.claim,
+            job_id=one.job.id,
+            claim=one.claim,
             failure=engine_failure("x", "x", "test"),
             retry_count=1,
             delay_seconds=63.0,

@@ -13,7 +13,7 @@ def test_a_job_is_held_under_its_attempt() -> None:
     store, holdings = MemoryJobStore(), Holdings()
     one = held(claimed(store))
     holdings.add([one])
-    job_id = one.context.job.id
+    job_id = one.job.id
     assert (holdings.holds(job_id, 1), holdings.holds(job_id, 2)) == (True, False)
     assert len(holdings) == 1
     holdings.remove([one])
@@ -25,7 +25,7 @@ def test_letting_an_old_attempt_go_keeps_the_new_one() -> None:
     old = held(claimed(store))
     holdings.add([old])
     assert store.finish_jobs([ending_if_unfinished(old)]) == [True]
-    again = store.claim_next_job(old.context.claim.worker_id)
+    again = store.claim_next_job(old.claim.worker_id)
     assert again is not None
     new = held(again)
     holdings.add([new])

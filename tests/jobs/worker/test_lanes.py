@@ -31,9 +31,7 @@ def test_no_more_jobs_run_than_there_are_slots(bench: Bench) -> None:
     bench.gate.set()
     wait_until(lambda: bench.lane.ended() == 5)
     assert bench.lane.unfinished() == 0
-    assert sorted(one.context.job.id for one, _ending in bench.finished) == sorted(
-        one.context.job.id for one in jobs
-    )
+    assert sorted(one.job.id for one, _ending in bench.finished) == sorted(one.job.id for one in jobs)
     assert set(bench.kinds()) == {Completed}
     assert len(bench.sink.of(JobStarted)) == 5
 
@@ -44,8 +42,8 @@ def test_first_come_first_run(bench: Bench) -> None:
     wait_until(lambda: len(bench.running) == 2)
     bench.gate.set()
     wait_until(lambda: bench.lane.ended() == 4)
-    assert sorted(bench.running) == sorted(one.context.job.id for one in jobs)
-    assert set(bench.running[:2]) == {one.context.job.id for one in jobs[:2]}
+    assert sorted(bench.running) == sorted(one.job.id for one in jobs)
+    assert set(bench.running[:2]) == {one.job.id for one in jobs[:2]}
 
 
 def test_what_has_not_started_can_be_taken_back(bench: Bench) -> None:
@@ -121,7 +119,7 @@ def test_a_job_whose_deadline_passes_while_it_waits_for_a_slot_is_not_started(is
     in_time.expires_at = time.monotonic() + 3_600
     bench.gate.set()
     wait_until(lambda: len(bench.finished) == 3)
-    assert bench.running == [running.context.job.id, in_time.context.job.id]
+    assert bench.running == [running.job.id, in_time.job.id]
     ending = dict(bench.finished)[late]
     assert isinstance(ending, Cancelled)
     assert ending.failure.error_code == EXPIRED

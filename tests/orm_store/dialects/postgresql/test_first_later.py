@@ -169,8 +169,8 @@ def test_a_burst_drains_what_stands_behind_a_backlog_and_the_horizon(
     while not pool._parts.claimer.dry.is_set():
         pool._parts.claimer.turn()
         taken = [held for lane in pool._parts.lanes for held in lane.take_waiting()]
-        order += [held.context.job.priority for held in taken]
-        store.finish_jobs([Completed(job_id=one.context.job.id, claim=one.context.claim) for one in taken])
+        order += [held.job.priority for held in taken]
+        store.finish_jobs([Completed(job_id=one.job.id, claim=one.claim) for one in taken])
         pool._parts.holdings.remove(taken)
     assert order == [job.priority for job in own]
     assert Job.objects.filter(status=JobStatus.QUEUED).count() == FOREIGN
