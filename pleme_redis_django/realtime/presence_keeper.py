@@ -22,7 +22,7 @@ from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.loop_work import LoopWork
 from pleme_redis_django.redis_state.names import PRODUCT_PRESENCE
 from pleme_redis_django.redis_state.presence.changes import PresenceResult
-from pleme_redis_django.redis_state.presence.manager import KEY_TTL_MS, PresenceManager
+from pleme_redis_django.redis_state.presence.manager import KEY_TTL_MS, PresenceLimits, PresenceManager
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.redis_call import async_redis_client, script_call
 from pleme_redis_django.redis_state.server.scripts import Argument
@@ -75,21 +75,20 @@ class PresenceKeeper:
         if metadata is not None:
             connection.appearance.say(room, metadata)
         try:
-            return await self._set_online(connection, PresenceManager(connection.product, room))
+            return await self._set_online(connection, room)
         except BaseException:
             if metadata is not None:
                 connection.appearance.say(room, before)
             raise
 
-    async def _set_online(self, connection: Connection, manager: PresenceManager) -> PresenceResult:
-        appearance, limits, user = connection.appearance, connection.limits, connection.user_id
-        metadata, idle = appearance.metadata.get(manager.room or PRODUCT_PRESENCE), appearance.is_idle
-        if manager.room is None:
-            return await manager.aset_online(
-                user, connection.id, metadata, max_connections=limits.connections_per_user, idle=idle
-            )
+    async def _set_online(self, connection: Connection, room: str) -> PresenceResult:
+        appearance, own = connection.appearance, connection.limits
+        limits = PresenceLimits(users=own.room_members)
+        if room == PRODUCT_PRESENCE:
+            limits = PresenceLimits(connections_per_user=own.connections_per_user)
+        manager = PresenceManager(connection.product, room, limits=limits)
         return await manager.aset_online(
-            user, connection.id, metadata, max_users=limits.room_members, idle=idle
+            connection.user_id, connection.id, appearance.metadata.get(room), idle=appearance.is_idle
         )
 
     async def leave(self, connection: Connection, room: str, *, grace_seconds: float = 0) -> None:

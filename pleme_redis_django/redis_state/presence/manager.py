@@ -35,8 +35,6 @@ from pleme_redis_django.redis_state.server.redis_call import RedisCall, as_texts
 from pleme_redis_django.redis_state.server.scripts import Argument
 
 METADATA_MAX_BYTES = 1024
-MAX_CONNECTIONS_PER_USER = 32
-MAX_USERS = 1_000_000
 SWEEP_BATCH = 100
 # Lua's unpack() takes some 8,000 values.
 USERS_PER_CALL = 1000
@@ -68,6 +66,17 @@ class PresenceSnapshot:
         return users
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceLimits:
+    """Beyond which a product or a room refuses another connection."""
+
+    connections_per_user: int = 32
+    users: int = 1_000_000
+
+
+DEFAULT_LIMITS = PresenceLimits()
+
+
 class PresenceManager:
     """Presence in ``product`` (default: the settings' product), or in one ``room`` of it.
 
@@ -75,7 +84,14 @@ class PresenceManager:
     Redis is away. A user id may be of any type whose ``str()`` names the user.
     """
 
-    def __init__(self, product: str | None = None, room: str | None = None) -> None:
+    def __init__(
+        self,
+        product: str | None = None,
+        room: str | None = None,
+        *,
+        limits: PresenceLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self.limits = limits
         self.product = resolve_product(product)
         name = PRODUCT_PRESENCE if room is None else validate_room(room)
         self.room = None if name == PRODUCT_PRESENCE else name
@@ -95,17 +111,15 @@ class PresenceManager:
         connection_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         *,
-        max_connections: int = MAX_CONNECTIONS_PER_USER,
-        max_users: int = MAX_USERS,
         idle: bool = False,
     ) -> PresenceResult:
         """Join one connection of a user for ``PRESENCE_TTL_SECONDS``, or extend it with new metadata.
 
         Without a ``connection_id``, it is the one connection of the user that has no id. ``metadata`` is a JSON
-        object of up to 1 KiB; ``idle``: the person is away. Raises PresenceRefused if the user has
-        ``max_connections``, if the scope has ``max_users``, or if the connection belongs to another user.
+        object of up to 1 KiB; ``idle``: the person is away. Raises PresenceRefused if the user has as many
+        connections as the limits allow, if as many users are there, or if the connection belongs to another user.
         """
-        return run(self._join(user_id, connection_id, metadata, max_connections, max_users, idle))
+        return run(self._join(user_id, connection_id, metadata, idle))
 
     async def aset_online(
         self,
@@ -113,11 +127,9 @@ class PresenceManager:
         connection_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         *,
-        max_connections: int = MAX_CONNECTIONS_PER_USER,
-        max_users: int = MAX_USERS,
         idle: bool = False,
     ) -> PresenceResult:
-        return await arun(self._join(user_id, connection_id, metadata, max_connections, max_users, idle))
+        return await arun(self._join(user_id, connection_id, metadata, idle))
 
     def set_offline(
         self, user_id: object, connection_id: str | None = None, *, grace_seconds: float = 0
@@ -212,8 +224,6 @@ class PresenceManager:
         user_id: object,
         connection_id: str | None,
         metadata: Mapping[str, Any] | None,
-        max_connections: int,
-        max_users: int,
         idle: bool,
     ) -> Flow[PresenceResult]:
         user = validate_user_id(user_id)
@@ -224,7 +234,8 @@ class PresenceManager:
         text, state = encode_metadata(metadata or {}), "i" if idle else "a"
         if _is_registration_due(self.product):
             yield RedisCall(("ZADD", keyspace.presence_products(), time.time(), self.product))
-        return (yield from self._change("join", connection, user, text, max_connections, max_users, state))
+        limits = self.limits.connections_per_user, self.limits.users
+        return (yield from self._change("join", connection, user, text, *limits, state))
 
     def _leave(
         self, user_id: object, connection_id: str | None, grace_seconds: float

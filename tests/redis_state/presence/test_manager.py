@@ -9,7 +9,7 @@ import pytest
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.exceptions import InvalidEvent, InvalidName, InvalidProduct, PresenceRefused
-from pleme_redis_django.redis_state.presence.manager import PresenceManager
+from pleme_redis_django.redis_state.presence.manager import PresenceLimits, PresenceManager
 from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.redis_state.server.scripts import script
 from pleme_redis_django.signals import user_idle, user_offline, user_online
@@ -233,14 +233,15 @@ async def test_snapshot_pages_hold_everyone(presence: Twin) -> None:
     assert pages > 5
 
 
-async def test_limits_are_refused(presence: Twin) -> None:
-    await presence.set_online(1, "a", max_connections=2, max_users=1)
-    await presence.set_online(1, "b", max_connections=2, max_users=1)
+async def test_limits_are_refused(twin: Wrap, presence: Twin) -> None:
+    limited = twin(PresenceManager("acme", limits=PresenceLimits(connections_per_user=2, users=1)))
+    await limited.set_online(1, "a")
+    await limited.set_online(1, "b")
     with pytest.raises(PresenceRefused) as refused:
-        await presence.set_online(1, "c", max_connections=2, max_users=1)
+        await limited.set_online(1, "c")
     assert refused.value.reason == "user limit"
     with pytest.raises(PresenceRefused) as refused:
-        await presence.set_online(2, "d", max_users=1)
+        await limited.set_online(2, "d")
     assert refused.value.reason == "scope limit"
     with pytest.raises(PresenceRefused) as refused:
         await presence.set_online(3, "a")
