@@ -77,7 +77,8 @@ def executed_prepared(statement: Statement, using: str, parameters: tuple[Any, .
     # A new one each time: with it Django looks after the connection, and django-tenants after the schema.
     with connection.cursor() as cursor:
         statements = _statements_on(connection)
-        statements.fetch(cursor, statement, parameters, len(parameters))
+        # An insert has no other plan, and may wait for the disk: how long it takes says nothing of its plan.
+        statements.execute(cursor, statement, parameters, len(parameters))
     if statements.lost_names:
         _aliases_without_names.add(using)
     return True
@@ -100,20 +101,33 @@ class PreparedStatements:
         """Whether another server connection was met beneath this one."""
 
     def fetch(self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int) -> Any:
-        """Return the rows of ``query``, by its plan where it has one or gets one.
+        """Return the rows of ``query``; as ``execute``, and a plan that has become slow is made anew."""
+        started = time.monotonic()
+        self.execute(cursor, query, parameters, varying)
+        rows = cursor.fetchall()
+        if (
+            time.monotonic() - started > SLOW_SECONDS + SLOW_SECONDS_PER_ROW * len(rows)
+            and query in self._names
+        ):
+            self._outdate(query)
+        return rows
+
+    def execute(self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int) -> None:
+        """Run ``query``, by its plan where it has one or gets one.
 
         The last ``varying`` parameters are given to each run of the plan; the others become a part of it.
         """
         if self._usable and (query in self._names or self._count_use(query) > USES_BEFORE):
             try:
-                return self._fetch_planned(cursor, query, parameters, varying)
+                self._execute_planned(cursor, query, parameters, varying)
             except DatabaseError as error:
                 sqlstate = getattr(error.__cause__, "sqlstate", None)
                 if sqlstate not in _UNUSABLE:
                     raise
                 self._usable, self.lost_names = False, sqlstate in _OTHER_SESSION
+            else:
+                return
         cursor.execute(query.sql, (*query.parameters, *parameters))
-        return cursor.fetchall() if cursor.description else ()
 
     def _count_use(self, query: Statement) -> int:
         if len(self._uses) >= MAX_COUNTED:
@@ -121,21 +135,16 @@ class PreparedStatements:
         self._uses[query] = self._uses.get(query, 0) + 1
         return self._uses[query]
 
-    def _fetch_planned(self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int) -> Any:
-        started = time.monotonic()
+    def _execute_planned(
+        self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int
+    ) -> None:
         if query in self._names:
             name = self._names[query] = self._names.pop(query)
             cursor.execute(_execute_sql(name, varying), parameters[-varying:])
-        else:
-            cursor.execute(self._first_time(query, parameters, varying))
-            while cursor.nextset():
-                pass
-        if cursor.description is None:
-            return ()  # An insert has no other plan, and may wait for the disk.
-        rows = cursor.fetchall()
-        if time.monotonic() - started > SLOW_SECONDS + SLOW_SECONDS_PER_ROW * len(rows):
-            self._outdate(query)
-        return rows
+            return
+        cursor.execute(self._first_time(query, parameters, varying))
+        while cursor.nextset():
+            pass
 
     def _first_time(self, query: Statement, parameters: tuple[Any, ...], varying: int) -> str:
         """Return the statements that plan ``query`` and run it; in one round trip, and one transaction."""
