@@ -37,6 +37,8 @@ class MemoryJob:
     order_key: str | None = None
     cost: int = 1
     blocked_on: str | None = None
+    has_turn: bool = False
+    """Whether it is the one of its order key that may run, retries included, until it has ended."""
     retry_count: int = 0
     snoozes: int = 0
     crash_count: int = 0

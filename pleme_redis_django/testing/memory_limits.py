@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order
+
+T = TypeVar("T")
 
 
 class MemoryLimits:
@@ -23,15 +26,15 @@ class MemoryLimits:
 
     def full_gate(self, job: MemoryJob, running: Sequence[MemoryJob]) -> str | None:
         """Return the gate that has no place for the job; None: it may start."""
-        for gate, number in self._gates(job):
-            taken = sum(other.cost for other in running if gate in dict(self._gates(other)))
+        for gate, number in gates_of(job, self._numbers):
+            taken = sum(other.cost for other in running if gate in dict(gates_of(other, self._numbers)))
             if taken + job.cost > number:
                 return gate
         return None
 
     def line_before(self, job: MemoryJob, jobs: Iterable[MemoryJob]) -> str | None:
         """Return the line in which another job has its turn before this one; None: it has its own, or is in none."""
-        if job.order_key is None or job.attempt:
+        if job.order_key is None or job.has_turn or job.attempt:
             return None
         line = f"o:{job.product}:{job.order_key}"
         others = [
@@ -42,17 +45,19 @@ class MemoryLimits:
             and not other.deleted
             and not other.status.is_terminal
         ]
-        has_begun = any(other.attempt for other in others)
+        has_turn = any(other.has_turn or other.attempt for other in others)
         waits_before = any(
             claim_order(other) < claim_order(job) for other in others if other.status is not JobStatus.PENDING
         )
-        return line if has_begun or waits_before else None
+        return line if has_turn or waits_before else None
 
-    def _gates(self, job: MemoryJob) -> Iterator[tuple[str, int]]:
-        names = {"type": job.job_type, "queue": job.queue_name, "product": job.product}
-        if job.concurrency_key is not None:
-            names["key"] = job.concurrency_key
-        for kind, name in names.items():
-            limit = name.partition(":")[0] if kind == "key" else name
-            if (number := self._numbers.get((kind, limit))) is not None:
-                yield f"{kind[0]}:{job.product}:{name}" if kind != "product" else f"p:{name}", number
+
+def gates_of(job: MemoryJob, limits: Mapping[tuple[str, str], T]) -> Iterator[tuple[str, T]]:
+    """Yield the gates at which a job counts, each with what there is of it in ``limits`` by kind and name."""
+    names = {"type": job.job_type, "queue": job.queue_name, "product": job.product}
+    if job.concurrency_key is not None:
+        names["key"] = job.concurrency_key
+    for kind, name in names.items():
+        limit = name.partition(":")[0] if kind == "key" else name
+        if (found := limits.get((kind, limit))) is not None:
+            yield f"{kind[0]}:{job.product}:{name}" if kind != "product" else f"p:{name}", found

@@ -34,6 +34,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.store import ORPHANED_AFTER_SECONDS, ORPHANS_LIMIT, HeldRow, Outlook
 from pleme_redis_django.testing.memory_job import MemoryJob, claim_order, claim_order_of
 from pleme_redis_django.testing.memory_limits import MemoryLimits
+from pleme_redis_django.testing.memory_rates import MemoryRates, waits_for_token
 from pleme_redis_django.testing.memory_turns import first_in_turn
 
 
@@ -57,6 +58,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         self._jobs: dict[UUID, MemoryJob] = {}
         self._paused: set[tuple[str, str | None]] = set()
         self._limits = MemoryLimits()
+        self._rates = MemoryRates(clock)
         self._lock = threading.RLock()
 
     # What a test does to the store
@@ -92,6 +94,17 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         """
         with self._lock:
             self._limits.set(kind, name, max_running)
+            self.release_overlooked()
+
+    def rate(
+        self, kind: str, name: str, starts: int | None, *, per_seconds: float = 1.0, burst: int | None = None
+    ) -> None:
+        """Let so many jobs of a name start in each period, and ``burst`` at once after a quiet time; None: any number.
+
+        Each product has its own; 0 starts: a pause. ``burst`` as that of a ``Rate``. Raises InvalidJobDefinition.
+        """
+        with self._lock:
+            self._rates.set(kind, name, starts, per_seconds, burst)
             self.release_overlooked()
 
     def pause(self, queue_name: str, product: str | None = None) -> None:
@@ -154,15 +167,28 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[MemoryJob]:
         with self._lock:
-            ready = self._admitted(sorted(self._ready(selection), key=claim_order_of(selection)))
-            taken = first_in_turn(self._shares, ready, limit) if selection.fair else ready[: max(limit, 0)]
-            for job in taken:
-                job.status, job.worker_id, job.started_at = JobStatus.RUNNING, worker_id, None
-                job.attempt += 1
-                job.updated_at = self._clock()
-                if job.expires_at is not None:
-                    job.expires_in_seconds = job.expires_at - job.updated_at
-            return self._copies(taken)
+            claimed: list[MemoryJob] = []
+            while taken := self._next(limit - len(claimed), selection):
+                started = self._rates.start(taken)
+                for job in started:
+                    self._begin(job, worker_id)
+                claimed += started
+                if len(started) == len(taken):
+                    break
+                self.release_overlooked()  # Who waits for a token has given its places back.
+            return self._copies(claimed)
+
+    def _next(self, count: int, selection: JobSelection) -> list[MemoryJob]:
+        """Return the ready jobs that come first of those that limits and lines let start."""
+        ready = self._admitted(sorted(self._ready(selection), key=claim_order_of(selection)))
+        return first_in_turn(self._shares, ready, count) if selection.fair else ready[: max(count, 0)]
+
+    def _begin(self, job: MemoryJob, worker_id: str) -> None:
+        job.status, job.worker_id, job.started_at = JobStatus.RUNNING, worker_id, None
+        job.attempt += 1
+        job.updated_at = self._clock()
+        if job.expires_at is not None:
+            job.expires_in_seconds = job.expires_at - job.updated_at
 
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
         with self._lock:
@@ -177,16 +203,23 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
 
     def release_overlooked(self, *, at_once: bool = False) -> Collection[str]:
         with self._lock:
-            released: list[MemoryJob] = []
-            blocked = [
-                job for job in self._jobs.values() if job.status is JobStatus.BLOCKED and not job.deleted
+            waiting = [
+                job
+                for job in self._jobs.values()
+                if job.status is JobStatus.BLOCKED and not job.deleted and not waits_for_token(job)
             ]
-            for job in sorted(blocked, key=claim_order):
-                job.blocked_on = self._held_by(job, released)
-                if job.blocked_on is None:
-                    job.status, job.updated_at = JobStatus.QUEUED, self._clock()
-                    released.append(job)
-            return [job.queue_name for job in released]
+            let_through = self._rates.let_through(self._jobs.values())
+            return [job.queue_name for job in self._release([*waiting, *let_through])]
+
+    def _release(self, waiting: Iterable[MemoryJob]) -> list[MemoryJob]:
+        """Make ready those that nothing holds any more; return which."""
+        released: list[MemoryJob] = []
+        for job in sorted(waiting, key=claim_order):
+            job.blocked_on = self._held_by(job, released)
+            if job.blocked_on is None:
+                job.status, job.updated_at = JobStatus.QUEUED, self._clock()
+                released.append(job)
+        return released
 
     def _admitted(self, ready: Sequence[MemoryJob]) -> list[MemoryJob]:
         """Return those that may start, were all of them to; the others wait."""
@@ -200,8 +233,10 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         return free
 
     def _held_by(self, job: MemoryJob, besides: Sequence[MemoryJob] = ()) -> str | None:
-        line = self._limits.line_before(job, self._jobs.values())
-        return line or self._limits.full_gate(job, [*self._running(), *besides])
+        if (line := self._limits.line_before(job, self._jobs.values())) is not None:
+            return line
+        job.has_turn = job.order_key is not None
+        return self._limits.full_gate(job, [*self._running(), *besides])
 
     def held_back(self) -> Hashable | None:
         return frozenset(self._paused) or None
@@ -209,11 +244,13 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
     def look_ahead(self, selection: JobSelection) -> Outlook:
         suspects = dataclasses.replace(selection, suspects=True)
         with self._lock:
-            due = [job.run_after for job in self._pending()]
+            due = [job.run_after - self._clock() for job in self._pending()]
+            if (tokens_in := self._rates.next_in(self._jobs.values())) is not None:
+                due.append(tokens_in)
             return Outlook(
                 ready=bool(self._ready(selection)),
                 suspects=bool(self._ready(suspects)),
-                due_in_seconds=min(due) - self._clock() if due else None,
+                due_in_seconds=min(due, default=None),
             )
 
     def promote_due_jobs(self, limit: int) -> int:
@@ -223,7 +260,8 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             for job in due:
                 job.status, job.updated_at = JobStatus.QUEUED, now
                 self._end_if_expired(job)
-            return sum(job.status is JobStatus.QUEUED for job in due)
+            through = self._release(self._rates.let_through(self._jobs.values()))
+            return sum(job.status is JobStatus.QUEUED for job in [*due, *through])
 
     def end_expired_jobs(self, limit: int) -> int:
         with self._lock:

@@ -10,9 +10,15 @@ import pytest
 from django.db.models import DateTimeField, F
 from django.db.models.functions import Now
 
-from pleme_redis_django.models import Job
+from pleme_redis_django.models import FlowGate, Job, JobStatus
+from pleme_redis_django.operations import cancel_jobs, reset_limit, set_limit
 from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
+from pleme_redis_django.orm_store.flow.control import flow_control_of
+from pleme_redis_django.orm_store.flow.gates import line_of
+from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.testing import JobStoreContract, ManualClock, MemoryJobStore, NewJob
+from pleme_redis_django.testing.commits import as_if_committed
 from pleme_redis_django.testing.store_contract import ConcurrencyTests, OneThreadTests, StoreSubject
 
 
@@ -30,6 +36,9 @@ class TestMemoryJobStore(JobStoreContract):
             product=new.product,
             priority=new.priority,
             expires_at=None if new.expires_in_seconds is None else self.clock() + new.expires_in_seconds,
+            concurrency_key=new.concurrency_key,
+            order_key=new.order_key,
+            cost=new.cost,
         ).id
 
     def delete_job(self, job_id: UUID) -> None:
@@ -37,6 +46,13 @@ class TestMemoryJobStore(JobStoreContract):
 
     def pass_time(self, seconds: float) -> None:
         self.clock.advance(seconds)
+
+    def set_limit(self, kind: str, name: str, **numbers: Any) -> None:
+        self.store.limit(kind, name, numbers.pop("max_running", None))
+        self.store.rate(kind, name, numbers.pop("rate", None), **numbers)
+
+    def cancel_job(self, job_id: UUID) -> None:
+        self.store.request_cancel(job_id)
 
 
 class OrmSubject(StoreSubject):
@@ -56,7 +72,11 @@ class OrmSubject(StoreSubject):
             expires_at=None
             if new.expires_in_seconds is None
             else Now() + timedelta(seconds=new.expires_in_seconds),
+            concurrency_key=new.concurrency_key,
+            cost=new.cost,
+            **_in_line(new),
         )
+        flow_control_of(dialect_of(self._table), self._table).enqueued([job])
         return job.id
 
     def delete_job(self, job_id: UUID) -> None:
@@ -67,6 +87,33 @@ class OrmSubject(StoreSubject):
         times = [field.name for field in Job._meta.concrete_fields if isinstance(field, DateTimeField)]
         earlier: dict[str, Any] = {name: F(name) - timedelta(seconds=seconds) for name in times}
         Job.objects.using(self.using).update(**earlier)
+        gates = FlowGate.objects.using(self.using)
+        passed = timedelta(seconds=seconds)
+        gates.update(full_again_at=F("full_again_at") - passed, let_at=F("let_at") - passed)
+        gates.filter(release_at__isnull=False).update(release_at=F("release_at") - passed)
+
+    def set_limit(self, kind: str, name: str, **numbers: Any) -> None:
+        with as_if_committed():
+            if numbers:
+                set_limit(kind, name, **numbers, using=self.using)
+            else:
+                reset_limit(kind, name, using=self.using)
+
+    def cancel_job(self, job_id: UUID) -> None:
+        with as_if_committed():
+            assert cancel_jobs(Job.objects.using(self.using).filter(id=job_id)).total == 1
+
+    @property
+    def _table(self) -> JobTable[Job]:
+        return JobTable(Job, self.using)
+
+
+def _in_line(new: NewJob) -> dict[str, Any]:
+    """Return what an enqueue stores of a job of an order: it waits in its line until it has its turn."""
+    if new.order_key is None:
+        return {}
+    line = line_of(new.product, new.order_key)
+    return {"order_key": new.order_key, "status": JobStatus.BLOCKED, "blocked_on": line}
 
 
 # The threads' connections see only what is committed; all else runs in the test's own transaction.

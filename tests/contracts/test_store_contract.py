@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from pleme_redis_django import JobClaim, JobStatus
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.testing import JobStoreContract, MemoryJob, MemoryJobStore, NewJob
+from pleme_redis_django.testing import JobStoreContract, ManualClock, MemoryJob, MemoryJobStore, NewJob
+from pleme_redis_django.testing.store_contract.subject import completed
 
 
 class Unfenced(MemoryJobStore):
@@ -68,9 +69,38 @@ class LastInFirstOut(MemoryJobStore):
     """Claims the newest job."""
 
     def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Sequence[MemoryJob]:
-        for job in self._jobs.values():
-            job.run_after = -job.created_at
+        for index, job in enumerate(self._jobs.values()):
+            job.run_after = -index
         return super().claim_jobs(worker_id, limit, selection)
+
+
+class CountsOneTooFew(MemoryJobStore):
+    """Does not count one of those that run."""
+
+    def _running(self) -> list[MemoryJob]:
+        return super()._running()[1:]
+
+
+class ForgetsWhoWaits(MemoryJobStore):
+    """Lets nobody in."""
+
+    def release_overlooked(self, *, at_once: bool = False) -> Sequence[str]:
+        return []
+
+
+class StartsWithoutTokens(MemoryJobStore):
+    """Keeps no rates."""
+
+    def rate(self, *arguments: Any, **numbers: Any) -> None:
+        super().rate("key", "nobody", 1)
+
+
+class LosesItsTurn(MemoryJobStore):
+    """Takes the next of a line while the first waits for its retry."""
+
+    def _held_by(self, job: MemoryJob, besides: Sequence[MemoryJob] = ()) -> str | None:
+        held = super()._held_by(job, besides)
+        return held if self._running() or besides else None
 
 
 class Contract(JobStoreContract):
@@ -79,10 +109,23 @@ class Contract(JobStoreContract):
     kind: ClassVar[type[MemoryJobStore]] = MemoryJobStore
 
     def make_store(self) -> Any:
-        return self.kind()
+        self.clock = ManualClock()
+        return self.kind(clock=self.clock)
 
     def add_job(self, new: NewJob) -> UUID:
-        return self.store.add(parameters=dict(new.parameters), max_retries=new.max_retries).id  # type: ignore[attr-defined]
+        return self.store.add(  # type: ignore[attr-defined,no-any-return]
+            parameters=dict(new.parameters),
+            max_retries=new.max_retries,
+            concurrency_key=new.concurrency_key,
+            order_key=new.order_key,
+        ).id
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def set_limit(self, kind: str, name: str, **numbers: Any) -> None:
+        self.store.limit(kind, name, numbers.pop("max_running", None))  # type: ignore[attr-defined]
+        self.store.rate(kind, name, numbers.pop("rate", None), **numbers)  # type: ignore[attr-defined]
 
     def delete_job(self, job_id: UUID) -> None:
         self.store.delete(job_id)  # type: ignore[attr-defined]
@@ -99,6 +142,14 @@ class Contract(JobStoreContract):
         (ChargesGiveBacks, "test_a_given_back_job_is_ready_at_once_and_nothing_is_charged", []),
         (ImpatientStore, "test_a_retry_waits_for_its_delay", []),
         (LastInFirstOut, "test_jobs_come_in_the_order_they_were_added", []),
+        (
+            CountsOneTooFew,
+            "test_no_more_run_than_a_limit_and_an_ending_lets_the_next_in",
+            ["key", "contract", {"concurrency_key": "contract:1"}, {}],
+        ),
+        (ForgetsWhoWaits, "test_every_ending_leaves_its_place", [completed]),
+        (StartsWithoutTokens, "test_time_without_starts_gives_no_more_than_the_burst", []),
+        (LosesItsTurn, "test_a_head_that_is_retried_holds_its_line_and_one_that_failed_does_not", []),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -110,18 +161,19 @@ def test_a_store_that_breaks_a_promise_fails(
         Contract.kind = tested
         contract.setup_method()
         if passes:
-            getattr(contract, test)(**_named(arguments))
+            getattr(contract, test)(*arguments)
         else:
             with pytest.raises(AssertionError):
-                getattr(contract, test)(**_named(arguments))
-
-
-def _named(arguments: list[Any]) -> dict[str, Any]:
-    return dict(zip(("write", "distance"), arguments, strict=False))
+                getattr(contract, test)(*arguments)
 
 
 def test_what_was_not_filled_in_is_named() -> None:
     with pytest.raises(TypeError, match=r"JobStoreContract.*add_job.*delete_job.*make_store"):
         JobStoreContract()  # type: ignore[abstract]  # what is tested
-    with pytest.raises(pytest.fail.Exception, match="can_pass_time = False"):
-        Contract().pass_time(5)
+    for fill_in, named in (
+        (lambda: JobStoreContract.pass_time(Contract(), 5), "can_pass_time = False"),
+        (lambda: JobStoreContract.set_limit(Contract(), "key", "stripe"), "limit the key stripe"),
+        (lambda: JobStoreContract.cancel_job(Contract(), uuid4()), "cancel the job"),
+    ):
+        with pytest.raises(pytest.fail.Exception, match=named):
+            fill_in()

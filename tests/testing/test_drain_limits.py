@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db.models import F
 
-from pleme_redis_django import Job, Limit, job
+from pleme_redis_django import Job, Limit, Rate, job
+from pleme_redis_django.models import FlowGate
 from pleme_redis_django.operations import set_limit
 from pleme_redis_django.testing import adrain_jobs, drain_jobs
 
@@ -29,6 +32,11 @@ async def limited_async(customer: str, number: int) -> None:
 @job(limits=Limit(1, key=lambda line: line, in_order=True), name="tests.drained_in_order", max_retries=1)
 def in_order(line: str, number: int) -> None:
     ran.append((line, number))
+
+
+@job(limits=Rate(1, per_seconds=3600, burst=2, key="drained rate"), name="tests.drained_by_rate")
+def by_rate(number: int) -> None:
+    ran.append(number)
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +78,16 @@ def test_what_waits_behind_a_pause_stays(using: str) -> None:
     assert Job.objects.using(using).get().status == "BLOCKED"
     set_limit("key", "drained", max_running=1, using=using)
     assert len(drain_jobs().completed) == 1
+
+
+def test_as_many_run_as_there_are_tokens_and_the_others_at_a_later_drain(using: str) -> None:
+    by_rate.enqueue_many({"number": number} for number in range(5))
+    assert len(drain_jobs().completed) == 2
+    assert Job.objects.using(using).filter(status="BLOCKED").count() == 3
+    assert len(drain_jobs()) == 0
+    hour = timedelta(hours=1)
+    FlowGate.objects.using(using).update(
+        full_again_at=F("full_again_at") - hour, release_at=F("release_at") - hour, let_at=F("let_at") - hour
+    )
+    assert len(drain_jobs().completed) == 1
+    assert ran == [0, 1, 2]

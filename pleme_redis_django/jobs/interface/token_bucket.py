@@ -9,6 +9,10 @@ from __future__ import annotations
 import dataclasses
 import math
 
+# A job that was let through has taken its token by then, or does not come at all for now: it may have been
+# cancelled, or its queue be paused.
+LET_SECONDS = 5.0
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TokenBucket:

@@ -11,14 +11,13 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.jobs.interface.token_bucket import TokenBucket, bucket_at
+from pleme_redis_django.jobs.interface.token_bucket import LET_SECONDS, TokenBucket, bucket_at
 from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION
 from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX
 from pleme_redis_django.orm_store.flow.lines import line_order
 from pleme_redis_django.orm_store.flow.tokens import (
     BURST_SHARE,
-    LET_SECONDS,
     LOOK_SECONDS,
     LetThrough,
     Parking,

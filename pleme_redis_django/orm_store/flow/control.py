@@ -164,7 +164,7 @@ class FlowControl(Generic[M]):
         before, self._open_lines = self._open_lines, frozenset(self._dialect.open_lines(self._table))
         lines = self._open_lines if at_once else self._open_lines & before
         let_in += self._dialect.let_next(self._table, lines)
-        if wake_forgotten(self._dialect, self._table):
+        if wake_forgotten(self._dialect, self._table) or at_once:
             let_in += self.let_through().queue_names
         return let_in
 

@@ -14,9 +14,6 @@ from uuid import UUID
 
 from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX
 
-# A job that was let through has taken its token by then, or does not come at all for now: it may have been
-# cancelled, or its queue be paused.
-LET_SECONDS = 5.0
 # Waiting jobs are not looked at more often than this, nor than a quarter of the burst comes back in.
 LOOK_SECONDS = 0.02
 BURST_SHARE = 0.25

@@ -17,6 +17,7 @@
 Three methods tell the tests how to make the store, and how to add and delete a job. A store of only
 the eleven methods switches off what it cannot do (``StoreAbilities`` lists the switches); the tests
 of that are then skipped, and the others insist that the store says so instead of doing it wrong.
+A store that says ``supports_limits`` fills in ``set_limit`` and ``cancel_job`` as well.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pleme_redis_django.testing.store_contract.claims import ClaimTests
 from pleme_redis_django.testing.store_contract.endings import EndingTests
 from pleme_redis_django.testing.store_contract.fencing import FencingTests
 from pleme_redis_django.testing.store_contract.finding import FindingTests
+from pleme_redis_django.testing.store_contract.limits import LimitTests
 from pleme_redis_django.testing.store_contract.subject import NewJob, StoreAbilities, StoreSubject
 from pleme_redis_django.testing.store_contract.threads import ConcurrencyTests
 
@@ -38,7 +40,7 @@ __all__ = [
 ]
 
 
-class OneThreadTests(ClaimTests, EndingTests, FencingTests, FindingTests):
+class OneThreadTests(ClaimTests, EndingTests, FencingTests, FindingTests, LimitTests):
     """The part that runs in one thread, and so inside a test's transaction, which is faster."""
 
 

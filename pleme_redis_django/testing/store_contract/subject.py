@@ -44,6 +44,10 @@ class NewJob:
     priority: int = 0
     expires_in_seconds: float | None = None
     """From the time at which it is added; None: it never expires. Asked of a store that ``knows_deadlines``."""
+    concurrency_key: str | None = None
+    """Asked, as the two below, of a store that ``supports_limits``."""
+    order_key: str | None = None
+    cost: int = 1
 
 
 class StoreAbilities:
@@ -88,6 +92,25 @@ class StoreSubject(StoreAbilities, ABC):
             f"{type(self).__name__}.pass_time() has to let {seconds} seconds pass for the store. A store for which "
             "that cannot be done sets can_pass_time = False."
         )
+
+    def set_limit(
+        self,
+        kind: str,
+        name: str,
+        *,
+        max_running: int | None = None,
+        rate: int | None = None,
+        per_seconds: float = 1.0,
+        burst: int = 2,
+    ) -> None:
+        """Give the limit of a "key", "type", "queue" or "product" these numbers; without any it ends."""
+        pytest.fail(
+            f"{type(self).__name__}.set_limit() has to limit the {kind} {name}: the store says supports_limits."
+        )
+
+    def cancel_job(self, job_id: UUID) -> None:
+        """Cancel a job the way the project does; asked of a store that ``supports_limits``."""
+        pytest.fail(f"{type(self).__name__}.cancel_job() has to cancel the job {job_id}.")
 
     def stored(self, job_id: UUID, field: str) -> Any:
         """Return what the store holds: "status", "results", "progress", "error_message" or "retry_count"."""

@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
+import pytest
+
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.testing.store_contract.subject import (
     StoreSubject,
@@ -25,6 +27,8 @@ THREADS = 6
 JOBS = 48
 # Reached only by a store that blocks for ever.
 DEADLINE_SECONDS = 60.0
+LOOK_AGAIN_SECONDS = 0.05
+LIMIT = 2
 
 
 class ConcurrencyTests(StoreSubject):
@@ -84,6 +88,36 @@ class ConcurrencyTests(StoreSubject):
 
         ended = [job_id for found in self.in_threads([work] * THREADS) for job_id in found] + work()
         assert sorted(ended) == sorted(ids), "Each job has to be completed, and by one attempt only."
+
+    def test_threads_never_start_more_than_a_limit_and_leave_nobody_waiting(self) -> None:
+        if not self.store.supports_limits:
+            pytest.skip(f"supports_limits of {type(self.store).__name__} is False")
+        self.set_limit("key", "contract", max_running=LIMIT)
+        ids = self.add_jobs(JOBS, concurrency_key="contract:1")
+        changed, running, ended = threading.Condition(), Counter[str](), list[UUID]()
+
+        def work() -> int:
+            worker, most = new_worker(), 0
+            while True:
+                jobs = self.store.claim_jobs(worker, 3, JobSelection())
+                with changed:
+                    running["jobs"] += len(jobs)
+                    most = max(most, running["jobs"])
+                    if len(ended) == JOBS:
+                        return most
+                    if not jobs:
+                        # Until somebody has ended one, and for a moment where it has done so just before.
+                        changed.wait(LOOK_AGAIN_SECONDS)
+                        continue
+                    running["jobs"] -= len(jobs)
+                assert all(self.store.finish_jobs([completed(job.id, claim_of(job)) for job in jobs]))
+                self.store.release_after(jobs)
+                with changed:
+                    ended.extend(ids_of(jobs))
+                    changed.notify_all()
+
+        assert max(self.in_threads([work] * THREADS)) <= LIMIT, "More ran at once than the limit lets."
+        assert sorted(ended) == sorted(ids)
 
     def in_threads(self, functions: Sequence[Callable[[], T]]) -> list[T]:
         """Run the functions at the same time, each in a thread; return what they returned."""

@@ -11,13 +11,14 @@ import pytest
 from django.db import connections
 from django.db.models.functions import Now
 
+from pleme_redis_django.jobs.interface.token_bucket import LET_SECONDS
 from pleme_redis_django.models import FlowGate, FlowLimit, Job, JobStatus
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.flow import rates
 from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.rates import NeedsTokens
-from pleme_redis_django.orm_store.flow.tokens import LET_SECONDS, LetThrough, TokenGate
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, TokenGate
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import BACKENDS, ago, make_job
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
+from pleme_redis_django.jobs.interface.token_bucket import LET_SECONDS
 from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION
 from pleme_redis_django.models.job import model_label
@@ -18,7 +19,6 @@ from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition
 from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX
 from pleme_redis_django.orm_store.flow.tokens import (
     BURST_SHARE,
-    LET_SECONDS,
     LOOK_SECONDS,
     LetThrough,
     Parking,
