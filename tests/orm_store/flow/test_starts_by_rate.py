@@ -142,11 +142,7 @@ def test_pause_and_its_end(store: OrmJobStore[Job]) -> None:
     assert claim(store) == []
     assert store.look_ahead(ALL).due_in_seconds is None
     limited(store, rate=1)
-    OrmJobStore(Job, using=store.using)
-    store = OrmJobStore(Job, using=store.using)
-    claim(store)
-    store.promote_due_jobs(100)
-    assert len(claim(store)) == 2
+    assert len(claim(OrmJobStore(Job, using=store.using))) == 2, "those who wait go on with the edit itself"
 
 
 def test_limit_that_ends_lets_everybody_go_on(store: OrmJobStore[Job]) -> None:
