@@ -157,6 +157,8 @@ def unpacked(python: str, requirement: str) -> Path:
                 "--no-deps",
                 "--no-binary",
                 ":all:",
+                # Only its tests are taken, and the oldest Python of 5.2 is older than those of 6.1.
+                "--ignore-requires-python",
                 "--dest",
                 str(SDISTS),
                 requirement,

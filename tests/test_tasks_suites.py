@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -56,3 +57,19 @@ def test_what_was_not_expected_fails(
 
 def test_run_of_no_test_is_no_success(suites: ModuleType) -> None:
     assert suites.report("6.1", {}, {}) is False
+
+
+def test_sources_are_downloaded_by_an_older_python_than_they_take(
+    suites: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The suite of Django 6.1, which Python 3.11 does not run, is that of the backport too, which it does."""
+    commands: list[list[str]] = []
+
+    def download(command: list[str]) -> None:
+        commands.append(command)
+        (tmp_path / "django-6.1.3").mkdir()
+
+    monkeypatch.setattr(suites, "SDISTS", tmp_path)
+    monkeypatch.setattr(suites, "do", download)
+    assert suites.unpacked("python3.11", "django==6.1.*") == tmp_path / "django-6.1.3"
+    assert "--ignore-requires-python" in commands[0]

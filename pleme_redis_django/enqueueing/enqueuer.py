@@ -25,6 +25,7 @@ from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.registry import registry
 from pleme_redis_django.jobs.definitions.uniqueness import OnConflict, waits_only
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
+from pleme_redis_django.middleware.enqueues import surround_enqueues
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.flow.lines import lines_of_jobs
@@ -99,7 +100,7 @@ def _store(definition: JobDefinition[Any, Any], parameters: Iterable[dict[str, A
     settings = get_settings()
     using = settings.database
     _refuse_foreign_transaction(using)
-    if settings.middleware:
+    if settings.middleware and surround_enqueues():
         return _store_groups(using, requested_rows(definition, parameters, templates.of))
     template = templates.of(definition)
     rows = [new_row(template, one) for one in parameters]
@@ -164,7 +165,7 @@ def _save(job: AbstractJob) -> AbstractJob:
     settings = get_settings()
     using = settings.database
     _refuse_foreign_transaction(using)
-    if settings.middleware:
+    if settings.middleware and surround_enqueues():
         pass_instance_through(job)
     prepare_instance(job)
     _store_instance(using, job)

@@ -6,6 +6,7 @@ Without middleware nothing here is called.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -24,7 +25,11 @@ from pleme_redis_django.jobs.definitions.uniqueness import parameters_key
 from pleme_redis_django.middleware.enqueues import passed_through
 from pleme_redis_django.middleware.request import EnqueueRequest
 from pleme_redis_django.models import AbstractJob, new_job_id
-from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
+from pleme_redis_django.orm_store.new_rows import NO_METADATA, NewRow, RowTemplate
+
+# What the rows of one statement have in common, and middleware may change; their metadata beside it.
+_SHARED = ("product", "queue_name", "priority", "run_after", "max_retries", "unique_key")
+_shared_by_rows = operator.attrgetter(*_SHARED)
 
 MakeTemplate = Callable[[JobDefinition[Any, Any]], RowTemplate]
 
@@ -47,16 +52,23 @@ def requested_rows(
     Raises what middleware raises, and what an enqueue of such values would.
     """
     template = make_template(definition)
+
+    def changed(given: EnqueueRequest, request: EnqueueRequest) -> RowTemplate:
+        if _shares_all(given, request):
+            text = checked_metadata_json(request.job_type, request.metadata)
+            return dataclasses.replace(template, metadata_json=text)
+        return make_template(_redefined(definition, request))
+
     metadata = MappingProxyType(template.metadata)
     groups: dict[Hashable, RowGroup] = {}
     for place, one in enumerate(parameters):
-        given = MappingProxyType(one)
-        request = passed_through(_request(template, given, metadata))
-        key = _group_key(request)
+        given = _request(template, MappingProxyType(one), metadata)
+        request = passed_through(given)
+        key = None if _is_of(template, given, request) else _group_key(request)
         if key not in groups:
-            groups[key] = RowGroup(template=make_template(_redefined(definition, request)))
+            groups[key] = RowGroup(template=template if key is None else changed(given, request))
         group = groups[key]
-        own = one if request.parameters is given else _rechecked(definition, request.parameters)
+        own = one if request.parameters is given.parameters else _rechecked(definition, request.parameters)
         group.rows.append(_row(group.template, request, own))
         group.places.append(place)
     return list(groups.values())
@@ -105,6 +117,20 @@ def _request(
     )
 
 
+def _is_of(template: RowTemplate, given: EnqueueRequest, request: EnqueueRequest) -> bool:
+    """Whether middleware has left alone all that the template says: then it is neither made nor checked again."""
+    if request is not given and not (_shares_all(given, request) and request.metadata is given.metadata):
+        return False
+    # What is deeper in metadata can be changed where it is.
+    text = template.metadata_json
+    return text == NO_METADATA or checked_metadata_json(request.job_type, request.metadata) == text
+
+
+def _shares_all(given: EnqueueRequest, request: EnqueueRequest) -> bool:
+    """Whether these are the very objects that the request was given: others, though equal, are checked."""
+    return all(map(operator.is_, _shared_by_rows(given), _shared_by_rows(request)))
+
+
 def _group_key(request: EnqueueRequest) -> Hashable:
     return (
         request.product,
@@ -145,7 +171,7 @@ def _row(template: RowTemplate, request: EnqueueRequest, parameters: dict[str, A
     if template.uniqueness is not None:
         key = parameters_key(parameters) if request.unique_key is None else request.unique_key
         slot = template.uniqueness.slot(template.job_type, key)
-    keys = keys_and_line(template, parameters)
+    keys = keys_and_line(template, parameters) if template.keys is not None else ()
     if request.sealed is not None:
         parameters = dict(request.sealed.stored)
         text = checked_parameters_json(template.job_type, parameters)

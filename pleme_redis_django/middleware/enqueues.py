@@ -22,7 +22,8 @@ def passed_through(request: EnqueueRequest) -> EnqueueRequest:
 
     Raises BrokenMiddleware for one that does not pass the request on, or returns something else.
     """
-    result = _chain()(request)
+    chain = _chain()
+    result = request if chain is None else chain(request)
     if not isinstance(result, EnqueueRequest):
         raise BrokenMiddleware(
             f"The enqueue of {request.job_type} came out of its middleware as {result!r:.60}. Each enqueue() has to "
@@ -37,10 +38,15 @@ def passed_through(request: EnqueueRequest) -> EnqueueRequest:
     return result
 
 
+def surround_enqueues() -> bool:
+    """Whether any middleware has an ``enqueue()``. Raises InvalidSettings for one that is refused."""
+    return _chain() is not None
+
+
 @cache
-def _chain() -> Callable[[EnqueueRequest], Any]:
+def _chain() -> Callable[[EnqueueRequest], Any] | None:
     links = [_as_sync(one.enqueue) for one in loaded_middleware() if one.enqueue is not None]
-    return composed(links, _unchanged, EnqueueRequest)
+    return composed(links, _unchanged, EnqueueRequest) if links else None
 
 
 def _unchanged(request: EnqueueRequest) -> EnqueueRequest:

@@ -78,7 +78,7 @@ class RowTemplate:
 
     @property
     def metadata(self) -> Any:
-        return from_json(self.metadata_json)
+        return {} if self.metadata_json == NO_METADATA else from_json(self.metadata_json)
 
 
 # A frozen dataclass costs three times as much to make, and a call may make thousands.

@@ -31,6 +31,7 @@ from pleme_redis_django.exceptions import EnqueueError, InvalidSchedule, PlemeEr
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.due_ticks import DueTick, Turn, due_ticks
 from pleme_redis_django.jobs.definitions.schedule_values import Overlap
+from pleme_redis_django.middleware.enqueues import surround_enqueues
 from pleme_redis_django.models import Job, Schedule, ScheduleTick
 from pleme_redis_django.models.schedule import TickOutcome
 from pleme_redis_django.operations.endings import cancel_jobs
@@ -270,7 +271,7 @@ class _Turn:
 
 
 def _new_row(definition: JobDefinition[Any, Any], parameters: dict[str, Any]) -> tuple[RowTemplate, NewRow]:
-    if not get_settings().middleware:
+    if not (get_settings().middleware and surround_enqueues()):
         template = templates.of(definition)
         return template, new_row(template, parameters)
     try:

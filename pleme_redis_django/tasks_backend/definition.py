@@ -42,6 +42,9 @@ class TaskDefinition(DeclaredTask[P, R]):
         if self.takes_context:
             args.insert(0, TaskContext(task_result=running_result(job)))
         value = self.function(*args, **kwargs)
+        # Most tasks return these, and to ask whether they can be awaited takes longer.
+        if value is None or type(value) in _PLAIN:
+            return value
         return _awaited(value) if inspect.isawaitable(value) else _plain(value)
 
     def as_enqueued(self) -> JobDefinition[P, R]:

@@ -113,6 +113,22 @@ class ShopOfTheParameters:
         return call_next(request.with_metadata(parity=request.parameters["left"] % 2))
 
 
+class ChangesDeepMetadata:
+    """Changes what is in an entry of metadata where it is, and passes the request on as it was."""
+
+    def enqueue(self, call_next: Any, request: Any) -> Any:
+        request.metadata["order"]["seen"] = True
+        return call_next(request)
+
+
+class SaysPriorityAsTruth:
+    """Sets an equal priority that is no number."""
+
+    def enqueue(self, call_next: Any, request: Any) -> Any:
+        assert request.priority == 1
+        return call_next(request.replace(priority=True))
+
+
 class KeyOfTheLeft:
     """Jobs are equal when their left operands are."""
 

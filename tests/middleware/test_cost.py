@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
 
 from pleme_redis_django import middleware
 from pleme_redis_django.configured_pools import configured_pool, executor_of
-from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.context import JobContext
+from pleme_redis_django.jobs.interface.endings import Completed, Ending
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store.store import OrmJobStore
@@ -29,18 +31,27 @@ ROOM = str(Path(middleware.__file__).parent)
 
 def called(action: Callable[[], object]) -> list[str]:
     """Return the files of all Python functions that ``action`` calls in this thread."""
-    files: list[str] = []
+    return [code.co_filename for code in _codes_called(action)]
+
+
+def called_names(action: Callable[[], object]) -> list[str]:
+    """Return the names of all Python functions that ``action`` calls in this thread."""
+    return [code.co_name for code in _codes_called(action)]
+
+
+def _codes_called(action: Callable[[], object]) -> list[CodeType]:
+    codes: list[CodeType] = []
 
     def note(frame: FrameType, event: str, _arg: Any) -> None:
         if event == "call":
-            files.append(frame.f_code.co_filename)
+            codes.append(frame.f_code)
 
     sys.setprofile(note)
     try:
         action()
     finally:
         sys.setprofile(None)
-    return files
+    return codes
 
 
 def in_the_room(files: list[str]) -> int:
@@ -93,23 +104,53 @@ def test_an_attempt_calls_little_beside_the_middleware_itself(use: UseMiddleware
     )
 
 
+def test_an_enqueue_calls_little_beside_the_middleware_itself(use: UseMiddleware) -> None:
+    """What the row has is worked out once, as without middleware, where it is left alone."""
+    without = _calls_of_an_enqueue()
+    use(classes.Nothing)
+    others = Counter(_calls_of_an_enqueue()) - Counter(without)
+    assert others == Counter(
+        {
+            "surround_enqueues": 1,
+            "requested_rows": 1,
+            "metadata": 1,
+            "_request": 1,
+            "__init__": 2,  # Of the request, and of the group that its row is in.
+            "passed_through": 1,
+            "run": 1,
+            "enqueue": 1,  # Its own.
+            "call_next": 1,
+            "_unchanged": 1,
+            "_is_of": 1,
+            "_row": 1,
+            "checked_parameters_json": 1,
+            "_store_groups": 1,
+        }
+    )
+
+
+def test_what_has_no_enqueue_is_not_in_the_way_of_one(use: UseMiddleware) -> None:
+    without = _calls_of_an_enqueue()
+    use(classes.SyncAlone)
+    assert Counter(_calls_of_an_enqueue()) - Counter(without) == Counter({"surround_enqueues": 1})
+
+
+def _calls_of_an_enqueue() -> list[str]:
+    for _ in range(2):  # The first composes and compiles.
+        names = called_names(noop.enqueue)
+    return names
+
+
 def _calls_of_an_attempt() -> list[str]:
     parts = configured_pool("default")
     runner = JobRunner(executor_of(parts), parts.config)
     job = noop.enqueue()
-    names: list[str] = []
+    endings: list[Ending] = []
 
-    def note(frame: FrameType, event: str, _arg: Any) -> None:
-        if event == "call":
-            names.append(frame.f_code.co_name)
+    def run(context: JobContext) -> None:
+        endings.append(runner.run(context))
 
     for _ in range(2):  # The first composes and compiles.
-        context = job_context(job)
-        names.clear()
-        sys.setprofile(note)
-        try:
-            ending = runner.run(context)
-        finally:
-            sys.setprofile(None)
-        assert isinstance(ending, Completed)
+        names = called_names(functools.partial(run, job_context(job)))
+    assert [type(ending) for ending in endings] == [Completed, Completed]
     return names

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from pleme_redis_django import enqueue
-from pleme_redis_django.exceptions import BrokenMiddleware, InvalidParameters, InvalidProduct
+from pleme_redis_django.exceptions import BrokenMiddleware, EnqueueError, InvalidParameters, InvalidProduct
 from pleme_redis_django.models import Job
 from tests.middleware import classes
 from tests.middleware.conftest import UseMiddleware
@@ -34,6 +34,20 @@ def test_parameters_metadata_and_headers_can_be_changed(use: UseMiddleware) -> N
     assert job.metadata == {"order": 7, "shop": "north"}
     assert (job.queue_name, job.priority, job.product, job.max_retries) == ("mail", 7, "lilith", 1)
     assert (returned.queue_name, returned.priority, returned.product) == ("mail", 7, "lilith")
+
+
+def test_metadata_can_be_changed_where_they_are(use: UseMiddleware) -> None:
+    use(classes.ChangesDeepMetadata)
+    returned = add.using(metadata={"order": {"id": 7}}).enqueue(1, 2)
+    assert Job.objects.get().metadata == {"order": {"id": 7, "seen": True}}
+    assert returned.metadata == {"order": {"id": 7, "seen": True}}
+
+
+def test_a_value_that_equals_the_one_before_is_checked_too(use: UseMiddleware) -> None:
+    use(classes.SaysPriorityAsTruth)
+    with pytest.raises(EnqueueError, match="priority is True"):
+        add.using(priority=1).enqueue(1, 2)
+    assert not Job.objects.exists()
 
 
 def test_what_it_changes_is_checked_against_the_annotations(use: UseMiddleware) -> None:

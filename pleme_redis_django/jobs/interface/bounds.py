@@ -64,6 +64,7 @@ class Bounds:
 # That one process keeps the bounds of.
 _MOST_TIMEOUTS = 64
 _STORED = ("kill_after", "interrupt", "retry_on_timeout", "atomic", "isolated")
+_STORED_NAMES = frozenset(_STORED)
 RANGES: Mapping[str, Number] = said_beside_fields(Bounds)
 NO_BOUNDS = _NONE = Bounds()
 
@@ -82,7 +83,8 @@ class BoundsOfJobs:
     def of(self, job: Any) -> Bounds:
         """Return the bounds of a job's next attempt. What its row says and is not accepted is passed over."""
         timeout, configuration = getattr(job, "timeout_seconds", None), job.configuration
-        if not configuration:
+        # Each row of a task has a configuration, which mostly says nothing of these.
+        if not configuration or (type(configuration) is dict and _STORED_NAMES.isdisjoint(configuration)):
             if timeout is None:
                 return self._defaults
             # Of a project's own model it may be anything, also what no dict takes.

@@ -159,7 +159,7 @@ class JobRunner:
             return self._run_atomically(context, started, thread)
         thread.enter(context)
         value = self._execute(context if self._gives_context else context.job)
-        if inspect.isawaitable(value):
+        if value is not None and inspect.isawaitable(value):
             value = asyncio.run(_awaited(value))
         thread.leave()
         return self._completed(context, value, started)
