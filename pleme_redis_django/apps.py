@@ -22,8 +22,8 @@ class PlemeRedisDjangoConfig(AppConfig):
         from pleme_redis_django import checks
         from pleme_redis_django.conf import get_settings
         from pleme_redis_django.enqueueing.awaiting import JobWaiter
+        from pleme_redis_django.enqueueing.due_times import zone_of_naive
         from pleme_redis_django.enqueueing.enqueuer import OrmEnqueuer
-        from pleme_redis_django.enqueueing.naive_times import zone_of_naive
         from pleme_redis_django.exceptions import InvalidSettings
         from pleme_redis_django.jobs.definitions.codecs.moments import bind_zone_of_naive
         from pleme_redis_django.jobs.definitions.definition import bind_enqueuer

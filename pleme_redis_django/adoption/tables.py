@@ -5,9 +5,18 @@ Versions: django-tasks-db 0.13, django-ox 1.9, django-q2 1.11.
 
 from __future__ import annotations
 
+from django.apps.registry import Apps
 from django.db import models
 
-from pleme_redis_django.adoption.foreign_table import ForeignTable
+
+class ForeignTable(models.Model):
+    """Base of their models: in no registry of Django's, so no migration is made and nothing else finds them."""
+
+    class Meta:
+        abstract = True
+        apps = Apps()
+        app_label = "adoption"
+        managed = False
 
 
 class DatabaseTask(ForeignTable):

@@ -16,7 +16,6 @@ from django.core.checks import CheckMessage
 
 from pleme_redis_django.checks import (
     database_waits,
-    fair_pools,
     job_annotations,
     job_storage,
     jobs,
@@ -57,7 +56,7 @@ def register_all() -> None:
     ):
         checks.register(_with_valid_settings(check), "pleme_redis_django")
     checks.register(_with_valid_settings(job_storage.check_job_storage), checks.Tags.database)
-    checks.register(_with_valid_settings(fair_pools.check_fair_indexes), checks.Tags.database)
+    checks.register(_with_valid_settings(job_storage.check_fair_indexes), checks.Tags.database)
     for check in (
         jobs_deploy.check_job_tables,
         schedules.check_stored_schedules,

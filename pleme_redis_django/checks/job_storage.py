@@ -1,4 +1,4 @@
-"""The check of the job tables' storage; it asks the database, with ``manage.py check --database default``."""
+"""Checks of what the tables and indexes of jobs are in the database, with ``manage.py check --database default``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from django.db import connections
 
 from pleme_redis_django.checks.jobs import job_models
 from pleme_redis_django.conf import get_settings
+from pleme_redis_django.fair_indexes import fair_indexes
 from pleme_redis_django.orm_store.dialects.postgresql.table_storage import stock_tables
+from pleme_redis_django.orm_store.fairness.index import missing
 
 
 def check_job_storage(
@@ -32,3 +34,17 @@ def check_job_storage(
             obj=model,
             id="pleme_redis_django.W031",
         )
+
+
+def check_fair_indexes(
+    app_configs: Any = None, databases: Sequence[str] | None = None, **_kwargs: Any
+) -> Iterator[CheckMessage]:
+    """W039: a pool is fair, and its table lacks the index that fair claims read."""
+    for index in fair_indexes():
+        if index.using in (databases or ()) and index.has_table() and not index.exists():
+            yield Warning(
+                missing(index),
+                hint="Run manage.py migrate, with the settings of the workers.",
+                obj=index.model,
+                id="pleme_redis_django.W039",
+            )

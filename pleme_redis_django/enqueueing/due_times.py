@@ -1,8 +1,8 @@
-"""Due times: when a job may be asked to run, checked wherever somebody says it."""
+"""Due times: when a job may be asked to run, checked wherever somebody says it, and of which zone a naive time is."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from django.conf import settings as django_settings
 from django.utils import timezone
@@ -37,3 +37,8 @@ def checked_run_after(run_after: object, name: str = "run_after") -> datetime | 
     if not django_settings.USE_TZ and timezone.is_aware(run_after):
         return timezone.make_naive(run_after, timezone.get_default_timezone())
     return run_after
+
+
+def zone_of_naive() -> tzinfo | None:
+    """Return the zone that a datetime without one is of; None: with USE_TZ it is not known."""
+    return None if django_settings.USE_TZ else timezone.get_default_timezone()

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from pleme_redis_django.enqueueing.due_times import checked_run_after
+from pleme_redis_django.enqueueing.due_times import checked_run_after, zone_of_naive
 from pleme_redis_django.exceptions import EnqueueError
 
 DUE = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -37,3 +38,14 @@ def test_what_cannot_be_stored_is_refused(run_after: Any, message: str) -> None:
 def test_the_error_names_the_option() -> None:
     with pytest.raises(EnqueueError, match=r"^expires_at is 60"):
         checked_run_after(60, "expires_at")
+
+
+def test_with_zones_nobody_knows_of_which_zone_a_naive_time_is(settings: Any) -> None:
+    settings.USE_TZ = True
+    assert zone_of_naive() is None
+
+
+def test_without_zones_a_naive_time_is_of_the_settings_zone_and_not_that_of_a_user(settings: Any) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+    with timezone.override("Asia/Tokyo"):
+        assert str(zone_of_naive()) == "Europe/Berlin"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from pleme_redis_django.adoption.foreign_table import ForeignTable
+from pleme_redis_django.adoption.tables import ForeignTable
 
 
 class IntervalSchedule(ForeignTable):

@@ -31,7 +31,6 @@ _WAITS = Q(cancel_requested_at=None)
 
 
 def gates_over(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> tuple[list[Gate], bool]:
-    """Return the gates at which more run than may, and whether a limit has gone meanwhile."""
     numbers = _numbers(table, limits)
     over = [
         gate
@@ -84,7 +83,6 @@ def park_ready(
 
 
 def gates_waited_at(table: JobTable[Any], gates: Sequence[Gate]) -> list[Gate]:
-    """Return those of the gates at which somebody waits."""
     found = set(
         _waiting(table)
         .filter(blocked_on__in=[gate.text for gate in gates])
@@ -94,13 +92,11 @@ def gates_waited_at(table: JobTable[Any], gates: Sequence[Gate]) -> list[Gate]:
 
 
 def texts_waited_at(table: JobTable[Any]) -> list[str]:
-    """Return every gate at which somebody waits, without the lines."""
     waiting = _waiting(table).exclude(blocked_on__startswith=LINE_PREFIX).order_by()
     return sorted(waiting.values_list("blocked_on", flat=True).distinct())
 
 
 def heads_with_a_place(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> dict[Gate, UUID]:
-    """Return who stands first at each gate that has a place for it."""
     heads: dict[Gate, UUID] = {}
     numbers = _numbers(table, limits)
     for gate, limit in limits.items():
@@ -114,7 +110,6 @@ def heads_with_a_place(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) 
 def release(
     table: JobTable[Any], limits: Mapping[Gate, KnownLimit | None], freed: Mapping[Gate, int]
 ) -> list[str]:
-    """Make ready as many as have a place now, and at most as many as became free; return their queue names."""
     names: list[str] = []
     numbers = _numbers(table, limits)
     with transaction.atomic(using=table.using):

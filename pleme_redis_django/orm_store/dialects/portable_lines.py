@@ -34,7 +34,6 @@ def let_next(table: JobTable[Any], lines: Collection[Line]) -> list[str]:
 
 
 def open_lines(table: JobTable[Any]) -> list[Line]:
-    """Return the lines in which somebody waits and nobody has its turn."""
     waiting = table.rows().filter(BLOCKED_CONDITION, blocked_on__startswith=LINE_PREFIX, run_after__lte=Now())
     turns = table.rows().filter(TURN_CONDITION, product=OuterRef("product"), order_key=OuterRef("order_key"))
     return lines_of(waiting.filter(~Exists(turns)))

@@ -29,7 +29,6 @@ _EVERYBODY = 10_000
 
 
 def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, int]:
-    """Take up to so many tokens; return how many there were at each gate that has a row."""
     found: dict[TokenGate, int] = {}
     with transaction.atomic(using=table.using):
         for row in _rows(table, wanted):
@@ -50,7 +49,6 @@ def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[T
 
 
 def give_tokens_back(table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
-    """Put tokens back that were taken a moment ago and are not used."""
     with transaction.atomic(using=table.using):
         for row in _rows(table, counts):
             if row.spacing_seconds is not None:
@@ -79,7 +77,6 @@ def park_for_tokens(table: JobTable[Any], worker_id: str, parkings: Sequence[Par
 
 
 def let_through(table: JobTable[Any], limit: int) -> LetThrough:
-    """Make as many waiting jobs ready as there are tokens, at up to ``limit`` gates that are due."""
     queue_names: list[str] = []
     with transaction.atomic(using=table.using):
         due = list(_with_now(table.gates().filter(release_at__lte=Now()).order_by("release_at"))[:limit])
@@ -89,7 +86,6 @@ def let_through(table: JobTable[Any], limit: int) -> LetThrough:
 
 
 def wake_forgotten_tokens(table: JobTable[Any]) -> int:
-    """Have gates looked at where somebody waits and nobody would look; return how many."""
     waiting = table.rows().filter(BLOCKED_CONDITION, blocked_on__startswith=TOKEN_PREFIX)
     names = set(waiting.order_by().values_list("blocked_on", flat=True).distinct())
     woken = 0

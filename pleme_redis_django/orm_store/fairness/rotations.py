@@ -1,16 +1,43 @@
-"""Rotations: the rotation of each fair selection that a store is asked for."""
+"""Rotations: the rotation of each fair selection that a store is asked for, once the index that it reads is there."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+import time
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.orm_store.fairness.index import FairIndex, fair_index
-from pleme_redis_django.orm_store.fairness.known_index import KnownIndex
+from pleme_redis_django.orm_store.fairness.index import FairIndex, fair_index, missing
 from pleme_redis_django.orm_store.fairness.rotation import Rotation
 from pleme_redis_django.orm_store.job_table import JobTable
+
+logger = logging.getLogger("pleme_redis_django.jobs")
+
+# While it is missing, it is asked for this often; a worker that has found it does not ask again.
+ASK_AGAIN_SECONDS = 60.0
+
+
+class KnownIndex:
+    """What a worker knows of one fair index; for the thread that claims."""
+
+    def __init__(self, index: FairIndex, clock: Callable[[], float] = time.monotonic) -> None:
+        self._index = index
+        self._clock = clock
+        self._is_there = False
+        self._ask_at = float("-inf")
+        self._is_missed = False
+
+    def is_there(self) -> bool:
+        """Return whether claims may read it. Without it a fair claim would go through all ready jobs."""
+        if not self._is_there and self._clock() >= self._ask_at:
+            self._ask_at = self._clock() + ASK_AGAIN_SECONDS
+            self._is_there = bool(self._index.exists())
+            if not self._is_there and not self._is_missed:
+                self._is_missed = True
+                logger.warning("%s Run manage.py migrate.", missing(self._index))
+        return self._is_there
 
 
 class Rotations:

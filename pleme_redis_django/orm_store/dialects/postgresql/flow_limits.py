@@ -224,7 +224,6 @@ def park_ready(
 
 
 def gates_waited_at(table: JobTable[Any], gates: Sequence[Gate]) -> list[Gate]:
-    """Return those of the gates at which somebody waits."""
     by_text = {gate.text: gate for gate in gates}
     return [by_text[text] for (text,) in _fetch(table, _waited_at_sql(table), [list(by_text)])]
 
@@ -235,7 +234,6 @@ def texts_waited_at(table: JobTable[Any]) -> list[str]:
 
 
 def heads_with_a_place(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> dict[Gate, UUID]:
-    """Return who stands first at each gate that has a place for it."""
     gates = {gate.text: gate for gate in limits}
     if not gates:
         return {}
@@ -247,7 +245,6 @@ def heads_with_a_place(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) 
 def release(
     table: JobTable[Any], limits: Mapping[Gate, KnownLimit | None], freed: Mapping[Gate, int]
 ) -> list[str]:
-    """Make ready as many as have a place now, and at most as many as became free; return their queue names."""
     gates = list(freed)
     columns = _columns(limits, gates)
     sql = _release_sql(table, frozenset(gate.shape for gate in gates))

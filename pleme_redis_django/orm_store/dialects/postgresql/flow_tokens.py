@@ -188,7 +188,6 @@ def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[T
 
 
 def give_tokens_back(table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
-    """Put tokens back that were taken a moment ago and are not used."""
     with connections[table.using].cursor() as cursor:
         cursor.execute(_sql(table, _GIVE_BACK_SQL), _counts(counts))
 
@@ -212,7 +211,6 @@ def park_for_tokens(table: JobTable[Any], worker_id: str, parkings: Sequence[Par
 
 
 def let_through(table: JobTable[Any], limit: int) -> LetThrough:
-    """Make as many waiting jobs ready as there are tokens, at up to ``limit`` gates that are due."""
     parts = {
         "used": _USED,
         "look_at": _look_at("asked.used", "asked.let + asked.through + asked.next_cost"),
@@ -227,7 +225,6 @@ def let_through(table: JobTable[Any], limit: int) -> LetThrough:
 
 
 def wake_forgotten_tokens(table: JobTable[Any]) -> int:
-    """Have gates looked at where somebody waits and nobody would look; return how many."""
     parts = {"used": _USED, "let_seconds": LET_SECONDS, "skip": len(TOKEN_PREFIX) + 1}
     with connections[table.using].cursor() as cursor:
         cursor.execute(_sql(table, _FORGOTTEN_SQL, **parts), [model_label(table.model)])

@@ -42,7 +42,6 @@ class _Statement:
 
 
 def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
-    """Insert the rows; return the ids of those that are stored: one whose unique slot is taken is not."""
     unique, is_one = template.uniqueness is not None, len(rows) == 1
     statement = _statement(table, template.unsaid, is_one=is_one, unique=unique)
     own = statement.own_sent(rows[0]) if is_one else _arrays(statement, rows)

@@ -38,7 +38,6 @@ WHERE job.id = ANY (%s) ORDER BY held.pid LIMIT 5
 
 
 def locked_jobs(table: JobTable[Any], job_ids: Sequence[UUID]) -> set[UUID]:
-    """Return which rows another transaction holds at this moment."""
     sql = _FREE_SQL.format(table=table.sql_name)
     (found,) = run_together(table.using, [(sql, [list(job_ids)])], lambda cursor: cursor.fetchall())
     rows = table.rows().filter(any_of("id", job_ids)).order_by()
