@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from pleme_redis_django import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.dialects.postgresql import claim_statement as claim_statement_module
 from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claim_statement
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED
@@ -47,3 +49,31 @@ def test_a_claim_loads_the_row_as_it_is_now() -> None:
     assert (job.id, job.priority, job.attempt, job.retry_count) == (row.id, 7, 5, 2)
     assert job.claim == row.claim and job.status == JobStatus.RUNNING
     assert job.waited_seconds >= 0
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_claims_of_different_sizes_are_compiled_once(monkeypatch: pytest.MonkeyPatch, behind: bool) -> None:
+    """A busy worker claims another number of jobs each time, and the ORM took 3 ms to compile each of them."""
+    compiled: list[Any] = []
+    compile_query = claim_statement_module.compile_query
+
+    def counted(rows: Any, *args: Any, **options: Any) -> Any:
+        compiled.append(rows)
+        return compile_query(rows, *args, **options)
+
+    monkeypatch.setattr(claim_statement_module, "compile_query", counted)
+    # A queue of its own: nobody has compiled this one before.
+    selection = JobSelection(queue_names=(f"sizes-{behind}",))
+    statements = [
+        claim_statement(JobTable(Job, "default"), selection, limit, NOTHING_PAUSED, behind=behind)
+        for limit in (1, 17, 250)
+    ]
+    assert len(compiled) == 2, "what it locks, and what it loads"
+    assert len({one.sql for one in statements}) == 3
+
+
+def test_a_claim_takes_no_more_than_its_limit() -> None:
+    for _ in range(5):
+        make_job("default")
+    store, worker_id = OrmJobStore(Job), str(uuid4())
+    assert [len(store.claim_jobs(worker_id, limit, JobSelection())) for limit in (2, 1, 4)] == [2, 1, 2]
