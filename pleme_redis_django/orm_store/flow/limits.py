@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
 from pleme_redis_django.models.flow_limit import LimitKind, LimitSource
@@ -47,25 +47,33 @@ class Crowd:
         return sum(job.cost for job in self.jobs)
 
 
+# By what the jobs of one gate of a kind have in common.
+_NAME_OF: Mapping[LimitKind, Callable[[Limited], Any]] = {
+    LimitKind.KEY: attrgetter("concurrency_key"),
+    LimitKind.TYPE: attrgetter("job_type"),
+    LimitKind.QUEUE: attrgetter("queue_name"),
+    LimitKind.PRODUCT: attrgetter("product"),
+}
+
+
 class Limits:
     """Known limits by name; a value of one read."""
 
     def __init__(self, rows: Iterable[KnownLimit] = (), declared: Iterable[LimitName] = ()) -> None:
         self.rows = tuple(rows)
-        self._by_name: defaultdict[LimitName, dict[str, KnownLimit]] = defaultdict(dict)
+        self._by_name: dict[LimitKind, dict[str, dict[str, KnownLimit]]] = {kind: {} for kind in _NAME_OF}
         for row in self.rows:
-            self._by_name[row.kind, row.name][row.product] = row
-        self.unmade = frozenset(name for name in declared if "" not in self._by_name.get(name, ()))
+            self._by_name[row.kind].setdefault(row.name, {})[row.product] = row
+        self.unmade = frozenset(
+            (kind, name) for kind, name in declared if "" not in self._by_name[kind].get(name, ())
+        )
         """Declared, and without a row so far."""
+        self._unmade_kinds = {kind for kind, _name in self.unmade}
         self.has_rates = any(row.rate is not None for row in self.rows)
         """Whether claimed jobs may need tokens."""
-        self._kinds = {kind for kind, _name in (*self._by_name, *self.unmade)}
-        self._others = [
-            kind for kind in (LimitKind.TYPE, LimitKind.QUEUE, LimitKind.PRODUCT) if kind in self._kinds
-        ]
 
     def __bool__(self) -> bool:
-        return bool(self._kinds)
+        return bool(self.rows or self.unmade)
 
     def at(self, gate: Gate) -> KnownLimit | None:
         """Return the limit of a gate."""
@@ -73,30 +81,27 @@ class Limits:
 
     def find(self, kind: LimitKind, name: str, product: str) -> KnownLimit | None:
         """Return the limit of a name for a product: the product's own, else that of every product."""
-        of_name = self._by_name.get((kind, name))
+        of_name = self._by_name[kind].get(name)
         return None if of_name is None else of_name.get(product) or of_name.get("")
 
     def crowds(self, jobs: Sequence[Limited]) -> dict[Gate, Crowd]:
         """Return the jobs by the gates at which they count; those without a limit are at none."""
         crowds: dict[Gate, Crowd] = {}
-        if LimitKind.KEY in self._kinds:
-            for job in jobs:
-                if (key := job.concurrency_key) is not None:
-                    self._add(crowds, LimitKind.KEY, key.partition(":")[0], key, job)
-        for kind in self._others:
-            for job in jobs:
-                name = _name_of(job, kind)
-                self._add(crowds, kind, name, name, job)
+        for kind, known in self._by_name.items():
+            # Each claim and each batch of endings asks, and mostly of jobs that nobody limits.
+            names = _limit_names_among(jobs, kind) if known else {}
+            limited = {name: limit_name for name, limit_name in names.items() if limit_name in known}
+            if limited:
+                for job, name in zip(jobs, map(_NAME_OF[kind], jobs), strict=True):
+                    if (limit_name := limited.get(name)) is not None:
+                        self._add(crowds, kind, limit_name, name, job)
         return crowds
 
     def unmade_among(self, jobs: Sequence[Limited]) -> set[LimitName]:
         """Return the declared limits that the jobs meet and that have no row so far."""
-        if not self.unmade:
-            return set()
         met: set[LimitName] = {
-            (LimitKind.KEY, job.concurrency_key.partition(":")[0]) for job in jobs if job.concurrency_key
+            (kind, name) for kind in self._unmade_kinds for name in _limit_names_among(jobs, kind).values()
         }
-        met |= {(kind, _name_of(job, kind)) for kind in self._others for job in jobs}
         return met & self.unmade
 
     def _add(
@@ -115,10 +120,12 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-def _name_of(job: Limited, kind: LimitKind) -> str:
-    if kind == LimitKind.TYPE:
-        return job.job_type
-    return job.queue_name if kind == LimitKind.QUEUE else job.product
+def _limit_names_among(jobs: Sequence[Limited], kind: LimitKind) -> dict[str, str]:
+    """Return each name that jobs have at a kind, with the name that a limit of it has."""
+    names = set(map(_NAME_OF[kind], jobs))
+    if kind is not LimitKind.KEY:
+        return {name: name for name in names}
+    return {key: key.partition(":")[0] for key in names if key is not None}
 
 
 def limits_of(crowds: Mapping[Gate, Crowd]) -> dict[Gate, KnownLimit]:
