@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -24,15 +26,18 @@ def claim_jobs(
     if is_closed(request.selection, request.pauses):
         return []
     jobs = claim_fairly(dialect, table, request, rotation) if rotation else dialect.claim(table, request)
-    worker = UUID(request.worker_id)
-    for job in jobs:
-        _mark_taken(job, worker)
+    _mark_taken(jobs, _id_of(request.worker_id))
     return jobs
 
 
-def _mark_taken(job: Any, worker_id: UUID) -> None:
-    job.status = JobStatus.RUNNING
-    job.worker_id = worker_id
-    if job.expires_at is not None:
-        # By the database's clock at the claim: a worker's own says nothing about a time of the row.
-        job.expires_in_seconds = (job.expires_at - job.run_after).total_seconds() - job.waited_seconds
+def _mark_taken(jobs: Iterable[Any], worker_id: UUID) -> None:
+    running = JobStatus.RUNNING
+    for job in jobs:
+        job.status, job.worker_id = running, worker_id
+        if job.expires_at is not None:
+            # By the database's clock at the claim: a worker's own says nothing about a time of the row.
+            job.expires_in_seconds = (job.expires_at - job.run_after).total_seconds() - job.waited_seconds
+
+
+# The same object for all claims of a worker: two UUIDs are compared in Python, and its text is looked up for each job.
+_id_of = functools.lru_cache(maxsize=64)(UUID)

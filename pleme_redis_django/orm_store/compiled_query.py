@@ -52,18 +52,24 @@ class CompiledQuery(Generic[M]):
 
     def instances(self, rows: Iterable[Sequence[Any]]) -> list[M]:
         """Return the rows of a run as instances of the model."""
-        connection = connections[self.using]
-        return [self._instance(list(row), connection) for row in rows]
-
-    def _instance(self, values: list[Any], connection: Any) -> M:
-        for position, (convert_each, expression) in self.converters.items():
-            for convert in convert_each:
-                values[position] = convert(values[position], expression, connection)
-        fields = len(self.field_names)
-        instance = self.model.from_db(self.using, self.field_names, values[:fields])
-        for name, value in zip(self.annotations, values[fields:], strict=True):
-            setattr(instance, name, value)
-        return instance
+        connection, fields = connections[self.using], len(self.field_names)
+        converters = [
+            (position, convert, expression)
+            for position, (convert_each, expression) in self.converters.items()
+            for convert in convert_each
+        ]
+        from_db, instances = self.model.from_db, []
+        for row in rows:
+            values = list(row)
+            for position, convert, expression in converters:
+                # Most columns that have no value are read by these two, and a claim loads some for each job.
+                if values[position] is not None or (convert is not _moment and convert is not _json):
+                    values[position] = convert(values[position], expression, connection)
+            instance = from_db(self.using, self.field_names, values[:fields])
+            for name, value in zip(self.annotations, values[fields:], strict=True):
+                setattr(instance, name, value)
+            instances.append(instance)
+        return instances
 
 
 def compile_query(rows: QuerySet[M], using: str, *, times_as_text: bool = False) -> CompiledQuery[M]:

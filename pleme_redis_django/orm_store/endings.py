@@ -60,7 +60,7 @@ def _is_one_statement(
         bounds is not None
         and not connection.features.uses_server_side_binding
         and connection.get_autocommit()
-        and all(isinstance(ending, Completed) for ending in endings)
+        and set(map(type, endings)) == {Completed}
     )
 
 

@@ -50,7 +50,8 @@ class SecondsSince(Func):
     template = "NULL"
 
     def as_postgresql(self, compiler: Any, connection: Any) -> Any:
-        template = "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - %(expressions)s)::float8"
+        # EXTRACT makes a numeric of it first.
+        template = "DATE_PART('epoch', STATEMENT_TIMESTAMP() - %(expressions)s)"
         return self.as_sql(compiler, connection, template=template)
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:

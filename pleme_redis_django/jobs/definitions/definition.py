@@ -214,6 +214,8 @@ class JobDefinition(Generic[P, R]):
 
     def checked_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``parameters`` as a dict. Raises InvalidParameters unless the handler takes these names."""
+        if not parameters and not self.required:
+            return {}
         given = parameters.keys()
         if self.required <= given and (self.accepted is None or given <= self.accepted):
             return self._without_context(dict(parameters))

@@ -112,6 +112,6 @@ class ClaimDesk:
                 raise TypeError(f"{type(self._store).__name__} returned a claimed job whose .claim is None.")
             # Already held: the store forgot this very claim in a crash, and its handler runs on, now with
             # a claim again.
-            if not self._holdings.holds(job.id, claim.attempt):
+            if self._holdings.find(job.id, claim.attempt) is None:
                 held.append(HeldJob(JobContext(job, claim, on_progress), now))
         return held

@@ -30,5 +30,7 @@ class Clearance:
 
     def may_start(self, held: HeldJob) -> bool:
         """Whether a job may start: not when its claim is of an id that was declared dead since then."""
-        lets_pass = self._lets_pass() if self._agenda.leaving.lets_waiting_run else self.is_given()
-        return lets_pass and held.claim.worker_id == self._identity.worker_id
+        leaving = self._agenda.leaving
+        if leaving.requested.is_set() and not leaving.lets_waiting_run:
+            return False
+        return self._lets_pass() and held.claim.worker_id == self._identity.worker_id

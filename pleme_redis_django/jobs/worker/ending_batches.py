@@ -21,12 +21,20 @@ Answer = Sequence[bool] | Exception
 
 def batch_length(endings: Sequence[Ending]) -> int:
     """Return how many of the first endings go into one write; at least one where there is any."""
-    size = 0
-    for count, ending in enumerate(endings[:MAX_ENDINGS]):
-        size += _size(ending)
+    size, sizes = (
+        0,
+        [
+            len(ending.results_json) if type(ending) is Completed else _size(ending)
+            for ending in endings[:MAX_ENDINGS]
+        ],
+    )
+    if sum(sizes) <= MAX_BYTES:
+        return len(sizes)
+    for count, size_of_one in enumerate(sizes):
+        size += size_of_one
         if size > MAX_BYTES:
             return max(count, 1)
-    return min(len(endings), MAX_ENDINGS)
+    return len(sizes)
 
 
 def _size(ending: Ending) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pleme_redis_django.exceptions import BadEnding
-from pleme_redis_django.jobs.interface.endings import Ending, Failed
+from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failed
 from pleme_redis_django.jobs.interface.events import EndingRefused, EndingsUnwritten, EventSink, JobEnded
 from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.store import JobStore
@@ -162,7 +162,9 @@ class Finisher:
     def _settle(self, entries: Sequence[Entry], accepted: Sequence[bool]) -> None:
         for (_held, ending), was_accepted in zip(entries, accepted, strict=True):
             # Before the job is removed from what is held: a burst ends when nothing is held and nothing is due.
-            if was_accepted and (delay := getattr(ending, "delay_seconds", None)) is not None:
+            if type(ending) is Completed or not was_accepted:
+                continue
+            if (delay := getattr(ending, "delay_seconds", None)) is not None:
                 self._agenda.due_in(delay)
         # So does a burst, and what waits for the places of these jobs is its own to run.
         self._freed.leave(

@@ -14,8 +14,10 @@ GAP_BEATS = 2
 def lease_clock() -> float:
     """Return seconds that also pass while the machine is suspended, where the system has such a clock."""
     # time.monotonic() stands still then, and a process that wakes up would believe in its lease.
-    boottime: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
+
+
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 class Lease:
