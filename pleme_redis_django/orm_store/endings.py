@@ -32,9 +32,7 @@ def finish_jobs(dialect: Dialect, table: JobTable[Any], endings: Sequence[Ending
         if _is_one_statement(endings, using, bounds):
             accepted = dialect.complete(table, endings, bounds)
         else:
-            with transaction.atomic(using=using):
-                accepted = _write_all(dialect, table, endings, bounds)
-                _keep_attempts(table, list(itertools.compress(endings, accepted)))
+            accepted = _write_all(dialect, table, endings, bounds)
     except ValueError as error:  # A lone surrogate, or not JSON.
         raise BadEnding(str(error)) from error
     except DatabaseError as error:
@@ -67,13 +65,27 @@ def _is_one_statement(
 def _write_all(
     dialect: Dialect, table: JobTable[Any], endings: Sequence[Ending], bounds: str | None
 ) -> list[bool]:
+    """Write endings of any kind, and what is kept of failures.
+
+    What can be put together or read beforehand is: from the first ending on the transaction holds rows.
+    """
     completed = [ending for ending in endings if isinstance(ending, Completed)]
-    if not completed:
-        _send_bounds(table.using, bounds)
-    in_bulk = iter(dialect.complete(table, completed, bounds) if completed else [])
     others = [ending_update(table, ending) for ending in endings if not isinstance(ending, Completed)]
-    one_by_one = iter(dialect.update_rows(table.using, others))
-    return [next(in_bulk if isinstance(ending, Completed) else one_by_one) for ending in endings]
+    update_others = dialect.prepared_updates(table.using, others)
+    with transaction.atomic(using=table.using):
+        has_failures = any(getattr(ending, "failure", None) is not None for ending in endings)
+        if has_failures or not completed:
+            _send_bounds(table.using, bounds)
+            bounds = None
+        attempts = _attempts(table, endings) if has_failures else []
+        in_bulk = iter(dialect.complete(table, completed, bounds) if completed else [])
+        one_by_one = iter(update_others())
+        accepted = [next(in_bulk if isinstance(ending, Completed) else one_by_one) for ending in endings]
+        kept = [attempt for attempt in itertools.compress(attempts, accepted) if attempt is not None]
+        if kept:
+            # A repeated ending meets the attempt that its first try has kept.
+            JobAttempt._base_manager.using(table.using).bulk_create(kept, ignore_conflicts=True)
+    return accepted
 
 
 def _send_bounds(using: str, bounds: str | None) -> None:
@@ -82,17 +94,16 @@ def _send_bounds(using: str, bounds: str | None) -> None:
             cursor.execute(bounds)
 
 
-def _keep_attempts(table: JobTable[Any], endings: Sequence[Ending]) -> None:
-    failed = [
-        (ending, failure) for ending in endings if (failure := getattr(ending, "failure", None)) is not None
+def _attempts(table: JobTable[Any], endings: Sequence[Ending]) -> list[JobAttempt | None]:
+    """Return of each ending what is kept of its failure; None: it is none."""
+    failures = [getattr(ending, "failure", None) for ending in endings]
+    failed = [ending.job_id for ending, failure in zip(endings, failures, strict=True) if failure is not None]
+    products = dict(table.rows().filter(id__in=failed).values_list("id", "product")) if failed else {}
+    return [
+        # The ending of a row that is gone is refused.
+        None if failure is None else _attempt(table.model, products.get(ending.job_id, ""), ending, failure)
+        for ending, failure in zip(endings, failures, strict=True)
     ]
-    if not failed:
-        return
-    jobs = table.rows().filter(id__in=[ending.job_id for ending, _failure in failed])
-    products = dict(jobs.values_list("id", "product"))
-    rows = [_attempt(table.model, products[ending.job_id], ending, failure) for ending, failure in failed]
-    # A repeated ending meets the attempt that its first try has kept.
-    JobAttempt._base_manager.using(table.using).bulk_create(rows, ignore_conflicts=True)
 
 
 def _attempt(model: type[AbstractJob], product: str, ending: Ending, failure: Failure) -> JobAttempt:

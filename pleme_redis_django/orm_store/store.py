@@ -228,7 +228,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
 
     def _update_rows(self, updates: Iterable[RowUpdate]) -> None:
         with reconnecting(self.using):
-            self._dialect.update_rows(self.using, list(updates))
+            self._dialect.prepared_updates(self.using, list(updates))()
 
     def _locked(self, job_ids: Sequence[UUID]) -> set[UUID]:
         """Return whose rows others hold: nobody waits for a handler that holds its own."""

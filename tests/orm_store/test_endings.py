@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import pytest
 from django.db import connections
+from django.db.models.sql.compiler import SQLUpdateCompiler
 
 from pleme_redis_django import JobStatus
 from pleme_redis_django.exceptions import BadEnding
-from pleme_redis_django.jobs.interface.endings import Failed, Failure, GivenBack, Retried
+from pleme_redis_django.jobs.interface.endings import Ending, Failed, Failure, GivenBack, Retried
 from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job, JobAttempt
@@ -145,6 +146,47 @@ def test_what_is_written_of_many_jobs_holds_their_rows_as_long_as_of_two(kind: s
         for count in (2, 40)
     )
     assert many == few <= 6
+
+
+@pytest.mark.parametrize("with_completed", [False, True])
+def test_nothing_is_compiled_or_read_while_endings_hold_their_rows(
+    with_completed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is time for which whoever wants one of these rows waits: of fifty failures, as much as the writes take."""
+    store = OrmJobStore(Job)
+    jobs = claimed(store, 4)
+    endings: list[Ending] = [completed(jobs[0])] if with_completed else []
+    endings += [Failed(job_id=job.id, claim=job.claim, failure=FAILURE) for job in jobs[1:] if job.claim]
+    connection, steps = connections[store.using], []
+    compile_update = SQLUpdateCompiler.as_sql
+
+    def as_sql(compiler: Any) -> Any:
+        steps.append("compiles")
+        return compile_update(compiler)
+
+    def execute(run: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        steps.append(
+            "reads" if "product" in sql.split("FROM")[0] and sql.startswith("SELECT") else _verb(sql)
+        )
+        return run(sql, parameters, many, context)
+
+    monkeypatch.setattr(SQLUpdateCompiler, "as_sql", as_sql)
+    with connection.execute_wrapper(execute):
+        assert all(store.finish_jobs(endings))
+    assert steps == [
+        *["compiles"] * 3,
+        "SAVEPOINT",
+        "reads",
+        *["UPDATE"] * (2 if with_completed else 1),
+        "INSERT",
+        "RELEASE",
+    ]
+    assert JobAttempt.objects.count() == 3
+
+
+def _verb(sql: str) -> str:
+    verb = sql.split(maxsplit=1)[0]
+    return "UPDATE" if verb == "WITH" else verb
 
 
 def test_each_of_several_endings_has_its_own_answer(store: OrmJobStore[Job]) -> None:

@@ -5,7 +5,7 @@ Whoever stores, claims or looks knows only what a dialect can do; the app binds 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -105,8 +105,11 @@ class Dialect(Protocol):
     def complete(self, table: JobTable[Any], endings: Sequence[Completed], bounds: str | None) -> list[bool]:
         """Write completed jobs; return which were accepted. ``bounds``: the statement to send before."""
 
-    def update_rows(self, using: str, updates: Sequence[RowUpdate]) -> list[bool]:
-        """Run updates of single rows, all or none; return which met their rows."""
+    def prepared_updates(self, using: str, updates: Sequence[RowUpdate]) -> Callable[[], list[bool]]:
+        """Return what runs updates of single rows, all or none, and returns which met their rows.
+
+        What they cost to put together is spent here, before a transaction holds any row.
+        """
 
     def refusal(
         self, table: JobTable[Any], error: DatabaseError, job_ids: Sequence[UUID], *, bounded: bool

@@ -5,7 +5,7 @@ There one transaction writes at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -56,11 +56,11 @@ __all__ = [
     "oldest_snapshot",
     "open_lines",
     "park_for_tokens",
+    "prepared_updates",
     "ready_strands",
     "refusal",
     "storage",
     "take_tokens",
-    "update_rows",
     "wake_forgotten_tokens",
 ]
 
@@ -112,9 +112,12 @@ def complete(table: JobTable[Any], endings: Sequence[Completed], bounds: str | N
     return [ending_update(table, ending).run() for ending in endings]
 
 
-def update_rows(using: str, updates: Sequence[RowUpdate]) -> list[bool]:
-    with transaction.atomic(using=using, savepoint=False):
-        return [update.run() for update in updates]
+def prepared_updates(using: str, updates: Sequence[RowUpdate]) -> Callable[[], list[bool]]:
+    def run() -> list[bool]:
+        with transaction.atomic(using=using, savepoint=False):
+            return [update.run() for update in updates]
+
+    return run
 
 
 def refusal(

@@ -23,7 +23,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.ready_strands import ready
 from pleme_redis_django.orm_store.dialects.postgresql.refusals import refusal
 from pleme_redis_django.orm_store.dialects.postgresql.shared_locks import kept_waiting
 from pleme_redis_django.orm_store.dialects.postgresql.table_storage import table_storage as storage
-from pleme_redis_django.orm_store.dialects.postgresql.together import update_rows
+from pleme_redis_django.orm_store.dialects.postgresql.together import prepared_updates
 
 __all__ = [
     "claim",
@@ -40,11 +40,11 @@ __all__ = [
     "oldest_snapshot",
     "open_lines",
     "park_for_tokens",
+    "prepared_updates",
     "ready_strands",
     "refusal",
     "storage",
     "take_tokens",
-    "update_rows",
     "wake_forgotten_tokens",
 ]
 

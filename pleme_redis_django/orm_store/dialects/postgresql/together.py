@@ -20,10 +20,10 @@ T = TypeVar("T")
 Statement = tuple[str, Sequence[Any]]
 
 
-def update_rows(using: str, updates: Sequence[RowUpdate]) -> list[bool]:
-    """Run updates, all or none; return which met their rows."""
-    counts = run_together(using, [_statement_of(using, update) for update in updates], _count)
-    return [bool(count) for count in counts]
+def prepared_updates(using: str, updates: Sequence[RowUpdate]) -> Callable[[], list[bool]]:
+    """Return what runs compiled updates, all or none, and returns which met their rows."""
+    statements = [_statement_of(using, update) for update in updates]
+    return lambda: [bool(count) for count in run_together(using, statements, _count)]
 
 
 def run_together(using: str, statements: Sequence[Statement], read: Callable[[Any], T]) -> list[T]:
