@@ -12,6 +12,7 @@ from django.db import connection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store.dialects.postgresql.oldest_snapshot import oldest_snapshot
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot
+from tests.rows import make_jobs
 from tests.waiting import wait_for
 
 TABLE = Job._meta.db_table
@@ -36,7 +37,7 @@ def another_session(*statements: str, application: str = "psql") -> Iterator[Any
 @contextmanager
 def a_slow_vacuum() -> Iterator[None]:
     """Vacuum the job table so slowly that it is seen; cancelled at the end."""
-    Job.objects.bulk_create(Job(parameters={"text": "x" * 900}) for _ in range(2_000))
+    make_jobs(2_000, parameters={"text": "x" * 900})
     Job.objects.filter(priority=0).update(priority=1)
     pid: list[int] = []
     connected = threading.Event()

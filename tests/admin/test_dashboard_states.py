@@ -16,7 +16,7 @@ from pleme_redis_django.models import Job, QueueRollup, QueueSample, WorkerProce
 from pleme_redis_django.operations import pause_queue
 from tests.admin.conftest import StaffLogin
 from tests.metrics.measuring import ended, measure_now, store_endings
-from tests.rows import ago, make_failed_job, make_job, make_worker
+from tests.rows import ago, make_failed_job, make_job, make_jobs, make_worker
 from tests.workload.models import EmailJob
 
 pytestmark = pytest.mark.django_db
@@ -115,9 +115,7 @@ def test_before_the_first_measurement_no_page_says_that_no_job_was_ever_enqueued
 
 def test_a_growing_backlog_does_not_promise_to_clear(admin_client: Client) -> None:
     steps_of([100 * number for number in range(13)], done=100)
-    Job.objects.bulk_create(
-        Job(product="shop", queue_name="grow", job_type="t", run_after=ago(100)) for _ in range(1_300)
-    )
+    make_jobs(1_300, product="shop", queue_name="grow", job_type="t", run_after=ago(100))
     make_worker()
     measure_now()
     page = text_of(admin_client)
@@ -223,15 +221,13 @@ def test_a_job_that_is_held_for_hours_is_told(admin_client: Client) -> None:
 def test_an_old_job_that_failed_now_is_among_the_failures(admin_client: Client) -> None:
     """Its id is older than those of more failures than are looked at."""
     make_failed_job(job_type="old.job", failed_at=ago(60))
-    Job.objects.bulk_create(
-        Job(
-            product="noisy",
-            job_type="new.job",
-            status=JobStatus.FAILED,
-            error_fingerprint="new",
-            failed_at=ago(3_000),
-        )
-        for _ in range(5_001)
+    make_jobs(
+        5_001,
+        product="noisy",
+        job_type="new.job",
+        status=JobStatus.FAILED,
+        error_fingerprint="new",
+        failed_at=ago(3_000),
     )
     assert "old.job" in text_of(admin_client)
     assert "old.job" in text_of(admin_client, "?product=default")
@@ -239,9 +235,7 @@ def test_an_old_job_that_failed_now_is_among_the_failures(admin_client: Client) 
 
 def test_a_cap_of_failures_is_told_where_it_bites_and_nowhere_else(admin_client: Client) -> None:
     told = "Only the jobs that failed last are counted"
-    Job.objects.bulk_create(
-        Job(product="shop", job_type="t", status=JobStatus.FAILED, failed_at=ago(7_200)) for _ in range(5_001)
-    )
+    make_jobs(5_001, product="shop", job_type="t", status=JobStatus.FAILED, failed_at=ago(7_200))
     make_failed_job()
     assert told in text_of(admin_client)
     assert told not in text_of(admin_client, "error/?span=1h")

@@ -20,7 +20,7 @@ from tests.browser.admin_pages import (
     take_picture,
     wait_for_truth,
 )
-from tests.rows import ago, make_attempt, make_failed_job, make_job, make_worker
+from tests.rows import ago, make_attempt, make_failed_job, make_job, make_jobs, make_worker
 from tests.worker_processes import SHORT_LEASES, WorkerProcesses
 from tests.workload.jobs import fail_first
 
@@ -199,9 +199,7 @@ async def test_a_lost_connection_is_said_and_overcome(
 @pytest.fixture
 def many_failed(db: None) -> int:
     """5,000 failed jobs, and some others."""
-    Job.objects.bulk_create(
-        Job(product="acme", job_type="shop.mail", status=JobStatus.FAILED) for _ in range(5000)
-    )
+    make_jobs(5000, product="acme", job_type="shop.mail", status=JobStatus.FAILED)
     for _ in range(3):
         make_job(product="acme", status=JobStatus.COMPLETED)
     return 5000

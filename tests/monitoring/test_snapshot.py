@@ -22,7 +22,7 @@ from pleme_redis_django.monitoring import storage_warnings
 from pleme_redis_django.monitoring.snapshot import QUEUES_SHOWN, snapshot
 from pleme_redis_django.operations import drain_worker, pause_queue
 from tests.metrics.measuring import ended, measure_now, store_endings
-from tests.rows import ago, make_failed_job, make_job, make_worker
+from tests.rows import ago, make_failed_job, make_job, make_jobs, make_worker
 from tests.workload.models import EmailJob
 
 pytestmark = pytest.mark.django_db
@@ -291,9 +291,7 @@ def some_minutes_of(ready: list[int], *, done: int) -> None:
 
 
 def make_ready(count: int) -> None:
-    Job.objects.bulk_create(
-        [Job(product="shop", queue_name="emails", job_type="tests.noop") for _ in range(count)]
-    )
+    make_jobs(count, product="shop", queue_name="emails")
 
 
 def test_a_backlog_that_grows_is_said_to_grow() -> None:

@@ -20,7 +20,7 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.fairness.index import FairIndex, fair_index
 from pleme_redis_django.testing import ManualClock, MemoryJobStore
-from tests.rows import BACKENDS, make_job
+from tests.rows import BACKENDS, make_job, make_jobs
 
 AGED = JobSelection(fair=True, aging_seconds_per_point=60.0)
 MAIL = JobSelection(fair=True, aging_seconds_per_point=60.0, queue_names=("mail",))
@@ -71,7 +71,7 @@ def test_claims_read_the_index_of_their_aging() -> None:
     index = fair_index(Job, "default", AGED)
     assert index.name == "pleme_redis_django_job_fair_60"
     index.make()
-    Job.objects.bulk_create(Job(product="big", job_type="tests.noop") for _ in range(BACKLOG))
+    make_jobs(BACKLOG, product="big")
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pleme_redis_django_job")
         for way in ("seqscan", "bitmapscan", "sort"):

@@ -26,7 +26,7 @@ from pleme_redis_django.orm_store.fairness.index import FairIndex
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED
 from tests.orm_store.rows_read import rows_read
-from tests.rows import BACKENDS
+from tests.rows import BACKENDS, make_jobs
 
 BACKLOG = 3_000
 FAIR = JobSelection(fair=True)
@@ -109,9 +109,7 @@ def backlog(db: None) -> OrmJobStore[Job]:
     """Jobs of one product, which is all that the statistics know, and two jobs of another one."""
     for by_queue in (False, True):
         FairIndex(model=Job, using="default", by_queue=by_queue).make()
-    Job.objects.bulk_create(
-        Job(product="big", job_type="tests.noop", queue_name="mail") for _ in range(BACKLOG)
-    )
+    make_jobs(BACKLOG, product="big", queue_name="mail")
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pleme_redis_django_job")
         # As the planner decides on a large table: by indexes alone, in their order.

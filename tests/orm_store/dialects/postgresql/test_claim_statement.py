@@ -17,7 +17,7 @@ from pleme_redis_django.orm_store.dialects.postgresql import claim_statement as 
 from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claim_statement
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED
-from tests.rows import make_job
+from tests.rows import make_job, make_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -26,9 +26,7 @@ READY = 5_000
 
 def test_a_claim_of_a_small_table_does_not_go_through_all_of_it() -> None:
     """Joined to the ready rows, the planner read the whole table for each claim of some hundred jobs."""
-    Job.objects.bulk_create(
-        Job(product="default", job_type="tests.noop", status=JobStatus.QUEUED) for _ in range(READY)
-    )
+    make_jobs(READY)
     statement = claim_statement(JobTable(Job, "default"), JobSelection(), 500, NOTHING_PAUSED, behind=False)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pleme_redis_django_job")

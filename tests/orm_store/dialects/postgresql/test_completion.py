@@ -12,7 +12,7 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.dialects.postgresql import completion
 from tests.orm_store.claimed_jobs import claimed, completed, statements
-from tests.rows import BACKENDS
+from tests.rows import BACKENDS, make_jobs
 
 
 @pytest.mark.django_db
@@ -73,7 +73,7 @@ def test_a_plan_that_knows_no_parameters_finds_rows_by_their_key() -> None:
 def test_no_plan_goes_through_a_small_table_for_a_batch(mode: str) -> None:
     """Joined to it, each batch of 300 read all of 20,000 rows: 15 ms instead of 1.5."""
     jobs = claimed(OrmJobStore(Job), 300)
-    Job.objects.bulk_create(Job(parameters={}) for _ in range(2_000))
+    make_jobs(2_000, parameters={})
     columns = completion._columns([completed(job) for job in jobs])
     numbers = iter(range(1, 100))
     sql = completion._COMPLETE_SQL.format(table=TABLE, period="period", suspect=2).replace("%%", "%")

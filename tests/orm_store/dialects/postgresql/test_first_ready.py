@@ -15,7 +15,7 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore, claim_position
 from pleme_redis_django.orm_store.dialects.postgresql import claims
 from tests.orm_store.rows_read import rows_read
-from tests.rows import make_job
+from tests.rows import make_job, make_jobs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_claim_is_slow")]
 
@@ -38,10 +38,7 @@ def claim(store: OrmJobStore[Job], limit: int) -> list[Any]:
 
 def make_foreign_backlog() -> None:
     due = timezone.now() - timedelta(hours=1)
-    Job.objects.bulk_create(
-        Job(product="default", job_type="tests.noop", queue_name="foreign", run_after=due)
-        for _ in range(FOREIGN)
-    )
+    make_jobs(FOREIGN, queue_name="foreign", run_after=due)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pleme_redis_django_job")
         # As the planner decides on a large table: by indexes alone, in their order.
