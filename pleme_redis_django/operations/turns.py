@@ -1,4 +1,4 @@
-"""Turns of strict order: an operator puts who holds a line up behind the others of it."""
+"""Turns of strict order: an operator puts the job that holds a line up behind the others of that line."""
 
 from __future__ import annotations
 

@@ -87,11 +87,11 @@ class Dialect(Protocol):
         table: JobTable[M],
         request: ClaimRequest,
         shares: Sequence[Share],
-        places: Sequence[ClaimedUpTo] = (),
+        positions: Sequence[ClaimedUpTo] = (),
     ) -> list[M]:
         """Claim as ``claim`` does, up to its share of each strand, the first shares first; for fair claims.
 
-        ``places``: one for each share, behind which it may start.
+        ``positions``: one for each share, behind which it may start.
         """
 
     def ready_strands(self, table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:

@@ -82,7 +82,7 @@ def claim_shares(
     table: JobTable[M],
     request: ClaimRequest,
     shares: Sequence[Share],
-    places: Sequence[ClaimedUpTo] = (),
+    positions: Sequence[ClaimedUpTo] = (),
 ) -> list[M]:
     jobs: list[M] = []
     with transaction.atomic(using=table.using):

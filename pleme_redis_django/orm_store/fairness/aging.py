@@ -1,4 +1,4 @@
-"""Aging: the order in which a job of low priority is overtaken only for so long.
+"""Aging: the order in which a job of low priority is overtaken for a limited time.
 
 A job counts as due ``aging_seconds_per_point`` earlier for each point of its priority. That moment never changes, so
 that nothing has to be raised while jobs wait, and an index can be in this order.

@@ -1,4 +1,4 @@
-"""Fair claims: each product its share first, and what is left to those that have more."""
+"""Fair claims: first each product gets its share, then what is left goes to those that have more."""
 
 from __future__ import annotations
 
@@ -62,30 +62,30 @@ def _claim_shares(dialect: Dialect, table: JobTable[M], request: ClaimRequest, r
 def _take(
     dialect: Dialect, table: JobTable[M], request: ClaimRequest, shares: list[Share], rotation: Rotation
 ) -> tuple[dict[Strand, list[M]], list[Share]]:
-    """Claim the shares, behind the places of their strands where that is wise; return the shares in their order too.
+    """Claim the shares, behind the positions of their strands where that is wise; return the shares in their order too.
 
-    A strand that has too little behind its place is asked for the rest at its head.
+    A strand that has too little behind its position is asked for the rest at its head.
     """
-    behind, places = rotation.places.split(shares)
+    behind, positions = rotation.positions.split(shares)
     jobs: list[M] = []
     taken: dict[Strand, list[M]] = {}
     missing = shares
     if behind:
         asked_first = {share.strand for share in behind}
         shares = sorted(shares, key=lambda share: share.strand not in asked_first)
-        jobs = dialect.claim_shares(table, request, behind, places)
+        jobs = dialect.claim_shares(table, request, behind, positions)
         taken = rotation.by_strand(jobs)
         missing = list(_missing(shares, taken))
     if missing and len(jobs) < request.limit:
-        rotation.places.forget(share.strand for share in missing)
+        rotation.positions.forget(share.strand for share in missing)
         started = time.monotonic()
         rest = dataclasses.replace(request, limit=request.limit - len(jobs))
         first = dialect.claim_shares(table, rest, missing)
-        rotation.places.claimed_from_heads(len(first), time.monotonic() - started)
+        rotation.positions.claimed_from_heads(len(first), time.monotonic() - started)
         taken = rotation.by_strand(
             sorted([*jobs, *first], key=turn_order(request.selection)) if jobs else first
         )
-    rotation.places.remember(taken)
+    rotation.positions.remember(taken)
     return taken, shares
 
 

@@ -14,7 +14,7 @@ from pleme_redis_django.jobs.interface.fair_shares import FairShares, Share, Str
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.claim_position import MAX_SECONDS_WITHOUT_HEAD, is_slow
-from pleme_redis_django.orm_store.fairness.places import MOST_STRANDS, Places
+from pleme_redis_django.orm_store.fairness.strand_positions import MOST_STRANDS, StrandPositions
 from pleme_redis_django.orm_store.job_table import M
 
 LOOK_SECONDS = 1.0
@@ -32,7 +32,7 @@ class Rotation:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shares = FairShares(weights)
-        self.places = Places(clock, most=0 if selection.aging_seconds_per_point else MOST_STRANDS)
+        self.positions = StrandPositions(clock, most=0 if selection.aging_seconds_per_point else MOST_STRANDS)
         self._queue_names: Sequence[str | None] = selection.queue_names or (None,)
         self._is_aged = selection.aging_seconds_per_point is not None
         self._clock = clock

@@ -1,4 +1,4 @@
-"""KnownLimits: what this process knows of the limits of a job model, for how long that holds, and how rows come about.
+"""KnownLimits: what this process knows of the limits of a job model, for how long that holds, and how a row is made.
 
 While no row is known a claim reads no table for it: a condition that PostgreSQL evaluates once per statement makes it
 come back empty when there is one. A declared limit has its row from the first job on that meets it. Then the rows are

@@ -1,4 +1,4 @@
-"""Releases: who waits at a gate becomes ready as soon as it has a place, highest priority first.
+"""Releases: a job that waits at a gate becomes ready as soon as there is a place for it, highest priority first.
 
 Two look at each other: who ends a job looks for those that wait once its ending is committed, and who steps back
 looks for free places once that is committed. Whoever of them comes last sees the other, so that nobody is forgotten.

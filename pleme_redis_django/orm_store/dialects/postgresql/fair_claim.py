@@ -30,31 +30,31 @@ _OF_QUEUE = (
     "queue_name >= share.queue_name AND queue_name <= share.queue_name "
     "AND product >= share.product AND product <= share.product"
 )
-# The ORM compares no rows. Only so does the index find the place itself: those before it are not read.
+# The ORM compares no rows. Only so does the index find the position itself: those before it are not read.
 _BEHIND = "priority = share.priority AND (run_after, id) > (share.run_after, share.job_id)"
 
-# The shares come out in the order of their places, so that the LIMIT cuts off the last ones, whose rows are
+# The shares come out in their order, so that the LIMIT cuts off the last ones, whose rows are
 # then not locked either.
 _READY_SQL = """
 SELECT strand.id FROM unnest({arrays}) AS share ({names})
 CROSS JOIN LATERAL ({strand} LIMIT share.jobs FOR UPDATE SKIP LOCKED) AS strand LIMIT %s
 """
 _SHARE = {"product": "text", "queue_name": "text", "jobs": "int"}
-_PLACE = {"priority": "int", "run_after": "timestamptz", "job_id": "uuid"}
+_POSITION = {"priority": "int", "run_after": "timestamptz", "job_id": "uuid"}
 
 
 def claim_shares(
-    table: JobTable[M], request: ClaimRequest, shares: Sequence[Share], places: Sequence[ClaimedUpTo] = ()
+    table: JobTable[M], request: ClaimRequest, shares: Sequence[Share], positions: Sequence[ClaimedUpTo] = ()
 ) -> list[M]:
     """Claim up to its share of each strand; return the jobs in claim order. One round trip.
 
-    ``places``: one for each share, which starts behind it; none are given for the heads of the strands.
+    ``positions``: one for each share, which starts behind it; none are given for the heads of the strands.
     """
     statement = _statement(
-        table, request.selection, request.pauses, behind=bool(places), is_limited=request.is_limited
+        table, request.selection, request.pauses, behind=bool(positions), is_limited=request.is_limited
     )
     strands = [(share.strand.product, share.strand.queue_name, share.jobs) for share in shares]
-    starts = [(place.priority, place.run_after, place.id) for place in places]
+    starts = [(position.priority, position.run_after, position.id) for position in positions]
     dealt = (*map(list, zip(*strands, strict=True)), *map(list, zip(*starts, strict=True)), request.limit)
     if connections[table.using].in_atomic_block:
         # A failure is the caller's then, and so is how the transaction commits.
@@ -73,7 +73,7 @@ def _statement(
 ) -> CompiledQuery[M]:
     """Return the statement, compiled once; its parameters are those of ``fetch``.
 
-    They are the products, queue names, sizes and places of the shares, the limit of all of them, the
+    They are the products, queue names, sizes and positions of the shares, the limit of all of them, the
     ``synchronous_commit`` of the transaction (None: as it is) and the worker's id.
     """
     rows = table.claimable(dataclasses.replace(selection, queue_names=None), pauses, is_limited=is_limited)
@@ -86,7 +86,7 @@ def _statement(
     connection.ensure_connection()
     # With its values in it, because parameters of the statement stand before it.
     strand_sql = str(connection.ops.compose_sql(strand.sql, strand.parameters)).replace("%", "%%")
-    columns = _SHARE | (_PLACE if behind else {})
+    columns = _SHARE | (_POSITION if behind else {})
     ready = _READY_SQL.format(
         arrays=", ".join(f"%s::{kind}[]" for kind in columns.values()),
         names=", ".join(columns),

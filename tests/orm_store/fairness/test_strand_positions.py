@@ -1,4 +1,4 @@
-"""Places: fair claims that start each product behind what was claimed of it miss no job."""
+"""StrandPositions: fair claims that start each product behind what was claimed of it miss no job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pleme_redis_django.models import Job, new_job_id
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.claim_position import MAX_SECONDS_WITHOUT_HEAD, SLOW_CLAIMS
 from pleme_redis_django.orm_store.fairness.index import FairIndex
-from pleme_redis_django.orm_store.fairness.places import MOST_STRANDS, Places
+from pleme_redis_django.orm_store.fairness.strand_positions import MOST_STRANDS, StrandPositions
 from tests.rows import ago, make_job
 
 FAIR = JobSelection(fair=True)
@@ -33,59 +33,61 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def places(clock: Clock) -> Places:
-    places = Places(clock)
-    places.remember({Strand(name): [job(name)] for name in "ab"})
-    return places
+def positions(clock: Clock) -> StrandPositions:
+    positions = StrandPositions(clock)
+    positions.remember({Strand(name): [job(name)] for name in "ab"})
+    return positions
 
 
 def job(product: str) -> Job:
     return Job(id=new_job_id(), product=product, run_after=None)
 
 
-def slow_claims(places: Places, count: int = SLOW_CLAIMS) -> None:
+def slow_claims(positions: StrandPositions, count: int = SLOW_CLAIMS) -> None:
     for _ in range(count):
-        places.claimed_from_heads(4, SLOW_SECONDS)
+        positions.claimed_from_heads(4, SLOW_SECONDS)
 
 
-def test_quick_claims_start_at_the_heads(places: Places) -> None:
+def test_quick_claims_start_at_the_heads(positions: StrandPositions) -> None:
     for _ in range(10):
-        places.claimed_from_heads(4, QUICK_SECONDS)
-    slow_claims(places, SLOW_CLAIMS - 1)
-    places.claimed_from_heads(4, QUICK_SECONDS)
-    slow_claims(places, SLOW_CLAIMS - 1)
-    assert places.of(Strand("a")) is None
+        positions.claimed_from_heads(4, QUICK_SECONDS)
+    slow_claims(positions, SLOW_CLAIMS - 1)
+    positions.claimed_from_heads(4, QUICK_SECONDS)
+    slow_claims(positions, SLOW_CLAIMS - 1)
+    assert positions.of(Strand("a")) is None
 
 
-def test_slow_ones_keep_from_the_heads_for_as_long_as_they_have_cost(places: Places, clock: Clock) -> None:
-    slow_claims(places)
-    assert places.of(Strand("a")) is not None
-    assert places.of(Strand("never claimed")) is None
+def test_slow_ones_keep_from_the_heads_for_as_long_as_they_have_cost(
+    positions: StrandPositions, clock: Clock
+) -> None:
+    slow_claims(positions)
+    assert positions.of(Strand("a")) is not None
+    assert positions.of(Strand("never claimed")) is None
     clock.now += SLOW_SECONDS * 20 + 0.01
-    assert places.of(Strand("a")) is None
+    assert positions.of(Strand("a")) is None
 
 
-def test_the_heads_are_never_left_for_long(places: Places, clock: Clock) -> None:
+def test_the_heads_are_never_left_for_long(positions: StrandPositions, clock: Clock) -> None:
     for _ in range(SLOW_CLAIMS):
-        places.claimed_from_heads(4, 60.0)
+        positions.claimed_from_heads(4, 60.0)
     clock.now += MAX_SECONDS_WITHOUT_HEAD + 0.01
-    assert places.of(Strand("a")) is None
+    assert positions.of(Strand("a")) is None
 
 
-def test_shares_with_a_place_are_told_apart(places: Places) -> None:
-    slow_claims(places)
+def test_shares_with_a_position_are_told_apart(positions: StrandPositions) -> None:
+    slow_claims(positions)
     one, other = (Share(strand=Strand(name), jobs=4, start=0.0, stride=1.0) for name in ("a", "c"))
-    behind, found = places.split([other, one])
+    behind, found = positions.split([other, one])
     assert behind == [one]
     assert len(found) == 1
-    places.forget([Strand("a")])
-    assert places.split([one]) == ([], [])
+    positions.forget([Strand("a")])
+    assert positions.split([one]) == ([], [])
 
 
-def test_many_products_keep_no_places(places: Places) -> None:
-    places.remember({Strand(f"p{number}"): [job("p")] for number in range(MOST_STRANDS)})
-    slow_claims(places)
-    assert places.of(Strand("p1")) is None
+def test_many_products_keep_no_positions(positions: StrandPositions) -> None:
+    positions.remember({Strand(f"p{number}"): [job("p")] for number in range(MOST_STRANDS)})
+    slow_claims(positions)
+    assert positions.of(Strand("p1")) is None
 
 
 @pytest.mark.django_db
@@ -116,7 +118,7 @@ def test_every_job_is_claimed_whatever_its_priority_and_due_time() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("every_claim_is_slow")
-def test_a_claim_that_finds_too_little_behind_the_places_goes_to_the_heads() -> None:
+def test_a_claim_that_finds_too_little_behind_the_positions_goes_to_the_heads() -> None:
     """A short claim says that nothing is ready: a worker then waits for a hint, and a burst ends."""
     FairIndex(model=Job, using="default", by_queue=False).make()
     store = OrmJobStore(Job)
