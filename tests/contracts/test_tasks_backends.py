@@ -15,3 +15,10 @@ class TestJobBackend(TasksBackendContract):
 
     def test_backend_is_the_one_of_the_package(self) -> None:
         assert isinstance(self.backend, JobBackend)
+
+    def test_backend_can_all_that_dep_14_names(self) -> None:
+        """The contract skips what a backend says that it cannot: none of it here."""
+        assert self.backend.supports_defer
+        assert self.backend.supports_async_task
+        assert self.backend.supports_get_result
+        assert self.backend.supports_priority

@@ -225,6 +225,14 @@ def test_default_of_an_option_of_job(row: Row) -> None:
         assert ast.literal_eval(row["Default"].strip("`")) == default
 
 
+def test_options_of_a_task() -> None:
+    from pleme_redis_django.tasks_backend.task_options import OWN_OPTIONS
+
+    said = (DOCS / "guides" / "django-tasks.md").read_text()
+    paragraph = said.partition("Its options are ")[2].partition(". With Django")[0]
+    assert sorted(re.findall(r"`(\w+)`", paragraph)) == sorted(OWN_OPTIONS)
+
+
 def test_options_of_using() -> None:
     [using] = (
         row
