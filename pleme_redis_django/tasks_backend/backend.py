@@ -76,8 +76,8 @@ class JobBackend(BaseTaskBackend):
         """
         store, new_result = _parts()
         plan = self._plan_of(task)
-        plain_args: Any = normalize_json(args) if args else []
-        plain_kwargs: Any = normalize_json(kwargs) if kwargs else {}
+        plain_args: Any = _normalized(args) if args else []
+        plain_kwargs: Any = _normalized(kwargs) if kwargs else {}
         definition = plan.definition_for(len(plain_args))
         job = store(definition, definition.bind(tuple(plain_args), plain_kwargs))
         if not job.is_new:
@@ -174,6 +174,13 @@ def _parts() -> tuple[Callable[..., Job], Callable[..., TaskResult[Any, Any]]]:
     from pleme_redis_django.tasks_backend.results import new_result
 
     return OrmEnqueuer().enqueue, new_result
+
+
+def _normalized(value: Any) -> Any:
+    try:
+        return normalize_json(value)
+    except RecursionError:
+        return value  # The enqueue refuses it, in the words that it has for every job.
 
 
 def _check_conflict(task: Task[Any, Any]) -> None:

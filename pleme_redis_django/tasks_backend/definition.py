@@ -77,7 +77,7 @@ def _plain(value: Any) -> Any:
     """Return a result as DEP 14 stores it; the engine refuses what JSON cannot hold, and names it."""
     if value is None or type(value) in _PLAIN:
         return value
-    with suppress(TypeError, ValueError):
+    with suppress(TypeError, ValueError, RecursionError):
         return normalize_json(value)
     return value
 

@@ -91,6 +91,48 @@ def test_arguments_that_do_not_fit_are_refused_at_the_enqueue() -> None:
     assert not Job.objects.exists()
 
 
+def deep(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def endless() -> list[Any]:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize("value", [deep(101), deep(5_000), endless()], ids=["a little", "much", "endless"])
+def test_arguments_that_are_nested_too_deeply_are_refused(value: list[Any]) -> None:
+    for enqueue in (lambda: contract.echo.enqueue(value), lambda: contract.echo.enqueue(value=value)):
+        with pytest.raises(InvalidParameters, match="nested too deeply"):
+            enqueue()
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("value", [deep(101), deep(5_000), endless()], ids=["a little", "much", "endless"])
+def test_returned_value_that_is_nested_too_deeply_fails_the_task_once(
+    value: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "RETURNED", value)
+    result = tasks.return_what_is_set.enqueue()
+    assert len(drain_jobs(with_retries=True)) == 1
+    result.refresh()
+    assert result.errors[0].exception_class_path.endswith(".InvalidResult")
+    assert "nested too deeply" in result.errors[0].traceback
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("-inf"), "a\x00b", "\ud800", {"a": {None: 1}}, "x" * 300_000]
+)
+def test_argument_that_postgresql_does_not_give_back_unchanged_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidParameters, match="are refused"):
+        tasks.add.enqueue(value)
+    assert not Job.objects.exists()
+
+
 def test_first_parameter_called_ctx_is_as_any_other() -> None:
     result = tasks.takes_ctx.enqueue("a")
     drain_jobs()

@@ -40,6 +40,15 @@ def noop() -> None:
     """Do nothing, as fast as possible."""
 
 
+RETURNED: Any = None
+
+
+@task
+def return_what_is_set() -> Any:
+    """Return what a test has set in this process."""
+    return RETURNED
+
+
 @task
 def measure_delay(sent_at: float) -> float:
     """Return the seconds since ``sent_at`` (``time.time()`` of the enqueuer, on the same machine)."""
