@@ -183,7 +183,8 @@ def _arguments(job: Any, task: Task[Any, Any]) -> tuple[list[Any], dict[str, Any
 
 
 def _mark_of(job: AnyJob) -> dict[str, Any]:
-    mark = (job.configuration or {}).get(MARK)
+    # Of an enqueue it is a dict; who has written the row itself may have put anything there.
+    mark = job.configuration.get(MARK) if isinstance(job.configuration, dict) else None
     return mark if isinstance(mark, dict) else {}
 
 

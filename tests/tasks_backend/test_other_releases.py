@@ -124,6 +124,19 @@ def test_task_of_an_alias_that_is_not_here_runs(mark: object, caplog: pytest.Log
     assert len(sent) == (mark != {"backend": "of_a_newer_release"})
 
 
+@pytest.mark.parametrize("configuration", ["default", 5, ["task"], True])
+def test_configuration_that_is_none_keeps_no_task_from_running(
+    configuration: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = contract.describe.enqueue(word="hello")
+    stored(result, configuration=configuration)
+    with heard(task_finished) as sent:
+        assert len(drain_jobs().completed) == 1
+    assert read(result).return_value["word"] == "hello"
+    assert not [record for record in caplog.records if record.exc_info]
+    assert len(sent) == 1
+
+
 def test_state_that_a_newer_release_has_is_one_that_waits() -> None:
     result = tasks.add.enqueue(1)
     stored(result, status="ON_HOLD")
