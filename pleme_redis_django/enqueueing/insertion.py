@@ -35,9 +35,15 @@ def _insert(dialect: Dialect, table: JobTable[M], template: RowTemplate, rows: S
         if len(rows) == 1 and rows[0].unique_slot:
             return insert_one_unique(dialect, table, template, rows[0], rows[0].unique_slot)
         return insert_unique(dialect, table, template, rows)
+    if len(rows) > ROWS_PER_STATEMENT:
+        with transaction.atomic(using=table.using):
+            for start in range(0, len(rows), ROWS_PER_STATEMENT):
+                dialect.insert(table, template, rows[start : start + ROWS_PER_STATEMENT])
+        return Stored(jobs=jobs_of(table.model, table.using, template, rows))
     # One statement is atomic by itself, and BEGIN and COMMIT would be two more round trips.
-    whole = transaction.atomic if len(rows) > ROWS_PER_STATEMENT else transaction.mark_for_rollback_on_error
-    with whole(using=table.using):
-        for start in range(0, len(rows), ROWS_PER_STATEMENT):
-            dialect.insert(table, template, rows[start : start + ROWS_PER_STATEMENT])
+    try:
+        dialect.insert(table, template, rows)
+    except Exception:
+        with transaction.mark_for_rollback_on_error(using=table.using):
+            raise
     return Stored(jobs=jobs_of(table.model, table.using, template, rows))

@@ -32,6 +32,10 @@ SLOW_SECONDS_PER_ROW = 0.0001
 _OTHER_SESSION = frozenset({"26000", "42P05"})
 _UNUSABLE = _OTHER_SESSION | {"0A000"}
 
+_DJANGOS_BACKEND = "django.db.backends.postgresql.base"
+# What toolbars and tests replace on a connection.
+_MAKE_CURSORS = frozenset({"cursor", "_cursor", "make_cursor", "create_cursor", "_prepare_cursor"})
+
 # Where names got lost: a web process may open a connection for each request, and each would meet the same error.
 _aliases_without_names: set[str] = set()
 
@@ -74,14 +78,27 @@ def executed_prepared(statement: Statement, using: str, parameters: tuple[Any, .
         return False
     if connection.features.uses_server_side_binding or is_pooled(connection):
         return False
-    # A new one each time: with it Django looks after the connection, and django-tenants after the schema.
-    with connection.cursor() as cursor:
+    # An insert has no other plan, and may wait for the disk: how long it takes says nothing of its plan.
+    if _has_djangos_cursors(connection):
+        # What Django does before it makes a cursor.
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
         statements = _statements_on(connection)
-        # An insert has no other plan, and may wait for the disk: how long it takes says nothing of its plan.
-        statements.execute(cursor, statement, parameters, len(parameters))
+        statements.execute(statements.kept_cursor, statement, parameters, len(parameters))
+    else:
+        with connection.cursor() as cursor:
+            statements = _statements_on(connection)
+            statements.execute(cursor, statement, parameters, len(parameters))
     if statements.lost_names:
         _aliases_without_names.add(using)
     return True
+
+
+def _has_djangos_cursors(connection: Any) -> bool:
+    """Whether nobody else has a say in a new cursor, such as django-tenants, which sets the schema there."""
+    return type(connection).__module__ == _DJANGOS_BACKEND and vars(connection).keys().isdisjoint(
+        _MAKE_CURSORS
+    )
 
 
 class PreparedStatements:

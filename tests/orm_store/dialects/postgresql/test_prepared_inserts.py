@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, connections, transaction
 
 from pleme_redis_django import Job
 from pleme_redis_django.enqueueing import rows
@@ -118,8 +118,9 @@ def test_a_migration_under_a_plan_costs_no_job() -> None:
     enqueue()
 
 
+@pytest.mark.parametrize("by", ["a backend of its own", "a patched connection"])
 def test_an_enqueue_writes_to_the_schema_that_is_chosen_with_its_cursor(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     """As django-tenants does it: another tenant means another search path, which is set when a cursor is opened."""
     with connection.cursor() as cursor:
@@ -137,7 +138,12 @@ def test_an_enqueue_writes_to_the_schema_that_is_chosen_with_its_cursor(
             return cursor
 
         with monkeypatch.context() as patch:
-            patch.setattr(connection, "_cursor", open_in_chosen)
+            if by == "a backend of its own":
+                of_tenants = {"_cursor": lambda _self, name=None: open_in_chosen(name)}
+                wrapper: Any = connections["default"]
+                patch.setattr(wrapper, "__class__", type("OfTenants", (type(wrapper),), of_tenants))
+            else:
+                patch.setattr(connection, "_cursor", open_in_chosen)
             send.enqueue(to="tenant")
             chosen = "public"
             send.enqueue(to="public")
@@ -174,3 +180,45 @@ def test_an_insert_that_waited_for_the_disk_keeps_its_plan(monkeypatch: pytest.M
     monkeypatch.setattr(prepared, "SLOW_SECONDS", 60.0)
     enqueue(1)
     assert names() == planned
+
+
+def test_wrappers_and_a_patched_cursor_see_each_enqueue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cursor of planned statements is kept, and whoever watches statements still sees this one."""
+    enqueue()
+    seen: list[str] = []
+
+    def watch(execute: Any, sql: str, *rest: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(watch):
+        send.enqueue(to="watched")
+    assert len(seen) == 1 and seen[0].startswith("EXECUTE pleme_")
+    opened: list[None] = []
+    open_cursor = connection.cursor
+
+    def noted_cursor() -> Any:
+        opened.append(None)
+        return open_cursor()
+
+    monkeypatch.setattr(connections["default"], "cursor", noted_cursor)
+    send.enqueue(to="watched")
+    assert opened == [None]
+
+
+def test_a_connection_that_went_away_between_two_requests_costs_no_job() -> None:
+    """As CONN_HEALTH_CHECKS has it: the first statement of a request looks whether the connection works."""
+    enqueue()
+    wrapper: Any = connections["default"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    other = wrapper.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [backend])
+    other.close()
+    wrapper.health_check_enabled, wrapper.health_check_done = True, False
+    try:
+        enqueue(1)
+    finally:
+        wrapper.health_check_enabled = False
