@@ -58,13 +58,18 @@ class RowTemplate:
     cost: int = 1
     unsaid: frozenset[str] = dataclasses.field(init=False, repr=False, compare=False)
     """The columns for which nothing is sent: the rows have there what the database gives a row by itself."""
+    status: JobStatus = dataclasses.field(init=False, repr=False, compare=False)
+    status_text: str = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Not a property: each enqueue reads it twice, and a template is kept.
+        status = self._status()
+        object.__setattr__(self, "status", status)
+        object.__setattr__(self, "status_text", status.value)
         unsaid = frozenset(column.name for column in NEW_ROW_COLUMNS if column.is_unsaid(self))
         object.__setattr__(self, "unsaid", unsaid)
 
-    @property
-    def status(self) -> JobStatus:
+    def _status(self) -> JobStatus:
         # Only the database's clock says whether a given time is past: a claimer promotes the row.
         if self.run_after is not None:
             return JobStatus.PENDING
@@ -138,7 +143,7 @@ NEW_ROW_COLUMNS = (
     Column("job_type"),
     Column("queue_name", option="queue_name"),
     Column("priority", option="priority"),
-    Column("status", sent_as="status.value"),
+    Column("status", sent_as="status_text"),
     Column("parameters", of_each_row=True, sent_as="parameters_json", cast="jsonb"),
     Column("configuration", sent_as="configuration_json", cast="jsonb", unsaid_as=None),
     # Each job would have the same dict.
@@ -182,7 +187,7 @@ _in_order = itemgetter(*((*_SHARED_NAMES, *_OWN_NAMES).index(name) for name in _
 def jobs_of(model: type[J], using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Sequence[J]:
     """Return stored rows as instances of a job model; what the database filled in is loaded when asked for."""
     jobs = NewJobs(model, using, template, rows)
-    return jobs if len(rows) > 1 else list(jobs)
+    return [jobs[0]] if len(rows) == 1 else jobs
 
 
 class NewJobs(Sequence[J]):

@@ -68,7 +68,7 @@ def _statement(table: JobTable[Any], unsaid: frozenset[str], *, is_one: bool, un
     return _Statement(
         sql=sql,
         shared_sent=_attributes(shared_columns),
-        own_sent=_attributes(own_columns),
+        own_sent=_attributes(own_columns, is_one=is_one),
         own_columns=own_columns,
     )
 
@@ -97,8 +97,14 @@ def _item_type(column: Column) -> str:
     return "text" if column.cast in ("", "jsonb") else column.cast
 
 
-def _attributes(columns: Sequence[Column]) -> Any:
-    return attrgetter(*(name for column in columns for name in column.attributes))
+def _attributes(columns: Sequence[Column], *, is_one: bool = False) -> Any:
+    names = [
+        # Of one row as text, for which psycopg needs no Python; those of many rows go into one text together.
+        f"{name}.hex" if is_one and column.cast == "uuid" else name
+        for column in columns
+        for name in column.attributes
+    ]
+    return attrgetter(*names)
 
 
 def _arrays(statement: _Statement, rows: Sequence[NewRow]) -> list[Any]:
