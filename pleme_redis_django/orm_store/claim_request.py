@@ -27,12 +27,6 @@ class ClaimRequest:
     is_limited: bool = False
     """Whether a limit is known. Else a claim returns nothing when there is one."""
 
-    @property
-    def commit_mode(self) -> str | None:
-        """Return the ``synchronous_commit`` of the claim; None: as it is."""
-        # A claim that a crash of the server forgets would let the next one run beside the first.
-        return None if self.is_limited else "off"
-
 
 def claim_order(job: AbstractJob) -> tuple[Any, ...]:
     """Return the sort key of claims: the highest priority first, then what was due first."""

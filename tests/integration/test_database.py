@@ -137,6 +137,50 @@ def _run_noops(server: PostgresServer, count: int) -> None:
         wait_for(lambda: own.execute(left).fetchone() == (0,), "every job ends")
 
 
+CLAIM_ALL = """
+import os, uuid
+import django
+django.setup()
+from example_project.shop.jobs import print_label
+from pleme_redis_django.jobs.interface.endings import GivenBack
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.models import Job
+from pleme_redis_django.orm_store import OrmJobStore
+from tests.workload.jobs import noop
+
+print_label.enqueue("1")
+noop.enqueue()
+store, worker_id = OrmJobStore(Job), str(uuid.uuid4())
+labels = JobSelection(queue_names=("labels",))
+# The first one has the limit written down, which the disk is waited for.
+(job,) = store.claim_jobs(worker_id, 1, labels)
+assert store.finish_jobs([GivenBack(job_id=job.id, claim=job.claim)]) == [True]
+assert store.claim_jobs(worker_id, 1, labels)
+assert store.claim_jobs(worker_id, 1, JobSelection(queue_names=("default",)))
+os._exit(0)
+"""
+
+
+def test_a_crash_of_the_database_forgets_no_claim_that_a_limit_counts(
+    process_environment: dict[str, str],
+) -> None:
+    """Another job would start beside it. That of a job without a limit is not waited for, and may be forgotten."""
+    with PostgresServer() as server:
+        environment = {**process_environment, "DATABASE_URL": server.url}
+        migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+        subprocess.run(migrate, env=environment, check=True)
+        with psycopg.connect(server.url, autocommit=True) as own:
+            # Else it writes what nobody waits for after 0.2 s.
+            own.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        server.restart()
+        subprocess.run([sys.executable, "-c", CLAIM_ALL], env=environment, check=True)
+        server.crash()
+        server.start()
+        with psycopg.connect(server.url) as own:
+            found = own.execute("SELECT queue_name, status FROM pleme_redis_django_job").fetchall()
+    assert dict(found) == {"labels": "RUNNING", "default": "QUEUED"}
+
+
 @pytest.mark.parametrize("skew_seconds", [HOUR, -HOUR])
 def test_a_worker_whose_clock_is_wrong_goes_by_the_databases(
     start_workers: StartWorkers, effects: None, tmp_path: Path, skew_seconds: int

@@ -24,7 +24,9 @@ from pleme_redis_django.orm_store.pauses import Pauses
 # a restored slot would collide with the job that has taken it meanwhile.
 # A claim is not waited for on disk (https://www.postgresql.org/docs/current/wal-async-commit.html): a
 # crash of the database server may make the row ready again, and the ending of the attempt that it
-# forgot is refused. It is set only for this statement's own transaction, because a session may be PgBouncer's.
+# forgot is refused; admission sees to it that a limit holds even then. It is set only for this statement's own
+# transaction, because a session may be PgBouncer's.
+COMMIT_MODE = "off"
 _CLAIM_SQL = """
 WITH ready AS MATERIALIZED ({ready}),
      commit_mode AS MATERIALIZED (

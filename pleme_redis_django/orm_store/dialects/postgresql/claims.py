@@ -15,7 +15,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
-from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claim_statement
+from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import COMMIT_MODE, claim_statement
 from pleme_redis_django.orm_store.dialects.postgresql.first_later import claimed_before, first_later
 from pleme_redis_django.orm_store.dialects.postgresql.first_ready import first_ready
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import fetch_prepared
@@ -134,15 +134,14 @@ class _Claims(Generic[M]):
             behind=is_behind,
             is_limited=self.request.is_limited,
         )
-        commit_mode = self.request.commit_mode
         start = () if behind is None else (behind.priority, behind.run_after, behind.id)
         if connections[using].in_atomic_block:
             # A failure is the caller's then, and so is how the transaction commits.
             with transaction.mark_for_rollback_on_error(using=using):
                 return statement.fetch(*start, None, worker_id)
         if behind is None:
-            return fetch_prepared(statement, commit_mode, worker_id)
-        return statement.fetch(*start, commit_mode, worker_id)
+            return fetch_prepared(statement, COMMIT_MODE, worker_id)
+        return statement.fetch(*start, COMMIT_MODE, worker_id)
 
 
 def _take_seen(

@@ -16,7 +16,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
-from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claiming_sql
+from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import COMMIT_MODE, claiming_sql
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import fetch_prepared
 from pleme_redis_django.orm_store.fairness.turn_order import in_turn_order, turn_order
 from pleme_redis_django.orm_store.job_table import JobTable, M
@@ -61,9 +61,7 @@ def claim_shares(
         with transaction.mark_for_rollback_on_error(using=table.using):
             jobs = statement.fetch(*dealt, None, request.worker_id)
     else:
-        jobs = fetch_prepared(
-            statement, *dealt, request.commit_mode, request.worker_id, varying=len(dealt) + 2
-        )
+        jobs = fetch_prepared(statement, *dealt, COMMIT_MODE, request.worker_id, varying=len(dealt) + 2)
     return sorted(jobs, key=turn_order(request.selection))
 
 

@@ -61,16 +61,21 @@ _TEXTS = {
 _GATES = """unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[])
   AS gate(text, shape, product, name, limit_id)"""
 
+# No claim waits for the disk. Where a limit counts, the claims have to be there before a job starts: one that a crash
+# of the database server forgets would let another job start beside this one. The commit of this asking writes what
+# was committed before it, since it has something of its own to write; once, as a condition without columns.
+_ON_DISK = "(SELECT pg_logical_emit_message(true, 'pleme', '')) IS NOT NULL"
+
 _OVER_SQL = """
 SELECT gate.number, limits.id IS NULL
 FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::bigint[])
   AS gate(number, shape, product, name, limit_id)
 LEFT JOIN {limits} AS limits ON limits.id = gate.limit_id
-WHERE limits.id IS NULL OR limits.max_running < {taken}
+WHERE {on_disk} AND (limits.id IS NULL OR limits.max_running < {taken})
 """
 _OVER_AMONG_MANY_SQL = """
 SELECT running.product, running.concurrency_key FROM {table} AS running
-WHERE running.status = 'RUNNING' AND running.concurrency_key IS NOT NULL
+WHERE {on_disk} AND running.status = 'RUNNING' AND running.concurrency_key IS NOT NULL
 GROUP BY 1, 2
 HAVING SUM(running.cost) > (SELECT COALESCE(MIN(max_running), 0) FROM {limits} WHERE id = ANY(%s::bigint[]))
 """
@@ -177,17 +182,21 @@ SELECT gate FROM gates WHERE gate NOT LIKE 'o:%%'
 
 
 def gates_over(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> tuple[list[Gate], bool]:
-    """Return the gates at which more run than may, and whether a limit has gone meanwhile. One round trip mostly."""
+    """Return the gates at which more run than may, and whether a limit has gone meanwhile. One round trip mostly.
+
+    What was committed before is on disk then.
+    """
     asked = list(limits)
     keys = [gate for gate in asked if gate.shape == "key"]
-    if len(keys) > MANY_KEYS:
+    are_many = len(keys) > MANY_KEYS
+    if are_many:
         of_keys = _over_among_many(table, [limits[gate].id for gate in keys])
         asked = [gate for gate in asked if gate.shape != "key" or (gate.product, gate.name) in of_keys]
     if not asked:
         return [], False
     shapes = frozenset(gate.shape for gate in asked)
     columns = [list(range(len(asked))), *_columns(limits, asked)[1:]]
-    found = _fetch(table, _over_sql(table, shapes), columns)
+    found = _fetch(table, _over_sql(table, shapes, on_disk=are_many), columns)
     return [asked[number] for number, is_gone in found if not is_gone], any(is_gone for _, is_gone in found)
 
 
@@ -253,7 +262,7 @@ def release(
 
 
 def _over_among_many(table: JobTable[Any], limit_ids: Sequence[int]) -> set[tuple[str, str]]:
-    sql = _OVER_AMONG_MANY_SQL.format(table=table.sql_name, limits=_limits_name(table))
+    sql = _OVER_AMONG_MANY_SQL.format(table=table.sql_name, limits=_limits_name(table), on_disk=_ON_DISK)
     return set(_fetch(table, sql, [sorted(set(limit_ids))]))
 
 
@@ -298,8 +307,12 @@ def _blocked_sql(table: JobTable[Any]) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _over_sql(table: JobTable[Any], shapes: frozenset[str]) -> str:
-    return _OVER_SQL.format(limits=_limits_name(table), taken=_taken_sql(table, shapes))
+def _over_sql(table: JobTable[Any], shapes: frozenset[str], *, on_disk: bool) -> str:
+    return _OVER_SQL.format(
+        limits=_limits_name(table),
+        taken=_taken_sql(table, shapes),
+        on_disk="true" if on_disk else _ON_DISK,
+    )
 
 
 @functools.lru_cache(maxsize=256)

@@ -48,7 +48,7 @@ def test_a_key_is_counted_in_its_own_part_of_the_index(analyzed_with: int) -> No
     limit = FlowLimit.objects.create(
         job_model="pleme_redis_django.job", kind="key", name="customer", max_running=1, source="admin"
     )
-    sql = flow_limits._over_sql(JobTable(Job, "default"), frozenset({"key"}))
+    sql = flow_limits._over_sql(JobTable(Job, "default"), frozenset({"key"}), on_disk=True)
     with connection.cursor() as cursor:
         cursor.execute(
             f"EXPLAIN (FORMAT JSON) {sql}", [[0], ["key"], ["default"], ["customer:7"], [limit.pk]]
