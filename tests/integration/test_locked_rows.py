@@ -16,6 +16,7 @@ from tests.faults.effects import effects_of, transitions_of
 from tests.faults.jobs import wait_for_file
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
+from tests.worker_processes import WorkerProcesses
 from tests.workload import jobs
 
 pytestmark = pytest.mark.process
@@ -30,6 +31,10 @@ def somebody(
     with psycopg.connect(process_environment["DATABASE_URL"], application_name="somebody") as session:
         yield session
         session.rollback()
+
+
+def _wait_for_effects(kind: str, count: int, workers: WorkerProcesses) -> None:
+    wait_for(lambda: len(effects_of(kind)) == count, f"{count} x {kind}", details=workers.output)
 
 
 def _completed() -> int:
@@ -60,30 +65,27 @@ def test_a_handler_that_locks_its_own_row_holds_up_no_other(
     assert workers.exit_code() == 0
 
 
-@pytest.mark.parametrize("mode", ["SHARE", "EXCLUSIVE", "ACCESS EXCLUSIVE"])
 def test_a_locked_table_holds_endings_up_and_loses_none(
-    start_workers: StartWorkers,
-    effects: None,
-    somebody: psycopg.Connection[Any],
-    tmp_path: Path,
-    mode: str,
+    start_workers: StartWorkers, effects: None, somebody: psycopg.Connection[Any], tmp_path: Path
 ) -> None:
     """As CREATE INDEX, REFRESH or ALTER TABLE do it, or a forgotten LOCK."""
-    gate = tmp_path / "gate"
-    held = [wait_for_file.enqueue(str(gate)) for _ in range(4)]
     workers = start_workers("--worker-count", "4")
-    wait_for(lambda: len(effects_of("begin")) == 4, "the jobs begin", details=workers.output)
-    somebody.execute(f"LOCK TABLE {TABLE} IN {mode} MODE")
-    gate.touch()
-    workers.wait_for_output(f"The table {TABLE} is locked: the process {somebody.info.backend_pid} ")
-    wait_for(lambda: len(effects_of("end")) == 4, "the handlers end", details=workers.output)
-    assert "cannot be written yet" not in workers.output(), "No ending is to blame."
-    somebody.rollback()
-    jobs.noop.enqueue_many([{}] * 50)
-    wait_for(lambda: _completed() == 54, "everything ends", details=workers.output)
-    for one in held:
-        assert transitions_of(one.id) == [("QUEUED", "RUNNING"), ("RUNNING", "COMPLETED")]
-    workers.wait_for_output("the database answers again during=finish")
+    for turn, mode in enumerate(("SHARE", "EXCLUSIVE", "ACCESS EXCLUSIVE"), start=1):
+        gate = tmp_path / mode
+        held = [wait_for_file.enqueue(str(gate)) for _ in range(4)]
+        _wait_for_effects("begin", 4 * turn, workers)
+        somebody.execute(f"LOCK TABLE {TABLE} IN {mode} MODE")
+        gate.touch()
+        told = f"The table {TABLE} is locked: the process {somebody.info.backend_pid} "
+        workers.wait_for_output(told, times=turn)
+        _wait_for_effects("end", 4 * turn, workers)
+        assert "cannot be written yet" not in workers.output(), "No ending is to blame."
+        somebody.rollback()
+        jobs.noop.enqueue_many([{}] * 50)
+        wait_for(lambda all_=54 * turn: _completed() == all_, "everything ends", details=workers.output)
+        for one in held:
+            assert transitions_of(one.id) == [("QUEUED", "RUNNING"), ("RUNNING", "COMPLETED")]
+        workers.wait_for_output("the database answers again during=finish", times=turn)
     workers.signal(signal.SIGTERM)
     assert workers.exit_code() == 0
 

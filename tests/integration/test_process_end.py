@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,22 +23,16 @@ pytestmark = pytest.mark.process
 KNOWS_THE_JOBS = {"FAULT_IMPORTS": "tests.faults.programs"}
 
 
-@pytest.mark.parametrize(
-    ("job", "result"),
-    [
-        (terminate_forked_child, -signal.SIGTERM),
-        (read_standard_input, ""),
-        (interrupt_program, -signal.SIGINT),
-    ],
-    ids=["a forked child is terminated", "standard input is empty", "a program is interrupted"],
-)
-def test_a_program_answers_as_it_does_elsewhere(
-    start_workers: StartWorkers, job: Any, result: object
-) -> None:
-    stored = job.enqueue()
+def test_a_program_answers_as_it_does_elsewhere(start_workers: StartWorkers) -> None:
+    """A forked child is terminated, the standard input is empty, and a program is interrupted."""
+    expected = {
+        terminate_forked_child.enqueue().id: -signal.SIGTERM,
+        read_standard_input.enqueue().id: "",
+        interrupt_program.enqueue().id: -signal.SIGINT,
+    }
     assert start_workers("--burst", environment=KNOWS_THE_JOBS).exit_code() == 0
-    row = Job.objects.get(id=stored.id)
-    assert (row.status, row.results) == ("COMPLETED", result), row.error_message
+    for row in Job.objects.all():
+        assert (row.status, row.results) == ("COMPLETED", expected[row.id]), row.error_message
 
 
 def test_threads_that_handlers_left_do_not_keep_a_worker_from_ending(
