@@ -79,8 +79,9 @@ class LostClaims:
             self._next_idle_look = now
         if not len(self._holdings) and not self._unknown_once and now < self._next_idle_look:
             return 0
-        self._next_idle_look = now + IDLE_RECONCILE_SECONDS
         rows = self._store.held_jobs(self._identity.worker_id)
+        # Not before: a look that failed, mostly since what lost the claims still lasts, is no look.
+        self._next_idle_look = now + IDLE_RECONCILE_SECONDS
         for row in rows:
             self._heed(row)
         # A row that is unknown once may be a claim or an ending that is under way; if it is unknown twice, it is lost.

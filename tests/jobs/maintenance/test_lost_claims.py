@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest.mock import Mock
+
+import pytest
 
 from pleme_redis_django import JobStatus, current_job_context
 from tests.jobs.pool_bench import Bench
@@ -62,3 +65,20 @@ def test_claims_that_nobody_holds_are_given_back(bench: Bench) -> None:
     wait_until(lambda: bench.statuses() == [JobStatus.COMPLETED])
     (job,) = bench.store.all()
     assert (job.id, job.attempt, job.crash_count, job.retry_count) == (lost.id, 2, 0, 0)
+
+
+def test_claims_are_looked_for_again_after_a_look_that_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database went away with the claim, and still is away when this process looks what it has got."""
+    pool = bench.pool()
+    bench.pools.clear()  # It is never launched.
+    lost_claims = pool._parts.lost_claims
+    assert lost_claims.sweep() == 0
+    claimed(bench.store, pool.identity.worker_id)
+    pool._parts.agenda.claims_lost()
+    with monkeypatch.context() as away:
+        away.setattr(bench.store, "held_jobs", Mock(side_effect=ConnectionError))
+        with pytest.raises(ConnectionError):
+            lost_claims.sweep()
+    assert [lost_claims.sweep(), lost_claims.sweep()] == [0, 1]
