@@ -16,7 +16,7 @@ help:
 	@echo "make docs     the documentation as HTML in docs/_build; every warning is an error"
 	@echo "make bench    benchmarks on durable servers; ARGS='bench_machine --rounds 5' chooses"
 	@echo "make bench-peers  this package beside PgQueuer, in turns, on the same servers (.venvs/)"
-	@echo "make faults   the long fault runs, with figures; KILLS=3000 SEED=7 chooses"
+	@echo "make faults   the long fault runs, with figures; KILLS=3000 STARTS=1000000 SEED=7 chooses"
 	@echo "make matrix   the suite on the interpreters at hand and every Django (.venvs/); ARGS=--full takes every pair"
 	@echo "make tasks-suites  Django's own tests of tasks and those of django-tasks-db against our backend, on every Django"
 	@echo "make tenants  jobs of two tenants with django-tenants itself (.venvs/)"
@@ -66,10 +66,11 @@ bench-peers: $(INSTALLED)
 	@$(BIN)/python -W error::RuntimeWarning -m tests.benchmarks bench_peers --rounds 5 $(ARGS)
 
 KILLS ?= 1000
+STARTS ?= 300000
 SEED ?= 1
 
 faults: $(INSTALLED)
-	@PLEME_FAULT_KILLS=$(KILLS) PLEME_FAULT_SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults/test_*.py tests/faults/long_*.py $(ARGS)
+	@PLEME_FAULT_KILLS=$(KILLS) PLEME_FAULT_STARTS=$(STARTS) PLEME_FAULT_SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults/test_*.py tests/faults/long_*.py $(ARGS)
 
 matrix:
 	@$(PYTHON) .ci/matrix.py $(ARGS)

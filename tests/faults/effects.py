@@ -18,7 +18,7 @@ from django.db import connection
 
 from pleme_redis_django import JobContext
 
-_CREATE = """
+CREATE_EFFECTS = """
 CREATE TABLE fault_effects (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     job_id uuid NOT NULL, attempt int NOT NULL, worker_id uuid NOT NULL, pid int NOT NULL, what text NOT NULL
@@ -50,7 +50,7 @@ _of_thread = threading.local()
 def effects_recorded() -> Iterator[None]:
     """Have the tables and the trigger for the block."""
     with connection.cursor() as cursor:
-        cursor.execute(_DROP + _CREATE)
+        cursor.execute(_DROP + CREATE_EFFECTS)
     try:
         yield
     finally:

@@ -32,7 +32,7 @@ BACKLOG = 60
 PAUSE_SECONDS = (0.2, 0.6)
 
 # An attempt runs from its first effect to its last one, or until its row leaves RUNNING where it has none.
-_MOST_AT_ONCE = """
+MOST_AT_ONCE = """
 WITH ran AS (
     SELECT job.{column} AS gate, began.at AS began,
            COALESCE(ended.at, (SELECT min(at) FROM fault_transitions AS left_running
@@ -50,7 +50,7 @@ FROM ran AS one GROUP BY one.gate
 
 
 def most_at_once(column: str) -> dict[str, int]:
-    return dict(rows(_MOST_AT_ONCE.format(column=column)))
+    return dict(rows(MOST_AT_ONCE.format(column=column)))
 
 
 def unfinished() -> int:

@@ -8,17 +8,17 @@ import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from pleme_redis_django import Job
 from pleme_redis_django.operations import set_limit
 from tests.faults.effects import effects_of, rows
 from tests.faults.jobs import record
+from tests.faults.tokens import given_tokens, most_in_window, tokens_recorded
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses
@@ -29,31 +29,12 @@ SEED = int(os.environ.get("PLEME_FAULT_SEED", "1"))
 KILLS = 6
 RATE, BURST = 100, 10
 
-_CREATE = """
-CREATE TABLE fault_tokens (at timestamptz NOT NULL, granted int NOT NULL);
-CREATE FUNCTION fault_note_tokens() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO fault_tokens VALUES (statement_timestamp(), NEW.granted);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER fault_tokens AFTER UPDATE OF granted ON pleme_redis_django_flowgate
-    FOR EACH ROW EXECUTE FUNCTION fault_note_tokens();
-"""
-_DROP = """
-DROP TRIGGER IF EXISTS fault_tokens ON pleme_redis_django_flowgate;
-DROP FUNCTION IF EXISTS fault_note_tokens;
-DROP TABLE IF EXISTS fault_tokens;
-"""
-
 
 @pytest.fixture
 def tokens(transactional_db: None) -> Iterator[None]:
-    """The table of the tokens that were given, each with the database's time of its statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(_DROP + _CREATE)
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute(_DROP)
+    """The table of the tokens that are given."""
+    with tokens_recorded():
+        yield
 
 
 def kill_now_and_then(workers: list[WorkerProcesses], kills: int) -> None:
@@ -125,12 +106,9 @@ def test_no_more_start_than_the_rate_lets_while_processes_are_killed(start_worke
         deadline_seconds=120,
         details=lambda: "\n".join(one.output() for one in workers),
     )
-    given = rows("SELECT at, granted FROM fault_tokens WHERE granted > 0 ORDER BY at")
+    given = given_tokens()
     for seconds in (0.1, 1.0, 5.0):
-        window, most = timedelta(seconds=seconds), BURST + RATE * seconds
-        for first, (begin, _granted) in enumerate(given):
-            total = sum(granted for at, granted in given[first:] if at < begin + window)
-            assert total <= most, f"{total} tokens in {seconds} s from {begin}"
+        assert most_in_window(given, seconds) <= BURST + RATE * seconds, f"too many tokens in {seconds} s"
     begun = rows("SELECT at FROM fault_effects WHERE what = 'begin' ORDER BY at")
     for number, (at,) in enumerate(begun, start=1):
         assert number <= sum(granted for when, granted in given if when <= at), (

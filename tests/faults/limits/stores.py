@@ -1,0 +1,38 @@
+"""A store that stands still once between a claim and its admission, so that a test may strike there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pleme_redis_django.models import Job
+from pleme_redis_django.orm_store import OrmJobStore
+from tests.waiting import wait_for
+
+LONGEST_WAIT_SECONDS = 120.0
+
+
+class InterruptedJobStore(OrmJobStore[Job]):
+    """Reads ``FAULT_ADMISSION``, a folder: the first process to get there writes its id to ``reached``, and goes on
+    when ``go`` exists."""
+
+    def __init__(self) -> None:
+        super().__init__(Job)
+        self._folder = Path(os.environ["FAULT_ADMISSION"])
+        admit = self._flow.admit
+
+        def admit_later(claimant: Any, jobs: Sequence[Job]) -> Sequence[Job]:
+            self._stand_still_once()
+            return admit(claimant, jobs)
+
+        self._flow.admit = admit_later  # type: ignore[method-assign]
+
+    def _stand_still_once(self) -> None:
+        with suppress(FileExistsError), (self._folder / "reached").open("x") as reached:
+            reached.write(f"{os.getpid()}\n")
+            reached.flush()
+            go = self._folder / "go"
+            wait_for(go.exists, "the test lets it go on", deadline_seconds=LONGEST_WAIT_SECONDS)

@@ -1,0 +1,130 @@
+"""What strikes between a claim and its admission: a process that is frozen there, a database that restarts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pleme_redis_django import Job
+from pleme_redis_django.testing.servers import PostgresServer
+from tests.faults.effects import CREATE_EFFECTS, effects_of
+from tests.faults.limits.jobs import KEY_LIMIT, hold_limited, record_limited_async
+from tests.faults.test_limits import IN_WORKERS, MOST_AT_ONCE, most_at_once, unfinished
+from tests.integration.conftest import StartWorkers
+from tests.waiting import wait_for
+from tests.worker_processes import WorkerProcesses
+
+pytestmark = pytest.mark.process
+
+JOBS = 6
+STANDS_STILL = {"store": "tests.faults.limits.stores.InterruptedJobStore"}
+
+
+@pytest.fixture
+def admission(tmp_path: Path) -> Path:
+    """The folder by which an admission is stopped."""
+    folder = tmp_path / "admission"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def own_postgres(process_environment: dict[str, str]) -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+        subprocess.run(migrate, env={**process_environment, "DATABASE_URL": server.url}, check=True)
+        with psycopg.connect(server.url, autocommit=True) as own:
+            own.execute(CREATE_EFFECTS)
+        yield server
+
+
+def where_it_stands(admission: Path, workers: WorkerProcesses) -> int:
+    """Return the id of the process that stands between a claim and its admission, once it does."""
+    reached = admission / "reached"
+    text = wait_for(lambda: reached.exists() and reached.read_text(), "it claims", details=workers.output)
+    return int(text or "0")
+
+
+@pytest.mark.usefixtures("effects")
+def test_a_process_frozen_before_its_admission_starts_nothing_past_its_lease(
+    start_workers: StartWorkers, admission: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    hold_limited.enqueue_many({"key": "a", "path": str(gate)} for _ in range(JOBS))
+    environment = {**IN_WORKERS, "FAULT_ADMISSION": str(admission)}
+    first = start_workers(pool={**STANDS_STILL, "worker_count": JOBS}, environment=environment)
+    zombie = where_it_stands(admission, first)
+    assert Job.objects.filter(status="RUNNING").count() == JOBS, "all are claimed, and nobody was counted"
+    os.kill(zombie, signal.SIGSTOP)
+    second = start_workers(pool={"worker_count": JOBS}, environment=IN_WORKERS)
+    wait_for(
+        lambda: len(effects_of("begin")) == KEY_LIMIT, "they are rescued, and begin", details=second.output
+    )
+    (admission / "go").touch()
+    os.kill(zombie, signal.SIGCONT)
+    first.wait_for_output("was declared dead, continues as a new worker")
+    gate.touch()
+    wait_for(lambda: not unfinished(), "every job ends", details=second.output)
+    begun = [job_id for job_id, *_ in effects_of("begin")]
+    assert len(begun) == len(set(begun)) == JOBS, "each has run once"
+    assert most_at_once("concurrency_key") == {"fault:a": KEY_LIMIT}
+
+
+@pytest.mark.parametrize("strike", ["before the count", "in the midst of parking"])
+def test_a_database_that_restarts_during_an_admission_loses_nobody(
+    start_workers: StartWorkers, own_postgres: PostgresServer, admission: Path, strike: str
+) -> None:
+    environment = {**IN_WORKERS, "DATABASE_URL": own_postgres.url, "EFFECTS_DATABASE_URL": own_postgres.url}
+    with psycopg.connect(own_postgres.url, autocommit=True) as own:
+        own.execute(
+            "INSERT INTO pleme_redis_django_job (id, product, job_type, queue_name, priority, status, parameters,"
+            " max_retries, concurrency_key) SELECT uuidv7(), 'default', %s, 'default', 0, 'QUEUED',"
+            """ '{"key": "a", "seconds": 0.01}', 1000, 'fault:a' FROM generate_series(1, %s)""",
+            [record_limited_async.name, 10 * JOBS],
+        )
+    if strike == "before the count":
+        workers = start_workers(
+            pool=STANDS_STILL, environment={**environment, "FAULT_ADMISSION": str(admission)}
+        )
+        where_it_stands(admission, workers)
+        own_postgres.crash()
+    else:
+        # Not as contexts, which commit: their server is gone then.
+        with closing(psycopg.connect(own_postgres.url)) as holder, closing(_watcher(own_postgres)) as watcher:
+            # Whoever parks waits for the lock of its gate, and has claimed before.
+            holder.execute(
+                "SELECT pg_advisory_xact_lock(1886154085, bucket) FROM generate_series(0, 63) AS bucket"
+            )
+            workers = start_workers(environment=environment)
+            waiting = (
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'"
+            )
+            wait_for(lambda: watcher.execute(waiting).fetchone(), "it parks", details=workers.output)
+            own_postgres.crash()
+    workers.wait_for_output("the database does not answer")
+    own_postgres.start()
+    (admission / "go").touch()
+    with psycopg.connect(own_postgres.url, autocommit=True) as own:
+        left = "SELECT count(*) FROM pleme_redis_django_job WHERE status <> 'COMPLETED'"
+        wait_for(
+            lambda: own.execute(left).fetchone() == (0,),
+            "every job ends",
+            deadline_seconds=60,
+            details=workers.output,
+        )
+        begun = "SELECT count(*), count(DISTINCT job_id) FROM fault_effects WHERE what = 'begin'"
+        assert own.execute(begun).fetchone() == (10 * JOBS, 10 * JOBS), "each has run once"
+        most = own.execute(MOST_AT_ONCE.format(column="concurrency_key")).fetchall()
+    assert most == [("fault:a", KEY_LIMIT)]
+
+
+def _watcher(server: PostgresServer) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(server.url, autocommit=True)
