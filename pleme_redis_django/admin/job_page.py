@@ -23,9 +23,8 @@ from pleme_redis_django.admin.bulk.batches import run_batch
 from pleme_redis_django.admin.bulk.views import BulkActions
 from pleme_redis_django.admin.content_policy import csp_nonce
 from pleme_redis_django.admin.display import age, badge, moment, plain, progress_bar, status_badge
-from pleme_redis_django.admin.job_bounds import bounds_facts
+from pleme_redis_django.admin.job_facts import bounds_facts, retention_facts
 from pleme_redis_django.admin.job_fields import LONG_FIELDS, long_text
-from pleme_redis_django.admin.job_retention import retention_facts
 from pleme_redis_django.admin.job_state import STATE_FIELDS, digest, job_state, poll_seconds
 from pleme_redis_django.admin.timeline import timeline
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus

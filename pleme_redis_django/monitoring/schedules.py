@@ -24,8 +24,7 @@ from pleme_redis_django.models import Job, Schedule, ScheduleTick
 from pleme_redis_django.models.schedule import FIRING_CONDITION, TickOutcome
 from pleme_redis_django.monitoring.figures import Reason
 from pleme_redis_django.schedules.moments import aware, aware_or_none, stored
-from pleme_redis_django.schedules.row_timing import timing_of
-from pleme_redis_django.schedules.tables import database_now, live_workers, schedules, ticks
+from pleme_redis_django.schedules.tables import database_now, live_workers, schedules, ticks, timing_of
 
 UPCOMING_SHOWN = 5
 TICKS_SHOWN = 20

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from asgiref.sync import sync_to_async
 from django.db.models import Q
 from django.utils import timezone
 
@@ -42,8 +41,6 @@ def series(
     times = tuple(range(begin, begin + length, step))
     return _series(span, step, times, [steps.get(at, _NOTHING) if at in measured else None for at in times])
 
-
-aseries = sync_to_async(series)
 
 _NOTHING = Tally()
 

@@ -27,7 +27,7 @@ from pleme_redis_django.jobs.definitions.timing import Timing
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.products import validate_product
-from pleme_redis_django.schedules.row_timing import timing_of
+from pleme_redis_django.schedules.tables import timing_of
 
 UNREADABLE = (InvalidSchedule, InvalidProduct, InvalidName, InvalidJobDefinition, EnqueueError)
 """What reading a row raises, an unknown job type and parameters that do not bind among them."""

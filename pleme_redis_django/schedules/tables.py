@@ -1,4 +1,4 @@
-"""The rows of schedules on a database, what of them is due, and the time that it is there."""
+"""The rows of schedules on a database, what of them is due, when a row fires, and the time that it is there."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from pleme_redis_django.conf import resolve_product
 from pleme_redis_django.exceptions import ScheduleNotFound
+from pleme_redis_django.jobs.definitions.timing import Timing
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, Schedule, ScheduleTick, WorkerProcess
 from pleme_redis_django.models.schedule import FIRING_CONDITION
-from pleme_redis_django.schedules.moments import aware
+from pleme_redis_django.schedules.moments import aware, aware_or_none
 from pleme_redis_django.wording import did_you_mean
 
 BY_MAX_LENGTH = 150
@@ -112,3 +113,14 @@ def locked_schedule(name: str, product: str | None, using: str) -> Schedule:
 def for_update(rows: QuerySet[Schedule], using: str) -> QuerySet[Schedule]:
     """Return the rows, locked until the transaction ends where the database can do that."""
     return rows.select_for_update() if connections[using].features.has_select_for_update else rows
+
+
+def timing_of(row: Schedule) -> Timing:
+    """Return when a row says that it fires, unchecked."""
+    return Timing(
+        cron=row.cron,
+        interval_seconds=row.interval_seconds,
+        timezone=row.timezone,
+        starts_at=aware_or_none(row.starts_at),
+        ends_at=aware_or_none(row.ends_at),
+    )

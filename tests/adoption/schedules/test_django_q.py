@@ -13,7 +13,7 @@ from django.test import override_settings
 from pleme_redis_django.adoption.schedules.django_q import django_q_entries
 from pleme_redis_django.adoption.schedules.tables import QSchedule
 from pleme_redis_django.models import Schedule
-from pleme_redis_django.schedules.row_timing import timing_of
+from pleme_redis_django.schedules.tables import timing_of
 from tests.adoption.schedules.conftest import NOON, ImportEntries
 from tests.adoption.schedules.foreign_tables import created
 

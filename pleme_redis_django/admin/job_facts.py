@@ -1,4 +1,4 @@
-"""What the page of a job says of its bounds: when it times out, when it expires, and where it runs."""
+"""What the page of a job says of its bounds, and until when a finished job is kept."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Any
 from django.utils import timezone
 from django.utils.formats import date_format
 
+from pleme_redis_django.admin.display import age
+from pleme_redis_django.conf import get_settings
+from pleme_redis_django.conf.retention import retention_policy
 from pleme_redis_django.configured_pools import bounds_of_pools, is_async_type
 from pleme_redis_django.durations import duration
 from pleme_redis_django.jobs.interface.bounds import BoundsOfJobs
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.monitoring.waiting_row import is_put_off
+from pleme_redis_django.orm_store.retention import ending_of, kept_until
 
 Fact = tuple[str, Any, bool]
 
@@ -31,6 +35,18 @@ def bounds_facts(job: Any) -> list[Fact]:
     if job.snoozes:
         facts.append(("Put off", _put_off(job), False))
     return facts
+
+
+def retention_facts(job: Any) -> list[Fact]:
+    """Return name, value and whether the value is long; of a job that has not ended, nothing."""
+    if ending_of(job) is None:
+        return []
+    until = kept_until(job, retention_policy(get_settings().retention))
+    if until is None:
+        return [("Kept until", "for ever", False)]
+    # The next walk deletes it, unless a row of the project's own refers to it.
+    is_over = until <= timezone.now()
+    return [("Kept until", "its time is over" if is_over else age(until), False)]
 
 
 def _timeout(job: Any, seconds: float) -> str:
