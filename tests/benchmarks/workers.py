@@ -124,7 +124,7 @@ def drain_cpu(servers: BenchmarkServers, insert: Callable[[int], None], jobs: in
     from tests.workload.jobs import noop
 
     start_afresh(servers)
-    with worker_processes(_of_one_pool(servers), "--processes", "2"):
+    with worker_processes(of_one_pool(servers), "--processes", "2"):
         wait_until(lambda: len(set(worker_pids())) == 2, "the workers register")
         pids = set(worker_pids())
         before = sum(map(_cpu_seconds, pids))
@@ -138,7 +138,7 @@ def drain_cpu(servers: BenchmarkServers, insert: Callable[[int], None], jobs: in
     return 1e6 * spent / (jobs + WAKING_JOBS), completion_rate(jobs + WAKING_JOBS)
 
 
-def _of_one_pool(servers: BenchmarkServers) -> BenchmarkServers:
+def of_one_pool(servers: BenchmarkServers) -> BenchmarkServers:
     """Return the servers with one pool, where the benchmark names none: each pool of the settings has its processes."""
     overrides = json.loads(servers.environment.get("PLEME_REDIS_OVERRIDES", "{}"))
     environment = {
