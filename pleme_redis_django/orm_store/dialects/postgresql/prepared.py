@@ -74,9 +74,7 @@ def executed_prepared(statement: Statement, using: str, parameters: tuple[Any, .
     refuses would break, nor where it would not find its plan again.
     """
     connection: Any = connections[using]
-    if connection.in_atomic_block or connection.queries_logged or using in _aliases_without_names:
-        return False
-    if connection.features.uses_server_side_binding or is_pooled(connection):
+    if using in _aliases_without_names or not _keeps_names(connection):
         return False
     # An insert has no other plan, and may wait for the disk: how long it takes says nothing of its plan.
     if _has_djangos_cursors(connection):
@@ -92,6 +90,30 @@ def executed_prepared(statement: Statement, using: str, parameters: tuple[Any, .
     if statements.lost_names:
         _aliases_without_names.add(using)
     return True
+
+
+def planned_behind(before: str, statement: Statement, using: str, parameters: tuple[Any, ...]) -> Any | None:
+    """Run a statement behind others without values, as one string and one transaction; return the cursor of its result.
+
+    None: it was not run, as with ``executed_prepared``. For the engine's own threads alone.
+    """
+    connection: Any = connections[using]
+    if not _keeps_names(connection) or not _has_djangos_cursors(connection):
+        return None
+    connection.ensure_connection()
+    statements = _statements_on(connection)
+    cursor = statements.kept_cursor
+    statements.execute(cursor, statement, parameters, len(parameters), before=f"{before}; ")
+    while cursor.nextset():
+        pass
+    return cursor
+
+
+def _keeps_names(connection: Any) -> bool:
+    """Whether a plan that is made now would be found again, and breaks nothing where PostgreSQL refuses it."""
+    if connection.in_atomic_block or connection.queries_logged:
+        return False
+    return not (connection.features.uses_server_side_binding or is_pooled(connection))
 
 
 def _has_djangos_cursors(connection: Any) -> bool:
@@ -129,14 +151,17 @@ class PreparedStatements:
             self._outdate(query)
         return rows
 
-    def execute(self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int) -> None:
+    def execute(
+        self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int, before: str = ""
+    ) -> None:
         """Run ``query``, by its plan where it has one or gets one.
 
         The last ``varying`` parameters are given to each run of the plan; the others become a part of it.
+        ``before``: what the same transaction runs first.
         """
         if self._usable and (query in self._names or self._count_use(query) > USES_BEFORE):
             try:
-                self._execute_planned(cursor, query, parameters, varying)
+                self._execute_planned(cursor, query, parameters, varying, before)
             except DatabaseError as error:
                 sqlstate = getattr(error.__cause__, "sqlstate", None)
                 if sqlstate not in _UNUSABLE:
@@ -144,7 +169,7 @@ class PreparedStatements:
                 self._usable, self.lost_names = False, sqlstate in _OTHER_SESSION
             else:
                 return
-        cursor.execute(query.sql, (*query.parameters, *parameters))
+        cursor.execute(f"{before}{query.sql}", (*query.parameters, *parameters))
 
     def _count_use(self, query: Statement) -> int:
         if len(self._uses) >= MAX_COUNTED:
@@ -153,13 +178,13 @@ class PreparedStatements:
         return self._uses[query]
 
     def _execute_planned(
-        self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int
+        self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int, before: str
     ) -> None:
         if query in self._names:
             name = self._names[query] = self._names.pop(query)
-            cursor.execute(_execute_sql(name, varying), parameters[-varying:])
+            cursor.execute(f"{before}{_execute_sql(name, varying)}", parameters[-varying:])
             return
-        cursor.execute(self._first_time(query, parameters, varying))
+        cursor.execute(before + self._first_time(query, parameters, varying))
         while cursor.nextset():
             pass
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from django.db import connection, connections
@@ -11,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.dialects.postgresql import completion
+from pleme_redis_django.orm_store.dialects.postgresql.prepared import USES_BEFORE
 from tests.orm_store.claimed_jobs import claimed, completed, statements
 from tests.rows import BACKENDS, make_jobs
 
@@ -86,3 +88,83 @@ def test_no_plan_goes_through_a_small_table_for_a_batch(mode: str) -> None:
         plan = "\n".join(line for (line,) in cursor.fetchall())
         cursor.execute("DEALLOCATE complete_jobs")
     assert f"{TABLE}_pkey" in plan and "Seq Scan on" not in plan, plan
+
+
+def complete_in_batches(store: OrmJobStore[Job], batches: int, size: int = 2) -> None:
+    for _ in range(batches):
+        endings = [completed(job) for job in claimed(store, size)]
+        assert list(store.finish_jobs(endings)) == [True] * size
+
+
+def planned_completions() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%status = ''COMPLETED''%'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_completions_that_are_repeated_are_planned_once() -> None:
+    """Each batch was parsed and planned: a quarter of what PostgreSQL did for 150 endings."""
+    connection.close()
+    store = OrmJobStore(Job)
+    complete_in_batches(store, USES_BEFORE)
+    assert planned_completions() == 0
+    complete_in_batches(store, 3)
+    assert planned_completions() == 1
+    first, taken = claimed(store, 2)
+    Job.objects.filter(id=taken.id).update(attempt=2)
+    assert list(store.finish_jobs([completed(taken), completed(first)])) == [False, True]
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW enable_seqscan")
+        assert cursor.fetchone() == ("on",)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("loss", ["DEALLOCATE ALL", "DISCARD ALL"])
+def test_a_server_connection_without_the_plan_costs_no_ending(loss: str) -> None:
+    connection.close()
+    store = OrmJobStore(Job)
+    complete_in_batches(store, USES_BEFORE + 2)
+    with connection.cursor() as cursor:
+        cursor.execute(loss)
+    complete_in_batches(store, 3)
+    assert planned_completions() == 0
+    connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_plan_of_an_empty_table_does_not_go_through_what_it_has_become() -> None:
+    connection.close()
+    store = OrmJobStore(Job)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {TABLE} SET (autovacuum_enabled = false)")
+        cursor.execute(f"TRUNCATE {TABLE}")
+        cursor.execute(f"ANALYZE {TABLE}")
+    try:
+        # PostgreSQL plans without the values after five runs of a prepared statement.
+        complete_in_batches(store, USES_BEFORE + 8, size=1)
+        endings = [completed(job) for job in claimed(store, 300)]
+        make_jobs(5_000, parameters={})
+        assert rows_read_since_start(lambda: store.finish_jobs(endings)) < 2_000
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {TABLE} RESET (autovacuum_enabled)")
+        connection.close()
+
+
+def rows_read_since_start(call: Callable[[], object]) -> int:
+    """Return how many rows of jobs the call fetches, in transactions of its own."""
+    before = _fetched()
+    call()
+    return _fetched() - before
+
+
+def _fetched() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(
+            f"SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = '{TABLE}'"
+        )
+        return int(cursor.fetchone()[0])
