@@ -18,6 +18,8 @@ SHARED_SECONDS = 10.0
 # yet so many times as far as a claim takes, or the lane would run out of jobs while it waits for one.
 SHARED_PREFETCH_SECONDS = 0.03
 CLAIMS_AHEAD = 4
+# A store may plan a claim once for each size: large ones come in few.
+CLAIM_STEPS_FROM, CLAIM_STEP = 100, 50
 
 
 class Lane(Protocol):
@@ -62,7 +64,11 @@ class LaneFeed:
         self.lane.low_water = -1 if self.dry else prefetch // 2
         if prefetch and self.lane.waiting() > prefetch // 2:
             return 0
-        return min(max(self.lane.slots + prefetch - self.lane.unfinished(), 0), MAX_CLAIM)
+        free = self.lane.slots - self.lane.unfinished()
+        count = min(max(free + prefetch, 0), MAX_CLAIM)
+        in_steps = count - count % CLAIM_STEP
+        # Less is claimed ahead for it, and no slot stays free.
+        return in_steps if in_steps >= max(free, CLAIM_STEPS_FROM) else count
 
     def wanted(self) -> int:
         """Return how many jobs to claim now, 0 when the last claim took all that was ready."""

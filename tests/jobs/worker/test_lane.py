@@ -69,3 +69,14 @@ def test_a_lane_reaches_further_than_a_slow_claim_takes(
     feed._asked_at = time.monotonic() - 60
     feed.submit(both)
     assert seconds[-1] == PREFETCH_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("slots", "prefetch", "wanted"), [(5, 60, 65), (5, 120, 100), (5, 460, 450), (5, 900, 500), (130, 0, 130)]
+)
+def test_large_claims_come_in_few_sizes_and_leave_no_slot_free(
+    monkeypatch: pytest.MonkeyPatch, slots: int, prefetch: int, wanted: int
+) -> None:
+    feed = LaneFeed(LaneBench(is_async=False, slots=slots).lane, 0.0)
+    monkeypatch.setattr(feed._pace, "prefetch", lambda _reach_seconds: prefetch)
+    assert feed.wanted() == wanted
