@@ -191,6 +191,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
             self._horizons.clear()  # They are due earlier than all that has become ready by itself.
         return released
 
+    def released_by_claims(self) -> Collection[str]:
+        return self._flow.take_let_in()
+
     def release_overlooked(self, *, at_once: bool = False) -> Collection[str]:
         with reconnecting(self.using):
             return self._flow.sweep(at_once=at_once)

@@ -11,14 +11,24 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from pleme_redis_django import Job
+from pleme_redis_django.enqueueing.pools import hint_namespace
 from pleme_redis_django.models import FlowLimit, WorkerProcess
-from tests.faults.effects import rows
-from tests.faults.limits.jobs import KEY_LIMIT, TYPE_LIMIT, record_limited, record_limited_async
+from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
+from tests.faults.effects import effects_of, rows
+from tests.faults.limits.jobs import (
+    KEY_LIMIT,
+    TYPE_LIMIT,
+    hold_limited,
+    record_limited,
+    record_limited_async,
+)
 from tests.integration.conftest import StartWorkers
+from tests.rows import make_job
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses
 
@@ -30,6 +40,7 @@ SEED = int(os.environ.get("PLEME_FAULT_SEED", "1"))
 KEYS = ("a", "b", "c")
 BACKLOG = 60
 PAUSE_SECONDS = (0.2, 0.6)
+WAKE_SECONDS = 10.0
 
 # An attempt runs from its first effect to its last one, or until its row leaves RUNNING where it has none.
 MOST_AT_ONCE = """
@@ -128,3 +139,18 @@ def test_a_burst_ends_once_all_behind_its_limits_have_run(start_workers: StartWo
     assert host.exit_code() == 0, host.output()
     assert not unfinished()
     assert most_at_once("concurrency_key") == {"fault:a": KEY_LIMIT}
+
+
+def test_a_worker_of_the_queue_is_woken_for_who_is_let_in_where_the_ending_process_does_not_serve_it(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    here = start_workers(pool={"queues": ["here"]}, environment=IN_WORKERS)
+    hold_limited.using(queue_name="here").enqueue_many([{"key": "a", "path": str(gate)}] * KEY_LIMIT)
+    wait_for(lambda: len(effects_of("begin")) == KEY_LIMIT, "the places are taken", details=here.output)
+    waits = {"status": "BLOCKED", "blocked_on": "k:default:fault:a", "concurrency_key": "fault:a"}
+    waiting = make_job(queue_name="there", job_type=record_limited.name, parameters={"key": "a"}, **waits)
+    gate.touch()
+    wait_for(lambda: Job.objects.get(id=waiting.id).status == "QUEUED", "it is let in", details=here.output)
+    hints = RedisHints("there", hint_namespace(Job))
+    assert hints.wait_for_hint(WAKE_SECONDS), "a worker of its queue would have to find it by itself"

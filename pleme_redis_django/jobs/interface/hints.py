@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Protocol, runtime_checkable
 
 
@@ -18,6 +19,15 @@ class HintQueue(Protocol):
 
     def nudge(self) -> bool:
         """Wake one other worker; return whether that was said. Does not raise when the queue is unavailable."""
+        ...
+
+
+@runtime_checkable
+class WakesQueues(Protocol):
+    """A queue of hints by which workers of any queue are woken, those that this process does not serve as well."""
+
+    def wake_queues(self, queue_names: Collection[str]) -> None:
+        """Wake one worker of each queue. Does not raise when the queue is unavailable."""
         ...
 
 

@@ -190,6 +190,13 @@ class JobStore(Protocol[J_co]):
         """
         return ()
 
+    def released_by_claims(self) -> Collection[str]:
+        """Return the queues of jobs that claims have made ready since the last call, from the thread that claims.
+
+        A claimed job that steps back at one limit gives its places at the others back.
+        """
+        return ()
+
     def release_overlooked(self, *, at_once: bool = False) -> Collection[str]:
         """Make ready what waits for a place or for its turn although nothing holds it; return the queue of each.
 

@@ -16,6 +16,7 @@ from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim
 from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.ending_batches import write_parted
+from pleme_redis_django.jobs.worker.released_jobs import ReleasedJobs
 from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 
 BATCH = 500
@@ -28,13 +29,20 @@ class Rescues:
     """How duties end jobs of others, and tell everybody that some are ready again."""
 
     def __init__(
-        self, store: JobStore[Any], hints: HintQueue, sink: EventSink, agenda: Agenda, outage: StoreOutage
+        self,
+        store: JobStore[Any],
+        hints: HintQueue,
+        sink: EventSink,
+        agenda: Agenda,
+        outage: StoreOutage,
+        told: ReleasedJobs,
     ) -> None:
         self._store = store
         self._hints = hints
         self._sink = sink
         self._agenda = agenda
         self._outage = outage
+        self._told = told
         self.held_up: set[str] = set()
         """Workers with jobs that could not be ended because their rows were locked. It grows until it is cleared."""
 
@@ -55,11 +63,14 @@ class Rescues:
         if not ended or not self._store.supports_limits:
             return
         try:
-            if self._store.release_after(ended):
-                self.announce()
+            released = self._store.release_after(ended)
         except Exception as error:
             # The endings stand. What waits for their places is found by the duty for overlooked jobs.
             self._outage.report(error)
+            return
+        if released:
+            self.announce()
+            self._told.tell(released)
 
     def announce(self) -> None:
         """Have this process and one other look ahead."""

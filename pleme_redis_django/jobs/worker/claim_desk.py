@@ -15,6 +15,7 @@ from pleme_redis_django.jobs.interface.store import JobStore, Outlook
 from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings
+from pleme_redis_django.jobs.worker.released_jobs import ReleasedJobs
 
 PROMOTE_LIMIT = 1000
 
@@ -32,6 +33,7 @@ class ClaimDesk:
         agenda: Agenda,
         *,
         on_progress: ProgressListener,
+        told: ReleasedJobs | None = None,
     ) -> None:
         self._store = store
         self._selection = selection
@@ -40,6 +42,7 @@ class ClaimDesk:
         self._sink = sink
         self._agenda = agenda
         self._on_progress = on_progress
+        self._told = told or ReleasedJobs(agenda)
         self._held_back: Hashable | None = None
         self.claimed = 0
         """How many jobs were claimed since the start."""
@@ -62,6 +65,8 @@ class ClaimDesk:
                 selection, job_types=job_types, suspects=suspects, fair=selection.fair and not suspects
             )
         jobs = self._store.claim_jobs(self._identity.worker_id, limit, selection)
+        if released := self._store.released_by_claims():
+            self._told.tell(released)
         self._note_what_was_passed_over(selection)
         held = self._newly_held(jobs)
         self._holdings.add(held)

@@ -24,6 +24,7 @@ from pleme_redis_django.jobs.worker.engine_thread import EngineThread
 from pleme_redis_django.jobs.worker.freed_places import FreedPlaces
 from pleme_redis_django.jobs.worker.holdings import Entry, HeldJob, Holdings
 from pleme_redis_django.jobs.worker.progress_reports import ProgressReports
+from pleme_redis_django.jobs.worker.released_jobs import ReleasedJobs
 from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 
 # No jobs are claimed while more endings than this wait, or two for each slot where those are more.
@@ -48,6 +49,7 @@ class Finisher:
         *,
         slots: int = 0,
         burst: bool = False,
+        told: ReleasedJobs | None = None,
     ) -> None:
         self._store = store
         self._holdings = holdings
@@ -59,7 +61,7 @@ class Finisher:
         self._stopping = threading.Event()
         # Apart from being asked to stop: what is left is written first, until that takes too long.
         self._outage = StoreOutage("finish", sink, threading.Event())
-        self._freed = FreedPlaces(store, agenda, self._outage)
+        self._freed = FreedPlaces(store, told or ReleasedJobs(agenda), self._outage)
         self.progress = ProgressReports(store, sink, self._outage)
         self._thread = EngineThread(self._run, "finisher", agenda)
 

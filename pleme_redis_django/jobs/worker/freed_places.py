@@ -7,16 +7,16 @@ from typing import Any
 
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.store import JobStore
-from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.released_jobs import ReleasedJobs
 from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 
 
 class FreedPlaces:
     """The places that jobs of one process have left; for the thread that writes endings."""
 
-    def __init__(self, store: JobStore[Any], agenda: Agenda, outage: StoreOutage) -> None:
+    def __init__(self, store: JobStore[Any], told: ReleasedJobs, outage: StoreOutage) -> None:
         self._store = store
-        self._agenda = agenda
+        self._told = told
         self._outage = outage
         self._is_kept = store.supports_limits
         self._jobs: list[AnyJob] = []
@@ -36,5 +36,4 @@ class FreedPlaces:
             self._outage.report(error)
             return
         self._jobs = []
-        if released:
-            self._agenda.hint()
+        self._told.tell(released)

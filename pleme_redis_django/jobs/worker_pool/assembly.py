@@ -51,6 +51,7 @@ from pleme_redis_django.jobs.worker.lane import Lane, LaneDemand
 from pleme_redis_django.jobs.worker.lanes import LaneDuties
 from pleme_redis_django.jobs.worker.lease import EndlessLease, Lease
 from pleme_redis_django.jobs.worker.loop_lane import LoopLane
+from pleme_redis_django.jobs.worker.released_jobs import ReleasedJobs
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.jobs.worker.suspects import RunMode, SuspectRule, SuspectTurns
 from pleme_redis_django.jobs.worker.thread_lane import ThreadLane
@@ -85,6 +86,7 @@ class _Core:
     registry: WorkerRegistry
     agenda: Agenda
     holdings: Holdings
+    told: ReleasedJobs
 
 
 def assembled(
@@ -105,7 +107,13 @@ def assembled(
     heartbeat = _heartbeat(core, page)
     clearance = Clearance(heartbeat.lease, identity, core.agenda)
     finisher = Finisher(
-        core.store, core.holdings, core.sink, core.agenda, slots=slots, burst=mode.ends_when_dry
+        core.store,
+        core.holdings,
+        core.sink,
+        core.agenda,
+        slots=slots,
+        burst=mode.ends_when_dry,
+        told=core.told,
     )
     maintainer = _maintainer(core)
     limits = TimeLimits(core.agenda)
@@ -152,16 +160,19 @@ def _core(
     outside: Outside,
     mode: RunMode,
 ) -> _Core:
+    hints = outside.hints or NoHints()
+    agenda = Agenda(_scan_seconds(config, outside, mode))
     return _Core(
         config=config,
         identity=identity,
         outside=outside,
         store=outside.store,
         sink=outside.sink,
-        hints=outside.hints or NoHints(),
+        hints=hints,
         registry=outside.registry or NoRegistry(),
-        agenda=Agenda(_scan_seconds(config, outside, mode)),
+        agenda=agenda,
         holdings=Holdings(async_job_types_of(executor)),
+        told=ReleasedJobs(agenda, hints, queue_names=config.queue_names, product=config.product),
     )
 
 
@@ -194,6 +205,7 @@ def _claimer(
         core.sink,
         core.agenda,
         on_progress=finisher.progress.note,
+        told=core.told,
     )
     return Claimer(
         desk,
@@ -228,7 +240,7 @@ def _take_on_duties(
 ) -> tuple[DeadWorkers, LostClaims]:
     store, config, sink, agenda = core.store, core.config, core.sink, core.agenda
     outage = maintainer.thread.outage
-    rescues = Rescues(store, core.hints, sink, agenda, outage)
+    rescues = Rescues(store, core.hints, sink, agenda, outage, core.told)
     lost_claims = LostClaims(store, core.holdings, core.identity, sink, agenda, lanes, rescues, outage)
     dead_workers = DeadWorkers(store, core.registry, rescues, config, sink, agenda, burst=mode.burst)
     # What one worker does for all of them, now and then.
@@ -242,7 +254,9 @@ def _take_on_duties(
         *dead_workers.duties(may_sweep=lease.is_unbroken),
         starts.duty(config.lease_sweep_seconds),
         expired_jobs_duty(store, sink, config.lease_sweep_seconds),
-        overlooked_jobs_duty(store, core.hints, sink, agenda, OVERLOOKED_SWEEPS * config.lease_sweep_seconds),
+        overlooked_jobs_duty(
+            store, core.hints, sink, core.told, OVERLOOKED_SWEEPS * config.lease_sweep_seconds
+        ),
         *lost_claims.duties(config.lease_sweep_seconds),
         Retention(store, maintainer, sink).duty(),
         *(

@@ -54,6 +54,7 @@ class FlowControl(Generic[M]):
         self._open_lines: frozenset[Line] = frozenset()
         """In which nobody had its turn at the last sweep."""
         self._waits_for_tokens = self._had_rates = False
+        self._let_in: list[str] = []
         self._pruned_at = time.monotonic() - PRUNE_SECONDS
 
     def admit(self, claimant: Claimant, jobs: Sequence[M]) -> Sequence[M]:
@@ -69,8 +70,15 @@ class FlowControl(Generic[M]):
                 **{gate: limit for gate, limit in left.items() if limit.max_running is not None},
             }
         if gates:
-            self._releases.at(gates)
+            self._let_in += self._releases.at(gates)
         return admitted
+
+    def take_let_in(self) -> list[str]:
+        """Return whom ``admit`` has let in since the last call."""
+        if not self._let_in:
+            return self._let_in
+        let_in, self._let_in = self._let_in, []
+        return let_in
 
     def _with_tokens(
         self, claimant: Claimant, jobs: Sequence[M]

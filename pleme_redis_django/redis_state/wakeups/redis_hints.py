@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -86,6 +86,11 @@ class RedisHints:
             call: RedisCall[int] = RedisCall(("LPUSH", self._wake_key, _NUDGE), profile=HINTS)
             return hint_breaker.ask(call) is not None
         return self._push(self.queue_names[0], [_NUDGE])
+
+    def wake_queues(self, queue_names: Collection[str]) -> None:
+        """Wake one worker of each queue, whether it is one of these or not."""
+        for name in queue_names:
+            self._push(name, [_NUDGE], waits=False)
 
     def _keys(self) -> list[str]:
         names: Sequence[str] = self.queue_names or ()

@@ -9,6 +9,7 @@ from typing import Any
 from pleme_redis_django.jobs.interface.events import StoreUnavailable
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.freed_places import FreedPlaces
+from pleme_redis_django.jobs.worker.released_jobs import ReleasedJobs
 from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import RecordingSink, claimed
@@ -38,7 +39,7 @@ class Bench:
         self.store, self.sink, self.agenda = LimitingStore(), RecordingSink(), Agenda(60)
         self.store.supports_limits = keeps_limits
         outage = StoreOutage("finish", self.sink, threading.Event())
-        self.freed = FreedPlaces(self.store, self.agenda, outage)
+        self.freed = FreedPlaces(self.store, ReleasedJobs(self.agenda), outage)
 
 
 def test_who_is_let_in_is_looked_for() -> None:

@@ -199,6 +199,23 @@ def test_a_job_at_two_full_gates_gives_its_place_at_the_other_back(
     assert [job.id for job in store.claim_jobs(ONE, 5, EVERYTHING)] == [both.id]
 
 
+def test_whom_a_claim_lets_in_as_it_steps_back_is_told_by_its_queue(
+    using: str, store: OrmJobStore[Any]
+) -> None:
+    limited(using, "stripe", max_running=1)
+    limited(using, "tests.noop", "type", max_running=2)
+    jobs(using, 1)
+    store.claim_jobs(ONE, 1, EVERYTHING)
+    waits = {"status": "BLOCKED", "blocked_on": "t:default:tests.noop"}
+    other = make_job(using, queue_name="other", **waits)
+    jobs(using, 1)
+    only_default = JobSelection(queue_names=("default",))
+    assert list(store.claim_jobs(ONE, 5, only_default)) == [], "it steps back at its key"
+    assert list(store.released_by_claims()) == ["other"] and list(store.released_by_claims()) == []
+    other.refresh_from_db()
+    assert other.status == "QUEUED"
+
+
 def test_a_heavy_job_takes_several_places(using: str, store: OrmJobStore[Any]) -> None:
     limited(using, "stripe", max_running=5)
     light = jobs(using, 2)
