@@ -17,7 +17,7 @@ from django.dispatch import Signal
 
 from pleme_redis_django import signals
 from pleme_redis_django.exceptions import StoreError
-from pleme_redis_django.job_listeners import listeners
+from pleme_redis_django.job_listeners import listeners, told_of_claims
 from pleme_redis_django.jobs.interface import events
 from pleme_redis_django.jobs.interface.endings import (
     Cancelled,
@@ -171,6 +171,8 @@ def first_line(error: BaseException) -> str:
 
 
 def _claimed(event: events.JobsClaimed) -> None:
+    for listener in told_of_claims:
+        listener.claimed()
     if event.by_scan:
         _say(logging.DEBUG, "woken by scan", claimed=event.count)
 

@@ -13,6 +13,10 @@ from pleme_redis_django.jobs.interface.endings import Failure
 class JobListener(Protocol):
     """Is told in the process where it happens: of an ending once it is stored. What it raises is logged."""
 
+    def claimed(self) -> None:
+        """Hear that jobs were claimed, before any of them starts: here it may look who listens to itself."""
+        ...
+
     def started(self, job: Any, /) -> None:
         """Hear of a job whose handler is called next; for an async one in the thread of its event loop."""
         ...
@@ -24,3 +28,12 @@ class JobListener(Protocol):
 
 listeners: dict[str, JobListener] = {}
 """By job type."""
+told_of_claims: list[JobListener] = []
+"""Each listener once, though it is told of hundreds of types."""
+
+
+def listen(job_type: str, listener: JobListener) -> None:
+    """Have a listener told of the jobs of a type."""
+    listeners[job_type] = listener
+    if listener not in told_of_claims:
+        told_of_claims.append(listener)

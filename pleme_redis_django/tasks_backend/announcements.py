@@ -9,12 +9,11 @@ import logging
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.log import RequireDebugTrue
 
 from pleme_redis_django import event_log
-from pleme_redis_django.job_listeners import listeners
+from pleme_redis_django.job_listeners import listen
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.interface.endings import Failure
 from pleme_redis_django.jobs.interface.json_text import from_json
@@ -37,24 +36,37 @@ from pleme_redis_django.tasks_backend.results import (
 )
 
 logger = logging.getLogger("pleme_redis_django.tasks")
+# The API itself listens to each of its signals, to write a line of it.
+_OF_THE_API = 1
 api_logger = logging.getLogger(BaseTaskBackend.__module__.partition(".backends")[0])
 
 
 def tell_enqueued(backend: type[BaseTaskBackend], result: TaskResult[Any, Any]) -> None:
     """Send ``task_enqueued``, in the enqueue's own transaction, as DEP 14 has it."""
-    if _is_heard(task_enqueued, logging.DEBUG):
+    if len(task_enqueued.receivers) > _OF_THE_API or _is_written(logging.DEBUG):
         task_enqueued.send_robust(sender=backend, task_result=result)
 
 
 class Announcements:
     """Turns what the engine reports of tasks into their signals."""
 
+    def __init__(self) -> None:
+        self._is_written = True  # As the last claim found it.
+
+    def claimed(self) -> None:
+        # Not for each task: to ask every handler of its logger takes a tenth of what a worker spends on one.
+        self._is_written = _is_written(logging.INFO)
+
     def started(self, job: Any, /) -> None:
-        if _is_heard(task_started) and (result := _result_in_worker(job)) is not None:
+        if not self._is_written and len(task_started.receivers) <= _OF_THE_API:
+            return
+        if (result := _result_in_worker(job)) is not None:
             event_log.send(task_started, sender=_sender(result), task_result=result)
 
     def completed(self, job: Any, results_json: str, /) -> None:
-        if _is_heard(task_finished) and (result := _result_in_worker(job)) is not None:
+        if not self._is_written and len(task_finished.receivers) <= _OF_THE_API:
+            return
+        if (result := _result_in_worker(job)) is not None:
             _finish(result, TaskResultStatus.SUCCESSFUL, _return_value=from_json(results_json))
 
     def failed(self, job: Any, failure: Failure, /) -> None:
@@ -85,7 +97,7 @@ _announcements = Announcements()
 
 def announce(definition: JobDefinition[Any, Any]) -> None:
     """Have the starts and ends of a task reported."""
-    listeners[definition.name] = _announcements
+    listen(definition.name, _announcements)
 
 
 def _finish(result: TaskResult[Any, Any], status: TaskResultStatus, **values: Any) -> None:
@@ -93,27 +105,21 @@ def _finish(result: TaskResult[Any, Any], status: TaskResultStatus, **values: An
     task_finished.send_robust(sender=_sender(result), task_result=result)
 
 
-def _is_heard(signal: Signal, level: int = logging.INFO) -> bool:
-    """Whether anybody listens but the API's own receiver, or that one has a line that somebody writes."""
-    return len(signal.receivers) > 1 or (api_logger.isEnabledFor(level) and _is_written(level))
-
-
 def _is_written(level: int) -> bool:
     """Whether a handler takes lines of the API's logger. By default, Django's own does only while DEBUG is on."""
+    if not api_logger.isEnabledFor(level):
+        return False
     logger: logging.Logger | None = api_logger
     while logger is not None:
         for handler in logger.handlers:
-            if handler.level <= level and (
-                not handler.filters or django_settings.DEBUG or not _is_for_debugging(handler)
-            ):
+            if handler.level <= level and (django_settings.DEBUG or not _is_for_debugging(handler)):
                 return True
         logger = logger.parent if logger.propagate else None
     return False
 
 
 def _is_for_debugging(handler: logging.Handler) -> bool:
-    # Asked at each start and each end of a task: a generator would take twice as long.
-    return RequireDebugTrue in map(type, handler.filters)
+    return any(isinstance(one, RequireDebugTrue) for one in handler.filters)
 
 
 def _result_in_worker(job: Any) -> TaskResult[Any, Any] | None:

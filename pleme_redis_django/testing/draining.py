@@ -33,7 +33,7 @@ from pleme_redis_django.jobs.interface.endings import (
     Retried,
     Snoozed,
 )
-from pleme_redis_django.jobs.interface.events import EndingRefused, JobEnded, JobStarted
+from pleme_redis_django.jobs.interface.events import EndingRefused, JobEnded, JobsClaimed, JobStarted
 from pleme_redis_django.jobs.interface.executor import DispatchingExecutor, is_async_executor, known_job_types
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.interface.selection import JobSelection
@@ -218,6 +218,7 @@ class _Drain:
         # Progress needs no write of its own: the last report rides with the ending.
         context = JobContext(job, job.claim, lambda context: None)
         context.bounds = self._runner.bounds_of(job)
+        self._sink.emit(JobsClaimed(self._worker_id, 1, False))
         self._sink.emit(JobStarted(job))
         with as_if_committed():
             ending = self._run(context)
