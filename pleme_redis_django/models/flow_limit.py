@@ -15,6 +15,9 @@ class LimitKind(models.TextChoices):
     QUEUE = "queue", "queue"
     PRODUCT = "product", "product"
 
+    # An Enum hashes its name in Python, and a claim looks up a gate for nearly every job.
+    __hash__ = str.__hash__
+
 
 class LimitSource(models.TextChoices):
     """Who made the row."""

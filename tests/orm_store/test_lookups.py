@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.db import connection
 
 from pleme_redis_django.models import Job
-from pleme_redis_django.orm_store.lookups import SecondsSince, any_of, uuid_array
+from pleme_redis_django.orm_store.lookups import SecondsSince, any_of, number_array, text_array, uuid_array
 from tests.rows import BACKENDS, ago, make_job
 
 pytestmark = pytest.mark.django_db(databases=BACKENDS)
@@ -30,6 +31,16 @@ def test_a_long_list_is_one_parameter_on_postgresql() -> None:
 
 def test_an_array_of_nothing_is_valid() -> None:
     assert uuid_array([]) == "{}"
+
+
+@pytest.mark.parametrize(
+    "texts", [[], [""], ["NULL", "k:a:ü 漢"], ['a"b', "\\", 'c\\"', "{d,e}", "f,g", " h ", "%s", "it's"]]
+)
+def test_an_array_of_texts_arrives_as_it_was(texts: list[str]) -> None:
+    numbers = list(range(len(texts)))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::text[], %s::int[]", [text_array(texts), number_array(numbers)])
+        assert cursor.fetchone() == (texts, numbers)
 
 
 @pytest.mark.parametrize("using", BACKENDS)

@@ -59,6 +59,9 @@ class LimitStatements(Protocol):
         ``prefix``: before the gate's text in the row, "" of those that wait for a place.
         """
 
+    def somebody_waits(self, table: JobTable[Any]) -> bool:
+        """Return whether somebody waits anywhere, at gates, for tokens or in lines."""
+
     def gates_waited_at(self, table: JobTable[Any], gates: Sequence[Gate]) -> list[Gate]:
         """Return those of the gates at which somebody waits."""
 
@@ -140,6 +143,9 @@ class Dialect(Protocol):
 
     def take_tokens(self, table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, int]:
         """Take up to so many tokens; return how many there were at each gate that has a row."""
+
+    def add_token_gates(self, table: JobTable[Any], gates: Sequence[TokenGate]) -> None:
+        """Store full buckets of gates that have no row yet; one whose limit is gone is left out."""
 
     def give_tokens_back(self, table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
         """Put tokens back that were taken a moment ago and are not used."""

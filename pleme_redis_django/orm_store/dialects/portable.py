@@ -25,6 +25,7 @@ from pleme_redis_django.orm_store.dialects import portable_limits
 from pleme_redis_django.orm_store.dialects.dialect import LimitStatements
 from pleme_redis_django.orm_store.dialects.portable_lines import let_next, open_lines
 from pleme_redis_django.orm_store.dialects.portable_tokens import (
+    add_token_gates,
     give_tokens_back,
     let_through,
     park_for_tokens,
@@ -42,6 +43,7 @@ from pleme_redis_django.orm_store.row_update import RowUpdate
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
 
 __all__ = [
+    "add_token_gates",
     "claim",
     "claim_shares",
     "complete",

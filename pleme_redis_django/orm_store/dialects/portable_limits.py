@@ -82,6 +82,10 @@ def park_ready(
     )
 
 
+def somebody_waits(table: JobTable[Any]) -> bool:
+    return _waiting(table).exists()
+
+
 def gates_waited_at(table: JobTable[Any], gates: Sequence[Gate]) -> list[Gate]:
     found = set(
         _waiting(table)

@@ -48,6 +48,13 @@ def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[T
     return found
 
 
+def add_token_gates(table: JobTable[Any], gates: Sequence[TokenGate]) -> None:
+    limits = FlowLimit._base_manager.using(table.using).filter(pk__in={gate.limit_id for gate in gates})
+    known = set(limits.values_list("pk", flat=True))
+    rows = [FlowGate(gate=gate.gate, limit_id=gate.limit_id) for gate in gates if gate.limit_id in known]
+    FlowGate._base_manager.using(table.using).bulk_create(rows, ignore_conflicts=True)
+
+
 def give_tokens_back(table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
     with transaction.atomic(using=table.using):
         for row in _rows(table, counts):
@@ -137,7 +144,8 @@ def _rows(table: JobTable[Any], gates: Any) -> list[Any]:
 
 
 def _with_now(rows: QuerySet[FlowGate]) -> QuerySet[Any]:
-    return rows.select_related("limit").annotate(now=Now())
+    found: QuerySet[Any] = rows.select_related("limit").annotate(now=Now())
+    return found
 
 
 def _bucket(row: Any) -> TokenBucket:

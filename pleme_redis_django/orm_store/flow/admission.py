@@ -45,11 +45,11 @@ class Admission:
 
     def admit(self, claimant: Claimant, jobs: Sequence[M]) -> tuple[Sequence[M], Mapping[Gate, KnownLimit]]:
         """Return which jobs may start, and the gates that have to be looked at since some have stepped back."""
-        crowds, over = self._over(jobs)
-        if not over:
+        crowds = self._over(jobs)
+        if not crowds:
             return jobs, {}
-        full = {gate: crowds[gate].limit for gate in over}
-        concerned = {job.id for gate in over for job in crowds[gate].jobs}  # type: ignore[attr-defined]
+        full = limits_of(crowds)
+        concerned = {job.id for crowd in crowds.values() for job in crowd.jobs}  # type: ignore[attr-defined]
         mine = [(job.id, job.attempt) for job in jobs if job.id in concerned]
         parked = self._statements.park(self._table, full, claimant.worker_id, mine)
         if not parked:
@@ -57,25 +57,22 @@ class Admission:
         self.park_what_is_ready(claimant, list(full))
         # Who waits at one gate has given its places at the others back.
         left = [job for job in jobs if job.id in parked]
-        return [job for job in jobs if job.id not in parked], limits_of(
-            self._known.last_read.crowds(left)
-        ) | full
+        return [job for job in jobs if job.id not in parked], self._known.last_read.gates(left) | full
 
-    def _over(self, jobs: Sequence[Any]) -> tuple[dict[Gate, Crowd], list[Gate]]:
-        """Return the jobs by gate, and the gates at which more run than may."""
+    def _over(self, jobs: Sequence[Any]) -> dict[Gate, Crowd]:
+        """Return the jobs by the gates at which more run than may."""
         for _try in range(TRIES):
-            crowds = self._known.met_by(jobs).crowds(jobs)
-            counted = {
-                gate: crowd.limit for gate, crowd in crowds.items() if crowd.limit.max_running is not None
-            }
+            limits = self._known.met_by(jobs)
+            counted = limits.gates(jobs, of_places=True)
             if not counted:
-                return crowds, []
+                return {}
             over, is_gone = self._statements.gates_over(self._table, counted)
             if not is_gone:
                 break
             self._known.read_again()
-        self._known.note_use({crowd.limit for crowd in crowds.values()})
-        return crowds, over
+        self._known.note_use(jobs)
+        crowds = limits.crowds(jobs) if over else {}
+        return {gate: crowds[gate] for gate in over}
 
     def park_what_is_ready(self, claimant: Claimant, gates: Sequence[Gate], prefix: str = "") -> None:
         """Have what stands at the head and counts at full gates wait there too, so that no claim meets it again."""

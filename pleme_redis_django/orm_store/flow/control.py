@@ -7,17 +7,15 @@ the commit sees what others have committed before.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Generic
-from uuid import UUID
 
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.flow.admission import Admission, Claimant
 from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
-from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, Gate, Limited
+from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, Gate, Limited, gate_of
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
-from pleme_redis_django.orm_store.flow.limits import KnownLimit, limits_of
+from pleme_redis_django.orm_store.flow.limits import KnownLimit
 from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
 from pleme_redis_django.orm_store.flow.rates import (
     NeedsTokens,
@@ -84,21 +82,18 @@ class FlowControl(Generic[M]):
         self, claimant: Claimant, jobs: Sequence[M]
     ) -> tuple[Sequence[M], dict[Gate, KnownLimit]]:
         """Return those of the jobs that got their tokens, and the gates of the others."""
-        crowds = self.known.last_read.crowds(jobs)
-        rated = {gate: crowd for gate, crowd in crowds.items() if crowd.limit.rate is not None}
-        if not rated:
+        limits = self.known.last_read
+        needs = [
+            NeedsTokens(job, gates, job.cost)
+            for job, gates in zip(jobs, limits.token_gates(jobs), strict=True)
+            if gates
+        ]
+        if not needs:
             return jobs, {}
-        self.known.note_use({crowd.limit for crowd in rated.values()})
-        gates: defaultdict[UUID, list[TokenGate]] = defaultdict(list)
-        for gate, crowd in rated.items():
-            of_crowd: Sequence[Any] = crowd.jobs
-            for job in of_crowd:
-                gates[job.id].append(TokenGate(gate.text, crowd.limit.id))
-        needs = [NeedsTokens(job, tuple(gates[job.id]), job.cost) for job in jobs if job.id in gates]
-        by_text = {gate.text: gate for gate in rated}
+        self.known.note_use(jobs)
 
         def park_what_is_ready(exhausted: Sequence[TokenGate]) -> None:
-            full = [by_text[gate.gate] for gate in exhausted]
+            full = [gate for token_gate in exhausted if (gate := gate_of(token_gate.gate)) is not None]
             self._admission.park_what_is_ready(claimant, full, TOKEN_PREFIX)
 
         _started, parked = start_with_tokens(
@@ -108,7 +103,7 @@ class FlowControl(Generic[M]):
             return jobs, {}
         self._waits_for_tokens = True
         waiting = {job.id for job in parked}
-        return [job for job in jobs if job.id not in waiting], limits_of(self.known.last_read.crowds(parked))
+        return [job for job in jobs if job.id not in waiting], limits.gates(parked)
 
     def take_note_of_waiting(self) -> bool:
         """Return whether somebody waits for a token since the last call, or may do so: there are rates now."""

@@ -75,8 +75,10 @@ class KnownLimits:
             self._bring_rows_in_step()
         rows = self._rows().order_by("id").values_list(*_FIELDS)
         read = tuple(KnownLimit(*row)._replace(kind=LimitKind(row[1])) for row in rows)
+        if read == before:
+            return False  # The value is kept with what it has found out about gates.
         self.last_read = Limits(read, self._declared)
-        return read != before
+        return True
 
     def read_first(self) -> bool:
         """Read the rows, if none is known so far; return whether there are some."""
@@ -88,11 +90,12 @@ class KnownLimits:
         FlowLimit._base_manager.using(self._table.using).bulk_create(rows, ignore_conflicts=True)
         self.read_again()
 
-    def note_use(self, limits: Collection[KnownLimit]) -> None:
-        """Say, once an hour, that those of these limits are used that are still declared."""
+    def note_use(self, jobs: Sequence[Limited]) -> None:
+        """Say, once an hour, that those limits are used that the jobs meet and that are still declared."""
         if time.monotonic() - self._used_at >= NOTE_USE_SECONDS:
             self._used_at = time.monotonic()
-            used = {limit.id for limit in limits if (limit.kind, limit.name) in self._declared}
+            met = self.last_read.gates(jobs).values()
+            used = {limit.id for limit in met if (limit.kind, limit.name) in self._declared}
             self._rows().filter(id__in=used).update(last_used_at=Now())
 
     def prune(self) -> int:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
 from pleme_redis_django.models.flow_limit import LimitKind, LimitSource
 from pleme_redis_django.orm_store.flow.gates import Gate, Limited
+from pleme_redis_django.orm_store.flow.tokens import TokenGate
+
+# Of so many gates it is kept which limit they have.
+MAX_KEPT = 10_000
 
 LimitName = tuple[LimitKind, str]
+# The product of jobs, and their key, type, queue or product.
+Named = tuple[str, str | None]
 Declared = Mapping[LimitName, tuple[DeclaredLimit, LimitSource]]
 
 
@@ -34,6 +40,15 @@ class KnownLimit(NamedTuple):
         return self.is_shared and self.kind != LimitKind.PRODUCT
 
 
+class Counted(NamedTuple):
+    """A gate at which jobs count, and its limit."""
+
+    gate: Gate
+    limit: KnownLimit
+    tokens: TokenGate | None
+    """Of its rate."""
+
+
 @dataclasses.dataclass(slots=True)
 class Crowd:
     """Jobs that count at one gate."""
@@ -47,12 +62,18 @@ class Crowd:
         return sum(job.cost for job in self.jobs)
 
 
-# By what the jobs of one gate of a kind have in common.
-_NAME_OF: Mapping[LimitKind, Callable[[Limited], Any]] = {
-    LimitKind.KEY: attrgetter("concurrency_key"),
-    LimitKind.TYPE: attrgetter("job_type"),
-    LimitKind.QUEUE: attrgetter("queue_name"),
-    LimitKind.PRODUCT: attrgetter("product"),
+_COLUMN = {
+    LimitKind.KEY: "concurrency_key",
+    LimitKind.TYPE: "job_type",
+    LimitKind.QUEUE: "queue_name",
+    LimitKind.PRODUCT: "product",
+}
+# What of a job a limit of each kind goes by. Not in Python: each job of each claim is asked several times.
+_NAME: Mapping[LimitKind, Callable[[Limited], str | None]] = {
+    kind: attrgetter(column) for kind, column in _COLUMN.items()
+}
+_NAMED: Mapping[LimitKind, Callable[[Limited], Named]] = {
+    kind: attrgetter("product", column) for kind, column in _COLUMN.items()
 }
 
 
@@ -61,19 +82,48 @@ class Limits:
 
     def __init__(self, rows: Iterable[KnownLimit] = (), declared: Iterable[LimitName] = ()) -> None:
         self.rows = tuple(rows)
-        self._by_name: dict[LimitKind, dict[str, dict[str, KnownLimit]]] = {kind: {} for kind in _NAME_OF}
+        self._by_name: dict[LimitName, dict[str, KnownLimit]] = {}
         for row in self.rows:
-            self._by_name[row.kind].setdefault(row.name, {})[row.product] = row
-        self.unmade = frozenset(
-            (kind, name) for kind, name in declared if "" not in self._by_name[kind].get(name, ())
-        )
+            self._by_name.setdefault((row.kind, row.name), {})[row.product] = row
+        self.unmade = frozenset(name for name in declared if "" not in self._by_name.get(name, ()))
         """Declared, and without a row so far."""
-        self._unmade_kinds = {kind for kind, _name in self.unmade}
         self.has_rates = any(row.rate is not None for row in self.rows)
         """Whether claimed jobs may need tokens."""
+        self._has_places = any(row.max_running is not None for row in self.rows)
+        self._limited = _kinds_of(self._by_name)
+        self._meet_none: dict[LimitKind, set[str | None]] = {kind: set() for kind in _kinds_of(self.unmade)}
+        """By which names jobs meet no limit that has no row."""
+        self._kept: dict[LimitKind, dict[Named, Counted | None]] = {kind: {} for kind in self._limited}
+        """By the product and name of jobs: a claim meets the same ones again and again."""
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.unmade)
+        return bool(self._by_name or self.unmade)
+
+    def counts_any(self, jobs: Sequence[Limited]) -> bool:
+        """Whether one of the jobs counts at a gate: without the work of saying at which."""
+        return any(
+            self._counted(kind, named) is not None for kind in self._limited for named in _met_by(jobs, kind)
+        )
+
+    def gates(self, jobs: Sequence[Limited], *, of_places: bool = False) -> dict[Gate, KnownLimit]:
+        """Return the gates at which the jobs count, with their limits; ``of_places``: without mere rates."""
+        gates: dict[Gate, KnownLimit] = {}
+        for kind in self._limited if self._has_places or not of_places else ():
+            for named in _met_by(jobs, kind):
+                counted = self._counted(kind, named)
+                if counted is not None and (not of_places or counted.limit.max_running is not None):
+                    gates[counted.gate] = counted.limit
+        return gates
+
+    def token_gates(self, jobs: Sequence[Limited]) -> list[tuple[TokenGate, ...]]:
+        """Return of each job the rates that it counts on."""
+        found: list[tuple[TokenGate, ...]] = [()] * len(jobs)
+        for kind in self._limited:
+            for number, named in enumerate(map(_NAMED[kind], jobs)):
+                counted = self._counted(kind, named)
+                if counted is not None and counted.tokens is not None:
+                    found[number] += (counted.tokens,)
+        return found
 
     def at(self, gate: Gate) -> KnownLimit | None:
         """Return the limit of a gate."""
@@ -81,53 +131,70 @@ class Limits:
 
     def find(self, kind: LimitKind, name: str, product: str) -> KnownLimit | None:
         """Return the limit of a name for a product: the product's own, else that of every product."""
-        of_name = self._by_name[kind].get(name)
+        of_name = self._by_name.get((kind, name))
         return None if of_name is None else of_name.get(product) or of_name.get("")
 
     def crowds(self, jobs: Sequence[Limited]) -> dict[Gate, Crowd]:
         """Return the jobs by the gates at which they count; those without a limit are at none."""
         crowds: dict[Gate, Crowd] = {}
-        for kind, known in self._by_name.items():
-            # Each claim and each batch of endings asks, and mostly of jobs that nobody limits.
-            names = _limit_names_among(jobs, kind) if known else {}
-            limited = {name: limit_name for name, limit_name in names.items() if limit_name in known}
-            if limited:
-                for job, name in zip(jobs, map(_NAME_OF[kind], jobs), strict=True):
-                    if (limit_name := limited.get(name)) is not None:
-                        self._add(crowds, kind, limit_name, name, job)
+        for kind in self._limited:
+            for job, named in zip(jobs, map(_NAMED[kind], jobs), strict=True):
+                if (counted := self._counted(kind, named)) is None:
+                    continue
+                if (crowd := crowds.get(counted.gate)) is None:
+                    crowd = crowds[counted.gate] = Crowd(counted.limit)
+                crowd.jobs.append(job)
         return crowds
 
     def unmade_among(self, jobs: Sequence[Limited]) -> set[LimitName]:
         """Return the declared limits that the jobs meet and that have no row so far."""
-        met: set[LimitName] = {
-            (kind, name) for kind in self._unmade_kinds for name in _limit_names_among(jobs, kind).values()
-        }
-        return met & self.unmade
+        met: set[LimitName] = set()
+        for kind, seen in self._meet_none.items():
+            names = set(map(_NAME[kind], jobs)) - seen
+            found = {(kind, _limit_name(kind, name)) for name in names if name is not None} & self.unmade
+            if found:
+                met |= found
+            elif len(seen) < MAX_KEPT:
+                seen |= names
+        return met
 
-    def _add(
-        self, crowds: dict[Gate, Crowd], kind: LimitKind, limit_name: str, name: str, job: Limited
-    ) -> None:
-        limit = self.find(kind, limit_name, job.product)
-        if limit is None:
-            return
-        gate = Gate(kind, "" if limit.is_of_all_products else job.product, name)
-        crowd = crowds.get(gate)
-        if crowd is None:
-            crowd = crowds[gate] = Crowd(limit)
-        crowd.jobs.append(job)
+    def _counted(self, kind: LimitKind, named: Named) -> Counted | None:
+        kept = self._kept[kind]
+        try:
+            return kept[named]
+        except KeyError:
+            if len(kept) >= MAX_KEPT:
+                kept.clear()
+            counted = kept[named] = self._find_counted(kind, *named)
+            return counted
+
+    def _find_counted(self, kind: LimitKind, product: str, name: str | None) -> Counted | None:
+        if name is None or (limit := self.find(kind, _limit_name(kind, name), product)) is None:
+            return None
+        gate = Gate(kind, "" if limit.is_of_all_products else product, name)
+        return Counted(gate, limit, None if limit.rate is None else TokenGate(gate.text, limit.id))
 
 
-NO_LIMITS = Limits()
+def _kinds_of(names: Iterable[LimitName]) -> tuple[LimitKind, ...]:
+    found = {kind for kind, _name in names}
+    return tuple(kind for kind in LimitKind if kind in found)
 
 
-def _limit_names_among(jobs: Sequence[Limited], kind: LimitKind) -> dict[str, str]:
-    """Return each name that jobs have at a kind, with the name that a limit of it has."""
-    names = set(map(_NAME_OF[kind], jobs))
-    if kind is not LimitKind.KEY:
-        return {name: name for name in names}
-    return {key: key.partition(":")[0] for key in names if key is not None}
+def _met_by(jobs: Sequence[Limited], kind: LimitKind) -> Iterable[Named]:
+    """Return by what jobs meet limits of a kind: mostly by nothing, or by few names, or nearly each by another key."""
+    if not any(map(_NAME[kind], jobs)):
+        return ()
+    named = map(_NAMED[kind], jobs)
+    return named if kind is LimitKind.KEY else dict.fromkeys(named)
+
+
+def _limit_name(kind: LimitKind, name: str) -> str:
+    return name.partition(":")[0] if kind is LimitKind.KEY else name
 
 
 def limits_of(crowds: Mapping[Gate, Crowd]) -> dict[Gate, KnownLimit]:
     """Return the limit of each gate."""
     return {gate: crowd.limit for gate, crowd in crowds.items()}
+
+
+NO_LIMITS = Limits()

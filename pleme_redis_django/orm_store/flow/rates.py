@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -12,7 +11,6 @@ from django.db import OperationalError, connections
 from django.db.models import DurationField, ExpressionWrapper, Min
 from django.db.models.functions import Now
 
-from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
 from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
@@ -50,11 +48,13 @@ def start_with_tokens(
     starts. What one job of several rates did not need is given back. ``park_others`` is told which gates have no
     tokens left, before the parking that has them looked at in time.
     """
-    wanted: Counter[TokenGate] = Counter()
+    wanted: dict[TokenGate, int] = {}
     for needs in jobs:
         for gate in needs.gates:
-            wanted[gate] += needs.cost
+            wanted[gate] = wanted.get(gate, 0) + needs.cost
     granted = dict(take(dialect, table, wanted)) if wanted else {}
+    if granted == wanted:
+        return [needs.job for needs in jobs], []
     may_start: list[M] = []
     parked: list[tuple[M, TokenGate]] = []
     exhausted: set[TokenGate] = set()
@@ -78,8 +78,10 @@ def start_with_tokens(
 def take(dialect: Dialect, table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> Mapping[TokenGate, int]:
     """Take up to so many tokens of each gate; return how many there were. A limit that is gone gives all."""
     found = _tried(table, lambda: dialect.take_tokens(table, wanted))
+    if len(found) == len(wanted):
+        return found
     if missing := {gate: count for gate, count in wanted.items() if gate not in found}:
-        _add_gates(table, sorted(missing))
+        dialect.add_token_gates(table, sorted(missing))
         found |= _tried(table, lambda: dialect.take_tokens(table, missing))
     return {gate: found.get(gate, count) for gate, count in wanted.items()}
 
@@ -124,14 +126,6 @@ def prune_gates(table: JobTable[Any]) -> int:
     """
     full = table.gates().filter(full_again_at__lt=Now() - FULL_SINCE, release_at=None)
     return table.gates().filter(pk__in=list(full.values_list("pk", flat=True)[:PRUNED_AT_ONCE])).delete()[0]
-
-
-def _add_gates(table: JobTable[Any], gates: Sequence[TokenGate]) -> None:
-    """Store full buckets of gates that have no row yet; one whose limit is gone is left out."""
-    limits = FlowLimit._base_manager.using(table.using).filter(pk__in={gate.limit_id for gate in gates})
-    known = set(limits.values_list("pk", flat=True))
-    rows = [FlowGate(gate=gate.gate, limit_id=gate.limit_id) for gate in gates if gate.limit_id in known]
-    FlowGate._base_manager.using(table.using).bulk_create(rows, ignore_conflicts=True)
 
 
 def _tried(table: JobTable[Any], call: Callable[[], T]) -> T:

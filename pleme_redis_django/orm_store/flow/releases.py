@@ -32,10 +32,12 @@ class Releases:
 
     def after(self, jobs: Sequence[Limited]) -> list[str]:
         """Let in as many as jobs that do not run any more have left places; return the queue names of those."""
-        crowds = self._known.current().crowds(jobs)
-        if not crowds:
+        known = self._known.current()
+        # Mostly nobody waits anywhere, and that is all there is to ask: not even at which gates they counted.
+        if not known.counts_any(jobs) or not self._statements.somebody_waits(self._table):
             return []
-        waited_at = self._statements.gates_waited_at(self._table, list(crowds))
+        crowds = known.crowds(jobs)
+        waited_at = self._statements.gates_waited_at(self._table, list(crowds)) if crowds else []
         if not waited_at:
             return []
         limits = {gate: crowds[gate].limit for gate in waited_at}

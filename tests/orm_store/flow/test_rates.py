@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.db import connections
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.jobs.interface.token_bucket import LET_SECONDS
 from pleme_redis_django.models import FlowGate, FlowLimit, Job, JobStatus
@@ -83,6 +84,19 @@ def test_burst_is_there_at_once_and_then_nothing(using: str) -> None:
     assert take(using, {gate: 2}) == {gate: 2}
     assert take(using, {gate: 2}) == {gate: 1}
     assert take(using, {gate: 2}) == {gate: 0}
+
+
+def test_a_claim_whose_tokens_are_all_there_takes_them_in_one_statement(using: str) -> None:
+    gates = [rate(using, f"k:default:{name}") for name in ("a", 'b"\\', "{c,d}")]
+    worker = str(uuid4())
+    jobs = claimed(using, 3, worker)
+    assert start(using, worker, jobs, *gates) == ([job.pk for job in jobs], []), "whatever the key looks like"
+    assert take(using, dict.fromkeys(gates, 9)) == dict.fromkeys(gates, 0)
+    for gate in gates:
+        FlowGate.objects.using(using).filter(gate=gate.gate).update(full_again_at=Now())
+    with CaptureQueriesContext(connections[using]) as queries:
+        assert start(using, worker, jobs, *gates) == ([job.pk for job in jobs], [])
+    assert using == "sqlite" or len(queries) == 1
 
 
 def test_tokens_come_back_with_the_time_and_no_more_than_the_burst(using: str) -> None:

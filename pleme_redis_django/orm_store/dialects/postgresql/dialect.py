@@ -9,6 +9,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.completion import complete
 from pleme_redis_django.orm_store.dialects.postgresql.fair_claim import claim_shares
 from pleme_redis_django.orm_store.dialects.postgresql.flow_lines import let_next, open_lines
 from pleme_redis_django.orm_store.dialects.postgresql.flow_tokens import (
+    add_token_gates,
     give_tokens_back,
     let_through,
     park_for_tokens,
@@ -26,6 +27,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.table_storage import table
 from pleme_redis_django.orm_store.dialects.postgresql.together import prepared_updates
 
 __all__ = [
+    "add_token_gates",
     "claim",
     "claim_shares",
     "complete",

@@ -16,16 +16,33 @@ from django.db import connections
 
 from pleme_redis_django.jobs.definitions.uniqueness import PERIOD_PREFIX
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.models.flow_limit import FlowLimit
+from pleme_redis_django.models.flow_limit import FlowLimit, LimitKind
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
 from pleme_redis_django.orm_store.dialects.postgresql.flow_locks import run_locked
+from pleme_redis_django.orm_store.dialects.postgresql.flow_waits import (
+    gates_waited_at,
+    somebody_waits,
+    texts_waited_at,
+)
+from pleme_redis_django.orm_store.dialects.postgresql.prepared import rows_prepared
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition_sql
 from pleme_redis_django.orm_store.flow.gates import Gate
 from pleme_redis_django.orm_store.flow.limits import KnownLimit
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import uuid_array
 from pleme_redis_django.orm_store.pauses import Pauses
+
+__all__ = [
+    "gates_over",
+    "gates_waited_at",
+    "heads_with_a_place",
+    "park",
+    "park_ready",
+    "release",
+    "somebody_waits",
+    "texts_waited_at",
+]
 
 # From so many keys on, all RUNNING rows with a key are counted at once, and not each key by itself.
 MANY_KEYS = 20
@@ -122,13 +139,6 @@ FROM found, (SELECT set_config('synchronous_commit', 'off', true)) AS commit_mod
 WHERE job.id = found.id AND job.status = 'QUEUED'
 """
 
-# The first condition is evaluated once for the whole statement: mostly nobody waits anywhere.
-_WAITED_AT_SQL = """
-SELECT gate.text FROM unnest(%s::text[]) AS gate(text)
-WHERE EXISTS (SELECT 1 FROM {table} WHERE {blocked} AND blocked_on > '')
-  AND EXISTS (SELECT 1 FROM {table} WHERE {blocked} AND blocked_on = gate.text)
-"""
-
 _HEADS_SQL = """
 SELECT gate.text, head.id
 FROM {gates} JOIN {limits} AS limits ON limits.id = gate.limit_id
@@ -168,18 +178,6 @@ WHERE job.id = ANY (ARRAY(SELECT first.id FROM first)) AND job.status = 'BLOCKED
 RETURNING job.queue_name
 """
 
-# Each step jumps to the next gate in the index of what is BLOCKED (a "loose index scan").
-_WAITED_AT_ANYWHERE_SQL = """
-WITH RECURSIVE gates (gate) AS (
-  (SELECT blocked_on FROM {table} WHERE {blocked} ORDER BY blocked_on LIMIT 1)
-  UNION ALL
-  SELECT (SELECT next.blocked_on FROM {table} AS next
-          WHERE {blocked} AND next.blocked_on > gates.gate ORDER BY next.blocked_on LIMIT 1)
-  FROM gates WHERE gates.gate IS NOT NULL
-)
-SELECT gate FROM gates WHERE gate NOT LIKE 'o:%%'
-"""
-
 
 def gates_over(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> tuple[list[Gate], bool]:
     """Return the gates at which more run than may, and whether a limit has gone meanwhile. One round trip mostly.
@@ -187,11 +185,14 @@ def gates_over(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> tuple
     What was committed before is on disk then.
     """
     asked = list(limits)
-    keys = [gate for gate in asked if gate.shape == "key"]
-    are_many = len(keys) > MANY_KEYS
+    # In words that ask no property of a gate: there is one for nearly every job of a claim.
+    of_keys = [limit.id for gate, limit in limits.items() if gate.kind is LimitKind.KEY and gate.product]
+    are_many = len(of_keys) > MANY_KEYS
     if are_many:
-        of_keys = _over_among_many(table, [limits[gate].id for gate in keys])
-        asked = [gate for gate in asked if gate.shape != "key" or (gate.product, gate.name) in of_keys]
+        over = _over_among_many(table, of_keys)
+        if not over and len(of_keys) == len(asked):
+            return [], False
+        asked = [gate for gate in asked if gate.shape != "key" or (gate.product, gate.name) in over]
     if not asked:
         return [], False
     shapes = frozenset(gate.shape for gate in asked)
@@ -232,16 +233,6 @@ def park_ready(
         return int(cursor.rowcount)
 
 
-def gates_waited_at(table: JobTable[Any], gates: Sequence[Gate]) -> list[Gate]:
-    by_text = {gate.text: gate for gate in gates}
-    return [by_text[text] for (text,) in _fetch(table, _waited_at_sql(table), [list(by_text)])]
-
-
-def texts_waited_at(table: JobTable[Any]) -> list[str]:
-    """Return every gate at which somebody waits, without the lines; 10 ms for a thousand."""
-    return [text for (text,) in _fetch(table, _waited_at_anywhere_sql(table), [])]
-
-
 def heads_with_a_place(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> dict[Gate, UUID]:
     gates = {gate.text: gate for gate in limits}
     if not gates:
@@ -262,8 +253,7 @@ def release(
 
 
 def _over_among_many(table: JobTable[Any], limit_ids: Sequence[int]) -> set[tuple[str, str]]:
-    sql = _OVER_AMONG_MANY_SQL.format(table=table.sql_name, limits=_limits_name(table), on_disk=_ON_DISK)
-    return set(_fetch(table, sql, [sorted(set(limit_ids))]))
+    return set(rows_prepared(_over_many(table), table.using, sorted(set(limit_ids))))
 
 
 def _columns(limits: Mapping[Gate, KnownLimit | None], gates: Sequence[Gate]) -> list[list[Any]]:
@@ -315,6 +305,12 @@ def _over_sql(table: JobTable[Any], shapes: frozenset[str], *, on_disk: bool) ->
     )
 
 
+@functools.lru_cache(maxsize=16)
+def _over_many(table: JobTable[Any]) -> CompiledQuery[Any]:
+    sql = _OVER_AMONG_MANY_SQL.format(table=table.sql_name, limits=_limits_name(table), on_disk=_ON_DISK)
+    return CompiledQuery(model=table.model, using=table.using, sql=sql)
+
+
 @functools.lru_cache(maxsize=256)
 def _park_sql(table: JobTable[Any], shapes: frozenset[str]) -> str:
     return _PARK_SQL.format(
@@ -336,16 +332,6 @@ def _park_ready(
     texts = ", ".join(f"({_TEXTS[shape]})" for shape in sorted(shapes))
     sql = _PARK_READY_SQL.format(ready=ready.sql, table=table.sql_name, texts=texts)
     return CompiledQuery(model=table.model, using=table.using, sql=sql, parameters=ready.parameters)
-
-
-@functools.lru_cache(maxsize=16)
-def _waited_at_sql(table: JobTable[Any]) -> str:
-    return _WAITED_AT_SQL.format(table=table.sql_name, blocked=_blocked_sql(table))
-
-
-@functools.lru_cache(maxsize=16)
-def _waited_at_anywhere_sql(table: JobTable[Any]) -> str:
-    return _WAITED_AT_ANYWHERE_SQL.format(table=table.sql_name, blocked=_blocked_sql(table))
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 from django.db import DatabaseError, connections
 
@@ -65,6 +66,22 @@ def fetch_prepared(query: CompiledQuery[M], *parameters: Any, varying: int = 1) 
     connection.ensure_connection()
     statements = _statements_on(connection)
     return query.instances(statements.fetch(statements.kept_cursor, query, parameters, varying))
+
+
+def rows_prepared(statement: Statement, using: str, *parameters: Any) -> Sequence[Any]:
+    """Return the rows of a statement, planned before where it has been run often enough.
+
+    All of its parameters are those of this run. Inside a transaction, which a plan that PostgreSQL refuses would
+    break, it is run as it stands.
+    """
+    connection: Any = connections[using]
+    with connection.cursor() as cursor:
+        if _keeps_names(connection):
+            found = _statements_on(connection).fetch(cursor, statement, parameters, len(parameters))
+        else:
+            cursor.execute(statement.sql, parameters)
+            found = cursor.fetchall()
+    return cast(Sequence[Any], found)
 
 
 def executed_prepared(statement: Statement, using: str, parameters: tuple[Any, ...]) -> bool:
@@ -182,7 +199,7 @@ class PreparedStatements:
     ) -> None:
         if query in self._names:
             name = self._names[query] = self._names.pop(query)
-            cursor.execute(f"{before}{_execute_sql(name, varying)}", parameters[-varying:])
+            cursor.execute(f"{before}{_execute_sql(name, varying)}", parameters[len(parameters) - varying :])
             return
         cursor.execute(before + self._first_time(query, parameters, varying))
         while cursor.nextset():
@@ -191,8 +208,8 @@ class PreparedStatements:
     def _first_time(self, query: Statement, parameters: tuple[Any, ...], varying: int) -> str:
         """Return the statements that plan ``query`` and run it; in one round trip, and one transaction."""
         compose = self._ops.compose_sql
-        before, *behind = str(query.sql).rsplit("%s", varying)
-        constants = (*query.parameters, *parameters[:-varying])
+        before, *behind = str(query.sql).rsplit("%s", varying) if varying else (str(query.sql),)
+        constants = (*query.parameters, *parameters[: len(parameters) - varying])
         text = compose(before, constants) + "".join(
             f"${number}{compose(part, ())}" for number, part in enumerate(behind, 1)
         )
@@ -202,7 +219,7 @@ class PreparedStatements:
         statements = [f"DEALLOCATE {outdated}" for outdated in self._outdated]
         # PostgreSQL keeps and drops names at once: a failure further on takes neither back.
         self._names[query], self._outdated = name, []
-        run = compose(_execute_sql(name, varying), parameters[-varying:])
+        run = compose(_execute_sql(name, varying), parameters[len(parameters) - varying :])
         return "; ".join([*statements, f"PREPARE {name} AS {text}", run])
 
     def _outdate(self, query: Statement) -> None:
@@ -211,7 +228,7 @@ class PreparedStatements:
 
 
 def _execute_sql(name: str, varying: int) -> str:
-    return f"EXECUTE {name}({', '.join(['%s'] * varying)})"
+    return f"EXECUTE {name}({', '.join(['%s'] * varying)})" if varying else f"EXECUTE {name}"
 
 
 class _OfThread(threading.local):

@@ -8,12 +8,14 @@ from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 
-from pleme_redis_django.jobs.interface.endings import GivenBack
+from pleme_redis_django.jobs.interface.endings import Completed, GivenBack
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import FlowLimit, Job
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.dialects.postgresql import flow_limits
+from pleme_redis_django.orm_store.flow import known_limits
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import make_job
 
@@ -84,3 +86,48 @@ def test_nothing_starts_of_a_claim_that_could_not_be_counted(monkeypatch: pytest
     assert all(store.finish_jobs([GivenBack(job_id=row.job_id, claim=row.claim) for row in held]))
     store.release_after(jobs)
     assert len(store.claim_jobs(str(uuid4()), 3, JobSelection())) == 1
+
+
+@pytest.mark.usefixtures("no_claim_is_slow")
+def test_a_batch_of_many_keys_costs_two_short_questions_while_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One after the claim and one after the endings, however many keys: neither names one of them."""
+    monkeypatch.setattr(known_limits, "REREAD_SECONDS", 3_600.0)
+    FlowLimit.objects.create(
+        job_model="pleme_redis_django.job", kind="key", name="customer", max_running=1, source="admin"
+    )
+    store, worker_id = OrmJobStore(Job), str(uuid4())
+    for number in range(30):
+        make_job(concurrency_key=f"customer:{number}")
+    make_job()
+    assert store.claim_jobs(worker_id, 1, JobSelection()), "the limits are known from now on"
+    with CaptureQueriesContext(connection) as claiming:
+        claimed = store.claim_jobs(worker_id, 29, JobSelection())
+    assert len(claimed) == 29
+    assert len(claiming) == 2
+    assert "customer:" not in claiming[1]["sql"]
+    assert all(store.finish_jobs([Completed(job_id=job.id, claim=job.claim) for job in claimed]))
+    with CaptureQueriesContext(connection) as releasing:
+        assert not store.release_after(claimed)
+    assert len(releasing) == 1
+    assert "customer:" not in releasing[0]["sql"]
+    (unkeyed,) = store.claim_jobs(worker_id, 1, JobSelection())
+    with CaptureQueriesContext(connection) as releasing:
+        assert not store.release_after([unkeyed])
+    assert len(releasing) == 0, "it has left no place at a gate"
+
+
+def test_what_is_known_of_gates_is_kept_while_the_limits_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(known_limits, "REREAD_SECONDS", 0.0)
+    limit = FlowLimit.objects.create(
+        job_model="pleme_redis_django.job", kind="key", name="customer", max_running=1, source="admin"
+    )
+    known = OrmJobStore(Job)._flow.known
+    assert known.read_first()
+    before = known.current()
+    assert known.current() is before
+    FlowLimit.objects.filter(pk=limit.pk).update(max_running=2)
+    assert known.current() is not before

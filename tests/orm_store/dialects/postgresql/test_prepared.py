@@ -12,12 +12,17 @@ from django.db import DatabaseError, connection, transaction
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.compiled_query import CompiledQuery
 from pleme_redis_django.orm_store.dialects.postgresql import prepared
-from pleme_redis_django.orm_store.dialects.postgresql.prepared import MAX_PREPARED, USES_BEFORE
+from pleme_redis_django.orm_store.dialects.postgresql.prepared import MAX_PREPARED, USES_BEFORE, rows_prepared
 from tests.rows import make_job
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_claim_is_slow")]
 WORKER = str(uuid4())
+ASKS = CompiledQuery(
+    model=Job, using="default", sql="SELECT NOT EXISTS (SELECT 1 FROM pleme_redis_django_job)"
+)
+ASKS_OF = CompiledQuery(model=Job, using="default", sql="SELECT %s::int + cardinality(%s::text[])")
 
 
 @pytest.fixture(autouse=True)
@@ -189,3 +194,34 @@ def test_a_failed_claim_is_raised_and_the_plan_stays(store: OrmJobStore[Job]) ->
         store.claim_jobs("no uuid", 5, JobSelection())
     claims_every_job(store)
     assert len(names()) == 1
+
+
+def rows(*parameters: object) -> list[object]:
+    """Return the rows of one of two statements, one of which has no parameters at all."""
+    statement = ASKS_OF if parameters else ASKS
+    return [row for (row,) in rows_prepared(statement, "default", *parameters)]
+
+
+def test_rows_of_a_repeated_statement_are_planned_once_with_parameters_and_without() -> None:
+    for _ in range(USES_BEFORE):
+        assert (rows(), rows(2, ["a"])) == ([True], [3])
+    assert names() == []
+    for _ in range(USES_BEFORE):
+        assert (rows(), rows(1, ["a", "b"])) == ([True], [3])
+    assert len(names()) == 2
+
+
+@pytest.mark.parametrize("loss", ["DEALLOCATE ALL", "DISCARD ALL"])
+def test_rows_come_without_the_plan_as_well(loss: str) -> None:
+    for _ in range(USES_BEFORE + 1):
+        rows()
+    with connection.cursor() as cursor:
+        cursor.execute(loss)
+    assert rows() == [True]
+    assert names() == []
+
+
+def test_rows_inside_of_a_transaction_are_read_without_a_plan() -> None:
+    with transaction.atomic():
+        assert [rows() for _ in range(USES_BEFORE + 2)] == [[True]] * (USES_BEFORE + 2)
+    assert names() == []
