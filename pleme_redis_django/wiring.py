@@ -100,9 +100,9 @@ def hint_queue(config: WorkerPoolConfig) -> HintQueue | None:
     if get_settings().url is None or config.product is not None:
         return None
     if config.shares_between_products:
-        from pleme_redis_django.redis_state.wakeups.product_hints import ProductHints
+        from pleme_redis_django.redis_state.wakeups.naming_hints import NamingHints
 
-        return ProductHints(config.queues, config.queue_key)
+        return NamingHints(config.queues, config.queue_key)
     from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 
     return RedisHints(config.queues, config.queue_key)

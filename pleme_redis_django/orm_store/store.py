@@ -105,9 +105,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
     def _claim(self, request: ClaimRequest) -> list[M]:
         return claim_jobs(self._dialect, self._table, request, self._rotations.of(request.selection))
 
-    def hear_of(self, selection: JobSelection, products: Collection[str]) -> None:
+    def hear_of(self, selection: JobSelection, products: Collection[str]) -> Collection[str]:
         with reconnecting(self.using):
-            self._rotations.hear_of(selection, products)
+            return self._rotations.hear_of(selection, products)
 
     def _claim_admitted(
         self, worker_id: str, limit: int, selection: JobSelection

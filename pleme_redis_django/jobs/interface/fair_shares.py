@@ -14,8 +14,12 @@ from typing import NamedTuple
 
 # So many jobs of a product are asked for at a time: more is coarser, and no faster.
 SHARE = 4
-# While some have fewer jobs ready than their share, so many times what is wanted is dealt.
-SPARE = 1.25
+# While products have fewer jobs ready than their share, more is dealt: at most so many times what is wanted.
+MOST_SPARE = 8.0
+# Who has just come mostly has a job or two. Such a product gets one share, and those of so many count as nothing, in a
+# large claim of more: what they lack would take another statement, and a share too many is cut off and costs nothing.
+UNTRIED_SHARES = 4
+UNTRIED_PART = 0.25
 DEFAULT_WEIGHT = 1.0
 _MOST_OUTDATED = 100
 
@@ -52,6 +56,9 @@ class FairShares:
         """At least the current time of each active product; an entry with another time is out of date."""
         self._now = 0.0
         self._spare = 1.0
+        """How many times what is wanted was to be dealt last time to get it."""
+        self._untried: set[str] = set()
+        """Of the active products: those that have not given a whole share since they came."""
 
     @property
     def is_contended(self) -> bool:
@@ -63,8 +70,8 @@ class FairShares:
         """Whether any product may have ready jobs."""
         return bool(self._queues)
 
-    def join(self, strand: Strand) -> None:
-        """Take note that a strand has ready jobs.
+    def join(self, strand: Strand) -> bool:
+        """Take note that a strand has ready jobs; return whether its product had none, and has its turn now.
 
         A product that had none starts one share ahead: at the same place it would wait for a whole round, and
         with more, going away would pay.
@@ -75,36 +82,51 @@ class FairShares:
             self._queues[product] = deque([strand.queue_name])
             ahead = self._now - SHARE * self._stride(product)
             self._move(product, max(self._times.get(product, ahead), ahead))
-        elif strand.queue_name not in queues:
+            self._untried.add(product)
+            return self._times[product] <= self._now
+        if strand.queue_name not in queues:
             queues.append(strand.queue_name)
+        return False
 
     def deal(self, jobs: int) -> list[Share]:
         """Return shares for at least ``jobs`` jobs, who is served first at the front; ``settle`` them."""
         left = jobs * self._spare
+        doubtful = UNTRIED_SHARES * SHARE + int(jobs * UNTRIED_PART)
         dealt: dict[Strand, Share] = {}
         served: list[tuple[float, str]] = []
+        untried: list[tuple[float, str]] = []
         products: set[str] = set()
         while left > 0:
-            before = served[0][0] if served else float("inf")
+            before, again = served[0][0] if served else float("inf"), served
             if (found := self._pop(before, products)) is not None:
                 products.add(found[1])
+                if found[1] in self._untried and SHARE * len(untried) < doubtful:
+                    again = untried
             elif served:
                 found = heapq.heappop(served)
+            elif untried:
+                # Nobody else has any: what they were dealt is all there is.
+                left -= SHARE * len(untried)
+                served, untried, doubtful = untried, [], 0
+                heapq.heapify(served)
+                continue
             else:
                 break
             start, product = found
-            stride = self._stride(product)
-            strand = self._next_strand(product)
-            before_it = dealt.get(strand)
-            dealt[strand] = Share(
-                strand=strand,
-                jobs=SHARE + (before_it.jobs if before_it else 0),
-                start=before_it.start if before_it else start,
-                stride=stride,
-            )
-            left -= SHARE
-            heapq.heappush(served, (start + SHARE * stride, product))
+            heapq.heappush(again, (start + SHARE * self._stride(product), product))
+            left -= SHARE if again is served else 0
+            self._add_share(dealt, product, start)
         return list(dealt.values())
+
+    def _add_share(self, dealt: dict[Strand, Share], product: str, start: float) -> None:
+        strand = self._next_strand(product)
+        before_it = dealt.get(strand)
+        dealt[strand] = Share(
+            strand=strand,
+            jobs=SHARE + (before_it.jobs if before_it else 0),
+            start=before_it.start if before_it else start,
+            stride=self._stride(product),
+        )
 
     def settle(self, shares: Sequence[Share], taken: Mapping[Strand, int], *, is_cut: bool) -> None:
         """Charge what was taken of the shares. Who gave less than its share has no more, and leaves until it joins.
@@ -112,11 +134,16 @@ class FairShares:
         ``is_cut``: the claim was full, so that nobody knows of the last that gave, or of those behind it.
         """
         last = max((place for place, share in enumerate(shares) if taken.get(share.strand)), default=0)
-        self._spare = 1.0
+        asked = got = 0
         for place, share in enumerate(shares):
-            if taken.get(share.strand, 0) < share.jobs and not (is_cut and place >= last):
+            count = taken.get(share.strand, 0)
+            is_known = not is_cut or place < last
+            asked, got = asked + (share.jobs if is_known else count), got + count
+            if count == share.jobs:
+                self._untried.discard(share.strand.product)
+            elif is_known:
                 self._leave(share.strand)
-                self._spare = SPARE
+        self._spare = min(asked / got, MOST_SPARE) if got else 1.0
         charged: Counter[str] = Counter()
         for share in shares:
             charged[share.strand.product] += taken.get(share.strand, 0)
@@ -129,6 +156,7 @@ class FairShares:
     def clear(self) -> None:
         """Take note that nobody has ready jobs."""
         self._queues.clear()
+        self._untried.clear()
         self._charge({})
 
     def forget(self) -> None:
@@ -186,6 +214,7 @@ class FairShares:
             queues.remove(strand.queue_name)
             if not queues:
                 del self._queues[strand.product]
+                self._untried.discard(strand.product)
 
     def _stride(self, product: str) -> float:
         return 1.0 / self._weights.get(product, DEFAULT_WEIGHT)

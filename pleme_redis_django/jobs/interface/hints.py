@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
+
+# What a hint says of its job's type that says nothing of it.
+ANY_TYPE = ""
 
 
 class HintQueue(Protocol):
@@ -31,19 +34,31 @@ class WakesQueues(Protocol):
         ...
 
 
-@runtime_checkable
-class NamesProducts(Protocol):
-    """A queue of hints that says of which products the ready jobs are; fair pools make use of it."""
+class Hinted(NamedTuple):
+    """Of which product and type a job is that was said to be ready. A tuple: hints come in thousands."""
 
-    def take_products(self) -> frozenset[str]:
-        """Return the products of the hints that were taken since the last call."""
+    product: str = ""
+    """Empty: it was not said."""
+    job_type: str = ANY_TYPE
+
+
+@runtime_checkable
+class NamesJobs(Protocol):
+    """A queue of hints that says of which products and types the ready jobs are; fair pools make use of it."""
+
+    def take_named(self) -> frozenset[Hinted]:
+        """Return what the hints say that were taken since the last call."""
         ...
 
-    def peek_products(self) -> frozenset[str]:
-        """Return the products of the hints that came since the last call, and are left to those with room.
+    def peek_named(self) -> frozenset[Hinted]:
+        """Return what the hints say that came since the last call, and are left to those with room.
 
         Raises an exception when the queue is unavailable.
         """
+        ...
+
+    def nudge_for(self, job_types: Collection[str]) -> bool:
+        """Wake one other worker, as ``nudge`` does, and tell it of which types the ready jobs are."""
         ...
 
 

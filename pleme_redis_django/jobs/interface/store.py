@@ -229,8 +229,12 @@ class JobStore(Protocol[J_co]):
         """
         return None
 
-    def hear_of(self, selection: JobSelection, products: Collection[str]) -> None:
-        """Take note that jobs of these products are said to be ready, for fair claims; from the thread that claims."""
+    def hear_of(self, selection: JobSelection, products: Collection[str]) -> Collection[str]:
+        """Take note that jobs of these products are said to be ready, for fair claims; from the thread that claims.
+
+        Return those that had none so far, and whose turn it is now: their first jobs go before what was claimed ahead.
+        """
+        return ()
 
     def look_again_in(self, selection: JobSelection) -> float | None:
         """Return in how many seconds to look at the selection again; None: the last claim or look saw all.

@@ -12,6 +12,7 @@ import random
 import threading
 import time
 
+from pleme_redis_django.jobs.interface.hints import Hinted
 from pleme_redis_django.jobs.worker.leaving import Leaving
 
 # What was due or ready and could not be had is another process's, or locked: it is looked at again after
@@ -35,8 +36,8 @@ class Look:
     """It is time to look ahead."""
     own_due: bool
     """A job that this process gave back or will retry is due."""
-    products: frozenset[str] = frozenset()
-    """Of which products jobs were said to be ready, where it matters."""
+    named: frozenset[Hinted] = frozenset()
+    """Of which products and types jobs were said to be ready, where it matters."""
 
 
 class HeardHints:
@@ -45,20 +46,19 @@ class HeardHints:
     def __init__(self) -> None:
         self.any = False
         self._lock = threading.Lock()
-        self._products: frozenset[str] = frozenset()
+        self._named: frozenset[Hinted] = frozenset()
 
-    def add_products(self, products: frozenset[str]) -> None:
-        """Jobs of these products are ready, for whoever takes them first."""
-        if products:
-            with self._lock:
-                self._products |= products
+    def add_named(self, named: frozenset[Hinted]) -> None:
+        """Jobs of these products and types are ready, for whoever takes them first."""
+        with self._lock:
+            self._named |= named
 
-    def take(self) -> tuple[bool, frozenset[str]]:
-        """Return whether something was said to be ready, and of which products where it matters; forget it."""
+    def take(self) -> tuple[bool, frozenset[Hinted]]:
+        """Return whether something was said to be ready, and what where it matters; forget it."""
         said, self.any = self.any, False
         with self._lock:
-            products, self._products = self._products, frozenset()
-        return said, products
+            named, self._named = self._named, frozenset()
+        return said, named
 
 
 class Agenda:
@@ -82,15 +82,17 @@ class Agenda:
         self.claimed_at = 0.0
         """When jobs were claimed last (monotonic)."""
 
-    def hint(self, products: frozenset[str] = frozenset()) -> None:
-        """Something is ready, of these products where it matters; from any thread."""
-        self.hear_of(products)
+    def hint(self, named: frozenset[Hinted] = frozenset()) -> None:
+        """Something is ready, of these products and types where it matters; from any thread."""
+        self.hear_of(named)
         self._heard.any = True
         self.woken.set()
 
-    def hear_of(self, products: frozenset[str]) -> None:
-        """Jobs of these products are ready, for whoever takes them first; from any thread."""
-        self._heard.add_products(products)
+    def hear_of(self, named: frozenset[Hinted]) -> None:
+        """Jobs of these products and types are ready, for whoever takes them first; from any thread."""
+        if named:
+            self._heard.add_named(named)
+            self.woken.set()
 
     def has_unseen_hint(self) -> bool:
         """Whether something was said to be ready since the claimer's last look."""
@@ -136,7 +138,7 @@ class Agenda:
     def next_look(self) -> Look:
         """Take what there is to look at now. This and what follows is for the claimer."""
         now = time.monotonic()
-        hinted, products = self._heard.take()
+        hinted, named = self._heard.take()
         scan = now >= self._next_scan
         if scan:
             self._next_scan = now + self._scan_seconds
@@ -144,7 +146,7 @@ class Agenda:
             own_due = now >= self._own_due
             if own_due:
                 self._own_due = NEVER
-        return Look(hinted=hinted, scan=scan, own_due=own_due, products=products)
+        return Look(hinted=hinted, scan=scan, own_due=own_due, named=named)
 
     def note_next_due(self, seconds: float | None) -> None:
         """Take note of when the next job is due; None: none waits."""

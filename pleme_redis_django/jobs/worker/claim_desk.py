@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from typing import Any
 
 from pleme_redis_django.jobs.interface.context import JobContext, ProgressListener
@@ -78,10 +78,9 @@ class ClaimDesk:
             self._sink.emit(JobsClaimed(self._identity.worker_id, len(held), by_scan))
         return held
 
-    def hear_of(self, products: frozenset[str]) -> None:
-        """Tell the store of which products jobs are said to be ready."""
-        if products and self._selection.fair:
-            self._store.hear_of(self._selection, products)
+    def hear_of(self, products: frozenset[str]) -> Collection[str]:
+        """Tell the store of which products jobs are said to be ready; return those that had none so far."""
+        return self._store.hear_of(self._selection, products) if products and self._selection.fair else ()
 
     def look_ahead(self) -> Outlook:
         """Return what is ready and what is due next."""

@@ -7,10 +7,12 @@ them to the lanes.
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from typing import Protocol
 
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import EventSink
+from pleme_redis_django.jobs.interface.hints import ANY_TYPE
 from pleme_redis_django.jobs.worker.agenda import Agenda, Look
 from pleme_redis_django.jobs.worker.claim_desk import ClaimDesk
 from pleme_redis_django.jobs.worker.clearance import Clearance
@@ -28,6 +30,10 @@ HELD_BACK_LOOK_SECONDS = 0.5
 SUSPECT_LOOK_SECONDS = 0.5
 # While nothing may be claimed, this is how soon that is asked again.
 GATE_LOOK_SECONDS = 0.25
+
+
+NO_TYPES: frozenset[str] = frozenset()
+ANY = frozenset({ANY_TYPE})
 
 
 class WritesEndings(Protocol):
@@ -63,6 +69,10 @@ class Claimer:
         self._burst = burst
         self._seen_ready = False
         """Whether this turn's look ahead saw something that is ready."""
+        self._come: Collection[str] = ()
+        """The products that have come since the last turn."""
+        self._looks_for = NO_TYPES
+        """Of which types the hint was that the next look ahead is for; none: it is for all."""
         self._is_drained = False
         """In burst mode: whether, in this turn, a look at everything found nothing when all was done."""
         self.thread = TurningThread(
@@ -91,7 +101,9 @@ class Claimer:
         else:
             self._feed_lanes(by_scan)
             self._relay.pass_on_unless_taken(
-                is_dry=self._demand.is_dry(), has_free_slot=self._demand.has_free_slot()
+                is_dry=self._demand.is_dry(),
+                has_free_slot=self._demand.has_free_slot(),
+                left=self._demand.types_left,
             )
             if self._desk.claimed == claimed_before:
                 self._note_nothing_claimed(look)
@@ -100,10 +112,11 @@ class Claimer:
 
     def _note(self, look: Look) -> None:
         self._seen_ready = self._is_drained = False
-        self._desk.hear_of(look.products)
+        self._come = self._desk.hear_of(_products_named(look)) if look.named else ()
         if look.hinted:
-            self._relay.owe()
-            self._demand.expect_work()
+            types = _types_named(look)
+            self._relay.owe(types or ANY)
+            self._demand.expect_work(types)
         if look.own_due:
             # Given back at once, it is ready: this process may be too full for it, and others idle.
             self._relay.owe()
@@ -117,8 +130,9 @@ class Claimer:
         self._seen_ready = outlook.ready
         is_empty = self._desk.saw_all and not outlook.ready
         self._is_drained = seemed_done and (is_empty or self._suspects.rule is SuspectRule.ONLY)
+        types, self._looks_for = self._looks_for, NO_TYPES
         if outlook.ready:
-            self._demand.expect_work()
+            self._demand.expect_work(types)
         return outlook.ready
 
     def _promote_what_is_due(self, look: Look) -> None:
@@ -155,10 +169,10 @@ class Claimer:
             self._finisher.add(held, ending_if_unfinished(held))
         self._feed_together(by_scan)
         for feed in self._demand:
-            if capacity := feed.wanted():
+            if capacity := feed.wanted(self._come):
                 claimed = self._desk.claim(capacity, job_types=feed.lane.job_types, by_scan=by_scan)
                 feed.dry = len(claimed) < capacity
-                feed.submit(claimed)
+                feed.submit(claimed, self._come)
 
     def _feed_together(self, by_scan: bool) -> None:
         """Claim once for all lanes, as many as fit into each: most often that is all there is."""
@@ -169,11 +183,12 @@ class Claimer:
         if len(claimed) < capacity:
             self._demand.note_dry()
         for feed in self._demand:
-            feed.submit([held for held in claimed if self._demand.feed_of(held.job) is feed])
+            feed.submit([held for held in claimed if self._demand.feed_of(held.job) is feed], self._come)
 
     def _note_nothing_claimed(self, look: Look) -> None:
         if look.hinted:
             # The hint may be of a job that is due later, or runs alone.
+            self._looks_for = _types_named(look)
             self._agenda.scan_in(0.0)
         elif self._seen_ready and self._demand.is_dry():
             self._agenda.look_again_soon()
@@ -212,3 +227,12 @@ class Claimer:
             and not self._suspects.pending
             and self._agenda.nothing_to_come()
         )
+
+
+def _types_named(look: Look) -> frozenset[str]:
+    """Return the types of the jobs that are said to be ready; none where that was not asked."""
+    return frozenset(hinted.job_type for hinted in look.named)
+
+
+def _products_named(look: Look) -> frozenset[str]:
+    return frozenset(hinted.product for hinted in look.named if hinted.product)

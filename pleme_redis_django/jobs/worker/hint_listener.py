@@ -9,7 +9,7 @@ import threading
 import time
 
 from pleme_redis_django.jobs.interface.events import EventSink, HintsBack, HintsUnavailable
-from pleme_redis_django.jobs.interface.hints import HintQueue, NamesProducts
+from pleme_redis_django.jobs.interface.hints import Hinted, HintQueue, NamesJobs
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.engine_thread import EngineThread
 
@@ -19,7 +19,7 @@ PEEK_SECONDS = 0.015
 # A process that has claimed nothing for this long is full of long jobs.
 CLAIMS_GO_ON_SECONDS = 1.0
 
-NO_PRODUCTS: frozenset[str] = frozenset()
+NOTHING_NAMED: frozenset[Hinted] = frozenset()
 
 
 class HintListener:
@@ -40,7 +40,7 @@ class HintListener:
         self._timeout_seconds = timeout_seconds
         self._stopping = threading.Event()
         self._away = False
-        self._products = hints if fair and isinstance(hints, NamesProducts) else None
+        self._naming = hints if fair and isinstance(hints, NamesJobs) else None
         self._thread = EngineThread(self._run, "hints", agenda)
 
     def start(self) -> None:
@@ -54,8 +54,8 @@ class HintListener:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if self._products is not None:
-                self._peek_until_there_is_capacity(self._products)
+            if self._naming is not None:
+                self._peek_until_there_is_capacity(self._naming)
             self._agenda.capacity.wait()
             if not self._stopping.is_set():
                 self._listen()
@@ -77,14 +77,14 @@ class HintListener:
             # Until the claimer says that there is room: listening on at once would keep the interpreter
             # busy while it claims, and take hints from other processes that this one may be too full for.
             self._agenda.capacity.clear()
-            self._agenda.hint(self._products.take_products() if self._products else NO_PRODUCTS)
+            self._agenda.hint(self._naming.take_named() if self._naming else NOTHING_NAMED)
 
-    def _peek_until_there_is_capacity(self, products: NamesProducts) -> None:
+    def _peek_until_there_is_capacity(self, naming: NamesJobs) -> None:
         while not self._agenda.capacity.wait(PEEK_SECONDS):
             if time.monotonic() - self._agenda.claimed_at > CLAIMS_GO_ON_SECONDS:
                 continue
             try:
-                self._agenda.hear_of(products.peek_products())
+                self._agenda.hear_of(naming.peek_named())
             except Exception as error:
                 self._pause(error)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
+from pleme_redis_django.jobs.interface.fair_shares import SHARE
+from pleme_redis_django.jobs.interface.hints import ANY_TYPE
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.jobs.worker.pace import MAX_CLAIM, PREFETCH_SECONDS, Pace
@@ -18,8 +21,12 @@ SHARED_SECONDS = 10.0
 # yet so many times as far as a claim takes, or the lane would run out of jobs while it waits for one.
 SHARED_PREFETCH_SECONDS = 0.03
 CLAIMS_AHEAD = 4
+# And they are smaller: whoever comes during one waits for its end.
+SHARED_MAX_CLAIM = 150
 # A store may plan a claim once for each size: large ones come in few.
 CLAIM_STEPS_FROM, CLAIM_STEP = 100, 50
+# For so long a lane is taken to be dry, whatever is ready for other lanes.
+TRUSTED_DRY_SECONDS = 30.0
 
 
 class Lane(Protocol):
@@ -53,27 +60,44 @@ class LaneFeed:
         self._shared_until = 0.0
         self._asked_at = now
         self._claim_seconds = 0.0
-        self.dry = False
-        """Whether the last claim took all that was ready."""
+        self._dry_at: float | None = None
         self._pace = Pace(now)
         self._fed_at = now
 
+    @property
+    def dry(self) -> bool:
+        """Whether the last claim took all that was ready."""
+        return self._dry_at is not None
+
+    @dry.setter
+    def dry(self, dry: bool) -> None:
+        self._dry_at = time.monotonic() if dry else None
+
+    def is_long_dry(self) -> bool:
+        """Whether the last claim that took all is so long ago that a hint of what is ready may have been lost."""
+        return self._dry_at is not None and time.monotonic() - self._dry_at > TRUSTED_DRY_SECONDS
+
     def capacity(self) -> int:
         """Return how many jobs to claim now: 0 while enough of them wait already."""
-        prefetch = self._pace.prefetch(self._reach_seconds() if self._fair else PREFETCH_SECONDS)
+        prefetch = self._prefetch()
         self.lane.low_water = -1 if self.dry else prefetch // 2
         if prefetch and self.lane.waiting() > prefetch // 2:
             return 0
         free = self.lane.slots - self.lane.unfinished()
-        count = min(max(free + prefetch, 0), MAX_CLAIM)
+        count = min(max(free + prefetch, 0), self._most())
         in_steps = count - count % CLAIM_STEP
         # Less is claimed ahead for it, and no slot stays free.
         return in_steps if in_steps >= max(free, CLAIM_STEPS_FROM) else count
 
-    def wanted(self) -> int:
-        """Return how many jobs to claim now, 0 when the last claim took all that was ready."""
+    def wanted(self, come: Collection[str] = ()) -> int:
+        """Return how many jobs to claim now, 0 when the last claim took all that was ready.
+
+        ``come``: products that had none so far. They get a share though enough wait, where it starts before long.
+        """
         self._asked_at = time.monotonic()
-        return 0 if self.dry else self.capacity()
+        if self.dry:
+            return 0
+        return self.capacity() or min(SHARE * len(come), self._prefetch())
 
     def has_free_slot(self) -> bool:
         """Whether a job would start at once."""
@@ -87,18 +111,37 @@ class LaneFeed:
         """Whether jobs have waited here for too long."""
         return time.monotonic() - self._fed_at > HOARDED_AFTER_SECONDS and self.lane.waiting() > 0
 
-    def submit(self, claimed: list[HeldJob]) -> None:
-        """Give the lane what was claimed for it, if anything."""
+    def submit(self, claimed: list[HeldJob], come: Collection[str] = ()) -> None:
+        """Give the lane what was claimed for it, if anything.
+
+        ``come``: products that had none so far, whose first jobs go before what waits.
+        """
         self._fed_at = time.monotonic()
         if claimed:
-            self.lane.submit(claimed)
+            self.lane.submit(self._behind_those_that_come(claimed, come))
             self._claim_seconds = max(self._fed_at - self._asked_at, 0.8 * self._claim_seconds)
             if self._fair and _count_products(claimed) > 1:
                 self._shared_until = self._fed_at + SHARED_SECONDS
         self.capacity()  # The low-water mark follows from whether this claim was dry.
 
+    def _behind_those_that_come(self, claimed: list[HeldJob], come: Collection[str]) -> list[HeldJob]:
+        """Return the jobs in the order in which they start; taken back is what waits, where others go before it."""
+        first = list(itertools.takewhile(lambda held: _product_of(held) in come, claimed)) if come else []
+        if not first:
+            return claimed
+        return [*first, *self.lane.take_waiting(), *claimed[len(first) :]]
+
+    def _prefetch(self) -> int:
+        return self._pace.prefetch(self._reach_seconds() if self._fair else PREFETCH_SECONDS)
+
+    def _most(self) -> int:
+        return SHARED_MAX_CLAIM if self._fair and self._is_shared() else MAX_CLAIM
+
+    def _is_shared(self) -> bool:
+        return time.monotonic() < self._shared_until
+
     def _reach_seconds(self) -> float:
-        if time.monotonic() >= self._shared_until:
+        if not self._is_shared():
             return PREFETCH_SECONDS
         return min(max(CLAIMS_AHEAD * self._claim_seconds, SHARED_PREFETCH_SECONDS), PREFETCH_SECONDS)
 
@@ -115,15 +158,25 @@ class LaneDemand:
 
     def feed_of(self, job: AnyJob) -> LaneFeed:
         """Return the lane that runs a job."""
-        for feed in self._feeds:
-            if feed.lane.job_types is not None and job.job_type in feed.lane.job_types:
-                return feed
-        return self._feeds[0]
+        return self._feed_of_type(job.job_type)
 
-    def expect_work(self) -> None:
-        """Take note that something may be ready for any lane."""
+    def expect_work(self, job_types: Collection[str] = ()) -> None:
+        """Take note that something may be ready for the lanes that run some types; none are named: for any lane.
+
+        A lane that nothing is ready for has to read past all that is ready for others before it knows that.
+        """
+        is_told = bool(job_types) and all(map(self._is_known, job_types))
+        meant = [self._feed_of_type(job_type) for job_type in job_types] if is_told else self._feeds
         for feed in self._feeds:
-            feed.dry = False
+            if feed in meant or feed.is_long_dry():
+                feed.dry = False
+
+    def types_left(self) -> Collection[str]:
+        """Return a type of each lane that more is ready for, by which a process of this kind knows the lane."""
+        left = [feed.lane.job_types for feed in self._feeds if not feed.dry]
+        if len(left) == len(self._feeds):
+            return (ANY_TYPE,)
+        return {next(iter(types), ANY_TYPE) if types is not None else ANY_TYPE for types in left}
 
     def note_dry(self) -> None:
         """Take note that nothing is ready for any lane."""
@@ -150,6 +203,17 @@ class LaneDemand:
         """Return how many jobs every lane would take, where there are several: the size of one claim for all."""
         return min(feed.wanted() for feed in self._feeds) if len(self._feeds) > 1 else 0
 
+    def _is_known(self, job_type: str) -> bool:
+        return any(
+            feed.lane.job_types is not None and job_type in feed.lane.job_types for feed in self._feeds
+        )
+
+    def _feed_of_type(self, job_type: str) -> LaneFeed:
+        for feed in self._feeds:
+            if feed.lane.job_types is not None and job_type in feed.lane.job_types:
+                return feed
+        return self._feeds[0]
+
     def take_hoarded(self) -> list[HeldJob]:
         """Measure every lane, and take back what has waited in them for too long."""
         hoarded: list[HeldJob] = []
@@ -161,5 +225,9 @@ class LaneDemand:
 
 
 def _count_products(claimed: Iterable[HeldJob]) -> int:
+    return len(set(map(_product_of, claimed)))
+
+
+def _product_of(held: HeldJob) -> str | None:
     # The jobs of every store that claims fairly have a product, those of others need none.
-    return len({getattr(held.job, "product", None) for held in claimed})
+    return getattr(held.job, "product", None)

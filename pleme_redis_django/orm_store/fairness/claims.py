@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from pleme_redis_django.jobs.interface.fair_shares import SHARE, Share, Strand
+from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.fairness.rotation import Rotation
@@ -15,8 +15,6 @@ from pleme_redis_django.orm_store.job_table import JobTable, M
 
 # How often a claim goes on to the next products when some had less than their share.
 MAX_ROUNDS = 4
-# A round that got little asks for so many times what is missing, at most.
-MOST_SPARE = 8.0
 
 
 def claim_fairly(dialect: Dialect, table: JobTable[M], request: ClaimRequest, rotation: Rotation) -> list[M]:
@@ -40,12 +38,11 @@ def claim_fairly(dialect: Dialect, table: JobTable[M], request: ClaimRequest, ro
 
 def _claim_shares(dialect: Dialect, table: JobTable[M], request: ClaimRequest, rotation: Rotation) -> list[M]:
     jobs: list[M] = []
-    spare = 1.0
     for _round in range(MAX_ROUNDS):
         rest = request.limit - len(jobs)
         if not rest or not rotation.has_turns():
             break
-        shares = rotation.shares.deal(int(rest * spare))
+        shares = rotation.shares.deal(rest)
         started = time.monotonic()
         taken: dict[Strand, list[M]] = {}
         is_cut = True
@@ -55,7 +52,6 @@ def _claim_shares(dialect: Dialect, table: JobTable[M], request: ClaimRequest, r
         finally:
             rotation.took(shares, taken, time.monotonic() - started, is_cut=is_cut)
         jobs += _in_turn(taken, shares)
-        spare = min(SHARE * len(shares) / max(_count(taken), 1), MOST_SPARE)
     return jobs
 
 

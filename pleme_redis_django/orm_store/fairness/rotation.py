@@ -44,11 +44,10 @@ class Rotation:
         """Whether to claim by shares; a product alone has every turn, and only its aging may ask for another order."""
         return self.shares.is_contended or (self._is_aged and self.shares.is_active)
 
-    def hear_of(self, products: Collection[str]) -> None:
-        """Take note that somebody says that products have ready jobs."""
-        for product in products:
-            for queue_name in self._queue_names:
-                self.shares.join(Strand(product, queue_name))
+    def hear_of(self, products: Collection[str]) -> set[str]:
+        """Take note that somebody says that products have ready jobs; return those that had none so far."""
+        strands = [Strand(product, queue_name) for product in products for queue_name in self._queue_names]
+        return {strand.product for strand in strands if self.shares.join(strand)}
 
     def is_look_due(self) -> bool:
         """Whether to look now which products have ready jobs; while there is no backlog, nobody waits for it."""

@@ -58,11 +58,16 @@ class Rotations:
             self._rotations[selection] = rotation
         return rotation
 
-    def hear_of(self, selection: JobSelection, products: Collection[str]) -> None:
-        """Tell every rotation of a selection, and of its types, which products are said to have ready jobs."""
+    def hear_of(self, selection: JobSelection, products: Collection[str]) -> set[str]:
+        """Tell every rotation of a selection, and of its types, which products are said to have ready jobs.
+
+        Return those that had none so far in one of them.
+        """
+        come: set[str] = set()
         for known, rotation in self._rotations.items():
             if known.queue_names == selection.queue_names:
-                rotation.hear_of(products)
+                come |= rotation.hear_of(products)
+        return come
 
     def _index_of(self, selection: JobSelection) -> KnownIndex:
         index = fair_index(self._table.model, self._table.using, selection)

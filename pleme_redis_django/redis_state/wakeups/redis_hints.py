@@ -82,10 +82,13 @@ class RedisHints:
 
     def nudge(self) -> bool:
         """Wake one worker that serves these queues; False if Redis did not take it."""
+        return self._nudge(_NUDGE)
+
+    def _nudge(self, element: bytes) -> bool:
         if self.queue_names is None:
-            call: RedisCall[int] = RedisCall(("LPUSH", self._wake_key, _NUDGE), profile=HINTS)
+            call: RedisCall[int] = RedisCall(("LPUSH", self._wake_key, element), profile=HINTS)
             return hint_breaker.ask(call) is not None
-        return self._push(self.queue_names[0], [_NUDGE])
+        return self._push(self.queue_names[0], [element])
 
     def wake_queues(self, queue_names: Collection[str]) -> None:
         """Wake one worker of each queue, whether it is one of these or not."""

@@ -98,7 +98,8 @@ def test_the_last_share_of_a_full_claim_says_nothing_of_its_product() -> None:
     for product in "abc":
         shares.join(Strand(product))
     dealt = shares.deal(6)
-    shares.settle(dealt, {dealt[0].strand: 4, dealt[1].strand: 2}, is_cut=True)
+    first, second = dealt[:2]
+    shares.settle(dealt, {first.strand: first.jobs, second.strand: 2}, is_cut=True)
     assert {share.strand.product for share in shares.deal(12)} == {"a", "b", "c"}
 
 
@@ -182,3 +183,23 @@ def test_no_product_gets_ahead_of_another_by_more_than_their_shares(
     # In virtual time nobody is further from anybody else than by the shares of both, and those of their starts.
     for (one, its), (other, others) in itertools.combinations(zip(names, weights, strict=True), 2):
         assert abs(taken[one] / its - taken[other] / others) <= 2 * (SHARE / its + SHARE / others)
+
+
+def after_a_claim(products: dict[str, int], limit: int) -> Backlog:
+    """Return a backlog of which everybody has given a whole share."""
+    backlog = Backlog({}, products)
+    backlog.claim(limit)
+    return backlog
+
+
+def test_a_newcomer_that_gives_little_leaves_no_claim_short() -> None:
+    backlog = after_a_claim({"big": 10_000}, 100)
+    backlog.add("small", 1)
+    dealt = {share.strand.product: share.jobs for share in backlog.shares.deal(100)}
+    assert dealt["big"] + 1 >= 100
+
+
+def test_what_products_gave_less_last_time_is_dealt_more_the_next_time() -> None:
+    """With a job or two of each, a claim asks for as many products as it needs, and not again for the rest."""
+    backlog = after_a_claim({f"p{number}": 2 for number in range(1_000)}, 100)
+    assert SHARE * len(backlog.shares.deal(100)) >= 200

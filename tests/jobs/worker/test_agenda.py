@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pleme_redis_django.jobs.interface.hints import Hinted
 from pleme_redis_django.jobs.worker.agenda import Agenda, Look
 
 NOTHING = Look(hinted=False, scan=False, own_due=False)
@@ -72,3 +73,14 @@ def test_lost_claims_are_told_once_and_looked_for() -> None:
     agenda.claims_lost()
     assert agenda.next_look().scan
     assert (agenda.take_claims_lost(), agenda.take_claims_lost()) == (True, False)
+
+
+def test_what_is_heard_of_is_looked_at_at_once_and_is_no_hint() -> None:
+    agenda = looked_at()
+    agenda.hear_of(frozenset())
+    assert not agenda.woken.is_set()
+    agenda.hear_of(frozenset({Hinted("new", "t")}))
+    assert agenda.woken.is_set()
+    assert agenda.next_look() == Look(
+        hinted=False, scan=False, own_due=False, named=frozenset({Hinted("new", "t")})
+    )

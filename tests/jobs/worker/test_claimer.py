@@ -13,7 +13,10 @@ from pleme_redis_django.jobs.interface.events import (
     WorkerStarted,
     WorkerStopped,
 )
+from pleme_redis_django.jobs.interface.hints import Hinted
 from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.jobs.worker.loop_lane import LoopLane
+from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench, unlaunched
 from tests.jobs.recording import (
     FunctionExecutor,
@@ -205,3 +208,35 @@ def test_a_paused_queue_waits_and_a_resume_needs_no_hint(bench: Bench) -> None:
     assert bench.statuses() == [JobStatus.QUEUED, JobStatus.QUEUED, JobStatus.COMPLETED]
     bench.store.resume("default")
     wait_until(lambda: set(bench.statuses()) == {JobStatus.COMPLETED})
+
+
+def test_a_hint_of_one_lane_has_the_other_one_ask_for_nothing(bench: Bench) -> None:
+    """Behind a backlog of other types that claim would read past all of it, and every other claim wait for it."""
+
+    async def handler(job: Any) -> None: ...
+
+    asked: list[frozenset[str] | None] = []
+
+    class Store(MemoryJobStore):
+        def claim_jobs(self, worker_id: str, limit: int, selection: JobSelection) -> Any:
+            asked.append(selection.job_types)
+            return super().claim_jobs(worker_id, limit, selection)
+
+    bench.store = Store()
+    pool = unlaunched(bench, TypedExecutor({"sync": bench.note}, {"async": handler}))
+    for _ in range(20):
+        bench.store.add("sync")
+    pool._parts.claimer.turn()
+    assert frozenset({"async"}) in asked
+    asked.clear()
+    for _ in range(5):
+        pool._parts.agenda.hint(frozenset({Hinted("small", "sync")}))
+        pool._parts.claimer.turn()
+        pool._parts.claimer.turn()  # And a look ahead, for a job that is due later.
+    assert frozenset({"async"}) not in asked
+    pool._parts.agenda.hint(frozenset({Hinted("small", "async")}))
+    pool._parts.claimer.turn()
+    assert asked == [frozenset({"async"})]
+    for lane in pool._parts.lanes:
+        if isinstance(lane, LoopLane):
+            lane._loop.close()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pytest
 
 from pleme_redis_django.jobs.interface.events import HintsBack, HintsUnavailable
+from pleme_redis_django.jobs.interface.hints import Hinted
 from pleme_redis_django.jobs.worker import hint_listener
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.hint_listener import HintListener
@@ -126,63 +127,64 @@ def test_a_hint_that_comes_to_a_process_that_drains_is_passed_on(
     assert not is_hinted(agenda)
 
 
-class HintsOfProducts(Hints):
-    """Hints that name products; those that wait are read without taking them."""
+class NamingHints(Hints):
+    """Hints that name jobs; those that wait are read without taking them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.taken: frozenset[str] = frozenset()
-        self.waiting: frozenset[str] = frozenset()
+        self.taken: frozenset[Hinted] = frozenset()
+        self.waiting: frozenset[Hinted] = frozenset()
         self.peeks = 0
         self.is_away = False
 
-    def take_products(self) -> frozenset[str]:
+    def take_named(self) -> frozenset[Hinted]:
         return self.taken
 
-    def peek_products(self) -> frozenset[str]:
+    def peek_named(self) -> frozenset[Hinted]:
         self.peeks += 1
         if self.is_away:
             self.is_away = False
             raise OSError("gone")
         return self.waiting
 
-
-@pytest.fixture
-def named() -> HintsOfProducts:
-    return HintsOfProducts()
+    def nudge_for(self, job_types: Collection[str]) -> bool:
+        return self.nudge()
 
 
 @pytest.fixture
-def fair_listener(named: HintsOfProducts, agenda: Agenda) -> Iterator[HintListener]:
+def named() -> NamingHints:
+    return NamingHints()
+
+
+@pytest.fixture
+def fair_listener(named: NamingHints, agenda: Agenda) -> Iterator[HintListener]:
     listener = HintListener(named, RecordingSink(), agenda, timeout_seconds=30, fair=True)
     yield listener
     listener.stop()
     named.arrive(False)
 
 
-def test_a_hint_tells_its_products(
-    named: HintsOfProducts, agenda: Agenda, fair_listener: HintListener
-) -> None:
-    named.taken = frozenset({"a", "b"})
+def test_a_hint_tells_its_jobs(named: NamingHints, agenda: Agenda, fair_listener: HintListener) -> None:
+    named.taken = frozenset({Hinted("a", "t"), Hinted("b", "t")})
     agenda.capacity.set()
     fair_listener.start()
     named.arrive(True)
-    wait_until(lambda: agenda.next_look().products == {"a", "b"}, "the products are told")
+    wait_until(lambda: agenda.next_look().named == {Hinted("a", "t"), Hinted("b", "t")}, "the jobs are told")
 
 
 def test_a_full_process_that_claims_hears_of_products_and_takes_no_hint(
-    named: HintsOfProducts, agenda: Agenda, fair_listener: HintListener
+    named: NamingHints, agenda: Agenda, fair_listener: HintListener
 ) -> None:
     agenda.claimed_at = time.monotonic() + 3_600
-    named.waiting = frozenset({"new"})
+    named.waiting = frozenset({Hinted("new")})
     fair_listener.start()
-    wait_until(lambda: agenda.next_look().products == {"new"}, "the product is told")
+    wait_until(lambda: agenda.next_look().named == {Hinted("new")}, "the product is told")
     assert not named.listening.is_set()
     assert not agenda.next_look().hinted
 
 
 def test_a_process_that_claims_nothing_does_not_ask(
-    named: HintsOfProducts, agenda: Agenda, fair_listener: HintListener
+    named: NamingHints, agenda: Agenda, fair_listener: HintListener
 ) -> None:
     agenda.claimed_at = time.monotonic() - 3_600
     fair_listener.start()
@@ -192,7 +194,7 @@ def test_a_process_that_claims_nothing_does_not_ask(
 
 
 def test_without_its_hints_a_full_process_goes_on_asking(
-    named: HintsOfProducts,
+    named: NamingHints,
     agenda: Agenda,
     fair_listener: HintListener,
     monkeypatch: pytest.MonkeyPatch,
@@ -200,15 +202,15 @@ def test_without_its_hints_a_full_process_goes_on_asking(
     monkeypatch.setattr(hint_listener, "PAUSE_AFTER_FAILURE_SECONDS", 0.01)
     agenda.claimed_at = time.monotonic() + 3_600
     named.is_away = True
-    named.waiting = frozenset({"new"})
+    named.waiting = frozenset({Hinted("new")})
     fair_listener.start()
-    wait_until(lambda: agenda.next_look().products == {"new"}, "the product is told")
+    wait_until(lambda: agenda.next_look().named == {Hinted("new")}, "the product is told")
 
 
-def test_a_pool_that_is_not_fair_does_not_ask(named: HintsOfProducts, agenda: Agenda) -> None:
+def test_a_pool_that_is_not_fair_does_not_ask(named: NamingHints, agenda: Agenda) -> None:
     agenda.claimed_at = time.monotonic() + 3_600
     listener = HintListener(named, RecordingSink(), agenda, timeout_seconds=30)
-    named.taken = frozenset({"a"})
+    named.taken = frozenset({Hinted("a")})
     listener.start()
     agenda.capacity.set()
     named.arrive(True)

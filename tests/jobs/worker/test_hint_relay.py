@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pleme_redis_django import JobStatus
+from pleme_redis_django.jobs.interface.hints import Hinted
+from pleme_redis_django.jobs.worker.hint_relay import HintRelay
 from pleme_redis_django.jobs.worker.loop_lane import LoopLane
 from tests.jobs.pool_bench import Bench, unlaunched
 from tests.jobs.recording import (
     FunctionExecutor,
+    MemoryHints,
     TypedExecutor,
 )
 
@@ -59,3 +63,38 @@ def test_what_a_full_process_gives_back_wakes_another(bench: Bench) -> None:
     pool._parts.agenda.due_in(0)
     pool._parts.claimer.turn()
     assert bench.hints.nudges == 1
+
+
+class NamingHints(MemoryHints):
+    """Hints that say of which types the jobs are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nudged_for: list[set[str]] = []
+
+    def take_named(self) -> frozenset[Hinted]:
+        return frozenset()
+
+    def peek_named(self) -> frozenset[Hinted]:
+        return frozenset()
+
+    def nudge_for(self, job_types: Collection[str]) -> bool:
+        self.nudged_for.append(set(job_types))
+        return True
+
+
+def test_what_is_passed_on_says_for_which_types_it_is() -> None:
+    """Else the next process would look for jobs of every type, and say so to the next."""
+    hints = NamingHints()
+    relay = HintRelay(hints)
+    relay.owe({"a"})
+    relay.owe({"b"})
+    relay.pass_on_unless_taken(is_dry=False, has_free_slot=False, left=lambda: {"c"})
+    relay.owe()
+    relay.pass_on_unless_taken(is_dry=False, has_free_slot=False, left=lambda: {"c"})
+    relay.owe({"a"})
+    relay.pass_on_unless_taken(is_dry=True, has_free_slot=False)
+    relay.owe({"d"})
+    relay.pass_on()
+    assert hints.nudged_for == [{"a", "b"}, {"c"}, {"d"}]
+    assert hints.nudges == 0

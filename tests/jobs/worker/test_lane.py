@@ -9,8 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from pleme_redis_django import JobStatus
+from pleme_redis_django.jobs.interface.fair_shares import SHARE
+from pleme_redis_django.jobs.interface.hints import ANY_TYPE
+from pleme_redis_django.jobs.worker import lane
 from pleme_redis_django.jobs.worker.holdings import HeldJob
-from pleme_redis_django.jobs.worker.lane import SHARED_PREFETCH_SECONDS, LaneFeed
+from pleme_redis_django.jobs.worker.lane import SHARED_PREFETCH_SECONDS, LaneDemand, LaneFeed
 from pleme_redis_django.jobs.worker.pace import PREFETCH_SECONDS
 from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench
 from tests.jobs.recording import FunctionExecutor, claimed, held
@@ -80,3 +83,88 @@ def test_large_claims_come_in_few_sizes_and_leave_no_slot_free(
     feed = LaneFeed(LaneBench(is_async=False, slots=slots).lane, 0.0)
     monkeypatch.setattr(feed._pace, "prefetch", lambda _reach_seconds: prefetch)
     assert feed.wanted() == wanted
+
+
+def test_a_product_that_had_none_goes_before_what_waits() -> None:
+    bench = LaneBench(is_async=False, slots=1)
+    feed = LaneFeed(bench.lane, 0.0, fair=True)
+    big = [held(claimed(bench.store, product="big")) for _ in range(4)]
+    small, more = held(claimed(bench.store, product="small")), held(claimed(bench.store, product="big"))
+    feed.submit(big)
+    wait_until(lambda: bench.running == [big[0].job.id], "the first one runs")
+    feed.submit([small, more], come={"small"})
+    bench.gate.set()
+    wait_until(lambda: len(bench.running) == 6, "all have run")
+    bench.lane.stop()
+    assert bench.running == [one.job.id for one in (big[0], small, *big[1:], more)]
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[LaneFeed]:
+    """A feed of a fair pool whose lane starts 10 jobs before a claim would be back, and has 7 that wait."""
+    bench = LaneBench(is_async=False, slots=1)
+    feed = LaneFeed(bench.lane, 0.0, fair=True)
+    monkeypatch.setattr(feed._pace, "prefetch", lambda reach_seconds: 10)
+    bench.submit(8)
+    wait_until(lambda: len(bench.running) == 1, "the first one runs")
+    yield feed
+    bench.gate.set()
+    bench.lane.stop()
+
+
+def test_a_full_lane_wants_a_share_of_each_product_that_had_none(full: LaneFeed) -> None:
+    assert full.wanted() == 0
+    assert full.wanted({"small"}) == SHARE
+    assert full.wanted({"a", "b", "c", "d"}) == 10, "no more than start before long"
+    full.dry = True
+    assert full.wanted({"small"}) == 0
+
+
+def test_a_lane_of_long_jobs_leaves_them_to_others(full: LaneFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(full._pace, "prefetch", lambda reach_seconds: 0)
+    assert full.wanted({"small"}) == 0
+
+
+@pytest.fixture
+def both() -> Iterator[LaneDemand]:
+    """A lane of threads and one of a loop, for which nothing is ready."""
+    benches = [LaneBench(is_async=is_async, slots=1) for is_async in (False, True)]
+    for bench, job_type in zip(benches, ("sync", "async"), strict=True):
+        bench.lane.job_types = frozenset({job_type})
+    demand = LaneDemand([bench.lane for bench in benches], fair=True)
+    demand.note_dry()
+    yield demand
+    for bench in benches:
+        bench.lane.stop()
+
+
+@pytest.mark.parametrize(
+    ("job_types", "left"),
+    [
+        ({"sync"}, [False, True]),
+        ({"async"}, [True, False]),
+        ({"sync", "async"}, [False, False]),
+        ({ANY_TYPE}, [False, False]),
+        ({"of another pool"}, [False, False]),
+        ((), [False, False]),
+    ],
+)
+def test_a_hint_is_for_the_lane_of_its_type(both: LaneDemand, job_types: set[str], left: list[bool]) -> None:
+    both.expect_work(job_types)
+    assert [feed.dry for feed in both] == left
+
+
+def test_a_lane_that_nothing_was_said_of_for_long_looks_again(
+    both: LaneDemand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "TRUSTED_DRY_SECONDS", -1.0)
+    both.expect_work({"sync"})
+    assert [feed.dry for feed in both] == [False, False]
+
+
+def test_what_is_left_is_named_by_a_type_of_each_lane(both: LaneDemand) -> None:
+    assert set(both.types_left()) == set()
+    both.expect_work({"sync"})
+    assert set(both.types_left()) == {"sync"}
+    both.expect_work()
+    assert set(both.types_left()) == {ANY_TYPE}

@@ -203,5 +203,33 @@ def test_one_product_alone_costs_what_it_costs_everybody(
     claim(store, 2)
     fair = statements(store.using, lambda: claim(store, 2))
     plain = OrmJobStore(Job, using=store.using)
-    claim(plain, 2, JobSelection())
+    for _ in range(2):  # As often: what a store has learned of its claims may cost a statement.
+        claim(plain, 2, JobSelection())
     assert fair == statements(store.using, lambda: claim(plain, 2, JobSelection()))
+
+
+def test_a_product_with_one_job_costs_no_further_statement(
+    store: OrmJobStore[Job], no_look_is_due_again: None, no_claim_is_slow: None
+) -> None:
+    make_jobs(store, 150, "big")
+    claim(store, 4)
+    claim(store, 4)  # It looked which products there are, and will not for a while.
+    spent = []
+    for count in (20, 1):
+        make_jobs(store, count, "small")
+        store.hear_of(FAIR, ["small"])
+        spent.append(statements(store.using, lambda: claim(store, 20)))
+        small = Job.objects.using(store.using).filter(product="small", status="QUEUED")
+        while small.exists():
+            claim(store, 4)
+        claim(store, 8)  # It leaves.
+    assert spent[1] == spent[0]
+
+
+def test_a_product_that_had_none_is_told_once(store: OrmJobStore[Job]) -> None:
+    make_jobs(store, 60, "big")
+    claim(store, 4)
+    claim(store, 4)
+    make_jobs(store, 1, "small")
+    assert set(store.hear_of(FAIR, ["small", "big"])) == {"small"}
+    assert set(store.hear_of(FAIR, ["small"])) == set()

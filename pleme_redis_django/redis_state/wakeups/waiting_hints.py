@@ -1,4 +1,4 @@
-"""WaitingProducts: of which products the hints in some lists are, read without taking one.
+"""WaitingHints: of which products and types the jobs of the hints in some lists are, read without taking one.
 
 A worker of a fair pool that is full leaves hints to those with room, and yet has to know of a product that
 has come, whose turn is next. Each read asks for the newest hint of every list, and for more of those alone
@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pleme_redis_django.jobs.interface.hints import ANY_TYPE, Hinted
 from pleme_redis_django.redis_state.server.connections import COMMANDS
 from pleme_redis_django.redis_state.server.redis_call import redis_client
 
@@ -18,14 +19,14 @@ from pleme_redis_django.redis_state.server.redis_call import redis_client
 NEWEST_HINTS = 200
 
 
-class WaitingProducts:
+class WaitingHints:
     """What was seen of each list; for one thread."""
 
     def __init__(self) -> None:
         self._newest: dict[str, bytes | None] = {}
 
-    def read(self, keys: Sequence[str]) -> frozenset[str]:
-        """Return the products of the hints that have come since the last read. Raises redis.RedisError."""
+    def read(self, keys: Sequence[str]) -> frozenset[Hinted]:
+        """Return what the hints say that have come since the last read. Raises redis.RedisError."""
         client = redis_client(COMMANDS)
         heads = client.pipeline(transaction=False)
         for key in keys:
@@ -38,9 +39,9 @@ class WaitingProducts:
         lists = client.pipeline(transaction=False)
         for key in changed:
             lists.lrange(key, 0, NEWEST_HINTS - 1)
-        found: set[str] = set()
+        found: set[Hinted] = set()
         for key, elements in zip(changed, lists.execute(), strict=True):
-            found |= products_of(self._newer(key, elements))
+            found |= named_by(self._newer(key, elements))
         return frozenset(found)
 
     def _newer(self, key: str, elements: list[bytes]) -> list[bytes]:
@@ -48,15 +49,19 @@ class WaitingProducts:
         return elements[: elements.index(seen)] if seen in elements else elements
 
 
-def products_of(elements: Iterable[Any]) -> set[str]:
-    """Return the products that some list elements name; a nudge names none."""
-    products = {_product_of(element) for element in elements}
-    products.discard("")
-    return products
+def named_by(elements: Iterable[Any]) -> set[Hinted]:
+    """Return what some list elements say; a nudge names types alone, or nothing and so may be for any job."""
+    named: set[Hinted] = set()
+    for element in elements:
+        named.update(_named_by(element))
+    return named
 
 
-def _product_of(element: bytes) -> str:
+def _named_by(element: bytes) -> Iterable[Hinted]:
     try:
-        return str(json.loads(element).get("product", ""))
-    except (ValueError, AttributeError, RecursionError):
-        return ""
+        fields = json.loads(element)
+        if types := fields.get("job_types"):
+            return [Hinted(job_type=str(job_type)) for job_type in types]
+        return (Hinted(str(fields.get("product", "")), str(fields.get("job_type", ANY_TYPE))),)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return (Hinted(),)

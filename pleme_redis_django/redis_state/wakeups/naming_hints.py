@@ -1,0 +1,49 @@
+"""NamingHints: hints that also say of which products and types the ready jobs are, for pools that share fairly."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Sequence
+
+from pleme_redis_django.jobs.interface.hints import ANY_TYPE, Hinted
+from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
+from pleme_redis_django.redis_state.wakeups.waiting_hints import WaitingHints, named_by
+
+# How late a peek notices a queue that is new.
+PEEK_NAMES_SECONDS = 1.0
+# A nudge for more types than this is for any.
+MOST_TYPES = 10
+
+
+class NamingHints(RedisHints):
+    """RedisHints that keep what the hints say that are taken, and look at what those say that wait."""
+
+    def __init__(self, queue_names: str | Sequence[str], queue_key: str) -> None:
+        super().__init__(queue_names, queue_key)
+        self._named: set[Hinted] = set()
+        self._waiting = WaitingHints()
+        self._peeked_keys: list[str] = []
+        self._peek_names_at = 0.0
+
+    def take_named(self) -> frozenset[Hinted]:
+        """Return what the hints say that were taken since the last call."""
+        named, self._named = frozenset(self._named), set()
+        return named
+
+    def peek_named(self) -> frozenset[Hinted]:
+        """Return what the hints say that came since the last call and wait. Raises redis.RedisError."""
+        now = time.monotonic()
+        if now >= self._peek_names_at:
+            self._peek_names_at = now + PEEK_NAMES_SECONDS
+            self._peeked_keys = self._keys()[:-1]  # The last one has nudges alone.
+        return self._waiting.read(self._peeked_keys)
+
+    def nudge_for(self, job_types: Collection[str]) -> bool:
+        """Wake one other worker that serves these queues, for jobs of these types; False if Redis did not take it."""
+        if not 0 < len(job_types) <= MOST_TYPES or ANY_TYPE in job_types:
+            return self.nudge()
+        return self._nudge(json.dumps({"job_types": sorted(job_types)}).encode())
+
+    def _note_taken(self, elements: Sequence[bytes]) -> None:
+        self._named |= named_by(elements)
