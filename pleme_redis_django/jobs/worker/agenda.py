@@ -45,6 +45,8 @@ class HeardHints:
 
     def __init__(self) -> None:
         self.any = False
+        self.is_unnamed = False
+        """Whether something of it was said without its product and type."""
         self._lock = threading.Lock()
         self._named: frozenset[Hinted] = frozenset()
 
@@ -56,9 +58,11 @@ class HeardHints:
     def take(self) -> tuple[bool, frozenset[Hinted]]:
         """Return whether something was said to be ready, and what where it matters; forget it."""
         said, self.any = self.any, False
+        is_unnamed, self.is_unnamed = self.is_unnamed, False
         with self._lock:
             named, self._named = self._named, frozenset()
-        return said, named
+        # What others named says nothing of it.
+        return said, named | {Hinted()} if named and is_unnamed else named
 
 
 class Agenda:
@@ -85,6 +89,8 @@ class Agenda:
     def hint(self, named: frozenset[Hinted] = frozenset()) -> None:
         """Something is ready, of these products and types where it matters; from any thread."""
         self.hear_of(named)
+        if not named:
+            self._heard.is_unnamed = True
         self._heard.any = True
         self.woken.set()
 

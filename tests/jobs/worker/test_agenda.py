@@ -84,3 +84,12 @@ def test_what_is_heard_of_is_looked_at_at_once_and_is_no_hint() -> None:
     assert agenda.next_look() == Look(
         hinted=False, scan=False, own_due=False, named=frozenset({Hinted("new", "t")})
     )
+
+
+def test_what_is_hinted_without_a_type_may_be_of_any_whatever_others_name() -> None:
+    agenda = looked_at()
+    agenda.hint()
+    agenda.hear_of(frozenset({Hinted("new", "t")}))
+    assert agenda.next_look().named == {Hinted("new", "t"), Hinted()}
+    agenda.hint(frozenset({Hinted("new", "t")}))
+    assert agenda.next_look().named == {Hinted("new", "t")}
