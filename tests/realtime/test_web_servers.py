@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -21,7 +22,15 @@ from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.testing.servers.backing_services import BackingServices, redis_url_with_database
 from pleme_redis_django.testing.servers.redis_server import RedisServer
 from tests.processes import process_environment
-from tests.realtime.web_servers import SharedServers, WebServer, client_of, cookie_of, raw_socket, web_server
+from tests.realtime.web_servers import (
+    SharedServers,
+    WebServer,
+    client_of,
+    cookie_of,
+    lasting_port,
+    raw_socket,
+    web_server,
+)
 from tests.waiting import await_until
 from tests.worker_processes import WorkerProcesses
 
@@ -332,3 +341,10 @@ def _masked(text: str) -> bytes:
     payload = text.encode()
     assert len(payload) < 126
     return bytes([0x81, 0x80 | len(payload), 0, 0, 0, 0]) + payload
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which ports it chooses from")
+def test_a_server_can_come_back_to_its_port() -> None:
+    """Since the system gives it to nobody meanwhile, as it does with those that it chooses."""
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert not {lasting_port() for _ in range(50)} & set(range(first, last + 1))

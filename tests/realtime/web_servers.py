@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import websockets
@@ -25,6 +27,28 @@ from pleme_redis_django.testing.servers.managed_server import free_port
 from tests.processes import ending_with_this_process
 from tests.waiting import wait_until
 
+# 10080 is the highest port that browsers refuse.
+FIRST_PORT = 10_100
+# Not the generator that pytest-randomly seeds alike in every worker.
+_random = random.SystemRandom()
+
+
+def lasting_port() -> int:
+    """Return a free loopback port to which a server can come back after it was killed.
+
+    One that the system chooses may by then be that of another worker's server, or of any connection.
+    """
+    try:
+        ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:  # not Linux
+        ephemeral = FIRST_PORT
+    candidates = range(FIRST_PORT, ephemeral)
+    for port in _random.sample(candidates, min(100, len(candidates))):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    return free_port()
+
 
 class WebServer:
     """uvicorn or daphne on a loopback port."""
@@ -33,7 +57,7 @@ class WebServer:
         self, kind: str, environment: dict[str, str], port: int | None, application: str, settings_module: str
     ) -> None:
         self.kind = kind
-        self.port = port or free_port()
+        self.port = port or lasting_port()
         self.url = f"ws://127.0.0.1:{self.port}/ws/pleme/"
         self.origin = f"http://127.0.0.1:{self.port}"
         commands = {

@@ -10,6 +10,7 @@ from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.testing.realtime.clock import let_sockets_grow_older
 
+# Not in redis_state/lua/: it is for tests alone, and no application is to load it.
 _SHIFT = """
 for _, key in ipairs(KEYS) do
   if redis.call('TYPE', key).ok == 'zset' then
