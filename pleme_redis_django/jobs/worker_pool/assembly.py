@@ -106,15 +106,7 @@ def assembled(
     page = ExecutingPage(slots, identity.worker_id, fd=page_fd)
     heartbeat = _heartbeat(core, page)
     clearance = Clearance(heartbeat.lease, identity, core.agenda)
-    finisher = Finisher(
-        core.store,
-        core.holdings,
-        core.sink,
-        core.agenda,
-        slots=slots,
-        burst=mode.ends_when_dry,
-        told=core.told,
-    )
+    finisher = _finisher(core, slots, mode)
     maintainer = _maintainer(core)
     limits = TimeLimits(core.agenda)
     starts = StartRecords(core.store, core.holdings, maintainer)
@@ -180,6 +172,18 @@ def _heartbeat(core: _Core, page: ExecutingPage) -> Heartbeat | NoHeartbeat:
     if core.outside.registry is None:
         return NoHeartbeat()
     return Heartbeat(core.registry, core.identity, core.holdings, core.config, core.sink, core.agenda, page)
+
+
+def _finisher(core: _Core, slots: int, mode: RunMode) -> Finisher:
+    return Finisher(
+        core.store,
+        core.holdings,
+        core.sink,
+        core.agenda,
+        slots=slots,
+        burst=mode.ends_when_dry,
+        told=core.told,
+    )
 
 
 def _claimer(
