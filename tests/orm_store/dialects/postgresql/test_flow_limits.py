@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -12,10 +13,11 @@ from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.jobs.interface.endings import Completed, GivenBack
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.models import FlowLimit, Job
+from pleme_redis_django.models import FlowLimit, Job, LimitKind
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.dialects.postgresql import flow_limits
 from pleme_redis_django.orm_store.flow import known_limits
+from pleme_redis_django.orm_store.flow.gates import Gate
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import make_job
 
@@ -61,6 +63,30 @@ def test_a_key_is_counted_in_its_own_part_of_the_index(analyzed_with: int) -> No
     reads += [node for node in nodes(plan[0]["Plan"]) if node["Node Type"] == "Bitmap Index Scan"]
     conditions = " ".join(node.get("Index Cond", "") for node in reads)
     assert "concurrency_key" in conditions, reads
+
+
+@pytest.mark.parametrize("waiting", [50, 20_000])
+def test_who_waits_at_gates_is_found_without_reading_all_that_wait_elsewhere(waiting: int) -> None:
+    """After each batch of endings; with some thousand jobs behind one limit the planner read all of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO pleme_redis_django_job"
+            " (id, product, job_type, queue_name, priority, status, parameters, max_retries, blocked_on)"
+            " SELECT gen_random_uuid(), 'default', 'a', 'default', 0, 'BLOCKED', '{}', 3, 'k:default:full'"
+            " FROM generate_series(1, %s)",
+            [waiting],
+        )
+        cursor.execute("ANALYZE pleme_redis_django_job")
+    table, asked = JobTable(Job, "default"), [Gate(LimitKind.KEY, "default", f"c:{n}") for n in range(300)]
+    with CaptureQueriesContext(connection) as queries:
+        assert flow_limits.gates_waited_at(table, asked) == []
+        assert flow_limits.gates_waited_at(table, [*asked, Gate(LimitKind.KEY, "default", "full")])
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + queries[0]["sql"].replace("%", "%%"), [])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Seq Scan" not in plan and "Hash" not in plan, plan
+    assert re.search(r"Index (Only )?Scan using pleme_redis_django_job_gate", plan), plan
+    assert "blocked_on" in plan.partition("Index Cond")[2], plan
 
 
 def test_nothing_starts_of_a_claim_that_could_not_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
