@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from django.db import connection
 
 from tests.benchmarks.report import Row
@@ -9,8 +11,8 @@ from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.workers import (
     NOOP,
     completion_rate,
-    drain_rate,
-    run_burst,
+    drain_cpu,
+    insert_ready_jobs,
     settle,
     start_afresh,
     wait_until,
@@ -21,6 +23,8 @@ JOBS = 20_000
 KEYS = 1_000
 NEVER_REACHED = 1_000_000
 SHARE_REACHED = 97.0
+SHARE_WITH_TOKENS = 74.0
+DRAINS = 3
 
 _INSERT_SQL = """
 INSERT INTO pleme_redis_django_job
@@ -31,9 +35,7 @@ FROM generate_series(1, %(jobs)s) AS number
 
 
 def run(servers: BenchmarkServers) -> list[Row]:
-    start_afresh(servers)
-    plain = drain_rate(servers, JOBS)
-    with_tokens = _drain_with_tokens(servers)
+    plain, with_tokens = _drains_in_turns(servers)
     fast, slow = _rate_reached(servers, 1_000, burst=100), _rate_reached(servers, 50, burst=5)
     start_afresh(servers)
     return [
@@ -42,6 +44,7 @@ def run(servers: BenchmarkServers) -> list[Row]:
             name="drain, each takes a token",
             value=100 * with_tokens / plain,
             unit="%",
+            target=SHARE_WITH_TOKENS,
             note=f"{KEYS:,} keys, never empty",
         ),
         Row(name="of 1,000 a second reached", value=fast, unit="%", target=SHARE_REACHED, note="burst 100"),
@@ -49,14 +52,18 @@ def run(servers: BenchmarkServers) -> list[Row]:
     ]
 
 
-def _drain_with_tokens(servers: BenchmarkServers) -> float:
-    start_afresh(servers)
-    _insert(JOBS, KEYS, rate=NEVER_REACHED, burst=NEVER_REACHED)
-    settle()
-    run_burst(servers, "--processes", "2")
-    rate = completion_rate(JOBS)
-    _forget_limits()
-    return rate
+def _drains_in_turns(servers: BenchmarkServers) -> tuple[float, float]:
+    """Return the median rates without and with tokens, drained in turns: the machine's drift meets both alike."""
+    plain, with_tokens = [], []
+    for _ in range(DRAINS):
+        plain.append(drain_cpu(servers, insert_ready_jobs, JOBS)[1])
+        with_tokens.append(drain_cpu(servers, _insert_rated, JOBS)[1])
+        _forget_limits()
+    return median(plain), median(with_tokens)
+
+
+def _insert_rated(count: int) -> None:
+    _insert(count, KEYS, rate=NEVER_REACHED, burst=NEVER_REACHED)
 
 
 def _rate_reached(servers: BenchmarkServers, rate: int, *, burst: int) -> float:
