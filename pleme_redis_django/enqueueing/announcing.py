@@ -38,6 +38,13 @@ def _announce_now(jobs: Sequence[AbstractJob]) -> None:
     interruptible(jobs_enqueued.send_robust, sender=type(jobs[0]), jobs=jobs)
 
 
+def wake_workers_of(model: type[AbstractJob], queue_names: Sequence[str]) -> None:
+    """Wake a worker of each queue."""
+    if hints_enabled():
+        for name in queue_names:
+            _hints_of(name, hint_namespace(model)).nudge()
+
+
 def _hint_at(jobs: Sequence[AbstractJob]) -> None:
     """Hint at jobs of one queue."""
     if hints_enabled():

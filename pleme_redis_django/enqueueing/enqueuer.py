@@ -124,7 +124,7 @@ def _store_rows(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Se
     stored = insert_rows(dialect_of(table), table, template, rows)
     jobs = stored.jobs
     inserted = jobs if template.uniqueness is None else _inserted(jobs, rows)
-    let_next_after_commit(table, stored.lines)
+    let_next_after_commit(table, stored.lines, template.queue_name)
     if inserted:
         announce(inserted, using)
     if len(inserted) < len(jobs):
@@ -177,7 +177,7 @@ def _store_instance(using: str, job: AbstractJob) -> None:
     job.save(using=using, force_insert=True)
     _defer_database_defaults(job)
     job.is_new = True
-    let_next_after_commit(JobTable(type(job), using), lines_of_jobs([job]))
+    let_next_after_commit(JobTable(type(job), using), lines_of_jobs([job]), job.queue_name)
     announce([job], using)
 
 

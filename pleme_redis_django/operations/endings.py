@@ -18,13 +18,14 @@ from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.operations.stored_jobs import (
     call_after_commit,
     hint_after_commit,
-    let_next_after_commit,
+    let_others_in_after_commit,
     locked_by_id,
     on_job_database,
     queue_names_of,
     table_of,
+    waited_for,
 )
-from pleme_redis_django.orm_store.flow.lines import lines_of, ready_or_in_line
+from pleme_redis_django.orm_store.flow.lines import ready_or_in_line
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
 
@@ -65,7 +66,7 @@ def cancel_jobs(jobs: QuerySet[M]) -> CancelResult:
     """
     rows = on_job_database(jobs).filter(deleted_at=None).order_by()
     with transaction.atomic(using=rows.db):
-        lines = lines_of(rows.filter(_WAITS | _RUNS_UNASKED))
+        left = waited_for(rows.filter(_WAITS | _RUNS_UNASKED))
         ended = _cancel_waiting(rows)
         running = rows.filter(_RUNS_UNASKED)
         worker_ids = list(running.values_list("worker_id", flat=True).distinct())
@@ -75,7 +76,7 @@ def cancel_jobs(jobs: QuerySet[M]) -> CancelResult:
         # A job that was given back between the two statements waits now, and would be left out.
         ended += _cancel_waiting(rows)
         if ended:
-            let_next_after_commit(table_of(rows), lines)
+            let_others_in_after_commit(table_of(rows), left)
     return CancelResult(ended=ended, requested=requested)
 
 
@@ -130,7 +131,7 @@ def retry_jobs(jobs: QuerySet[M]) -> int:
     """
     rows = retryable_jobs(jobs).order_by()
     with transaction.atomic(using=rows.db):
-        queue_names, lines = queue_names_of(rows), lines_of(rows)
+        queue_names, left = queue_names_of(rows), waited_for(rows)
         changed = locked_by_id(rows).update(
             **ready_or_in_line(Q(order_key__isnull=False)),
             retry_count=0,
@@ -143,7 +144,7 @@ def retry_jobs(jobs: QuerySet[M]) -> int:
             updated_at=Now(),
         )
         if changed:
-            let_next_after_commit(table_of(rows), lines)
+            let_others_in_after_commit(table_of(rows), left)
             hint_after_commit(table_of(rows), queue_names)
     return changed
 
@@ -162,7 +163,7 @@ def delete_jobs(jobs: QuerySet[M]) -> int:
     """
     rows = deletable_jobs(jobs).order_by()
     with transaction.atomic(using=rows.db):
-        let_next_after_commit(table_of(rows), lines_of(rows.exclude(status__in=TERMINAL_STATUSES)))
+        let_others_in_after_commit(table_of(rows), waited_for(rows.exclude(status__in=TERMINAL_STATUSES)))
         return locked_by_id(rows).update(deleted_at=Now(), unique_slot=None, updated_at=Now())
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, Q, QuerySet
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
-from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.models import AbstractJob, JobStatus
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
-from pleme_redis_django.orm_store.flow.lines import Line
+from pleme_redis_django.orm_store.flow.control import flow_control_of
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 
@@ -55,14 +55,27 @@ def hint_after_commit(table: JobTable[Any], queue_names: Iterable[str]) -> None:
     transaction.on_commit(lambda: hint_queues(table.model, names), using=table.using, robust=True)
 
 
-def let_next_after_commit(table: JobTable[Any], lines: Collection[Line]) -> None:
-    """Give the next of each line its turn after the commit, and wake a worker for it."""
-    if lines:
-        transaction.on_commit(lambda: _let_next(table, lines), using=table.using, robust=True)
+def waited_for(jobs: QuerySet[M]) -> list[Any]:
+    """Return what of the jobs others may wait for: of an order, or ready while somebody waits at a gate. One query."""
+    let_in = Q(Exists(table_of(jobs).blocked()), status=JobStatus.QUEUED)
+    found = jobs.filter(Q(order_key__isnull=False) | let_in).order_by()
+    return list(found.values_list(*_OF_GATES, named=True).distinct())
 
 
-def _let_next(table: JobTable[Any], lines: Collection[Line]) -> None:
-    if queue_names := dialect_of(table).let_next(table, lines):
+_OF_GATES = ("product", "job_type", "queue_name", "concurrency_key", "order_key", "cost")
+
+
+def let_others_in_after_commit(table: JobTable[Any], left: Sequence[Any]) -> None:
+    """Let in who waits for the turns and places of changed jobs after the commit, and wake workers for them.
+
+    ``left``: what ``waited_for`` said of them before.
+    """
+    if left:
+        transaction.on_commit(lambda: _let_others_in(table, left), using=table.using, robust=True)
+
+
+def _let_others_in(table: JobTable[Any], left: Sequence[Any]) -> None:
+    if queue_names := flow_control_of(dialect_of(table), table).freed(left):
         hint_queues(table.model, sorted(set(queue_names)))
 
 

@@ -14,7 +14,12 @@ from django.db.models.functions import Greatest, Least, Now
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION
-from pleme_redis_django.operations.stored_jobs import let_next_after_commit, on_job_database, table_of
+from pleme_redis_django.operations.stored_jobs import (
+    let_others_in_after_commit,
+    on_job_database,
+    table_of,
+    waited_for,
+)
 from pleme_redis_django.orm_store.flow.lines import IN_LINE, Line, lines_of
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
@@ -57,7 +62,7 @@ def skip_in_line(job: AbstractJob) -> bool:
             updated_at=Now(),
         )
         if skipped:
-            let_next_after_commit(table_of(rows), lines)
+            let_others_in_after_commit(table_of(rows), waited_for(rows))
     return bool(skipped)
 
 

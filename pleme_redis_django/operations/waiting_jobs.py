@@ -18,13 +18,14 @@ from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.operations.stored_jobs import (
     hint_after_commit,
-    let_next_after_commit,
+    let_others_in_after_commit,
     locked_by_id,
     on_job_database,
     queue_names_of,
     table_of,
+    waited_for,
 )
-from pleme_redis_django.orm_store.flow.lines import IN_LINE, lines_of, ready_or_in_line
+from pleme_redis_django.orm_store.flow.lines import IN_LINE, ready_or_in_line
 from pleme_redis_django.orm_store.job_table import M
 
 
@@ -105,10 +106,10 @@ def _change(rows: QuerySet[M], **changes: Any) -> int:
     rows = rows.order_by()
     with transaction.atomic(using=rows.db):
         queue_names = [changes["queue_name"]] if "queue_name" in changes else queue_names_of(rows)
-        lines = lines_of(rows) if "run_after" in changes else []
+        left = waited_for(rows)
         changed = locked_by_id(rows).update(**changes, updated_at=Now())
         if changed:
-            let_next_after_commit(table_of(rows), lines)
+            let_others_in_after_commit(table_of(rows), left)
             hint_after_commit(table_of(rows), queue_names)
     return changed
 

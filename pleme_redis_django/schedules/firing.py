@@ -256,7 +256,7 @@ class _Turn:
         template, row = _new_row(definition, read.parameters)
         table = JobTable(Job, self._using)
         made = insert_rows(dialect_of(table), table, template, [row])
-        let_next_after_commit(table, made.lines)
+        let_next_after_commit(table, made.lines, template.queue_name)
         (job,) = made.jobs
         return job, job.id == row.id
 

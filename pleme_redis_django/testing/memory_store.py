@@ -79,6 +79,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         """Delete a job, as a user would: it is never run again. Raises JobNotFound."""
         with self._lock:
             self._existing(job_id).deleted = True
+            self.release_overlooked()
 
     def request_cancel(self, job_id: UUID) -> None:
         """End a waiting job as CANCELLED, and ask for the end of a running one. Raises JobNotFound."""
@@ -86,6 +87,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             job = self._existing(job_id)
             job.cancel_requested = True
             job.status = job.ends_instead(job.status)
+            self.release_overlooked()
 
     def limit(self, kind: str, name: str, max_running: int | None) -> None:
         """Let so many jobs of a name run at once in each product; None: any number.

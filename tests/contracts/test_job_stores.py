@@ -11,7 +11,7 @@ from django.db.models import DateTimeField, F
 from django.db.models.functions import Now
 
 from pleme_redis_django.models import FlowGate, Job, JobStatus
-from pleme_redis_django.operations import cancel_jobs, reset_limit, set_limit
+from pleme_redis_django.operations import cancel_jobs, delete_jobs, reset_limit, set_limit
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.flow.control import flow_control_of
@@ -80,7 +80,8 @@ class OrmSubject(StoreSubject):
         return job.id
 
     def delete_job(self, job_id: UUID) -> None:
-        Job.objects.using(self.using).filter(id=job_id).update(deleted_at=Now())
+        with as_if_committed():
+            assert delete_jobs(Job.objects.using(self.using).filter(id=job_id)) == 1
 
     def pass_time(self, seconds: float) -> None:
         """The clock is the database's, so every stored time goes back instead."""

@@ -143,8 +143,13 @@ class FlowControl(Generic[M]):
         return self._let_next(jobs)
 
     def freed(self, jobs: Sequence[Limited]) -> list[str]:
-        """Make ready what waits behind jobs that somebody has cancelled, deleted, moved or retried."""
-        return self._let_next(jobs)
+        """Make ready what waits behind jobs that somebody has cancelled, deleted, moved, retried or put off.
+
+        A ready one may have been let in, and its place be nobody's now.
+        """
+        self.known.read_again()
+        gates = self.known.last_read.gates(jobs, of_places=True)
+        return (self._releases.at(gates) if gates else []) + self._let_next(jobs)
 
     def sweep(self, *, at_once: bool = False) -> list[str]:
         """Make ready what waits although nothing holds it: what a crash has left.
