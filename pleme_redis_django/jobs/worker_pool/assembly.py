@@ -257,7 +257,7 @@ def _take_on_duties(
     maintainer.take_on(
         *dead_workers.duties(may_sweep=lease.is_unbroken),
         starts.duty(config.lease_sweep_seconds),
-        expired_jobs_duty(store, sink, config.lease_sweep_seconds),
+        expired_jobs_duty(store, sink, core.told, config.lease_sweep_seconds),
         overlooked_jobs_duty(
             store, core.hints, sink, core.told, OVERLOOKED_SWEEPS * config.lease_sweep_seconds
         ),
