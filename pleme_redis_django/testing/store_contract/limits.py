@@ -156,6 +156,17 @@ class LimitTests(StoreSubject):
         self.end(job)
         assert (job.id, ids_of(self.claim_now())) == (first, [last])
 
+    @pytest.mark.parametrize("how", ["cancelled", "deleted"])
+    def test_who_was_let_in_and_is_gone_leaves_its_place_to_the_next(self, how: str) -> None:
+        self.needs_limits()
+        self.set_limit("key", "contract", max_running=1)
+        _first, gone, last = self.add_jobs(3, concurrency_key=KEY)
+        (job,) = self.claim_now()
+        self.end(job)
+        self.assert_status(gone, JobStatus.QUEUED, "it was let in")
+        self.cancel_job(gone) if how == "cancelled" else self.delete_job(gone)
+        assert ids_of(self.claim_now()) == [last]
+
     def test_a_higher_priority_is_let_in_first(self) -> None:
         self.needs_limits()
         self.set_limit("key", "contract", max_running=1)
