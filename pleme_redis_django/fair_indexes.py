@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Iterator
 from typing import Any, TextIO
+
+from django.apps import apps
+from django.db import connections
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.configured_pools import ConfiguredPool, valid_pools
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.orm_store.fairness.index import FairIndex, fair_index
+from pleme_redis_django.models import AbstractJob
+from pleme_redis_django.orm_store.fairness.index import FairIndex, fair_index, is_name_of_one
 
 
 def fair_indexes() -> list[FairIndex]:
@@ -36,3 +41,20 @@ def make_fair_indexes(using: str, verbosity: int = 0, stdout: TextIO = sys.stdou
     for index in indexes:
         if index.has_table() and index.make() and verbosity:
             stdout.write(f"  Made the index {index.name} for fair pools.\n")
+    if verbosity:
+        for name in _unread_indexes(using, {index.name for index in indexes}):
+            stdout.write(
+                f"  The index {name} is for fair pools, and these settings have none that reads it. It makes a bulk "
+                f"enqueue slower: drop it, unless other settings have such a pool.\n"
+            )
+
+
+def _unread_indexes(using: str, read: Collection[str]) -> Iterator[str]:
+    """Yield the indexes that were made for fair pools and are not among those that pools of the settings read."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        tables = set(connection.introspection.table_names(cursor))
+        for model in apps.get_models():
+            if issubclass(model, AbstractJob) and model._meta.db_table in tables:
+                found = connection.introspection.get_constraints(cursor, model._meta.db_table)
+                yield from sorted(name for name in found if is_name_of_one(name) and name not in read)

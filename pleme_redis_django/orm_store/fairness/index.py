@@ -8,6 +8,7 @@ while a fair worker runs turns that one's claims into ordinary ones.
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 from django.db import connections, models
@@ -21,6 +22,8 @@ from pleme_redis_django.orm_store.fairness.aging import AgedDueTime
 
 # Django's own names of indexes are as long at most, on every database.
 _LONGEST_NAME = 30
+
+_NAME = re.compile(r"_fairq?(_[0-9.e+-]+)?$")
 
 _IS_USABLE_SQL = """
 SELECT bool_and(index.indisvalid AND index.indisready) FROM pg_index AS index
@@ -105,6 +108,11 @@ def fair_index(model: type[AbstractJob], using: str, selection: JobSelection) ->
         by_queue=selection.queue_names is not None,
         aging_seconds_per_point=selection.aging_seconds_per_point,
     )
+
+
+def is_name_of_one(name: str) -> bool:
+    """Whether an index of a job table has the name of a fair one."""
+    return _NAME.search(name) is not None
 
 
 def missing(index: FairIndex) -> str:

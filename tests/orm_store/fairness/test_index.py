@@ -22,7 +22,7 @@ from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.postgresql.fair_claim import claim_shares
 from pleme_redis_django.orm_store.dialects.postgresql.ready_strands import ready_strands
-from pleme_redis_django.orm_store.fairness.index import FairIndex
+from pleme_redis_django.orm_store.fairness.index import FairIndex, is_name_of_one
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED
 from tests.orm_store.rows_read import rows_read
@@ -70,6 +70,27 @@ def test_migrate_makes_it_where_a_pool_is_fair(using: str, settings: Any) -> Non
     with_pools(settings, using, {"fair": True, "queues": ["mail"]})
     migrate(using)
     assert indexes(using) == {"pleme_redis_django_job_fair", "pleme_redis_django_job_fairq"}
+
+
+@pytest.mark.django_db(transaction=True, databases=BACKENDS)
+def test_migrate_tells_of_one_that_no_pool_reads(using: str, settings: Any) -> None:
+    with_pools(settings, using, {"fair": True})
+    assert "none that reads it" not in migrate(using)
+    with_pools(settings, using, {"fair": True, "queues": ["mail"]})
+    assert "The index pleme_redis_django_job_fair is for fair pools" in migrate(using)
+    with_pools(settings, using, {})
+    told = migrate(using)
+    assert "The index pleme_redis_django_job_fair is for fair pools" in told
+    assert "The index pleme_redis_django_job_fairq is for fair pools" in told
+    assert indexes(using) == {"pleme_redis_django_job_fair", "pleme_redis_django_job_fairq"}
+
+
+@pytest.mark.parametrize("by_queue", [False, True])
+@pytest.mark.parametrize("aging", [None, 60.0, 0.5, 1e-7, 1e9])
+def test_it_is_known_by_its_name(by_queue: bool, aging: float | None) -> None:
+    index = FairIndex(model=Job, using="default", by_queue=by_queue, aging_seconds_per_point=aging)
+    assert is_name_of_one(index.name)
+    assert not is_name_of_one("pleme_redis_django_job_ready")
 
 
 @pytest.mark.django_db(transaction=True, databases=BACKENDS)
