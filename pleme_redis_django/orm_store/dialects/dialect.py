@@ -18,10 +18,10 @@ from pleme_redis_django.jobs.interface.fair_shares import Share, Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
-from pleme_redis_django.orm_store.flow.gates import Gate
+from pleme_redis_django.orm_store.flow.gates import Gate, TokenGate
 from pleme_redis_django.orm_store.flow.limits import KnownLimit
 from pleme_redis_django.orm_store.flow.lines import Line
-from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate

@@ -14,14 +14,13 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.token_bucket import LET_SECONDS, TokenBucket, bucket_at
 from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION
-from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX
+from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, TokenGate
 from pleme_redis_django.orm_store.flow.lines import line_order
 from pleme_redis_django.orm_store.flow.tokens import (
     BURST_SHARE,
     LOOK_SECONDS,
     LetThrough,
     Parking,
-    TokenGate,
 )
 from pleme_redis_django.orm_store.job_table import JobTable
 

@@ -13,7 +13,7 @@ from typing import Any, Generic
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.flow.admission import Admission, Claimant
 from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
-from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, Gate, Limited, gate_of
+from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, Gate, Limited, TokenGate, gate_of
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.limits import KnownLimit
 from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
@@ -26,7 +26,7 @@ from pleme_redis_django.orm_store.flow.rates import (
     wake_forgotten,
 )
 from pleme_redis_django.orm_store.flow.releases import Releases
-from pleme_redis_django.orm_store.flow.tokens import LetThrough, TokenGate
+from pleme_redis_django.orm_store.flow.tokens import LetThrough
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 # So soon a process looks again itself at a gate that another one has looked at, and does not leave it to others:

@@ -59,6 +59,19 @@ class Gate(NamedTuple):
         return self.name.partition(":")[0] if self.kind == LimitKind.KEY else self.name
 
 
+# A frozen dataclass costs several times as much to look up and to compare, and a claim asks one for each job.
+class TokenGate(NamedTuple):
+    """The rate of one gate: a gate's text, and the limit that says how many tokens come back."""
+
+    gate: str
+    limit_id: int
+
+    @property
+    def blocked_on(self) -> str:
+        """What ``blocked_on`` says of a job that waits for a token here."""
+        return f"{TOKEN_PREFIX}{self.gate}"
+
+
 def line_of(product: str, order_key: str) -> str:
     """Return what ``blocked_on`` holds of a job that waits for its turn in a line."""
     return f"{LINE_PREFIX}{product}:{order_key}"

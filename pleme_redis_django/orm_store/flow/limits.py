@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
 from pleme_redis_django.models.flow_limit import LimitKind, LimitSource
-from pleme_redis_django.orm_store.flow.gates import Gate, Limited
-from pleme_redis_django.orm_store.flow.tokens import TokenGate
+from pleme_redis_django.orm_store.flow.gates import Gate, Limited, TokenGate
 
 # Of so many gates it is kept which limit they have.
 MAX_KEPT = 10_000

@@ -13,7 +13,8 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
-from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TokenGate
+from pleme_redis_django.orm_store.flow.gates import TokenGate
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 T = TypeVar("T")

@@ -10,27 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
 from uuid import UUID
 
-from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX
+from pleme_redis_django.orm_store.flow.gates import TokenGate
 
 # Waiting jobs are not looked at more often than this, nor than a quarter of the burst comes back in.
 LOOK_SECONDS = 0.02
 BURST_SHARE = 0.25
-
-
-# A frozen dataclass costs several times as much to look up and to compare, and a claim asks one for each job.
-class TokenGate(NamedTuple):
-    """The rate of one gate: a gate's text, and the limit that says how many tokens come back."""
-
-    gate: str
-    limit_id: int
-
-    @property
-    def blocked_on(self) -> str:
-        """What ``blocked_on`` says of a job that waits for a token here."""
-        return f"{TOKEN_PREFIX}{self.gate}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from pleme_redis_django.models import FlowGate, FlowLimit, Job, JobStatus
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.flow import rates
 from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
+from pleme_redis_django.orm_store.flow.gates import TokenGate
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.rates import NeedsTokens
-from pleme_redis_django.orm_store.flow.tokens import LetThrough, TokenGate
+from pleme_redis_django.orm_store.flow.tokens import LetThrough
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import BACKENDS, ago, make_job
 

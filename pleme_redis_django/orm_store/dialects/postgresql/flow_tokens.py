@@ -19,13 +19,12 @@ from pleme_redis_django.models.job import model_label
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import rows_prepared
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition_sql
-from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX
+from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, TokenGate
 from pleme_redis_django.orm_store.flow.tokens import (
     BURST_SHARE,
     LOOK_SECONDS,
     LetThrough,
     Parking,
-    TokenGate,
 )
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import number_array, text_array, uuid_array
