@@ -33,11 +33,14 @@ class PlemeRedisDjangoConfig(AppConfig):
         from pleme_redis_django.orm_store.dialects import portable
         from pleme_redis_django.orm_store.dialects.dialect import bind_dialects
         from pleme_redis_django.orm_store.dialects.postgresql import dialect as postgresql
+        from pleme_redis_django.orm_store.flow.control import let_in_after
+        from pleme_redis_django.orm_store.flow.left_places import bind_flow_control
         from pleme_redis_django.tasks_backend.use import begin as begin_with_tasks
 
         checks.register_all()
         post_migrate.connect(make_fair_indexes, sender=self, dispatch_uid="pleme_redis_django.fair_indexes")
         bind_dialects({"postgresql": postgresql}, portable)
+        bind_flow_control(let_in_after)
         bind_enqueuer(OrmEnqueuer())
         bind_guard(AttemptGuard)
         bind_waiter(JobWaiter())

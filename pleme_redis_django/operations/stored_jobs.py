@@ -11,8 +11,7 @@ from django.db.models import Exists, Q, QuerySet
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.enqueueing.pools import hint_namespace, hints_enabled
 from pleme_redis_django.models import AbstractJob, JobStatus
-from pleme_redis_django.orm_store.dialects.dialect import dialect_of
-from pleme_redis_django.orm_store.flow.control import flow_control_of
+from pleme_redis_django.orm_store.flow.left_places import let_others_in
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 
@@ -75,7 +74,7 @@ def let_others_in_after_commit(table: JobTable[Any], left: Sequence[Any]) -> Non
 
 
 def _let_others_in(table: JobTable[Any], left: Sequence[Any]) -> None:
-    if queue_names := flow_control_of(dialect_of(table), table).freed(left):
+    if queue_names := let_others_in(table, left):
         hint_queues(table.model, sorted(set(queue_names)))
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Generic
 
-from pleme_redis_django.orm_store.dialects.dialect import Dialect
+from pleme_redis_django.orm_store.dialects.dialect import Dialect, dialect_of
 from pleme_redis_django.orm_store.flow.admission import Admission, Claimant
 from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
 from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, Gate, Limited, TokenGate, gate_of
@@ -193,3 +193,8 @@ class FlowControl(Generic[M]):
 def flow_control_of(dialect: Dialect, table: JobTable[Any]) -> FlowControl[Any]:
     """Return the flow control of a table for one call, such as an operator's."""
     return FlowControl(dialect, table)
+
+
+def let_in_after(table: JobTable[Any], left: Sequence[Limited]) -> list[str]:
+    """Make ready what waits behind jobs that somebody has changed or deleted; return the queue names."""
+    return flow_control_of(dialect_of(table), table).freed(left)
