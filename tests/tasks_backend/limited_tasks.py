@@ -24,7 +24,7 @@ def _by_rate() -> None:
     ran.append("by rate")
 
 
-of_customer = job_options(task(_of_customer), limits=Limit(1, key=lambda customer: customer, name="customer"))
+of_customer = job_options(task(_of_customer), limits=Limit(1, key=lambda customer: customer, name="buyer"))
 in_order = job_options(
     task(takes_context=True)(_in_order), limits=Limit(1, key=lambda order: f"order:{order}", in_order=True)
 )

@@ -20,7 +20,7 @@ def _nothing_ran() -> None:
 
 def test_tasks_of_one_key_run_one_at_a_time() -> None:
     results = [limited_tasks.of_customer.enqueue("a", number=number) for number in range(3)]
-    assert set(Job.objects.values_list("concurrency_key", flat=True)) == {"customer:a"}
+    assert set(Job.objects.values_list("concurrency_key", flat=True)) == {"buyer:a"}
     drain_jobs()
     assert [task_backends["default"].get_result(result.id).return_value for result in results] == [1, 1, 1]
     assert limited_tasks.ran == [("a", 0), ("a", 1), ("a", 2)]
