@@ -133,8 +133,11 @@ def _latency_rows(servers: BenchmarkServers) -> Iterable[Row]:
     }
     with worker_processes(servers, "default", "--processes", "2"):
         wait_until(lambda: len(worker_pids()) == 2, "the workers register")
+        for enqueue in ways.values():
+            enqueue(sent_at=time.time())
+        wait_until(lambda: _completed() == len(ways), "the first ones end, which compile their statements")
         sent = _enqueue_in_turns(ways)
-        wait_until(lambda: _completed() == len(sent), "every job ends")
+        wait_until(lambda: _completed() == len(ways) + len(sent), "every job ends")
     delays = _delays(sent)
     for name, found in delays.items():
         yield Row(
@@ -165,7 +168,7 @@ def _delays(sent: dict[str, str]) -> dict[str, list[float]]:
     from pleme_redis_django.models import Job
 
     delays: dict[str, list[float]] = {}
-    for job_id, seconds in Job.objects.values_list("id", "results"):
+    for job_id, seconds in Job.objects.filter(id__in=sent).values_list("id", "results"):
         delays.setdefault(sent[str(job_id)], []).append(1000 * seconds)
     return delays
 
