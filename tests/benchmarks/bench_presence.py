@@ -25,7 +25,7 @@ def run(_servers: BenchmarkServers) -> list[Row]:
     for start in range(0, USERS, 1000):
         pipeline = client.pipeline(transaction=False)
         for user in range(start, start + 1000):
-            join = manager._join(user, f"c{user}", {"name": f"user {user}"}, 32, 1_000_000, False)
+            join = manager._join(user, f"c{user}", {"name": f"user {user}"}, False)
             pipeline.execute_command(*next(join).command)
         pipeline.execute()
     client.config_resetstat()
