@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-dev
 .PRECIOUS: $(VENV)/.installed-%
 
-.PHONY: help install demo test lint docs bench bench-peers faults matrix tasks-suites tenants migrations dist dist-test clean
+.PHONY: help install demo test lint docs bench bench-peers faults matrix tasks-suites tenants migrations dist dist-test audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make tenants  jobs of two tenants with django-tenants itself (.venvs/)"
 	@echo "make migrations  a shop that moves here from Celery, RQ and others, one after the other (.venvs/); ARGS=celery chooses"
 	@echo "make dist     sdist, wheel and bill of materials in dist/, checked; make dist-test installs each into an empty environment and uses it"
+	@echo "make audit    known vulnerabilities of the packages that come along; asks a public database"
 	@echo "make install  build .venv with everything above; PYTHON=python3.13 chooses the interpreter"
 	@echo "make clean    remove .venv, .venvs, dist and caches"
 
@@ -90,6 +91,9 @@ dist:
 
 dist-test: dist
 	@$(PYTHON) .ci/try_dist.py
+
+audit:
+	@$(PYTHON) .ci/audit.py
 
 clean:
 	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build dist
