@@ -34,7 +34,7 @@ class KnownRate:
 
 
 @dataclasses.dataclass(slots=True)
-class Gate:
+class RateGate:
     """What is kept of the bucket of one gate."""
 
     full_again_at: int = 0
@@ -51,7 +51,7 @@ class MemoryRates:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._rates: dict[tuple[str, str], KnownRate] = {}
-        self._gates: defaultdict[str, Gate] = defaultdict(Gate)
+        self._gates: defaultdict[str, RateGate] = defaultdict(RateGate)
 
     def set(self, kind: str, name: str, starts: int | None, per_seconds: float, burst: int | None) -> None:
         """Let so many jobs of a name start in each period; None: any number. Raises InvalidJobDefinition."""

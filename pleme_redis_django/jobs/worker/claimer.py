@@ -6,6 +6,7 @@ them to the lanes.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Collection
 from typing import Protocol
@@ -43,6 +44,18 @@ class WritesEndings(Protocol):
     def add(self, held: HeldJob, ending: Ending) -> None: ...
 
 
+@dataclasses.dataclass(slots=True)
+class _Turn:
+    """What one turn has learned."""
+
+    come: Collection[str] = ()
+    """The products that have come since the last turn."""
+    seen_ready: bool = False
+    """Whether its look ahead saw something that is ready."""
+    is_drained: bool = False
+    """In burst mode: whether a look at everything found nothing when all was done."""
+
+
 class Claimer:
     """Feeds the lanes from the store: woken by hints, free slots, due times and its own scans."""
 
@@ -67,14 +80,9 @@ class Claimer:
         self._relay = relay
         self._suspects = suspects
         self._burst = burst
-        self._seen_ready = False
-        """Whether this turn's look ahead saw something that is ready."""
-        self._come: Collection[str] = ()
-        """The products that have come since the last turn."""
+        self._turn = _Turn()
         self._looks_for = NO_TYPES
         """Of which types the hint was that the next look ahead is for; none: it is for all."""
-        self._is_drained = False
-        """In burst mode: whether, in this turn, a look at everything found nothing when all was done."""
         self.thread = TurningThread(
             "claimer",
             self.turn,
@@ -111,8 +119,7 @@ class Claimer:
         return self._rest()
 
     def _note(self, look: Look) -> None:
-        self._seen_ready = self._is_drained = False
-        self._come = self._desk.hear_of(_products_named(look)) if look.named else ()
+        self._turn = _Turn(come=self._desk.hear_of(_products_named(look)) if look.named else ())
         if look.hinted:
             types = _types_named(look)
             self._relay.owe(types or ANY)
@@ -127,9 +134,9 @@ class Claimer:
         self._agenda.note_next_due(outlook.due_in_seconds)
         if outlook.suspects:
             self._suspects.note_seen()
-        self._seen_ready = outlook.ready
+        self._turn.seen_ready = outlook.ready
         is_empty = self._desk.saw_all and not outlook.ready
-        self._is_drained = seemed_done and (is_empty or self._suspects.rule is SuspectRule.ONLY)
+        self._turn.is_drained = seemed_done and (is_empty or self._suspects.rule is SuspectRule.ONLY)
         types, self._looks_for = self._looks_for, NO_TYPES
         if outlook.ready:
             self._demand.expect_work(types)
@@ -169,10 +176,10 @@ class Claimer:
             self._finisher.add(held, ending_if_unfinished(held))
         self._feed_together(by_scan)
         for feed in self._demand:
-            if capacity := feed.wanted(self._come):
+            if capacity := feed.wanted(self._turn.come):
                 claimed = self._desk.claim(capacity, job_types=feed.lane.job_types, by_scan=by_scan)
                 feed.dry = len(claimed) < capacity
-                feed.submit(claimed, self._come)
+                feed.submit(claimed, self._turn.come)
 
     def _feed_together(self, by_scan: bool) -> None:
         """Claim once for all lanes, as many as fit into each: most often that is all there is."""
@@ -183,14 +190,14 @@ class Claimer:
         if len(claimed) < capacity:
             self._demand.note_dry()
         for feed in self._demand:
-            feed.submit([held for held in claimed if self._demand.feed_of(held.job) is feed], self._come)
+            feed.submit([held for held in claimed if self._demand.feed_of(held.job) is feed], self._turn.come)
 
     def _note_nothing_claimed(self, look: Look) -> None:
         if look.hinted:
             # The hint may be of a job that is due later, or runs alone.
             self._looks_for = _types_named(look)
             self._agenda.scan_in(0.0)
-        elif self._seen_ready and self._demand.is_dry():
+        elif self._turn.seen_ready and self._demand.is_dry():
             self._agenda.look_again_soon()
 
     def _rest(self) -> float:
@@ -216,9 +223,9 @@ class Claimer:
         """Whether nothing is left to do; a lane may have run dry beside rows that it did not see."""
         if not self._seems_done():
             return False
-        if not self._is_drained and self._look_ahead():
+        if not self._turn.is_drained and self._look_ahead():
             self._agenda.scan_in(BURST_LOOK_SECONDS)
-        return self._is_drained and self._seems_done()
+        return self._turn.is_drained and self._seems_done()
 
     def _seems_done(self) -> bool:
         return (

@@ -65,7 +65,7 @@ def complete(table: JobTable[Any], endings: Sequence[Completed], bounds: str | N
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Statement:
+class _CompletionStatement:
     """The statement of a table; compared by identity, as what is planned has to be."""
 
     sql: str
@@ -73,9 +73,9 @@ class _Statement:
 
 
 @functools.lru_cache(maxsize=64)
-def _statement(table: JobTable[Any]) -> _Statement:
+def _statement(table: JobTable[Any]) -> _CompletionStatement:
     sql = _COMPLETE_SQL.format(table=table.sql_name, period=PERIOD_PREFIX, suspect=SUSPECT_AFTER_CRASHES)
-    return _Statement(sql=sql)
+    return _CompletionStatement(sql=sql)
 
 
 def _answers(cursor: Any, count: int) -> list[bool]:

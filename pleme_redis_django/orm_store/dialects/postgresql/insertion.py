@@ -31,7 +31,7 @@ _ROWS = "SELECT {shared}, {own} FROM unnest({arrays}) AS new({names})"
 
 # Compared by identity: a connection that runs it again and again plans it once.
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Statement:
+class _InsertStatement:
     """An insert of rows whose templates leave the same columns unsaid."""
 
     sql: str
@@ -54,7 +54,9 @@ def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) 
 
 
 @functools.lru_cache(maxsize=256)
-def _statement(table: JobTable[Any], unsaid: frozenset[str], *, is_one: bool, unique: bool) -> _Statement:
+def _statement(
+    table: JobTable[Any], unsaid: frozenset[str], *, is_one: bool, unique: bool
+) -> _InsertStatement:
     shared_columns, own_columns = (
         [column for column in columns if column.name not in unsaid]
         for columns in (SHARED_COLUMNS, OWN_COLUMNS)
@@ -65,7 +67,7 @@ def _statement(table: JobTable[Any], unsaid: frozenset[str], *, is_one: bool, un
         rows=_rows_sql(shared_columns, own_columns, is_one=is_one),
         conflict="ON CONFLICT DO NOTHING RETURNING id" if unique else "",
     )
-    return _Statement(
+    return _InsertStatement(
         sql=sql,
         shared_sent=_attributes(shared_columns),
         own_sent=_attributes(own_columns, is_one=is_one),
@@ -107,7 +109,7 @@ def _attributes(columns: Sequence[Column], *, is_one: bool = False) -> Any:
     return attrgetter(*names)
 
 
-def _arrays(statement: _Statement, rows: Sequence[NewRow]) -> list[Any]:
+def _arrays(statement: _InsertStatement, rows: Sequence[NewRow]) -> list[Any]:
     """Return the values of each column; ids as one text, which costs a third."""
     columns = zip(statement.own_columns, zip(*map(statement.own_sent, rows), strict=True), strict=True)
     return [uuid_array(values) if column.cast == "uuid" else list(values) for column, values in columns]
