@@ -47,7 +47,8 @@ def import_catalog(ctx: JobContext, orders: int = 0, seed: int = 1) -> dict[str,
     return {"imported": done}
 
 
-@job(unique="while_running")
+# Atomic: with the worker killed in the middle, what it has enqueued would be enqueued once more.
+@job(unique="while_running", atomic=True)
 def take_orders(count: int, seed: int) -> dict[str, int]:
     """Place orders of made-up customers; each brings its confirmation e-mail with it."""
     orders = place_random_orders(count, seed)
