@@ -30,7 +30,7 @@ def main() -> None:
     freeze = (str(audited / "bin" / "python"), "-m", "pip", "freeze", "--exclude-editable", "--all")
     installed = VENVS / "audited.txt"
     installed.write_bytes(subprocess.run(freeze, check=True, capture_output=True).stdout)
-    # Strict: a package that could not be asked for is no package without faults.
+    # Strict: fail when the database did not answer for a package, instead of passing it.
     audit = (str(tools / "bin" / "pip-audit"), "--strict", "--disable-pip", "--no-deps")
     do(*audit, "--requirement", str(installed))
 

@@ -45,8 +45,8 @@ RATE, BURST = 200, 20
 WINDOWS_SECONDS = (0.1, 1.0, 5.0)
 LEAST_SHARE_OF_RATE = 0.97
 
-# An attempt counts from its first effect until its last one, or until its row leaves RUNNING: a zombie's from then on
-# is no permit any more. One that begins after that, in a process that was frozen in between, never was one.
+# An attempt counts from its first effect until its last one, or until its row leaves RUNNING: from then on a zombie no
+# longer holds a place. An attempt that begins after that, in a process that was frozen in between, never held one.
 _ATTEMPTS = """
 CREATE TEMPORARY TABLE fault_attempts AS
 SELECT job.concurrency_key AS gate, began.at AS began, ended.at AS ended, left_running.at AS left_running

@@ -122,7 +122,7 @@ class ChangesDeepMetadata:
 
 
 class SaysPriorityAsTruth:
-    """Sets an equal priority that is no number."""
+    """Sets a priority that equals the one before, but is not a number."""
 
     def enqueue(self, call_next: Any, request: Any) -> Any:
         assert request.priority == 1

@@ -80,7 +80,7 @@ class LostClaims:
         if not len(self._holdings) and not self._unknown_once and now < self._next_idle_look:
             return 0
         rows = self._store.held_jobs(self._identity.worker_id)
-        # Not before: a look that failed, mostly since what lost the claims still lasts, is no look.
+        # Only now: a look often fails because the outage that lost the claims is not over, and has to be repeated.
         self._next_idle_look = now + IDLE_RECONCILE_SECONDS
         for row in rows:
             self._heed(row)
