@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import functools
-import gc
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any
 
 import pytest
 
@@ -21,6 +17,7 @@ from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store.store import OrmJobStore
 from pleme_redis_django.testing import drain_jobs, job_context
+from tests.calls import codes_called
 from tests.middleware import classes
 from tests.middleware.conftest import UseMiddleware
 from tests.workload.jobs import add, add_slowly, noop
@@ -32,29 +29,12 @@ ROOM = str(Path(middleware.__file__).parent)
 
 def called(action: Callable[[], object]) -> list[str]:
     """Return the files of all Python functions that ``action`` calls in this thread."""
-    return [code.co_filename for code in _codes_called(action)]
+    return [code.co_filename for code in codes_called(action)]
 
 
 def called_names(action: Callable[[], object]) -> list[str]:
     """Return the names of all Python functions that ``action`` calls in this thread."""
-    return [code.co_name for code in _codes_called(action)]
-
-
-def _codes_called(action: Callable[[], object]) -> list[CodeType]:
-    codes: list[CodeType] = []
-
-    def note(frame: FrameType, event: str, _arg: Any) -> None:
-        if event == "call":
-            codes.append(frame.f_code)
-
-    gc.disable()  # What it finds may be anybody's.
-    sys.setprofile(note)
-    try:
-        action()
-    finally:
-        sys.setprofile(None)
-        gc.enable()
-    return codes
+    return [code.co_name for code in codes_called(action)]
 
 
 def in_the_room(files: list[str]) -> int:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import sys
 from collections import Counter
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -22,6 +19,7 @@ from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.models import Job
 from pleme_redis_django.tasks_backend import announcements
 from pleme_redis_django.testing import job_context
+from tests.calls import codes_called
 from tests.workload import jobs, tasks
 
 pytestmark = pytest.mark.django_db
@@ -78,17 +76,4 @@ def _stored(enqueue: Callable[[], Any]) -> Job:
 
 
 def _called(action: Callable[[], object]) -> Counter[str]:
-    names: Counter[str] = Counter()
-
-    def note(frame: FrameType, event: str, _arg: Any) -> None:
-        if event == "call":
-            names[frame.f_code.co_name] += 1
-
-    gc.disable()  # What it finds may be anybody's.
-    sys.setprofile(note)
-    try:
-        action()
-    finally:
-        sys.setprofile(None)
-        gc.enable()
-    return names
+    return Counter(code.co_name for code in codes_called(action))
