@@ -11,6 +11,7 @@ from django.db import DatabaseError, IntegrityError, connections
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION, LINE_PREFIX, TURN_CONDITION
 from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.dialects.postgresql.flow_locks import run_locked
+from pleme_redis_django.orm_store.dialects.postgresql.flow_waits import EVERY_GATE_SQL
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition_sql
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -47,16 +48,7 @@ _NO_TURN = """NOT EXISTS (
     SELECT 1 FROM {table} WHERE {turn} AND product = line.product AND order_key = line.order_key
   )"""
 
-# Each step jumps to the next gate in the index of what is BLOCKED (a "loose index scan").
-_OPEN_LINES_SQL = """
-WITH RECURSIVE gates (gate) AS (
-  (SELECT blocked_on FROM {table} WHERE {blocked} ORDER BY blocked_on LIMIT 1)
-  UNION ALL
-  SELECT (SELECT next.blocked_on FROM {table} AS next
-          WHERE {blocked} AND next.blocked_on > gates.gate ORDER BY next.blocked_on LIMIT 1)
-  FROM gates WHERE gates.gate IS NOT NULL
-)
-SELECT line.product, line.order_key FROM gates CROSS JOIN LATERAL (
+_OPEN_LINES_SQL = """{every_gate}SELECT line.product, line.order_key FROM gates CROSS JOIN LATERAL (
   SELECT product, order_key FROM {table} AS job
   WHERE job.blocked_on = gates.gate AND {blocked} AND job.run_after <= statement_timestamp() LIMIT 1
 ) AS line
@@ -103,7 +95,8 @@ def next_sql(table: JobTable[Any]) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _open_lines_sql(table: JobTable[Any]) -> str:
-    return _OPEN_LINES_SQL.format(prefix=LINE_PREFIX, **_parts(table))
+    parts = _parts(table)
+    return _OPEN_LINES_SQL.format(prefix=LINE_PREFIX, every_gate=EVERY_GATE_SQL.format(**parts), **parts)
 
 
 def _parts(table: JobTable[Any]) -> dict[str, str]:

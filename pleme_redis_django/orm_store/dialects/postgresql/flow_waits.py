@@ -27,7 +27,7 @@ CROSS JOIN LATERAL (
 """
 
 # Each step jumps to the next gate in the index of what is BLOCKED (a "loose index scan").
-_WAITED_AT_ANYWHERE_SQL = """
+EVERY_GATE_SQL = """
 WITH RECURSIVE gates (gate) AS (
   (SELECT blocked_on FROM {table} WHERE {blocked} ORDER BY blocked_on LIMIT 1)
   UNION ALL
@@ -35,8 +35,8 @@ WITH RECURSIVE gates (gate) AS (
           WHERE {blocked} AND next.blocked_on > gates.gate ORDER BY next.blocked_on LIMIT 1)
   FROM gates WHERE gates.gate IS NOT NULL
 )
-SELECT gate FROM gates WHERE gate NOT LIKE 'o:%%'
 """
+_WAITED_AT_ANYWHERE_SQL = EVERY_GATE_SQL + "SELECT gate FROM gates WHERE gate NOT LIKE 'o:%%'"
 
 
 def somebody_waits(table: JobTable[Any]) -> bool:
