@@ -36,7 +36,7 @@ WITH RECURSIVE gates (gate) AS (
   FROM gates WHERE gates.gate IS NOT NULL
 )
 """
-_WAITED_AT_ANYWHERE_SQL = EVERY_GATE_SQL + "SELECT gate FROM gates WHERE gate NOT LIKE 'o:%%'"
+_WAITED_AT_ANYWHERE_SQL = "{every_gate}SELECT gate FROM gates WHERE gate NOT LIKE 'o:%%'"
 
 
 def somebody_waits(table: JobTable[Any]) -> bool:
@@ -71,7 +71,8 @@ def _waited_at(table: JobTable[Any]) -> CompiledQuery[Any]:
 
 @functools.lru_cache(maxsize=16)
 def _waited_at_anywhere_sql(table: JobTable[Any]) -> str:
-    return _WAITED_AT_ANYWHERE_SQL.format(table=table.sql_name, blocked=_blocked_sql(table))
+    every_gate = EVERY_GATE_SQL.format(table=table.sql_name, blocked=_blocked_sql(table))
+    return _WAITED_AT_ANYWHERE_SQL.format(every_gate=every_gate)
 
 
 def _blocked_sql(table: JobTable[Any]) -> str:
