@@ -12,7 +12,7 @@ settings.configure(
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "pleme_redis_django"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     PLEME_REDIS={"URL": None},
-    SECRET_KEY="only-for-the-docs",  # noqa: S106
+    SECRET_KEY="only-for-the-docs",  # noqa: S106 - no secret
     USE_TZ=True,
 )
 django.setup()

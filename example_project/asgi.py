@@ -13,12 +13,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
 # Django's applications are loaded first: the websocket side imports models.
 http_application = ASGIStaticFilesHandler(get_asgi_application())
 
-from django.urls import path  # noqa: E402
+from django.urls import path  # noqa: E402 - once Django is set up
 
-from example_project.shop.admin import EMAIL_DASHBOARD_SOCKET  # noqa: E402
-from example_project.shop.models import EmailJob  # noqa: E402
-from pleme_redis_django.realtime.dashboard_consumer import DashboardConsumer  # noqa: E402
-from pleme_redis_django.realtime.routing import websocket_application  # noqa: E402
+from example_project.shop.admin import EMAIL_DASHBOARD_SOCKET  # noqa: E402 - once Django is set up
+from example_project.shop.models import EmailJob  # noqa: E402 - once Django is set up
+from pleme_redis_django.realtime.dashboard_consumer import DashboardConsumer  # noqa: E402 - once Django is set up
+from pleme_redis_django.realtime.routing import websocket_application  # noqa: E402 - once Django is set up
 
 
 class EmailDashboardConsumer(DashboardConsumer):

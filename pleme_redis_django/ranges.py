@@ -31,7 +31,7 @@ class Number:
 
     def accepts(self, value: object) -> bool:
         """Whether the value is one of them; True, False and NaN are not."""
-        return type(value) in (int, float) and self.low <= value <= self.high  # type: ignore[operator]
+        return type(value) in (int, float) and self.low <= value <= self.high  # type: ignore[operator]  # it is one
 
     def __str__(self) -> str:
         return f"a number from {self.low:,} to {self.high:,}"

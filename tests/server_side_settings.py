@@ -5,7 +5,7 @@ It is what Django documents as ``server_side_binding``. PostgreSQL then soon pla
 
 from __future__ import annotations
 
-from tests.worker_settings import *  # noqa: F403
+from tests.worker_settings import *  # noqa: F403 - the same settings
 from tests.worker_settings import DATABASES
 
 DATABASES["default"]["OPTIONS"] = {

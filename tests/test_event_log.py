@@ -206,7 +206,7 @@ def test_a_failure_of_the_engine_is_called_what_it_is(
 
 
 def test_an_event_that_cannot_be_told_fails_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    EngineEvents().emit(events.StaleJobsFound)  # type: ignore[arg-type]
+    EngineEvents().emit(events.StaleJobsFound)
     assert "an event could not be reported" in caplog.text
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403 - the same settings
 
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -83,7 +83,7 @@ STALE = """
 
 
 # mypy checks the arguments of a base class before it has inferred the types of a model's fields.
-class EmailJobStore(JobStore[EmailJob]):  # type: ignore[type-var]
+class EmailJobStore(JobStore[EmailJob]):  # type: ignore[type-var]  # as above
     """E-mail jobs in the table shop_emailjob."""
 
     def __init__(self, *, using: str = "default") -> None:

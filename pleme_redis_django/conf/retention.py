@@ -88,7 +88,8 @@ def _objection_to_period(status: object, period: object, known: tuple[str, ...])
         return f"the keys {_words(known)}; it has {status!r}. {hint}".rstrip(". ")
     if period is None or (isinstance(period, timedelta) and SHORTEST <= period <= LONGEST):
         return None
-    if type(period) in (int, float) and SHORTEST.total_seconds() <= period <= LONGEST.total_seconds():  # type: ignore[operator]
+    seconds: Any = period
+    if type(period) in (int, float) and SHORTEST.total_seconds() <= seconds <= LONGEST.total_seconds():
         return None
     return f'for "{status}" {_ACCEPTED_PERIOD}; it has {period!r}'
 

@@ -207,4 +207,4 @@ def _refuse_foreign_transaction(using: str) -> None:
 def _is_in_a_transaction_of_the_project(connection: BaseDatabaseWrapper) -> bool:
     # A TestCase holds a transaction open on each of its databases, where production has none.
     # The stubs of Django do not know the mark that it sets on them.
-    return any(not block._from_testcase for block in connection.atomic_blocks)  # type: ignore[attr-defined]
+    return any(not block._from_testcase for block in connection.atomic_blocks)  # type: ignore[attr-defined]  # not in the stubs

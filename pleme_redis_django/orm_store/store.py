@@ -62,7 +62,7 @@ class EndListener(Protocol):
 
 
 # The Django plugin gives the model its fields only after mypy has compared it with the protocol.
-class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]
+class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as above
     """Jobs as rows of ``model``, on the database alias ``using``; every method from any thread."""
 
     supports_fairness = True

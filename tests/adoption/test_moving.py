@@ -91,7 +91,7 @@ class JsonPackage:
 @pytest.fixture
 def django_q(monkeypatch: pytest.MonkeyPatch) -> None:
     signing = ModuleType("django_q.signing")
-    signing.SignedPackage = JsonPackage  # type: ignore[attr-defined]
+    signing.SignedPackage = JsonPackage
     monkeypatch.setitem(sys.modules, "django_q", ModuleType("django_q"))
     monkeypatch.setitem(sys.modules, "django_q.signing", signing)
 
@@ -340,7 +340,7 @@ def test_batch_is_one_transaction_on_the_server(monkeypatch: pytest.MonkeyPatch)
                 "SELECT (SELECT count(*) FROM pleme_redis_django_job),"
                 " (SELECT count(*) FROM django_tasks_database_dbtaskresult)"
             )
-            return tuple(cursor.fetchone())  # type: ignore[return-value]
+            return tuple(cursor.fetchone())
 
     whole = moving._delete
 

@@ -70,7 +70,7 @@ class Packages:
 @pytest.fixture
 def django_q(monkeypatch: pytest.MonkeyPatch) -> type[Packages]:
     signing = ModuleType("django_q.signing")
-    signing.SignedPackage = Packages  # type: ignore[attr-defined]
+    signing.SignedPackage = Packages
     monkeypatch.setitem(sys.modules, "django_q", ModuleType("django_q"))
     monkeypatch.setitem(sys.modules, "django_q.signing", signing)
     return Packages

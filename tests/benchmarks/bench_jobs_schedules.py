@@ -120,10 +120,10 @@ def _measured() -> Iterator[list[float]]:
         return lambda: measure(commit)
 
     held = connections["default"]
-    original = held._commit  # type: ignore[attr-defined]  # the one place where Django commits
-    held._commit = measured_commit(original)  # type: ignore[attr-defined]
+    original = held._commit  # the one place where Django commits
+    held._commit = measured_commit(original)
     try:
         with connection.execute_wrapper(measure):
             yield spent
     finally:
-        del held._commit  # type: ignore[attr-defined]
+        del held._commit

@@ -51,7 +51,7 @@ TYPES: list[tuple[str, Any, Any, int]] = [
 
 
 def plain(count: int, name: str, total: float) -> None: ...
-def unannotated(count, name, total) -> None: ...  # type: ignore[no-untyped-def]
+def unannotated(count, name, total) -> None: ...
 
 
 def run(servers: BenchmarkServers) -> list[Row]:

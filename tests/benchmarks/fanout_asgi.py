@@ -8,17 +8,17 @@ import django
 
 django.setup()
 
-from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from django.contrib.auth.models import AnonymousUser  # noqa: E402
-from django.urls import path  # noqa: E402
+from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402 - once Django is set up
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - once Django is set up
+from django.contrib.auth.models import AnonymousUser  # noqa: E402 - once Django is set up
+from django.urls import path  # noqa: E402 - once Django is set up
 
-from pleme_redis_django.realtime.consumers import RealtimeConsumer  # noqa: E402
+from pleme_redis_django.realtime.consumers import RealtimeConsumer  # noqa: E402 - once Django is set up
 
 GROUP = "bench"
 
 
-class GroupConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is untyped
+class GroupConsumer(AsyncWebsocketConsumer):
     """The consumer of Channels' tutorial."""
 
     async def connect(self) -> None:

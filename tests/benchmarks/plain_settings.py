@@ -15,4 +15,4 @@ INSTALLED_APPS = [
 ]
 ROOT_URLCONF = __name__
 urlpatterns: list[object] = []
-PLEME_REDIS = {**PLEME_REDIS, "POOLS": {"default": {}}}  # noqa: F405
+PLEME_REDIS = {**PLEME_REDIS, "POOLS": {"default": {}}}  # noqa: F405 - of those settings

@@ -113,7 +113,7 @@ class Contract(JobStoreContract):
         return self.kind(clock=self.clock)
 
     def add_job(self, new: NewJob) -> UUID:
-        return self.store.add(  # type: ignore[attr-defined,no-any-return]
+        return self.store.add(
             parameters=dict(new.parameters),
             max_retries=new.max_retries,
             concurrency_key=new.concurrency_key,
@@ -124,11 +124,11 @@ class Contract(JobStoreContract):
         self.clock.advance(seconds)
 
     def set_limit(self, kind: str, name: str, **numbers: Any) -> None:
-        self.store.limit(kind, name, numbers.pop("max_running", None))  # type: ignore[attr-defined]
-        self.store.rate(kind, name, numbers.pop("rate", None), **numbers)  # type: ignore[attr-defined]
+        self.store.limit(kind, name, numbers.pop("max_running", None))
+        self.store.rate(kind, name, numbers.pop("rate", None), **numbers)
 
     def delete_job(self, job_id: UUID) -> None:
-        self.store.delete(job_id)  # type: ignore[attr-defined]
+        self.store.delete(job_id)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_store_that_breaks_a_promise_fails(
 
 def test_what_was_not_filled_in_is_named() -> None:
     with pytest.raises(TypeError, match=r"JobStoreContract.*add_job.*delete_job.*make_store"):
-        JobStoreContract()  # type: ignore[abstract]  # what is tested
+        JobStoreContract()
     for fill_in, named in (
         (lambda: JobStoreContract.pass_time(Contract(), 5), "can_pass_time = False"),
         (lambda: JobStoreContract.set_limit(Contract(), "key", "stripe"), "limit the key stripe"),

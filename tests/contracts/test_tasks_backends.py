@@ -22,3 +22,8 @@ class TestJobBackend(TasksBackendContract):
         assert self.backend.supports_async_task
         assert self.backend.supports_get_result
         assert self.backend.supports_priority
+
+
+def test_a_contract_that_cannot_run_tasks_says_what_is_missing() -> None:
+    with pytest.raises(TypeError, match="run_tasks"):
+        TasksBackendContract()

@@ -187,4 +187,4 @@ def test_an_option_that_no_enqueue_can_have_is_refused(option: str, words: str) 
 @pytest.mark.parametrize(("option", "instead"), [("expires_at", "deadline="), ("run_after", "schedule=")])
 def test_a_moment_in_a_job_is_refused(option: str, instead: str) -> None:
     with pytest.raises(InvalidJobDefinition, match=rf"using\({option}=...\).*{instead}"):
-        job(**{option: timezone.now()})(jobs.send.function)  # type: ignore[call-overload]
+        job(**{option: timezone.now()})(jobs.send.function)

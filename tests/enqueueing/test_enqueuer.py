@@ -234,8 +234,8 @@ def test_bad_metadata_are_refused(way: str, metadata: Any, fault: str) -> None:
 
 def test_a_wrong_call_is_refused() -> None:
     for call in (
-        lambda: jobs.send.enqueue(),  # type: ignore[call-arg]
-        lambda: jobs.send.enqueue("a", colour="red"),  # type: ignore[call-arg]
+        lambda: jobs.send.enqueue(),
+        lambda: jobs.send.enqueue("a", colour="red"),
         lambda: jobs.send.enqueue_many([{"subject": "x"}]),
         lambda: enqueue(jobs.send.name, "a", "b", "c"),
         lambda: enqueue(jobs.send, nobody="a"),

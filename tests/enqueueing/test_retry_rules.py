@@ -230,4 +230,4 @@ def test_pool_is_refused_that_names_no_exception_class(said: Any) -> None:
 
 
 def test_pool_takes_lists_and_tuples() -> None:
-    assert WorkerPoolConfig(retry_on=["KeyError"]).retry_on == ("KeyError",)  # type: ignore[arg-type]
+    assert WorkerPoolConfig(retry_on=["KeyError"]).retry_on == ("KeyError",)

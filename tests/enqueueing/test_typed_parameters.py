@@ -146,7 +146,7 @@ def test_the_form_of_a_schedule_refuses_what_the_annotation_does_not_accept() ->
 def test_without_use_tz_times_are_those_of_the_settings_zone() -> None:
     stored = charge.bind((), GIVEN | {"at": AT.astimezone(UTC)})
     assert stored["at"] == "2026-01-31T10:30:00"
-    assert charge.decoded_parameters(stored)["at"] == datetime(2026, 1, 31, 10, 30)  # noqa: DTZ001
+    assert charge.decoded_parameters(stored)["at"] == datetime(2026, 1, 31, 10, 30)  # noqa: DTZ001 - naive
 
 
 def test_with_use_tz_a_naive_time_is_refused() -> None:
@@ -154,7 +154,7 @@ def test_with_use_tz_a_naive_time_is_refused() -> None:
         charge.enqueue(**GIVEN | {"at": AT.replace(tzinfo=None)})
 
 
-def of_unknown(kind: NotThere) -> None: ...  # noqa: F821
+def of_unknown(kind: NotThere) -> None: ...  # noqa: F821 - that is the case
 
 
 def test_a_check_names_annotations_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def test_a_rolled_back_winner_keeps_nobody_out(redis_or_not: str) -> None:
 def test_a_wrong_memory_costs_queries_and_no_duplicate(remembered: Callable[[], str]) -> None:
     first = jobs.unique_running.enqueue(key=1)
     with redis.Redis.from_url(str(get_settings().url)) as client:
-        [place] = client.keys("pl:*:place")  # type: ignore[misc]
+        [place] = client.keys("pl:*:place")
         client.set(place, remembered())
     assert jobs.unique_running.enqueue(key=1) == first
     with CaptureQueriesContext(connection) as queries:

@@ -138,6 +138,6 @@ def test_a_booking_and_the_end_of_its_job_are_one_commit(catalog: list[CatalogIt
 
 
 def test_a_wrong_line_of_a_delivery_is_refused_where_it_is_enqueued() -> None:
-    line = DeliveredLine(code="EDDF", prints=5, unit_cost="cheap")  # type: ignore[arg-type]
+    line = DeliveredLine(code="EDDF", prints=5, unit_cost="cheap")
     with pytest.raises(InvalidParameters, match=r"lines\[0\]\.unit_cost is 'cheap'"):
         jobs.book_delivery.enqueue(arrived_on=date(2026, 1, 31), lines=[line])

@@ -70,7 +70,7 @@ def _kill_until_fired(hosts: list[WorkerProcesses], chosen: random.Random) -> in
     while (fired := ScheduleTick.objects.count()) < TICKS:
         more = fired + chosen.randint(1, 2 * SCHEDULES)
         wait_for(
-            lambda more=more: ScheduleTick.objects.count() >= more,  # type: ignore[misc]  # bound now
+            lambda more=more: ScheduleTick.objects.count() >= more,
             f"{more} ticks are fired",
             deadline_seconds=90,
             details=lambda: hosts[0].output() + hosts[1].output(),

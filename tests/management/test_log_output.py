@@ -115,7 +115,7 @@ def test_loggers_that_the_settings_have_imported_are_not_silenced(
 def test_a_formatter_that_writes_every_attribute_gives_no_message_away() -> None:
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler.emit = records.append
     engine.addHandler(handler)
     try:
         raise ValueError("a secret message")
@@ -127,5 +127,5 @@ def test_a_formatter_that_writes_every_attribute_gives_no_message_away() -> None
     [record] = records
     assert "secret" not in json.dumps(vars(record), default=str)
     assert "secret" not in repr(vars(record))
-    assert "secret" in record.pleme_failure.text()  # type: ignore[attr-defined]
+    assert "secret" in record.pleme_failure.text()
     assert failure.exception is not None, "what a receiver of job_failed passes on to an error tracker"

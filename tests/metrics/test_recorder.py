@@ -42,9 +42,9 @@ def test_a_store_is_back_when_it_answers_and_not_when_it_was_asked_nothing(using
     def is_away() -> Any:
         raise OperationalError("the server is away")
 
-    answering, sampler.turn = sampler.turn, is_away  # type: ignore[method-assign]
+    answering, sampler.turn = sampler.turn, is_away
     a_minute_passes()
     assert events.kinds == ["StoreUnavailable"]
-    sampler.turn = answering  # type: ignore[method-assign]
+    sampler.turn = answering
     a_minute_passes()
     assert events.kinds == ["StoreUnavailable", "StoreBack"]

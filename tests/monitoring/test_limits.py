@@ -39,7 +39,7 @@ def reports(using: str = "default", scope: ProductScope = EVERY_PRODUCT) -> list
 
 
 def blocked(using: str, gate: str, **fields: Any) -> Job:
-    return make_job(using, status=JobStatus.BLOCKED, blocked_on=gate, **fields)  # type: ignore[no-any-return]
+    return make_job(using, status=JobStatus.BLOCKED, blocked_on=gate, **fields)
 
 
 def test_the_places_of_what_runs_are_added_up_for_each_gate(using: str) -> None:

@@ -39,7 +39,7 @@ def fill(begin: float, end: float) -> None:
 def test_a_span_has_its_steps_and_ends_now(span: str) -> None:
     length, step = CHART_SPANS[span].seconds, CHART_SPANS[span].step_seconds
     began = time.time()
-    drawn = series(span=span)  # type: ignore[arg-type]
+    drawn = series(span=span)
     assert floor(began, step) <= drawn.times[-1] <= floor(time.time(), step)
     assert (drawn.step_seconds, len(drawn.times)) == (step, length // step)
     assert {b - a for a, b in zip(drawn.times, drawn.times[1:], strict=False)} == {step}
@@ -69,10 +69,10 @@ def test_what_is_not_put_together_yet_is_drawn_all_the_same(span: str) -> None:
     now = time.time()
     fill(now - 3_000, now)
     written = QueueRollup.objects.filter(step_seconds=10, product="", queue_name="").count()
-    assert sum(each or 0 for each in series(span=span).ok) == 19 * written  # type: ignore[arg-type]
+    assert sum(each or 0 for each in series(span=span).ok) == 19 * written
     STORE.roll_up(now)
     assert QueueRollup.objects.filter(step_seconds=600).exists()
-    assert sum(each or 0 for each in series(span=span).ok) == 19 * written  # type: ignore[arg-type]
+    assert sum(each or 0 for each in series(span=span).ok) == 19 * written
 
 
 def test_a_product_and_a_queue_have_their_own_charts() -> None:
@@ -105,13 +105,13 @@ def test_percentiles_are_of_all_the_queues_of_a_chart() -> None:
 
 def test_an_unknown_span_is_refused() -> None:
     with pytest.raises(KeyError):
-        series(span="2h")  # type: ignore[arg-type]
+        series(span="2h")
 
 
 def test_a_chart_reads_a_row_a_step_and_asks_the_same_number_of_times() -> None:
     def queries(span: str) -> int:
         with CaptureQueriesContext(connection) as captured:
-            series(span=span)  # type: ignore[arg-type]
+            series(span=span)
         return len(captured)
 
     before = {span: queries(span) for span in CHART_SPANS}

@@ -98,7 +98,7 @@ def test_a_timeout_that_comes_as_the_ending_commits_changes_nothing() -> None:
         sent.append(thread.interrupt(context, JobTimeout))
         return finish_jobs(endings)
 
-    attempt.store.finish_jobs = late  # type: ignore[method-assign]
+    attempt.store.finish_jobs = late
     assert isinstance(attempt.runner.run(context, thread), Completed)
     assert (sent, groups(), attempt.row.status) == ([False], 1, JobStatus.COMPLETED)
 

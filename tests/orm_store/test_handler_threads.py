@@ -37,7 +37,7 @@ def test_a_handler_keeps_its_thread_and_shares_it_with_nobody() -> None:
         return first, await sync_to_async(threading.get_ident)()
 
     results = in_their_own_loop(*[handler] * 3, most=3)
-    assert all(first == second for first, second in results)  # type: ignore[misc]
+    assert all(first == second for first, second in results)
     assert len(set(results)) == 3
 
 
@@ -86,7 +86,7 @@ def test_one_that_is_cancelled_while_it_waits_takes_nobodys_turn() -> None:
         return "ended"
 
     async def is_cancelled() -> None:
-        call = asyncio.create_task(sync_to_async(threading.get_ident)())  # type: ignore[arg-type]
+        call = asyncio.create_task(sync_to_async(threading.get_ident)())
         await asyncio.sleep(0)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -58,7 +58,7 @@ def test_slow_looks_that_left_nothing_behind_set_a_horizon(horizon: Horizon, clo
 
 def test_quick_looks_set_none_and_ask_for_no_time(clock: Clock) -> None:
     asked: list[datetime] = []
-    horizon = Horizon(lambda: asked.append(NOW) or NOW, clock)  # type: ignore[func-returns-value]
+    horizon = Horizon(lambda: asked.append(NOW) or NOW, clock)
     for _ in range(10):
         look(horizon, clock, QUICK_SECONDS)
         assert horizon.since(NOTHING_PAUSED) is None

@@ -103,7 +103,7 @@ def test_a_queue_and_a_product_may_have_other_times_and_the_queue_counts_first()
         {"days": 21, "product": "lilith"},
         {"days": 4},
     ):
-        ended(JobStatus.COMPLETED, **over)  # type: ignore[arg-type]
+        ended(JobStatus.COMPLETED, **over)
     ended(JobStatus.FAILED, 2, product="lilith")
     assert walk(pruner(policy)) == (5, 0)
     assert left() == stay

@@ -11,8 +11,8 @@ from django.urls import path
 
 django_application = ASGIStaticFilesHandler(get_asgi_application())
 
-from pleme_redis_django.realtime.consumers import RealtimeConsumer  # noqa: E402
-from pleme_redis_django.realtime.routing import websocket_application  # noqa: E402
+from pleme_redis_django.realtime.consumers import RealtimeConsumer  # noqa: E402 - once Django is set up
+from pleme_redis_django.realtime.routing import websocket_application  # noqa: E402 - once Django is set up
 
 
 class GroupConsumer(RealtimeConsumer):

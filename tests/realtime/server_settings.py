@@ -6,7 +6,7 @@ import json
 import os
 
 from pleme_redis_django.realtime.channel_layer import channel_layer_entry
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403 - the same settings
 from tests.settings import PLEME_REDIS
 
 DEBUG = True  # so that staticfiles serves pleme.js

@@ -45,7 +45,7 @@ def logged(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class CallableRule:
-    __hash__ = None  # type: ignore[assignment]  # a rule may be any callable
+    __hash__ = None  # a rule may be any callable
 
     async def __call__(self, scope: Any, action: str, channel: str) -> bool:
         return channel == "room:1"

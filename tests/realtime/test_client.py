@@ -104,7 +104,7 @@ async def node_client(node: str, server: WebServer, username: str) -> AsyncItera
     finally:
         process.kill()
         await process.wait()
-        process._transport.close()  # type: ignore[attr-defined]  # else it warns once its loop is closed
+        process._transport.close()  # else it warns once its loop is closed
 
 
 async def test_client_in_node(node: str, process_environment: dict[str, str]) -> None:

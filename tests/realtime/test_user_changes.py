@@ -102,7 +102,7 @@ def may_view_groups(scope: dict[str, Any], action: str, channel: str) -> bool:
 
 @pytest.fixture
 def _proxy() -> Iterator[Any]:
-    class Member(get_user_model()):  # type: ignore[misc]  # the project's user model
+    class Member(get_user_model()):
         class Meta:
             app_label = "workload"
             proxy = True

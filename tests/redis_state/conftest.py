@@ -50,7 +50,7 @@ async def loop_clients() -> AsyncIterator[None]:
 
 def blocked_clients(client: redis.Redis) -> int:
     """Return how many connections to the server wait in a blocking command."""
-    return int(client.info("clients")["blocked_clients"])  # type: ignore[index]
+    return int(client.info("clients")["blocked_clients"])
 
 
 @pytest.fixture

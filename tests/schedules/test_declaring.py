@@ -183,7 +183,7 @@ def test_a_declared_schedule_that_was_disabled_is_read_again(release: Release, u
 
 
 def test_one_without_a_product_is_left_out(release: Release, using: str, settings: object) -> None:
-    settings.PLEME_REDIS = {"PRODUCT": None}  # type: ignore[attr-defined]  # pytest-django's
+    settings.PLEME_REDIS = {"PRODUCT": None}
     release.declares(every(60), every(60, product="acme", name="of acme"))
     release.starts()
     assert [row.name for row in rows(using)] == ["of acme"]

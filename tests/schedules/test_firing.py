@@ -429,8 +429,9 @@ def test_times_are_those_of_the_project_when_it_keeps_none_of_zones(
     """With USE_TZ off the columns hold times of TIME_ZONE; the database itself keeps them in UTC."""
     settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
     book = OrmScheduleBook(using=using, clock=clock)
-    schedule = make(cron="0 13 * * *", timezone="Europe/Berlin", next_tick_at=datetime(2026, 11, 27, 13))  # noqa: DTZ001
+    at_one = datetime(2026, 11, 27, 13)  # noqa: DTZ001 - naive
+    schedule = make(cron="0 13 * * *", timezone="Europe/Berlin", next_tick_at=at_one)
     assert book.fire_due().enqueued == 1
     schedule.refresh_from_db()
-    assert schedule.last_tick_at == datetime(2026, 11, 27, 13)  # noqa: DTZ001
-    assert schedule.next_tick_at == datetime(2026, 11, 28, 13)  # noqa: DTZ001
+    assert schedule.last_tick_at == at_one
+    assert schedule.next_tick_at == at_one + timedelta(days=1)

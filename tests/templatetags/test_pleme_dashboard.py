@@ -15,7 +15,7 @@ from pleme_redis_django.templatetags import pleme_dashboard as shown
     [
         (shown.count(1234567), "1,234,567"),
         (shown.count(None), "–"),  # noqa: RUF001 - an en dash, as in the page
-        (shown.span(None), "–"),  # noqa: RUF001
+        (shown.span(None), "–"),  # noqa: RUF001 - an en dash, as in the page
         (shown.span(-1), "0 ms"),
         (shown.span(7250), "2 h"),
         (shown.pace(0), "0"),
@@ -37,4 +37,4 @@ def test_sparkline_has_the_highest_depth_at_its_top_and_gaps() -> None:
 def test_time_has_its_exact_moment() -> None:
     moment: Any = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
     assert 'datetime="2026-01-02T03:04:05+00:00"' in shown.ago(moment)
-    assert shown.ago(None) == "–"  # noqa: RUF001
+    assert shown.ago(None) == "–"  # noqa: RUF001 - an en dash, as in the page

@@ -55,7 +55,7 @@ def test_options_are_given_as_they_are_at_the_enqueue() -> None:
     assert_enqueued(jobs.make_group.using(product="novaskyn", queue_name="names", priority=5))
     for other in ({"product": "default"}, {"queue_name": "email"}, {"priority": 0}):
         with pytest.raises(AssertionError, match="novaskyn/names"):
-            assert_enqueued(jobs.make_group.using(**other))  # type: ignore[arg-type]
+            assert_enqueued(jobs.make_group.using(**other))
 
 
 @pytest.mark.parametrize("times", [0, 1, 3])

@@ -104,7 +104,7 @@ class TestWithPytestDjango:
 
     def test_what_jobs_enqueue_is_run_too(self) -> None:
         jobs.enqueue_more.enqueue(left=3)
-        assert [attempt.ending.results_json for attempt in drain_jobs()] == ["3", "2", "1", "0"]  # type: ignore[attr-defined]
+        assert [attempt.ending.results_json for attempt in drain_jobs()] == ["3", "2", "1", "0"]
 
     def test_a_limit_leaves_the_rest(self) -> None:
         jobs.enqueue_itself.enqueue()

@@ -70,7 +70,7 @@ def only_once(word: str) -> str:
     return word
 
 
-only_once = job_options(only_once, unique="while_waiting", metadata={"team": "mail"})  # type: ignore[assignment]
+only_once = job_options(only_once, unique="while_waiting", metadata={"team": "mail"})
 
 
 @task

@@ -182,7 +182,7 @@ def _args(text: str) -> tuple[Any, ...]:
     if not text:
         return ()
     value = _literal(text, "args")
-    return checked_plain(value if isinstance(value, tuple) else (value,))  # type: ignore[no-any-return]
+    return checked_plain(value if isinstance(value, tuple) else (value,))  # type: ignore[no-any-return]  # as it was
 
 
 def _kwargs(text: str) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _kwargs(text: str) -> dict[str, Any]:
         value = _literal_call(text)
     if not isinstance(value, dict):
         raise _unreadable(text, "kwargs")
-    return checked_plain(value)  # type: ignore[no-any-return]
+    return checked_plain(value)  # type: ignore[no-any-return]  # as it was
 
 
 def _literal_call(text: str) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 Versions: django-celery-beat 2.9, django-q2 1.11.
 """
 
+# ruff: noqa: DJ001 - NULL where those packages have it
+
 from __future__ import annotations
 
 from django.db import models
@@ -55,10 +57,10 @@ class PeriodicTask(ForeignTable):
     clocked_id = models.IntegerField(null=True)
     args = models.TextField()
     kwargs = models.TextField()
-    queue = models.CharField(max_length=200, null=True)  # noqa: DJ001 - as django-celery-beat has it
-    exchange = models.CharField(max_length=200, null=True)  # noqa: DJ001
-    routing_key = models.CharField(max_length=200, null=True)  # noqa: DJ001
-    headers = models.TextField(null=True)  # noqa: DJ001
+    queue = models.CharField(max_length=200, null=True)
+    exchange = models.CharField(max_length=200, null=True)
+    routing_key = models.CharField(max_length=200, null=True)
+    headers = models.TextField(null=True)
     priority = models.PositiveIntegerField(null=True)
     expires = models.DateTimeField(null=True)
     expire_seconds = models.PositiveIntegerField(null=True)
@@ -79,18 +81,18 @@ class QSchedule(ForeignTable):
     """A schedule of django-q2."""
 
     id = models.AutoField(primary_key=True)
-    name = models.CharField(max_length=100, null=True)  # noqa: DJ001 - as django-q2 has it
+    name = models.CharField(max_length=100, null=True)
     func = models.CharField(max_length=256)
-    hook = models.CharField(max_length=256, null=True)  # noqa: DJ001
-    args = models.TextField(null=True)  # noqa: DJ001
-    kwargs = models.TextField(null=True)  # noqa: DJ001
+    hook = models.CharField(max_length=256, null=True)
+    args = models.TextField(null=True)
+    kwargs = models.TextField(null=True)
     schedule_type = models.CharField(max_length=2)
     minutes = models.PositiveSmallIntegerField(null=True)
     repeats = models.IntegerField()
     next_run = models.DateTimeField(null=True)
-    cron = models.CharField(max_length=100, null=True)  # noqa: DJ001
-    cluster = models.CharField(max_length=100, null=True)  # noqa: DJ001
-    intended_date_kwarg = models.CharField(max_length=100, null=True)  # noqa: DJ001
+    cron = models.CharField(max_length=100, null=True)
+    cluster = models.CharField(max_length=100, null=True)
+    intended_date_kwarg = models.CharField(max_length=100, null=True)
 
     class Meta(ForeignTable.Meta):
         db_table = "django_q_schedule"

@@ -39,7 +39,7 @@ def jittered(delay_seconds: float, random_share: Callable[[], float] = random.ra
 
 def following_pool(calculate_backoff_delay: F) -> F:
     """Mark the method of a job class that says the default backoff: the pool's own numbers are asked instead."""
-    calculate_backoff_delay.follows_pool = True  # type: ignore[attr-defined]
+    calculate_backoff_delay.follows_pool = True  # type: ignore[attr-defined]  # a mark that the runner reads
     return calculate_backoff_delay
 
 

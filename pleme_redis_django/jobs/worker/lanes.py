@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from pleme_redis_django.exceptions import JobTimeout
@@ -41,7 +42,7 @@ class LaneDuties:
     limits: TimeLimits
 
 
-class CountingLane:
+class CountingLane(ABC):
     def __init__(
         self,
         slots: int,
@@ -94,7 +95,7 @@ class CountingLane:
         """Have a process ready in which the attempt runs apart; return whether it does."""
         return False
 
-    def _release_process(self, context: JobContext) -> None:
+    def _release_process(self, context: JobContext) -> None:  # noqa: B027 - a hook, for a lane that waits for one
         """Let others have the process."""
 
     def give_up(self, held: HeldJob) -> None:
@@ -111,8 +112,9 @@ class CountingLane:
         self._duties.finish(held, self._duties.runner.ending_of(JobTimeout(), held.context, run_seconds))
         self._duties.agenda.leaving.recycle(f"the handler of job {held.job.id} did not heed its timeout")
 
+    @abstractmethod
     def _interrupt(self, held: HeldJob, kind: type[BaseException]) -> None:
-        raise NotImplementedError
+        """Raise ``kind`` in a handler that runs."""
 
     def take_blocked(self) -> list[HeldJob]:
         """Take back what can never go on here, because a handler that was given up is in its way."""

@@ -147,9 +147,9 @@ class JobRunner:
         finally:
             # What leaving could not tidy up shows in the next job; this one has its ending.
             # suppress() takes three calls in Python, once for each job.
-            try:  # noqa: SIM105
+            try:  # noqa: SIM105 - as said
                 self._scope.leave(interrupted=thread.was_interrupted)
-            except Exception:  # noqa: S110
+            except Exception:  # noqa: S110 - as said
                 pass
             if thread.left_open:
                 give_back_all(thread.left_open, interrupted=thread.was_interrupted)

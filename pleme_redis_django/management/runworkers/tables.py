@@ -64,7 +64,7 @@ def _missing(
         columns = ", ".join(quoted(field.column) for field in model._meta.concrete_fields if field.column)
         try:
             with connection.cursor() as cursor:
-                cursor.execute(f"SELECT {columns} FROM {quoted(model._meta.db_table)} WHERE 1 = 0")  # noqa: S608
+                cursor.execute(f"SELECT {columns} FROM {quoted(model._meta.db_table)} WHERE 1 = 0")  # noqa: S608 - names only
         except DatabaseError as error:
             if not _is_missing(error):
                 raise

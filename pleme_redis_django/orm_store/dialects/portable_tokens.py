@@ -161,13 +161,13 @@ def _bucket(row: Any) -> TokenBucket:
 def _look_at(row: Any, tokens: int) -> datetime | None:
     """Return when to look at who waits: once there are tokens, and in a busy gate when a few have come together."""
     if row.limit.rate is None:
-        return row.now  # type: ignore[no-any-return]
+        return row.now  # type: ignore[no-any-return]  # a column of the query
     bucket = _bucket(row)
     seconds = bucket.seconds_until(tokens)
     if seconds is None or bucket.every_seconds is None:
         return None
     at_least = min(LOOK_SECONDS, bucket.burst * bucket.every_seconds * BURST_SHARE)
-    return row.now + timedelta(seconds=max(seconds, at_least))  # type: ignore[no-any-return]
+    return row.now + timedelta(seconds=max(seconds, at_least))  # type: ignore[no-any-return]  # a column of the query
 
 
 def _gate_of(blocked_on: str) -> str:

@@ -49,7 +49,7 @@ class Admission:
         if not crowds:
             return jobs, {}
         full = limits_of(crowds)
-        concerned = {job.id for crowd in crowds.values() for job in crowd.jobs}  # type: ignore[attr-defined]
+        concerned = {job.id for crowd in crowds.values() for job in crowd.jobs}  # type: ignore[attr-defined]  # claimed rows
         mine = [(job.id, job.attempt) for job in jobs if job.id in concerned]
         parked = self._statements.park(self._table, full, claimant.worker_id, mine)
         if not parked:

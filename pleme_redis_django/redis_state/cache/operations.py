@@ -309,7 +309,7 @@ def _grace_ms(entry: bytes | None) -> int:
 
 
 def _earliness(beta: float) -> float:
-    return -math.log(1.0 - random.random()) * beta if beta else 0.0  # noqa: S311  # spreads load, guards nothing
+    return -math.log(1.0 - random.random()) * beta if beta else 0.0  # noqa: S311 - spreads load, guards nothing
 
 
 def _plain(value: Any) -> Any:

@@ -255,7 +255,7 @@ class PresenceManager:
         result = yield script_call("presence_change", self._change_keys, arguments, read=parse_result)
         if self.room is None:
             yield ChangeSignals(sender=PresenceManager, product=self.product, result=result)
-        return result  # type: ignore[no-any-return]
+        return result  # type: ignore[no-any-return]  # what `parse_result` made
 
     def _is_online(self, user_id: object) -> RedisCall[bool]:
         return script_call("presence_check", [self.keys.expiries], [validate_user_id(user_id)], read=bool)

@@ -39,7 +39,7 @@ def _raised(error: ResponseError) -> Exception:
 def judging_connection(connection_class: Any) -> Any:
     """Return a subclass of one of redis-py's synchronous connections."""
 
-    class JudgingConnection(connection_class):  # type: ignore[misc]
+    class JudgingConnection(connection_class):  # type: ignore[misc]  # the class of the settings
         def read_response(self, *args: Any, **options: Any) -> Any:
             try:
                 return super().read_response(*args, **options)
@@ -65,7 +65,7 @@ def judging_connection(connection_class: Any) -> Any:
 def async_judging_connection(connection_class: Any) -> Any:
     """Return a subclass of one of redis-py's asynchronous connections."""
 
-    class AsyncJudgingConnection(connection_class):  # type: ignore[misc]
+    class AsyncJudgingConnection(connection_class):  # type: ignore[misc]  # the class of the settings
         async def read_response(self, *args: Any, **options: Any) -> Any:
             try:
                 return await super().read_response(*args, **options)
@@ -104,7 +104,7 @@ class QueueingPool(redis.asyncio.connection.ConnectionPool):
         else:
             await self._places.acquire()  # does not wait
         try:
-            connection = self.get_available_connection()  # type: ignore[no-untyped-call]
+            connection = self.get_available_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         except BaseException:
             self._places.release()
             raise

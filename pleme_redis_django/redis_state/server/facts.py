@@ -64,7 +64,7 @@ def refused_rights() -> list[str]:
 
 
 def _subscribe(client: redis.Redis) -> None:
-    with client.pubsub() as pubsub:  # type: ignore[no-untyped-call]
+    with client.pubsub() as pubsub:  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         pubsub.subscribe(keyspace.rights_probe())
         pubsub.parse_response()
 

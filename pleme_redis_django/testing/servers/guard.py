@@ -29,7 +29,9 @@ def main() -> int:
         return 0  # The parent was killed before it could ask for anything.
     order: dict[str, Any] = json.loads(line)
     # No shell, and the command comes from our own parent.
-    server = subprocess.Popen(order["command"], stdin=subprocess.DEVNULL, stdout=2, **order["user"])  # noqa: S603
+    server = subprocess.Popen(  # noqa: S603 - no shell; our own program
+        order["command"], stdin=subprocess.DEVNULL, stdout=2, **order["user"]
+    )
     # A parent that was killed just now reads no answer; its end is then seen by _obey.
     with contextlib.suppress(BrokenPipeError):
         os.write(1, b"%d\n" % server.pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from django.dispatch import Signal
 from pleme_redis_django.tasks_backend.api import BaseTaskBackend, task_backends
 
 
-class TasksSubject:
+class TasksSubject(ABC):
     """The backend under test."""
 
     alias = "default"
@@ -23,9 +24,9 @@ class TasksSubject:
     def backend(self) -> BaseTaskBackend:
         return task_backends[self.alias]
 
+    @abstractmethod
     def run_tasks(self) -> None:
         """Run whatever is enqueued and due, to its end."""
-        raise NotImplementedError
 
     def skip_unless(self, flag: str) -> None:
         """Skip the test when the backend says that it cannot do this."""

@@ -28,7 +28,7 @@ class InterruptedJobStore(OrmJobStore[Job]):
             self._stand_still_once()
             return admit(claimant, jobs)
 
-        self._flow.admit = admit_later  # type: ignore[method-assign]
+        self._flow.admit = admit_later
 
     def _stand_still_once(self) -> None:
         with suppress(FileExistsError), (self._folder / "reached").open("x") as reached:

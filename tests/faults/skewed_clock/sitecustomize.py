@@ -32,4 +32,4 @@ class _WrongDatetime(_RightDatetime, metaclass=_InstancesOfRight):
 
 
 time.time = lambda: _right_time() + _SKEW_SECONDS
-datetime.datetime = _WrongDatetime  # type: ignore[misc]
+datetime.datetime = _WrongDatetime

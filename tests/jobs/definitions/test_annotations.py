@@ -20,7 +20,7 @@ def read(handler: Callable[..., Any]) -> Codecs:
     return codecs_of("shop.handler", handler, inspect.signature(handler))
 
 
-def ship(order: UUID, note: Any, count=0) -> None: ...  # type: ignore[no-untyped-def]
+def ship(order: UUID, note: Any, count=0) -> None: ...
 
 
 def test_what_has_no_annotation_or_any_type_has_no_codec() -> None:
@@ -40,7 +40,7 @@ def test_what_is_collected_has_a_codec_of_its_own_and_then_the_others_are_looked
     assert set(codecs.parameters) == {"note"}
 
 
-def later(order: Defined) -> None: ...  # type: ignore[name-defined]  # noqa: F821 - that is the case
+def later(order: Defined) -> None: ...  # noqa: F821 - that is the case
 
 
 def test_a_name_that_is_not_there_is_told_from_a_type_that_no_job_has() -> None:

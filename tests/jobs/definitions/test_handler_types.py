@@ -273,9 +273,9 @@ def test_without_use_tz_a_naive_time_is_kept_and_another_becomes_one(monkeypatch
     monkeypatch.setattr(moments, "_zones_of_naive", [])
     bind_zone_of_naive(lambda: ZoneInfo("Europe/Berlin"))
     codec = moments.MOMENT
-    assert codec.encode(datetime(2026, 1, 31, 9, 30)) == "2026-01-31T09:30:00"  # noqa: DTZ001
+    assert codec.encode(datetime(2026, 1, 31, 9, 30)) == "2026-01-31T09:30:00"  # noqa: DTZ001 - naive
     assert codec.encode(datetime(2026, 1, 31, 9, 30, tzinfo=UTC)) == "2026-01-31T10:30:00"
-    assert codec.decode("2026-01-31T09:30:00+00:00") == datetime(2026, 1, 31, 10, 30)  # noqa: DTZ001
+    assert codec.decode("2026-01-31T09:30:00+00:00") == datetime(2026, 1, 31, 10, 30)  # noqa: DTZ001 - naive
 
 
 def test_the_parameters_of_a_declared_schedule_are_as_they_are_stored() -> None:

@@ -57,7 +57,7 @@ def test_an_unknown_option_is_told_with_the_nearest() -> None:
     with pytest.raises(
         InvalidJobDefinition, match=r"@job has no option 'max_retry'. Did you mean max_retries"
     ):
-        job(max_retry=3)(send_async)  # type: ignore[call-overload]
+        job(max_retry=3)(send_async)
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:

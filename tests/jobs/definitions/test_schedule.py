@@ -28,7 +28,7 @@ def hourly() -> None:
 )
 def test_a_job_refuses_what_is_no_schedule(schedule: object, said: str) -> None:
     with pytest.raises(InvalidSchedule, match=said):
-        definition_of(nightly, name="shop.nightly", schedule=schedule)  # type: ignore[arg-type]  # what is refused
+        definition_of(nightly, name="shop.nightly", schedule=schedule)
 
 
 def test_a_job_refuses_a_schedule_whose_parameters_it_cannot_take() -> None:
@@ -52,7 +52,7 @@ def test_a_job_refuses_a_schedule_whose_parameters_it_cannot_take() -> None:
 )
 def test_options_out_of_range_are_refused(make: object, options: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidSchedule, match=said):
-        make(**options)  # type: ignore[operator]
+        make(**options)
 
 
 def test_schedules_of_a_job_are_named_after_it_unless_they_have_names() -> None:

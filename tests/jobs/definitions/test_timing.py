@@ -145,7 +145,7 @@ def test_no_tick_is_outside_of_start_and_end() -> None:
 )
 def test_what_is_out_of_range_is_refused(fields: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidSchedule, match=said):
-        Timing(**fields).checked()  # type: ignore[arg-type]  # what is refused
+        Timing(**fields).checked()
 
 
 def test_the_end_of_all_years_is_no_error() -> None:

@@ -38,7 +38,7 @@ def turned(*batches: Pruned) -> Recording:
     for _ in batches:
         retention.turn()
     assert set(seen.limits) == {BATCH_ROWS}
-    return seen  # type: ignore[no-any-return]
+    return seen
 
 
 def test_a_walk_is_one_batch_a_turn_and_is_told_once() -> None:

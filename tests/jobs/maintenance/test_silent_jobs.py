@@ -52,4 +52,4 @@ def test_silent_jobs_are_ended_by_the_elected_worker(bench: Bench) -> None:
     assert bench.statuses() == [JobStatus.RUNNING]
     bench.registry.elected = True
     wait_until(lambda: bench.statuses() == [JobStatus.FAILED])
-    assert bench.sink.of(JobEnded)[-1].ending.failure.error_code == "stale"  # type: ignore[attr-defined]
+    assert bench.sink.of(JobEnded)[-1].ending.failure.error_code == "stale"

@@ -52,7 +52,7 @@ def test_messages_of_several_threads_are_not_mixed(ends: Ends) -> None:
     channel, other = ends
     sending = Channel(other, max_bytes=MAX_BYTES)
     threads = [
-        threading.Thread(target=lambda letter=letter: sending.send({"text": letter * 400_000}))  # type: ignore[misc]
+        threading.Thread(target=lambda letter=letter: sending.send({"text": letter * 400_000}))
         for letter in "abc"
     ]
     for thread in threads:

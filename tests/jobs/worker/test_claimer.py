@@ -72,7 +72,7 @@ def test_a_burst_does_not_end_beside_ready_jobs_that_were_not_to_be_had(bench: B
         return [] if len(asked) <= 3 else claim_jobs(worker_id, limit, selection)
 
     bench.add(5)
-    bench.store.claim_jobs = nothing_at_first  # type: ignore[method-assign]
+    bench.store.claim_jobs = nothing_at_first
     bench.pool(burst=True).start()
     assert bench.statuses() == [JobStatus.COMPLETED] * 5
 
@@ -106,7 +106,7 @@ def test_ready_jobs_that_were_locked_are_looked_at_again_soon(bench: Bench) -> N
             return []
         return claim_jobs(worker_id, limit, selection)
 
-    bench.store.claim_jobs = claim  # type: ignore[method-assign]
+    bench.store.claim_jobs = claim
     bench.add(1)
     bench.pool().launch()
     assert asked.wait(DEADLINE_SECONDS)
@@ -123,7 +123,7 @@ def test_a_retry_that_is_noted_while_the_store_is_asked_is_not_forgotten(bench: 
         pool._parts.agenda.due_in(0.25)  # another thread's, between the answer and what is made of it
         return outlook
 
-    bench.store.look_ahead = look  # type: ignore[method-assign]
+    bench.store.look_ahead = look
     assert pool._parts.claimer.turn() <= 0.25
 
 
@@ -132,7 +132,7 @@ class PromotionsOfATest:
 
     def __init__(self, bench: Bench) -> None:
         self.asked = 0
-        bench.store.promote_due_jobs = self.promote  # type: ignore[method-assign]
+        bench.store.promote_due_jobs = self.promote
 
     def promote(self, limit: int) -> int:
         self.asked += 1

@@ -184,7 +184,7 @@ def test_a_beat_that_failed_is_repeated_within_half_an_interval() -> None:
         if len(attempts) < tries:
             raise ConnectionError("away")
 
-    bench.registry.register = register  # type: ignore[method-assign]
+    bench.registry.register = register
     bench.heartbeat.start()
     # Twelve waits that double from 0.1 s on would take over 40 s.
     wait_until(lambda: len(attempts) >= tries)

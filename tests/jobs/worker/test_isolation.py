@@ -210,7 +210,7 @@ def test_other_jobs_never_ask_for_a_process(bench: Bench) -> None:
             raise AssertionError(name)
 
     pool = bench.pool(timeout=100)
-    pool._parts.lanes[0]._duties.runner.isolation = Untouchable()  # type: ignore[attr-defined]
+    pool._parts.lanes[0]._duties.runner.isolation = Untouchable()
     bench.add(20)
     pool.launch()
     wait_until(lambda: set(bench.statuses()) == {JobStatus.COMPLETED})

@@ -167,4 +167,4 @@ async def adelay(number: int, error: BaseException) -> float:
 
 def test_a_delay_that_is_no_path_is_refused() -> None:
     with pytest.raises(InvalidSettings, match=r"retry_delay is .*Accepted: a dotted path"):
-        WorkerPoolConfig(retry_delay=delay_of_pool)  # type: ignore[arg-type]
+        WorkerPoolConfig(retry_delay=delay_of_pool)

@@ -141,7 +141,7 @@ def test_a_handler_may_ask_for_the_flag_alone(bench: Bench) -> None:
 def test_a_job_without_a_timeout_has_no_remaining_time(bench: Bench) -> None:
     seen: list[Any] = []
     bench.add(1)
-    bench.pool(FunctionExecutor(lambda job: seen.append(current_job_context().remaining()))).launch()  # type: ignore[union-attr]
+    bench.pool(FunctionExecutor(lambda job: seen.append(current_job_context().remaining()))).launch()
     assert ended(bench).status is JobStatus.COMPLETED
     assert seen == [None]
 

@@ -47,7 +47,7 @@ async def test_an_async_chain_is_awaited() -> None:
     middleware = RequestContextMiddleware(aid_of_current)
     assert iscoroutinefunction(middleware)
     assert not iscoroutinefunction(RequestContextMiddleware(id_of_current))
-    answer: Any = await middleware(request_with("abc.2"))  # type: ignore[misc]  # which one it is depends on the chain
+    answer: Any = await middleware(request_with("abc.2"))
     assert (answer.content.decode(), answer.headers["X-Request-ID"]) == ("abc.2", "abc.2")
 
 
@@ -71,6 +71,6 @@ def test_the_user_is_looked_at_when_somebody_asks() -> None:
     request = request_with(None)
     opened = OpenRequest(request)
     assert opened.user_id is None
-    request.user = Lazy()  # type: ignore[assignment]  # what a lazy user is to its reader
+    request.user = Lazy()  # what a lazy user is to its reader
     assert looks == []
     assert (opened.user_id, looks) == ("7", [1])

@@ -294,7 +294,7 @@ def test_nothing_is_asked_where_there_is_no_limit(
     jobs(using, 3)
     claimed = store.claim_jobs(ONE, 5, EVERYTHING)
     with django_assert_num_queries(0, using=using):
-        assert store._flow.admit(None, claimed) is claimed  # type: ignore[arg-type]
+        assert store._flow.admit(None, claimed) is claimed
         assert not store.release_after(claimed)
 
 

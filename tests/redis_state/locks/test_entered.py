@@ -13,7 +13,7 @@ from pleme_redis_django.redis_state.server.keyspace import lock_keys
 
 @pytest.fixture
 def permits_in_use(raw_redis: redis.Redis) -> Callable[[], int]:
-    return lambda: int(raw_redis.zcard(lock_keys("acme", "gpu").semaphore))  # type: ignore[arg-type]
+    return lambda: int(raw_redis.zcard(lock_keys("acme", "gpu").semaphore))
 
 
 def test_one_semaphore_is_entered_again_by_the_same_thread(permits_in_use: Callable[[], int]) -> None:

@@ -39,7 +39,7 @@ async def test_a_returned_permit_wakes_a_waiter(call_twin: CallTwin, raw_redis: 
     semaphore = LockManager("acme").semaphore("gpu", 1, 60, 30)
     holder = await call_twin(semaphore.acquire)
     waiting = asyncio.ensure_future(call_twin(semaphore.acquire))
-    await await_until(lambda: raw_redis.info("clients")["blocked_clients"] == 1)  # type: ignore[index]
+    await await_until(lambda: raw_redis.info("clients")["blocked_clients"] == 1)
     await call_twin(holder.release)
     assert await call_twin((await waiting).release)
 

@@ -112,10 +112,10 @@ async def test_process_with_many_heads_comes_back_from_a_cut_in_one_round(
             await await_until(lambda: all(each.reconnects for each in watchers), "every head's resync")
             for number in (0, HEADS - 1):
                 await PubSubManager("acme").apublish(f"{number}:x", {})
-                await await_until(lambda number=number: watchers[number].channels, "the message")  # type: ignore[misc]
+                await await_until(lambda number=number: watchers[number].channels, "the message")
             assert {each.reconnects for each in watchers} == {1}
             # The bus, the readers of logs, the publisher, this client.
-            assert client.info("clients")["connected_clients"] <= ASYNC_CONNECTIONS + 4  # type: ignore[index]
+            assert client.info("clients")["connected_clients"] <= ASYNC_CONNECTIONS + 4
 
 
 async def test_herd_of_tasks_queues_for_few_connections(own_redis: RedisServer, loop_clients: None) -> None:
@@ -124,4 +124,4 @@ async def test_herd_of_tasks_queues_for_few_connections(own_redis: RedisServer, 
         await asyncio.gather(*(presence.aset_online(user) for user in range(HEADS)))
     assert await presence.acount_online() == HEADS
     with redis.Redis.from_url(own_redis.url()) as client:
-        assert client.info("clients")["connected_clients"] <= ASYNC_CONNECTIONS + 1  # type: ignore[index]
+        assert client.info("clients")["connected_clients"] <= ASYNC_CONNECTIONS + 1

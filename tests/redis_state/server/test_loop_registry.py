@@ -47,7 +47,7 @@ async def use_everything() -> None:
 
 
 def connected(client: redis.Redis) -> int:
-    return int(client.info("clients")["connected_clients"])  # type: ignore[index]
+    return int(client.info("clients")["connected_clients"])
 
 
 def registries() -> list[LoopRegistry[Any, Any]]:

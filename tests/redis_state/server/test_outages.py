@@ -42,12 +42,12 @@ def is_full(client: redis.Redis) -> None:
 
 def has_no_disk(client: redis.Redis) -> None:
     """Make a background save fail, and with it every write: a folder is in the file's way."""
-    folder = Path(str(client.config_get("dir")["dir"]))  # type: ignore[index]
+    folder = Path(str(client.config_get("dir")["dir"]))
     (folder / "dump.rdb").mkdir()
     client.config_set("save", "3600 1")
     client.set("something", "to save")
     client.bgsave()
-    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")  # type: ignore[index]
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
 
 
 def lacks_replicas(client: redis.Redis) -> None:

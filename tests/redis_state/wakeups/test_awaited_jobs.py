@@ -27,7 +27,7 @@ CLAIM = JobClaim(worker_id="w", attempt=1)
 
 
 def ended(job_id: UUID, kind: type[Any] = Completed, **fields: Any) -> Ending:
-    return kind(job_id=job_id, claim=CLAIM, run_seconds=0.1, **fields)  # type: ignore[no-any-return]
+    return kind(job_id=job_id, claim=CLAIM, run_seconds=0.1, **fields)
 
 
 def told(notices: EndNotices, *endings: Ending) -> None:

@@ -23,7 +23,7 @@ def test_what_is_noted_counts_from_then_on(raw_redis: redis.Redis) -> None:
     take_slot("acme", "slot", first)
     note_slot("acme", "slot", holder)
     assert take_slot("acme", "slot", first) == holder
-    assert 0 < raw_redis.pttl(unique_slot("acme", "slot")) <= MEMORY_MS  # type: ignore[operator]
+    assert 0 < raw_redis.pttl(unique_slot("acme", "slot")) <= MEMORY_MS
 
 
 def test_what_is_not_an_id_says_nothing(raw_redis: redis.Redis) -> None:

@@ -48,4 +48,4 @@ def database_time(using: str) -> datetime:
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT now()")
         (now,) = cursor.fetchone()
-    return now  # type: ignore[no-any-return]
+    return now  # type: ignore[no-any-return]  # a column of the query

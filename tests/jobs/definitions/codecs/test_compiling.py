@@ -42,9 +42,9 @@ def test_what_stands_for_another_annotation_has_its_codec(annotation: Any, expec
 @pytest.mark.parametrize(
     ("annotation", "same"),
     [
-        (typing.List[int], list[int]),  # noqa: UP006  # as people write it too
-        (typing.Optional[Decimal], Decimal | None),  # noqa: UP045
-        (typing.Dict, dict),  # noqa: UP006
+        (typing.List[int], list[int]),  # noqa: UP006 - as people write it too
+        (typing.Optional[Decimal], Decimal | None),  # noqa: UP045 - as people write it too
+        (typing.Dict, dict),  # noqa: UP006 - as people write it too
         (Mapping[str, int], dict[str, int]),
         (Nested, UUID),
     ],

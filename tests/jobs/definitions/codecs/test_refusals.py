@@ -48,7 +48,7 @@ class SubLine(Line):
         (bool, "true"),
         (None, 0),
         (datetime, date(2026, 1, 1)),
-        (datetime, datetime(2026, 1, 1)),  # noqa: DTZ001  # naive
+        (datetime, datetime(2026, 1, 1)),  # noqa: DTZ001 - naive
         (datetime, datetime.min.replace(tzinfo=UTC).isoformat()),
         (date, datetime(2026, 1, 1, tzinfo=UTC)),
         (date, "2026-01-01"),

@@ -38,8 +38,8 @@ DECIMALS = st.decimals(allow_nan=False, allow_infinity=False)
 DATES = st.dates()
 # Within the years that each zone has in UTC.
 MOMENTS = st.datetimes(
-    min_value=datetime(2, 1, 1),  # noqa: DTZ001  # as hypothesis asks for it
-    max_value=datetime(9998, 1, 1),  # noqa: DTZ001
+    min_value=datetime(2, 1, 1),  # noqa: DTZ001 - as hypothesis asks for it
+    max_value=datetime(9998, 1, 1),  # noqa: DTZ001 - naive
     timezones=st.timezones(),
 )
 LINES = st.builds(Line, price=DECIMALS, count=st.integers(), kind=st.sampled_from(Kind))
@@ -88,7 +88,7 @@ CASES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (dict[UUID, None], st.dictionaries(st.uuids(), st.none())),
     (dict[Kind, int], st.dictionaries(st.sampled_from(Kind), st.integers())),
     (dict[Decimal, int], st.dictionaries(DECIMALS, st.integers(), max_size=3)),
-    (typing.Optional[Decimal], st.none() | DECIMALS),  # noqa: UP045  # as people write it too
+    (typing.Optional[Decimal], st.none() | DECIMALS),  # noqa: UP045 - as people write it too
     (int | str | None | list[date], st.none() | st.integers() | TEXTS | st.lists(DATES)),
     (bool | int | Line, st.booleans() | st.integers() | LINES),
     (Literal["all"] | int | Literal["none"], st.sampled_from(["all", "none"]) | st.integers()),

@@ -85,7 +85,7 @@ def test_of_several_that_are_equally_old_the_first_is_named() -> None:
 
 @pytest.mark.parametrize("slot", ["", "dr_site"])
 def test_a_query_of_a_standby_is_named_by_its_connection_or_its_slot(
-    shared_folder: Path,  # noqa: F811
+    shared_folder: Path,  # noqa: F811 - the fixture
     slot: str,
 ) -> None:
     with replicated_server(shared_folder / "primary", shared_folder) as primary:
