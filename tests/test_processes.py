@@ -15,14 +15,14 @@ from tests.worker_processes import process_runs
 
 # It starts a process as a test does, says its process id, and never ends it.
 TEST_RUN = """
-import pathlib, sys, time
+import pathlib, signal, sys
 from tests.worker_processes import WorkerProcesses
 
-program = ("-c", "import time; print('up', flush=True); time.sleep(600)")
+program = ("-c", "import signal; print('up', flush=True); signal.pause()")
 workers = WorkerProcesses((), {}, pathlib.Path(sys.argv[1]), program)
 workers.wait_for_output("up")
 print(workers.pid, flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,13 @@ from django.core.management import call_command
 from django.db import connections
 
 from pleme_redis_django.redis_state.server.redis_call import redis_client
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+SOURCES = ("pleme_redis_django", "example_project", "tests", "docs", ".ci")
+SILENCING = re.compile(
+    r"# (type: ignore|noqa|pragma: no cover)(?:\[[\w, -]+\]|: [A-Z]+\d+(?:, [A-Z]+\d+)*)?(?: +[#-] (.+))?"
+)
 
 
 @pytest.mark.django_db(databases=["default", "sqlite"])
@@ -70,18 +78,81 @@ def test_a_subprocess_sees_what_a_test_has_committed(alias: str, process_environ
 
 
 def test_no_test_waits_by_sleeping() -> None:
-    """tests/waiting.py waits for conditions. ``sleep(0)``, which gives an event loop its turn, waits for nothing."""
+    """tests/waiting.py waits for conditions; a program that works or looks for a while has a name for that while.
+
+    ``sleep(0)``, which gives an event loop its turn, waits for nothing.
+    """
     sleeps = []
-    for path in sorted(Path(__file__).parent.rglob("test_*.py")):
-        if "sleep(" in (text := path.read_text(encoding="utf-8")):
-            sleeps += [f"{path.name}:{call.lineno}" for call in ast.walk(ast.parse(text)) if _sleeps(call)]
+    for path in sorted(set(TESTS.rglob("*.py")) - {Path(__file__)}):
+        text = path.read_text(encoding="utf-8")
+        if "sleep" in text or "Event().wait" in text:
+            found = _sleeps if path.name.startswith(("test_", "conftest")) else _unnamed_sleeps
+            sleeps += [f"{path.relative_to(TESTS)}:{line}" for line in sorted(found(ast.parse(text)))]
     assert sleeps == []
 
 
-def _sleeps(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    called = node.func
-    given = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
-    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-    return name == "sleep" and given != [0]
+@pytest.mark.parametrize(
+    ("program", "is_found"),
+    [
+        ("time.sleep(LONG)", True),
+        ("from time import sleep", True),
+        ("Thread(target=time.sleep, args=(LONG,))", True),
+        ("await asyncio.sleep(0.1)", True),
+        ("threading.Event().wait(0.1)", True),
+        ("program = 'import time; time.sleep(600)'", True),
+        ("await asyncio.sleep(0)", False),
+        ("seen.wait(5)", False),
+    ],
+)
+def test_a_sleep_is_found_however_it_is_written(program: str, is_found: bool) -> None:
+    tree = ast.parse(program.replace("await ", ""))
+    assert bool(_sleeps(tree)) is is_found
+    assert bool(_unnamed_sleeps(tree)) is (is_found and any(letter.isdigit() for letter in program))
+
+
+def _sleeps(tree: ast.AST) -> set[int]:
+    """Return the lines that name a sleep, as a call or as what another calls."""
+    turns = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call) and _numbers(node) == [0]}
+    named = {node.lineno for node in ast.walk(tree) if _is_sleep(node) and node not in turns}
+    return named | _unnamed_sleeps(tree)
+
+
+def _unnamed_sleeps(tree: ast.AST) -> set[int]:
+    """Return the lines that sleep for a bare number, in programs that are texts too."""
+    return {
+        node.lineno
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Call) and _waits(node.func) and any(_numbers(node)))
+        or (isinstance(node, ast.Constant) and re.search(r"sleep\([\d.]*[1-9]", str(node.value)))
+    }
+
+
+def _waits(called: ast.expr) -> bool:
+    """Whether it is a sleep, or a wait for an event that nobody else knows."""
+    return _is_sleep(called) or (
+        isinstance(called, ast.Attribute) and ast.unparse(called).endswith("Event().wait")
+    )
+
+
+def _is_sleep(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute | ast.alias | ast.Name) and "sleep" in {
+        getattr(node, "attr", ""),
+        getattr(node, "name", ""),
+        getattr(node, "id", ""),
+    }
+
+
+def _numbers(call: ast.Call) -> list[object]:
+    return [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+
+
+def test_every_mark_that_silences_a_check_says_why() -> None:
+    """And there is none for mypy in the tests, which it does not read."""
+    bare = []
+    for path in sorted(each for folder in SOURCES for each in (ROOT / folder).rglob("*.py")):
+        is_test = path.is_relative_to(TESTS)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            marks = SILENCING.findall(line)
+            if any(not reason or (is_test and mark.startswith("type")) for mark, reason in marks):
+                bare.append(f"{path.relative_to(ROOT)}:{number}")
+    assert bare == []

@@ -15,6 +15,7 @@ from pleme_redis_django.admin.record_admins import JobAttemptAdmin
 from pleme_redis_django.admin.search import timeout
 from pleme_redis_django.models import JobAttempt
 from tests.admin.conftest import StaffLogin
+from tests.hanging import HANGING_STATEMENT
 from tests.rows import ago, make_attempt, make_failed_job, make_worker
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +44,7 @@ def test_a_list_that_takes_too_long_is_given_up(
 ) -> None:
     def slow(*_: Any) -> Any:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(30)")
+            cursor.execute(HANGING_STATEMENT)
         raise LookupError("no bound has ended the statement")
 
     monkeypatch.setattr(timeout, "SEARCH_SECONDS", 0.1)

@@ -13,6 +13,7 @@ from tests.benchmarks.side_by_side import amicroseconds, microseconds
 SLICES, PER_SLICE = 80, 50
 AT_ONCE = 50
 MISSES = 200
+BUILD_SECONDS = 0.05
 VALUE = {"id": 123, "title": "Metropolis", "genres": ["drama", "sci-fi"], "price": 9.9, "plot": "x" * 300}
 TARGET_GET = 1.3
 TARGET_ASYNC_GET = 5.0
@@ -105,13 +106,13 @@ async def _async(url: str) -> list[Row]:
 
 
 async def _misses(cache: Any) -> list[Row]:
-    """200 tasks miss one key at once; building takes 50 ms."""
+    """200 tasks miss one key at once, and its building takes a while."""
     builds = 0
 
     async def build() -> str:
         nonlocal builds
         builds += 1
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(BUILD_SECONDS)
         return "built"
 
     await cache.adelete("missed")

@@ -35,6 +35,8 @@ SECONDS = 4.0
 RAMP = (3000, 5000, 8000, 12_000, 20_000, 30_000, 40_000)
 RAMP_SECONDS = 2.5
 DRAIN_SECONDS = 15.0
+SETTLE_SECONDS = 0.3
+LOOK_SECONDS = 0.02
 RAMP_SOCKETS = 500
 P99_LIMIT_SECONDS = 0.1
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -169,8 +171,9 @@ async def _connect(arm: Arm, port: int, sockets: int, tally: Tally) -> list[Any]
     transports = []
     for start in range(0, sockets, 50):
         for _ in range(min(50, sockets - start)):
-            make = lambda: Receiver(tally, handshake, hello, list(arm.ready_marks))  # noqa: E731
-            transport, _ = await loop.create_connection(make, "127.0.0.1", port)
+            transport, _ = await loop.create_connection(
+                lambda: Receiver(tally, handshake, hello, list(arm.ready_marks)), "127.0.0.1", port
+            )
             transports.append(transport)
         opened = len(transports)
         await await_until(lambda opened=opened: tally.ready >= opened, f"all {opened} sockets are ready")
@@ -209,7 +212,7 @@ async def _load(
 ) -> Run:
     """Publish at an even rate, whatever comes back; the delays count from when a message was due."""
     await publish("warm up")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(SETTLE_SECONDS)
     tally.delays.clear()
     with redis.Redis.from_url(servers.services.redis_url) as client:
         client.config_resetstat()
@@ -224,7 +227,7 @@ async def _load(
         # What is still on its way has cost CPU already: it has to be counted before the cost is divided.
         deadline = time.monotonic() + DRAIN_SECONDS
         while len(tally.delays) < count * sockets and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(LOOK_SECONDS)
         elapsed = time.monotonic() - begin
         calls = sum(
             value["calls"] for name, value in client.info("commandstats").items() if "config" not in name

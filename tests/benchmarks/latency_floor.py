@@ -15,6 +15,7 @@ import time
 import psycopg
 import redis
 
+LOOK_SECONDS = 0.01
 CLAIM = """
 UPDATE latency_floor SET taken = true
 WHERE id = (SELECT id FROM latency_floor WHERE NOT taken ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
@@ -42,7 +43,7 @@ def measure(count: int, interval_seconds: float, redis_url: str, environment: di
             )
             client.lpush("latency_floor", 1)
         while connection.execute("SELECT FROM latency_floor WHERE NOT taken").fetchone() is not None:
-            time.sleep(0.01)
+            time.sleep(LOOK_SECONDS)
         claimer.terminate()
         delays: list[float] = json.loads(claimer.communicate()[0])
         return delays

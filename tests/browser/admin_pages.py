@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SCREENSHOTS = os.environ.get("PLEME_SCREENSHOTS")
 """A folder: pictures for the documentation are put there."""
 TIMEOUT_MS = 20_000
+LOOK_SECONDS = 0.02
 _complaints: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
 
 
@@ -63,7 +64,7 @@ async def wait_for_truth(page: Page, expression: str) -> None:
     deadline = time.monotonic() + TIMEOUT_MS / 1000
     while not await page.evaluate(expression):
         assert time.monotonic() < deadline, expression
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def overflow_of(page: Page) -> int:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.process
 
 JOBS_PER_TICK = 20
 TICK_SECONDS = 0.1
+LOOK_SECONDS = 0.01
 KILL_SECONDS = 60.0
 KILL_EVERY_SECONDS = 0.2
 DOWN_SECONDS = 30.0
@@ -120,7 +121,7 @@ def supply(
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + every_seconds
                 meanwhile()
-            time.sleep(0.01)
+            time.sleep(LOOK_SECONDS)
     return ticks * JOBS_PER_TICK
 
 

@@ -40,6 +40,7 @@ BACKLOG, AT_ONCE = 3_000, 1_000
 # Of so many blows one freezes a process until it is declared dead, and lets it go on as a zombie.
 FREEZE_EVERY = 3
 PAUSE_SECONDS = (3.0, 8.0)
+LOOK_SECONDS = 0.05
 SLOWEST_STARTS_PER_SECOND = 100
 RATE, BURST = 200, 20
 WINDOWS_SECONDS = (0.1, 1.0, 5.0)
@@ -145,7 +146,7 @@ def work_through(host: WorkerProcesses, storm: Storm) -> float:
             storm.end()
         else:
             storm.look()
-        time.sleep(0.05)
+        time.sleep(LOOK_SECONDS)
     return time.monotonic() - begun
 
 
@@ -209,7 +210,7 @@ def test_a_rate_is_reached_and_never_passed(start_workers: StartWorkers, is_calm
         assert time.monotonic() < deadline, f"{left} of {count} left\n{host.output()[-3000:]}"
         if not is_calm:
             storm.look()
-        time.sleep(0.05)
+        time.sleep(LOOK_SECONDS)
     given = given_tokens()
     seconds = (given[-1][0] - given[0][0]).total_seconds()
     reached = (sum(granted for _at, granted in given) - BURST) / seconds / RATE

@@ -22,6 +22,7 @@ from tests.worker_processes import WorkerProcesses
 
 BACKLOG = 60
 PAUSE_SECONDS = (0.1, 0.7)
+LOOK_SECONDS = 0.02
 BLOWS_PER_HOST = 20
 """Of so many blows of the driver one takes a whole host: then only the lease brings its jobs back."""
 CHANCE_AT_POINTS = 0.08
@@ -96,7 +97,7 @@ class Storm:
             if time.monotonic() >= next_blow:
                 self._strike()
                 next_blow = time.monotonic() + self._random.uniform(*PAUSE_SECONDS)
-            time.sleep(0.02)
+            time.sleep(LOOK_SECONDS)
         self._peace.touch()
         ended = time.monotonic()
         wait_for(

@@ -10,6 +10,7 @@ from django.db import connection
 
 from pleme_redis_django import Job
 from pleme_redis_django.operations import cancel_jobs
+from tests.hanging import HANGING_STATEMENT
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses
@@ -43,7 +44,7 @@ def sleeping_statements() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s AND state = 'active' AND pid <> %s",
-            ["SELECT pg_sleep(3600)%", connection.connection.info.backend_pid],
+            [f"{HANGING_STATEMENT}%", connection.connection.info.backend_pid],
         )
         (count,) = cursor.fetchone()
     return int(count)

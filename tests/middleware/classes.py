@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from pleme_redis_django.exceptions import Discard, JobTimeout, ProviderError
+from tests.waiting import INTERVAL_SECONDS
 
 SEEN: list[Any] = []
 STARTED: list[str] = []
@@ -287,7 +288,7 @@ class Slow:
     def attempt(self, call_next: Any, context: Any) -> Any:
         try:
             while True:
-                time.sleep(0.01)
+                time.sleep(INTERVAL_SECONDS)
         except JobTimeout:
             SEEN.append("timed out in the middleware")
             raise

@@ -20,6 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 DEADLINE_SECONDS = 120.0
 EXIT_SECONDS = 30.0
+LOOK_SECONDS = 0.2
 RECEIPTS = 3
 
 
@@ -122,7 +123,7 @@ class Trial:
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not condition():
             assert time.monotonic() < deadline, f"it takes too long; so far: {self.effects('')}"
-            time.sleep(0.2)
+            time.sleep(LOOK_SECONDS)
 
     def effects(self, tag: str) -> Counter[str]:
         """Return what was done for the calls of a tag, without the tag."""

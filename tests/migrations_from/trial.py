@@ -18,6 +18,7 @@ LATER = 5
 BAD = 2
 BATCH_SIZE = "25"
 DEADLINE_SECONDS = 60.0
+LOOK_SECONDS = 0.002
 TABLES = {
     "django-tasks-db": "django_tasks_database_dbtaskresult",
     "django-ox": "django_ox_oxtask",
@@ -81,7 +82,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it takes too long"
-        time.sleep(0.002)
+        time.sleep(LOOK_SECONDS)
 
 
 def main(source: str) -> None:

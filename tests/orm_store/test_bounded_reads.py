@@ -6,6 +6,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from pleme_redis_django.orm_store.bounded_reads import ReadTookTooLong, bounded_reads
+from tests.hanging import HANGING_STATEMENT
 
 
 def the_limit() -> str:
@@ -25,7 +26,7 @@ def set_limit(value: str) -> None:
 
 def sleep_within(seconds: float) -> None:
     with bounded_reads("default", seconds):
-        execute("SELECT pg_sleep(60)")
+        execute(HANGING_STATEMENT)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -54,7 +55,7 @@ def test_a_shorter_limit_of_the_caller_stays() -> None:
 @pytest.mark.django_db
 def test_a_slow_read_inside_a_transaction_does_not_break_it() -> None:
     with pytest.raises(ReadTookTooLong), bounded_reads("default", 0.05), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(60)")
+        cursor.execute(HANGING_STATEMENT)
     assert the_limit() == "0"
 
 

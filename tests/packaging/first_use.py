@@ -54,6 +54,7 @@ def greet(name: str) -> dict[str, str]:
 """
 DASHBOARD = "/admin/pleme_redis_django/dashboard/"
 SERVER_SECONDS = 60
+LOOK_SECONDS = 0.05
 
 
 def main() -> None:
@@ -172,7 +173,7 @@ def web_server(folder: Path) -> Iterator[str]:
         while not answers(path):
             assert process.poll() is None, "uvicorn has ended"
             assert time.monotonic() < until, "uvicorn does not answer"
-            time.sleep(0.05)
+            time.sleep(LOOK_SECONDS)
         yield path
     finally:
         process.terminate()

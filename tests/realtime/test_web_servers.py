@@ -34,6 +34,7 @@ from tests.realtime.web_servers import (
 from tests.waiting import await_until
 from tests.worker_processes import WorkerProcesses
 
+PUBLISH_AGAIN_SECONDS = 0.2
 CLOSE_CODES_OF_SERVERS = {"uvicorn": 1012, "daphne": 1006}
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.process]
@@ -291,7 +292,7 @@ async def _publish_until_heard(manager: PubSubManager, client: Any) -> None:
     seen_resync = False
     for n in range(400):
         await manager.apublish("order:created", n)
-        with_deadline = asyncio.wait_for(client.next_push(), 0.2)
+        with_deadline = asyncio.wait_for(client.next_push(), PUBLISH_AGAIN_SECONDS)
         try:
             push = await with_deadline
         except TimeoutError:

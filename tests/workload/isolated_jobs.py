@@ -16,6 +16,7 @@ from django.db import transaction
 
 from pleme_redis_django import Discard, JobContext, RetryAfter, Snooze, job
 from pleme_redis_django.models import Job
+from tests.hanging import sleep_for_an_hour
 from tests.waiting import wait_for
 
 LONGEST_WAIT_SECONDS = 120.0
@@ -62,7 +63,7 @@ def hang_apart(how: str, cleaned: str) -> None:
             while True:
                 pass
         elif how == "sleep":
-            time.sleep(3600)
+            sleep_for_an_hour()
         elif how == "regex":
             re.match(r"(a|aa)+$", "a" * 60 + "b")
         else:  # C code that lets other threads run, and asks for no signals.

@@ -17,6 +17,7 @@ from pleme_redis_django import JobCancelled, JobContext, ProviderError, job
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.middleware import current_request
 from pleme_redis_django.models import Job
+from tests.hanging import HANGING_STATEMENT, sleep_for_an_hour
 from tests.waiting import wait_for
 from tests.workload import isolated_jobs, typed_jobs, waiting_jobs
 
@@ -81,7 +82,7 @@ def break_the_claimer() -> None:
     def break_down(agenda: Any) -> Any:
         raise SystemExit("as asked")
 
-    Agenda.next_look = break_down  # type: ignore[method-assign]
+    Agenda.next_look = break_down
 
 
 @job
@@ -133,7 +134,7 @@ def sleep_in_the_database(in_a_transaction: bool) -> None:
         transaction.atomic() if in_a_transaction else contextlib.nullcontext(),
         connection.cursor() as cursor,
     ):
-        cursor.execute("SELECT pg_sleep(3600)")
+        cursor.execute(HANGING_STATEMENT)
 
 
 @job
@@ -149,7 +150,7 @@ async def hang_the_loop(how: str) -> None:
     if how == "spin":
         while True:
             pass
-    time.sleep(3600)
+    sleep_for_an_hour()
 
 
 @job(timeout=0.5, kill_after=0.5, max_retries=0)
@@ -159,7 +160,7 @@ def hang(how: str) -> None:
         while True:
             pass
     elif how == "sleep":
-        time.sleep(3600)
+        sleep_for_an_hour()
     else:
         ctypes.CDLL(None).pause()
 

@@ -15,6 +15,7 @@ from django.urls import resolve
 
 from pleme_redis_django.admin.search import autocomplete, timeout, window
 from pleme_redis_django.models import Job
+from tests.hanging import HANGING_STATEMENT
 from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +74,7 @@ def test_what_takes_too_long_offers_nothing(admin_client: Client, monkeypatch: p
 
     def take_too_long(*_: Any) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(30)")
+            cursor.execute(HANGING_STATEMENT)
         raise LookupError("no bound has ended the statement")
 
     monkeypatch.setattr(timeout, "SEARCH_SECONDS", 0.1)

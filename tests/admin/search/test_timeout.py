@@ -12,6 +12,7 @@ from pleme_redis_django.admin.search import timeout as search_timeout
 from pleme_redis_django.admin.search.timeout import SEARCH_SECONDS, SearchTookTooLong, bounded_time
 from pleme_redis_django.models import Job, JobStatus
 from tests.admin.conftest import LIST
+from tests.hanging import HANGING_STATEMENT
 from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db(databases=["default", "sqlite"])
@@ -39,7 +40,7 @@ def test_a_batch_that_takes_too_long_is_told_and_not_a_500(
 
     def slow(*_args: Any, **_options: Any) -> Any:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(30)")
+            cursor.execute(HANGING_STATEMENT)
         raise LookupError("no bound has ended the statement")
 
     monkeypatch.setattr(search_timeout, "SEARCH_SECONDS", 0.1)

@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pleme_redis_django.jobs.worker.channel import Channel
 from pleme_redis_django.jobs.worker.isolated_process import TRACE_SIGNAL
 from pleme_redis_django.jobs.worker.runner import JobRunner
 from pleme_redis_django.testing import MemoryJob
+from tests.hanging import sleep_for_an_hour
 from tests.jobs.recording import FunctionExecutor
 
 
@@ -30,7 +30,7 @@ def say_hello() -> None:
 
 def sleep(job: Any) -> None:
     say_hello()
-    time.sleep(3600)
+    sleep_for_an_hour()
 
 
 def sleep_deaf(job: Any) -> None:
@@ -38,7 +38,7 @@ def sleep_deaf(job: Any) -> None:
     say_hello()
     while True:
         try:
-            time.sleep(3600)
+            sleep_for_an_hour()
         except BaseException:
             continue
 
@@ -65,7 +65,7 @@ def babble(job: Any) -> None:
                 found.sendall(b"how do you do\n")
         except OSError:
             continue
-    time.sleep(3600)
+    sleep_for_an_hour()
 
 
 def fork(job: Any) -> None:
@@ -73,11 +73,11 @@ def fork(job: Any) -> None:
     if pid := os.fork():
         Path(job.parameters["path"]).write_text(str(pid))
         os._exit(9)
-    time.sleep(3600)
+    sleep_for_an_hour()
 
 
 def leave_a_thread(job: Any) -> str:
-    threading.Thread(target=time.sleep, args=(3600,)).start()
+    threading.Thread(target=sleep_for_an_hour).start()
     return "left"
 
 

@@ -34,7 +34,7 @@ def test_parent_that_dies_before_it_reads_the_answer_leaves_nothing(tmp_path: Pa
     scratch, started = tmp_path / "scratch", tmp_path / "started"
     scratch.mkdir()
     # The program says that it runs before the guard can answer into the closed pipe.
-    program = f"import os, pathlib, time; pathlib.Path({str(started)!r}).write_text(str(os.getpid())); time.sleep(600)"
+    program = f"import os, pathlib, signal; pathlib.Path({str(started)!r}).write_text(str(os.getpid())); signal.pause()"
     guard = start_guard(command=[sys.executable, "-c", program], scratch=str(scratch))
     close(guard)
     wait_until(lambda: guard.poll() is not None, "the guard's end")
@@ -49,7 +49,7 @@ def test_program_that_ignores_its_stop_signal_is_killed(
     short = tmp_path / "guard.py"
     short.write_text(GUARD.read_text().replace("STOP_TIMEOUT_SECONDS = 10", "STOP_TIMEOUT_SECONDS = 0.2"))
     monkeypatch.setattr(sys.modules[__name__], "GUARD", short)
-    program = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+    program = "import signal; signal.signal(15, signal.SIG_IGN); print(1, flush=True); signal.pause()"
     guard = start_guard(command=[sys.executable, "-c", program], scratch=str(tmp_path / "scratch"))
     assert guard.stdout
     pid = int(guard.stdout.readline())

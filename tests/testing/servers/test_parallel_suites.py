@@ -37,7 +37,7 @@ DJANGO_SETTINGS_MODULE = shop_settings
 addopts = -p no:cacheprovider -p no:randomly -p no:asyncio -p no:hypothesispytest
 """
 TESTS = """
-import os, pathlib, time
+import os, pathlib, signal, time
 import pytest
 from django.conf import settings
 from pleme_redis_django import Job, PresenceManager, job
@@ -49,12 +49,15 @@ def send(number: int) -> int:
     return number
 
 
+LOOK_SECONDS = 0.01
+
+
 def meet(number, of=1):
     pathlib.Path("met", str(number)).touch()
     deadline = time.monotonic() + 30
     while len(os.listdir("met")) < of:
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(LOOK_SECONDS)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -75,7 +78,7 @@ def test_that_ends_its_worker():
 
 def test_that_is_interrupted():
     meet(1)
-    time.sleep(600)
+    signal.pause()
 """
 
 

@@ -13,6 +13,7 @@ from shop import work
 
 from from_custom_queue.models import Work
 
+LOOK_SECONDS = 0.1
 KINDS = {"receipt": work.send_receipt, "stock": work.sync_stock, "reminder": work.remind}
 
 
@@ -22,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, **_options: Any) -> None:
         while True:
             if not self._run_one():
-                time.sleep(0.1)
+                time.sleep(LOOK_SECONDS)
 
     def _run_one(self) -> bool:
         with transaction.atomic():
