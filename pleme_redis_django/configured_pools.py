@@ -41,7 +41,6 @@ class ConfiguredPool:
 
 
 def pool_names() -> list[str]:
-    """Return the names of the pools in the settings."""
     return list(get_settings().pools)
 
 

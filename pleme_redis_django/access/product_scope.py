@@ -40,7 +40,6 @@ class ProductScope:
         return self.products is None or bool(self.products)
 
     def narrow(self, rows: M, field: str = "product") -> M:
-        """Return those of the rows whose ``field`` is a product of the scope."""
         return rows if self.products is None else rows.filter(**{f"{field}__in": sorted(self.products)})
 
 

@@ -15,5 +15,4 @@ class AddressedAdmin(AnyModelAdmin):
         return f"{self.opts.app_label}_{self.opts.model_name}_{page}"
 
     def page_url(self, page: str, *arguments: str) -> str:
-        """Return the address of a page."""
         return reverse(f"admin:{self.url_name(page)}", args=arguments, current_app=self.admin_site.name)

@@ -39,14 +39,12 @@ def _announce_now(jobs: Sequence[AbstractJob]) -> None:
 
 
 def wake_workers_of(model: type[AbstractJob], queue_names: Sequence[str]) -> None:
-    """Wake a worker of each queue."""
     if hints_enabled():
         for name in queue_names:
             _hints_of(name, hint_namespace(model)).nudge()
 
 
 def _hint_at(jobs: Sequence[AbstractJob]) -> None:
-    """Hint at jobs of one queue."""
     if hints_enabled():
         now = datetime.now(UTC)
         queue_name = jobs[0].queue_name

@@ -36,7 +36,6 @@ class RowKeys:
 
     @property
     def is_ordered(self) -> bool:
-        """Whether the rows have an order key."""
         return self.order_key is not None or self.order_rule is not None
 
     def _made(self, rule: KeyRule, arguments: Mapping[str, Any]) -> str:

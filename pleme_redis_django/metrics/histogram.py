@@ -59,5 +59,4 @@ def to_json(histogram: Mapping[int, int]) -> dict[str, int]:
 
 
 def from_json(stored: Mapping[str, int]) -> Histogram:
-    """Undo ``to_json``."""
     return Counter({int(bucket): jobs for bucket, jobs in stored.items()})

@@ -60,7 +60,6 @@ class StatisticsRecorder:
         self._thread = threading.Thread(target=self._run, name="pleme-statistics", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
         # A burst is mostly over sooner, and measures at its end.
         first = INTERVAL_SECONDS if self._burst else FIRST_TURN_SECONDS
         self._next_store = self._next_turn = self._clock() + first

@@ -34,7 +34,6 @@ class RollupStore:
     using: str
 
     def rows(self, step_seconds: int) -> QuerySet[QueueRollup]:
-        """Return the rows of one resolution."""
         rows = QueueRollup._base_manager.using(self.using)
         return rows.filter(job_model=self.job_model, step_seconds=step_seconds)
 

@@ -76,7 +76,6 @@ def to_json(tallies: Mapping[QueueKey, Tally]) -> list[list[Any]]:
 
 
 def from_json(stored: Iterable[Iterable[Any]]) -> dict[QueueKey, Tally]:
-    """Undo ``to_json``."""
     return {(product, queue): tally_of(counts) for product, queue, *counts in stored}
 
 

@@ -78,7 +78,6 @@ def schedule_rows(scope: ProductScope = EVERY_PRODUCT, *, using: str | None = No
 
 
 def schedule_products(*, using: str | None = None) -> list[str]:
-    """Return the products that have schedules."""
     rows = schedules(using or get_settings().database).order_by("product")
     return list(rows.values_list("product", flat=True).distinct())
 

@@ -110,7 +110,6 @@ def reset_limit(
 
 
 def limits_of(table: JobTable[Any]) -> QuerySet[FlowLimit]:
-    """Return the limits of a job table."""
     return FlowLimit._base_manager.using(table.using).filter(job_model=model_label(table.model))
 
 

@@ -23,7 +23,6 @@ def on_job_database(jobs: QuerySet[M]) -> QuerySet[M]:
 
 
 def table_of(jobs: QuerySet[M]) -> JobTable[M]:
-    """Return the table that the jobs are in."""
     return JobTable(jobs.model, jobs.db)
 
 
@@ -43,7 +42,6 @@ def locked_by_id(rows: QuerySet[M]) -> QuerySet[M]:
 
 
 def queue_names_of(jobs: QuerySet[M]) -> list[str]:
-    """Return the names of the queues that the jobs are in."""
     return list(jobs.values_list("queue_name", flat=True).distinct())
 
 

@@ -118,11 +118,9 @@ class JobTable(Generic[M]):
         return self.running().filter(id=job_id, worker_id=claim.worker_id, attempt=claim.attempt)
 
     def pauses(self) -> QuerySet[QueuePause]:
-        """Return what is paused of this model."""
         return QueuePause._base_manager.using(self.using).filter(job_model=model_label(self.model))
 
     def limits(self) -> QuerySet[FlowLimit]:
-        """Return the limits of this model."""
         return FlowLimit._base_manager.using(self.using).filter(job_model=model_label(self.model))
 
     def gates(self) -> QuerySet[FlowGate]:

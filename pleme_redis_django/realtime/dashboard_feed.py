@@ -43,7 +43,6 @@ class DashboardFeed:
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a viewer."""
         return self._task is not None
 
     def join(self, connection: Connection, scope: ProductScope) -> None:

@@ -16,7 +16,6 @@ class OpenSockets:
         """Anonymous sockets that have not sent ``connect``, the oldest first."""
 
     def add(self, connection: Connection) -> None:
-        """Add a socket that was accepted."""
         self.by_id[connection.id] = connection
         self._by_user.setdefault(connection.user_id, {})[connection] = None
 
@@ -36,7 +35,6 @@ class OpenSockets:
         return list(self._by_user.get(user_id, ()))
 
     def concerned_by(self, control: Control) -> list[Connection]:
-        """Return the sockets that an order is for."""
         candidates = self.by_id.values() if control.user_id is None else self.of_user(control.user_id)
         return [each for each in candidates if each.is_meant_by(control)]
 

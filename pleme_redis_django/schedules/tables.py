@@ -31,7 +31,6 @@ def schedules(using: str) -> QuerySet[Schedule]:
 
 
 def ticks(using: str) -> QuerySet[ScheduleTick]:
-    """Return every tick."""
     return ScheduleTick._base_manager.using(using)
 
 

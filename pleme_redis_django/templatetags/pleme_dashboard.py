@@ -85,7 +85,6 @@ def pace(per_minute: float | None) -> str:
 
 @register.filter
 def share(fraction: float | None) -> str:
-    """Return a fraction as a percentage."""
     return f"{100 * fraction:.1f} %" if _is_number(fraction) else NOTHING
 
 

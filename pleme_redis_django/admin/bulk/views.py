@@ -50,7 +50,6 @@ FROM_PAGE = "from_page"
 
 
 def list_action(operation: Operation) -> Callable[..., Any]:
-    """Return the action of the list that does an operation."""
     description = f"{operation.label} selected %(verbose_name_plural)s"
 
     @admin.action(permissions=[operation.permission], description=description)

@@ -117,7 +117,6 @@ class DeclaredLimit:
     burst: int = SMALLEST_DEFAULT_BURST
 
     def numbers(self) -> dict[str, Any]:
-        """Return its numbers by name."""
         return {name: getattr(self, name) for name in NUMBERS}
 
 

@@ -59,7 +59,6 @@ class JobRegistry:
             raise UnknownJobType(_unknown_message(name, self._definitions)) from None
 
     def find(self, name: str) -> JobDefinition[Any, Any] | None:
-        """Return the definition of that name; None: there is none."""
         return self._definitions.get(name)
 
     def __iter__(self) -> Iterator[JobDefinition[Any, Any]]:

@@ -83,7 +83,6 @@ def canonical_json(value: Any) -> str:
 
 
 def from_json(text: str) -> Any:
-    """Return the value of a JSON text."""
     return _decode(text)
 
 

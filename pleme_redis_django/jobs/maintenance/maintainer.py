@@ -54,7 +54,6 @@ class Maintainer:
         self._next[name] = time.monotonic() + self._duties[name].every_seconds
 
     def duty(self, name: str) -> Duty:
-        """Return the duty of that name."""
         return self._duties[name]
 
     def turn(self) -> float:

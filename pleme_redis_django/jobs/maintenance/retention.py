@@ -30,7 +30,6 @@ class Retention:
         self._deleted = self._kept = 0
 
     def duty(self) -> Duty:
-        """Return the duty."""
         return Duty(name=RETENTION, run=self.turn, every_seconds=EVERY_SECONDS, role=ROLE)
 
     def turn(self) -> None:

@@ -33,7 +33,6 @@ class StartRecords:
         self._is_noted = False
 
     def duty(self, every_seconds: float) -> Duty:
-        """Return the duty."""
         return Duty(name=STARTS, run=self.write, every_seconds=every_seconds)
 
     def note_start(self) -> None:

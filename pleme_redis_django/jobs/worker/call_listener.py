@@ -32,7 +32,6 @@ class CallListener:
         self._thread = EngineThread(self._run, "calls", agenda)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -25,7 +25,6 @@ _NOT_SENT = frozenset({"job_id", "claim", "exception"})
 
 
 def message_of(ending: Ending) -> Message:
-    """Return an ending as a message."""
     return {"kind": type(ending).__name__, "fields": _fields_of(ending)}
 
 

@@ -66,7 +66,6 @@ class Finisher:
         self._thread = EngineThread(self._run, "finisher", agenda)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> bool:

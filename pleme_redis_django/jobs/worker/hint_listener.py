@@ -44,7 +44,6 @@ class HintListener:
         self._thread = EngineThread(self._run, "hints", agenda)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -101,7 +101,6 @@ class Holdings:
             return self._empty.wait_for(lambda: not self._held, timeout_seconds)
 
     def all(self) -> list[HeldJob]:
-        """Return what is held now."""
         with self._lock:
             return list(self._held.values())
 

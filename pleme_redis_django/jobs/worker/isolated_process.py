@@ -255,7 +255,6 @@ class IsolatedProcess:
         os.close(self._trace_fd)
 
     def has_ended(self) -> bool:
-        """Whether it has ended."""
         return self._process.poll() is not None
 
     def end(self) -> None:

@@ -157,7 +157,6 @@ class LaneDemand:
         return iter(self._feeds)
 
     def feed_of(self, job: AnyJob) -> LaneFeed:
-        """Return the lane that runs a job."""
         return self._feed_of_type(job.job_type)
 
     def expect_work(self, job_types: Collection[str] = ()) -> None:

@@ -35,7 +35,6 @@ class ThreadLane(CountingLane):
         ]
 
     def start(self) -> None:
-        """Start the threads."""
         for thread in self._threads:
             thread.start()
 

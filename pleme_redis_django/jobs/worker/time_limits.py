@@ -45,7 +45,6 @@ class TimeLimits:
         self._thread = EngineThread(self._run, "time-limits", agenda)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -42,7 +42,6 @@ class TurningThread:
         self._thread = EngineThread(self._run, name, agenda)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:

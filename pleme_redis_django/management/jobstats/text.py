@@ -26,7 +26,6 @@ class TextReport:
         self._blocks = blocks
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of the report."""
         for table in self._report.tables:
             yield from self._table(table)
             yield ""

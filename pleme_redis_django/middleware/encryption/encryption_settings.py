@@ -35,7 +35,6 @@ class EncryptionSettings:
     """None: the first of the keys."""
 
     def encrypts(self, job_type: str) -> bool:
-        """Whether jobs of this type are encrypted."""
         return any(fnmatchcase(job_type, pattern) for pattern in self.job_types)
 
     @property

@@ -27,5 +27,4 @@ def content_of(value: object) -> Mapping[str, Any] | None:
 
 
 def is_encrypted(value: object) -> bool:
-    """Whether the value is an envelope."""
     return content_of(value) is not None

@@ -177,5 +177,4 @@ def bind_dialects(by_vendor: Mapping[str, Dialect], portable: Dialect) -> None:
 
 
 def dialect_of(table: JobTable[Any]) -> Dialect:
-    """Return the dialect of the database that the table is on."""
     return _by_vendor.get(connections[table.using].vendor) or _portable[0]

@@ -36,7 +36,6 @@ def to_value(response: HttpResponseBase, request: HttpRequest, reading: Reading 
 
 
 def to_response(value: Any) -> HttpResponseBase:
-    """Return the response of a value that ``to_value`` has made."""
     if isinstance(value, HttpResponseBase):
         return value
     return HttpResponse(value["content"], status=value["status"], headers=value["headers"])

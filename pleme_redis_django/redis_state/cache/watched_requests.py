@@ -26,7 +26,6 @@ class Reading:
         self._users: dict[int, Any] = {}
 
     def noted(self, value: Any) -> Any:
-        """Note the reading of ``value``, and return it."""
         self.is_personal = True
         return value
 

@@ -63,7 +63,6 @@ class PatternTree:
             node, segment = path[-1]
 
     def covering(self, channel: str) -> list[str]:
-        """Return the patterns that cover a channel."""
         found: list[str] = []
         nodes = [self._root]
         for segment in channel.split(":"):

@@ -33,7 +33,6 @@ class Pause:
             self._until = time.monotonic() + self._seconds
 
     def reset(self) -> None:
-        """End the pause."""
         self._until = 0.0
 
 

@@ -15,7 +15,6 @@ from pleme_redis_django.testing.tasks_contract.subject import TasksSubject, hear
 
 class RunTests(TasksSubject):
     def ended(self, result: TaskResult[Any, Any]) -> TaskResult[Any, Any]:
-        """Run the task to its end, and return its refreshed result."""
         self.skip_unless("supports_get_result")
         self.run_tasks()
         result.refresh()

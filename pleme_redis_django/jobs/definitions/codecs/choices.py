@@ -17,7 +17,6 @@ _LISTED_CHARACTERS = 200
 
 
 def enum_codec(kind: type[enum.Enum]) -> Codec:
-    """Return the codec of an Enum."""
     if issubclass(kind, enum.Flag):
         return _flags_codec(kind)
     members = list(kind)

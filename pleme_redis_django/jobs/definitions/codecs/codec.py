@@ -63,7 +63,6 @@ class Unsupported(PlemeError):
 
 
 def unchanged(value: Any) -> Any:
-    """Return the value."""
     return value
 
 

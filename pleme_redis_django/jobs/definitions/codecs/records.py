@@ -87,7 +87,6 @@ def object_codec(kind: type[Any], fields: Fields) -> Codec:
 
 
 def typed_dict_codec(kind: type[Any], fields: Fields) -> Codec:
-    """Return the codec of a TypedDict."""
 
     def encode(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
