@@ -74,7 +74,7 @@ class JobPage(BulkActions):
             raise PermissionDenied
         job = self._job(request, object_id, *STATE_FIELDS)
         redact_job(job)
-        state = job_state(job, self._wait_codes(request, job))
+        state = job_state(job, [reason.code for reason in self._wait_reasons(request, job)])
         etag = f'"{digest(state)}"'
         response = JsonResponse(state, headers={"ETag": etag})
         return get_conditional_response(request, etag=etag, response=response) or response
@@ -147,9 +147,6 @@ class JobPage(BulkActions):
             return self.get_queryset(request).only(*fields).get(pk=key)
         except (ValidationError, self.model.DoesNotExist):
             raise Http404 from None
-
-    def _wait_codes(self, request: HttpRequest, job: Any) -> list[str]:
-        return [reason.code for reason in self._wait_reasons(request, job)]
 
     def _wait_reasons(self, request: HttpRequest, job: Any) -> list[WaitReason]:
         if job.status not in WAITING_STATUSES:

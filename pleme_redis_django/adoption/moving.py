@@ -63,6 +63,7 @@ def adopt(source: Source, *, dry_run: bool = False, batch_size: int = BATCH_SIZE
     what is moved no worker of it can take. It does no harm to run it again: what was moved is gone from the table.
     """
     using = get_settings().database
+    can_skip = connections[using].features.has_select_for_update_skip_locked
     rows = source.table._default_manager.using(using).order_by("pk")
     adoption, last = Adoption(source=source.name), None
     while True:
@@ -71,7 +72,7 @@ def adopt(source: Source, *, dry_run: bool = False, batch_size: int = BATCH_SIZE
             if last is not None:
                 waiting = waiting.filter(pk__gt=last)
             if not dry_run:
-                waiting = waiting.select_for_update(skip_locked=_can_skip(using))
+                waiting = waiting.select_for_update(skip_locked=can_skip)
             batch = list(waiting[:batch_size])
             if not batch:
                 break
@@ -86,10 +87,6 @@ def adopt(source: Source, *, dry_run: bool = False, batch_size: int = BATCH_SIZE
 
 def _delete(rows: QuerySet[Any], keys: list[Any]) -> None:
     rows.filter(pk__in=keys).delete()
-
-
-def _can_skip(using: str) -> bool:
-    return connections[using].features.has_select_for_update_skip_locked
 
 
 def _move(source: Source, row: Any, adoption: Adoption, *, dry_run: bool) -> bool:

@@ -18,6 +18,9 @@ class ForeignTable(models.Model):
         app_label = "adoption"
         managed = False
 
+    def __str__(self) -> str:
+        return f"{self._meta.db_table} {self.pk}"
+
 
 class DatabaseTask(ForeignTable):
     """A task of django-tasks-db."""
@@ -33,9 +36,6 @@ class DatabaseTask(ForeignTable):
 
     class Meta(ForeignTable.Meta):
         db_table = "django_tasks_database_dbtaskresult"
-
-    def __str__(self) -> str:
-        return f"{self.task_path} {self.id}"
 
 
 class OxTask(ForeignTable):
@@ -56,9 +56,6 @@ class OxTask(ForeignTable):
     class Meta(ForeignTable.Meta):
         db_table = "django_ox_oxtask"
 
-    def __str__(self) -> str:
-        return f"{self.task_path} {self.id}"
-
 
 class QueuedPackage(ForeignTable):
     """A task of django-q2's ORM broker: a signed package, and until when a cluster has it."""
@@ -70,6 +67,3 @@ class QueuedPackage(ForeignTable):
 
     class Meta(ForeignTable.Meta):
         db_table = "django_q_ormq"
-
-    def __str__(self) -> str:
-        return f"{self.key} {self.id}"

@@ -178,6 +178,16 @@ def _field_of(key: object) -> str:
     raise InvalidSettings(f'{SETTING_NAME} has the unknown key "{key}". {hint}')
 
 
+def forget_on_change(forget: Callable[[], object], *, of: str = SETTING_NAME) -> None:
+    """Call ``forget`` whenever a test has overridden the setting ``of``."""
+
+    def on_change(*, setting: str, **_kwargs: object) -> None:
+        if setting == of:
+            forget()
+
+    setting_changed.connect(on_change, weak=False)
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """Return the project's settings, read once and again after ``setting_changed``."""
@@ -200,9 +210,4 @@ def resolve_product(product: str | None) -> str:
     return configured
 
 
-def _forget_settings(*, setting: str, **_kwargs: object) -> None:
-    if setting == SETTING_NAME:
-        get_settings.cache_clear()
-
-
-setting_changed.connect(_forget_settings, dispatch_uid="pleme_redis_django.conf")
+forget_on_change(get_settings.cache_clear)

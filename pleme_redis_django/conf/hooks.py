@@ -9,10 +9,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from pleme_redis_django.conf import SETTING_NAME, Settings, get_settings
+from pleme_redis_django.conf import SETTING_NAME, Settings, forget_on_change, get_settings
 from pleme_redis_django.conf.accepted import Hook
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.ranges import said_beside_fields
@@ -47,9 +46,4 @@ def hook(setting: str) -> Callable[..., Any] | None:
     return found
 
 
-def _forget_hooks(*, setting: str, **_kwargs: object) -> None:
-    if setting == SETTING_NAME:
-        hook.cache_clear()
-
-
-setting_changed.connect(_forget_hooks, dispatch_uid="pleme_redis_django.conf.hooks")
+forget_on_change(hook.cache_clear)

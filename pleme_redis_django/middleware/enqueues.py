@@ -8,9 +8,8 @@ from functools import cache
 from typing import Any
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
-from django.core.signals import setting_changed
 
-from pleme_redis_django.conf import SETTING_NAME
+from pleme_redis_django.conf import SETTING_NAME, forget_on_change
 from pleme_redis_django.exceptions import BrokenMiddleware
 from pleme_redis_django.middleware.chain import Link, composed
 from pleme_redis_django.middleware.loading import loaded_middleware
@@ -69,9 +68,4 @@ def _as_sync(link: Link) -> Link:
     return Link(link.place, enqueue)
 
 
-def _forget(*, setting: str, **_kwargs: object) -> None:
-    if setting == SETTING_NAME:
-        _chain.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="pleme_redis_django.middleware.enqueues")
+forget_on_change(_chain.cache_clear)

@@ -9,10 +9,9 @@ from functools import cache
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.conf import SETTING_NAME, forget_on_change, get_settings
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.middleware.chain import Link
 
@@ -110,9 +109,4 @@ def _refused(path: str, why: str) -> InvalidSettings:
     return InvalidSettings(f'{SETTING_NAME}["MIDDLEWARE"] names "{path}", {why}. {_ACCEPTED}')
 
 
-def _forget(*, setting: str, **_kwargs: object) -> None:
-    if setting == SETTING_NAME:
-        loaded_middleware.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="pleme_redis_django.middleware.loading")
+forget_on_change(loaded_middleware.cache_clear)

@@ -17,11 +17,10 @@ from functools import lru_cache
 from typing import Any, Literal, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
-from django.core.signals import setting_changed
 from django.db import InterfaceError, OperationalError
 from django.utils.module_loading import import_string
 
-from pleme_redis_django.conf import SETTING_NAME, get_settings, resolve_product
+from pleme_redis_django.conf import SETTING_NAME, forget_on_change, get_settings, resolve_product
 from pleme_redis_django.conf.hooks import hook
 from pleme_redis_django.exceptions import InvalidSettings, RedisUnavailable
 from pleme_redis_django.realtime.database_threads import call_for_client, call_for_identity, call_for_rule
@@ -194,10 +193,5 @@ def _rule(where: str, value: object) -> Rule:
     )
 
 
-def _forget_rules(*, setting: str, **_kwargs: object) -> None:
-    if setting == SETTING_NAME:
-        channel_rules.cache_clear()
-        _reported_at.clear()
-
-
-setting_changed.connect(_forget_rules, dispatch_uid="pleme_redis_django.realtime.authorization")
+forget_on_change(channel_rules.cache_clear)
+forget_on_change(_reported_at.clear)

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from django.core.signals import setting_changed
-
-from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.conf import SETTING_NAME, forget_on_change, get_settings
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.wording import did_you_mean
 
@@ -82,9 +80,4 @@ def get_limits() -> ClientLimits:
     return build_limits(get_settings().realtime_limits)
 
 
-def _forget_limits(*, setting: str, **_kwargs: object) -> None:
-    if setting == SETTING_NAME:
-        get_limits.cache_clear()
-
-
-setting_changed.connect(_forget_limits, dispatch_uid="pleme_redis_django.realtime.limits")
+forget_on_change(get_limits.cache_clear)

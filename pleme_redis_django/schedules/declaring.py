@@ -7,7 +7,7 @@ process that has just begun writes what it declares, and later on only what no o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -95,7 +95,8 @@ def declared_here() -> tuple[Declared, ...]:
 def declare(using: str, now: datetime, *, at_start: bool) -> None:
     """Make the rows of the code say what it says; inside a transaction."""
     mine = {one.key: one for one in reversed(list(declarations()))}  # Of two of one name the first counts.
-    of_code = {(row.product, row.name): row for row in _rows_of_code(using)}
+    rows = schedules(using).filter(source=ScheduleSource.CODE).defer("parameters")
+    of_code = {(row.product, row.name): row for row in rows}
     others = _declared_by_workers(using)
     new = [_new_row(one, now) for key, one in mine.items() if key not in of_code]
     # A row of that name which somebody made in the admin is left as it is; a check says so.
@@ -107,10 +108,6 @@ def declare(using: str, now: datetime, *, at_start: bool) -> None:
     gone = [row.pk for key, row in of_code.items() if key not in mine and key not in declared]
     if gone:
         schedules(using).filter(pk__in=gone, source=ScheduleSource.CODE).delete()
-
-
-def _rows_of_code(using: str) -> Iterable[Schedule]:
-    return schedules(using).filter(source=ScheduleSource.CODE).defer("parameters")
 
 
 def _declared_by_workers(using: str) -> set[tuple[str, str, str]]:

@@ -204,9 +204,6 @@ class DashboardFrame(AnyModelAdmin):
             path = WEBSOCKET_PATH if self.job_model is Job else ""
         return get_script_prefix() + path if path else ""
 
-    def _reason_urls(self) -> dict[str, str]:
-        return {page: self.page_url(page) for page in TABS}
-
     def _live_settings(
         self, request: HttpRequest, queries: Mapping[str, Mapping[str, str]]
     ) -> dict[str, Any]:
@@ -225,7 +222,7 @@ class DashboardFrame(AnyModelAdmin):
             "jobsUrl": self._url_of_jobs("changelist"),
             "jobQueries": JOB_LIST_QUERIES,
             "queueUrl": self.page_url("queue", "PRODUCT", "QUEUE"),
-            "reasonUrls": self._reason_urls(),
+            "reasonUrls": {page: self.page_url(page) for page in TABS},
             "maxWait": dict(get_settings().dashboard_max_wait),
         }
 

@@ -21,9 +21,6 @@ class IntervalSchedule(ForeignTable):
     class Meta(ForeignTable.Meta):
         db_table = "django_celery_beat_intervalschedule"
 
-    def __str__(self) -> str:
-        return f"{self.every} {self.period}"
-
 
 class CrontabSchedule(ForeignTable):
     """A crontab of django-celery-beat."""
@@ -37,9 +34,6 @@ class CrontabSchedule(ForeignTable):
 
     class Meta(ForeignTable.Meta):
         db_table = "django_celery_beat_crontabschedule"
-
-    def __str__(self) -> str:
-        return f"{self.minute} {self.hour}"
 
 
 class PeriodicTask(ForeignTable):
@@ -73,9 +67,6 @@ class PeriodicTask(ForeignTable):
     class Meta(ForeignTable.Meta):
         db_table = "django_celery_beat_periodictask"
 
-    def __str__(self) -> str:
-        return self.name
-
 
 class QSchedule(ForeignTable):
     """A schedule of django-q2."""
@@ -96,6 +87,3 @@ class QSchedule(ForeignTable):
 
     class Meta(ForeignTable.Meta):
         db_table = "django_q_schedule"
-
-    def __str__(self) -> str:
-        return self.name or self.func

@@ -10,9 +10,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
-from django.core.signals import setting_changed
-
-from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.conf import SETTING_NAME, forget_on_change, get_settings
 from pleme_redis_django.exceptions import InvalidSettings
 from pleme_redis_django.wording import did_you_mean
 
@@ -109,9 +107,4 @@ def _digest_key(key: object) -> bytes | None:
     )
 
 
-def _forget(*, setting: str, **_kwargs: object) -> None:
-    if setting == SETTING_NAME:
-        encryption_settings.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="pleme_redis_django.middleware.encryption")
+forget_on_change(encryption_settings.cache_clear)

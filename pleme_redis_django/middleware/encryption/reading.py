@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from django.core.signals import setting_changed
-
-from pleme_redis_django.conf import SETTING_NAME
+from pleme_redis_django.conf import SETTING_NAME, forget_on_change
 from pleme_redis_django.exceptions import EncryptionKeyMissing, PlemeError
 from pleme_redis_django.jobs.interface.job import AnyJob
 from pleme_redis_django.middleware.encryption.encryption_settings import encryption_settings
@@ -69,9 +67,4 @@ def decrypted(job_type: str, value: Any) -> Any:
     return ring.decrypt(job_type, content)
 
 
-def _forget(*, setting: str, **_kwargs: object) -> None:
-    if setting == SETTING_NAME:
-        key_ring.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="pleme_redis_django.middleware.encryption.reading")
+forget_on_change(key_ring.cache_clear)

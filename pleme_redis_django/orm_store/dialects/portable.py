@@ -23,14 +23,15 @@ from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects import portable_limits
 from pleme_redis_django.orm_store.dialects.dialect import LimitStatements
-from pleme_redis_django.orm_store.dialects.portable_lines import let_next, open_lines
+from pleme_redis_django.orm_store.dialects.portable_lines import let_next as let_next
+from pleme_redis_django.orm_store.dialects.portable_lines import open_lines as open_lines
+from pleme_redis_django.orm_store.dialects.portable_tokens import add_token_gates as add_token_gates
+from pleme_redis_django.orm_store.dialects.portable_tokens import give_tokens_back as give_tokens_back
+from pleme_redis_django.orm_store.dialects.portable_tokens import let_through as let_through
+from pleme_redis_django.orm_store.dialects.portable_tokens import park_for_tokens as park_for_tokens
+from pleme_redis_django.orm_store.dialects.portable_tokens import take_tokens as take_tokens
 from pleme_redis_django.orm_store.dialects.portable_tokens import (
-    add_token_gates,
-    give_tokens_back,
-    let_through,
-    park_for_tokens,
-    take_tokens,
-    wake_forgotten_tokens,
+    wake_forgotten_tokens as wake_forgotten_tokens,
 )
 from pleme_redis_django.orm_store.ending_changes import ending_update
 from pleme_redis_django.orm_store.fairness.turn_order import in_turn_order, turn_order
@@ -41,30 +42,6 @@ from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, fields_of
 from pleme_redis_django.orm_store.pauses import Pauses
 from pleme_redis_django.orm_store.row_update import RowUpdate
 from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStorage
-
-__all__ = [
-    "add_token_gates",
-    "claim",
-    "claim_shares",
-    "complete",
-    "give_tokens_back",
-    "insert",
-    "is_ready",
-    "kept_waiting",
-    "let_next",
-    "let_through",
-    "limits",
-    "locked_jobs",
-    "oldest_snapshot",
-    "open_lines",
-    "park_for_tokens",
-    "prepared_updates",
-    "ready_strands",
-    "refusal",
-    "storage",
-    "take_tokens",
-    "wake_forgotten_tokens",
-]
 
 limits: LimitStatements = portable_limits
 

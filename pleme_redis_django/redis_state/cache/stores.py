@@ -10,10 +10,10 @@ from urllib.parse import quote
 from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
-from django.core.signals import setting_changed
 from django_redis.cache import RedisCache
 from django_redis.client.default import DefaultClient
 
+from pleme_redis_django.conf import forget_on_change
 from pleme_redis_django.redis_state.cache.building import CacheStore
 from pleme_redis_django.redis_state.cache.django_store import DjangoStore
 from pleme_redis_django.redis_state.cache.native_store import NativeStore
@@ -74,9 +74,4 @@ def _with_options(url: str, options: Mapping[str, Any]) -> str:
     return f"{url}{'&' if '?' in url else '?'}{query}"
 
 
-def _forget_stores(*, setting: str, **_kwargs: object) -> None:
-    if setting == "CACHES":
-        store_of.cache_clear()
-
-
-setting_changed.connect(_forget_stores, dispatch_uid="pleme_redis_django.redis_state.cache.stores")
+forget_on_change(store_of.cache_clear, of="CACHES")

@@ -11,10 +11,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import redis
 import redis.asyncio
-from django.core.signals import setting_changed
 from redis.exceptions import NoScriptError
 
-from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.conf import SETTING_NAME, forget_on_change, get_settings
 from pleme_redis_django.exceptions import RedisNotConfigured
 from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.redis_state.server.cancellation import blocking
@@ -60,12 +59,7 @@ def _url() -> str:
     return url
 
 
-def _forget_clients(*, setting: str, **_kwargs: object) -> None:
-    if setting == SETTING_NAME:
-        close_sync_clients()
-
-
-setting_changed.connect(_forget_clients, dispatch_uid="pleme_redis_django.redis_state.server.redis_call")
+forget_on_change(close_sync_clients)
 
 
 def as_it_is(reply: Any) -> Any:

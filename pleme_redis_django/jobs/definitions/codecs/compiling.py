@@ -186,13 +186,9 @@ class Compiler:
         return Unsupported(f"{written(annotation)} has no form in JSON. Accepted: {_ACCEPTED}")
 
 
-def _sequence_codec(item: Codec) -> Codec:
-    return list_codec(item, any_sequence=True)
-
-
 _CONTAINERS: Mapping[object, Callable[..., Codec]] = {
     list: list_codec,
-    Sequence: _sequence_codec,
+    Sequence: lambda item: list_codec(item, any_sequence=True),
     set: lambda item: set_codec(item, set),
     frozenset: lambda item: set_codec(item, frozenset),
     dict: dict_codec,
