@@ -8,11 +8,17 @@ import time
 from pleme_redis_django import job
 
 WAIT_SECONDS = 0.01
+BRIEF_SECONDS = 0.005
 
 
 @job
 def wait_in_a_thread() -> None:
     time.sleep(WAIT_SECONDS)
+
+
+@job
+def wait_briefly() -> None:
+    time.sleep(BRIEF_SECONDS)
 
 
 @job
