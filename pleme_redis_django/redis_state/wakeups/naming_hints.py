@@ -10,7 +10,7 @@ from pleme_redis_django.jobs.interface.hints import ANY_TYPE, Hinted
 from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 from pleme_redis_django.redis_state.wakeups.waiting_hints import WaitingHints, named_by
 
-# How late a peek notices a queue that is new.
+# How late a peek notices that one queue has taken another's place; it sees at once that there are more.
 PEEK_NAMES_SECONDS = 1.0
 # A nudge for more types than this is for any.
 MOST_TYPES = 10
@@ -35,9 +35,16 @@ class NamingHints(RedisHints):
         """Return what the hints say that came since the last call and wait. Raises redis.RedisError."""
         now = time.monotonic()
         if now >= self._peek_names_at:
-            self._peek_names_at = now + PEEK_NAMES_SECONDS
-            self._peeked_keys = self._keys()[:-1]  # The last one has nudges alone.
-        return self._waiting.read(self._peeked_keys)
+            self._read_names(now)
+        named = self._waiting.read(self._peeked_keys, self._names_key)
+        if self.queue_names is None and self._waiting.queues != len(self._peeked_keys):
+            self._read_names(now)
+            named |= self._waiting.read(self._peeked_keys, self._names_key)
+        return named
+
+    def _read_names(self, now: float) -> None:
+        self._peek_names_at = now + PEEK_NAMES_SECONDS
+        self._peeked_keys = self._keys()[:-1]  # The last one has nudges alone.
 
     def nudge_for(self, job_types: Collection[str]) -> bool:
         """Wake one other worker that serves these queues, for jobs of these types; False if Redis did not take it."""

@@ -24,16 +24,21 @@ class WaitingHints:
 
     def __init__(self) -> None:
         self._newest: dict[str, bytes | None] = {}
+        self.queues = 0
+        """How many queues had hints at the last read."""
 
-    def read(self, keys: Sequence[str]) -> frozenset[Hinted]:
-        """Return what the hints say that have come since the last read. Raises redis.RedisError."""
+    def read(self, keys: Sequence[str], names_key: str) -> frozenset[Hinted]:
+        """Return what the hints say that have come since the last read. Raises redis.RedisError.
+
+        ``names_key``: where the names of all queues are.
+        """
         client = redis_client(COMMANDS)
         heads = client.pipeline(transaction=False)
         for key in keys:
             heads.lindex(key, 0)
-        changed = [
-            key for key, newest in zip(keys, heads.execute(), strict=True) if newest != self._newest.get(key)
-        ]
+        heads.zcard(names_key)
+        *newest, self.queues = heads.execute()
+        changed = [key for key, first in zip(keys, newest, strict=True) if first != self._newest.get(key)]
         if not changed:
             return frozenset()
         lists = client.pipeline(transaction=False)

@@ -33,8 +33,25 @@ def push(hints: NamingHints, queue_name: str, *products: str) -> None:
     assert hints.push(queue_name, jobs)
 
 
-# A queue that is new wakes those too that do not know it.
 NUDGE = Hinted()
+# A queue that is new wakes those too that do not know it.
+WAKE_UP = Hinted("", "t")
+
+
+def test_the_wake_up_of_a_new_queue_says_for_which_types_it_is() -> None:
+    hints = NamingHints("*", f"fair-{uuid4().hex[:8]}")
+    push(hints, "mail", "a", "b")
+    hints._known_keys = hints._keys()[-1:]
+    assert hints._take_all()
+    assert hints.take_named() == {Hinted("", "t")}
+
+
+def test_the_wake_up_of_a_new_queue_with_many_jobs_names_none() -> None:
+    hints = NamingHints("*", f"fair-{uuid4().hex[:8]}")
+    push(hints, "mail", *["a"] * 101)
+    hints._known_keys = hints._keys()[-1:]
+    assert hints._take_all()
+    assert hints.take_named() == {NUDGE}
 
 
 def of(*products: str) -> set[Hinted]:
@@ -50,7 +67,7 @@ def test_what_taken_hints_say_is_told_once(hints: NamingHints) -> None:
     push(hints, "mail", "a", "b", "a")
     push(hints, "print", "c")
     assert hints.wait_for_hint(1)
-    assert hints.take_named() - {NUDGE} == of("a", "b", "c")
+    assert hints.take_named() - {WAKE_UP} == of("a", "b", "c")
     assert hints.take_named() == frozenset()
 
 
@@ -58,7 +75,7 @@ def test_a_hint_that_ends_a_wait_names_its_job(hints: NamingHints) -> None:
     push(hints, "mail", "a")
     hints._known_keys = hints._keys()
     assert hints._pop(1)
-    assert hints.take_named() - {NUDGE} == of("a")
+    assert hints.take_named() - {WAKE_UP} == of("a")
 
 
 def test_waiting_hints_are_read_once_and_left(hints: NamingHints) -> None:
@@ -70,7 +87,7 @@ def test_waiting_hints_are_read_once_and_left(hints: NamingHints) -> None:
     push(hints, "print", "c")
     assert hints.peek_named() == of("b", "c")
     assert hints.wait_for_hint(1)
-    assert hints.take_named() - {NUDGE} == of("a", "b", "c")
+    assert hints.take_named() - {WAKE_UP} == of("a", "b", "c")
     push(hints, "mail", "d")
     assert hints.peek_named() == of("d")
 
@@ -84,8 +101,10 @@ def test_of_a_flood_the_newest_are_read(hints: NamingHints) -> None:
 
 
 def test_a_pool_of_every_queue_sees_queues_that_are_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(naming_hints, "PEEK_NAMES_SECONDS", 0.0)
+    """At once: the first product of a new queue waits for nothing that a full worker does once a second."""
+    monkeypatch.setattr(naming_hints, "PEEK_NAMES_SECONDS", 3600.0)
     hints = NamingHints("*", f"fair-{uuid4().hex[:8]}")
+    assert hints.peek_named() == frozenset()
     push(hints, "mail", "a")
     assert hints.peek_named() == of("a")
     push(hints, "print", "b")

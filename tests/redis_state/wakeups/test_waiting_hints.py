@@ -13,12 +13,13 @@ from pleme_redis_django.redis_state.wakeups.waiting_hints import WaitingHints, n
 def test_what_has_come_since_the_last_read_is_told() -> None:
     client, waiting = redis_client(COMMANDS), WaitingHints()
     keys = [f"waiting-{uuid4().hex}" for _ in range(2)]
+    names_key = f"names-{uuid4().hex}"
     client.lpush(keys[0], b'{"product": "a", "job_type": "t"}')
-    assert waiting.read(keys) == {Hinted("a", "t")}
+    assert waiting.read(keys, names_key) == {Hinted("a", "t")}
     client.lpush(keys[0], b'{"product": "b"}')
     client.lpush(keys[1], b"{}")
-    assert waiting.read(keys) == {Hinted("b"), Hinted()}
-    assert waiting.read(keys) == frozenset()
+    assert waiting.read(keys, names_key) == {Hinted("b"), Hinted()}
+    assert waiting.read(keys, names_key) == frozenset()
     assert client.llen(keys[0]) == 2
 
 
