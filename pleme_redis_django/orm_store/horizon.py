@@ -6,6 +6,9 @@ nothing is ready. So a look at everything that was slow and left nothing behind 
 time when it began. What becomes ready since is due later as a rule, and the next looks read only that, of
 every priority. What is due earlier (its transaction took long, or somebody changed its priority) is found by
 the next look at everything: as soon as that has cost a twentieth of the time since, and after 5 s at most.
+
+A look at everything that takes long is made in pieces the next time (see ``LongLook``), and so is the first one for
+some types alone. Its horizon is the time of the first piece, and holds while the others are read.
 """
 
 from __future__ import annotations
@@ -15,11 +18,15 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from pleme_redis_django.orm_store import claim_position
+from pleme_redis_django.orm_store import claim_position, long_look
+from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
+from pleme_redis_django.orm_store.long_look import LongLook, Piece
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses
 
 # Due times are those of statements that may have been committed only after the look.
 COMMIT_SECONDS = 1.0
+# Who goes on with a look has jobs of others to claim before.
+SOON_SECONDS = 0.001
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +41,17 @@ class TimedLook:
 class Horizon:
     """The horizon of one worker in one selection; for the thread that claims."""
 
-    def __init__(self, database_time: Callable[[], datetime], clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        database_time: Callable[[], datetime],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        in_pieces: bool = False,
+    ):
         self._database_time = database_time
         self._clock = clock
+        self._is_in_pieces = in_pieces
+        self._long_look: LongLook | None = None
         self._slow_looks = 0
         self._slow_later_looks = 0
         self._since: datetime | None = None
@@ -53,7 +68,9 @@ class Horizon:
         return self._since if self._clock() < self._until and pauses == self._pauses else None
 
     def everything_in(self) -> float | None:
-        """Return in how many seconds everything is looked at again; None: the last look did."""
+        """Return in how many seconds everything is looked at again, or on; None: the last look saw everything."""
+        if self._long_look is not None:
+            return max(self._long_look.next_piece_in(), SOON_SECONDS)
         return max(self._until - self._clock(), 0.0) if self._is_partial else None
 
     def begin(self) -> TimedLook:
@@ -65,6 +82,43 @@ class Horizon:
             self._round_trip_seconds = self._clock() - before
         return TimedLook(started=self._clock(), asked_at=asked_at)
 
+    def looks_in_pieces(self, pauses: Pauses) -> bool:
+        """Return whether the next look at everything is made in pieces; one with other pauses begins anew."""
+        if self._long_look is not None and pauses != self._pauses:
+            self._long_look = None
+        return self._is_in_pieces
+
+    def is_piece_due(self) -> bool:
+        """Return whether a look is under way whose next piece may be read."""
+        return self._long_look is not None and not self._long_look.next_piece_in()
+
+    @property
+    def read_up_to(self) -> ClaimedUpTo | None:
+        """Behind which row the next piece begins; None: at the head."""
+        return self._long_look.position if self._long_look else None
+
+    def saw_piece(self, look: TimedLook, piece: Piece, limit: int, pauses: Pauses) -> None:
+        """Take note of a piece of a look for ``limit`` jobs."""
+        now = self._clock()
+        under_way, self._long_look = self._long_look, None
+        self._since, self._is_partial = None, False
+        if len(piece.ids) >= limit:
+            self._is_in_pieces = False  # There are enough of them.
+            return
+        if piece.last is None and under_way is None:
+            self._is_in_pieces = False  # It was not long.
+            return
+        long = under_way or LongLook(piece.asked_at, self._clock)
+        long.read(piece, now - look.started)
+        self._pauses = pauses
+        self._since = long.asked_at - timedelta(seconds=COMMIT_SECONDS)
+        if under_way is None or piece.last is None:
+            self._slow_later_looks = 0
+        if piece.last is None:
+            self._until = now + _seconds_without(long.cost_seconds)
+        else:
+            self._long_look, self._until = long, float("inf")
+
     def begin_later(self) -> TimedLook:
         """Begin a look behind the horizon."""
         return TimedLook(started=self._clock())
@@ -72,6 +126,7 @@ class Horizon:
     def saw(self, look: TimedLook, count: int, pauses: Pauses, *, everything: bool) -> None:
         """Take note of a look that could see all, how many jobs it found, and whether it left none behind."""
         is_slow = self._is_slow(look, count)
+        self._is_in_pieces = everything and self._is_long(look)
         self._slow_looks = self._slow_looks + 1 if is_slow else 0
         self._is_partial = False
         self._since = None
@@ -81,18 +136,27 @@ class Horizon:
         self._pauses = pauses
         self._slow_later_looks = 0
         now = self._clock()
-        cost_seconds = (now - look.started) / claim_position.HEAD_SHARE
-        self._until = now + min(cost_seconds, claim_position.MAX_SECONDS_WITHOUT_HEAD)
+        self._until = now + _seconds_without(now - look.started)
 
     def saw_later_ones(self, look: TimedLook, count: int, *, all_of_them: bool) -> None:
         """Take note of a look behind the horizon, and whether it left none there."""
         self._is_partial = all_of_them
-        self._slow_later_looks = self._slow_later_looks + 1 if self._is_slow(look, count) else 0
+        is_slow = self._is_long(look) if self._long_look is not None else self._is_slow(look, count)
+        self._slow_later_looks = self._slow_later_looks + 1 if is_slow else 0
         if self._slow_later_looks >= claim_position.SLOW_CLAIMS:
             # A new backlog is behind it: the next look at everything sets another one.
             self._until = self._clock()
+            self._long_look = None
+
+    def _is_long(self, look: TimedLook) -> bool:
+        return self._clock() - look.started > long_look.LONG_SECONDS
 
     def _is_slow(self, look: TimedLook, count: int) -> bool:
         seconds = self._clock() - look.started
         far = claim_position.EXPECTED_ROUND_TRIPS * self._round_trip_seconds
         return seconds > far and claim_position.is_slow(count, seconds)
+
+
+def _seconds_without(cost_seconds: float) -> float:
+    """Return for how long a look at everything that cost so much is not repeated."""
+    return min(cost_seconds / claim_position.HEAD_SHARE, claim_position.MAX_SECONDS_WITHOUT_HEAD)

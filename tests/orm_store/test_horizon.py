@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 from pleme_redis_django.orm_store import claim_position
+from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.horizon import COMMIT_SECONDS, Horizon
+from pleme_redis_django.orm_store.long_look import LONG_SECONDS, PIECES_SHARE, Piece
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -104,3 +107,72 @@ def test_a_far_database_sets_none(clock: Clock) -> None:
     for _ in range(10):
         look(horizon, clock)
         assert horizon.since(NOTHING_PAUSED) is None
+
+
+def read_piece(horizon: Horizon, clock: Clock, *, found: int = 0, is_last: bool = False) -> ClaimedUpTo:
+    begun, last = horizon.begin_later(), ClaimedUpTo(0, NOW, uuid4())
+    clock.now += QUICK_SECONDS
+    ids = tuple(uuid4() for _ in range(found))
+    piece = Piece(asked_at=NOW, ids=ids, last=None if is_last else last)
+    horizon.saw_piece(begun, piece, 10, NOTHING_PAUSED)
+    return last
+
+
+@pytest.fixture
+def long_horizon(clock: Clock) -> Horizon:
+    return Horizon(lambda: NOW, clock, in_pieces=True)
+
+
+def test_a_long_look_goes_on_behind_its_last_piece_in_a_share_of_the_time(
+    long_horizon: Horizon, clock: Clock
+) -> None:
+    horizon = long_horizon
+    assert horizon.looks_in_pieces(NOTHING_PAUSED) and horizon.read_up_to is None
+    for found in (0, 3):
+        last = read_piece(horizon, clock, found=found)
+        assert horizon.read_up_to == last and not horizon.is_piece_due()
+        assert horizon.since(NOTHING_PAUSED) == NOW - timedelta(seconds=COMMIT_SECONDS)
+        assert horizon.everything_in() == pytest.approx(QUICK_SECONDS * (1 / PIECES_SHARE - 1))
+        clock.now += QUICK_SECONDS / PIECES_SHARE
+        assert horizon.is_piece_due() and horizon.everything_in()
+    read_piece(horizon, clock, is_last=True)
+    assert horizon.everything_in() is None and not horizon.is_piece_due()
+    assert horizon.since(NOTHING_PAUSED) == NOW - timedelta(seconds=COMMIT_SECONDS)
+    clock.now += 4 * QUICK_SECONDS / claim_position.HEAD_SHARE
+    assert horizon.since(NOTHING_PAUSED) is None and horizon.looks_in_pieces(NOTHING_PAUSED)
+
+
+@pytest.mark.parametrize(("found", "is_last"), [(10, False), (0, True), (3, True)])
+def test_a_look_that_was_not_long_is_made_at_once_the_next_time(
+    long_horizon: Horizon, clock: Clock, found: int, is_last: bool
+) -> None:
+    read_piece(long_horizon, clock, found=found, is_last=is_last)
+    assert not long_horizon.looks_in_pieces(NOTHING_PAUSED)
+    assert long_horizon.since(NOTHING_PAUSED) is None and long_horizon.everything_in() is None
+
+
+def test_a_look_that_took_long_is_made_in_pieces_the_next_time(horizon: Horizon, clock: Clock) -> None:
+    look(horizon, clock, LONG_SECONDS)
+    assert not horizon.looks_in_pieces(NOTHING_PAUSED)
+    look(horizon, clock, LONG_SECONDS + QUICK_SECONDS, everything=False)
+    assert not horizon.looks_in_pieces(NOTHING_PAUSED)
+    look(horizon, clock, LONG_SECONDS + QUICK_SECONDS)
+    assert horizon.looks_in_pieces(NOTHING_PAUSED)
+
+
+def test_other_pauses_begin_a_long_look_anew(long_horizon: Horizon, clock: Clock) -> None:
+    read_piece(long_horizon, clock)
+    assert long_horizon.looks_in_pieces(Pauses(ids=(1,), queue_names=frozenset({"email"})))
+    assert long_horizon.read_up_to is None
+
+
+def test_a_new_backlog_begins_a_long_look_anew_and_a_busy_machine_does_not(
+    long_horizon: Horizon, clock: Clock
+) -> None:
+    read_piece(long_horizon, clock)
+    for _ in range(10):
+        look_later(long_horizon, clock, LONG_SECONDS - QUICK_SECONDS)
+    assert long_horizon.read_up_to is not None
+    for _ in range(claim_position.SLOW_CLAIMS):
+        look_later(long_horizon, clock, LONG_SECONDS + QUICK_SECONDS)
+    assert long_horizon.read_up_to is None and long_horizon.since(NOTHING_PAUSED) is None

@@ -46,8 +46,8 @@ class ClaimDesk:
         self._held_back: Hashable | None = None
         self.claimed = 0
         """How many jobs were claimed since the start."""
-        self.saw_all = True
-        """Whether the last claim or look saw all that is ready, and passed nothing over for a moment."""
+        self.again_in: float | None = None
+        """In how many seconds the store looks further than at the last claim or look; None: it saw all."""
 
     def claim(
         self,
@@ -68,6 +68,8 @@ class ClaimDesk:
         if released := self._store.released_by_claims():
             self._told.tell(released)
         self._note_what_was_passed_over(selection)
+        if self.again_in == 0.0:
+            self._agenda.look_within(0.0)
         held = self._newly_held(jobs)
         self._holdings.add(held)
         self.claimed += len(jobs)
@@ -86,6 +88,8 @@ class ClaimDesk:
         """Return what is ready and what is due next."""
         outlook = self._store.look_ahead(self._selection)
         self._note_what_was_passed_over(self._selection)
+        if self.again_in is not None:
+            self._agenda.look_within(self.again_in)
         return outlook
 
     def promote_due_jobs(self) -> int:
@@ -102,11 +106,13 @@ class ClaimDesk:
         """Whether everything that was claimed has its ending."""
         return not len(self._holdings)
 
+    @property
+    def saw_all(self) -> bool:
+        """Whether the last claim or look saw all that is ready, and passed nothing over for a moment."""
+        return self.again_in is None
+
     def _note_what_was_passed_over(self, selection: JobSelection) -> None:
-        again_in = self._store.look_again_in(selection)
-        self.saw_all = again_in is None
-        if again_in is not None:
-            self._agenda.look_within(again_in)
+        self.again_in = self._store.look_again_in(selection)
 
     def _newly_held(self, jobs: Iterable[AnyJob]) -> list[HeldJob]:
         now, on_progress, held = time.monotonic(), self._on_progress, []

@@ -178,7 +178,9 @@ class Claimer:
         for feed in self._demand:
             if capacity := feed.wanted(self._turn.come):
                 claimed = self._desk.claim(capacity, job_types=feed.lane.job_types, by_scan=by_scan)
-                feed.dry = len(claimed) < capacity
+                feed.dry = False
+                if len(claimed) < capacity:
+                    feed.run_dry(self._desk.again_in)
                 feed.submit(claimed, self._turn.come)
 
     def _feed_together(self, by_scan: bool) -> None:
@@ -188,7 +190,7 @@ class Claimer:
             return
         claimed = self._desk.claim(capacity, by_scan=by_scan)
         if len(claimed) < capacity:
-            self._demand.note_dry()
+            self._demand.run_dry(self._desk.again_in)
         for feed in self._demand:
             feed.submit([held for held in claimed if self._demand.feed_of(held.job) is feed], self._turn.come)
 
@@ -210,7 +212,8 @@ class Claimer:
         held_back, changed = self._desk.holds_back()
         if changed:
             self._agenda.scan_in(0.0)
-        waits = [self._agenda.seconds_until_next(with_due=self._demand.has_capacity())]
+        next_in = self._agenda.seconds_until_next(with_due=self._demand.has_capacity())
+        waits = [next_in, self._demand.again_in()]
         if held_back:
             waits.append(HELD_BACK_LOOK_SECONDS)
         if self._demand.has_waiting():

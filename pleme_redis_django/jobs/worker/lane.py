@@ -27,6 +27,7 @@ SHARED_MAX_CLAIM = 150
 CLAIM_STEPS_FROM, CLAIM_STEP = 100, 50
 # For so long a lane is taken to be dry, whatever is ready for other lanes.
 TRUSTED_DRY_SECONDS = 30.0
+NEVER = float("inf")
 
 
 class Lane(Protocol):
@@ -61,17 +62,29 @@ class LaneFeed:
         self._asked_at = now
         self._claim_seconds = 0.0
         self._dry_at: float | None = None
+        self._again_at = NEVER
         self._pace = Pace(now)
         self._fed_at = now
 
     @property
     def dry(self) -> bool:
-        """Whether the last claim took all that was ready."""
-        return self._dry_at is not None
+        """Whether the last claim took all that was ready, as far as it looked, and it is not time to look on."""
+        return self._dry_at is not None and time.monotonic() < self._again_at
 
     @dry.setter
     def dry(self, dry: bool) -> None:
         self._dry_at = time.monotonic() if dry else None
+        self._again_at = NEVER
+
+    def run_dry(self, again_in: float | None) -> None:
+        """Take note that the last claim got too little; ``again_in``: in so many seconds the store looks further."""
+        self.dry = True
+        if again_in is not None:
+            self._again_at = time.monotonic() + again_in
+
+    def again_in(self) -> float:
+        """Return in how many seconds a dry lane is to be asked for again."""
+        return self._again_at - time.monotonic() if self.dry else NEVER
 
     def is_long_dry(self) -> bool:
         """Whether the last claim that took all is so long ago that a hint of what is ready may have been lost."""
@@ -177,10 +190,14 @@ class LaneDemand:
             return (ANY_TYPE,)
         return {next(iter(types), ANY_TYPE) if types is not None else ANY_TYPE for types in left}
 
-    def note_dry(self) -> None:
-        """Take note that nothing is ready for any lane."""
+    def run_dry(self, again_in: float | None) -> None:
+        """Take note that a claim for every lane got too little, as ``LaneFeed.run_dry`` does."""
         for feed in self._feeds:
-            feed.dry = True
+            feed.run_dry(again_in)
+
+    def again_in(self) -> float:
+        """Return in how many seconds a lane that is dry is to be asked for again."""
+        return min(feed.again_in() for feed in self._feeds)
 
     def is_dry(self) -> bool:
         """Whether nothing was left ready for any lane at its last claim."""

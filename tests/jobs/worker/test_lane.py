@@ -132,7 +132,7 @@ def both() -> Iterator[LaneDemand]:
     for bench, job_type in zip(benches, ("sync", "async"), strict=True):
         bench.lane.job_types = frozenset({job_type})
     demand = LaneDemand([bench.lane for bench in benches], fair=True)
-    demand.note_dry()
+    demand.run_dry(None)
     yield demand
     for bench in benches:
         bench.lane.stop()
@@ -168,3 +168,17 @@ def test_what_is_left_is_named_by_a_type_of_each_lane(both: LaneDemand) -> None:
     assert set(both.types_left()) == {"sync"}
     both.expect_work()
     assert set(both.types_left()) == {ANY_TYPE}
+
+
+def test_a_dry_lane_is_asked_for_again_when_its_store_reads_on() -> None:
+    bench = LaneBench(is_async=False, slots=1)
+    demand = LaneDemand([bench.lane])
+    (feed,) = demand
+    feed.run_dry(None)
+    assert feed.dry and demand.again_in() == float("inf")
+    feed.run_dry(3600.0)
+    assert feed.dry and 3500 < demand.again_in() <= 3600
+    feed.run_dry(0.0)
+    assert not feed.dry and feed.wanted() and demand.again_in() == float("inf")
+    bench.gate.set()
+    bench.lane.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import BooleanField
@@ -41,9 +42,19 @@ WHERE {table}.id = ANY (ARRAY(SELECT ready.id FROM ready))
 RETURNING {columns}
 """
 
+
+class Part(NamedTuple):
+    """A part of the ready rows, which is another one at each claim."""
+
+    sql: str
+    parameters: int
+
+
 # The ORM compares no rows. Only so does the index find the place itself: those before it are not read.
-_BEHIND_SQL = "priority = %s AND (run_after, id) > (%s, %s)"
-_PLACE = (None, None, None)
+BEHIND = Part("priority = %s AND (run_after, id) > (%s, %s)", 3)
+"""What stands behind a place in the order of a priority: its priority, due time and id."""
+AMONG = Part("id = ANY (%s)", 1)
+"""Of the rows with these ids."""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -52,35 +63,34 @@ def claim_statement(
     selection: JobSelection,
     limit: int,
     pauses: Pauses,
+    part: Part | None = None,
     *,
-    behind: bool,
     is_limited: bool = False,
 ) -> CompiledQuery[M]:
     """Return the statement; its parameters are those of ``fetch``.
 
-    They are, when ``behind``, the priority, due time and id of the place to start behind; then the
-    ``synchronous_commit`` of the transaction (None: as it is) and the worker's id.
+    They are those of ``part``; then the ``synchronous_commit`` of the transaction (None: as it is) and the worker's id.
     """
-    loaded, ready = _compiled(table, selection, pauses, behind=behind, is_limited=is_limited)
+    loaded, ready = _compiled(table, selection, pauses, part, is_limited=is_limited)
     if ready.sql is None:
         return dataclasses.replace(loaded, sql=None)
     # The limit may stand behind the lock, and only so is the rest the same for each of them.
     sql = claiming_sql(table, f"{ready.sql} LIMIT {limit}", loaded)
-    # The place stands last in the query, and is another one at each claim.
-    parameters = ready.parameters[: -len(_PLACE)] if behind else ready.parameters
+    # Those of the part stand last in the query.
+    parameters = ready.parameters[: -part.parameters] if part else ready.parameters
     return dataclasses.replace(loaded, sql=sql, parameters=parameters)
 
 
 # A busy worker claims another number each time, and the ORM takes 3 milliseconds to compile a claim.
 @functools.lru_cache(maxsize=64)
 def _compiled(
-    table: JobTable[M], selection: JobSelection, pauses: Pauses, *, behind: bool, is_limited: bool
+    table: JobTable[M], selection: JobSelection, pauses: Pauses, part: Part | None, *, is_limited: bool
 ) -> tuple[CompiledQuery[M], CompiledQuery[M]]:
     """Return what is loaded of claimed rows, and the query that locks ready ones, without a limit."""
     rows = table.claimable(selection, pauses, is_limited=is_limited)
-    if behind:
-        behind_place = RawSQL(_BEHIND_SQL, _PLACE, output_field=BooleanField())  # noqa: S611 - a constant
-        rows = rows.filter(behind_place)
+    if part:
+        values = (None,) * part.parameters
+        rows = rows.filter(RawSQL(part.sql, values, output_field=BooleanField()))  # noqa: S611 - a constant
     loaded = compile_query(rows, table.using, times_as_text=True)
     # The ORM compiles a query that locks rows only inside a transaction; nothing is sent in this one.
     with transaction.atomic(using=table.using, savepoint=False):

@@ -15,11 +15,22 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest, claim_order
-from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import COMMIT_MODE, claim_statement
+from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import (
+    AMONG,
+    BEHIND,
+    COMMIT_MODE,
+    Part,
+    claim_statement,
+)
 from pleme_redis_django.orm_store.dialects.postgresql.first_later import claimed_before, first_later
 from pleme_redis_django.orm_store.dialects.postgresql.first_ready import first_ready
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import fetch_prepared
-from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import has_named_queues, is_merged
+from pleme_redis_django.orm_store.dialects.postgresql.ready_pieces import read_piece
+from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import (
+    has_named_queues,
+    is_in_one_order,
+    is_merged,
+)
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 K = TypeVar("K", bound=Hashable)
@@ -48,9 +59,13 @@ def _claim_around(claims: _Claims[M], limit: int) -> list[M]:
         look = horizon.begin_later()
         jobs, saw_all = claims.take_later(limit, since)
         horizon.saw_later_ones(look, len(jobs), all_of_them=saw_all and len(jobs) < limit)
-        if saw_all or len(jobs) == limit:
+        if len(jobs) == limit or (saw_all and not horizon.is_piece_due()):
             return jobs
-    look, rest = horizon.begin(), limit - len(jobs)
+    rest = limit - len(jobs)
+    if is_in_one_order(claims.request.selection, pauses) and horizon.looks_in_pieces(pauses):
+        first = claims.take_piece(rest)
+        return first if not jobs else sorted(first + jobs, key=claim_order)
+    look = horizon.begin()
     if is_merged(claims.request.selection, pauses):
         first, saw_all = claims.take_by_queue(rest)
     else:
@@ -96,7 +111,10 @@ class _Claims(Generic[M]):
     ) -> list[M]:
         """Claim up to ``limit`` rows in claim order, those behind ``behind`` alone where it is given."""
         selection = selection or self.request.selection
-        jobs = self._run(limit, selection, behind)
+        if behind is None:
+            jobs = self._run(limit, selection)
+        else:
+            jobs = self._run(limit, selection, BEHIND, (behind.priority, behind.run_after, behind.id))
         # A join keeps no order, though it mostly comes out in that of the subquery.
         return sorted(jobs, key=_suspect_order if selection.suspects else claim_order)
 
@@ -123,25 +141,35 @@ class _Claims(Generic[M]):
 
         return _take_seen(limit, see, take)
 
-    def _run(self, limit: int, selection: JobSelection, behind: ClaimedUpTo | None) -> list[M]:
+    def take_piece(self, limit: int) -> list[M]:
+        """Claim what the next piece of a long look finds."""
+        request = self.request
+        look = request.horizon.begin_later()
+        piece = read_piece(self.table, request.selection, request.pauses, request.horizon.read_up_to)
+        ids = list(piece.ids[:limit])
+        jobs = self._run(limit, request.selection, AMONG, (ids,)) if ids else []
+        request.horizon.saw_piece(look, piece, limit, request.pauses)
+        return sorted(jobs, key=claim_order)
+
+    def _run(
+        self, limit: int, selection: JobSelection, part: Part | None = None, of_part: tuple[Any, ...] = ()
+    ) -> list[M]:
         using, worker_id = self.table.using, self.request.worker_id
-        is_behind = behind is not None
         statement = claim_statement(
             self.table,
             selection,
             limit,
             self.request.pauses,
-            behind=is_behind,
+            part,
             is_limited=self.request.is_limited,
         )
-        start = () if behind is None else (behind.priority, behind.run_after, behind.id)
         if connections[using].in_atomic_block:
             # A failure is the caller's then, and so is how the transaction commits.
             with transaction.mark_for_rollback_on_error(using=using):
-                return statement.fetch(*start, None, worker_id)
-        if behind is None:
+                return statement.fetch(*of_part, None, worker_id)
+        if part is None:
             return fetch_prepared(statement, COMMIT_MODE, worker_id)
-        return statement.fetch(*start, COMMIT_MODE, worker_id)
+        return statement.fetch(*of_part, COMMIT_MODE, worker_id)
 
 
 def _take_seen(

@@ -61,3 +61,8 @@ def is_merged(selection: JobSelection, pauses: Pauses) -> bool:
 def has_named_queues(selection: JobSelection) -> bool:
     """Whether several queues are named: their first jobs may stand behind the backlog of another one."""
     return selection.queue_names is not None and len(selection.queue_names) > 1 and not selection.suspects
+
+
+def is_in_one_order(selection: JobSelection, pauses: Pauses) -> bool:
+    """Whether all jobs of the selection are looked for in the order of one index."""
+    return not (selection.suspects or is_merged(selection, pauses) or has_named_queues(selection))

@@ -14,7 +14,12 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.dialects.postgresql import claim_statement as claim_statement_module
-from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import claim_statement
+from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import (
+    AMONG,
+    BEHIND,
+    Part,
+    claim_statement,
+)
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED
 from tests.rows import make_job, make_jobs
@@ -27,7 +32,7 @@ READY = 5_000
 def test_a_claim_of_a_small_table_does_not_go_through_all_of_it() -> None:
     """Joined to the ready rows, the planner read the whole table for each claim of some hundred jobs."""
     make_jobs(READY)
-    statement = claim_statement(JobTable(Job, "default"), JobSelection(), 500, NOTHING_PAUSED, behind=False)
+    statement = claim_statement(JobTable(Job, "default"), JobSelection(), 500, NOTHING_PAUSED)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pleme_redis_django_job")
         cursor.execute(f"EXPLAIN {statement.sql}", (*statement.parameters, None, str(uuid4())))
@@ -49,8 +54,10 @@ def test_a_claim_loads_the_row_as_it_is_now() -> None:
     assert job.waited_seconds >= 0
 
 
-@pytest.mark.parametrize("behind", [False, True])
-def test_claims_of_different_sizes_are_compiled_once(monkeypatch: pytest.MonkeyPatch, behind: bool) -> None:
+@pytest.mark.parametrize("part", [None, BEHIND, AMONG])
+def test_claims_of_different_sizes_are_compiled_once(
+    monkeypatch: pytest.MonkeyPatch, part: Part | None
+) -> None:
     """A busy worker claims another number of jobs each time, and the ORM took 3 ms to compile each of them."""
     compiled: list[Any] = []
     compile_query = claim_statement_module.compile_query
@@ -61,9 +68,9 @@ def test_claims_of_different_sizes_are_compiled_once(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(claim_statement_module, "compile_query", counted)
     # A queue of its own: nobody has compiled this one before.
-    selection = JobSelection(queue_names=(f"sizes-{behind}",))
+    selection = JobSelection(queue_names=(f"sizes-{part and part.parameters}",))
     statements = [
-        claim_statement(JobTable(Job, "default"), selection, limit, NOTHING_PAUSED, behind=behind)
+        claim_statement(JobTable(Job, "default"), selection, limit, NOTHING_PAUSED, part)
         for limit in (1, 17, 250)
     ]
     assert len(compiled) == 2, "what it locks, and what it loads"
