@@ -18,6 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from pleme_redis_django import Job, JobContext, job
+from pleme_redis_django.jobs.maintenance import dead_workers
 from tests.faults import firing_deaths
 from tests.faults.effects import leave
 from tests.faults.failing_stores import note_death
@@ -25,6 +26,11 @@ from tests.waiting import wait_for
 
 LONGEST_WAIT_SECONDS = 120.0
 MANY_RETRIES = 1_000
+# For the processes of a test whose deaths are nobody's fault: who comes back need not be kept apart for long.
+SOON_BACK = {"FAULT_APART_SECONDS": "0.5"}
+
+if "FAULT_APART_SECONDS" in os.environ:
+    dead_workers.APART_SECONDS = float(os.environ["FAULT_APART_SECONDS"])
 
 
 @job(max_retries=MANY_RETRIES, base_retry_delay=0)

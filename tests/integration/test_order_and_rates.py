@@ -17,7 +17,7 @@ import pytest
 from pleme_redis_django import Job
 from pleme_redis_django.operations import set_limit
 from tests.faults.effects import effects_of, rows
-from tests.faults.jobs import record
+from tests.faults.jobs import SOON_BACK, record
 from tests.faults.tokens import given_tokens, most_in_window, tokens_recorded
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
@@ -69,7 +69,10 @@ def begun_of_keys() -> dict[str, list[tuple[datetime, str, Any]]]:
 
 @pytest.mark.long
 def test_jobs_of_a_key_never_run_out_of_order_while_processes_are_killed(start_workers: StartWorkers) -> None:
-    workers = [start_workers("--processes", "2", pool={"max_crashes": 1_000}) for _ in range(2)]
+    workers = [
+        start_workers("--processes", "2", pool={"max_crashes": 1_000}, environment=SOON_BACK)
+        for _ in range(2)
+    ]
     for _ in range(4):
         for key in ("a", "b", "c", "d", "e"):
             record.using(order_key=key).enqueue_many([{"seconds": 0.02}] * 6)
@@ -97,7 +100,10 @@ def test_jobs_of_a_key_never_run_out_of_order_while_processes_are_killed(start_w
 @pytest.mark.usefixtures("tokens")
 def test_no_more_start_than_the_rate_lets_while_processes_are_killed(start_workers: StartWorkers) -> None:
     set_limit("key", "api", rate=RATE, per_seconds=1.0, burst=BURST)
-    workers = [start_workers("--processes", "2", pool={"max_crashes": 1_000}) for _ in range(2)]
+    workers = [
+        start_workers("--processes", "2", pool={"max_crashes": 1_000}, environment=SOON_BACK)
+        for _ in range(2)
+    ]
     record.using(concurrency_key="api").enqueue_many([{"seconds": 0.0}] * 300)
     kill_now_and_then(workers, KILLS)
     wait_for(
