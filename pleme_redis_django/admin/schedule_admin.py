@@ -16,15 +16,20 @@ from pleme_redis_django.access.redaction import redact_job
 from pleme_redis_django.admin.capped_list import AnyModelAdmin
 from pleme_redis_django.admin.dashboard.schedule_page import shown_schedules
 from pleme_redis_django.admin.display import badge, json_text, moment, plain, text_block
-from pleme_redis_django.admin.schedule_form import EDITED_FIELDS, ScheduleForm
+from pleme_redis_django.admin.schedule_form import (
+    CALL,
+    EDITED_FIELDS,
+    OF_JOBS,
+    POLICIES,
+    TIMING,
+    ScheduleForm,
+)
 from pleme_redis_django.admin.untrusted import refuse_nul
 from pleme_redis_django.models import Job, Schedule
 from pleme_redis_django.models.schedule import ScheduleSource
 from pleme_redis_django.monitoring.schedules import ScheduleReport, schedule_reports, schedule_rows
 from pleme_redis_django.schedules.controls import save_schedule
 
-_TIMING = ("cron", "interval_seconds", "timezone", "starts_at", "ends_at", "jitter_seconds")
-_POLICIES = ("catch_up", "catch_up_limit", "overlap")
 _STATE = ("state_shown", "words_shown", "upcoming_shown", "ticks_shown")
 _BADGES = {
     "fires": ("✔", "completed"),
@@ -68,10 +73,10 @@ class ScheduleAdmin(AnyModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         parameters = "parameters" if self._may_edit(request, obj) else "parameters_shown"
         groups: list[tuple[str | None, tuple[Any, ...]]] = [
-            (None, ("product", "name", "job_type", parameters)),
-            ("When", _TIMING),
-            ("Missed and overlapping ticks", _POLICIES),
-            ("Its jobs", ("queue_name", "priority")),
+            (None, (*CALL[:-1], parameters)),
+            ("When", TIMING),
+            ("Missed and overlapping ticks", POLICIES),
+            ("Its jobs", OF_JOBS),
         ]
         if obj is not None:
             groups.insert(0, ("Now", _STATE))

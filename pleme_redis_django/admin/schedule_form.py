@@ -21,23 +21,11 @@ if TYPE_CHECKING:
 else:
     _ModelForm = forms.ModelForm
 
-EDITED_FIELDS = (
-    "product",
-    "name",
-    "job_type",
-    "parameters",
-    "cron",
-    "interval_seconds",
-    "timezone",
-    "starts_at",
-    "ends_at",
-    "jitter_seconds",
-    "catch_up",
-    "catch_up_limit",
-    "overlap",
-    "queue_name",
-    "priority",
-)
+CALL = ("product", "name", "job_type", "parameters")
+TIMING = ("cron", "interval_seconds", "timezone", "starts_at", "ends_at", "jitter_seconds")
+POLICIES = ("catch_up", "catch_up_limit", "overlap")
+OF_JOBS = ("queue_name", "priority")
+EDITED_FIELDS = (*CALL, *TIMING, *POLICIES, *OF_JOBS)
 # How a refusal begins, and the field that it is about; one that is about none of them stands above the form.
 _FIELDS_BY_WORDS = {
     "The cron expression": "cron",
