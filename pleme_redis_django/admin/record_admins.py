@@ -176,10 +176,7 @@ _WORKER_COLUMNS = (
 class WorkerProcessAdmin(ReadOnlyAdmin):
     """Worker processes; dead ones are kept for a day."""
 
-    list_display = (
-        *_WORKER_COLUMNS,
-        "silence",
-    )
+    list_display = (*_WORKER_COLUMNS, "silence")
     fields = (
         "id",
         *_WORKER_COLUMNS,

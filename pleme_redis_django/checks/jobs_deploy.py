@@ -53,10 +53,7 @@ def connections_of(parts: ConfiguredPool, *, most_slots: int | None = None) -> i
     else:
         runs_async = is_async_executor(executor)
         runs_sync = not runs_async
-    slots = [
-        config.worker_count * runs_sync,
-        min(config.async_count, MOST_ASYNC_CONNECTIONS) * runs_async,
-    ]
+    slots = [config.worker_count * runs_sync, min(config.async_count, MOST_ASYNC_CONNECTIONS) * runs_async]
     if config.isolated or (isinstance(executor, RegistryExecutor) and executor.has_isolated_jobs()):
         # The process of an isolated job has one of its own, beside that of the thread which waits for it.
         slots.append(slots[0])

@@ -23,9 +23,7 @@ def check_middleware(**_kwargs: Any) -> Iterator[CheckMessage]:
             loaded.append(load(path, paths[:place]))
         except InvalidSettings as error:
             yield Error(
-                str(error),
-                hint=f'Correct {SETTING_NAME}["MIDDLEWARE"].',
-                id="pleme_redis_django.E003",
+                str(error), hint=f'Correct {SETTING_NAME}["MIDDLEWARE"].', id="pleme_redis_django.E003"
             )
     # What was refused above may have been the one.
     if get_settings().encryption and len(loaded) == len(paths) and not _encrypts(loaded):

@@ -22,11 +22,7 @@ class TenantSchema:
 
     def __init__(self) -> None:
         try:
-            from django_tenants.utils import (
-                get_public_schema_name,
-                get_tenant_database_alias,
-                schema_context,
-            )
+            from django_tenants.utils import get_public_schema_name, get_tenant_database_alias, schema_context
         except ImportError:
             raise InvalidSettings(
                 "TenantSchema needs the package django-tenants, which is not installed: pip install django-tenants."

@@ -66,21 +66,9 @@ def _claim_indexes(prefix: str) -> list[models.Index]:
             condition=READY_CONDITION,
             name=prefix + QUEUE_INDEX,
         ),
-        models.Index(
-            fields=["run_after"],
-            condition=READY_SUSPECT_CONDITION,
-            name=prefix + SUSPECT_INDEX,
-        ),
-        models.Index(
-            fields=["run_after"],
-            condition=PENDING_CONDITION,
-            name=prefix + DUE_INDEX,
-        ),
-        models.Index(
-            fields=["expires_at"],
-            condition=EXPIRING_CONDITION,
-            name=prefix + EXPIRING_INDEX,
-        ),
+        models.Index(fields=["run_after"], condition=READY_SUSPECT_CONDITION, name=prefix + SUSPECT_INDEX),
+        models.Index(fields=["run_after"], condition=PENDING_CONDITION, name=prefix + DUE_INDEX),
+        models.Index(fields=["expires_at"], condition=EXPIRING_CONDITION, name=prefix + EXPIRING_INDEX),
     ]
 
 
@@ -115,10 +103,7 @@ def _history_indexes(prefix: str) -> list[models.Index]:
         ),
         # Failures by when they happened: a job that is a month old can fail now.
         models.Index(
-            F("failed_at").desc(),
-            F("id").desc(),
-            condition=FAILED_CONDITION,
-            name=prefix + FAILED_AT_INDEX,
+            F("failed_at").desc(), F("id").desc(), condition=FAILED_CONDITION, name=prefix + FAILED_AT_INDEX
         ),
     ]
 

@@ -141,16 +141,7 @@ class AbstractJob(models.Model):
         abstract = True
         # Permissions of every job model, one of the project's own too; "reschedule" is also run now,
         # and a change of priority or queue.
-        default_permissions = (
-            "add",
-            "change",
-            "delete",
-            "view",
-            "retry",
-            "cancel",
-            "reschedule",
-            "pause",
-        )
+        default_permissions = ("add", "change", "delete", "view", "retry", "cancel", "reschedule", "pause")
         indexes = job_indexes()
         constraints = job_constraints()
 

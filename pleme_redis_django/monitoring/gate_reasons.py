@@ -114,10 +114,7 @@ def _running_at(table: JobTable[Any], gate: Gate) -> QuerySet[Any]:
 
 def _limit_of(row: WaitingRow, gate: Gate) -> FlowLimit | None:
     rows = FlowLimit._base_manager.using(row.using).filter(
-        job_model=model_label(row.model),
-        kind=gate.kind,
-        name=gate.limit_name,
-        product__in=["", row.product],
+        job_model=model_label(row.model), kind=gate.kind, name=gate.limit_name, product__in=["", row.product]
     )
     # The one of its product stands before that of every product.
     return rows.order_by("-product").first()

@@ -45,11 +45,7 @@ def line_reports(
     heads = heads_of(table, [(product, key) for product, key, _jobs, _since in lines])
     return [
         LineReport(
-            product=product,
-            order_key=key,
-            waiting=jobs,
-            waiting_since=since,
-            head=heads.get((product, key)),
+            product=product, order_key=key, waiting=jobs, waiting_since=since, head=heads.get((product, key))
         )
         for product, key, jobs, since in lines
     ]

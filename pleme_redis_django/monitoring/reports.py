@@ -137,10 +137,7 @@ def count_stale_jobs(scope: JobScope = EVERY_JOB, *, threshold_seconds: float = 
 
 
 def stale_jobs(
-    scope: JobScope = EVERY_JOB,
-    *,
-    threshold_seconds: float = DEFAULT_STALE_SECONDS,
-    limit: int = STALE_LIMIT,
+    scope: JobScope = EVERY_JOB, *, threshold_seconds: float = DEFAULT_STALE_SECONDS, limit: int = STALE_LIMIT
 ) -> list[AbstractJob]:
     """Return RUNNING jobs that gave no sign of life for ``threshold_seconds``, the most silent first."""
     return list(_stale(scope, threshold_seconds).order_by("updated_at")[:limit])

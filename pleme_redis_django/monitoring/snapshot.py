@@ -17,12 +17,7 @@ from pleme_redis_django.metrics.rollups import KEPT_SECONDS
 from pleme_redis_django.metrics.samples import Sample, read_sample
 from pleme_redis_django.models import AbstractJob, Job, QueuePause, QueueRollup, model_label
 from pleme_redis_django.monitoring.failure_groups import failure_groups
-from pleme_redis_django.monitoring.figures import (
-    Cards,
-    PauseNote,
-    QueueFigures,
-    Snapshot,
-)
+from pleme_redis_django.monitoring.figures import Cards, PauseNote, QueueFigures, Snapshot
 from pleme_redis_django.monitoring.health import judge
 from pleme_redis_django.monitoring.queue_health import is_failing, is_late
 from pleme_redis_django.monitoring.schedules import schedule_reasons

@@ -40,11 +40,7 @@ def pause_queue(
 
 
 def resume_queue(
-    queue_name: str,
-    *,
-    product: str | None = None,
-    model: type[AbstractJob] = Job,
-    using: str | None = None,
+    queue_name: str, *, product: str | None = None, model: type[AbstractJob] = Job, using: str | None = None
 ) -> bool:
     """End the pause that ``pause_queue`` with the same names began; return whether there was one."""
     table = _table(model, using)

@@ -17,7 +17,5 @@ def channel_layer_entry(
     """
     return {
         "BACKEND": backend,
-        "CONFIG": {
-            "hosts": [{"address": url, "socket_timeout": None, "max_connections": MAX_CONNECTIONS}],
-        },
+        "CONFIG": {"hosts": [{"address": url, "socket_timeout": None, "max_connections": MAX_CONNECTIONS}]},
     }

@@ -57,11 +57,7 @@ def task_of(job: Any, alias: str) -> Task[Any, Any]:
             "moved? Keep a task of the old path until none of it waits."
         )
     return _restored(
-        found,
-        backend=alias,
-        queue_name=job.queue_name,
-        priority=job.priority,
-        run_after=_due_of(job),
+        found, backend=alias, queue_name=job.queue_name, priority=job.priority, run_after=_due_of(job)
     )
 
 

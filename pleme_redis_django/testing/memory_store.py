@@ -280,10 +280,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
         with self._lock:
             return [
                 HeldRow(
-                    job_id=job.id,
-                    claim=job.claim,
-                    cancel_requested=job.cancel_requested,
-                    deleted=job.deleted,
+                    job_id=job.id, claim=job.claim, cancel_requested=job.cancel_requested, deleted=job.deleted
                 )
                 for job in self._running()
                 if job.claim is not None and job.worker_id == worker_id

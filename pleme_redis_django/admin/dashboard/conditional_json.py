@@ -15,8 +15,6 @@ def conditional_json(request: HttpRequest, payload: dict[str, Any]) -> HttpRespo
     news = json.dumps({**payload, "at": None}).encode()
     etag = f'"{hashlib.blake2b(news, digest_size=12).hexdigest()}"'
     response = HttpResponse(
-        json.dumps(payload, separators=(",", ":")),
-        content_type="application/json",
-        headers={"ETag": etag},
+        json.dumps(payload, separators=(",", ":")), content_type="application/json", headers={"ETag": etag}
     )
     return get_conditional_response(request, etag=etag, response=response) or response

@@ -34,11 +34,7 @@ from pleme_redis_django.durations import duration
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.jobs.interface.queue_names import validate_queue_name
 from pleme_redis_django.models import QueuePause
-from pleme_redis_django.monitoring.failure_groups import (
-    CAUSES_COUNTED,
-    failed_products,
-    failure_groups,
-)
+from pleme_redis_django.monitoring.failure_groups import CAUSES_COUNTED, failed_products, failure_groups
 from pleme_redis_django.monitoring.queue_health import promised_wait
 from pleme_redis_django.monitoring.snapshot import (
     QUEUES_SHOWN,

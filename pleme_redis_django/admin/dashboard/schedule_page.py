@@ -31,10 +31,7 @@ OUTCOME_KINDS = {
 
 
 def shown_schedules(
-    reports: Sequence[ScheduleReport],
-    *,
-    job_url: Callable[[Any], str],
-    edit_url: Callable[[Schedule], str],
+    reports: Sequence[ScheduleReport], *, job_url: Callable[[Any], str], edit_url: Callable[[Schedule], str]
 ) -> list[dict[str, Any]]:
     """Return what a page shows of each report."""
     return [

@@ -43,9 +43,7 @@ def job(function: Callable[Concatenate[JobContext, P], R], /) -> JobDefinition[P
 @overload
 def job(function: Callable[P, R], /) -> JobDefinition[P, R]: ...
 @overload
-def job(
-    **options: Unpack[OptionsOfJob],
-) -> Callable[[Callable[..., R]], JobDefinition[..., R]]: ...
+def job(**options: Unpack[OptionsOfJob]) -> Callable[[Callable[..., R]], JobDefinition[..., R]]: ...
 def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a module-level function, sync or async, a job that can be enqueued.
 

@@ -10,18 +10,10 @@ from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, Unpack,
 from pleme_redis_django.exceptions import EnqueueError, InvalidParameters, InvalidResult
 from pleme_redis_django.jobs.definitions.arguments import by_name
 from pleme_redis_django.jobs.definitions.declared_schedule import DeclaredSchedule
-from pleme_redis_django.jobs.definitions.handler import (
-    DECORATED,
-    check_passed_by_name,
-)
+from pleme_redis_django.jobs.definitions.handler import DECORATED, check_passed_by_name
 from pleme_redis_django.jobs.definitions.handler_types import HandlerTypes, StoredResult
 from pleme_redis_django.jobs.definitions.limits import NO_LIMITS, LimitsOfJob
-from pleme_redis_django.jobs.definitions.options import (
-    NO_OPTIONS,
-    OptionsOfUsing,
-    bounds_of,
-    options_over,
-)
+from pleme_redis_django.jobs.definitions.options import NO_OPTIONS, OptionsOfUsing, bounds_of, options_over
 from pleme_redis_django.jobs.definitions.uniqueness import Uniqueness
 from pleme_redis_django.jobs.interface.bounds import Bounds
 from pleme_redis_django.jobs.interface.context import current_job_context

@@ -71,11 +71,7 @@ def engine_failure(error_code: str, message: str, job_type: str) -> Failure:
     )
 
 
-def is_retryable(
-    error: BaseException,
-    retry_on: Kinds = (),
-    no_retry_on: Kinds = (),
-) -> bool:
+def is_retryable(error: BaseException, retry_on: Kinds = (), no_retry_on: Kinds = ()) -> bool:
     """Whether another attempt may help: ``no_retry_on`` wins, then ``retry_on``, then the kind.
 
     In a group of exceptions, as a TaskGroup raises it, those inside are asked: one that stays wrong is enough.

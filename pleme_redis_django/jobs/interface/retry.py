@@ -21,10 +21,7 @@ _MAX_EXPONENT = 40
 
 
 def backoff_delay(
-    retry_count: int,
-    *,
-    base_seconds: float = DEFAULT_BASE_SECONDS,
-    max_seconds: float = DEFAULT_MAX_SECONDS,
+    retry_count: int, *, base_seconds: float = DEFAULT_BASE_SECONDS, max_seconds: float = DEFAULT_MAX_SECONDS
 ) -> float:
     """Return the exact delay in seconds after ``retry_count`` retries: 60, 120, 240, ... up to the cap."""
     doublings = min(max(retry_count, 0), _MAX_EXPONENT)

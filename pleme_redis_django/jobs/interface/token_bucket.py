@@ -47,12 +47,7 @@ class TokenBucket:
 
 
 def bucket_at(
-    *,
-    rate: int,
-    per_seconds: float,
-    burst: int,
-    full_again_in: float,
-    spacing_seconds: float | None = None,
+    *, rate: int, per_seconds: float, burst: int, full_again_in: float, spacing_seconds: float | None = None
 ) -> TokenBucket:
     """Return the bucket of a rate that is full again in so many seconds.
 

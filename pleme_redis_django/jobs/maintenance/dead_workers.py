@@ -113,11 +113,7 @@ class DeadWorkers:
                 return ending_after_unseen_death(job, claim, self._config, apart_seconds=self._apart_seconds)
             may_have_killed = executing is not None and JobExecuted(job.id, claim.attempt) in executing
             return ending_after_death(
-                job,
-                claim,
-                self._config,
-                may_have_killed=may_have_killed,
-                apart_seconds=self._apart_seconds,
+                job, claim, self._config, may_have_killed=may_have_killed, apart_seconds=self._apart_seconds
             )
 
         rescued = self._rescues.end(jobs, decide)

@@ -19,13 +19,7 @@ class Maintainer:
     """
 
     def __init__(
-        self,
-        name: str,
-        elections: Elections,
-        sink: EventSink,
-        agenda: Agenda,
-        *,
-        probe: Callable[[], object],
+        self, name: str, elections: Elections, sink: EventSink, agenda: Agenda, *, probe: Callable[[], object]
     ) -> None:
         self._elections = elections
         self._probe = probe

@@ -187,11 +187,7 @@ def _finisher(core: _Core, slots: int, mode: RunMode) -> Finisher:
 
 
 def _claimer(
-    core: _Core,
-    lanes: Sequence[Lane],
-    clearance: Clearance,
-    finisher: Finisher,
-    mode: RunMode,
+    core: _Core, lanes: Sequence[Lane], clearance: Clearance, finisher: Finisher, mode: RunMode
 ) -> Claimer:
     config = core.config
     selection = JobSelection(

@@ -95,11 +95,7 @@ class WorkerProcessRun:
     """The life of one worker process."""
 
     def __init__(
-        self,
-        parts: ConfiguredPool,
-        options: RunOptions,
-        given: FromSupervisor,
-        build_pool: PoolBuilder,
+        self, parts: ConfiguredPool, options: RunOptions, given: FromSupervisor, build_pool: PoolBuilder
     ) -> None:
         from pleme_redis_django.metrics.recorder import statistics_of
 

@@ -145,11 +145,7 @@ class CacheManager:
         return run(self._do.get_or_set(key, builder, recipe(self._ttl_ms(timeout), **options)))
 
     async def aget_or_set(
-        self,
-        key: str,
-        builder: Builder,
-        timeout: object = DEFAULT_TIMEOUT,
-        **options: Unpack[BuildOptions],
+        self, key: str, builder: Builder, timeout: object = DEFAULT_TIMEOUT, **options: Unpack[BuildOptions]
     ) -> Any:
         return await arun(self._do.get_or_set(key, builder, recipe(self._ttl_ms(timeout), **options)))
 

@@ -23,11 +23,7 @@ from pleme_redis_django.redis_state.names import (
     validate_room,
     validate_user_id,
 )
-from pleme_redis_django.redis_state.presence.changes import (
-    ChangeSignals,
-    PresenceResult,
-    parse_result,
-)
+from pleme_redis_django.redis_state.presence.changes import ChangeSignals, PresenceResult, parse_result
 from pleme_redis_django.redis_state.pubsub.messages import encode_event
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.flows import Flow, arun, run
@@ -85,11 +81,7 @@ class PresenceManager:
     """
 
     def __init__(
-        self,
-        product: str | None = None,
-        room: str | None = None,
-        *,
-        limits: PresenceLimits = DEFAULT_LIMITS,
+        self, product: str | None = None, room: str | None = None, *, limits: PresenceLimits = DEFAULT_LIMITS
     ) -> None:
         self.limits = limits
         self.product = resolve_product(product)
@@ -220,11 +212,7 @@ class PresenceManager:
     # What the twins send
 
     def _join(
-        self,
-        user_id: object,
-        connection_id: str | None,
-        metadata: Mapping[str, Any] | None,
-        idle: bool,
+        self, user_id: object, connection_id: str | None, metadata: Mapping[str, Any] | None, idle: bool
     ) -> Flow[PresenceResult]:
         user = validate_user_id(user_id)
         # validate_connection_id accepts no colon, so this id cannot collide.

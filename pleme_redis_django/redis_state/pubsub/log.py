@@ -8,12 +8,7 @@ from typing import Any
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.redis_state.names import head_of
 from pleme_redis_django.redis_state.pubsub.log_page import REPAIR_LIMIT, LogPage
-from pleme_redis_django.redis_state.pubsub.messages import (
-    Message,
-    Position,
-    parse_bus_message,
-    to_message,
-)
+from pleme_redis_django.redis_state.pubsub.messages import Message, Position, parse_bus_message, to_message
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.flows import Flow
 from pleme_redis_django.redis_state.server.redis_call import RedisCall, script_call

@@ -54,10 +54,7 @@ def publish_call(
     settings = get_settings()
     head = head_of(validate_channel(channel))
     connection = "" if connection_id is None else validate_connection_id(connection_id)
-    keys = [
-        keyspace.channel_position(product, head),
-        keyspace.channel_log(product, head),
-    ]
+    keys = [keyspace.channel_position(product, head), keyspace.channel_log(product, head)]
     if idempotency_key is not None:
         keys.append(keyspace.channel_once(product, head, _validate_key(idempotency_key)))
     arguments: list[Argument] = [
