@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+
+from pleme_redis_django.models import JobStatus
+from tests.rows import ago, make_job
 
 StaffLogin = Callable[..., Client]
 LIST = "/admin/pleme_redis_django/job/"
@@ -47,3 +52,20 @@ def found_by(client: Client, text: str) -> set[str]:
     response = client.get(LIST, {"q": text})
     assert not list(response.context["messages"])
     return {str(job.pk) for job in response.context["cl"].result_list}
+
+
+def text_of(client: Client, address: str) -> str:
+    answer = client.get(address)
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+def running_job(**fields: Any) -> Any:
+    return make_job(
+        status=JobStatus.RUNNING,
+        worker_id=uuid.uuid4(),
+        attempt=1,
+        claimed_at=ago(60),
+        started_at=ago(60),
+        **fields,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -14,29 +13,12 @@ from django.test import Client
 from pleme_redis_django.admin.dashboard import actions
 from pleme_redis_django.models import Job, JobStatus
 from pleme_redis_django.operations import pause_queue
-from tests.admin.conftest import LIST
+from tests.admin.conftest import LIST, running_job, text_of
 from tests.rows import ago, make_failed_job, make_job, make_worker
 
 pytestmark = pytest.mark.django_db
 
 ROOT = "/admin/pleme_redis_django/dashboard/"
-
-
-def text_of(client: Client, address: str) -> str:
-    answer = client.get(address)
-    assert answer.status_code == 200
-    return str(answer.content.decode())
-
-
-def running_job(**fields: Any) -> Any:
-    return make_job(
-        status=JobStatus.RUNNING,
-        worker_id=uuid.uuid4(),
-        attempt=1,
-        claimed_at=ago(60),
-        started_at=ago(60),
-        **fields,
-    )
 
 
 # Cancelling what runs

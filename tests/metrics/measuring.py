@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from django.db import OperationalError
+
 from pleme_redis_django.jobs.interface.endings import (
     Cancelled,
     Completed,
@@ -18,6 +21,7 @@ from pleme_redis_django.jobs.interface.endings import (
 )
 from pleme_redis_django.jobs.interface.events import JobEnded, NullSink
 from pleme_redis_django.jobs.interface.job import JobClaim
+from pleme_redis_django.metrics import sampler as sampler_module
 from pleme_redis_django.metrics.ending_counter import EndingCounter
 from pleme_redis_django.metrics.sampler import Sampler
 from pleme_redis_django.metrics.tally import Tally
@@ -96,3 +100,25 @@ def store_endings(events: Iterable[JobEnded], using: str = "default") -> None:
     for event in events:
         writer.counter.emit(event)
     writer.store()
+
+
+class SlowCount:
+    """Stands before the count of depths: it takes ``seconds`` of a clock of its own, and may fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.limits: list[int | None] = []
+        self.fails = False
+        self._now, self._seconds = 0.0, seconds
+        self._count = sampler_module.measure_depths
+        monkeypatch.setattr(sampler_module, "measure_depths", self.measure)
+        monkeypatch.setattr(sampler_module, "time", self)
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def measure(self, *given: Any, limit: int | None = None) -> Any:
+        self.limits.append(limit)
+        self._now += self._seconds
+        if self.fails:
+            raise OperationalError("canceling statement due to statement timeout")
+        return self._count(*given, limit=limit)

@@ -10,7 +10,7 @@ from django.db import OperationalError
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.metrics import sampler as sampler_module
 from pleme_redis_django.models import Job, QueueRollup, QueueSample
-from tests.metrics.measuring import a_sampler, turn_now
+from tests.metrics.measuring import SlowCount, a_sampler, turn_now
 from tests.rows import BACKENDS, ago, make_job
 
 pytestmark = [
@@ -49,28 +49,6 @@ def test_depths_are_what_the_table_holds(using: str) -> None:
     assert found.keys() == {
         (product, queue) for product in ("shop", "blog") for queue in ("emails", "images")
     }
-
-
-class SlowCount:
-    """Stands before the count of depths: it takes ``seconds`` of a clock of its own, and may fail."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-        self.limits: list[int | None] = []
-        self.fails = False
-        self._now, self._seconds = 0.0, seconds
-        self._count = sampler_module.measure_depths
-        monkeypatch.setattr(sampler_module, "measure_depths", self.measure)
-        monkeypatch.setattr(sampler_module, "time", self)
-
-    def monotonic(self) -> float:
-        return self._now
-
-    def measure(self, *given: Any, limit: int | None = None) -> Any:
-        self.limits.append(limit)
-        self._now += self._seconds
-        if self.fails:
-            raise OperationalError("canceling statement due to statement timeout")
-        return self._count(*given, limit=limit)
 
 
 def test_what_a_capped_count_found_is_marked_as_at_least_so_many(

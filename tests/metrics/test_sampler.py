@@ -23,7 +23,7 @@ from pleme_redis_django.metrics.sampler import (
     Sampler,
 )
 from pleme_redis_django.models import Election, Job, QueueRollup, QueueSample, WorkerTally
-from tests.metrics.measuring import a_sampler, ended, store_endings, turn_now
+from tests.metrics.measuring import SlowCount, a_sampler, ended, store_endings, turn_now
 from tests.rows import BACKENDS, ago, make_job
 
 pytestmark = [
@@ -135,28 +135,6 @@ def test_a_long_silence_stays_a_gap(using: str) -> None:
     QueueRollup.objects.using(using).update(started_at=F("started_at") - 70)
     turn_now(sampler, using)
     assert QueueRollup.objects.using(using).filter(step_seconds=10).count() == 2
-
-
-class SlowCount:
-    """Stands before the count of depths: it takes ``seconds`` of a clock of its own, and may fail."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-        self.limits: list[int | None] = []
-        self.fails = False
-        self._now, self._seconds = 0.0, seconds
-        self._count = sampler_module.measure_depths
-        monkeypatch.setattr(sampler_module, "measure_depths", self.measure)
-        monkeypatch.setattr(sampler_module, "time", self)
-
-    def monotonic(self) -> float:
-        return self._now
-
-    def measure(self, *given: Any, limit: int | None = None) -> Any:
-        self.limits.append(limit)
-        self._now += self._seconds
-        if self.fails:
-            raise OperationalError("canceling statement due to statement timeout")
-        return self._count(*given, limit=limit)
 
 
 def test_however_many_processes_there_are_a_slow_count_is_repeated_after_twenty_times_its_length(

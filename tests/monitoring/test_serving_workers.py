@@ -7,28 +7,14 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
 from pleme_redis_django.operations import drain_worker
-from tests.rows import make_job, make_worker
-from tests.workload.jobs import add_slowly, noop
+from tests.monitoring.waiting_jobs import TYPE, codes, only, waiting
+from tests.rows import make_worker
+from tests.workload.jobs import add_slowly
 
 pytestmark = pytest.mark.django_db
 
-TYPE = noop.name
 POOLS = {"default": {}, "email": {"model": "workload.EmailJob", "queues": ["email"]}}
-
-
-def waiting(**fields: Any) -> Any:
-    return make_job(**{"job_type": TYPE, **fields})
-
-
-def codes(job: Any, **known: Any) -> list[str]:
-    return [reason.code for reason in why_waiting(job, **known)]
-
-
-def only(job: Any, **known: Any) -> WaitReason:
-    [reason] = why_waiting(job, **known)
-    return reason
 
 
 @pytest.mark.parametrize(

@@ -10,28 +10,12 @@ from django.db.models.functions import Now
 from pleme_redis_django.access.product_scope import ProductScope
 from pleme_redis_django.models import Job
 from pleme_redis_django.models import WorkerProcess as Worker
-from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
 from pleme_redis_django.operations import pause_queue, resume_queue
 from pleme_redis_django.orm_store import OrmJobStore
-from tests.rows import ago, make_job, make_worker
-from tests.workload.jobs import noop
+from tests.monitoring.waiting_jobs import TYPE, codes, only, waiting
+from tests.rows import ago, make_worker
 
 pytestmark = pytest.mark.django_db
-
-TYPE = noop.name
-
-
-def waiting(**fields: Any) -> Any:
-    return make_job(**{"job_type": TYPE, **fields})
-
-
-def codes(job: Any, **known: Any) -> list[str]:
-    return [reason.code for reason in why_waiting(job, **known)]
-
-
-def only(job: Any, **known: Any) -> WaitReason:
-    [reason] = why_waiting(job, **known)
-    return reason
 
 
 def test_busy_workers_and_the_jobs_before_it() -> None:

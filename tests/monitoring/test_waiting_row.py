@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models import Job
-from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
+from pleme_redis_django.monitoring.why_waiting import why_waiting
 from pleme_redis_django.operations import delete_jobs
+from tests.monitoring.waiting_jobs import TYPE, codes, only, waiting
 from tests.rows import make_job, make_worker
-from tests.workload.jobs import noop
 
 pytestmark = pytest.mark.django_db
-
-TYPE = noop.name
-
-
-def waiting(**fields: Any) -> Any:
-    return make_job(**{"job_type": TYPE, **fields})
-
-
-def codes(job: Any, **known: Any) -> list[str]:
-    return [reason.code for reason in why_waiting(job, **known)]
-
-
-def only(job: Any, **known: Any) -> WaitReason:
-    [reason] = why_waiting(job, **known)
-    return reason
 
 
 @pytest.mark.parametrize("status", sorted(set(JobStatus) - set(WAITING_STATUSES)))

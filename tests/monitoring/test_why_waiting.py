@@ -16,29 +16,14 @@ from pleme_redis_django.jobs.interface.endings import Snoozed
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job, QueuePause
-from pleme_redis_django.monitoring.why_waiting import WaitReason, why_waiting
+from pleme_redis_django.monitoring.why_waiting import why_waiting
 from pleme_redis_django.operations import pause_queue, resume_queue
 from pleme_redis_django.orm_store import OrmJobStore
-from tests.rows import ago, make_job, make_worker
-from tests.workload.jobs import noop
+from tests.monitoring.waiting_jobs import codes, only, waiting
+from tests.rows import ago, make_worker
 from tests.workload.models import EmailJob
 
 pytestmark = pytest.mark.django_db
-
-TYPE = noop.name
-
-
-def waiting(**fields: Any) -> Any:
-    return make_job(**{"job_type": TYPE, **fields})
-
-
-def codes(job: Any, **known: Any) -> list[str]:
-    return [reason.code for reason in why_waiting(job, **known)]
-
-
-def only(job: Any, **known: Any) -> WaitReason:
-    [reason] = why_waiting(job, **known)
-    return reason
 
 
 def test_a_ready_job_that_nothing_keeps_waiting_is_next() -> None:

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import re
-import uuid
-from typing import Any
 
 import pytest
 from django.test import Client
 
-from pleme_redis_django.models import Job, JobStatus
-from tests.admin.conftest import StaffLogin
-from tests.rows import ago, make_attempt, make_failed_job, make_job, make_worker
+from pleme_redis_django.models import Job
+from tests.admin.conftest import StaffLogin, running_job, text_of
+from tests.rows import ago, make_attempt, make_failed_job, make_worker
 
 pytestmark = pytest.mark.django_db
 
 ROOT = "/admin/pleme_redis_django/dashboard/"
-
-
-def text_of(client: Client, address: str) -> str:
-    answer = client.get(address)
-    assert answer.status_code == 200
-    return str(answer.content.decode())
-
-
-def running_job(**fields: Any) -> Any:
-    return make_job(
-        status=JobStatus.RUNNING,
-        worker_id=uuid.uuid4(),
-        attempt=1,
-        claimed_at=ago(60),
-        started_at=ago(60),
-        **fields,
-    )
 
 
 def test_a_drain_is_asked_about_and_says_what_it_leaves_unserved(admin_client: Client) -> None:
