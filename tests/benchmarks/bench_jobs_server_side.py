@@ -6,13 +6,12 @@ import dataclasses
 
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
-from tests.benchmarks.workers import drain_rate, of_one_pool, start_afresh
+from tests.benchmarks.workers import drain_rate, start_afresh
 
 JOBS = 20_000
 
 
 def run(servers: BenchmarkServers) -> list[Row]:
-    servers = of_one_pool(servers)
     environment = {**servers.environment, "DJANGO_SETTINGS_MODULE": "tests.server_side_settings"}
     start_afresh(servers)
     return [

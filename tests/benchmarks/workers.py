@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import os
@@ -83,10 +82,13 @@ def insert_finished_jobs(count: int) -> None:
 
 @contextmanager
 def worker_processes(servers: BenchmarkServers, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``runworkers`` for the block; whatever is left of it afterwards is ended."""
+    """Run ``runworkers`` of one pool for the block; whatever is left of it afterwards is ended.
+
+    With every pool of the settings, the idle processes of the others would start and look beside what is measured.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "django", "runworkers", *QUIET, *arguments],
-        env=servers.environment,
+        env=_of_one_pool(servers.environment),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -124,7 +126,7 @@ def drain_cpu(servers: BenchmarkServers, insert: Callable[[int], None], jobs: in
     from tests.workload.jobs import noop
 
     start_afresh(servers)
-    with worker_processes(of_one_pool(servers), "--processes", "2"):
+    with worker_processes(servers, "--processes", "2"):
         wait_until(lambda: len(set(worker_pids())) == 2, "the workers register")
         pids = set(worker_pids())
         before = sum(map(_cpu_seconds, pids))
@@ -139,14 +141,10 @@ def drain_cpu(servers: BenchmarkServers, insert: Callable[[int], None], jobs: in
     return 1e6 * spent / (jobs + WAKING_JOBS), completion_rate(jobs + WAKING_JOBS)
 
 
-def of_one_pool(servers: BenchmarkServers) -> BenchmarkServers:
-    """Return the servers with one pool, where the benchmark names none: each pool of the settings has its processes."""
-    overrides = json.loads(servers.environment.get("PLEME_REDIS_OVERRIDES", "{}"))
-    environment = {
-        **servers.environment,
-        "PLEME_REDIS_OVERRIDES": json.dumps({"POOLS": {"default": {}}, **overrides}),
-    }
-    return dataclasses.replace(servers, environment=environment)
+def _of_one_pool(environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment with one pool, where the benchmark names none: every pool has processes of its own."""
+    overrides = json.loads(environment.get("PLEME_REDIS_OVERRIDES", "{}"))
+    return {**environment, "PLEME_REDIS_OVERRIDES": json.dumps({"POOLS": {"default": {}}, **overrides})}
 
 
 def _cpu_seconds(pid: int) -> float:
