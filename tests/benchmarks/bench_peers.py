@@ -49,7 +49,7 @@ def _make_environment() -> None:
         subprocess.run([str(PYTHON), "-m", "pip", "install", "--quiet", PEER, "asyncpg"], check=True)
 
 
-def _environment() -> dict[str, str]:
+def libpq_environment() -> dict[str, str]:
     """Return an environment in which libpq and asyncpg find the database of the benchmark."""
     names = {
         "HOST": "PGHOST",
@@ -66,7 +66,7 @@ def _environment() -> dict[str, str]:
 def _program(role: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [str(PYTHON), str(PROGRAM), role],
-        env=_environment(),
+        env=libpq_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -126,7 +126,7 @@ def _drain(servers: BenchmarkServers, producer: subprocess.Popen[str]) -> list[R
 
 def _latency(servers: BenchmarkServers, producer: subprocess.Popen[str]) -> list[Row]:
     interval = bench_jobs_latency.INTERVAL_SECONDS
-    environment = _environment() | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = libpq_environment() | {"PYTHONPATH": os.pathsep.join(sys.path)}
     floor = latency_floor.measure(TIMED, interval, servers.services.redis_url, environment)
     here = {row.name: row.value for row in bench_jobs_latency.run(servers)}
     there = _delays_there(producer)
