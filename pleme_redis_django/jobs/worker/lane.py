@@ -132,6 +132,9 @@ class LaneFeed:
         self._fed_at = time.monotonic()
         if claimed:
             self.lane.submit(self._behind_those_that_come(claimed, come))
+            if len(claimed) <= self.lane.slots:
+                # They can start now, and this thread would keep the interpreter until its turn is over.
+                time.sleep(0)
             self._claim_seconds = max(self._fed_at - self._asked_at, 0.8 * self._claim_seconds)
             if self._fair and _count_products(claimed) > 1:
                 self._shared_until = self._fed_at + SHARED_SECONDS
