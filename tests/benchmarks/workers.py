@@ -129,13 +129,13 @@ def drain_cpu(servers: BenchmarkServers, insert: Callable[[int], None], jobs: in
     with worker_processes(servers, "--processes", "2"):
         wait_until(lambda: len(set(worker_pids())) == 2, "the workers register")
         pids = set(worker_pids())
-        before = sum(map(_cpu_seconds, pids))
+        before = sum(map(cpu_seconds, pids))
         insert(jobs)
         # Their hints wake both processes, which then find the others.
         noop.enqueue_many({} for _ in range(WAKING_JOBS))
         # Counted only then: with 100,000 rows beside them, a count at each look took a tenth of what the workers left.
         wait_until(lambda: not _ready() and _completed() == jobs + WAKING_JOBS, "every job ends")
-        spent = sum(map(_cpu_seconds, pids)) - before
+        spent = sum(map(cpu_seconds, pids)) - before
         if set(worker_pids()) != pids:
             raise RuntimeError("A worker process was replaced while it was measured.")
     return 1e6 * spent / (jobs + WAKING_JOBS), completion_rate(jobs + WAKING_JOBS)
@@ -147,7 +147,7 @@ def _of_one_pool(environment: dict[str, str]) -> dict[str, str]:
     return {**environment, "PLEME_REDIS_OVERRIDES": json.dumps({"POOLS": {"default": {}}, **overrides})}
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""The app that stamps the claims of a worker process."""
+"""The app that stamps the claims of a worker process, and adds up the times of its threads."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from django.apps import AppConfig
 
 
 class StampsConfig(AppConfig):
-    """Stamps when hints come, and when claims are sent and answered."""
+    """Begins what the environment asks for."""
 
     name = "tests.benchmarks.stamps"
 
     def ready(self) -> None:
-        from tests.benchmarks.stamps import claims  # It needs the models.
+        from tests.benchmarks.stamps import claims, threads  # They need the models.
 
         claims.stamp()
+        threads.begin()
