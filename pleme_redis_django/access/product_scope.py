@@ -31,7 +31,6 @@ class ProductScope:
     """None: every product, including new ones."""
 
     def allows(self, product: str) -> bool:
-        """Whether the user may see this product."""
         return self.products is None or product in self.products
 
     @property

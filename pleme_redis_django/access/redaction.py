@@ -58,13 +58,11 @@ def redact_attempts(job: AbstractJob | None, attempts: Iterable[JobAttempt]) -> 
 
 
 def fields_of_project(model: type[AbstractJob]) -> list[str]:
-    """Return the fields that a job model adds to AbstractJob."""
     shared = {field.name for field in AbstractJob._meta.get_fields()}
     return [field.name for field in model._meta.concrete_fields if field.name not in shared]
 
 
 def is_redacting() -> bool:
-    """Whether the project has a hook."""
     return get_settings().redact is not None
 
 

@@ -34,7 +34,6 @@ STATUS_ICONS = {
 
 
 def status_badge(status: str) -> SafeString:
-    """Return a status as icon and word."""
     known = JobStatus(status)
     return badge(STATUS_ICONS[known], known.capitalize(), known.lower())
 

@@ -37,7 +37,6 @@ class RecentValueFilter(admin.SimpleListFilter):
     field: str
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        """Return the offered values."""
         values = set(recent_values(request, model_admin)[self.field])
         chosen = request.GET.get(str(self.parameter_name))
         # The chosen one first: behind the cut, nothing would look chosen.
@@ -45,11 +44,9 @@ class RecentValueFilter(admin.SimpleListFilter):
         return [(value, type_name(value)) for value in offered]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the jobs with the chosen value."""
         return queryset.filter(**{self.field: self.value()}) if self.value() else queryset
 
     def has_output(self) -> bool:
-        """Whether there is anything to choose."""
         return len(self.lookup_choices) > 1 or bool(self.value())
 
 
@@ -71,11 +68,9 @@ class CreatedFilter(admin.SimpleListFilter):
     title, parameter_name = "created", "created"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        """Return the spans."""
         return [(span.name, f"Past {span.title}") for span in JOB_LIST_SPANS.values()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the jobs of the chosen span."""
         return queryset.filter(created_within(self.value()))
 
 
@@ -85,14 +80,13 @@ class FinishedFilter(admin.SimpleListFilter):
     title, parameter_name = "finished", "finished"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        """Return the spans."""
         return [(span.name, f"Past {span.title}") for span in JOB_LIST_SPANS.values()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the jobs that ended in the chosen span; ``failed_at`` alone may be that of a retry."""
         if (chosen := JOB_LIST_SPANS.get(self.value() or "")) is None:
             return queryset
         since = timezone.now() - chosen.length
+        # By the status too: ``failed_at`` alone may be that of a retry.
         unsuccessful = Q(status__in=[JobStatus.FAILED, JobStatus.CANCELLED], failed_at__gte=since)
         return queryset.filter(Q(status=JobStatus.COMPLETED, completed_at__gte=since) | unsuccessful)
 
@@ -103,11 +97,9 @@ class AttemptsFilter(admin.SimpleListFilter):
     title, parameter_name = "attempts", "attempts"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        """Return none, one, and more."""
         return [("0", "Not started"), ("1", "One"), ("more", "More than one")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the jobs with so many claims."""
         match self.value():
             case "0" | "1" as attempts:
                 return queryset.filter(attempt=int(attempts))
@@ -122,7 +114,6 @@ class WorkerFilter(admin.SimpleListFilter):
     title, parameter_name = "worker", "worker"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        """Return the worker processes that the user may see."""
         rows = WorkerProcess._base_manager.using(get_settings().database)
         products = scope_of_request(request).products
         if products is not None:
@@ -130,7 +121,6 @@ class WorkerFilter(admin.SimpleListFilter):
         return [(str(row.pk), str(row)) for row in rows.order_by("-heartbeat_at", "id")[:CHOICES_LIMIT]]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the jobs that this process claimed last."""
         if not self.value():
             return queryset
         try:
@@ -139,7 +129,6 @@ class WorkerFilter(admin.SimpleListFilter):
             return queryset.none()
 
     def has_output(self) -> bool:
-        """Whether there is anything to choose."""
         return bool(self.lookup_choices or self.value())
 
 
@@ -149,18 +138,15 @@ class OrderFilter(admin.SimpleListFilter):
     title, parameter_name = "order", ORDER_PARAMETER
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        """Return the one order beside the usual one."""
         return [(OLDEST_FIRST, "Longest wait or run first")]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        """Name the usual order for what it is."""
         usual, *others = super().choices(changelist)
         yield {**usual, "display": "Newest first"}
         yield from others
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the jobs as they are: the list itself puts them in order."""
-        return queryset
+        return queryset  # The list itself puts them in order.
 
 
 def created_within(span: str | None) -> Q:

@@ -118,15 +118,12 @@ class JobModelAdmin(JobFields, JobPage):
         return False
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may retry jobs of this model."""
         return self._has(request, "retry")
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may cancel them."""
         return self._has(request, "cancel")
 
     def has_reschedule_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may change their due time, priority and queue."""
         return self._has(request, "reschedule")
 
     def _has(self, request: HttpRequest, permission: str) -> bool:

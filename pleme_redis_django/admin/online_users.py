@@ -59,7 +59,6 @@ class OnlineUserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # mixed into
     """Put it in front of a UserAdmin; adds the column ``is_online``."""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Return the change list that asks Redis once."""
         return OnlineChangeList
 
     @admin.display(boolean=True, description="online")
@@ -75,7 +74,6 @@ class OnlineFilter(admin.SimpleListFilter):
     parameter_name = "online"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Return the two choices."""
         return [("yes", "Yes"), ("no", "No")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

@@ -106,7 +106,6 @@ class JobAttemptAdmin(ReadOnlyAdmin):
             return queryset.none(), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the attempts of the products that the user sees."""
         return scope_of_request(request).narrow(super().get_queryset(request))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
@@ -193,7 +192,6 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
     ordering = ("-heartbeat_at", "id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the processes that could run a job of the user's products."""
         rows = workers_with_ages(get_settings().database)
         products = scope_of_request(request).products
         return rows if products is None else rows.filter(product__in=["", *sorted(products)])

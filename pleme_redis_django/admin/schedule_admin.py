@@ -58,7 +58,6 @@ class ScheduleAdmin(AnyModelAdmin):
         css = {"all": ("pleme_redis_django/admin.css", "pleme_redis_django/dashboard.css")}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the schedules of the products that the user sees."""
         return schedule_rows(scope_of_request(request))
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:

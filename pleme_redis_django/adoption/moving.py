@@ -50,7 +50,6 @@ class Adoption:
 
 
 def has_table(source: Source) -> bool:
-    """Whether the database of the jobs has the table of a source."""
     connection = connections[get_settings().database]
     with connection.cursor() as cursor:
         return source.table._meta.db_table in connection.introspection.table_names(cursor)

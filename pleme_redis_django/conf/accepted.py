@@ -44,12 +44,10 @@ def boolean(value: object) -> str | None:
 
 
 def text(value: object) -> str | None:
-    """Accept a non-empty string."""
     return None if isinstance(value, str) and value else "a non-empty string"
 
 
 def optional_text(value: object) -> str | None:
-    """Accept a non-empty string, or None."""
     return None if value is None else text(value) and "a non-empty string, or None"
 
 
@@ -71,14 +69,12 @@ def redis_url(value: object) -> str | None:
 
 
 def optional_product(value: object) -> str | None:
-    """Accept a product name, or None."""
     if value is None or product_names.is_product_name(value):
         return None
     return f"None, or a product name, {product_names.ACCEPTED}"
 
 
 def named_mappings(value: object) -> str | None:
-    """Accept a dict of name to dict."""
     if isinstance(value, Mapping) and all(
         isinstance(name, str) and isinstance(entry, Mapping) for name, entry in value.items()
     ):

@@ -139,7 +139,6 @@ class WorkerFigures:
         return self.state == "alive" and not self.is_quarantine
 
     def serves(self, product: str, queue: str) -> bool:
-        """Whether its pool has the queue, and it is for the product."""
         return self.product in ("", product) and not {"*", queue}.isdisjoint(self.queues)
 
 

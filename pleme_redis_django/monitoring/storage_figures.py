@@ -31,5 +31,4 @@ class StorageReport:
 
     @property
     def is_known(self) -> bool:
-        """Whether the database reports its storage at all."""
         return self.vendor == "postgresql"

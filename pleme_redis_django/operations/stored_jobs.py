@@ -91,7 +91,6 @@ def _call_workers(worker_ids: list[str]) -> None:
 
 
 def hint_queues(model: type[AbstractJob], queue_names: list[str]) -> None:
-    """Wake a worker of each queue."""
     if hints_enabled():
         from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 

@@ -51,7 +51,6 @@ class CompiledQuery(Generic[M]):
         return self.instances(rows)
 
     def instances(self, rows: Iterable[Sequence[Any]]) -> list[M]:
-        """Return the rows of a run as instances of the model."""
         connection, fields = connections[self.using], len(self.field_names)
         converters = [
             (position, convert, expression)

@@ -73,7 +73,6 @@ class Connection:
         return outbox.is_gone or outbox.close_code is not None
 
     def is_meant_by(self, control: Control) -> bool:
-        """Whether an order is for this socket."""
         return control.concerns(self.user_id, self.product, self.standing.session_key)
 
     def close(self, code: CloseCode, why: str) -> None:

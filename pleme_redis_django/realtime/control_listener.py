@@ -64,7 +64,6 @@ class ControlListener:
         self._channels.listen(keyspace.control_bus(), self._on_control, on_confirmed=self._on_confirmed)
 
     async def end(self) -> None:
-        """Undo ``begin``."""
         self._is_listening = False
         await self._channels.unlisten(keyspace.control_bus(), self._on_control)
 

@@ -38,7 +38,6 @@ class DashboardFeed:
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        """Return how many viewers there are."""
         return len(self._scopes)
 
     @property

@@ -60,7 +60,6 @@ class HeadRoutes:
             self._highest_floor = max(self._highest_floor, floor.offset)
 
     def unsubscribe(self, pattern: str, connection: Recipient) -> None:
-        """Undo ``subscribe``."""
         _discard(self._subscribers, pattern, connection)
         if pattern not in self._subscribers:
             self._patterns.remove(pattern)
@@ -78,7 +77,6 @@ class HeadRoutes:
         self._watchers[room][connection] = None
 
     def unwatch(self, room: str, connection: Recipient) -> None:
-        """Undo ``watch``."""
         _discard(self._watchers, room, connection)
 
     # What the feed tells

@@ -25,7 +25,6 @@ class Heads:
         self._routes: dict[tuple[str, str], HeadRoutes] = {}
 
     async def unsubscribe(self, connection: Connection, pattern: str) -> None:
-        """End a subscription of a connection."""
         if connection.listening.subscriptions.pop(pattern, None) is not None:
             self._routes[connection.product, head_of(pattern)].unsubscribe(pattern, connection)
             await self.release(connection.product, head_of(pattern))
@@ -39,7 +38,6 @@ class Heads:
         rooms[room] = joins or rooms.get(room, False)
 
     async def unwatch(self, connection: Connection, room: str) -> None:
-        """Undo ``watch``."""
         if connection.listening.rooms.pop(room, None) is not None:
             self._routes[connection.product, head_of(room)].unwatch(room, connection)
             await self.release(connection.product, head_of(room))

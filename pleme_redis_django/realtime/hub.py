@@ -52,11 +52,9 @@ class Hub:
 
     @property
     def connections(self) -> dict[str, Connection]:
-        """The open sockets by id."""
         return self.sockets.by_id
 
     def open(self, connection: Connection) -> None:
-        """Add a socket that was accepted."""
         self.sockets.add(connection)
         if self._ticker is None:
             self.revalidator.begin(self.clock())

@@ -44,7 +44,6 @@ class JobEvents:
             signal.connect(self._receivers[event], weak=False, dispatch_uid=f"{__name__}.{event}")
 
     def disconnect(self) -> None:
-        """Undo ``connect``."""
         for event, signal in _EVENTS.items():
             signal.disconnect(dispatch_uid=f"{__name__}.{event}")
             self._receivers[event] = self._receiver(event)

@@ -31,7 +31,6 @@ class OpenSockets:
         return True
 
     def of_user(self, user_id: str) -> list[Connection]:
-        """Return the sockets of a user in this process, in every product."""
         return list(self._by_user.get(user_id, ()))
 
     def concerned_by(self, control: Control) -> list[Connection]:

@@ -72,7 +72,6 @@ class DashboardActions(DashboardFrame):
 
     @action_view("pause")
     def resume_view(self, request: HttpRequest) -> HttpResponse:
-        """End the pause of a queue."""
         product, queue = self._posted_queue(request)
         pause = self._pause_row(product, queue)
         if resume_queue(queue, product=product or None, model=self.job_model):
@@ -116,7 +115,6 @@ class DashboardActions(DashboardFrame):
 
     @action_view("drain")
     def drain_view(self, request: HttpRequest, worker_id: UUID) -> HttpResponse:
-        """Ask a worker process to drain."""
         workers = WorkerProcess._base_manager.using(get_settings().database)
         worker = workers.filter(pk=worker_id).first()
         if worker is None:

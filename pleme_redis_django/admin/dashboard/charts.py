@@ -105,7 +105,6 @@ def span_options(request: HttpRequest, spans: Mapping[str, Span] = CHART_SPANS) 
 def chart_context(
     request: HttpRequest, scope: ProductScope, model: type[AbstractJob], *, queue: str | None = None
 ) -> dict[str, Any]:
-    """Return what the templates of the charts need."""
     return {
         "charts": CHARTS,
         "chosen_span": chosen_span(request),

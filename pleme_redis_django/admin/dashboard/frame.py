@@ -114,7 +114,6 @@ class DashboardFrame(AnyModelAdmin):
         return ProductScope(products=frozenset([chosen]))
 
     def page_url(self, page: str, *arguments: str) -> str:
-        """Return the address of a page of the dashboard on this AdminSite."""
         return reverse(f"admin:pleme_redis_django_{page}", args=arguments, current_app=self.admin_site.name)
 
     def render(
@@ -207,7 +206,6 @@ class DashboardFrame(AnyModelAdmin):
     def _live_settings(
         self, request: HttpRequest, queries: Mapping[str, Mapping[str, str]]
     ) -> dict[str, Any]:
-        """Return the settings for the script in the browser."""
         product = request.GET.get("product")
         chosen = {"product": product} if product else {}
         return {

@@ -32,7 +32,6 @@ class LimitActions(DashboardFrame):
     """The limits' part of the dashboard."""
 
     def limit_urls(self) -> list[URLPattern]:
-        """Return the addresses of the page and of its buttons."""
         view = self.admin_site.admin_view
         pages: list[tuple[str, View, str]] = [
             ("limit/", self.limits_page, LIMIT_PAGE),

@@ -25,7 +25,6 @@ class ShownGate:
 
 
 def shown_limits(reports: Sequence[LimitReport]) -> list[dict[str, Any]]:
-    """Return what a page shows of each report."""
     return [
         {
             "limit": report.limit,

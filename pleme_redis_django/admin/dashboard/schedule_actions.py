@@ -34,7 +34,6 @@ class ScheduleActions(DashboardFrame):
     """The schedules' part of the dashboard."""
 
     def schedule_urls(self) -> list[URLPattern]:
-        """Return the addresses of the page and of its buttons."""
         view = self.admin_site.admin_view
         pages: list[tuple[str, View, str]] = [
             ("schedule/", self.schedules_page, SCHEDULE_PAGE),
@@ -79,7 +78,6 @@ class ScheduleActions(DashboardFrame):
 
     @action_view("pause_schedule")
     def pause_schedule_view(self, request: HttpRequest, schedule_id: int) -> HttpResponse:
-        """Pause a schedule, with a reason."""
         row, reason = self._schedule(request, schedule_id), posted_reason(request)
         user = request.user.get_username()
         try:

@@ -33,7 +33,6 @@ OUTCOME_KINDS = {
 def shown_schedules(
     reports: Sequence[ScheduleReport], *, job_url: Callable[[Any], str], edit_url: Callable[[Schedule], str]
 ) -> list[dict[str, Any]]:
-    """Return what a page shows of each report."""
     return [
         {
             "schedule": report.schedule,

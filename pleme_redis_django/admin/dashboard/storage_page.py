@@ -16,7 +16,6 @@ BAR_WIDTH = 1_000
 
 
 def storage_context(model: type[AbstractJob]) -> dict[str, Any]:
-    """Return what the page shows of a job table."""
     report = storage_report(model)
     dead = 0.0 if report.table is None else BAR_WIDTH * report.table.dead_share
     return {

@@ -17,7 +17,6 @@ OFFERED_JOBS = 100
 
 
 def is_autocomplete(request: HttpRequest) -> bool:
-    """Whether a request is that of a field, and not of a list."""
     match = request.resolver_match
     return match is not None and match.url_name == "autocomplete"
 

@@ -27,7 +27,6 @@ _ONCE = "A schedule repeats: enqueue the job with .using(run_after=...)"
 
 
 def celery_beat_entries(using: str) -> Iterator[Entry]:
-    """Yield what is in the tables of django-celery-beat."""
     rows = PeriodicTask._default_manager.using(using).select_related("interval", "crontab").order_by("pk")
     for row in rows:
         yield Entry(name=row.name, read=partial(_read, row))
