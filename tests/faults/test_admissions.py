@@ -36,14 +36,24 @@ def admission(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def own_postgres(process_environment: dict[str, str]) -> Iterator[PostgresServer]:
+@pytest.fixture(scope="module")
+def _own_server() -> Iterator[PostgresServer]:
     with PostgresServer() as server:
-        migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
-        subprocess.run(migrate, env={**process_environment, "DATABASE_URL": server.url}, check=True)
-        with psycopg.connect(server.url, autocommit=True) as own:
-            own.execute(CREATE_EFFECTS)
         yield server
+
+
+@pytest.fixture
+def own_postgres(
+    _own_server: PostgresServer, process_environment: dict[str, str]
+) -> Iterator[PostgresServer]:
+    """A server that a test may crash; tests share it, and each begins without jobs."""
+    with psycopg.connect(_own_server.url, autocommit=True) as own:
+        if own.execute("SELECT to_regclass('fault_effects')").fetchone() == (None,):
+            migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+            subprocess.run(migrate, env={**process_environment, "DATABASE_URL": _own_server.url}, check=True)
+            own.execute(CREATE_EFFECTS)
+        own.execute("TRUNCATE pleme_redis_django_job, fault_effects, fault_transitions")
+    return _own_server
 
 
 def where_it_stands(admission: Path, workers: WorkerProcesses) -> int:

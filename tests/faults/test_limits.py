@@ -20,6 +20,7 @@ from pleme_redis_django.enqueueing.pools import hint_namespace
 from pleme_redis_django.models import FlowLimit, WorkerProcess
 from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 from tests.faults.effects import effects_of, rows
+from tests.faults.jobs import SOON_BACK
 from tests.faults.limits.jobs import (
     KEY_LIMIT,
     TYPE_LIMIT,
@@ -90,7 +91,7 @@ def kill_one(hosts: list[WorkerProcesses], chosen: random.Random) -> int:
 
 def test_no_more_than_a_limit_run_while_processes_are_killed(start_workers: StartWorkers) -> None:
     chosen, killed = random.Random(SEED), 0
-    start = functools.partial(start_workers, "--processes", "2", environment=IN_WORKERS)
+    start = functools.partial(start_workers, "--processes", "2", environment={**IN_WORKERS, **SOON_BACK})
     hosts = [start(pool={"max_crashes": 1_000}) for _ in range(2)]
     next_kill, deadline = time.monotonic() + 1, time.monotonic() + 60 + 5 * KILLS
     while killed < KILLS:
