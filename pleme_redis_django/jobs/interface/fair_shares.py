@@ -6,7 +6,6 @@ virtual time, which a job moves on by 1 / weight, and whoever is furthest behind
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,9 +30,8 @@ class Strand(NamedTuple):
     queue_name: str | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """What a claim asks for of one strand."""
+class Share(NamedTuple):
+    """What a claim asks for of one strand. A tuple: one is made for each product of each claim."""
 
     strand: Strand
     jobs: int
@@ -59,6 +57,10 @@ class FairShares:
         """How many times what is wanted was to be dealt last time to get it."""
         self._untried: set[str] = set()
         """Of the active products: those that have not given a whole share since they came."""
+
+    def __len__(self) -> int:
+        """How many products may have ready jobs."""
+        return len(self._queues)
 
     @property
     def is_contended(self) -> bool:

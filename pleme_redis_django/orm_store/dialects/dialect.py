@@ -97,8 +97,13 @@ class Dialect(Protocol):
         ``positions``: one for each share, behind which it may start.
         """
 
-    def ready_strands(self, table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:
-        """Return the products that have ready jobs, in the queues of the selection where it names some."""
+    def ready_strands(
+        self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, after: str | None = None
+    ) -> tuple[list[Strand], str | None]:
+        """Return products that have ready jobs, in the queues of the selection where it names some.
+
+        They are the first ones, or those after ``after``; and after which product to go on, None: these are all.
+        """
 
     def is_ready(
         self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, horizon: Horizon

@@ -76,11 +76,13 @@ def claim_shares(
     return sorted(jobs, key=turn_order(request.selection))
 
 
-def ready_strands(table: JobTable[Any], selection: JobSelection, pauses: Pauses) -> list[Strand]:
+def ready_strands(
+    table: JobTable[Any], selection: JobSelection, pauses: Pauses, after: str | None = None
+) -> tuple[list[Strand], str | None]:
     ready = table.ready(selection, pauses).order_by()
     if selection.queue_names is None:
-        return [Strand(product) for product in ready.values_list("product", flat=True).distinct()]
-    return [Strand(*names) for names in ready.values_list("product", "queue_name").distinct()]
+        return [Strand(product) for product in ready.values_list("product", flat=True).distinct()], None
+    return [Strand(*names) for names in ready.values_list("product", "queue_name").distinct()], None
 
 
 def is_ready(table: JobTable[Any], selection: JobSelection, pauses: Pauses, horizon: Horizon) -> bool:

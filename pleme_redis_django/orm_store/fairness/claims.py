@@ -23,10 +23,9 @@ def claim_fairly(dialect: Dialect, table: JobTable[M], request: ClaimRequest, ro
     While one product alone has ready jobs, this is the claim of everybody else. So is the rest of a claim that
     got too little of the products in the rotation: what it finds joins, and only it says that nothing is ready.
     """
-    if rotation.is_look_due():
-        started = time.monotonic()
-        strands = dialect.ready_strands(table, request.selection, request.pauses)
-        rotation.looked(strands, time.monotonic() - started)
+    if rotation.is_look_due(request.limit):
+        look = rotation.begin_look()
+        rotation.looked(look, *dialect.ready_strands(table, request.selection, request.pauses, look.after))
     jobs = _claim_shares(dialect, table, request, rotation)
     rest = request.limit - len(jobs)
     if rest:
@@ -90,7 +89,7 @@ def _missing(shares: list[Share], taken: Mapping[Strand, Sequence[M]]) -> Iterat
     for share in shares:
         left = share.jobs - len(taken.get(share.strand, ()))
         if left:
-            yield dataclasses.replace(share, jobs=left)
+            yield share._replace(jobs=left)
 
 
 def _count(jobs: Mapping[Strand, Sequence[M]]) -> int:

@@ -6,6 +6,7 @@ products saw it. It leaves as soon as a claim gets less of it than its share.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -17,9 +18,18 @@ from pleme_redis_django.orm_store.claim_position import MAX_SECONDS_WITHOUT_HEAD
 from pleme_redis_django.orm_store.fairness.strand_positions import MOST_STRANDS, StrandPositions
 from pleme_redis_django.orm_store.job_table import M
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 1.0  # From the beginning of one look at all products to that of the next.
 # The share of time that looks may cost, and reading past jobs that this worker may not take.
 LOOK_SHARE = 1 / 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProductLook:
+    """A look at which products have ready jobs, or a part of one."""
+
+    after: str | None
+    """After which product it goes on; None: it begins."""
+    started: float
 
 
 class Rotation:
@@ -37,6 +47,10 @@ class Rotation:
         self._is_aged = selection.aging_seconds_per_point is not None
         self._clock = clock
         self._look_at = 0.0
+        self._look_on_after: str | None = None
+        """After which product the look that is under way goes on."""
+        self._looked_since = 0.0
+        self._look_cost_seconds = 0.0
         self._has_backlog = False
         self._vain_seconds = 0.0
 
@@ -49,17 +63,38 @@ class Rotation:
         strands = [Strand(product, queue_name) for product in products for queue_name in self._queue_names]
         return {strand.product for strand in strands if self.shares.join(strand)}
 
-    def is_look_due(self) -> bool:
-        """Whether to look now which products have ready jobs; while there is no backlog, nobody waits for it."""
-        return self._has_backlog and self._clock() >= self._look_at
+    def is_look_due(self, jobs: int = 0) -> bool:
+        """Whether to look now which products have ready jobs; while there is no backlog, nobody waits for it.
 
-    def looked(self, strands: Iterable[Strand], seconds: float) -> None:
-        """Take note of what a look saw, and how long it took."""
-        self.shares.forget()
+        A look goes on at once while fewer products are known than a claim of ``jobs`` may be of.
+        """
+        if not self._has_backlog:
+            return False
+        is_short = self._look_on_after is not None and len(self.shares) < jobs
+        return is_short or self._clock() >= self._look_at
+
+    def begin_look(self) -> ProductLook:
+        """Begin a look, or go on with the one that is under way."""
+        now = self._clock()
+        if self._look_on_after is None:
+            self._looked_since, self._look_cost_seconds = now, 0.0
+            self.shares.forget()
+        return ProductLook(after=self._look_on_after, started=now)
+
+    def looked(self, look: ProductLook, strands: Iterable[Strand], on_after: str | None) -> None:
+        """Take note of what a look saw, and after which product it goes on; None: it is at its end."""
         for strand in strands:
             self.shares.join(strand)
-        cost, self._vain_seconds = seconds + self._vain_seconds, 0.0
-        self._look_at = self._clock() + min(max(LOOK_SECONDS, cost / LOOK_SHARE), MAX_SECONDS_WITHOUT_HEAD)
+        now = self._clock()
+        seconds = now - look.started
+        self._look_cost_seconds += seconds
+        self._look_on_after = on_after
+        if on_after is not None:
+            self._look_at = now + seconds * (1 / LOOK_SHARE - 1)
+            return
+        cost, self._vain_seconds = self._look_cost_seconds + self._vain_seconds, 0.0
+        since_then = min(max(LOOK_SECONDS, cost / LOOK_SHARE), MAX_SECONDS_WITHOUT_HEAD)
+        self._look_at = max(self._looked_since + since_then, now + seconds)
 
     def took(
         self,

@@ -20,6 +20,7 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.dialects.postgresql import ready_strands as ready_strands_module
 from pleme_redis_django.orm_store.dialects.postgresql.fair_claim import claim_shares
 from pleme_redis_django.orm_store.dialects.postgresql.ready_strands import ready_strands
 from pleme_redis_django.orm_store.fairness.index import FairIndex, is_name_of_one
@@ -147,7 +148,7 @@ def test_claims_and_looks_read_it_and_nothing_else(
     table = backlog._table
     queue_name = None if selection.queue_names is None else "mail"
     found: list[Strand] = []
-    assert rows_read(lambda: found.extend(ready_strands(table, selection, NOTHING_PAUSED))) < 20
+    assert rows_read(lambda: found.extend(ready_strands(table, selection, NOTHING_PAUSED)[0])) < 20
     assert found == [Strand("big", queue_name), Strand("small", queue_name)]
     with CaptureQueriesContext(connection) as queries:
         claim(backlog, selection, [Strand("small", queue_name), Strand("big", queue_name)])
@@ -156,6 +157,17 @@ def test_claims_and_looks_read_it_and_nothing_else(
         plan = "\n".join(line for (line,) in cursor.fetchall())
     expected = "pleme_redis_django_job_fair" + ("" if queue_name is None else "q")
     assert f"Index Scan using {expected} on" in plan
+
+
+def test_many_products_are_read_in_parts(backlog: OrmJobStore[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready_strands_module, "MOST_AT_A_TIME", 4)
+    names = [f"p{number}" for number in range(6)]
+    Job.objects.bulk_create(Job(product=name, job_type="tests.noop", queue_name="mail") for name in names)
+    parts = [ready_strands(backlog._table, FAIR, NOTHING_PAUSED)]
+    for _ in range(2):
+        parts.append(ready_strands(backlog._table, FAIR, NOTHING_PAUSED, parts[-1][1]))
+    assert [after for _strands, after in parts] == ["p2", "small", None]
+    assert [strand.product for strands, _after in parts for strand in strands] == ["big", *names, "small"]
 
 
 def claim(store: OrmJobStore[Job], selection: JobSelection, strands: list[Strand]) -> list[Job]:
