@@ -15,22 +15,11 @@ from pleme_redis_django.models import Job, new_job_id
 from pleme_redis_django.orm_store import OrmJobStore, claim_position
 from pleme_redis_django.orm_store.claim_position import SLOW_CLAIMS, ClaimedUpTo, ClaimPosition
 from tests.jobs.recording import FunctionExecutor
+from tests.orm_store.conftest import Clock
 from tests.rows import make_job
 
 SLOW_SECONDS = 0.1
 QUICK_SECONDS = 0.001
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def job(priority: int = 0) -> Job:

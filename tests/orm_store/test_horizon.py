@@ -12,22 +12,11 @@ from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.horizon import COMMIT_SECONDS, Horizon
 from pleme_redis_django.orm_store.long_look import LONG_SECONDS, PIECES_SHARE, Piece
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses
+from tests.orm_store.conftest import Clock
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SLOW_SECONDS = 0.1
 QUICK_SECONDS = 0.001
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

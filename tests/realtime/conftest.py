@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from pleme_redis_django.realtime import dashboard_feed as feed_module
-from pleme_redis_django.testing.realtime import close_realtime
+from pleme_redis_django.testing.realtime import CommandFailed, close_realtime
 from tests.realtime.viewers import LogIn
 
 OPEN = dict.fromkeys(("subscribe", "publish", "presence", "typing"), "authenticated")
@@ -92,3 +92,9 @@ def log_in(configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> L
         return get_user_model().objects.get(pk=user.pk), client
 
     return log_in
+
+
+async def refused(command: Any) -> CommandFailed:
+    with pytest.raises(CommandFailed) as error:
+        await command
+    return error.value

@@ -22,16 +22,10 @@ from pleme_redis_django.testing.realtime import (
     let_time_pass,
 )
 from pleme_redis_django.testing.realtime.client import open_socket
-from tests.realtime.conftest import Person
+from tests.realtime.conftest import Person, refused
 from tests.round_trips import count_round_trips
 
 Configure = Callable[..., None]
-
-
-async def refused(command: Any) -> CommandFailed:
-    with pytest.raises(CommandFailed) as error:
-        await command
-    return error.value
 
 
 async def test_events_reach_who_subscribed(ana: Person, ben: Person) -> None:

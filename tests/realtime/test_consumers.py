@@ -19,16 +19,10 @@ from pleme_redis_django.testing.realtime import (
     let_time_pass,
 )
 from pleme_redis_django.testing.realtime.client import open_socket
-from tests.realtime.conftest import Person
+from tests.realtime.conftest import Person, refused
 from tests.waiting import await_until
 
 Configure = Callable[..., None]
-
-
-async def refused(command: Any) -> CommandFailed:
-    with pytest.raises(CommandFailed) as error:
-        await command
-    return error.value
 
 
 async def test_connect_tells_who_and_where(ana: Person) -> None:

@@ -14,10 +14,9 @@ from django.utils import timezone
 
 from pleme_redis_django.admin.search.conditions import build_search, first_id, id_time
 from pleme_redis_django.admin.search.terms import SearchError
-from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, new_job_id
 from tests.admin.conftest import found_by
-from tests.rows import BACKENDS, make_failed_job, make_job, make_worker
+from tests.rows import BACKENDS, make_job
 
 pytestmark = pytest.mark.django_db(databases=["default", "sqlite"])
 
@@ -55,22 +54,6 @@ def test_the_page_says_what_is_wrong_and_finds_nothing(admin_client: Client) -> 
     assert page.count("is not a qualifier") == 1
     assert "<script>:" not in page
     assert response.context["cl"].result_count == 0
-
-
-@pytest.fixture
-def jobs(db: None) -> dict[str, Any]:
-    """Jobs that differ, each under a name."""
-    worker = make_worker(host="web-7")
-    return {
-        "plain": make_job(),
-        "import": make_job(job_type="shop.import", queue_name="bulk"),
-        "export": make_job(job_type="shop.export", parameters={"order_id": 42, "to": {"e-mail": "ann"}}),
-        "text42": make_job(parameters={"order_id": "42", "flag": True, "none": None, "list": ["a", "b"]}),
-        "big": make_job(parameters={"n": 2**63 + 1, "contains": "x", "0": "key"}),
-        "nova": make_job(product="novaskyn"),
-        "failed": make_failed_job(error_fingerprint="0123456789abcdef" * 2),
-        "running": make_job(status=JobStatus.RUNNING, worker_id=worker.id),
-    }
 
 
 @pytest.mark.parametrize(

@@ -14,22 +14,11 @@ from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.claim_position import MAX_SECONDS_WITHOUT_HEAD, SLOW_CLAIMS
 from pleme_redis_django.orm_store.fairness.index import FairIndex
 from pleme_redis_django.orm_store.fairness.strand_positions import MOST_STRANDS, StrandPositions
+from tests.orm_store.conftest import Clock
 from tests.rows import ago, make_job
 
 FAIR = JobSelection(fair=True)
 SLOW_SECONDS, QUICK_SECONDS = 0.1, 0.001
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
