@@ -19,7 +19,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.flow.gates import Gate, TokenGate
-from pleme_redis_django.orm_store.flow.limits import KnownLimit
+from pleme_redis_django.orm_store.flow.limits import Keys, KnownLimit
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking
 from pleme_redis_django.orm_store.horizon import Horizon
@@ -33,8 +33,16 @@ from pleme_redis_django.orm_store.table_storage import OldestSnapshot, TableStor
 class LimitStatements(Protocol):
     """The statements of limits: a module with these functions."""
 
-    def gates_over(self, table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> tuple[list[Gate], bool]:
-        """Return the gates at which more run than may, and whether a limit has gone meanwhile."""
+    def keys_over(self, table: JobTable[Any], limit_ids: Collection[int]) -> Keys:
+        """Return at least those keys of which more run than one of these limits says; all where one has gone."""
+
+    def gates_over(
+        self, table: JobTable[Any], limits: Mapping[Gate, KnownLimit], among: Keys | None = None
+    ) -> tuple[list[Gate], bool]:
+        """Return the gates at which more run than may, and whether a limit has gone meanwhile.
+
+        ``among``: the keys that ``keys_over`` has said of these limits: others are not over.
+        """
 
     def park(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from pleme_redis_django.models.flow_limit import FlowLimit, LimitKind
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION, LINE_PREFIX
 from pleme_redis_django.orm_store.ending_changes import SLOT_AFTER_THE_END
 from pleme_redis_django.orm_store.flow.gates import Gate
-from pleme_redis_django.orm_store.flow.limits import KnownLimit
+from pleme_redis_django.orm_store.flow.limits import Keys, KnownLimit
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.pauses import Pauses
@@ -30,7 +30,18 @@ _COLUMNS = {
 _WAITS = Q(cancel_requested_at=None)
 
 
-def gates_over(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> tuple[list[Gate], bool]:
+def keys_over(table: JobTable[Any], limit_ids: Collection[int]) -> Keys:
+    limits = table.limits().filter(id__in=limit_ids)
+    numbers = list(limits.values_list("max_running", flat=True))
+    smallest = min((number for number in numbers if number is not None), default=0)
+    running = table.running().filter(concurrency_key__isnull=False).order_by()
+    taken = running.values("product", "concurrency_key").annotate(taken=Sum("cost"))
+    return set(taken.filter(taken__gt=smallest).values_list("product", "concurrency_key"))
+
+
+def gates_over(
+    table: JobTable[Any], limits: Mapping[Gate, KnownLimit], among: Keys | None = None
+) -> tuple[list[Gate], bool]:
     numbers = _numbers(table, limits)
     over = [
         gate

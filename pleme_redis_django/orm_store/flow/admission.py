@@ -63,10 +63,16 @@ class Admission:
         """Return the jobs by the gates at which more run than may."""
         for _try in range(TRIES):
             limits = self._known.met_by(jobs)
+            among = None
+            if key_limits := limits.of_many_keys_alone(jobs):
+                among = self._statements.keys_over(self._table, key_limits)
+                if not among:
+                    self._known.note_use(jobs)
+                    return {}
             counted = limits.gates(jobs, of_places=True)
             if not counted:
                 return {}
-            over, is_gone = self._statements.gates_over(self._table, counted)
+            over, is_gone = self._statements.gates_over(self._table, counted, among)
             if not is_gone:
                 break
             self._known.read_again()

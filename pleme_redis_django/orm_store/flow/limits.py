@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -13,10 +13,17 @@ from pleme_redis_django.orm_store.flow.gates import Gate, Limited, TokenGate
 
 # Of so many gates it is kept which limit they have.
 MAX_KEPT = 10_000
+# From so many keys on, all RUNNING rows with a key are counted at once, and not each key by itself.
+MANY_KEYS = 20
+
+# In place of the id of a limit: it is not one of each product by itself.
+SHARED = -1
 
 LimitName = tuple[LimitKind, str]
 # The product of jobs, and their key, type, queue or product.
 Named = tuple[str, str | None]
+Keys = Collection[tuple[str, str]]
+"""Of a product each."""
 Declared = Mapping[LimitName, tuple[DeclaredLimit, LimitSource]]
 
 
@@ -94,6 +101,8 @@ class Limits:
         """By which names jobs meet no limit that has no row."""
         self._kept: dict[LimitKind, dict[Named, Counted | None]] = {kind: {} for kind in self._limited}
         """By the product and name of jobs: a claim meets the same ones again and again."""
+        self._key_limits: dict[Named, int | None] = {}
+        """The limits of such keys as have places of one product each; None: the key has no places."""
 
     def __bool__(self) -> bool:
         return bool(self._by_name or self.unmade)
@@ -113,6 +122,36 @@ class Limits:
                 if counted is not None and (not of_places or counted.limit.max_running is not None):
                     gates[counted.gate] = counted.limit
         return gates
+
+    def of_many_keys_alone(self, jobs: Sequence[Limited]) -> set[int]:
+        """Return the limits of the keys of jobs that count at many keys, and at nothing else; else nothing.
+
+        Nearly all of it in C: a busy process asks for each of its jobs.
+        """
+        has_keys = self._has_places and LimitKind.KEY in self._limited
+        keys = set(map(_NAMED[LimitKind.KEY], jobs)) if has_keys else ()
+        if len(keys) <= MANY_KEYS or self._count_otherwise(jobs):
+            return set()
+        try:
+            found = list(map(self._key_limits.__getitem__, keys))
+        except KeyError:
+            if len(self._key_limits) >= MAX_KEPT:
+                self._key_limits.clear()
+            self._key_limits |= {key: self._key_limit(key) for key in keys}
+            found = [self._key_limits[key] for key in keys]
+        are_many = len(found) - found.count(None) > MANY_KEYS
+        limits = {limit_id for limit_id in set(found) if limit_id is not None} if are_many else set()
+        return set() if SHARED in limits else limits
+
+    def _count_otherwise(self, jobs: Sequence[Limited]) -> bool:
+        others = [kind for kind in self._limited if kind is not LimitKind.KEY]
+        return any(self._counted(kind, named) for kind in others for named in set(map(_NAMED[kind], jobs)))
+
+    def _key_limit(self, named: Named) -> int | None:
+        counted = self._counted(LimitKind.KEY, named)
+        if counted is None or counted.limit.max_running is None:
+            return None
+        return counted.limit.id if counted.gate.product else SHARED
 
     def token_gates(self, jobs: Sequence[Limited]) -> list[tuple[TokenGate, ...]]:
         """Return of each job the rates that it counts on."""
@@ -149,6 +188,8 @@ class Limits:
         """Return the declared limits that the jobs meet and that have no row so far."""
         met: set[LimitName] = set()
         for kind, seen in self._meet_none.items():
+            if seen.issuperset(map(_NAME[kind], jobs)):
+                continue
             names = set(map(_NAME[kind], jobs)) - seen
             found = {(kind, _limit_name(kind, name)) for name in names if name is not None} & self.unmade
             if found:

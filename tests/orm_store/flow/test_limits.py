@@ -330,3 +330,62 @@ def test_who_is_overlooked_is_let_in_at_the_second_look(using: str, store: OrmJo
     assert store.release_overlooked() == [], "somebody may be about to see to it"
     assert store.release_overlooked() == ["default"]
     assert store.release_overlooked() == []
+
+
+MANY = 30
+PREFIXES = ("customer", "order", "free")
+
+
+def of_many_keys(using: str, prefix: str, **fields: Any) -> None:
+    for number in range(MANY):
+        make_job(using, concurrency_key=f"{prefix}:{number}", **fields)
+
+
+def test_each_of_many_keys_is_held_to_its_own_limit(using: str, store: OrmJobStore[Any]) -> None:
+    """They are counted together by the smallest limit of them, which says nothing yet of the others."""
+    limited(using, "customer", max_running=1)
+    limited(using, "order", max_running=2)
+    for prefix in ("customer", "customer", "order", "order", "free", "free"):
+        of_many_keys(using, prefix)
+    claimed = store.claim_jobs(ONE, 6 * MANY, EVERYTHING)
+    running = {prefix: sum(job.concurrency_key.startswith(prefix) for job in claimed) for prefix in PREFIXES}
+    assert running == {"customer": MANY, "order": 2 * MANY, "free": 2 * MANY}
+    assert counts(using, status="BLOCKED") == {"BLOCKED": MANY}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "fields", "claimed"),
+    [
+        ("type", "shop.mail", {"job_type": "shop.pay"}, MANY),
+        ("type", "shop.pay", {"job_type": "shop.pay"}, 2),
+        ("product", "ours", {"product": "ours"}, 2),
+    ],
+)
+def test_jobs_of_many_keys_count_at_what_else_is_limited(
+    using: str, store: OrmJobStore[Any], kind: str, name: str, fields: Any, claimed: int
+) -> None:
+    limited(using, name, kind)
+    of_many_keys(using, "customer", **fields)
+    assert len(store.claim_jobs(ONE, MANY, EVERYTHING)) == claimed
+    limited(using, "customer", max_running=1)
+    of_many_keys(using, "customer", **fields)
+    again = store.claim_jobs(OTHER, MANY, EVERYTHING)
+    assert not again, "all keys have one that runs, or the other limit is full"
+
+
+def test_many_keys_of_a_shared_limit_are_counted_over_all_products(
+    using: str, store: OrmJobStore[Any]
+) -> None:
+    limited(using, "customer", max_running=1, is_shared=True)
+    of_many_keys(using, "customer", product="ours")
+    of_many_keys(using, "customer", product="theirs")
+    assert len(store.claim_jobs(ONE, 2 * MANY, EVERYTHING)) == MANY
+
+
+def test_many_keys_go_on_when_their_limit_has_gone(using: str, store: OrmJobStore[Any]) -> None:
+    limit = limited(using, "customer", max_running=1)
+    of_many_keys(using, "customer")
+    assert len(store.claim_jobs(ONE, MANY, EVERYTHING)) == MANY
+    of_many_keys(using, "customer")
+    limit.delete()
+    assert len(store.claim_jobs(OTHER, MANY, EVERYTHING)) == MANY

@@ -8,7 +8,7 @@ both stepping back.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,18 +25,19 @@ from pleme_redis_django.orm_store.dialects.postgresql.flow_waits import (
     somebody_waits,
     texts_waited_at,
 )
-from pleme_redis_django.orm_store.dialects.postgresql.prepared import rows_prepared
+from pleme_redis_django.orm_store.dialects.postgresql.prepared import planned_behind
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition_sql
 from pleme_redis_django.orm_store.flow.gates import Gate
-from pleme_redis_django.orm_store.flow.limits import KnownLimit
+from pleme_redis_django.orm_store.flow.limits import MANY_KEYS, Keys, KnownLimit
 from pleme_redis_django.orm_store.job_table import JobTable
-from pleme_redis_django.orm_store.lookups import uuid_array
+from pleme_redis_django.orm_store.lookups import number_array, uuid_array
 from pleme_redis_django.orm_store.pauses import Pauses
 
 __all__ = [
     "gates_over",
     "gates_waited_at",
     "heads_with_a_place",
+    "keys_over",
     "park",
     "park_ready",
     "release",
@@ -44,8 +45,6 @@ __all__ = [
     "texts_waited_at",
 ]
 
-# From so many keys on, all RUNNING rows with a key are counted at once, and not each key by itself.
-MANY_KEYS = 20
 # So many rows at most become ready in one statement.
 RELEASE_ROWS = 1_000
 
@@ -96,6 +95,9 @@ WHERE {on_disk} AND running.status = 'RUNNING' AND running.concurrency_key IS NO
 GROUP BY 1, 2
 HAVING SUM(running.cost) > (SELECT COALESCE(MIN(max_running), 0) FROM {limits} WHERE id = ANY(%s::bigint[]))
 """
+# Statistics of a quiet moment know nothing of what runs now. In the order of its index a dead entry is read once;
+# a bitmap of it would read all of them again at each claim.
+_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 
 # Others come first, and behind them the caller's own in claim order: those of them that are beyond the limit step
 # back. One that was asked to end meanwhile ends.
@@ -179,25 +181,36 @@ RETURNING job.queue_name
 """
 
 
-def gates_over(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> tuple[list[Gate], bool]:
+def keys_over(table: JobTable[Any], limit_ids: Collection[int]) -> Keys:
+    """Return the products and keys of which more run than the smallest of these limits says. One round trip.
+
+    All of them where such a limit has gone. What was committed before is on disk then.
+    """
+    statement, ids = _over_many(table), number_array(sorted(limit_ids))
+    # Not made anew where it was slow: mostly it has waited for the disk.
+    planned = planned_behind(_BY_INDEX, statement, table.using, (ids,))
+    return set(planned.fetchall() if planned else _fetch(table, str(statement.sql), [ids]))
+
+
+def gates_over(
+    table: JobTable[Any], limits: Mapping[Gate, KnownLimit], among: Keys | None = None
+) -> tuple[list[Gate], bool]:
     """Return the gates at which more run than may, and whether a limit has gone meanwhile. One round trip mostly.
 
-    What was committed before is on disk then.
+    ``among``: what ``keys_over`` has said. What was committed before is on disk then.
     """
     asked = list(limits)
-    # In words that ask no property of a gate: there is one for nearly every job of a claim.
-    of_keys = [limit.id for gate, limit in limits.items() if gate.kind is LimitKind.KEY and gate.product]
-    are_many = len(of_keys) > MANY_KEYS
-    if are_many:
-        over = _over_among_many(table, of_keys)
-        if not over and len(of_keys) == len(asked):
-            return [], False
-        asked = [gate for gate in asked if gate.shape != "key" or (gate.product, gate.name) in over]
+    if among is None:
+        # In words that ask no property of a gate: there is one for nearly every job of a claim.
+        of_keys = [limit.id for gate, limit in limits.items() if gate.kind is LimitKind.KEY and gate.product]
+        among = keys_over(table, set(of_keys)) if len(of_keys) > MANY_KEYS else None
+    if among is not None:
+        asked = [gate for gate in asked if gate.shape != "key" or (gate.product, gate.name) in among]
     if not asked:
         return [], False
     shapes = frozenset(gate.shape for gate in asked)
     columns = [list(range(len(asked))), *_columns(limits, asked)[1:]]
-    found = _fetch(table, _over_sql(table, shapes, on_disk=are_many), columns)
+    found = _fetch(table, _over_sql(table, shapes, on_disk=among is not None), columns)
     return [asked[number] for number, is_gone in found if not is_gone], any(is_gone for _, is_gone in found)
 
 
@@ -250,10 +263,6 @@ def release(
     sql = _release_sql(table, frozenset(gate.shape for gate in gates))
     found = _fetch(table, sql, [*columns, [min(freed[gate], RELEASE_ROWS) for gate in gates]])
     return [queue_name for (queue_name,) in found]
-
-
-def _over_among_many(table: JobTable[Any], limit_ids: Sequence[int]) -> set[tuple[str, str]]:
-    return set(rows_prepared(_over_many(table), table.using, sorted(set(limit_ids))))
 
 
 def _columns(limits: Mapping[Gate, KnownLimit | None], gates: Sequence[Gate]) -> list[list[Any]]:

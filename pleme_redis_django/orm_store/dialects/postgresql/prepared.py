@@ -75,6 +75,10 @@ def rows_prepared(statement: Statement, using: str, *parameters: Any) -> Sequenc
     break, it is run as it stands.
     """
     connection: Any = connections[using]
+    if _keeps_names(connection) and _has_djangos_cursors(connection):
+        statements = _statements_of_open(connection)
+        found = statements.fetch(statements.kept_cursor, statement, parameters, len(parameters))
+        return cast(Sequence[Any], found)
     with connection.cursor() as cursor:
         if _keeps_names(connection):
             found = _statements_on(connection).fetch(cursor, statement, parameters, len(parameters))
@@ -95,10 +99,7 @@ def executed_prepared(statement: Statement, using: str, parameters: tuple[Any, .
         return False
     # An insert has no other plan, and may wait for the disk: how long it takes says nothing of its plan.
     if _has_djangos_cursors(connection):
-        # What Django does before it makes a cursor.
-        connection.close_if_health_check_failed()
-        connection.ensure_connection()
-        statements = _statements_on(connection)
+        statements = _statements_of_open(connection)
         statements.execute(statements.kept_cursor, statement, parameters, len(parameters))
     else:
         with connection.cursor() as cursor:
@@ -124,6 +125,13 @@ def planned_behind(before: str, statement: Statement, using: str, parameters: tu
     while cursor.nextset():
         pass
     return cursor
+
+
+def _statements_of_open(connection: Any) -> PreparedStatements:
+    """Return what the connection has planned, after what Django does before it makes a cursor."""
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    return _statements_on(connection)
 
 
 def _keeps_names(connection: Any) -> bool:

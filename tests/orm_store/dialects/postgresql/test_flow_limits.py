@@ -28,23 +28,23 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [plan, *(node for part in plan.get("Plans", ()) for node in nodes(part))]
 
 
+def run(count: int) -> None:
+    Job.objects.bulk_create(
+        Job(
+            product="default",
+            job_type="a",
+            status="RUNNING",
+            worker_id=uuid4(),
+            attempt=1,
+            concurrency_key=f"customer:{number}",
+        )
+        for number in range(count)
+    )
+
+
 @pytest.mark.parametrize("analyzed_with", [0, 2_000])
 def test_a_key_is_counted_in_its_own_part_of_the_index(analyzed_with: int) -> None:
     """With an index of keys beside one of workers, statistics of a quiet moment chose that of workers."""
-
-    def run(count: int) -> None:
-        Job.objects.bulk_create(
-            Job(
-                product="default",
-                job_type="a",
-                status="RUNNING",
-                worker_id=uuid4(),
-                attempt=1,
-                concurrency_key=f"customer:{number}",
-            )
-            for number in range(count)
-        )
-
     run(analyzed_with)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pleme_redis_django_job")
@@ -63,6 +63,23 @@ def test_a_key_is_counted_in_its_own_part_of_the_index(analyzed_with: int) -> No
     reads += [node for node in nodes(plan[0]["Plan"]) if node["Node Type"] == "Bitmap Index Scan"]
     conditions = " ".join(node.get("Index Cond", "") for node in reads)
     assert "concurrency_key" in conditions, reads
+
+
+@pytest.mark.parametrize("analyzed_with", [0, 2_000])
+def test_many_keys_are_counted_in_the_order_of_their_index(analyzed_with: int) -> None:
+    """A plan for a small table would read all of it at each claim, and a bitmap what is dead in the index."""
+    run(analyzed_with)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE pleme_redis_django_job")
+    run(100)
+    query = flow_limits._over_many(JobTable(Job, "default"))
+    with connection.cursor() as cursor:
+        cursor.execute(f"{flow_limits._BY_INDEX}; EXPLAIN {query.sql}", ["{1}"])
+        while cursor.nextset():
+            pass
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert re.search(r"Index (Only )?Scan using pleme_redis_django_job_run", plan), plan
+    assert "Bitmap" not in plan, plan
 
 
 @pytest.mark.parametrize("waiting", [50, 20_000])

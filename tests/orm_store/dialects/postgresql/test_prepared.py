@@ -10,11 +10,12 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.models import Job
+from pleme_redis_django.models import FlowLimit, Job
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery
 from pleme_redis_django.orm_store.dialects.postgresql import prepared
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import MAX_PREPARED, USES_BEFORE, rows_prepared
+from pleme_redis_django.orm_store.flow.limits import MANY_KEYS
 from tests.rows import make_job
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_claim_is_slow")]
@@ -225,3 +226,32 @@ def test_rows_inside_of_a_transaction_are_read_without_a_plan() -> None:
     with transaction.atomic():
         assert [rows() for _ in range(USES_BEFORE + 2)] == [[True]] * (USES_BEFORE + 2)
     assert names() == []
+
+
+def test_a_count_of_keys_that_waited_for_the_disk_keeps_its_plan(
+    store: OrmJobStore[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commit has the claims written: on a busy disk that took longer than what makes a plan slow."""
+
+    def planned() -> list[object]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT prepare_time FROM pg_prepared_statements WHERE statement LIKE '%running.concurrency_key%'"
+            )
+            return [at for (at,) in cursor.fetchall()]
+
+    def claim_many_keys() -> None:
+        for number in range(MANY_KEYS + 1):
+            make_job(concurrency_key=f"customer:{number}")
+        assert len(claim(store, MANY_KEYS + 1)) == MANY_KEYS + 1
+
+    FlowLimit.objects.create(
+        job_model="pleme_redis_django.job", kind="key", name="customer", max_running=500, source="admin"
+    )
+    monkeypatch.setattr(prepared, "SLOW_SECONDS", -60.0)
+    for _ in range(USES_BEFORE + 2):
+        claim_many_keys()
+    (at_first,) = planned()
+    for _ in range(USES_BEFORE + 2):
+        claim_many_keys()
+    assert planned() == [at_first]
