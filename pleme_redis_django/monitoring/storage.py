@@ -19,9 +19,15 @@ from pleme_redis_django.orm_store.bounded_reads import ReadTookTooLong, bounded_
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.retention import OverdueJobs, Pruner
-from pleme_redis_django.orm_store.table_storage import OldestSnapshot, RunningVacuum, TableStorage
+from pleme_redis_django.orm_store.table_storage import (
+    IndexStorage,
+    OldestSnapshot,
+    RunningVacuum,
+    TableStorage,
+)
 
 __all__ = [
+    "IndexStorage",
     "OldestSnapshot",
     "OverdueJobs",
     "RunningVacuum",

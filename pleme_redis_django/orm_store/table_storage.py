@@ -23,6 +23,14 @@ class RunningVacuum:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class IndexStorage:
+    """An index of a job table on the disk."""
+
+    name: str
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TableStorage:
     """A job table on the disk. Rows are PostgreSQL's estimates."""
 
@@ -39,6 +47,8 @@ class TableStorage:
     """Whether it is vacuumed when a fifth of it has changed, as any table."""
     is_autovacuumed: bool
     """Whether autovacuum is switched on, for the server and for the table."""
+    fair_indexes: tuple[IndexStorage, ...] = ()
+    """Those that ``migrate`` made for fair pools; in ``index_bytes`` too."""
 
     @property
     def dead_share(self) -> float:

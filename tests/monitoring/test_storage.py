@@ -12,6 +12,7 @@ from django.db import connection
 from pleme_redis_django.models import Job, JobStatus
 from pleme_redis_django.monitoring import storage
 from pleme_redis_django.monitoring.storage import StorageReport, astorage_report, storage_report
+from pleme_redis_django.orm_store.fairness.index import FairIndex
 from pleme_redis_django.storage import STORAGE_PARAMETERS
 from tests.database_sessions import REPEATABLE, TABLE, a_slow_vacuum, another_session, snapshot_of
 from tests.orm_store.test_retention import ended
@@ -52,6 +53,17 @@ def test_settings_are_stock_or_not_and_autovacuum_is_on_or_off() -> None:
         cursor.execute(f"ALTER TABLE {TABLE} RESET ({', '.join(STORAGE_PARAMETERS)})")
         cursor.execute(f"ALTER TABLE {TABLE} SET (autovacuum_enabled = off)")
     assert (told := storage_report().table) and told.has_stock_settings and not told.is_autovacuumed
+
+
+@pytest.mark.django_db
+def test_the_index_of_fair_pools_is_named_with_its_size() -> None:
+    assert (told := storage_report().table) and told.fair_indexes == ()
+    fair = FairIndex(model=Job, using="default", by_queue=False, aging_seconds_per_point=60)
+    fair.make()
+    told = storage_report().table
+    assert told
+    (index,) = told.fair_indexes
+    assert index.name == fair.name and 0 < index.bytes < told.index_bytes
 
 
 @transactional

@@ -28,7 +28,9 @@ def storage_lines(report: StorageReport) -> Iterator[tuple[str, str, bool]]:
 
 
 def _of_table(table: TableStorage) -> Iterator[tuple[str, str, bool]]:
+    fair = [f"{index.name} {filesizeformat(index.bytes)}" for index in table.fair_indexes]
     sizes = f"{filesizeformat(table.table_bytes)}, indexes {filesizeformat(table.index_bytes)}"
+    sizes += f" (of which for fair pools: {', '.join(fair)})" if fair else ""
     rows = f"{table.live_rows:,} live rows, {table.dead_rows:,} dead"
     yield "storage", f"{sizes.replace(chr(0xA0), ' ')}; {rows}", False
     now = timezone.now()

@@ -9,7 +9,9 @@ import pytest
 from django.test import Client
 
 from pleme_redis_django import JobStatus
+from pleme_redis_django.models import Job
 from pleme_redis_django.monitoring import storage, storage_warnings
+from pleme_redis_django.orm_store.fairness.index import FairIndex
 from tests.admin.conftest import StaffLogin
 from tests.database_sessions import REPEATABLE, TABLE, another_session, snapshot_of
 from tests.orm_store.test_retention import ended
@@ -35,6 +37,13 @@ def test_a_fresh_table_is_well_and_retention_is_in_words(admin_client: Client, s
     assert "COMPLETED 7 d, CANCELLED 30 d, FAILED for ever" in text
     assert "Queue mail" in text and "COMPLETED 6 h" in text
     assert "1 for over an hour" in text
+
+
+@pytest.mark.django_db
+def test_the_index_of_fair_pools_is_shown(admin_client: Client) -> None:
+    assert "fair" not in text_of(admin_client)
+    FairIndex(model=Job, using="default", by_queue=True).make()
+    assert "for fair pools" in (text := text_of(admin_client)) and f"{TABLE}_fairq" in text
 
 
 @pytest.mark.django_db(transaction=True)

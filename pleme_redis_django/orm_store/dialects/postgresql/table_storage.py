@@ -7,8 +7,9 @@ from typing import Any
 
 from django.db import connections
 
+from pleme_redis_django.orm_store.fairness.index import is_name_of_one
 from pleme_redis_django.orm_store.job_table import JobTable
-from pleme_redis_django.orm_store.table_storage import RunningVacuum, TableStorage
+from pleme_redis_django.orm_store.table_storage import IndexStorage, RunningVacuum, TableStorage
 
 # Who may not see what others do is told of a vacuum that it runs, by its pid, but not on which table: its lock
 # on the table tells that.
@@ -35,6 +36,11 @@ LEFT JOIN LATERAL (
 ) AS vacuum ON true
 WHERE job.oid = %s::regclass
 """
+_INDEXES_SQL = """
+SELECT named.relname, pg_relation_size(named.oid)
+FROM pg_index AS index JOIN pg_class AS named ON named.oid = index.indexrelid
+WHERE index.indrelid = %s::regclass ORDER BY named.relname
+"""
 _STOCK_SQL = """
 SELECT relname FROM pg_class
 WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) AND relname = ANY(%s)
@@ -48,6 +54,8 @@ def table_storage(table: JobTable[Any]) -> TableStorage:
     with connections[table.using].cursor() as cursor:
         cursor.execute(_STORAGE_SQL, [_OWN_SETTINGS, table.sql_name])
         table_bytes, index_bytes, live, dead, vacuumed, analyzed, is_stock, is_on, *vacuum = cursor.fetchone()
+        cursor.execute(_INDEXES_SQL, [table.sql_name])
+        indexes = [IndexStorage(name=name, bytes=size) for name, size in cursor.fetchall()]
     pid, phase, done = vacuum
     return TableStorage(
         table_bytes=table_bytes,
@@ -59,6 +67,7 @@ def table_storage(table: JobTable[Any]) -> TableStorage:
         vacuum=None if pid is None else RunningVacuum(pid=pid, phase=phase or "", done=done),
         has_stock_settings=is_stock,
         is_autovacuumed=is_on,
+        fair_indexes=tuple(index for index in indexes if is_name_of_one(index.name)),
     )
 
 
