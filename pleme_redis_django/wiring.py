@@ -99,10 +99,8 @@ def hint_queue(config: WorkerPoolConfig) -> HintQueue | None:
     """
     if get_settings().url is None or config.product is not None:
         return None
-    if config.shares_between_products:
-        from pleme_redis_django.redis_state.wakeups.naming_hints import NamingHints
+    from pleme_redis_django.redis_state.wakeups.naming_hints import MOST_READ, NamingHints
 
-        return NamingHints(config.queues, config.queue_key)
-    from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
-
-    return RedisHints(config.queues, config.queue_key)
+    # A flood is of any type, as a rule, and its hints are not worth reading for that alone.
+    most_read = None if config.shares_between_products else MOST_READ
+    return NamingHints(config.queues, config.queue_key, most_read=most_read)

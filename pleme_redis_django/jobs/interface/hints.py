@@ -44,7 +44,10 @@ class Hinted(NamedTuple):
 
 @runtime_checkable
 class NamesJobs(Protocol):
-    """A queue of hints that says of which products and types the ready jobs are; fair pools make use of it."""
+    """A queue of hints that says of which products and types the ready jobs are.
+
+    A pool asks for slots of these types alone, and a fair one learns of products that had no jobs.
+    """
 
     def take_named(self) -> frozenset[Hinted]:
         """Return what the hints say that were taken since the last call."""

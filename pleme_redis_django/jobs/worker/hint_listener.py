@@ -40,7 +40,8 @@ class HintListener:
         self._timeout_seconds = timeout_seconds
         self._stopping = threading.Event()
         self._away = False
-        self._naming = hints if fair and isinstance(hints, NamesJobs) else None
+        self._naming = hints if isinstance(hints, NamesJobs) else None
+        self._peeks_at = self._naming if fair else None
         self._thread = EngineThread(self._run, "hints", agenda)
 
     def start(self) -> None:
@@ -53,8 +54,8 @@ class HintListener:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if self._naming is not None:
-                self._peek_until_there_is_capacity(self._naming)
+            if self._peeks_at is not None:
+                self._peek_until_there_is_capacity(self._peeks_at)
             self._agenda.capacity.wait()
             if not self._stopping.is_set():
                 self._listen()

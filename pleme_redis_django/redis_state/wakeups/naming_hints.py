@@ -1,4 +1,4 @@
-"""NamingHints: hints that also say of which products and types the ready jobs are, for pools that share fairly."""
+"""NamingHints: hints that also say of which products and types the ready jobs are, for worker pools."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from pleme_redis_django.redis_state.wakeups.waiting_hints import WaitingHints, n
 PEEK_NAMES_SECONDS = 1.0
 # A nudge for more types than this is for any.
 MOST_TYPES = 10
+# So many hints that come together are read where only their types matter.
+MOST_READ = 20
 
 
 class NamingHints(RedisHints):
     """RedisHints that keep what the hints say that are taken, and look at what those say that wait."""
 
-    def __init__(self, queue_names: str | Sequence[str], queue_key: str) -> None:
+    def __init__(
+        self, queue_names: str | Sequence[str], queue_key: str, *, most_read: int | None = None
+    ) -> None:
+        """``most_read``: of more hints that come together it is not read what they say; None: it always is."""
         super().__init__(queue_names, queue_key)
+        self._most_read = most_read
         self._named: set[Hinted] = set()
         self._waiting = WaitingHints()
         self._peeked_keys: list[str] = []
@@ -53,4 +59,7 @@ class NamingHints(RedisHints):
         return self._nudge(json.dumps({"job_types": sorted(job_types)}).encode())
 
     def _note_taken(self, elements: Sequence[bytes]) -> None:
-        self._named |= named_by(elements)
+        if self._most_read is not None and len(elements) > self._most_read:
+            self._named.add(Hinted())
+        else:
+            self._named |= named_by(elements)

@@ -172,6 +172,19 @@ def test_a_hint_tells_its_jobs(named: NamingHints, agenda: Agenda, fair_listener
     wait_until(lambda: agenda.next_look().named == {Hinted("a", "t"), Hinted("b", "t")}, "the jobs are told")
 
 
+def test_a_hint_tells_its_jobs_to_a_pool_that_is_not_fair(named: NamingHints, agenda: Agenda) -> None:
+    """Its slots of other types would read past the whole backlog for nothing."""
+    named.taken = frozenset({Hinted("a", "t")})
+    agenda.capacity.set()
+    listener = HintListener(named, RecordingSink(), agenda, timeout_seconds=30)
+    listener.start()
+    named.arrive(True)
+    wait_until(lambda: agenda.next_look().named == {Hinted("a", "t")}, "the job is told")
+    assert named.peeks == 0
+    listener.stop()
+    named.arrive(False)
+
+
 def test_a_full_process_that_claims_hears_of_products_and_takes_no_hint(
     named: NamingHints, agenda: Agenda, fair_listener: HintListener
 ) -> None:

@@ -111,6 +111,16 @@ def test_a_pool_of_every_queue_sees_queues_that_are_new(monkeypatch: pytest.Monk
     assert hints.peek_named() == of("b")
 
 
+def test_where_types_alone_matter_a_flood_is_not_read() -> None:
+    hints = NamingHints(QUEUES, f"unfair-{uuid4().hex[:8]}", most_read=2)
+    push(hints, "mail", "a", "b")
+    assert hints.wait_for_hint(1)
+    assert hints.take_named() - {WAKE_UP} == of("a", "b")
+    push(hints, "mail", "a", "b", "c")
+    assert hints.wait_for_hint(1)
+    assert hints.take_named() == {NUDGE}
+
+
 @pytest.mark.parametrize("queues", [QUEUES, "*"])
 def test_a_nudge_says_for_which_types_it_is(queues: str | tuple[str, ...]) -> None:
     hints = NamingHints(queues, f"fair-{uuid4().hex[:8]}")
