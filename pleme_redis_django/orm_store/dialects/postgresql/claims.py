@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 from django.db import connections, transaction
 
@@ -146,10 +147,15 @@ class _Claims(Generic[M]):
         request = self.request
         look = request.horizon.begin_later()
         piece = read_piece(self.table, request.selection, request.pauses, request.horizon.read_up_to)
-        ids = list(piece.ids[:limit])
-        jobs = self._run(limit, request.selection, AMONG, (ids,)) if ids else []
+        jobs = self._take_among(piece.ids[:limit], limit)
+        if len(jobs) < limit:
+            # It locks nothing: other workers that read the same have taken the first ones.
+            jobs += self._take_among(piece.ids[limit:], limit - len(jobs))
         request.horizon.saw_piece(look, piece, limit, request.pauses)
         return sorted(jobs, key=claim_order)
+
+    def _take_among(self, job_ids: Sequence[UUID], limit: int) -> list[M]:
+        return self._run(limit, self.request.selection, AMONG, (list(job_ids),)) if job_ids else []
 
     def _run(
         self, limit: int, selection: JobSelection, part: Part | None = None, of_part: tuple[Any, ...] = ()

@@ -17,6 +17,7 @@ from pleme_redis_django.orm_store.dialects.postgresql import ready_pieces
 from pleme_redis_django.orm_store.dialects.postgresql.ready_pieces import read_piece
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED
+from tests.database_sessions import TABLE, another_session
 from tests.orm_store.rows_read import rows_read
 from tests.rows import make_job
 from tests.waiting import wait_until
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.django_db
 PIECE = 100
 BACKLOG = 6 * PIECE
 FEW_ROWS = 60
+LIMIT = 10
 OWN = "tests.own"
 KINDS = [
     JobSelection(job_types=frozenset({OWN})),
@@ -93,3 +95,12 @@ def test_pieces_follow_each_other_in_claim_order() -> None:
         found += piece.ids
         behind = piece.last
     assert found == list(table.ready(selection).values_list("id", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_gets_what_is_left_where_another_process_takes_the_first_jobs_of_the_same_piece() -> None:
+    own = [make_own(9, minutes) for minutes in range(2 * LIMIT, 0, -1)]
+    first = ", ".join(f"'{job_id}'" for job_id in own[:LIMIT])
+    with another_session(f"SELECT FROM {TABLE} WHERE id IN ({first}) FOR UPDATE"):
+        claimed = OrmJobStore(Job).claim_jobs(str(uuid4()), LIMIT, KINDS[0])
+    assert [job.id for job in claimed] == own[LIMIT:]
