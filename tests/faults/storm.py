@@ -16,7 +16,7 @@ from typing import Any
 from pleme_redis_django import Job
 from pleme_redis_django.models import WorkerProcess
 from tests.faults.failing_stores import POINTS, deaths
-from tests.faults.jobs import SOON_BACK, die_midway, record, record_async
+from tests.faults.jobs import die_midway, record, record_async
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses
 
@@ -61,6 +61,7 @@ class Storm:
         hosts: int = 2,
         processes: int = 2,
         pool: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self._peace, self._notes = folder / "peace", folder / "deaths"
         self._random = random.Random(seed)
@@ -80,7 +81,7 @@ class Storm:
                 "max_crashes": 1_000,
                 **(pool or {}),
             },
-            environment={"FAULT_KILLS": json.dumps(orders), **SOON_BACK},
+            environment={"FAULT_KILLS": json.dumps(orders), **(environment or {})},
         )
         self._hosts = [self._start_host() for _ in range(hosts)]
         self._blow_count = 0
