@@ -96,8 +96,12 @@ GROUP BY 1, 2
 HAVING SUM(running.cost) > (SELECT COALESCE(MIN(max_running), 0) FROM {limits} WHERE id = ANY(%s::bigint[]))
 """
 # Statistics of a quiet moment know nothing of what runs now. In the order of its index a dead entry is read once;
-# a bitmap of it would read all of them again at each claim.
-_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+# a bitmap of it would read all of them again at each claim. So the values change nothing, for which PostgreSQL would
+# plan it anew at each claim.
+_BY_INDEX = (
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; "
+    "SET LOCAL plan_cache_mode = force_generic_plan"
+)
 
 # Others come first, and behind them the caller's own in claim order: those of them that are beyond the limit step
 # back. One that was asked to end meanwhile ends.
