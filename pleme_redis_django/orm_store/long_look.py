@@ -2,7 +2,7 @@
 
 The slots of one kind, such as those of async handlers, may have no job behind 500,000 of the other kind. To read past
 these takes 400 ms, in which the thread that claims gets no job for anybody else. So such a look reads some
-thousand rows at a time, goes on behind them at a later claim, and takes a fifth of the time until it is at the end.
+thousand rows at a time, goes on behind them at a later claim, and takes a quarter of the time until it is at the end.
 """
 
 from __future__ import annotations
