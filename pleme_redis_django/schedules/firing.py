@@ -87,7 +87,7 @@ def fire(using: str, ids: Sequence[int], now: datetime) -> Fired:
             fired.disabled.append((row.name, str(error)))
     unended, known = _unended(using, rows), _known_ticks(using, planned)
     for row, read, turn in planned:
-        made = _Turn(using, row, read, now, is_unended=row.last_job_id in unended)
+        made = _DueSchedule(using, row, read, now, is_unended=row.last_job_id in unended)
         new_ticks += made.ticks_of([tick for tick in turn.ticks if (row.pk, tick.at) not in known], fired)
         made.move_on(turn)
     ScheduleTick._base_manager.using(using).bulk_create(new_ticks)
@@ -115,7 +115,7 @@ def fire_waiting(using: str, ids: Sequence[int], now: datetime) -> Fired:
             tick.save(using=using, force_insert=True)
             fired.disabled.append((row.name, str(error)))
             continue
-        made = _Turn(using, row, read, now, is_unended=False)
+        made = _DueSchedule(using, row, read, now, is_unended=False)
         tick = made.fired(DueTick(at=aware(waited or now), fires=True), fired)
         fields = {"outcome": tick.outcome, "job_id": tick.job_id, "fired_at": Now()}
         ticks(using).filter(schedule_id=row.pk, tick_at=tick.tick_at).update(**fields)
@@ -148,7 +148,7 @@ def run_schedule_now(
         row = locked_schedule(name, product, using)
         fired, now = Fired(), database_now(using)
         read = dataclasses.replace(read_schedule(row), jitter_seconds=0)
-        tick = _Turn(using, row, read, now, is_unended=False).fired(DueTick(at=now, fires=True), fired)
+        tick = _DueSchedule(using, row, read, now, is_unended=False).fired(DueTick(at=now, fires=True), fired)
         tick.outcome, tick.note = TickOutcome.RUN_NOW, asked_by[:BY_MAX_LENGTH]
         tick.save(using=using, force_insert=True)
         schedules(using).filter(pk=row.pk).update(last_job_id=tick.job_id)
@@ -183,8 +183,8 @@ def disable_unloadable(using: str, row_id: int, error: Exception) -> Fired:
     return Fired(disabled=[(name, reason) for name in names])
 
 
-class _Turn:
-    """One schedule at its turn."""
+class _DueSchedule:
+    """One schedule that is due, or is to fire at once."""
 
     def __init__(
         self, using: str, row: Schedule, read: ReadSchedule, now: datetime, *, is_unended: bool

@@ -376,7 +376,7 @@ def test_nothing_is_left_of_a_turn_that_ends_before_its_commit(
     def die(*_args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(firing._Turn, "move_on", die)
+    monkeypatch.setattr(firing._DueSchedule, "move_on", die)
     with pytest.raises(KeyboardInterrupt):
         book.fire_due()
     monkeypatch.undo()
