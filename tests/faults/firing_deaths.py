@@ -21,7 +21,7 @@ def arm() -> None:
         return
     # Not by chance at each: a turn that has much to catch up on would never come to its end.
     passed, last = itertools.count(1), random.randint(1, points)
-    turn: Any = firing._Turn
+    turn: Any = firing._DueSchedule
     for name in ("_enqueue", "_recorded", "move_on"):
         setattr(turn, name, _deadly(getattr(turn, name), passed, last))
 
