@@ -312,7 +312,7 @@ class OneTooMany(LimitedLives):
 
 
 def nobody_is_counted(patch: pytest.MonkeyPatch) -> type[LimitedLives]:
-    patch.setattr(flow_limits, "gates_over", lambda table, limits: ([], False))
+    patch.setattr(flow_limits, "gates_over", lambda table, limits, among: ([], False))
     return LimitedLives
 
 

@@ -21,11 +21,17 @@ SELECT pg_table_size(job.oid), pg_indexes_size(job.oid),
        current_setting('autovacuum')::bool AND COALESCE(
            (SELECT option_value::bool FROM pg_options_to_table(job.reloptions)
             WHERE option_name = 'autovacuum_enabled'), true),
+       indexes.names, indexes.sizes,
        vacuum.pid, vacuum.phase,
        CASE vacuum.phase WHEN 'scanning heap' THEN vacuum.heap_blks_scanned::float / GREATEST(heap_blks_total, 1)
                          WHEN 'vacuuming heap' THEN vacuum.heap_blks_vacuumed::float / GREATEST(heap_blks_total, 1)
        END
 FROM pg_class AS job
+CROSS JOIN LATERAL (
+    SELECT COALESCE(array_agg(relname::text ORDER BY relname), '{}') AS names,
+           COALESCE(array_agg(pg_relation_size(oid) ORDER BY relname), '{}') AS sizes
+    FROM pg_class WHERE oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = job.oid)
+) AS indexes
 LEFT JOIN pg_stat_all_tables AS stats ON stats.relid = job.oid
 LEFT JOIN LATERAL (
     SELECT progress.* FROM pg_stat_progress_vacuum AS progress JOIN pg_locks AS held ON held.pid = progress.pid
@@ -35,11 +41,6 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS vacuum ON true
 WHERE job.oid = %s::regclass
-"""
-_INDEXES_SQL = """
-SELECT named.relname, pg_relation_size(named.oid)
-FROM pg_index AS index JOIN pg_class AS named ON named.oid = index.indexrelid
-WHERE index.indrelid = %s::regclass ORDER BY named.relname
 """
 _STOCK_SQL = """
 SELECT relname FROM pg_class
@@ -53,10 +54,9 @@ def table_storage(table: JobTable[Any]) -> TableStorage:
     """Return what is known of the table now. It waits while another transaction has the table for itself."""
     with connections[table.using].cursor() as cursor:
         cursor.execute(_STORAGE_SQL, [_OWN_SETTINGS, table.sql_name])
-        table_bytes, index_bytes, live, dead, vacuumed, analyzed, is_stock, is_on, *vacuum = cursor.fetchone()
-        cursor.execute(_INDEXES_SQL, [table.sql_name])
-        indexes = [IndexStorage(name=name, bytes=size) for name, size in cursor.fetchall()]
-    pid, phase, done = vacuum
+        table_bytes, index_bytes, live, dead, vacuumed, analyzed, is_stock, is_on, *others = cursor.fetchone()
+    names, sizes, pid, phase, done = others
+    indexes = (IndexStorage(name=name, bytes=size) for name, size in zip(names, sizes, strict=True))
     return TableStorage(
         table_bytes=table_bytes,
         index_bytes=index_bytes,
