@@ -8,20 +8,9 @@ from pleme_redis_django.jobs.interface.fair_shares import Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store.fairness.rotation import LOOK_SECONDS, LOOK_SHARE, Rotation
+from tests.orm_store.conftest import Clock
 
 PART_SECONDS = 0.003
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
