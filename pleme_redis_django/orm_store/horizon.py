@@ -112,9 +112,8 @@ class Horizon:
         long.read(piece, now - look.started)
         self._pauses = pauses
         self._since = long.asked_at - timedelta(seconds=COMMIT_SECONDS)
-        if under_way is None or piece.last is None:
-            self._slow_later_looks = 0
         if piece.last is None:
+            self._slow_later_looks = 0
             self._until = now + _seconds_without(long.cost_seconds)
         else:
             self._long_look, self._until = long, float("inf")
@@ -141,12 +140,13 @@ class Horizon:
     def saw_later_ones(self, look: TimedLook, count: int, *, all_of_them: bool) -> None:
         """Take note of a look behind the horizon, and whether it left none there."""
         self._is_partial = all_of_them
-        is_slow = self._is_long(look) if self._long_look is not None else self._is_slow(look, count)
-        self._slow_later_looks = self._slow_later_looks + 1 if is_slow else 0
+        if self._long_look is not None:
+            # It comes to these too. Begun anew whenever they are slow, it would never end on a busy machine.
+            return
+        self._slow_later_looks = self._slow_later_looks + 1 if self._is_slow(look, count) else 0
         if self._slow_later_looks >= claim_position.SLOW_CLAIMS:
             # A new backlog is behind it: the next look at everything sets another one.
             self._until = self._clock()
-            self._long_look = None
 
     def _is_long(self, look: TimedLook) -> bool:
         return self._clock() - look.started > long_look.LONG_SECONDS

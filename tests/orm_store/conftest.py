@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from pleme_redis_django.orm_store import claim_position
+from pleme_redis_django.orm_store import claim_position, long_look
 from pleme_redis_django.orm_store.dialects.postgresql import prepared
 
 A_DAY_SECONDS = 86_400.0
@@ -23,9 +23,10 @@ def every_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Claims start at the head, and keep their plans."""
+    """Claims start at the head, read all at once, and keep their plans."""
     monkeypatch.setattr(claim_position, "EXPECTED_SECONDS", A_DAY_SECONDS)
     monkeypatch.setattr(prepared, "SLOW_SECONDS", A_DAY_SECONDS)
+    monkeypatch.setattr(long_look, "LONG_SECONDS", A_DAY_SECONDS)
 
 
 @pytest.fixture
