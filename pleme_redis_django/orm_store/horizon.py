@@ -7,8 +7,8 @@ time when it began. What becomes ready since is due later as a rule, and the nex
 every priority. What is due earlier (its transaction took long, or somebody changed its priority) is found by
 the next look at everything: as soon as that has cost a twentieth of the time since, and after 5 s at most.
 
-A look at everything that takes long is made in pieces the next time (see ``LongLook``), and so is the first one for
-some types alone. Its horizon is the time of the first piece, and holds while the others are read.
+A look at everything that takes long is made in pieces the next time (see ``LongLook``). Its horizon is the time of
+the first piece, and holds while the others are read.
 """
 
 from __future__ import annotations
@@ -45,12 +45,10 @@ class Horizon:
         self,
         database_time: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
-        *,
-        in_pieces: bool = False,
     ):
         self._database_time = database_time
         self._clock = clock
-        self._is_in_pieces = in_pieces
+        self._is_in_pieces = False
         self._long_look: LongLook | None = None
         self._slow_looks = 0
         self._slow_later_looks = 0

@@ -78,7 +78,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
         self._flow = FlowControl(self._dialect, self._table)
         self._passed_over: dict[JobSelection, bool] = {}
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
-        self._horizons: dict[JobSelection, Horizon] = {}
+        self._horizons: defaultdict[JobSelection, Horizon] = defaultdict(self._new_horizon)
         self._rotations = Rotations(self._table)
 
     @property
@@ -137,7 +137,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
             selection=selection,
             pauses=self._pauses.current(),
             position=self._positions[selection],
-            horizon=self._horizon(selection),
+            horizon=self._horizons[selection],
             is_limited=bool(self._flow.known.current().rows),
         )
 
@@ -151,7 +151,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
         return super().claim_next_job(worker_id)
 
     def look_again_in(self, selection: JobSelection) -> float | None:
-        return 0.0 if self._passed_over.get(selection) else self._horizon(selection).everything_in()
+        return 0.0 if self._passed_over.get(selection) else self._horizons[selection].everything_in()
 
     def held_back(self) -> Hashable | None:
         with reconnecting(self.using):
@@ -284,7 +284,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
             self._pauses.read_again()
             self._passed_over.pop(selection, None)
             outlook = look_ahead(
-                self._dialect, self._table, selection, self._pauses.last_read, self._horizon(selection)
+                self._dialect, self._table, selection, self._pauses.last_read, self._horizons[selection]
             )
             if (tokens_in := self._flow.release_in()) is None:
                 return outlook
@@ -317,14 +317,8 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
     def _new_position(self) -> ClaimPosition:
         return ClaimPosition(round_trip_seconds=functools.partial(round_trip_seconds, self.using))
 
-    def _horizon(self, selection: JobSelection) -> Horizon:
-        horizon = self._horizons.get(selection)
-        if horizon is None:
-            # Those of some types alone may stand behind any number of others.
-            in_pieces = selection.job_types is not None
-            horizon = Horizon(functools.partial(database_time, self.using), in_pieces=in_pieces)
-            self._horizons[selection] = horizon
-        return horizon
+    def _new_horizon(self) -> Horizon:
+        return Horizon(functools.partial(database_time, self.using))
 
     def _ready(self, selection: JobSelection) -> QuerySet[M]:
         self._pauses.read_again()

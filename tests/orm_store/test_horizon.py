@@ -109,7 +109,9 @@ def read_piece(horizon: Horizon, clock: Clock, *, found: int = 0, is_last: bool 
 
 @pytest.fixture
 def long_horizon(clock: Clock) -> Horizon:
-    return Horizon(lambda: NOW, clock, in_pieces=True)
+    horizon = Horizon(lambda: NOW, clock)
+    look(horizon, clock, LONG_SECONDS + QUICK_SECONDS)
+    return horizon
 
 
 def test_a_long_look_goes_on_behind_its_last_piece_in_a_share_of_the_time(

@@ -79,7 +79,7 @@ def test_each_statement_has_its_own_plan(store: OrmJobStore[Job]) -> None:
     email, report = (make_job(queue_name=name) for name in ("email", "report"))
     selections = [JobSelection(queue_names=("email",)), JobSelection(queue_names=("report",))]
     for selection in selections:
-        for _ in range(USES_BEFORE + 2):  # The first look for some types is made in pieces.
+        for _ in range(USES_BEFORE + 1):
             claim(store, 5, JobSelection(queue_names=selection.queue_names, product="elsewhere"))
             claim(store, 5, JobSelection(queue_names=selection.queue_names, job_types=frozenset({"other"})))
     assert len(names()) == 4

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
-from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store import OrmJobStore, long_look
 from pleme_redis_django.orm_store.dialects.postgresql import ready_pieces
 from pleme_redis_django.orm_store.dialects.postgresql.ready_pieces import read_piece
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -53,6 +53,15 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
             cursor.execute(f"SET LOCAL enable_{way} = off")
 
 
+def store_of_long_looks(selection: JobSelection, monkeypatch: pytest.MonkeyPatch) -> OrmJobStore[Job]:
+    """Return a store that has found out that a look at everything takes long."""
+    store = OrmJobStore(Job)
+    with monkeypatch.context() as patch:
+        patch.setattr(long_look, "LONG_SECONDS", -1.0)
+        assert store.claim_jobs(str(uuid4()), 1, selection) == []
+    return store
+
+
 def make_own(priority: int, minutes: int) -> UUID:
     due = timezone.now() - timedelta(minutes=minutes)
     return make_job("default", job_type=OWN, priority=priority, run_after=due).id
@@ -60,10 +69,11 @@ def make_own(priority: int, minutes: int) -> UUID:
 
 @pytest.mark.parametrize("selection", KINDS)
 def test_no_claim_reads_past_a_whole_backlog_and_all_that_is_in_it_is_claimed(
-    selection: JobSelection,
+    selection: JobSelection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store: OrmJobStore[Job] = store_of_long_looks(selection, monkeypatch)
     own = [make_own(priority, minutes) for priority, minutes in ((1, 5), (0, 70), (0, 59), (-2, 60), (-9, 1))]
-    store, claimed = OrmJobStore(Job), []
+    claimed: list[UUID] = []
 
     def saw_everything() -> bool:
         jobs: list[Any] = []
@@ -79,8 +89,10 @@ def test_no_claim_reads_past_a_whole_backlog_and_all_that_is_in_it_is_claimed(
     assert [job.id for job in store.claim_jobs(str(uuid4()), 50, selection)] == [late]
 
 
-def test_what_becomes_ready_while_a_look_is_under_way_is_claimed_at_once() -> None:
-    store = OrmJobStore(Job)
+def test_what_becomes_ready_while_a_look_is_under_way_is_claimed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = store_of_long_looks(KINDS[0], monkeypatch)
     assert store.claim_jobs(str(uuid4()), 50, KINDS[0]) == []
     assert store.look_again_in(KINDS[0]) is not None, "the look is not at its end"
     late = make_own(0, 0)
@@ -98,9 +110,12 @@ def test_pieces_follow_each_other_in_claim_order() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_claim_gets_what_is_left_where_another_process_takes_the_first_jobs_of_the_same_piece() -> None:
+def test_a_claim_gets_what_is_left_where_another_process_takes_the_first_jobs_of_the_same_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = store_of_long_looks(KINDS[0], monkeypatch)
     own = [make_own(9, minutes) for minutes in range(2 * LIMIT, 0, -1)]
     first = ", ".join(f"'{job_id}'" for job_id in own[:LIMIT])
     with another_session(f"SELECT FROM {TABLE} WHERE id IN ({first}) FOR UPDATE"):
-        claimed = OrmJobStore(Job).claim_jobs(str(uuid4()), LIMIT, KINDS[0])
+        claimed = store.claim_jobs(str(uuid4()), LIMIT, KINDS[0])
     assert [job.id for job in claimed] == own[LIMIT:]
