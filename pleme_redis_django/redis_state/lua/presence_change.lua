@@ -29,18 +29,45 @@ local joined, updated, left, changes, removed = {}, {}, {}, {}, 0
 -- A client can make up any number of room names: keys of an empty room may not stay for a day.
 local EMPTY_TTL = 60000
 
+-- What was read or written once is not read again: most of a change's time goes into calls of Redis.
+local known_connections, known_records = {}, {}
+
 local function connections_of(user)
-  local ids = {}
-  for id in string.gmatch(redis.call('HGET', KEYS[3], user) or '', '%S+') do
-    ids[#ids + 1] = id
+  if not known_connections[user] then
+    known_connections[user] = redis.call('HGET', KEYS[3], user) or ''
   end
-  return ids
+  return known_connections[user]
+end
+
+local function keep_connections(user, connections)
+  known_connections[user] = connections
+  if connections == '' then
+    redis.call('HDEL', KEYS[3], user)
+  else
+    redis.call('HSET', KEYS[3], user, connections)
+  end
+end
+
+local function record_of(id)
+  if known_records[id] == nil then
+    known_records[id] = redis.call('HGET', KEYS[2], id)
+  end
+  return known_records[id]
+end
+
+local function keep_record(id, record)
+  known_records[id] = record
+  redis.call('HSET', KEYS[2], id, record)
 end
 
 -- include: presence_visible
 local function look(user)
-  local connections = redis.call('HGET', KEYS[3], user) or ''
-  return string.find(connections, '%S') and visible(connections)
+  local connections = connections_of(user)
+  if connections == '' then
+    return nil
+  end
+  local idle, metadata, shown = visible(connections, record_of)
+  return {idle = idle, metadata = metadata, shown = shown}
 end
 
 local function change(kind, user)
@@ -65,7 +92,7 @@ end
 
 local function refresh_expiry(user)
   local latest = nil
-  for _, id in ipairs(connections_of(user)) do
+  for id in string.gmatch(connections_of(user), '%S+') do
     local expiry = tonumber(redis.call('ZSCORE', KEYS[1], id))
     if expiry and (not latest or expiry > latest) then
       latest = expiry
@@ -84,63 +111,63 @@ local function saw(user, at)
   end
 end
 
-local function remove(user, id)
-  removed = removed + redis.call('ZREM', KEYS[1], id)
-  redis.call('HDEL', KEYS[2], id)
-  local rest = {}
-  for _, other in ipairs(connections_of(user)) do
-    if other ~= id then
-      rest[#rest + 1] = other .. ' '
+local function remove(user, gone)
+  local rest, is_gone = {}, {}
+  for _, id in ipairs(gone) do
+    removed = removed + redis.call('ZREM', KEYS[1], id)
+    redis.call('HDEL', KEYS[2], id)
+    known_records[id], is_gone[id] = false, true
+  end
+  for id in string.gmatch(connections_of(user), '%S+') do
+    if not is_gone[id] then
+      rest[#rest + 1] = id .. ' '
     end
   end
-  if #rest > 0 then
-    redis.call('HSET', KEYS[3], user, table.concat(rest))
-  else
-    redis.call('HDEL', KEYS[3], user)
-  end
+  keep_connections(user, table.concat(rest))
 end
 
 local function due_at(at)
-  local known = tonumber(redis.call('ZSCORE', KEYS[7], scope))
-  if not known or at < known then
-    redis.call('ZADD', KEYS[7], at, scope)
-  end
+  redis.call('ZADD', KEYS[7], 'LT', at, scope)
 end
 
 -- Connections in the grace of a page reload, and those whose process has missed a heartbeat, do not count against
 -- the limit, so that the tab can come back; there may be as many of them as the limit once more.
 local function is_full(connections, most)
-  if #connections < most then
+  local count, heard = select(2, string.gsub(connections, '%S+', '')), 0
+  if count < most then
     return false
   end
-  local heard = 0
-  for _, one in ipairs(connections) do
+  for one in string.gmatch(connections, '%S+') do
     if (tonumber(redis.call('ZSCORE', KEYS[1], one)) or 0) > now + tonumber(ARGV[4]) / 2 then
       heard = heard + 1
     end
   end
-  return heard >= most or #connections >= 2 * most
+  return heard >= most or count >= 2 * most
 end
 
 local function join(id, user, metadata)
-  local record = redis.call('HGET', KEYS[2], id)
+  local record = record_of(id)
   if record and string.match(record, '^.(.-)\n') ~= user then
     return 'taken'
   end
-  local before = look(user)
+  local before, connections = look(user), connections_of(user)
   if not record then
-    if is_full(connections_of(user), tonumber(ARGV[10])) then
+    if is_full(connections, tonumber(ARGV[10])) then
       return 'user limit'
     end
     if not before and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[11]) then
       return 'scope limit'
     end
-    redis.call('HSET', KEYS[3], user, (redis.call('HGET', KEYS[3], user) or '') .. id .. ' ')
+    keep_connections(user, connections .. id .. ' ')
   end
   local expiry = now + tonumber(ARGV[4])
-  redis.call('HSET', KEYS[2], id, ARGV[12] .. user .. '\n' .. metadata)
+  keep_record(id, ARGV[12] .. user .. '\n' .. metadata)
   redis.call('ZADD', KEYS[1], expiry, id)
-  refresh_expiry(user)
+  if not record and connections == '' then
+    redis.call('ZADD', KEYS[4], expiry, user)
+  else
+    refresh_expiry(user)
+  end
   saw(user, now)
   due_at(expiry)
   compare(user, before, {})
@@ -149,27 +176,25 @@ end
 
 -- Another user's connection is never touched, whatever id was given.
 local function chosen(id, user)
-  local mine = connections_of(user)
-  if id == '' then
-    return mine
-  end
-  for _, other in ipairs(mine) do
-    if other == id then
-      return {id}
+  local ids = {}
+  for mine in string.gmatch(connections_of(user), '%S+') do
+    if id == '' or id == mine then
+      ids[#ids + 1] = mine
     end
   end
-  return {}
+  return ids
 end
 
 local function leave(id, user, grace)
   local before, gone = look(user), chosen(id, user)
-  for _, one in ipairs(gone) do
-    local expiry = tonumber(redis.call('ZSCORE', KEYS[1], one)) or 0
-    if grace == 0 then
-      remove(user, one)
-    elseif expiry > now + grace then
-      redis.call('ZADD', KEYS[1], now + grace, one)
-      due_at(now + grace)
+  if grace == 0 then
+    remove(user, gone)
+  else
+    for _, one in ipairs(gone) do
+      if (tonumber(redis.call('ZSCORE', KEYS[1], one)) or 0) > now + grace then
+        redis.call('ZADD', KEYS[1], now + grace, one)
+        due_at(now + grace)
+      end
     end
   end
   if #gone > 0 then
@@ -182,8 +207,10 @@ end
 local function mark(id, user, letter)
   local before = look(user)
   for _, one in ipairs(chosen(id, user)) do
-    local record = redis.call('HGET', KEYS[2], one)
-    redis.call('HSET', KEYS[2], one, letter .. string.sub(record, 2))
+    local record = record_of(one)
+    if record then
+      keep_record(one, letter .. string.sub(record, 2))
+    end
   end
   saw(user, now)
   compare(user, before, {})
@@ -193,7 +220,7 @@ local function sweep(most)
   local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, most)
   local order, before, gone = {}, {}, {}
   for _, id in ipairs(expired) do
-    local user = string.match(redis.call('HGET', KEYS[2], id) or '', '^.(.-)\n')
+    local user = string.match(record_of(id) or '', '^.(.-)\n')
     if not user then
       removed = removed + redis.call('ZREM', KEYS[1], id)
     else
@@ -207,9 +234,7 @@ local function sweep(most)
     end
   end
   for _, user in ipairs(order) do
-    for _, id in ipairs(gone[user]) do
-      remove(user, id)
-    end
+    remove(user, gone[user])
     refresh_expiry(user)
     compare(user, before[user], gone[user])
   end
@@ -230,18 +255,14 @@ else
   mark(ARGV[7], ARGV[8], op == 'idle' and 'i' or 'a')
 end
 
-local function next_version()
-  if redis.call('EXISTS', KEYS[5]) == 1 then
-    return redis.call('INCR', KEYS[5])
-  end
-  local first = time[1] * 1000000 + time[2]
-  redis.call('SET', KEYS[5], string.format('%.0f', first))
-  return first
-end
-
-local version = tonumber(redis.call('GET', KEYS[5]) or 0)
+local version = redis.call('GET', KEYS[5])
 if #joined + #updated + #left > 0 then
-  version = next_version()
+  if version then
+    version = redis.call('INCR', KEYS[5])
+  else
+    version = time[1] * 1000000 + time[2]
+    redis.call('SET', KEYS[5], string.format('%.0f', version), 'PX', ARGV[5])
+  end
   local channel = scope == '' and '@online' or scope
   local frame = table.concat({
     '{"pres":{"ch":"', channel, '","v":', string.format('%.0f', version),
@@ -250,17 +271,18 @@ if #joined + #updated + #left > 0 then
   })
   redis.call('PUBLISH', ARGV[3], 'pres ' .. channel .. ' -\n' .. frame)
 end
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('PEXPIRE', KEYS[5], EMPTY_TTL)
-  redis.call('ZREM', KEYS[7], scope)
-elseif op ~= 'sweep' then
+-- A join extends the keys, and so do heartbeats; other changes leave them theirs, as no connection outlives them.
+if op == 'join' and status == 'ok' then
   for i = 1, 5 do
     redis.call('PEXPIRE', KEYS[i], ARGV[5])
   end
-  redis.call('PEXPIRE', KEYS[7], ARGV[5])
+elseif (op == 'leave' or op == 'sweep') and redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('PEXPIRE', KEYS[5], EMPTY_TTL)
+  redis.call('ZREM', KEYS[7], scope)
 end
+redis.call('PEXPIRE', KEYS[7], ARGV[5])
 if scope == '' then
   redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now - tonumber(ARGV[6]))
   redis.call('PEXPIRE', KEYS[6], ARGV[6])
 end
-return {status, version, removed, unpack(changes)}
+return {status, tonumber(version or 0), removed, unpack(changes)}

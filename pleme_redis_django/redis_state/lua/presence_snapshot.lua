@@ -11,12 +11,17 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local scanned = redis.call('HSCAN', KEYS[3], ARGV[1], 'COUNT', ARGV[2])
 local users = {}
 
+local function record_of(id)
+  return redis.call('HGET', KEYS[2], id)
+end
+
 -- include: presence_visible
 for i = 1, #scanned[2], 2 do
   local user = scanned[2][i]
   local expiry = redis.call('ZSCORE', KEYS[4], user)
   if expiry and tonumber(expiry) > now then
-    users[#users + 1] = cjson.encode(user) .. ':' .. visible(scanned[2][i + 1]).shown
+    local _, _, shown = visible(scanned[2][i + 1], record_of)
+    users[#users + 1] = cjson.encode(user) .. ':' .. shown
   end
 end
 return {tonumber(redis.call('GET', KEYS[5]) or 0), '{' .. table.concat(users, ',') .. '}', scanned[1]}

@@ -320,6 +320,7 @@ async def test_emptied_room_leaves_nothing_for_long(twin: Wrap) -> None:
     room = twin(PresenceManager("acme", "room:1"))
     await room.set_online(42, "tab1")
     await room.set_offline(42)
+    await room.set_idle(42)
     [version] = redis_client().keys("pl:{acme}:*")
     assert version.endswith(b":version")
     assert 0 < redis_client().pttl(version) <= 60_000
@@ -338,3 +339,14 @@ async def test_a_join_is_one_round_trip(presence: Twin) -> None:
         await presence.set_online(2, "b")
     assert calls.of("evalsha") == 1
     assert script("presence_change").sha
+
+
+async def test_page_shows_what_is_distinct_of_a_user(presence: Twin) -> None:
+    for tab, metadata in (("tab1", {"page": 2}), ("tab2", {"page": 1}), ("tab3", {"page": 2})):
+        await presence.set_online(42, tab, metadata)
+    await presence.set_idle(42, "tab1")
+    page = {"42": [{"c": "tab2", "m": {"page": 1}}, {"c": "tab1", "m": {"page": 2}}]}
+    assert (await presence.snapshot()).users == page
+    await presence.set_idle(42)
+    idle = {"42": [{**entry, "idle": True} for entry in page["42"]]}
+    assert (await presence.snapshot()).users == idle
