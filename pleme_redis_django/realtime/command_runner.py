@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Set
+from typing import Generic, Protocol, TypeVar
 
 from pleme_redis_django.exceptions import InvalidEvent, InvalidName, RedisUnavailable
 from pleme_redis_django.realtime import frames
@@ -28,29 +28,50 @@ FRAMES_WAITING = 4
 logger = logging.getLogger("pleme_redis_django.consumers")
 
 
-Handler = Callable[[Mapping[str, Any]], Awaitable[str]]
-"""Runs one command of one socket with the fields that were sent; returns the body of the reply."""
+class RunnersHub(Protocol):
+    """What the runner itself uses of the hub that commands run in."""
+
+    quotas: UserQuotas
+    work: LoopWork
 
 
-class CommandRunner:
-    """Takes frames from a consumer. Its task exists while there is something to run."""
+H = TypeVar("H", bound=RunnersHub)
+
+Run = Callable[[H, Connection, ClientCommand], Awaitable[str]]
+"""Runs one command of a socket; returns the body of the reply."""
+
+
+class CommandRunner(Generic[H]):
+    """Takes frames from a consumer. Its task and its queue exist while there is something to run."""
+
+    __slots__ = (
+        "_characters",
+        "_connection",
+        "_hub",
+        "_names",
+        "_outbox",
+        "_run",
+        "_strict",
+        "_task",
+        "_waiting",
+    )
 
     def __init__(
         self,
         connection: Connection,
-        handlers: Mapping[str, Handler],
-        quotas: UserQuotas,
-        work: LoopWork,
+        hub: H,
+        run: Run[H],
+        names: Set[str],
         *,
         strict: bool,
     ) -> None:
         self._connection = connection
         self._outbox = connection.outbox
-        self._handlers = handlers
-        self._quotas = quotas
-        self._work = work
+        self._hub = hub
+        self._run = run
+        self._names = names
         self._strict = strict
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[str] | None = None
         self._characters = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -61,13 +82,15 @@ class CommandRunner:
         outbox.heard()
         if text == frames.PING and was_pinged:
             return
+        if self._waiting is None:
+            self._waiting = deque()
         self._waiting.append(text)
         self._characters += len(text)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run_frames())
         most = FRAMES_WAITING * self._connection.limits.frame_bytes
         while self._characters > most and not outbox.is_closing:
-            await self._work.next_tick()
+            await self._hub.work.next_tick()
 
     async def finish(self) -> None:
         """Wait for the command that is running; a closing socket runs no other."""
@@ -97,6 +120,8 @@ class CommandRunner:
                     await self._run_lines(text)
                 elif not self._outbox.is_closing:
                     await self._run_line(text)
+            # An empty deque takes 760 bytes, and most sockets are silent most of the time.
+            self._waiting = None
         finally:
             self._task = None
             self._connection.is_busy = False
@@ -112,7 +137,7 @@ class CommandRunner:
     async def _run_line(self, line: str) -> None:
         # The token is taken before the line is parsed: without a token, it is parsed only for the id of the
         # answer, and only as often as frames may be refused.
-        is_affordable = self._quotas.take(self._connection)
+        is_affordable = self._hub.quotas.take(self._connection)
         try:
             command = frames.parse_line(line, strict=self._strict)
         except CommandRefused as refused:
@@ -127,11 +152,12 @@ class CommandRunner:
         elif command is not None:
             await self._answer(command)
             while self._outbox.is_backed_up:
-                await self._work.next_tick()
+                await self._hub.work.next_tick()
 
     async def _answer(self, command: ClientCommand) -> None:
         try:
-            body = await self._handler(command)(command.fields)
+            self._check(command)
+            body = await self._run(self._hub, self._connection, command)
         except CommandRefused as refused:
             self._answer_error(command, refused.code, str(refused))
         except (InvalidName, InvalidEvent) as error:
@@ -147,12 +173,11 @@ class CommandRunner:
             if command.id is not None:
                 self._outbox.queue(frames.reply(command.id, command.name, body))
 
-    def _handler(self, command: ClientCommand) -> Handler:
-        if command.name not in self._handlers:
+    def _check(self, command: ClientCommand) -> None:
+        if command.name not in self._names:
             raise CommandRefused(ErrorCode.BAD_REQUEST, f"this endpoint has no command {command.name!r}")
         if not self._connection.is_registered and command.name != "connect":
             raise CommandRefused(ErrorCode.UNAUTHORIZED, "the first command is connect")
-        return self._handlers[command.name]
 
     def _answer_error(self, command: ClientCommand, code: ErrorCode, message: str) -> None:
         if command.id is not None:

@@ -15,7 +15,7 @@ from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.authorization import Action, is_allowed
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.connection import Connection
-from pleme_redis_django.realtime.frames import CommandRefused, ErrorCode
+from pleme_redis_django.realtime.frames import ClientCommand, CommandRefused, ErrorCode
 from pleme_redis_django.realtime.heads import Heads
 from pleme_redis_django.realtime.limits import ClientLimits
 from pleme_redis_django.realtime.loop_work import LoopWork
@@ -308,3 +308,8 @@ HANDLERS: dict[str, Handler] = {
     "active": set_active,
     "idle": set_idle,
 }
+
+
+def run_command(hub: HubParts, connection: Connection, command: ClientCommand) -> Awaitable[str]:
+    """Run one command; the caller has checked that its name is one of ``HANDLERS``."""
+    return HANDLERS[command.name](hub, connection, command.fields)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from functools import partial
 from typing import Any, ClassVar
 
 from channels.consumer import AsyncConsumer, get_handler_name
@@ -20,7 +19,7 @@ from pleme_redis_django.realtime import frames
 from pleme_redis_django.realtime.authorization import OUTAGES, resolve_scope_product
 from pleme_redis_django.realtime.close_codes import CloseCode
 from pleme_redis_django.realtime.command_runner import CommandRunner
-from pleme_redis_django.realtime.commands import HANDLERS
+from pleme_redis_django.realtime.commands import HANDLERS, run_command
 from pleme_redis_django.realtime.connection import Connection
 from pleme_redis_django.realtime.database_threads import call_for_identity
 from pleme_redis_django.realtime.frames import ErrorCode
@@ -41,7 +40,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
     """Refuse unknown fields of commands: for tests of a client."""
 
     connection: Connection | None = None
-    runner: CommandRunner
+    runner: CommandRunner[Hub]
     hub: Hub
 
     async def dispatch(self, message: dict[str, Any]) -> None:
@@ -79,13 +78,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels is unty
             self.hub.work,
             began_at=began_at,
         )
-        self.runner = CommandRunner(
-            self.connection,
-            {name: partial(HANDLERS[name], self.hub, self.connection) for name in self.commands},
-            self.hub.quotas,
-            self.hub.work,
-            strict=self.strict,
-        )
+        self.runner = CommandRunner(self.connection, self.hub, run_command, self.commands, strict=self.strict)
         self.hub.open(self.connection)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:

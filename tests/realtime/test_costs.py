@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import pytest
 
+from pleme_redis_django import realtime
 from pleme_redis_django.realtime.frames import ErrorCode
 from pleme_redis_django.realtime.hub import hub
 from pleme_redis_django.redis_state.presence.manager import PresenceManager
@@ -111,3 +115,23 @@ async def test_debt_is_bounded(ana: Person) -> None:
         hub().quotas.charge(connection, 1_000_000)
         let_time_pass(3, product="acme")
         await asyncio.wait_for(client.subscribe("order:*"), 5)
+
+
+async def test_silent_socket_keeps_little(ana: Person) -> None:
+    own = tracemalloc.Filter(inclusive=True, filename_pattern=f"{realtime.__path__[0]}/*")
+
+    def taken() -> int:
+        gc.collect()
+        statistics = tracemalloc.take_snapshot().filter_traces([own]).statistics("filename")
+        return sum(each.size for each in statistics)
+
+    async with AsyncExitStack() as sockets:
+        await sockets.enter_async_context(connected_client(ana))
+        tracemalloc.start()
+        try:
+            before = taken()
+            for _ in range(15):
+                await sockets.enter_async_context(connected_client(ana))
+            assert (taken() - before) / 15 < 2500
+        finally:
+            tracemalloc.stop()
