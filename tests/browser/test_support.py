@@ -41,8 +41,8 @@ def shop(process_environment: dict[str, str], settings: Any) -> Iterator[WebServ
     # The suite's quick hashes are unknown to the example project's settings.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
     settings.PLEME_REDIS = {**settings.PLEME_REDIS, "PRODUCT": "novaskyn"}
-    save_items(read_catalog()[:20])
-    codes = [item.code for item in read_catalog()[:2]]
+    save_items(read_catalog(first=20))
+    codes = [item.code for item in read_catalog(first=2)]
     place_order("N001-00001", codes, "Bessie Coleman", "bessie@customers.example")
     for name in ("ada", "ben"):
         User.objects.create_user(name, password=name)

@@ -39,5 +39,5 @@ def send_mail_to(settings: Any, host: str, port: int) -> None:
 @pytest.fixture
 def catalog(db: None) -> list[CatalogItem]:
     """The first airports of the data set, saved."""
-    save_items(read_catalog()[:20])
+    save_items(read_catalog(first=20))
     return list(CatalogItem.objects.all())

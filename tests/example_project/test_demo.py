@@ -22,6 +22,8 @@ from tests.processes import ending_with_this_process
 
 MANAGE = str(Path(__file__).parent.parent.parent / "manage.py")
 DEADLINE_SECONDS = 150
+# More jobs of the same kind would only take longer.
+FEW = ["--orders", "40", "--flood", "1000"]
 NO_MAIL = MailCounts(delivered=frozenset(), duplicates=0, greylisted=0)
 
 
@@ -36,7 +38,7 @@ def demo_environment(tmp_path: Path) -> dict[str, str]:
 def demo(demo_environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """The interactive demo, with few orders."""
     process = subprocess.Popen(
-        ending_with_this_process([sys.executable, MANAGE, "demo", "--orders", "10"]),
+        ending_with_this_process([sys.executable, MANAGE, "demo", *FEW, "--orders", "10"]),
         env=demo_environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -53,7 +55,7 @@ def demo(demo_environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.long
 def test_demo_once_does_all_its_work(demo_environment: dict[str, str]) -> None:
     answer = subprocess.run(
-        [sys.executable, MANAGE, "demo", "--once", "--orders", "40"],
+        [sys.executable, MANAGE, "demo", "--once", *FEW],
         env=demo_environment,
         capture_output=True,
         text=True,

@@ -34,7 +34,7 @@ def context() -> tuple[JobContext, list[Any]]:
 def test_import_reports_progress_every_100_items_and_lets_customers_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    few = jobs.read_catalog()[:250]
+    few = jobs.read_catalog(first=250)
     monkeypatch.setattr(jobs, "read_catalog", lambda: few)
     ctx, reports = context()
     assert jobs.import_catalog(ctx, orders=3) == {"imported": 250}
@@ -86,7 +86,7 @@ def test_index_item_writes_its_words(catalog: list[CatalogItem]) -> None:
 
 @pytest.mark.django_db(transaction=True)
 async def test_async_job_counts_through_the_async_orm() -> None:
-    await sync_to_async(jobs.save_items)(jobs.read_catalog()[:20])
+    await sync_to_async(jobs.save_items)(jobs.read_catalog(first=20))
     assert await jobs.count_by_country("US") == {"country": "US", "items": 20}
 
 

@@ -69,7 +69,7 @@ def test_a_customer_whose_lock_was_lost_takes_nothing(catalog: list[CatalogItem]
 
 @pytest.mark.django_db(transaction=True)
 def test_customers_at_once_never_sell_more_than_there_is(transactional_db: None) -> None:
-    save_items(read_catalog()[:2])
+    save_items(read_catalog(first=2))
     first, second = CatalogItem.objects.values_list("code", flat=True)
     CatalogItem.objects.update(stock=6)
 

@@ -35,13 +35,16 @@ class Command(BaseCommand):
             "--timeout", type=float, default=DEFAULT_TIMEOUT_SECONDS, help="seconds that --once waits (180)"
         )
         parser.add_argument("--orders", type=int, default=Amounts().orders, help="how many orders (300)")
+        parser.add_argument(
+            "--flood", type=int, default=Amounts().flood, help="how many jobs of another product (3,000)"
+        )
         parser.add_argument("--data-folder", type=Path, help="keep the database there between runs")
 
     def handle(self, **options: Any) -> None:
         # A shell starts background jobs with SIGINT ignored; and `kill` has to drain like Ctrl-C.
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, signal.default_int_handler)
-        amounts = Amounts(orders=options["orders"])
+        amounts = Amounts(orders=options["orders"], flood=options["flood"])
         folder = options["data_folder"].resolve() if options["data_folder"] else None
         try:
             if options["once"]:
