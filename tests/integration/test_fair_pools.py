@@ -15,10 +15,12 @@ from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses
 from tests.workload.jobs import noop
+from tests.workload.waiting_jobs import wait_briefly
 
 pytestmark = pytest.mark.process
 
-FLOOD = 20_000
+# Two seconds of one process: without a hint, another product is looked for once a second.
+FLOOD = 4_000
 EACH = 8_000
 SEEN, UNTIL = 2_000, 6_000
 
@@ -32,13 +34,13 @@ def fair_index(transactional_db: None) -> Iterator[None]:
         cursor.execute(f'DROP INDEX "{index.name}"')
 
 
-def insert(count: int, product: str) -> None:
+def insert(count: int, product: str, job_type: str = noop.name) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO pleme_redis_django_job"
             " (id, product, job_type, queue_name, priority, status, parameters, max_retries)"
             " SELECT uuidv7(), %s, %s, 'default', 0, 'QUEUED', '{}', 0 FROM generate_series(1, %s)",
-            [product, noop.name, count],
+            [product, job_type, count],
         )
 
 
@@ -51,7 +53,7 @@ def wait_until_all_ended(workers: WorkerProcesses, **which: Any) -> None:
 def test_a_small_product_starts_beside_the_flood_of_a_big_one(
     start_workers: StartWorkers, settings: dict[str, None]
 ) -> None:
-    insert(FLOOD, "big")
+    insert(FLOOD, "big", wait_briefly.name)
     workers = start_workers(pool={"fair": True}, **settings)
     started = Job.objects.filter(status="COMPLETED")
     wait_for(started.exists, "the flood is under way", details=workers.output)

@@ -34,6 +34,7 @@ from pleme_redis_django.orm_store.dialects.portable_tokens import (
     wake_forgotten_tokens as wake_forgotten_tokens,
 )
 from pleme_redis_django.orm_store.ending_changes import ending_update
+from pleme_redis_django.orm_store.fairness.index import FOR_FAIR_CLAIMS
 from pleme_redis_django.orm_store.fairness.turn_order import in_turn_order, turn_order
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
@@ -79,7 +80,7 @@ def claim_shares(
 def ready_strands(
     table: JobTable[Any], selection: JobSelection, pauses: Pauses, after: str | None = None
 ) -> tuple[list[Strand], str | None]:
-    ready = table.ready(selection, pauses).order_by()
+    ready = table.ready(selection, pauses).filter(FOR_FAIR_CLAIMS).order_by()
     if selection.queue_names is None:
         return [Strand(product) for product in ready.values_list("product", flat=True).distinct()], None
     return [Strand(*names) for names in ready.values_list("product", "queue_name").distinct()], None
@@ -131,7 +132,7 @@ def oldest_snapshot(using: str) -> OldestSnapshot | None:
 
 
 def _of_strand(strand: Strand) -> Q:
-    condition = Q(product=strand.product)
+    condition = FOR_FAIR_CLAIMS & Q(product=strand.product)
     return condition if strand.queue_name is None else condition & Q(queue_name=strand.queue_name)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import connections, models
 from django.db.backends.utils import truncate_name
-from django.db.models import F
+from django.db.models import F, Q
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models.indexes import READY_CONDITION
@@ -22,6 +22,11 @@ from pleme_redis_django.orm_store.fairness.aging import AgedDueTime
 
 # Django's own names of indexes are as long at most, on every database.
 _LONGEST_NAME = 30
+
+# What every row meets, and only the statements of fair claims say: nothing else reads it. Where the statistics know of
+# no backlog, any index of ready jobs looks as good as the one in claim order, and a claim would sort the backlog.
+FOR_FAIR_CLAIMS = Q(product__gte="")
+FAIR_CONDITION = READY_CONDITION & FOR_FAIR_CLAIMS
 
 _NAME = re.compile(r"_fairq?(_[0-9.e+-]+)?$")
 
@@ -89,13 +94,13 @@ class FairIndex:
         strand = [F("queue_name"), F("product")] if self.by_queue else [F("product")]
         if self.aging_seconds_per_point is not None:
             aged = AgedDueTime(self.aging_seconds_per_point)
-            return models.Index(*strand, aged, F("id"), condition=READY_CONDITION, name=self.name)
+            return models.Index(*strand, aged, F("id"), condition=FAIR_CONDITION, name=self.name)
         return models.Index(
             *strand,
             F("priority").desc(),
             F("run_after"),
             F("id"),
-            condition=READY_CONDITION,
+            condition=FAIR_CONDITION,
             name=self.name,
         )
 

@@ -159,6 +159,24 @@ def test_claims_and_looks_read_it_and_nothing_else(
     assert f"Index Scan using {expected} on" in plan
 
 
+@pytest.mark.parametrize(
+    "selection",
+    [JobSelection(), JobSelection(queue_names=("mail",)), JobSelection(queue_names=("mail", "print"))],
+    ids=["every queue", "one queue", "two queues"],
+)
+def test_nothing_but_fair_claims_reads_it(backlog: OrmJobStore[Job], selection: JobSelection) -> None:
+    """It has another order: a claim that took it would sort the backlog each time."""
+    with connection.cursor() as cursor:
+        for name in ("ready", "queue"):
+            cursor.execute(f"DROP INDEX pleme_redis_django_job_{name}")
+    with CaptureQueriesContext(connection) as queries:
+        assert len(backlog.claim_jobs(str(uuid4()), 6, selection)) == 6
+    (claiming,) = [query["sql"] for query in queries if "FOR UPDATE" in query["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + claiming)
+        assert "_fair" not in "\n".join(line for (line,) in cursor.fetchall())
+
+
 def test_many_products_are_read_in_parts(backlog: OrmJobStore[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ready_strands_module, "MOST_AT_A_TIME", 4)
     names = [f"p{number}" for number in range(6)]

@@ -18,6 +18,7 @@ from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
 from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import COMMIT_MODE, claiming_sql
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import fetch_prepared
+from pleme_redis_django.orm_store.fairness.index import FOR_FAIR_CLAIMS
 from pleme_redis_django.orm_store.fairness.turn_order import in_turn_order, turn_order
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
@@ -99,6 +100,6 @@ def _of_strand(rows: QuerySet[M], selection: JobSelection, *, behind: bool) -> Q
     condition = _OF_QUEUE if by_queue else _OF_PRODUCT
     if behind:
         condition = f"{condition} AND {_BEHIND}"
-    rows = rows.filter(RawSQL(condition, (), output_field=BooleanField()))  # noqa: S611 - a constant
+    rows = rows.filter(FOR_FAIR_CLAIMS, RawSQL(condition, (), output_field=BooleanField()))  # noqa: S611 - a constant
     order = ("queue_name", "product") if by_queue else ("product",)
     return in_turn_order(rows, selection, *order)

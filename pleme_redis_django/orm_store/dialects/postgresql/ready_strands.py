@@ -6,11 +6,15 @@ because every claim waits for it.
 
 from __future__ import annotations
 
+import functools
+
 from django.db import connections
 
 from pleme_redis_django.jobs.interface.fair_shares import Strand
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import queues_of, ready_sql
+from pleme_redis_django.models.job import AbstractJob
+from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition_sql, queues_of
+from pleme_redis_django.orm_store.fairness.index import FAIR_CONDITION
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
 
@@ -54,7 +58,7 @@ def ready_strands(
     """
     named = selection.queue_names is not None
     sql = (_OF_QUEUES_SQL if named else _PRODUCTS_SQL).format(
-        table=table.sql_name, ready=ready_sql(table.model, table.using).replace("%", "%%")
+        table=table.sql_name, ready=_ready_sql(table.model, table.using)
     )
     parameters = queues_of(selection, pauses) | {"after": after or "", "limit": MOST_AT_A_TIME}
     with connections[table.using].cursor() as cursor:
@@ -62,3 +66,8 @@ def ready_strands(
         strands = [Strand(*names) for names in cursor.fetchall()]
     has_more = not named and len(strands) == MOST_AT_A_TIME
     return strands, strands[-1].product if has_more else None
+
+
+@functools.lru_cache(maxsize=64)
+def _ready_sql(model: type[AbstractJob], using: str) -> str:
+    return condition_sql(model, using, FAIR_CONDITION).replace("%", "%%")
