@@ -18,7 +18,7 @@ from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.workers import NOOP, drain_cpu
 
 PRODUCTS = [int(number) for number in os.environ.get("FAIR_PRODUCTS", "1,100,1000,10000").split(",")]
-JOBS = int(os.environ.get("FAIR_JOBS", "40000"))
+JOBS = int(os.environ.get("FAIR_JOBS", "100000"))
 DRAINS = int(os.environ.get("FAIR_DRAINS", "3"))
 # Goals, in percent of the rate of a pool that is not fair.
 GOALS = {1: 97.0, 1_000: 85.0, 10_000: 75.0}

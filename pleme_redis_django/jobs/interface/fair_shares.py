@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 # So many jobs of a product are asked for at a time: more is coarser, and no faster.
-SHARE = 4
+SHARE = 8
 # While products have fewer jobs ready than their share, more is dealt: at most so many times what is wanted.
 MOST_SPARE = 8.0
 # Who has just come mostly has a job or two. Such a product gets one share, and those of so many count as nothing, in a
@@ -141,9 +141,9 @@ class FairShares:
             count = taken.get(share.strand, 0)
             is_known = not is_cut or place < last
             asked, got = asked + (share.jobs if is_known else count), got + count
-            if count == share.jobs:
+            if count >= SHARE:
                 self._untried.discard(share.strand.product)
-            elif is_known:
+            if count < share.jobs and is_known:
                 self._leave(share.strand)
         self._spare = min(asked / got, MOST_SPARE) if got else 1.0
         charged: Counter[str] = Counter()

@@ -106,11 +106,17 @@ class Dialect(Protocol):
         """
 
     def ready_strands(
-        self, table: JobTable[Any], selection: JobSelection, pauses: Pauses, after: str | None = None
+        self,
+        table: JobTable[Any],
+        selection: JobSelection,
+        pauses: Pauses,
+        after: str | None = None,
+        until: str | None = None,
     ) -> tuple[list[Strand], str | None]:
         """Return products that have ready jobs, in the queues of the selection where it names some.
 
-        They are the first ones, or those after ``after``; and after which product to go on, None: these are all.
+        They are the first ones, or those after ``after``, up to ``until`` where that is given; and after which
+        product to go on, None: these are all.
         """
 
     def is_ready(

@@ -78,9 +78,17 @@ def claim_shares(
 
 
 def ready_strands(
-    table: JobTable[Any], selection: JobSelection, pauses: Pauses, after: str | None = None
+    table: JobTable[Any],
+    selection: JobSelection,
+    pauses: Pauses,
+    after: str | None = None,
+    until: str | None = None,
 ) -> tuple[list[Strand], str | None]:
     ready = table.ready(selection, pauses).filter(FOR_FAIR_CLAIMS).order_by()
+    if after is not None:
+        ready = ready.filter(product__gt=after)
+    if until is not None:
+        ready = ready.filter(product__lte=until)
     if selection.queue_names is None:
         return [Strand(product) for product in ready.values_list("product", flat=True).distinct()], None
     return [Strand(*names) for names in ready.values_list("product", "queue_name").distinct()], None

@@ -25,7 +25,8 @@ def claim_fairly(dialect: Dialect, table: JobTable[M], request: ClaimRequest, ro
     """
     if rotation.is_look_due(request.limit):
         look = rotation.begin_look()
-        rotation.looked(look, *dialect.ready_strands(table, request.selection, request.pauses, look.after))
+        found = dialect.ready_strands(table, request.selection, request.pauses, look.after, look.until)
+        rotation.looked(look, *found)
     jobs = _claim_shares(dialect, table, request, rotation)
     rest = request.limit - len(jobs)
     if rest:

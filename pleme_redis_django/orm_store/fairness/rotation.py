@@ -28,7 +28,9 @@ class ProductLook:
     """A look at which products have ready jobs, or a part of one."""
 
     after: str | None
-    """After which product it goes on; None: it begins."""
+    """After which product it goes on; None: at the first."""
+    until: str | None
+    """With which product it ends; None: with the last."""
     started: float
 
 
@@ -47,8 +49,14 @@ class Rotation:
         self._is_aged = selection.aging_seconds_per_point is not None
         self._clock = clock
         self._look_at = 0.0
+        self._found_last: str | None = None
+        """The product of the last job that was found; other workers have found others."""
         self._look_on_after: str | None = None
         """After which product the look that is under way goes on."""
+        self._look_until: str | None = None
+        """With which product it ends; None: with the last."""
+        self._look_back: tuple[str, str] | None = None
+        """After which product, and until which one, it goes on when it has come to the last."""
         self._looked_since = 0.0
         self._look_cost_seconds = 0.0
         self._has_backlog = False
@@ -78,16 +86,26 @@ class Rotation:
         now = self._clock()
         if self._look_on_after is None:
             self._looked_since, self._look_cost_seconds = now, 0.0
+            self._look_until = self._look_back = None
             self.shares.forget()
-        return ProductLook(after=self._look_on_after, started=now)
+        return ProductLook(after=self._look_on_after, until=self._look_until, started=now)
 
     def looked(self, look: ProductLook, strands: Iterable[Strand], on_after: str | None) -> None:
-        """Take note of what a look saw, and after which product it goes on; None: it is at its end."""
+        """Take note of what a look saw, and after which product it goes on; None: it is at its end.
+
+        A long one goes on behind a product of which this worker has found a job, and comes round to it: workers
+        that looked in the same order would all claim of the same products, and find little left of most.
+        """
         for strand in strands:
             self.shares.join(strand)
         now = self._clock()
         seconds = now - look.started
         self._look_cost_seconds += seconds
+        if look.after is None and on_after is not None and self._found_last is not None:
+            self._look_back = (on_after, self._found_last)
+            on_after = self._found_last
+        elif on_after is None and self._look_back is not None:
+            (on_after, self._look_until), self._look_back = self._look_back, None
         self._look_on_after = on_after
         if on_after is not None:
             self._look_at = now + seconds * (1 / LOOK_SHARE - 1)
@@ -114,6 +132,8 @@ class Rotation:
         """Take note of what a claim in the order of all jobs took; ``everything``: and left none behind."""
         for strand in self.by_strand(jobs):
             self.shares.join(strand)
+            if strand.queue_name is None:
+                self._found_last = strand.product
         self.shares.charge(job.product for job in jobs)
         self._has_backlog = not everything
         if everything:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.db import connections
 
+from pleme_redis_django.jobs.interface.fair_shares import SHARE
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job, QueuePause, model_label
 from pleme_redis_django.orm_store import OrmJobStore
@@ -212,8 +213,8 @@ def test_a_product_with_one_job_costs_no_further_statement(
     store: OrmJobStore[Job], no_look_is_due_again: None, no_claim_is_slow: None
 ) -> None:
     make_jobs(store, 150, "big")
-    claim(store, 4)
-    claim(store, 4)  # It looked which products there are, and will not for a while.
+    claim(store, SHARE)
+    claim(store, SHARE)  # It looked which products there are, and will not for a while.
     spent = []
     for count in (20, 1):
         make_jobs(store, count, "small")
@@ -222,7 +223,7 @@ def test_a_product_with_one_job_costs_no_further_statement(
         small = Job.objects.using(store.using).filter(product="small", status="QUEUED")
         while small.exists():
             claim(store, 4)
-        claim(store, 8)  # It leaves.
+        claim(store, 2 * SHARE)  # It leaves.
     assert spent[1] == spent[0]
 
 

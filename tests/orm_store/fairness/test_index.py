@@ -22,7 +22,8 @@ from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.postgresql import ready_strands as ready_strands_module
 from pleme_redis_django.orm_store.dialects.postgresql.fair_claim import claim_shares
-from pleme_redis_django.orm_store.dialects.postgresql.ready_strands import ready_strands
+from pleme_redis_django.orm_store.dialects.postgresql.prepared import USES_BEFORE
+from pleme_redis_django.orm_store.dialects.postgresql.ready_strands import IN_INDEX_ORDER, ready_strands
 from pleme_redis_django.orm_store.fairness.index import FairIndex, is_name_of_one
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED
@@ -175,6 +176,20 @@ def test_nothing_but_fair_claims_reads_it(backlog: OrmJobStore[Job], selection: 
     with connection.cursor() as cursor:
         cursor.execute("EXPLAIN " + claiming)
         assert "_fair" not in "\n".join(line for (line,) in cursor.fetchall())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_looks_and_claims_sort_nothing_and_leave_the_session_as_it_is() -> None:
+    """An index in another order looks as good to a planner that knows of no backlog; each step would sort it."""
+    table = OrmJobStore(Job)._table
+    with CaptureQueriesContext(connection) as queries:
+        ready_strands(table, FAIR, NOTHING_PAUSED)
+    assert queries[-1]["sql"].startswith(IN_INDEX_ORDER)
+    for _time in range(USES_BEFORE + 2):
+        assert claim(OrmJobStore(Job), FAIR, [Strand("small"), Strand("big")]) == []
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW enable_sort")
+        assert cursor.fetchone() == ("on",)
 
 
 def test_many_products_are_read_in_parts(backlog: OrmJobStore[Job], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,11 @@ from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.compiled_query import CompiledQuery, compile_query
 from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import COMMIT_MODE, claiming_sql
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import fetch_prepared
+from pleme_redis_django.orm_store.dialects.postgresql.ready_strands import IN_INDEX_ORDER
 from pleme_redis_django.orm_store.fairness.index import FOR_FAIR_CLAIMS
 from pleme_redis_django.orm_store.fairness.turn_order import in_turn_order, turn_order
 from pleme_redis_django.orm_store.job_table import JobTable, M
+from pleme_redis_django.orm_store.lookups import number_array, text_array, uuid_array
 from pleme_redis_django.orm_store.pauses import Pauses
 
 # Said so, the order of a strand is one that the fair index alone has. Said as plain equations, a planner whose
@@ -54,16 +56,32 @@ def claim_shares(
     statement = _statement(
         table, request.selection, request.pauses, behind=bool(positions), is_limited=request.is_limited
     )
-    strands = [(share.strand.product, share.strand.queue_name, share.jobs) for share in shares]
-    starts = [(position.priority, position.run_after, position.id) for position in positions]
-    dealt = (*map(list, zip(*strands, strict=True)), *map(list, zip(*starts, strict=True)), request.limit)
+    dealt = (*_columns(shares, positions), request.limit)
     if connections[table.using].in_atomic_block:
         # A failure is the caller's then, and so is how the transaction commits.
         with transaction.mark_for_rollback_on_error(using=table.using):
             jobs = statement.fetch(*dealt, None, request.worker_id)
     else:
-        jobs = fetch_prepared(statement, *dealt, COMMIT_MODE, request.worker_id, varying=len(dealt) + 2)
+        values = (*dealt, COMMIT_MODE, request.worker_id)
+        jobs = fetch_prepared(statement, *values, varying=len(values), before=IN_INDEX_ORDER)
     return sorted(jobs, key=turn_order(request.selection))
+
+
+def _columns(shares: Sequence[Share], positions: Sequence[ClaimedUpTo]) -> list[Any]:
+    """Return the arrays of the statement."""
+    queue_names = [share.strand.queue_name for share in shares]
+    columns: list[Any] = [
+        text_array([share.strand.product for share in shares]),
+        queue_names if None in queue_names else text_array(map(str, queue_names)),
+        number_array([share.jobs for share in shares]),
+    ]
+    if positions:
+        columns += [
+            number_array([position.priority for position in positions]),
+            [position.run_after for position in positions],
+            uuid_array([position.id for position in positions]),
+        ]
+    return columns
 
 
 @functools.lru_cache(maxsize=64)

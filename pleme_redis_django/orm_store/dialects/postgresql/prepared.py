@@ -52,11 +52,12 @@ class Statement(Protocol):
         ...
 
 
-def fetch_prepared(query: CompiledQuery[M], *parameters: Any, varying: int = 1) -> list[M]:
+def fetch_prepared(query: CompiledQuery[M], *parameters: Any, varying: int = 1, before: str = "") -> list[M]:
     """Run ``query`` as its ``fetch(*parameters)`` does, planned before where it has been run often enough.
 
     For statements that differ in their last ``varying`` parameters: the others become a part of the plan.
-    Not inside a transaction, which a plan that PostgreSQL refuses would break.
+    Not inside a transaction, which a plan that PostgreSQL refuses would break. ``before``: what the same transaction
+    runs first, wherever PostgreSQL takes several statements at once.
     """
     connection: Any = connections[query.using]
     if query.sql is None or connection.features.uses_server_side_binding or connection.queries_logged:
@@ -65,7 +66,7 @@ def fetch_prepared(query: CompiledQuery[M], *parameters: Any, varying: int = 1) 
         return query.fetch(*parameters)  # The next claim has another session.
     connection.ensure_connection()
     statements = _statements_on(connection)
-    return query.instances(statements.fetch(statements.kept_cursor, query, parameters, varying))
+    return query.instances(statements.fetch(statements.kept_cursor, query, parameters, varying, before))
 
 
 def rows_prepared(statement: Statement, using: str, *parameters: Any) -> Sequence[Any]:
@@ -121,7 +122,7 @@ def planned_behind(before: str, statement: Statement, using: str, parameters: tu
     connection.ensure_connection()
     statements = _statements_on(connection)
     cursor = statements.kept_cursor
-    statements.execute(cursor, statement, parameters, len(parameters), before=f"{before}; ")
+    statements.execute(cursor, statement, parameters, len(parameters), before=before)
     while cursor.nextset():
         pass
     return cursor
@@ -169,10 +170,14 @@ class PreparedStatements:
         self.lost_names = False
         """Whether another server connection was met beneath this one."""
 
-    def fetch(self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int) -> Any:
+    def fetch(
+        self, cursor: Any, query: Statement, parameters: tuple[Any, ...], varying: int, before: str = ""
+    ) -> Any:
         """Return the rows of ``query``; as ``execute``, and a plan that has become slow is made anew."""
         started = time.monotonic()
-        self.execute(cursor, query, parameters, varying)
+        self.execute(cursor, query, parameters, varying, before)
+        while before and cursor.nextset():
+            pass
         rows = cursor.fetchall()
         if (
             time.monotonic() - started > SLOW_SECONDS + SLOW_SECONDS_PER_ROW * len(rows)
@@ -189,6 +194,7 @@ class PreparedStatements:
         The last ``varying`` parameters are given to each run of the plan; the others become a part of it.
         ``before``: what the same transaction runs first.
         """
+        before = f"{before}; " if before else ""
         if self._usable and (query in self._names or self._count_use(query) > USES_BEFORE):
             try:
                 self._execute_planned(cursor, query, parameters, varying, before)
