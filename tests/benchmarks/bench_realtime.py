@@ -21,6 +21,7 @@ import redis
 from pleme_redis_django.realtime.channel_layer import channel_layer_entry
 from pleme_redis_django.testing.servers.managed_server import free_port
 from tests.benchmarks.fanout_load import Receiver, Tally, masked, message, request
+from tests.benchmarks.redis_calls import count_calls
 from tests.benchmarks.report import Row
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.workers import percentile
@@ -35,6 +36,7 @@ SECONDS = 4.0
 RAMP = (3000, 5000, 8000, 12_000, 20_000, 30_000, 40_000)
 RAMP_SECONDS = 2.5
 DRAIN_SECONDS = 15.0
+WARM_UPS = 1
 SETTLE_SECONDS = 0.3
 LOOK_SECONDS = 0.02
 RAMP_SOCKETS = 500
@@ -86,7 +88,6 @@ class Run:
     p50: float
     p99: float
     cpu_seconds: float
-    redis_calls: float
     load_cpu: float
     waited: float
     """Part of the time in which the server was ready to run and its core was not its own."""
@@ -127,7 +128,9 @@ async def _measure(
         transports = await _connect(arm, port, sockets, tally)
         memory = (_resident_kib(process.pid) - before) / sockets
         publish = await _publisher(servers, arm)
-        result = await _load(servers, process.pid, publish, tally, sockets, RATE, SECONDS)
+        with count_calls(servers.services.redis_url) as calls:
+            result = await _load(process.pid, publish, tally, sockets, RATE, SECONDS)
+        messages = result.expected / sockets + WARM_UPS
         label = f"{arm.name}, {sockets} sockets"
         cost = 1e6 * result.cpu_seconds / result.delivered
         costs[arm.name, sockets] = cost
@@ -138,14 +141,14 @@ async def _measure(
             Row(name=f"{label}: memory per socket", value=memory, unit="KiB"),
             Row(
                 name=f"{label}: Redis calls per message",
-                value=result.redis_calls,
+                value=calls.with_messages / messages,
                 unit="",
-                note="with the hub's sweep, one call a second" if arm is HUB else "",
+                note=f"and {calls.with_time / calls.seconds:.1f} a second, whatever is sent",
             ),
         ]
         if sockets == RAMP_SOCKETS:
             if arm is HUB:
-                high = await _load(servers, process.pid, publish, tally, sockets, HIGH_RATE, SECONDS)
+                high = await _load(process.pid, publish, tally, sockets, HIGH_RATE, SECONDS)
                 rows.append(
                     Row(
                         name=f"{label}: p99 at 20,000/s",
@@ -156,7 +159,7 @@ async def _measure(
                         note=high.note,
                     )
                 )
-            best = await _ramp(servers, process.pid, publish, tally, sockets)
+            best = await _ramp(process.pid, publish, tally, sockets)
             rows.append(Row(name=f"{label}: most deliveries/s, p99 < 100 ms", value=best, unit="1/s"))
         for transport in transports:
             transport.abort()
@@ -202,7 +205,6 @@ async def _close_layer(_publish: Publish) -> None:
 
 
 async def _load(
-    servers: BenchmarkServers,
     pid: int,
     publish: Publish,
     tally: Tally,
@@ -211,67 +213,38 @@ async def _load(
     seconds: float,
 ) -> Run:
     """Publish at an even rate, whatever comes back; the delays count from when a message was due."""
-    await publish("warm up")
+    for _ in range(WARM_UPS):
+        await publish("warm up")
     await asyncio.sleep(SETTLE_SECONDS)
     tally.delays.clear()
-    with redis.Redis.from_url(servers.services.redis_url) as client:
-        client.config_resetstat()
-        cpu, own, begin = _cpu_seconds(pid), time.process_time(), time.monotonic()
-        waited = _core_wait_seconds(pid)
-        interval = sockets / rate
-        count = max(int(seconds / interval), 1)
-        for number in range(count):
-            due = begin + number * interval
-            await asyncio.sleep(max(due - time.monotonic(), 0))
-            await publish(message(due, PAYLOAD))
-        # What is still on its way has cost CPU already: it has to be counted before the cost is divided.
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while len(tally.delays) < count * sockets and time.monotonic() < deadline:
-            await asyncio.sleep(LOOK_SECONDS)
-        elapsed = time.monotonic() - begin
-        calls = sum(
-            value["calls"] for name, value in client.info("commandstats").items() if "config" not in name
-        )
-        return Run(
-            delivered=max(len(tally.delays), 1),
-            expected=count * sockets,
-            p50=percentile(tally.delays or [9.9], 0.5),
-            p99=percentile(tally.delays or [9.9], 0.99),
-            cpu_seconds=_cpu_seconds(pid) - cpu,
-            redis_calls=_top_level_calls(client, calls) / count,
-            load_cpu=(time.process_time() - own) / elapsed,
-            waited=(_core_wait_seconds(pid) - waited) / elapsed,
-        )
-
-
-def _top_level_calls(client: Any, calls: float) -> float:
-    """What clients asked: commands that a script calls are counted by Redis too, and taken off here."""
-    stats = client.info("commandstats")
-    scripted = stats.get("cmdstat_evalsha", {}).get("calls", 0) + stats.get("cmdstat_eval", {}).get(
-        "calls", 0
+    cpu, own, begin = _cpu_seconds(pid), time.process_time(), time.monotonic()
+    waited = _core_wait_seconds(pid)
+    interval = sockets / rate
+    count = max(int(seconds / interval), 1)
+    for number in range(count):
+        due = begin + number * interval
+        await asyncio.sleep(max(due - time.monotonic(), 0))
+        await publish(message(due, PAYLOAD))
+    # What is still on its way has cost CPU already: it has to be counted before the cost is divided.
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while len(tally.delays) < count * sockets and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+    elapsed = time.monotonic() - begin
+    return Run(
+        delivered=max(len(tally.delays), 1),
+        expected=count * sockets,
+        p50=percentile(tally.delays or [9.9], 0.5),
+        p99=percentile(tally.delays or [9.9], 0.99),
+        cpu_seconds=_cpu_seconds(pid) - cpu,
+        load_cpu=(time.process_time() - own) / elapsed,
+        waited=(_core_wait_seconds(pid) - waited) / elapsed,
     )
-    inner = sum(
-        stats.get(f"cmdstat_{name}", {}).get("calls", 0)
-        for name in (
-            "time",
-            "hget",
-            "hincrby",
-            "xadd",
-            "pexpire",
-            "zadd",
-            "zrange",
-            "expire",
-            "zremrangebyrank",
-        )
-    )
-    published = stats.get("cmdstat_publish", {}).get("calls", 0)
-    return calls - (inner + published if scripted else 0)
 
 
-async def _ramp(servers: BenchmarkServers, pid: int, publish: Publish, tally: Tally, sockets: int) -> float:
+async def _ramp(pid: int, publish: Publish, tally: Tally, sockets: int) -> float:
     best = 0.0
     for rate in RAMP:
-        result = await _load(servers, pid, publish, tally, sockets, rate, RAMP_SECONDS)
+        result = await _load(pid, publish, tally, sockets, rate, RAMP_SECONDS)
         if result.delivered < result.expected or result.p99 > P99_LIMIT_SECONDS:
             break
         best = rate

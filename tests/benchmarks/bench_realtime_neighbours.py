@@ -39,7 +39,7 @@ async def _measure(servers: BenchmarkServers) -> list[Row]:
         publish = await _publisher(servers, HUB)
 
         async def load() -> Run:
-            return await _load(servers, process.pid, publish, tally, SOCKETS, RATE, SECONDS)
+            return await _load(process.pid, publish, tally, SOCKETS, RATE, SECONDS)
 
         alone, memory = await load(), _resident_kib(process.pid)
         stalled = await _neighbour(port)
