@@ -21,6 +21,9 @@ from tests.jobs.recording import (
 )
 from tests.waiting import wait_until
 
+# Suspects are seen by a scan; nothing wakes a worker for them.
+SOON_SECONDS = 0.1
+
 
 def test_suspects_run_one_at_a_time_beside_ordinary_work(bench: Bench) -> None:
     """Nobody supervises this pool: a suspect that hangs costs one slot, and the next suspect waits for it."""
@@ -51,12 +54,16 @@ def test_a_long_job_and_a_suspect_hold_up_nobody(bench: Bench) -> None:
     pool = bench.pool(
         TypedExecutor({"long": lambda job: gate.wait(DEADLINE_SECONDS), "test": bench.note}, {}),
         worker_count=2,
+        poll_timeout=SOON_SECONDS,
     )
     pool.launch()
     wait_until(lambda: len(bench.sink.of(JobStarted)) == 1)
-    bench.store.add(crash_count=2)
+    suspect = bench.store.add(crash_count=2)
     bench.add(10)
+    wait_until(lambda: len(bench.ran) == 11)
+    assert suspect.id in bench.ran
     wait_until(lambda: bench.statuses().count(JobStatus.COMPLETED) == 11)
+    assert bench.statuses().count(JobStatus.RUNNING) == 1, "the long one"
     gate.set()
 
 
