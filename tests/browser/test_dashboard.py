@@ -145,6 +145,7 @@ async def test_figures_change_without_a_reload_where_sockets_are_blocked(
         assert await page.evaluate("window.isTheSamePage")
 
 
+@pytest.mark.long
 async def test_an_open_page_tells_that_the_last_worker_is_gone(
     chromium: Browser, live_server: Any, session_cookie: Any
 ) -> None:
