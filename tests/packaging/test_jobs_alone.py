@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,14 +53,24 @@ class Commands:
         return list(ast.literal_eval(printed[-1]))
 
 
-@pytest.fixture
-def commands(process_environment: dict[str, str], tmp_path: Path) -> Commands:
-    database = str(tmp_path / "jobs.sqlite3")
-    environment = {**process_environment, "DJANGO_SETTINGS_MODULE": SETTINGS, "JOBS_ALONE_DATABASE": database}
+def _commands_on(database: Path, process_environment: dict[str, str]) -> Commands:
+    settings = {"DJANGO_SETTINGS_MODULE": SETTINGS, "JOBS_ALONE_DATABASE": str(database), "PYTHONPATH": "."}
+    environment = {**process_environment, **settings}
     environment.pop("PLEME_REDIS_OVERRIDES", None)
-    project = Commands({**environment, "PYTHONPATH": "."})
-    project.run("migrate", "--verbosity", "0")
-    return project
+    return Commands(environment)
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the tables and nothing in them; each test has a copy."""
+    database = tmp_path_factory.mktemp("jobs alone") / "jobs.sqlite3"
+    _commands_on(database, dict(os.environ)).run("migrate", "--verbosity", "0")
+    return database
+
+
+@pytest.fixture
+def commands(migrated: Path, process_environment: dict[str, str], tmp_path: Path) -> Commands:
+    return _commands_on(shutil.copy(migrated, tmp_path / "jobs.sqlite3"), process_environment)
 
 
 def test_without_redis_neither_who_enqueues_nor_a_worker_imports_it(commands: Commands) -> None:
