@@ -63,7 +63,7 @@ def look_ahead(
     due_in: timedelta | None = table.pending().aggregate(wait=wait)["wait"]
     return Outlook(
         ready=not is_closed(selection, pauses) and dialect.is_ready(table, selection, pauses, horizon),
-        suspects=table.ready(suspects, pauses).exists(),
+        suspects=bool(table.ready(suspects, pauses).values_list("id")[:1]),
         due_in_seconds=None if due_in is None else due_in.total_seconds(),
     )
 

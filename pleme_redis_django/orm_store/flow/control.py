@@ -158,7 +158,7 @@ class FlowControl(Generic[M]):
         """
         let_in: list[str] = []
         # Mostly nobody waits anywhere: an idle cluster asks this one question.
-        if self._table.blocked().exists():
+        if self._dialect.limits.somebody_waits(self._table):
             let_in += self._let_in_overlooked(at_once=at_once)
         else:
             self._releases.forget_seen()

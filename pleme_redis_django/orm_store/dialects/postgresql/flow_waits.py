@@ -16,9 +16,15 @@ from pleme_redis_django.orm_store.flow.gates import Gate
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import text_array
 
-_SOMEBODY_WAITS_SQL = "SELECT EXISTS (SELECT 1 FROM {table} WHERE {blocked} AND blocked_on > '')"
-# In the order of the index of gates, which nothing else gives: with many behind one gate, the planner would read all
-# that waits to join it with the gates asked for, or look through the table for the first.
+# In the order of the index of gates, which nothing else gives. Where the statistics still know of many that are gone,
+# the planner would look through the whole table for the first.
+_SOMEBODY_WAITS_SQL = """
+SELECT EXISTS (SELECT 1 FROM (
+  SELECT 1 FROM {table} WHERE {blocked} AND blocked_on > '' ORDER BY blocked_on, priority DESC, run_after, id LIMIT 1
+) AS first)
+"""
+# In that order too: with many behind one gate, the planner would read all that waits to join it with the gates asked
+# for, or look through the table for the first.
 _WAITED_AT_SQL = """
 SELECT gate.text FROM unnest(%s::text[]) AS gate(text)
 CROSS JOIN LATERAL (
