@@ -22,7 +22,7 @@ from tests.benchmarks.workers import (
 
 FINISHED = size("BENCH_FINISHED_ROWS", 1_000_000)
 _FINISHED = f"{FINISHED / 1_000_000:g}M"
-JOBS = 20_000
+JOBS = 60_000
 CLAIMS = 40
 CLAIM_SIZE = 100
 # What two drains of the same table differ by on a quiet machine; more than this is growth.

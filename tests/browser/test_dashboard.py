@@ -231,6 +231,7 @@ async def test_charts_follow_the_theme_and_have_a_table(
         await page.emulate_media(color_scheme="dark")
         await page.wait_for_function(f"light => ![undefined, light].includes({drawn})", arg=light)
         await chart.locator("summary").click()
+        await chart.locator("tbody td").first.wait_for()  # The table is filled when it has opened.
         # 12 ready ones of one queue, and one of each of two others; two run.
         assert await chart.locator("tbody td").all_inner_texts() == ["14", "2"]
         label = await chart.locator("[data-plot]").get_attribute("aria-label")
