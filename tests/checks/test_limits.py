@@ -26,6 +26,15 @@ def test_two_jobs_that_declare_one_name_differently_are_told(monkeypatch: pytest
     assert error.msg.startswith('a and b declare the limit "stripe" with other numbers')
 
 
+def test_two_jobs_that_differ_in_shared_alone_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = JobRegistry()
+    for name, shared in (("a", True), ("b", False)):
+        jobs.add(definition_of(handler, name=name, limits=Limit(5, key="stripe", shared=shared)))
+    monkeypatch.setattr(declared, "registry", jobs)
+    (error,) = check_limits()
+    assert error.id == "pleme_redis_django.E046" and "or differ in shared=" in error.msg
+
+
 def test_settings_that_are_not_accepted_are_told(settings: Any) -> None:
     settings.PLEME_REDIS = {**settings.PLEME_REDIS, "LIMITS": {"QUEUES": {"mail": 10}}}
     (error,) = [one for one in check_limits() if one.id == "pleme_redis_django.E047"]

@@ -92,6 +92,27 @@ def _with_key(function: Any) -> Any:
     return definition_of(jobs.mail_customer.function, limits=Limit(2, key=function, name="customer"))
 
 
+@pytest.mark.parametrize("in_order", [False, True], ids=["limit", "order"])
+@BOTH
+@pytest.mark.usefixtures("_on")
+def test_one_bad_key_among_many_rows_stores_none_of_them_and_is_named(using: str, in_order: bool) -> None:
+    from pleme_redis_django import Limit
+    from pleme_redis_django.jobs.definitions.declaring import definition_of
+
+    def key(customer: str) -> Any:
+        if customer == "9":
+            raise LookupError(f"no customer {customer}")
+        return ["bad"] if customer == "8" else customer
+
+    definition = definition_of(jobs.mail_customer.function, limits=Limit(1, key=key, in_order=in_order))
+    for bad, told in (("8", r"returned \['bad'\]"), ("9", "raised LookupError: no customer 9")):
+        with pytest.raises(EnqueueError, match=told):
+            definition.enqueue_many([{"customer": "1"}, {"customer": bad}, {"customer": "2"}])
+        with pytest.raises(EnqueueError, match=told):
+            definition.enqueue(bad)
+    assert stored(using) == []
+
+
 def test_a_key_function_that_raises_stores_nothing_and_says_what_it_raised() -> None:
     with pytest.raises(EnqueueError, match=r"broken_key raised ZeroDivisionError") as caught:
         jobs.broken_key.enqueue(7)

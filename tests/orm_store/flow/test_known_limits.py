@@ -125,6 +125,52 @@ def test_a_limit_of_settings_that_is_not_declared_any_more_ends_and_that_is_told
     assert caplog.text.count("the limit of the key stripe is not declared any more") == 1
 
 
+def test_a_limit_of_a_known_type_that_code_does_not_declare_any_more_ends_at_the_next_start(
+    said: dict[Any, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    said[LimitKind.TYPE, "shop.pay"] = of_code(0, "shop.pay", "type")
+    for _ in range(3):
+        make_job(job_type="shop.pay")
+    assert claim() == 0
+    said.clear()
+    claim()
+    assert Job.objects.filter(status="BLOCKED").count() == 3, (
+        "the service that declares it may be another one"
+    )
+    monkeypatch.setattr(DeclaredLimits, "knows_type", lambda self, name: name == "shop.pay")
+    for _ in range(2):
+        OrmJobStore(Job).release_overlooked()
+        claim()
+    assert not FlowLimit.objects.exists() and not Job.objects.filter(status="BLOCKED").exists()
+    assert caplog.text.count("the limit of the type shop.pay is not declared any more") == 1
+
+
+def test_a_limit_of_a_key_that_code_does_not_declare_any_more_ends_a_day_after_its_last_use(
+    said: dict[Any, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    said[STRIPE] = of_code(0)
+    for _ in range(3):
+        make_job(concurrency_key="stripe")
+    assert claim() == 0
+    said.clear()
+    store = OrmJobStore(Job)
+    store.release_overlooked()
+    assert claim(store) == 0
+    known = KnownLimits(JobTable(Job, "default"), DeclaredLimits(Job))
+    assert known.prune() == 0 and Job.objects.filter(status="BLOCKED").count() == 3
+    operations.set_limit("key", "stripe", max_running=10**9)
+    store.release_overlooked(at_once=True)
+    assert claim(store) == 3, "an operator does not wait for the day"
+    assert operations.reset_limit("key", "stripe")
+    make_job(concurrency_key="stripe")
+    assert claim(store) == 0
+    FlowLimit.objects.update(last_used_at=Now() - timedelta(days=2))
+    assert [known.prune(), known.prune()] == [1, 0]
+    store.release_overlooked(at_once=True)
+    assert claim(store) == 1
+    assert caplog.text.count("the limit of the key stripe is not declared any more") == 1
+
+
 @pytest.mark.parametrize("is_declared", [True, False])
 def test_what_nobody_has_met_for_a_day_is_pruned_unless_it_was_edited(
     said: dict[Any, Any], is_declared: bool

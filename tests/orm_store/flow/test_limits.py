@@ -12,7 +12,7 @@ from pleme_redis_django.jobs.interface.endings import Completed, GivenBack
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import FlowLimit, Job
-from pleme_redis_django.operations import cancel_jobs
+from pleme_redis_django.operations import cancel_jobs, change_priority, change_queue
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.flow import declared, known_limits
 from tests.rows import BACKENDS, ago, make_job
@@ -140,6 +140,37 @@ def test_who_waits_stands_in_the_order_of_claims(using: str, store: OrmJobStore[
         running = next(iter(store.claim_jobs(ONE, 5, EVERYTHING)), None)
         order.append(running and running.id)
     assert order == [high.id, early.id, late.id, None]
+
+
+def test_a_waiting_job_of_another_priority_takes_its_place_among_those_that_wait(
+    using: str, store: OrmJobStore[Any]
+) -> None:
+    limited(using, "stripe", max_running=1)
+    running, *waiting = jobs(using, 4)
+    claimed = store.claim_jobs(ONE, 5, EVERYTHING)
+    assert [job.id for job in claimed] == [running.id]
+    assert change_priority(Job.objects.using(using).filter(pk=waiting[2].pk), 5) == 1
+    assert change_priority(Job.objects.using(using).filter(pk=waiting[0].pk), -5) == 1
+    order = []
+    while claimed:
+        end(store, claimed)
+        claimed = store.claim_jobs(ONE, 5, EVERYTHING)
+        order += [job.id for job in claimed]
+    assert order == [waiting[2].id, waiting[1].id, waiting[0].id]
+
+
+def test_a_job_that_waits_at_the_limit_of_its_queue_leaves_it_with_the_queue(
+    using: str, store: OrmJobStore[Any]
+) -> None:
+    limited(using, "mail", "queue", max_running=1)
+    for _ in range(3):
+        make_job(using, queue_name="mail")
+    assert len(store.claim_jobs(ONE, 5, EVERYTHING)) == 1
+    moved = Job.objects.using(using).filter(status="BLOCKED").first()
+    assert moved is not None and moved.blocked_on == "q:default:mail"
+    assert change_queue(Job.objects.using(using).filter(pk=moved.pk), "other") == 1
+    assert [job.id for job in store.claim_jobs(OTHER, 5, EVERYTHING)] == [moved.id]
+    assert counts(using, queue_name="mail") == {"RUNNING": 1, "BLOCKED": 1}
 
 
 def test_a_limit_of_zero_is_a_pause(using: str, store: OrmJobStore[Any]) -> None:

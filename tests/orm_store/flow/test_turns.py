@@ -18,6 +18,7 @@ from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job, JobStatus
 from pleme_redis_django.models.indexes import TURN_CONDITION
+from pleme_redis_django.operations import change_priority
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.flow.lines import Line
 from tests.orm_store.claimed_jobs import completed, statements
@@ -128,6 +129,16 @@ def test_head_that_has_ended_frees_its_line(
     (head,) = claim(store)
     end(store, head, kind, **fields)
     assert run_all(store) == [1]
+
+
+def test_job_of_a_line_that_gets_another_priority_comes_next_behind_the_head(store: OrmJobStore[Job]) -> None:
+    step.enqueue_many([{"number": number} for number in range(4)])
+    (head,) = claim(store)
+    last = Job.objects.using(store.using).filter(parameters__number=3)
+    assert change_priority(last, 5) == 1
+    assert claim(store) == []
+    end(store, head)
+    assert run_all(store) == [3, 1, 2]
 
 
 def test_scheduled_job_goes_into_its_line_when_it_is_due(store: OrmJobStore[Job]) -> None:
