@@ -11,6 +11,7 @@ from django.utils import timezone
 from pleme_redis_django.admin import filters, job_list
 from pleme_redis_django.admin.search.conditions import first_id
 from pleme_redis_django.admin.search.window import Window
+from pleme_redis_django.models import JobStatus
 from tests.admin.conftest import LIST, listed_ids
 from tests.rows import ago, make_failed_job, make_job
 
@@ -60,6 +61,7 @@ def test_the_chosen_value_is_offered_however_many_there_are(
     ("query", "found"),
     [
         ("?status__exact=FAILED", {"failed"}),
+        ("?status__exact=BLOCKED", {"blocked"}),
         ("?queue=email", {"email"}),
         ("?type=shop.import", {"import"}),
         ("?product=novaskyn", {"novaskyn"}),
@@ -71,6 +73,7 @@ def test_the_chosen_value_is_offered_however_many_there_are(
 def test_filters_and_search_find_what_they_name(admin_client: Client, query: str, found: set[str]) -> None:
     jobs = {
         "failed": make_failed_job(),
+        "blocked": make_job(status=JobStatus.BLOCKED),
         "email": make_job(queue_name="email"),
         "import": make_job(job_type="shop.import"),
         "novaskyn": make_job(product="novaskyn"),

@@ -56,9 +56,10 @@ def test_lists_of_one_status_show_what_is_asked_first(admin_client: Client) -> N
     make_job(status=JobStatus.PENDING, run_after=Now() + timedelta(hours=1))
     columns = {
         status: admin_client.get(f"{LIST}?status__exact={status}").context["cl"].list_display
-        for status in ("RUNNING", "FAILED", "PENDING", "COMPLETED")
+        for status in ("RUNNING", "FAILED", "PENDING", "BLOCKED", "COMPLETED")
     }
-    assert "running_shown" in columns["RUNNING"] and "due_shown" in columns["PENDING"]
+    assert "running_shown" in columns["RUNNING"]
+    assert "due_shown" in columns["PENDING"] and "due_shown" in columns["BLOCKED"]
     assert {"failed_shown", "error_shown"} <= set(columns["FAILED"])
     assert not {"running_shown", "due_shown", "failed_shown"} & set(columns["COMPLETED"])
 

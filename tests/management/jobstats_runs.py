@@ -34,6 +34,7 @@ def some_jobs(using: str) -> None:
     make_job(using, job_type=KNOWN_TYPE, status=JobStatus.COMPLETED)
     make_job(using, job_type="shop.gone", run_after=ago(30))
     make_job(using, job_type=KNOWN_TYPE, status=JobStatus.RUNNING, updated_at=ago(8_000))
+    make_job(using, job_type=KNOWN_TYPE, status=JobStatus.BLOCKED)
     make_failed_job(using, "timeout")
     make_worker(using)
     make_worker(using, host="web-2", heartbeat_at=ago(90), lease_until=ago(65))

@@ -27,7 +27,7 @@ def test_json_holds_every_number(using: str) -> None:
     assert table["pools"] == ["default"]
     assert table["counts"] == {
         "PENDING": 0,
-        "BLOCKED": 0,
+        "BLOCKED": 1,
         "QUEUED": 2,
         "RUNNING": 1,
         "COMPLETED": 2,

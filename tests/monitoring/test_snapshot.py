@@ -37,6 +37,7 @@ def some_jobs() -> None:
         make_job(product=product, queue_name="emails", run_after=ago(90), crash_count=1)
         make_job(product=product, queue_name="emails", run_after=ago(9_000), deleted_at=ago(1))
         make_job(product=product, queue_name="images", status=JobStatus.PENDING, run_after=ago(-60))
+        make_job(product=product, queue_name="images", status=JobStatus.BLOCKED)
         make_job(product=product, queue_name="images", status=JobStatus.RUNNING)
         make_job(product=product, status=JobStatus.COMPLETED)
         make_failed_job(product=product, error_fingerprint=product)
@@ -54,19 +55,21 @@ def test_depths_are_what_sql_counts() -> None:
     taken = snapshot()
     expected = sql(
         """SELECT product, queue_name, count(*) FILTER (WHERE status = 'QUEUED'),
-            count(*) FILTER (WHERE status = 'PENDING'), count(*) FILTER (WHERE status = 'RUNNING'),
+            count(*) FILTER (WHERE status = 'BLOCKED'), count(*) FILTER (WHERE status = 'PENDING'),
+            count(*) FILTER (WHERE status = 'RUNNING'),
             extract(epoch FROM now() - min(run_after) FILTER (WHERE status = 'QUEUED'))::float
         FROM pleme_redis_django_job
-        WHERE deleted_at IS NULL AND status IN ('QUEUED', 'PENDING', 'RUNNING') GROUP BY 1, 2"""
+        WHERE deleted_at IS NULL AND status IN ('QUEUED', 'BLOCKED', 'PENDING', 'RUNNING') GROUP BY 1, 2"""
     )
     found = {(one.product, one.queue): one for one in taken.queues}
     assert len(found) == len(expected)
-    for product, queue, ready, pending, running, oldest in expected:
+    for product, queue, ready, blocked, pending, running, oldest in expected:
         one = found[product, queue]
-        assert (one.ready, one.pending, one.running) == (ready, pending, running)
+        assert (one.ready, one.blocked, one.pending, one.running) == (ready, blocked, pending, running)
         assert one.oldest_ready_seconds == (oldest and pytest.approx(oldest, abs=5))
     assert taken.cards.oldest_ready_seconds == pytest.approx(400, abs=20)
-    assert (taken.cards.ready, taken.cards.pending, taken.cards.running) == (4, 2, 2)
+    cards = taken.cards
+    assert (cards.ready, cards.blocked, cards.pending, cards.running) == (4, 2, 2, 2)
 
 
 def test_counts_are_what_workers_have_counted() -> None:

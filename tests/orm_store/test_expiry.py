@@ -36,14 +36,16 @@ def test_only_what_waits_past_its_deadline_ends(using: str) -> None:
     make_job(
         using, job_type="for a retry", status=JobStatus.PENDING, run_after=Now() + timedelta(hours=1), **over
     )
+    make_job(using, job_type="at a gate", status=JobStatus.BLOCKED, **over)
     make_job(using, job_type="running", status=JobStatus.RUNNING, **over)
     make_job(using, job_type="deleted", deleted_at=Now(), **over)
     make_job(using, job_type="later", expires_at=Now() + timedelta(hours=1))
     make_job(using, job_type="never")
-    assert ended(using, 10) == 2
+    assert ended(using, 10) == 3
     assert {kind for kind, status in statuses(using).items() if status == "CANCELLED"} == {
         "queued",
         "for a retry",
+        "at a gate",
     }
     assert ended(using, 10) == 0
 

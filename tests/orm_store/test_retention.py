@@ -22,6 +22,7 @@ from pleme_redis_django.orm_store.retention import Pruner, kept_until
 from tests.rows import BACKENDS, ago, make_attempt, make_job
 
 DAY = 86_400
+WAITING_OR_RUNNING = ("QUEUED", "BLOCKED", "PENDING", "RUNNING")
 
 
 def old_id(days: float) -> uuid.UUID:
@@ -66,7 +67,7 @@ def test_each_status_has_its_own_time(using: str) -> None:
         ended(JobStatus.COMPLETED, 6, using),
         ended(JobStatus.CANCELLED, 29, using),
         ended(JobStatus.FAILED, 89, using),
-        *(make_job(using, id=old_id(400), status=status) for status in ("QUEUED", "PENDING", "RUNNING")),
+        *(make_job(using, id=old_id(400), status=status) for status in WAITING_OR_RUNNING),
     ]
     assert pruner(using=using).count() == len(over)
     assert walk(pruner(using=using), limit=2) == (len(over), 0)

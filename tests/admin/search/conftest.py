@@ -22,5 +22,6 @@ def jobs(db: None) -> dict[str, Any]:
         "big": make_job(parameters={"n": 2**63 + 1, "contains": "x", "0": "key"}),
         "nova": make_job(product="novaskyn"),
         "failed": make_failed_job(error_fingerprint="0123456789abcdef" * 2),
+        "blocked": make_job(status=JobStatus.BLOCKED),
         "running": make_job(status=JobStatus.RUNNING, worker_id=worker.id),
     }

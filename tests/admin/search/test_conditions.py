@@ -66,6 +66,7 @@ def test_the_page_says_what_is_wrong_and_finds_nothing(admin_client: Client) -> 
         ("queue:bulk", {"import"}),
         ("product:nova*", {"nova"}),
         ("status:failed", {"failed"}),
+        ("status:blocked", {"blocked"}),
         ("status:failed,running", {"failed", "running"}),
         ("status:failed status:running", set()),
         ("status:queued type:shop.import", {"import"}),
