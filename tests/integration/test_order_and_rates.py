@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from pleme_redis_django import Job
 from pleme_redis_django.operations import set_limit
 from tests.faults.effects import effects_of, rows
-from tests.faults.jobs import SOON_BACK, record
+from tests.faults.jobs import SOON_BACK, record, wait_for_file
 from tests.faults.tokens import given_tokens, most_in_window, tokens_recorded
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
@@ -65,6 +66,50 @@ def begun_of_keys() -> dict[str, list[tuple[datetime, str, Any]]]:
         key, number = place[job_id]
         found[key].append((at, what, number))
     return found
+
+
+def test_a_burst_ends_while_jobs_wait_for_tokens(start_workers: StartWorkers) -> None:
+    set_limit("key", "api", rate=1, per_seconds=86_400.0, burst=2)
+    record.using(concurrency_key="api").enqueue_many([{"seconds": 0.0}] * 5)
+    record.enqueue(seconds=0.0)
+    workers = start_workers("--burst")
+    assert workers.exit_code() == 0, workers.output()
+    ended = Job.objects.filter(status="COMPLETED").values_list("concurrency_key", flat=True)
+    assert sorted(map(str, ended)) == ["None", "api", "api"]
+    assert Job.objects.filter(status="BLOCKED").count() == 3
+
+
+def test_a_number_that_is_changed_counts_in_a_process_that_runs(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    """As many run as the number says, after it is raised and after it is lowered, in the process that has begun."""
+
+    def running() -> int:
+        return Job.objects.filter(status="RUNNING").count()
+
+    gates = [str(tmp_path / str(number)) for number in range(8)]
+    set_limit("key", "api", max_running=1)
+    wait_for_file.using(concurrency_key="api").enqueue_many([{"path": path} for path in gates])
+    workers = start_workers("--worker-count", "8")
+    for number, places in ((1, 1), (4, 4)):
+        set_limit("key", "api", max_running=number)
+        wait_for(lambda places=places: running() == places, f"{places} run", details=workers.output)
+    begun = list(Job.objects.filter(status="RUNNING"))
+    set_limit("key", "api", max_running=2)
+    for place, ended in enumerate(begun, start=1):
+        Path(ended.parameters["path"]).touch()
+        wait_for(
+            lambda ended=ended: Job.objects.get(pk=ended.pk).status == "COMPLETED",
+            "one ends",
+            details=workers.output,
+        )
+        if place < 3:
+            assert running() == 4 - place, "nobody comes in the place of one above the number"
+    wait_for(lambda: running() == 2, "two run", details=workers.output)
+    for path in gates:
+        Path(path).touch()
+    wait_for(everything_has_ended, "all end", details=workers.output)
+    assert workers.children(), "nobody has begun anew"
 
 
 @pytest.mark.long

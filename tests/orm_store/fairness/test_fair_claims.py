@@ -13,10 +13,11 @@ from django.db import connections
 from pleme_redis_django.jobs.interface.fair_shares import SHARE
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job, QueuePause, model_label
+from pleme_redis_django.operations import set_limit
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.fairness import rotation
 from pleme_redis_django.orm_store.fairness.index import FairIndex
-from tests.orm_store.claimed_jobs import statements
+from tests.orm_store.claimed_jobs import completed, statements
 from tests.rows import BACKENDS, make_job
 
 pytestmark = pytest.mark.django_db(databases=BACKENDS)
@@ -81,6 +82,26 @@ def test_products_share_by_their_weights(store: OrmJobStore[Job], settings: Any)
     store.hear_of(FAIR, ["gold", "tin"])
     taken = products([job for _ in range(5) for job in claim(store, 16)])
     assert abs(taken["gold"] - 60) <= 4
+
+
+@pytest.mark.usefixtures("no_claim_is_slow")
+def test_a_full_limit_of_a_flood_takes_no_share_from_others_and_gives_its_places_on(
+    store: OrmJobStore[Job],
+) -> None:
+    set_limit("key", "stripe", max_running=2, using=store.using)
+    make_jobs(store, 12, "big", concurrency_key="stripe")
+    make_jobs(store, 4, "small", concurrency_key="stripe")
+    free = make_jobs(store, 3, "small")
+    started: list[Job] = []
+    while claimed := claim(store, 8):
+        running = Job.objects.using(store.using).filter(status="RUNNING", concurrency_key="stripe")
+        assert max(products(list(running)).values(), default=0) <= 2, "each product has its own two places"
+        started += claimed
+        assert all(store.finish_jobs([completed(job) for job in claimed]))
+        store.release_after(claimed)
+    assert products(started) == {"big": 12, "small": 7}
+    last_free = max(started.index(job) for job in free)
+    assert products(started[: last_free + 1])["big"] <= 4, "what waits of the flood holds nobody up"
 
 
 def test_priorities_order_within_a_product(store: OrmJobStore[Job]) -> None:
