@@ -43,6 +43,18 @@ def test_it_shows_numbers_who_runs_and_how_many_wait(admin_client: Client) -> No
     text = text_of(admin_client)
     assert "5 at once; 20 start in 1 m, 3 of them together" in text
     assert "1 running" in text and "1 waiting" in text
+    assert "the first came" in text
+
+
+def test_the_page_of_a_waiting_job_links_to_who_holds_its_place(admin_client: Client) -> None:
+    make_limit(max_running=1)
+    holder = make_job(status=JobStatus.RUNNING, product="acme", concurrency_key="stripe")
+    waiting = make_job(
+        status=JobStatus.BLOCKED, product="acme", concurrency_key="stripe", blocked_on="k:acme:stripe"
+    )
+    pages = "/admin/pleme_redis_django/job/{}/change/"
+    text = admin_client.get(pages.format(waiting.pk)).content.decode()
+    assert f'Held by <a href="{pages.format(holder.pk)}">{holder.pk}</a>' in text
 
 
 def test_it_shows_the_orders_in_which_jobs_wait_with_their_heads(admin_client: Client) -> None:
