@@ -102,10 +102,11 @@ class RollupStore:
             runs=histogram.to_json(tally.runs),
             ready=tally.ready,
             running=tally.running,
+            blocked=tally.blocked,
         )
 
 
-_FIELDS = ("completed", "retried", "failed", "cancelled", "waits", "runs", "ready", "running")
+_FIELDS = ("completed", "retried", "failed", "cancelled", "waits", "runs", "ready", "running", "blocked")
 
 
 def read(rows: QuerySet[QueueRollup]) -> dict[StepKey, Tally]:

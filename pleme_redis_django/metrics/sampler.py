@@ -221,8 +221,9 @@ class _Held:
 
 def _add_depths(step: dict[QueueKey, Tally], depths: Mapping[QueueKey, Depth]) -> None:
     for key, depth in depths.items():
-        if depth.ready or depth.running:
-            step.setdefault(key, Tally()).add(Tally(ready=depth.ready, running=depth.running))
+        if depth.ready or depth.running or depth.blocked:
+            measured = Tally(ready=depth.ready, running=depth.running, blocked=depth.blocked)
+            step.setdefault(key, Tally()).add(measured)
 
 
 def _is_at_limit(depths: Collection[Depth], limit: int) -> bool:

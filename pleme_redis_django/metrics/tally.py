@@ -26,18 +26,21 @@ class Tally:
     runs: Histogram = dataclasses.field(default_factory=Counter)
     ready: int = 0
     running: int = 0
+    blocked: int = 0
 
     def add(self, other: Tally) -> None:
         """Add what ended in the same queue at another time."""
         self._add_counts(other)
         self.ready = max(self.ready, other.ready)
         self.running = max(self.running, other.running)
+        self.blocked = max(self.blocked, other.blocked)
 
     def add_queue(self, other: Tally) -> None:
         """Add what ended in another queue at the same time: there the depths add up."""
         self._add_counts(other)
         self.ready += other.ready
         self.running += other.running
+        self.blocked += other.blocked
 
     def _add_counts(self, other: Tally) -> None:
         self.completed += other.completed
@@ -82,7 +85,7 @@ def from_json(stored: Iterable[Iterable[Any]]) -> dict[QueueKey, Tally]:
 def tally_of(values: Iterable[Any]) -> Tally:
     """Return the tally that is stored as these values; without depths, where none were measured."""
     completed, retried, failed, cancelled, waits, runs, *depths = values
-    ready, running = depths or (0, 0)
+    ready, running, blocked = depths or (0, 0, 0)
     return Tally(
         completed=completed,
         retried=retried,
@@ -92,4 +95,5 @@ def tally_of(values: Iterable[Any]) -> Tally:
         runs=histogram.from_json(runs),
         ready=ready,
         running=running,
+        blocked=blocked,
     )

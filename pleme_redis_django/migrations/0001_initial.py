@@ -167,6 +167,7 @@ class Migration(migrations.Migration):
                 ('runs', models.JSONField(default=dict, help_text='Histogram: bucket to jobs.')),
                 ('ready', models.PositiveBigIntegerField(default=0, help_text='The most that a measurement found.')),
                 ('running', models.PositiveBigIntegerField(default=0, help_text='The most that a measurement found.')),
+                ('blocked', models.PositiveBigIntegerField(default=0, help_text='The most that a measurement found.')),
             ],
             options={
                 'verbose_name': 'queue rollup',

@@ -41,6 +41,7 @@ class QueueRollup(models.Model):
     runs = models.JSONField(default=dict, help_text="Histogram: bucket to jobs.")
     ready = models.PositiveBigIntegerField(default=0, help_text="The most that a measurement found.")
     running = models.PositiveBigIntegerField(default=0, help_text="The most that a measurement found.")
+    blocked = models.PositiveBigIntegerField(default=0, help_text="The most that a measurement found.")
 
     class Meta:
         default_permissions = ()

@@ -206,8 +206,9 @@ class Series:
     """Seconds that their handlers ran."""
     run_p95: tuple[float | None, ...]
     ready: tuple[int | None, ...]
-    """The most ready jobs that a measurement in the step found; ``running`` alike."""
+    """The most ready jobs that a measurement in the step found; ``running`` and ``blocked`` alike."""
     running: tuple[int | None, ...]
+    blocked: tuple[int | None, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return the payload: lists and numbers."""

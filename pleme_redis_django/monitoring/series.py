@@ -102,4 +102,5 @@ def _series(span: ChartSpan, step: int, times: tuple[int, ...], steps: list[Tall
         run_p95=drawn(lambda tally: percentile(tally.runs, 0.95)),
         ready=drawn(lambda tally: tally.ready),
         running=drawn(lambda tally: tally.running),
+        blocked=drawn(lambda tally: tally.blocked),
     )

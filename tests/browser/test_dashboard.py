@@ -233,9 +233,9 @@ async def test_charts_follow_the_theme_and_have_a_table(
         await chart.locator("summary").click()
         await chart.locator("tbody td").first.wait_for()  # The table is filled when it has opened.
         # 12 ready ones of one queue, and one of each of two others; two run.
-        assert await chart.locator("tbody td").all_inner_texts() == ["14", "2"]
+        assert await chart.locator("tbody td").all_inner_texts() == ["14", "2", "0"]
         label = await chart.locator("[data-plot]").get_attribute("aria-label")
-        assert label == "Depth, last hour. Latest: ready 14, running 2."
+        assert label == "Depth, last hour. Latest: ready 14, running 2, blocked 0."
 
 
 @pytest.mark.usefixtures("busy")

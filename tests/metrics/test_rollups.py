@@ -70,9 +70,10 @@ def test_coarser_steps_are_the_sum_of_finer_ones(using: str) -> None:
 def test_depths_are_the_most_that_was_found(using: str) -> None:
     store = store_of(using)
     for at, ready in ((0, 5), (10, 80), (20, 7)):
-        fill(store, HOUR + at, HOUR + at + 10, ready=ready, running=ready // 5)
+        fill(store, HOUR + at, HOUR + at + 10, ready=ready, running=ready // 5, blocked=ready // 10)
     store.roll_up(HOUR + 80)
-    assert (rows(store, 60)[HOUR].ready, rows(store, 60)[HOUR].running) == (80, 16)
+    minute = rows(store, 60)[HOUR]
+    assert (minute.ready, minute.running, minute.blocked) == (80, 16, 8)
 
 
 def test_a_step_stays_open_until_late_counts_can_have_come(using: str) -> None:

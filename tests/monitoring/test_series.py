@@ -29,7 +29,9 @@ def fill(begin: float, end: float) -> None:
     for at in range(floor(begin, 10), floor(end, 10), 10):
         tallies = {
             ("shop", "emails"): Tally(completed=3, failed=1, waits=Counter({bucket_of(2): 4}), ready=7),
-            ("shop", "images"): Tally(completed=5, retried=2, runs=Counter({bucket_of(60): 5}), running=2),
+            ("shop", "images"): Tally(
+                completed=5, retried=2, runs=Counter({bucket_of(60): 5}), running=2, blocked=4
+            ),
             ("blog", "emails"): Tally(completed=11, ready=100),
         }
         STORE.add({(at, key): one for key, one in with_totals(tallies).items()})
@@ -54,11 +56,13 @@ def test_points_are_what_the_rollups_hold() -> None:
     drawn = series()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT started_at, sum(completed), sum(retried), sum(failed), max(ready), max(running)"
+            "SELECT started_at, sum(completed), sum(retried), sum(failed), max(ready), max(running), max(blocked)"
             " FROM pleme_redis_django_queuerollup WHERE step_seconds = 10 AND product = '' GROUP BY 1"
         )
         expected = {row[0]: tuple(map(int, row[1:])) for row in cursor.fetchall()}
-    points = zip(drawn.ok, drawn.retried, drawn.failed, drawn.ready, drawn.running, strict=True)
+    points = zip(
+        drawn.ok, drawn.retried, drawn.failed, drawn.ready, drawn.running, drawn.blocked, strict=True
+    )
     found = {at: point for at, point in zip(drawn.times, points, strict=True) if point[0] is not None}
     assert len(found) >= 59
     assert found == {at: expected[at] for at in found}

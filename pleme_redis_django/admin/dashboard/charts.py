@@ -59,6 +59,7 @@ CHARTS = (
         lines=(
             ChartLine(field="ready", title="ready", style="ready", is_filled=True),
             ChartLine(field="running", title="running", style="running"),
+            ChartLine(field="blocked", title="blocked", style="blocked"),
         ),
     ),
     Chart(
