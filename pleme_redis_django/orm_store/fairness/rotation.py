@@ -34,6 +34,20 @@ class ProductLook:
     started: float
 
 
+@dataclasses.dataclass(slots=True, kw_only=True)
+class _Progress:
+    """How far the look that is under way has come."""
+
+    since: float = 0.0
+    cost_seconds: float = 0.0
+    on_after: str | None = None
+    """After which product it goes on; None: none is under way."""
+    until: str | None = None
+    """With which product it ends; None: with the last."""
+    back: tuple[str, str] | None = None
+    """After which product, and until which one, it goes on when it has come to the last."""
+
+
 class Rotation:
     """The rotation of one worker in one selection; for the thread that claims."""
 
@@ -51,14 +65,7 @@ class Rotation:
         self._look_at = 0.0
         self._found_last: str | None = None
         """The product of the last job that was found; other workers have found others."""
-        self._look_on_after: str | None = None
-        """After which product the look that is under way goes on."""
-        self._look_until: str | None = None
-        """With which product it ends; None: with the last."""
-        self._look_back: tuple[str, str] | None = None
-        """After which product, and until which one, it goes on when it has come to the last."""
-        self._looked_since = 0.0
-        self._look_cost_seconds = 0.0
+        self._progress = _Progress()
         self._has_backlog = False
         self._vain_seconds = 0.0
 
@@ -78,17 +85,16 @@ class Rotation:
         """
         if not self._has_backlog:
             return False
-        is_short = self._look_on_after is not None and len(self.shares) < jobs
+        is_short = self._progress.on_after is not None and len(self.shares) < jobs
         return is_short or self._clock() >= self._look_at
 
     def begin_look(self) -> ProductLook:
         """Begin a look, or go on with the one that is under way."""
         now = self._clock()
-        if self._look_on_after is None:
-            self._looked_since, self._look_cost_seconds = now, 0.0
-            self._look_until = self._look_back = None
+        if self._progress.on_after is None:
+            self._progress = _Progress(since=now)
             self.shares.forget()
-        return ProductLook(after=self._look_on_after, until=self._look_until, started=now)
+        return ProductLook(after=self._progress.on_after, until=self._progress.until, started=now)
 
     def looked(self, look: ProductLook, strands: Iterable[Strand], on_after: str | None) -> None:
         """Take note of what a look saw, and after which product it goes on; None: it is at its end.
@@ -98,21 +104,21 @@ class Rotation:
         """
         for strand in strands:
             self.shares.join(strand)
-        now = self._clock()
+        now, progress = self._clock(), self._progress
         seconds = now - look.started
-        self._look_cost_seconds += seconds
+        progress.cost_seconds += seconds
         if look.after is None and on_after is not None and self._found_last is not None:
-            self._look_back = (on_after, self._found_last)
+            progress.back = (on_after, self._found_last)
             on_after = self._found_last
-        elif on_after is None and self._look_back is not None:
-            (on_after, self._look_until), self._look_back = self._look_back, None
-        self._look_on_after = on_after
+        elif on_after is None and progress.back is not None:
+            (on_after, progress.until), progress.back = progress.back, None
+        progress.on_after = on_after
         if on_after is not None:
             self._look_at = now + seconds * (1 / LOOK_SHARE - 1)
             return
-        cost, self._vain_seconds = self._look_cost_seconds + self._vain_seconds, 0.0
+        cost, self._vain_seconds = progress.cost_seconds + self._vain_seconds, 0.0
         since_then = min(max(LOOK_SECONDS, cost / LOOK_SHARE), MAX_SECONDS_WITHOUT_HEAD)
-        self._look_at = max(self._looked_since + since_then, now + seconds)
+        self._look_at = max(progress.since + since_then, now + seconds)
 
     def took(
         self,
