@@ -27,7 +27,7 @@ def test_who_is_overlooked_is_let_in_and_told() -> None:
     assert running.id == first.id and running.claim is not None
     duty = overlooked_jobs_duty(store, MemoryHints(), sink, ReleasedJobs(agenda), every_seconds=7.0)
     assert (duty.name, duty.role, duty.run()) == ("overlooked_jobs", "overlooked_jobs", 0)
-    assert sink.events == [], "it is full, and that is no find"
+    assert sink.events == [], "nobody was overlooked while the limit is full"
     store.finish_jobs([Completed(job_id=running.id, claim=running.claim)])  # Nobody looks who waits.
     assert store.load_job(second.id).status == JobStatus.BLOCKED
     assert release_overlooked_jobs(store, MemoryHints(), sink, ReleasedJobs(agenda)) == 1
