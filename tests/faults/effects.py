@@ -42,6 +42,24 @@ DROP TRIGGER IF EXISTS fault_transitions ON pleme_redis_django_job;
 DROP FUNCTION IF EXISTS fault_note_transition;
 DROP TABLE IF EXISTS fault_effects, fault_transitions;
 """
+# An attempt runs from its first effect to its last one, or until its row leaves RUNNING where it has none.
+MOST_AT_ONCE = """
+WITH ran AS (
+    SELECT job.{column} AS gate, began.at AS began, COALESCE(ended.at, left_running.at, 'infinity') AS ended
+    FROM fault_effects AS began JOIN pleme_redis_django_job AS job ON job.id = began.job_id
+    LEFT JOIN fault_effects AS ended
+      ON ended.job_id = began.job_id AND ended.attempt = began.attempt AND ended.what = 'end'
+    LEFT JOIN (SELECT job_id, attempt, min(at) AS at FROM fault_transitions WHERE old_status = 'RUNNING'
+               GROUP BY 1, 2) AS left_running
+      ON left_running.job_id = began.job_id AND left_running.attempt = began.attempt
+    WHERE began.what = 'begin'
+), moved AS (
+    SELECT gate, began AS at, 1 AS by FROM ran UNION ALL SELECT gate, ended, -1 FROM ran
+)
+SELECT gate, max(running) FROM (
+    SELECT gate, SUM(by) OVER (PARTITION BY gate ORDER BY at, by ROWS UNBOUNDED PRECEDING) AS running FROM moved
+) AS counted GROUP BY gate
+"""
 
 _of_thread = threading.local()
 
@@ -92,3 +110,8 @@ def transitions_of(job_id: Any) -> list[tuple[str, str]]:
             "SELECT old_status, new_status FROM fault_transitions WHERE job_id = %s ORDER BY number", [job_id]
         )
     ]
+
+
+def most_at_once(column: str) -> dict[str, int]:
+    """Return how many ran at once at most, by the values of a column of their jobs."""
+    return dict(rows(MOST_AT_ONCE.format(column=column)))

@@ -69,6 +69,24 @@ async def wait_for_file_async(ctx: JobContext, path: str) -> int:
     return ctx.attempt
 
 
+@job(max_retries=MANY_RETRIES, base_retry_delay=0)
+def fail_until(ctx: JobContext, path: str) -> int:
+    """Fail until ``path`` exists."""
+    leave(ctx, "begin")
+    if not Path(path).exists():
+        raise RuntimeError(f"{path} is not there yet")
+    leave(ctx, "end")
+    return ctx.attempt
+
+
+@job(max_retries=MANY_RETRIES, base_retry_delay=0)
+def wait_and_fail(ctx: JobContext, path: str) -> None:
+    """Fail once ``path`` exists."""
+    leave(ctx, "begin")
+    _wait_for(Path(path))
+    raise RuntimeError(f"{path} is there")
+
+
 @job(max_retries=1, base_retry_delay=0)
 def kill_own_process(ctx: JobContext, path: str = "") -> None:
     """Die with the whole process, every time; once ``path`` exists, when there is one."""

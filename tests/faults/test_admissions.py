@@ -15,9 +15,9 @@ import pytest
 
 from pleme_redis_django import Job
 from pleme_redis_django.testing.servers import PostgresServer
-from tests.faults.effects import CREATE_EFFECTS, effects_of
+from tests.faults.effects import CREATE_EFFECTS, MOST_AT_ONCE, effects_of, most_at_once
 from tests.faults.limits.jobs import KEY_LIMIT, hold_limited, record_limited_async
-from tests.faults.test_limits import IN_WORKERS, MOST_AT_ONCE, most_at_once, unfinished
+from tests.faults.test_limits import IN_WORKERS, unfinished
 from tests.integration.conftest import StartWorkers
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses

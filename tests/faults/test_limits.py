@@ -20,7 +20,7 @@ from pleme_redis_django import Job
 from pleme_redis_django.enqueueing.pools import hint_namespace
 from pleme_redis_django.models import FlowLimit, WorkerProcess
 from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
-from tests.faults.effects import effects_of, rows
+from tests.faults.effects import effects_of, most_at_once, rows
 from tests.faults.jobs import SOON_BACK
 from tests.faults.limits.jobs import (
     KEY_LIMIT,
@@ -43,29 +43,6 @@ KEYS = ("a", "b", "c")
 BACKLOG = 60
 PAUSE_SECONDS = (0.2, 0.6)
 WAKE_SECONDS = 10.0
-
-# An attempt runs from its first effect to its last one, or until its row leaves RUNNING where it has none.
-MOST_AT_ONCE = """
-WITH ran AS (
-    SELECT job.{column} AS gate, began.at AS began, COALESCE(ended.at, left_running.at, 'infinity') AS ended
-    FROM fault_effects AS began JOIN pleme_redis_django_job AS job ON job.id = began.job_id
-    LEFT JOIN fault_effects AS ended
-      ON ended.job_id = began.job_id AND ended.attempt = began.attempt AND ended.what = 'end'
-    LEFT JOIN (SELECT job_id, attempt, min(at) AS at FROM fault_transitions WHERE old_status = 'RUNNING'
-               GROUP BY 1, 2) AS left_running
-      ON left_running.job_id = began.job_id AND left_running.attempt = began.attempt
-    WHERE began.what = 'begin'
-), moved AS (
-    SELECT gate, began AS at, 1 AS by FROM ran UNION ALL SELECT gate, ended, -1 FROM ran
-)
-SELECT gate, max(running) FROM (
-    SELECT gate, SUM(by) OVER (PARTITION BY gate ORDER BY at, by ROWS UNBOUNDED PRECEDING) AS running FROM moved
-) AS counted GROUP BY gate
-"""
-
-
-def most_at_once(column: str) -> dict[str, int]:
-    return dict(rows(MOST_AT_ONCE.format(column=column)))
 
 
 def begun() -> int:
@@ -172,3 +149,25 @@ def test_a_worker_of_the_queue_is_woken_for_who_is_let_in_where_the_ending_proce
     wait_for(lambda: Job.objects.get(id=waiting.id).status == "QUEUED", "it is let in", details=here.output)
     hints = RedisHints("there", hint_namespace(Job))
     assert hints.wait_for_hint(WAKE_SECONDS), "a worker of its queue would have to find it by itself"
+
+
+def test_a_limit_whose_row_is_deleted_by_hand_while_jobs_wait_holds_all_the_same(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    """Its declaration makes it again, and those that wait at it neither start at once nor wait for ever."""
+    gates = [tmp_path / str(number) for number in range(8)]
+    hold_limited.enqueue_many([{"key": "a", "path": str(path)} for path in gates])
+    hosts = [start_workers(environment=IN_WORKERS) for _ in range(2)]
+    waiting = Job.objects.filter(status="BLOCKED")
+    for places, path in enumerate(gates[:-KEY_LIMIT], start=KEY_LIMIT):
+        wait_for(
+            lambda places=places: begun() == places and waiting.count() == len(gates) - places,
+            f"{places} have begun, and the others wait",
+            details=hosts[0].output,
+        )
+        assert FlowLimit.objects.filter(kind="key").delete()[0]
+        path.touch()
+    for path in gates[-KEY_LIMIT:]:
+        path.touch()
+    wait_for(lambda: not unfinished(), "every job ends", details=hosts[0].output)
+    assert most_at_once("concurrency_key") == {"fault:a": KEY_LIMIT}

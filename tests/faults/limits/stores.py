@@ -1,9 +1,10 @@
-"""A store that stands still once between a claim and its admission, so that a test may strike there."""
+"""Stores of worker processes: one that stands still between a claim and its admission, for a test to strike there, and
+one that has no net below it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,3 +37,21 @@ class InterruptedJobStore(OrmJobStore[Job]):
             reached.flush()
             go = self._folder / "go"
             wait_for(go.exists, "the test lets it go on", deadline_seconds=LONGEST_WAIT_SECONDS)
+
+
+class NoNet:
+    """Never finds who was overlooked: only whoever makes a place free lets others in."""
+
+    def release_overlooked(self, *, at_once: bool = False) -> Collection[str]:
+        return ()
+
+
+class NetlessJobStore(NoNet, OrmJobStore[Job]):
+    """Has no net."""
+
+    def __init__(self) -> None:
+        super().__init__(Job)
+
+
+class InterruptedNetlessJobStore(NoNet, InterruptedJobStore):
+    """Stands still, and has no net."""

@@ -1,0 +1,164 @@
+"""Locks of gates: two processes that meet the same gates in opposite orders never wait for each other."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection, connections, transaction
+
+from pleme_redis_django.jobs.interface.endings import Completed, GivenBack
+from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.models import FlowLimit, Job
+from pleme_redis_django.orm_store import OrmJobStore
+from tests.rows import make_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROUNDS = 200
+AT_ONCE = 12
+# Reached only by a deadlock that the database does not see.
+DEADLINE_SECONDS = 60.0
+LONGEST_HOLD_SECONDS = 0.02
+KEYS = ("a", "b", "c", "d", "e", "f")
+TYPES = ("pay", "mail")
+# Of each of them some are full at nearly every claim. The rate is never reached: its tokens are taken all the same.
+LIMITS: dict[str, dict[str, int]] = {
+    "concurrency_key": dict.fromkeys(KEYS, 1),
+    "job_type": dict.fromkeys(TYPES, 3),
+    "queue_name": {"up": 3, "down": 3},
+    "product": {"default": 4},
+}
+KINDS = {"concurrency_key": "key", "job_type": "type", "queue_name": "queue", "product": "product"}
+
+
+class Claimers:
+    """Two that claim at the same moment, look together whether the limits are kept, and end what they run."""
+
+    def __init__(self) -> None:
+        self.started: dict[str, list[Any]] = {"up": [], "down": []}
+        self.errors: list[BaseException] = []
+        self._together = threading.Barrier(2, timeout=DEADLINE_SECONDS)
+        self._all_started = threading.Barrier(
+            2, action=self._see_that_limits_are_kept, timeout=DEADLINE_SECONDS
+        )
+
+    def run(self) -> None:
+        """Run both until each has made its rounds; both are held up at one lock of several again and again."""
+        chosen = random.Random(1)
+        threads = [threading.Thread(target=self._work, args=(queue_name,)) for queue_name in self.started]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            hold_some_locks(chosen)
+        if self.errors:
+            raise self.errors[0]
+
+    def _work(self, queue_name: str) -> None:
+        store: OrmJobStore[Any] = OrmJobStore(Job)
+        selection, worker_id = JobSelection(queue_names=(queue_name,)), str(uuid4())
+        try:
+            for _ in range(ROUNDS):
+                self._together.wait()
+                running = self.started[queue_name] = list(store.claim_jobs(worker_id, AT_ONCE, selection))
+                self._all_started.wait()
+                end(store, running)
+        except BaseException as error:
+            self.errors.append(error)
+            self._together.abort()
+            self._all_started.abort()
+        finally:
+            tell_statistics()
+            connections.close_all()
+
+    def _see_that_limits_are_kept(self) -> None:
+        for column, limits in LIMITS.items():
+            run = Counter(getattr(job, column) for running in self.started.values() for job in running)
+            over = {name: count for name, count in run.items() if count > limits[name]}
+            assert not over, (column, over)
+
+
+def end(store: OrmJobStore[Any], running: list[Any]) -> None:
+    """End the second attempt of each; the first one is given back."""
+    endings = [
+        (GivenBack if job.attempt == 1 else Completed)(job_id=job.id, claim=job.claim) for job in running
+    ]
+    assert all(store.finish_jobs(endings))
+    store.release_after(running)
+
+
+def fill() -> None:
+    """Store limits, and jobs that one of the two meets in the order of the keys, and the other in the opposite one."""
+    for column, limits in LIMITS.items():
+        rate = (
+            {"rate": 10**6, "per_seconds": 1.0, "burst": 10**6}
+            if column in ("job_type", "concurrency_key")
+            else {}
+        )
+        for name, number in limits.items():
+            FlowLimit.objects.create(
+                job_model="pleme_redis_django.job",
+                kind=KINDS[column],
+                name=name,
+                source="admin",
+                max_running=number,
+                **rate,
+            )
+    for number in range(ROUNDS):
+        for queue_name, place in (("up", number), ("down", -1 - number)):
+            make_job(
+                queue_name=queue_name,
+                concurrency_key=KEYS[place % len(KEYS)],
+                job_type=TYPES[place % len(TYPES)],
+                order_key=f"line:{place % 5}",
+                status="BLOCKED",
+                blocked_on=f"o:default:line:{place % 5}",
+            )
+
+
+def hold_some_locks(chosen: random.Random) -> None:
+    """Hold a third of the locks of gates until two wait for one, or nobody does for a while."""
+    buckets = [bucket for bucket in range(64) if chosen.random() < 1 / 3]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(1886154085, bucket) FROM unnest(%s::int[]) AS bucket", [buckets]
+        )
+        until = time.monotonic() + LONGEST_HOLD_SECONDS
+        while time.monotonic() < until:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+                " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
+            )
+            if cursor.fetchone() == (2,):
+                return
+
+
+def tell_statistics() -> None:
+    """Have the server count at once what has happened to this connection: a deadlock, say."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+
+
+def deadlocks() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])
+
+
+def test_gates_that_are_met_in_opposite_orders_never_deadlock_and_lose_nobody() -> None:
+    fill()
+    store: OrmJobStore[Any] = OrmJobStore(Job)
+    store.release_overlooked(at_once=True)
+    before = deadlocks()
+    Claimers().run()
+    tell_statistics()
+    assert deadlocks() == before
+    assert Job.objects.filter(status="COMPLETED").exists()
+    while running := list(store.claim_jobs(str(uuid4()), AT_ONCE, JobSelection())):
+        end(store, running)
+    assert list(Job.objects.exclude(status="COMPLETED").values_list("status", "blocked_on")) == []
