@@ -87,6 +87,8 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
             job = self._existing(job_id)
             job.cancel_requested = True
             job.status = job.ends_instead(job.status)
+            if job.status.is_terminal:
+                job.blocked_on = None
             self.release_overlooked()
 
     def limit(self, kind: str, name: str, max_running: int | None) -> None:
@@ -289,6 +291,7 @@ class MemoryJobStore(BatchJobStore[MemoryJob]):
     def _end_if_expired(self, job: MemoryJob) -> None:
         if job.has_expired(now := self._clock()):
             job.status, job.updated_at, job.ended_at = JobStatus.CANCELLED, now, now
+            job.blocked_on = None
             failure = engine_failure(EXPIRED, EXPIRED_NOTICE, job.job_type)
             job.error_message, job.error_details = failure.message, failure.details()
 

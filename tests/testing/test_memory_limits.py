@@ -85,3 +85,17 @@ def test_a_limit_that_is_raised_or_removed_lets_in_at_once() -> None:
     assert len(claim(store)) == 1
     store.limit("key", "stripe", None)
     assert len(claim(store)) == 2
+
+
+def test_one_that_is_cancelled_or_expires_while_it_waits_says_no_gate_any_more() -> None:
+    clock = ManualClock()
+    store = MemoryJobStore(clock=clock)
+    store.limit("key", "stripe", 0)
+    cancelled = store.add(concurrency_key="stripe")
+    expired = store.add(concurrency_key="stripe", expires_at=clock() + 5)
+    assert claim(store) == []
+    assert store.load_job(expired.id).blocked_on == "k:default:stripe"
+    store.request_cancel(cancelled.id)
+    clock.advance(6)
+    assert store.end_expired_jobs(10) == 1
+    assert [(job.status, job.blocked_on) for job in store.all()] == [(JobStatus.CANCELLED, None)] * 2
