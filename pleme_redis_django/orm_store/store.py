@@ -198,6 +198,10 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
         with reconnecting(self.using):
             return self._flow.sweep(at_once=at_once)
 
+    def look_after_limits(self) -> Collection[str]:
+        with reconnecting(self.using):
+            return self._flow.look_after_limits()
+
     def update_progress(self, job_id: UUID, progress: Mapping[str, Any], *, claim: JobClaim) -> bool:
         with writing(self.using):
             row = self._table.running_under(job_id, claim)

@@ -16,7 +16,10 @@ from django.db import connection
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import FlowLimit, Job
 from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.flow.abandoned import holds_up_known_types_alone
+from pleme_redis_django.orm_store.job_table import JobTable
 from tests.orm_store.rows_read import rows_read
+from tests.rows import make_job
 
 BACKLOG = 20_000
 
@@ -76,3 +79,16 @@ def look(store: OrmJobStore[Job]) -> dict[str, int]:
 
 def test_no_question_goes_through_the_table(store: OrmJobStore[Job]) -> None:
     assert {name: rows for name, rows in look(store).items() if rows >= 100} == {}
+
+
+def test_whom_a_limit_holds_up_that_nobody_declares_is_read_from_indexes(store: OrmJobStore[Job]) -> None:
+    make_job(status="BLOCKED", blocked_on="k:default:stripe:1", concurrency_key="stripe:1")
+    table = JobTable(Job, "default")
+    found: list[bool] = []
+
+    def ask() -> None:
+        types = {"tests.noop"}
+        found.append(holds_up_known_types_alone(table.blocked(), table.running(), "stripe", types))
+
+    assert rows_read(ask) < 100
+    assert found == [True]

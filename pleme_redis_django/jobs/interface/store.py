@@ -39,6 +39,8 @@ ORPHANED_AFTER_SECONDS = 30.0
 """A ready job whose hint is younger than this is not forgotten, only waiting for a slot."""
 ORPHANS_LIMIT = 1000
 """How many forgotten jobs are returned at once."""
+LIMITS_LOOKED_AFTER_SECONDS = 30.0
+"""So often each process says which limits it declares."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,14 @@ class JobStore(Protocol[J_co]):
 
         A process that dies between an ending and ``release_after`` leaves such jobs. Who looks now and then leaves
         what was not there at its last look to those who are about to see to it, unless it is to be ``at_once``.
+        """
+        return ()
+
+    def look_after_limits(self) -> Collection[str]:
+        """Take note of what this process declares of limits, and end those that nobody declares any more.
+
+        Return the queue of each job that goes on for that. Every process asks it, twice a minute; a store to which
+        limits are declared by nobody but itself does nothing here.
         """
         return ()
 

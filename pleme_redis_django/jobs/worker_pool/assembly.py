@@ -21,6 +21,7 @@ from pleme_redis_django.jobs.interface.store import JobStore
 from pleme_redis_django.jobs.interface.worker_pool_config import WorkerPoolConfig
 from pleme_redis_django.jobs.interface.workers import NoRegistry, WorkerIdentity, WorkerRegistry
 from pleme_redis_django.jobs.maintenance.dead_workers import DeadWorkers
+from pleme_redis_django.jobs.maintenance.declared_limits import declared_limits_duty
 from pleme_redis_django.jobs.maintenance.due_schedules import DueSchedules
 from pleme_redis_django.jobs.maintenance.duty import Duty
 from pleme_redis_django.jobs.maintenance.elections import Elections
@@ -257,6 +258,7 @@ def _take_on_duties(
         overlooked_jobs_duty(
             store, core.hints, sink, core.told, OVERLOOKED_SWEEPS * config.lease_sweep_seconds
         ),
+        declared_limits_duty(store, core.hints, core.told),
         *lost_claims.duties(config.lease_sweep_seconds),
         Retention(store, maintainer, sink).duty(),
         *(

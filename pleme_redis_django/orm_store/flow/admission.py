@@ -67,7 +67,6 @@ class Admission:
             if key_limits := limits.of_many_keys_alone(jobs):
                 among = self._statements.keys_over(self._table, key_limits)
                 if not among:
-                    self._known.note_use(jobs)
                     return {}
             counted = limits.gates(jobs, of_places=True)
             if not counted:
@@ -76,7 +75,6 @@ class Admission:
             if not is_gone:
                 break
             self._known.read_again()
-        self._known.note_use(jobs)
         crowds = limits.crowds(jobs) if over else {}
         return {gate: crowds[gate] for gate in over}
 

@@ -90,7 +90,6 @@ class FlowControl(Generic[M]):
         ]
         if not needs:
             return jobs, {}
-        self.known.note_use(jobs)
 
         def park_what_is_ready(exhausted: Sequence[TokenGate]) -> None:
             full = [gate for token_gate in exhausted if (gate := gate_of(token_gate.gate)) is not None]
@@ -166,6 +165,10 @@ class FlowControl(Generic[M]):
         # After the look: a gate whose tokens are all back may be one at which somebody was forgotten.
         self._prune()
         return let_in
+
+    def look_after_limits(self) -> list[str]:
+        """Keep the limits that this process declares; make ready what waits at those that nobody declares any more."""
+        return self.sweep(at_once=True) if self.known.look_after() else []
 
     def _let_in_overlooked(self, *, at_once: bool) -> list[str]:
         let_in = self._releases.everywhere() if at_once else self._releases.overlooked()

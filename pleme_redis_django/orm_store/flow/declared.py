@@ -40,9 +40,9 @@ class DeclaredLimits:
             self._declared = declared_limits(self._model)
         return self._declared
 
-    def knows_type(self, name: str) -> bool:
-        """Whether this process would know of a limit of this job type, were there still one."""
-        return registry.find(name) is not None
+    def known_types(self) -> frozenset[str]:
+        """Return the job types of which this process would know a limit, were there still one."""
+        return frozenset(definition.name for definition in registry)
 
 
 def declared_limits(model: type[AbstractJob]) -> Declared:

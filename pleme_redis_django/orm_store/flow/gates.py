@@ -12,6 +12,8 @@ from pleme_redis_django.models.indexes import LINE_PREFIX
 TOKEN_PREFIX = "r:"  # noqa: S105 - of a rate
 _LETTERS = {LimitKind.KEY: "k", LimitKind.TYPE: "t", LimitKind.QUEUE: "q", LimitKind.PRODUCT: "p"}
 _KINDS = {letter: kind for kind, letter in _LETTERS.items()}
+# What the texts of gates of keys begin with.
+KEY_PREFIX = f"{_LETTERS[LimitKind.KEY]}:"
 
 
 class Limited(Protocol):

@@ -13,12 +13,15 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
+from django.db import connections, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
+from pleme_redis_django.jobs.interface.store import LIMITS_LOOKED_AFTER_SECONDS
 from pleme_redis_django.models.flow_limit import FlowLimit, LimitKind, LimitSource
 from pleme_redis_django.models.job import model_label
+from pleme_redis_django.orm_store.flow.abandoned import holds_up_known_types_alone
 from pleme_redis_django.orm_store.flow.gates import Limited
 from pleme_redis_django.orm_store.flow.limits import NO_LIMITS, Declared, KnownLimit, LimitName, Limits
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -26,8 +29,10 @@ from pleme_redis_django.orm_store.job_table import JobTable
 logger = logging.getLogger("pleme_redis_django.jobs")
 
 REREAD_SECONDS = 0.5
-# So often a process that meets a limit says that it is used.
-NOTE_USE_SECONDS = 3_600.0
+# A row that another process has just seen to is left alone.
+SEEN_TO = timedelta(seconds=LIMITS_LOOKED_AFTER_SECONDS / 2)
+# Four times as long as a process takes that is alive and declares it.
+ABANDONED_AFTER = timedelta(seconds=4 * LIMITS_LOOKED_AFTER_SECONDS)
 UNUSED_AFTER = timedelta(days=1)
 _FIELDS = KnownLimit._fields
 
@@ -38,8 +43,8 @@ class Declarations(Protocol):
     def current(self) -> Declared:
         """Return what is declared now; the same object while it is the same."""
 
-    def knows_type(self, name: str) -> bool:
-        """Whether this process would know of a limit of this job type, were there still one."""
+    def known_types(self) -> Collection[str]:
+        """Return the job types of which this process would know a limit, were there still one."""
 
 
 class KnownLimits:
@@ -51,7 +56,6 @@ class KnownLimits:
         self._declared: Declared = {}
         self._is_in_step = False
         self._read_at = 0.0
-        self._used_at = time.monotonic() - NOTE_USE_SECONDS
         self.last_read = NO_LIMITS
 
     def current(self) -> Limits:
@@ -90,16 +94,20 @@ class KnownLimits:
         FlowLimit._base_manager.using(self._table.using).bulk_create(rows, ignore_conflicts=True)
         self.read_again()
 
-    def note_use(self, jobs: Sequence[Limited]) -> None:
-        """Say, once an hour, that those limits are used that the jobs meet and that are still declared."""
-        if time.monotonic() - self._used_at >= NOTE_USE_SECONDS:
-            self._used_at = time.monotonic()
-            met = self.last_read.gates(jobs).values()
-            used = {limit.id for limit in met if (limit.kind, limit.name) in self._declared}
-            self._rows().filter(id__in=used).update(last_used_at=Now())
+    def look_after(self) -> int:
+        """Keep the rows that this process declares, and end those that nobody declares any more; return how many."""
+        self._note_declarations()
+        self.read_again()
+        declared: list[int] = []
+        undeclared: list[int] = []
+        for row in self.last_read.rows:
+            (declared if (row.kind, row.name) in self._declared else undeclared).append(row.id)
+        if declared:
+            self._keep(declared)
+        return self._end_abandoned(undeclared) if undeclared else 0
 
     def prune(self) -> int:
-        """Delete the rows that nobody who declares them has met for a day, and that no operator has edited.
+        """Delete the rows that nobody has declared for a day, and that no operator has edited.
 
         Returns how many. One that is still declared is made again by the first job that meets it.
         """
@@ -144,21 +152,49 @@ class KnownLimits:
             # An operator may have edited it meanwhile.
             self._rows().filter(pk=row.pk, edited_at=row.edited_at).update(**changes)
 
-    def _is_withdrawn(self, row: FlowLimit) -> bool:
-        """Whether this process would know of the declaration, were there still one.
+    def _keep(self, ids: Sequence[int]) -> None:
+        """Say that the limits are declared."""
+        stale = self._rows().filter(id__in=ids, last_used_at__lt=Now() - SEEN_TO)
+        using = self._table.using
+        with transaction.atomic(using=using):
+            if connections[using].features.has_select_for_update_skip_locked:
+                # Nobody waits for an operator who edits one, nor for another process that does the same.
+                stale = self._rows().filter(id__in=stale.select_for_update(skip_locked=True).values("id"))
+            stale.update(last_used_at=Now())
 
-        A key of code may be that of another service, which declares it: it ends once it was not used for a day.
+    def _end_abandoned(self, ids: Sequence[int]) -> int:
+        """End those limits that nobody has declared for a while, as far as they are this process's business.
+
+        A process of the release before may have made one again after this one began. One that holds nobody up is
+        left as it is: a service that is only away finds its tokens as they were.
         """
-        of_known_type = row.kind == LimitKind.TYPE and self._declarations.knows_type(row.name)
+        silent = self._rows().filter(id__in=ids, product="", edited_at=None)
+        silent = silent.filter(last_used_at__lt=Now() - ABANDONED_AFTER).exclude(source=LimitSource.ADMIN)
+        rows = [row for row in silent if self._is_withdrawn(row) or self._is_abandoned(row)]
+        return sum(self._withdraw(row) for row in rows)
+
+    def _is_withdrawn(self, row: FlowLimit) -> bool:
+        """Whether this process would know of the declaration, were there still one."""
+        of_known_type = row.kind == LimitKind.TYPE and row.name in self._declarations.known_types()
         return row.source == LimitSource.SETTINGS or of_known_type
 
-    def _withdraw(self, row: FlowLimit) -> None:
-        if self._rows().filter(pk=row.pk, edited_at=None).delete()[0]:
+    def _is_abandoned(self, row: FlowLimit) -> bool:
+        """Whether a key that another service may declare holds up jobs of this process alone."""
+        return row.kind == LimitKind.KEY and holds_up_known_types_alone(
+            self._table.blocked(), self._table.running(), row.name, self._declarations.known_types()
+        )
+
+    def _withdraw(self, row: FlowLimit) -> bool:
+        # Whoever declares it may have said so meanwhile.
+        as_it_was = self._rows().filter(pk=row.pk, edited_at=None, last_used_at=row.last_used_at)
+        has_ended = bool(as_it_was.delete()[0])
+        if has_ended:
             logger.warning(
                 "the limit of the %s %s is not declared any more and has ended: jobs that wait behind it go on",
                 row.kind,
                 row.name,
             )
+        return has_ended
 
     def _new_row(self, declared: DeclaredLimit, source: LimitSource) -> FlowLimit:
         return FlowLimit(

@@ -20,7 +20,8 @@ from pleme_redis_django.orm_store.flow import declared, known_limits
 from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.job_table import JobTable
-from tests.rows import make_job
+from tests.orm_store.flow.jobs import step
+from tests.rows import BACKENDS, make_job
 
 pytestmark = pytest.mark.django_db
 Said = Mapping[tuple[LimitKind, str], tuple[DeclaredLimit, LimitSource]]
@@ -137,7 +138,7 @@ def test_a_limit_of_a_known_type_that_code_does_not_declare_any_more_ends_at_the
     assert Job.objects.filter(status="BLOCKED").count() == 3, (
         "the service that declares it may be another one"
     )
-    monkeypatch.setattr(DeclaredLimits, "knows_type", lambda self, name: name == "shop.pay")
+    monkeypatch.setattr(DeclaredLimits, "known_types", lambda self: frozenset({"shop.pay"}))
     for _ in range(2):
         OrmJobStore(Job).release_overlooked()
         claim()
@@ -145,7 +146,7 @@ def test_a_limit_of_a_known_type_that_code_does_not_declare_any_more_ends_at_the
     assert caplog.text.count("the limit of the type shop.pay is not declared any more") == 1
 
 
-def test_a_limit_of_a_key_that_code_does_not_declare_any_more_ends_a_day_after_its_last_use(
+def test_a_key_of_code_that_holds_up_a_type_which_nobody_knows_ends_a_day_after_it_was_last_declared(
     said: dict[Any, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     said[STRIPE] = of_code(0)
@@ -188,20 +189,152 @@ def test_what_nobody_has_met_for_a_day_is_pruned_unless_it_was_edited(
     assert row().name == "edited"
 
 
-def test_who_meets_a_declared_limit_says_once_an_hour_that_it_is_used(said: dict[Any, Any]) -> None:
+def nobody_has_declared_for(minutes: int) -> None:
+    FlowLimit.objects.update(last_used_at=Now() - timedelta(minutes=minutes))
+
+
+def waiting(**fields: Any) -> int:
+    return Job.objects.filter(status="BLOCKED", **fields).count()
+
+
+def go_on(store: OrmJobStore[Any]) -> int:
+    """Do what each process does twice a minute, and claim; return how many were claimed."""
+    store.look_after_limits()
+    return claim(store)
+
+
+HELD_UP: dict[str, Any] = {"job_type": step.name, "concurrency_key": "stripe"}
+
+
+def test_a_row_is_kept_while_a_process_runs_that_declares_it(said: dict[Any, Any]) -> None:
     said[STRIPE] = of_code(1)
     store = OrmJobStore(Job)
     make_job(concurrency_key="stripe")
     claim(store)
-    FlowLimit.objects.update(last_used_at=Now() - timedelta(days=2))
-    make_job(concurrency_key="stripe")
+    FlowLimit.objects.create(job_model="pleme_redis_django.job", kind="key", name="of another", source="code")
+    nobody_has_declared_for(5 * 24 * 60)
+    store.look_after_limits()
+    pruned = KnownLimits(JobTable(Job, "default"), DeclaredLimits(Job)).prune()
+    assert pruned == 1 and row().name == "stripe"
+
+
+@pytest.mark.django_db(databases=["default", "sqlite"])
+@pytest.mark.parametrize("using", BACKENDS)
+def test_a_key_that_code_does_not_declare_any_more_holds_known_types_up_for_two_minutes(
+    said: dict[Any, Any], caplog: pytest.LogCaptureFixture, using: str
+) -> None:
+    said[STRIPE] = of_code(1)
+    before = OrmJobStore(Job, using=using)
+    for number in range(3):
+        make_job(using, **HELD_UP | {"concurrency_key": f"stripe:{number % 2}"})
+    assert claim(before) == 2
+    said.clear()
+    stores = [OrmJobStore(Job, using=using), OrmJobStore(Job, using=using)]
+    rows = FlowLimit.objects.using(using)
+    rows.update(last_used_at=Now() - timedelta(minutes=1))
+    assert [go_on(store) for store in stores] == [0, 0], "one who declares it may be alive"
+    rows.update(last_used_at=Now() - timedelta(minutes=3))
+    assert sum(go_on(store) for store in stores) == 1
+    assert not rows.exists()
+    assert caplog.text.count("the limit of the key stripe is not declared any more") == 1
+
+
+@pytest.mark.parametrize("status", ["BLOCKED", "RUNNING"])
+def test_a_key_of_which_jobs_of_another_service_wait_or_run_is_kept(
+    said: dict[Any, Any], status: str
+) -> None:
+    said[STRIPE] = of_code(0)
+    make_job(**HELD_UP)
+    make_job(concurrency_key="stripe:of another")
+    claim()
+    Job.objects.exclude(job_type=step.name).update(status=status, blocked_on="k:default:stripe:of another")
+    said.clear()
+    nobody_has_declared_for(3)
+    store = OrmJobStore(Job)
+    assert go_on(store) == 0
+    Job.objects.exclude(job_type=step.name).update(status="COMPLETED", blocked_on=None)
+    assert go_on(store) == 1
+
+
+def test_a_key_that_holds_nobody_up_keeps_its_row_and_its_tokens(said: dict[Any, Any]) -> None:
+    said[STRIPE] = of_code(1)
+    make_job(**HELD_UP)
+    claim()
+    make_job(**HELD_UP | {"concurrency_key": "stripes"})
+    said.clear()
+    said[LimitKind.KEY, "stripes"] = of_code(0, "stripes")
+    nobody_has_declared_for(3)
+    store = OrmJobStore(Job)
+    assert go_on(store) == 0
+    assert waiting(concurrency_key="stripes") == 1
+    assert FlowLimit.objects.filter(name="stripe").exists()
+
+
+def test_the_other_service_makes_the_row_of_its_key_again(said: dict[Any, Any]) -> None:
+    said[STRIPE] = of_code(1)
+    other = OrmJobStore(Job)
+    make_job(**HELD_UP)
+    make_job(**HELD_UP)
+    claim(other)
+    declared_there = dict(said)
+    said.clear()
+    nobody_has_declared_for(3)
+    store = OrmJobStore(Job)
+    assert go_on(store) == 1
+    said |= declared_there
+    make_job(job_type="tests.of_another_service", concurrency_key="stripe")
+    other = OrmJobStore(Job)
+    assert claim(other) == 0, "what runs of the key counts"
+    assert row().max_running == 1 and waiting() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [((LimitKind.TYPE, step.name), LimitSource.CODE), (STRIPE, LimitSource.SETTINGS)],
+    ids=["a known type", "the settings"],
+)
+def test_a_limit_that_a_process_of_the_release_before_has_made_again_ends_after_it(
+    said: dict[Any, Any], caplog: pytest.LogCaptureFixture, name: Any, source: LimitSource
+) -> None:
+    kind, text = name
+    said[name] = (of_code(0, text, kind)[0], source)
+    make_job(**HELD_UP)
+    declared_before, before = dict(said), OrmJobStore(Job)
+    claim(before)
+    said.clear()
+    store = OrmJobStore(Job)
     claim(store)
-    assert KnownLimits(JobTable(Job, "default"), DeclaredLimits(Job)).prune() == 1, (
-        "within the hour it says nothing"
-    )
-    make_job(concurrency_key="stripe")
+    store.release_overlooked()
+    assert claim(store) == 1, "it has ended at the start of the process"
+    make_job(**HELD_UP)
+    said |= declared_before
     claim(OrmJobStore(Job))
-    FlowLimit.objects.update(last_used_at=Now() - timedelta(days=2))
-    make_job(concurrency_key="stripe")
-    claim(OrmJobStore(Job))
-    assert KnownLimits(JobTable(Job, "default"), DeclaredLimits(Job)).prune() == 0
+    said.clear()
+    assert go_on(store) == 0, "one who declares it may be alive"
+    nobody_has_declared_for(3)
+    assert go_on(store) == 1
+    assert caplog.text.count("is not declared any more") == 2
+
+
+def test_what_waits_for_tokens_of_a_key_that_nobody_declares_goes_on(said: dict[Any, Any]) -> None:
+    rate = DeclaredLimit(kind="key", name="stripe", rate=1, per_seconds=86_400.0, burst=1)
+    said[STRIPE] = (rate, LimitSource.CODE)
+    for _ in range(3):
+        make_job(**HELD_UP)
+    assert claim() == 1
+    said.clear()
+    nobody_has_declared_for(3)
+    assert go_on(OrmJobStore(Job)) == 2
+
+
+def test_a_limit_that_an_operator_has_edited_does_not_end_by_itself(said: dict[Any, Any]) -> None:
+    said[STRIPE] = of_code(1)
+    make_job(**HELD_UP)
+    claim()
+    operations.set_limit("key", "stripe", max_running=0)
+    make_job(**HELD_UP)
+    said.clear()
+    nobody_has_declared_for(3)
+    store = OrmJobStore(Job)
+    assert go_on(store) == 0
+    assert row().max_running == 0
