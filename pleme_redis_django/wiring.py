@@ -18,6 +18,7 @@ from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerI
 from pleme_redis_django.jobs.worker.isolation import Isolation
 from pleme_redis_django.jobs.worker.suspects import SuspectRule
 from pleme_redis_django.jobs.worker_pool.pool import WorkerPool
+from pleme_redis_django.limits_of_pools import refuse_unkept_limits
 from pleme_redis_django.orm_store.handler_connections import DatabaseScope
 from pleme_redis_django.orm_store.worker_registry import OrmWorkerRegistry
 from pleme_redis_django.schedules.book import OrmScheduleBook
@@ -36,7 +37,11 @@ def build_pool(
     has_supervisor: bool = False,
     isolation: Isolation | None = None,
 ) -> WorkerPool[Any]:
-    """Return a pool that is ready to be launched in this process."""
+    """Return a pool that is ready to be launched in this process.
+
+    Raises InvalidSettings or StoreError when jobs or settings ask for what its store cannot do.
+    """
+    refuse_unkept_limits(parts)
     config = parts.config
     is_quarantine = suspects is SuspectRule.ONLY
     if is_quarantine:

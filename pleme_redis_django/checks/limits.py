@@ -8,12 +8,17 @@ from typing import Any
 from django.core.checks import CheckMessage, Error
 
 from pleme_redis_django.conf import SETTING_NAME, get_settings
+from pleme_redis_django.configured_pools import valid_pools
 from pleme_redis_django.exceptions import InvalidSettings
+from pleme_redis_django.limits_of_pools import refuse_unkept_limits
 from pleme_redis_django.orm_store.flow.declared import differing_declarations, limits_of_settings
 
 
 def check_limits(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """E046: two jobs declare a limit of one name with other numbers. E047: LIMITS has what is not accepted."""
+    """E046: two jobs declare a limit of one name with other numbers. E047: LIMITS has what is not accepted.
+
+    Or what the store of a pool does not keep.
+    """
     for name, first, other in differing_declarations():
         yield Error(
             f'{first} and {other} declare the limit "{name}" with other numbers, or differ in shared=. One name is one '
@@ -23,6 +28,8 @@ def check_limits(**_kwargs: Any) -> Iterator[CheckMessage]:
         )
     try:
         limits_of_settings(get_settings().limits)
+        for parts in valid_pools():
+            refuse_unkept_limits(parts)
     except InvalidSettings as error:
         yield Error(
             str(error),

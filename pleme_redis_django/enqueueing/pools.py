@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Model
+from django.utils.module_loading import import_string
 
 from pleme_redis_django.conf import Settings, get_settings
+from pleme_redis_django.exceptions import EnqueueError
 from pleme_redis_django.jobs.interface.retry import DEFAULT_MAX_RETRIES
-from pleme_redis_django.jobs.interface.worker_pool_config import DEFAULT_QUEUE_KEY, PRESETS
+from pleme_redis_django.jobs.interface.worker_pool_config import DEFAULT_QUEUE_KEY, EVERY_QUEUE, PRESETS
 from pleme_redis_django.models import Job, model_label
 
 JOB_MODEL_LABEL = model_label(Job)
@@ -47,6 +50,36 @@ def pool_deadline(model: type[Model]) -> float | None:
     """Return the ``deadline`` of a job for which neither the enqueue nor ``@job`` says any."""
     deadline: float | None = _pool_of(model).get("deadline")
     return deadline
+
+
+def refuse_unkept_order(model: type[Model], queue_name: str) -> None:
+    """Raise EnqueueError when a pool that serves the queue has a store without orders: the next would wait for ever."""
+    if (found := _pool_without_orders(get_settings(), model_label(model), queue_name)) is not None:
+        pool, store = found
+        raise EnqueueError(
+            f'The job has an order, and the pool "{pool}" serves the queue "{queue_name}" with {store}, which keeps '
+            "none (its supports_limits is False). Nothing was stored. Leave out order_key= and in_order=, enqueue it "
+            "into a queue of a pool with OrmJobStore, or have the store keep limits and orders."
+        )
+
+
+def _pool_without_orders(settings: Settings, label: str, queue_name: str) -> tuple[str, str] | None:
+    for name, pool in settings.pools.items():
+        path, queues = pool.get("store"), pool.get("queues", [EVERY_QUEUE])
+        serves_it = EVERY_QUEUE in queues or queue_name in queues
+        if path is None or not serves_it or str(pool.get("model", JOB_MODEL_LABEL)).lower() != label:
+            continue
+        if not _keeps_orders(str(path)):
+            return name, str(path)
+    return None
+
+
+@functools.lru_cache(maxsize=64)
+def _keeps_orders(path: str) -> bool:
+    try:
+        return bool(import_string(path)().supports_limits)
+    except (ImportError, TypeError, AttributeError):
+        return True  # A check says what is wrong with it, and no pool starts with it.
 
 
 def _pool_of(model: type[Model]) -> Mapping[str, Any]:

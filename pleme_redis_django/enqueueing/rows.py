@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.enqueueing.due_times import checked_run_after
 from pleme_redis_django.enqueueing.keys import keys_of
+from pleme_redis_django.enqueueing.pools import refuse_unkept_order
 from pleme_redis_django.exceptions import EnqueueError, InvalidName, InvalidParameters, NotJson
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.handler import sync_only
@@ -155,6 +156,8 @@ def prepare_instance(job: AbstractJob) -> None:
         job.run_after = checked_run_after(job.run_after)  # type: ignore[assignment]  # only None gives None
         job.status = JobStatus.PENDING
     _check_keys(job)
+    if job.order_key is not None:
+        refuse_unkept_order(type(job), job.queue_name)
     if job.order_key is not None and job.status == JobStatus.QUEUED:
         job.status, job.blocked_on = JobStatus.BLOCKED, line_of(job.product, job.order_key)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pleme_redis_django.conf import Settings, get_settings
-from pleme_redis_django.enqueueing.pools import pool_deadline, pool_max_retries
+from pleme_redis_django.enqueueing.pools import pool_deadline, pool_max_retries, refuse_unkept_order
 from pleme_redis_django.enqueueing.rows import enqueued_product, template_of
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
 from pleme_redis_django.jobs.definitions.options import NO_OPTIONS
@@ -42,7 +42,10 @@ class Templates:
 
 
 def _made(definition: JobDefinition[Any, Any]) -> RowTemplate:
-    return template_of(definition, pool_max_retries(Job), pool_deadline(Job))
+    template = template_of(definition, pool_max_retries(Job), pool_deadline(Job))
+    if template.keys is not None and template.keys.is_ordered:
+        refuse_unkept_order(Job, template.queue_name)
+    return template
 
 
 templates = Templates()

@@ -39,3 +39,14 @@ def test_settings_that_are_not_accepted_are_told(settings: Any) -> None:
     settings.PLEME_REDIS = {**settings.PLEME_REDIS, "LIMITS": {"QUEUES": {"mail": 10}}}
     (error,) = [one for one in check_limits() if one.id == "pleme_redis_django.E047"]
     assert '["LIMITS"]["QUEUES"]' in error.msg and "Accepted: a Limit, a Rate" in error.msg
+
+
+def test_an_entry_that_the_store_of_a_pool_does_not_keep_is_told(settings: Any) -> None:
+    pools = {"other": {}, "mail": {"store": "tests.enqueueing.stores.WithoutLimits", "queues": ["mail"]}}
+    settings.PLEME_REDIS = {
+        **settings.PLEME_REDIS,
+        "LIMITS": {"QUEUES": {"mail": Limit(10)}},
+        "POOLS": pools,
+    }
+    (error,) = [one for one in check_limits() if one.id == "pleme_redis_django.E047"]
+    assert 'limits jobs of the pool "mail", whose WithoutLimits keeps no limits' in error.msg

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pleme_redis_django import enqueue
 from pleme_redis_django.enqueueing.pools import (
     default_queue_key,
     hint_namespace,
@@ -14,8 +15,10 @@ from pleme_redis_django.enqueueing.pools import (
     pool_deadline,
     pool_max_retries,
 )
+from pleme_redis_django.exceptions import EnqueueError
 from pleme_redis_django.jobs.interface.worker_pool_config import PRESETS
 from pleme_redis_django.models import Job, QueuePause
+from tests.enqueueing import jobs
 
 POOLS: dict[str, Any] = {
     "mail": {
@@ -73,3 +76,46 @@ def test_without_a_redis_there_is_nobody_to_hint_to(configure: Callable[..., Non
     assert hints_enabled()
     configure(URL=None)
     assert not hints_enabled()
+
+
+WITHOUT_ORDERS = "tests.enqueueing.stores.WithoutLimits"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("queues", [{}, {"queues": ["mail"]}, {"queues": ["*"]}], ids=str)
+def test_an_order_that_the_store_of_the_pool_does_not_keep_is_refused(
+    configure: Callable[..., None], queues: dict[str, Any]
+) -> None:
+    configure(POOLS={"default": {"queues": ["default"]}, "mail": {"store": WITHOUT_ORDERS, **queues}})
+    in_order = [
+        jobs.send.using(order_key="a", queue_name="mail").enqueue,
+        lambda to: jobs.ship.using(queue_name="mail").enqueue(7),
+        lambda to: jobs.send.using(order_key="a", queue_name="mail").enqueue_many([{"to": to}]),
+        lambda to: enqueue(
+            Job(job_type=jobs.send.name, order_key="a", queue_name="mail", parameters={"to": to})
+        ),
+    ]
+    for one in in_order:
+        with pytest.raises(
+            EnqueueError, match=f'the pool "mail" serves the queue "mail" with {WITHOUT_ORDERS}'
+        ):
+            one(to="b")
+    assert not Job.objects.exists()
+    jobs.send.using(concurrency_key="a", queue_name="mail").enqueue(to="b")
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_an_order_is_accepted_where_the_stores_of_its_queue_keep_it(configure: Callable[..., None]) -> None:
+    configure(
+        POOLS={
+            "default": {},
+            "kept": {"store": "pleme_redis_django.testing.MemoryJobStore"},
+            "other queue": {"store": WITHOUT_ORDERS, "queues": ["images"]},
+            "other model": {"store": WITHOUT_ORDERS, "model": "shop.EmailJob"},
+            "not there": {"store": "no.such.Store"},
+        }
+    )
+    jobs.send.using(order_key="a").enqueue(to="b")
+    jobs.ship.enqueue(7)
+    assert Job.objects.count() == 2

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from pleme_redis_django.configured_pools import ConfiguredPool, configured_pool, executor_of, pool_names
 from pleme_redis_django.exceptions import InvalidName, InvalidSettings
+from pleme_redis_django.limits_of_pools import refuse_unkept_limits
 from pleme_redis_django.management.runworkers.options import FromSupervisor, RunOptions, add_arguments
 
 
@@ -65,9 +66,9 @@ class Command(BaseCommand):
     def _parts(self, name: str, options: RunOptions) -> ConfiguredPool:
         try:
             parts = configured_pool(name, options.overrides)
-            executor_of(
-                parts
-            )  # Middleware that is refused is said here, and not by each process that dies of it.
+            # What is refused is said here, and not by each process that dies of it.
+            executor_of(parts)
+            refuse_unkept_limits(parts)
             return parts
         except (InvalidSettings, InvalidName) as error:
             raise CommandError(str(error)) from None
