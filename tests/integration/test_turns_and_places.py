@@ -12,7 +12,8 @@ import pytest
 
 from pleme_redis_django import Job
 from pleme_redis_django.models import FlowLimit
-from pleme_redis_django.operations import cancel_jobs, delete_jobs, retry_jobs, set_limit
+from pleme_redis_django.monitoring import why_waiting
+from pleme_redis_django.operations import cancel_jobs, delete_jobs, retry_jobs, set_limit, skip_in_line
 from tests.faults.effects import effects_of, most_at_once, rows
 from tests.faults.jobs import fail_until, record, wait_and_fail, wait_for_file
 from tests.integration.conftest import StartWorkers
@@ -76,6 +77,8 @@ def stage(
     behind = record.using(**gate, priority=5).enqueue()
     scene = Scene(holder=holder, behind=behind, path=path, its_process=first, other=other)
     scene.wait_for_status(behind, "BLOCKED")
+    (reason,) = why_waiting(Job.objects.get(pk=behind.pk))
+    assert (reason.code, reason.jobs) == ("blocked", (holder.pk,)), "it says who holds its place"
     return scene
 
 
@@ -132,6 +135,19 @@ def test_the_place_of_one_that_is_tried_again_later_is_free_until_then(
     scene.path.touch()
     scene.wait_for_status(scene.behind, "COMPLETED")
     assert Job.objects.get(pk=scene.holder.pk).status == "PENDING"
+
+
+def test_a_head_that_is_tried_again_later_is_passed_when_an_operator_says_so(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    fails = wait_and_fail.using(base_retry_delay=3_600)
+    scene = stage(start_workers, tmp_path / "path", IN_A_LINE, fails)
+    scene.path.touch()
+    scene.wait_for_status(scene.holder, "PENDING")
+    assert Job.objects.get(pk=scene.behind.pk).status == "BLOCKED", "it holds its line"
+    assert skip_in_line(Job.objects.get(pk=scene.holder.pk))
+    scene.wait_for_status(scene.behind, "COMPLETED")
+    assert Job.objects.get(pk=scene.holder.pk).status == "BLOCKED", "it waits for its time behind the others"
 
 
 @GATES
