@@ -39,6 +39,7 @@ def end_unreadable_jobs(table: JobTable[Any]) -> int:
             .filter(alive & beyond)
             .update(
                 status=JobStatus.FAILED,
+                blocked_on=None,
                 run_after=Now(),
                 failed_at=Now(),
                 updated_at=Now(),

@@ -26,14 +26,15 @@ def text_of(client: Client, address: str) -> str:
     return str(answer.content.decode())
 
 
-def test_the_oldest_ready_jobs_come_first_however_many_are_newer(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("status", ["QUEUED", "BLOCKED", "PENDING"])
+def test_the_oldest_jobs_that_wait_come_first_however_many_are_newer(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    newest = make_job()
-    late = make_job(run_after=ago(3600))
-    later = make_job(run_after=ago(1800))
+    newest = make_job(status=status)
+    late = make_job(run_after=ago(3600), status=status)
+    later = make_job(run_after=ago(1800), status=status)
     monkeypatch.setattr(job_list, "newest_jobs", lambda *_: Window(jobs=1, before_id=later.pk))
-    page = admin_client.get(f"{LIST}?status__exact=QUEUED&order=oldest&queue=default")
+    page = admin_client.get(f"{LIST}?status__exact={status}&order=oldest&queue=default")
     assert [job.pk for job in page.context["cl"].result_list] == [late.pk, later.pk, newest.pk]
     assert "Newest first" in page.content.decode()
     assert "order=oldest" in text_of(admin_client, ROOT)

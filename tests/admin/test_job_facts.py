@@ -17,6 +17,8 @@ from tests.rows import ago, make_job
 
 pytestmark = pytest.mark.django_db
 
+AT_A_LIMIT = {"status": "BLOCKED", "blocked_on": "k:default:stripe"}
+
 
 @pytest.mark.parametrize(
     ("fields", "words"),
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.django_db
         ({"timeout_seconds": 90}, "1 m 30 s for each attempt"),
         ({"expires_at": timezone.now() + timedelta(days=400)}, "expires in 39"),
         ({"expires_at": ago(5)}, "is over"),
+        ({"expires_at": timezone.now() + timedelta(days=400), **AT_A_LIMIT}, "expires in 39"),
         ({"snoozes": 3}, "3 times"),
         ({"configuration": {"isolated": True}}, "runs in a process of its own"),
     ],

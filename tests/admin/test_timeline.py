@@ -69,6 +69,16 @@ def test_a_job_that_waits_at_a_limit() -> None:
     assert steps(job)[-1] == ("Waiting for its turn", "30 s so far", "now")
 
 
+def test_a_job_that_failed_before_it_waits_at_a_limit_tells_so() -> None:
+    job = job_of(JobStatus.BLOCKED, attempt=1, retry_count=1, failed_at=5, run_after=500)
+    assert [name for name, _wait, _kind in steps(job, [failed(1, 5)])] == [
+        "Created",
+        "Attempt 1 failed",
+        "Due",
+        "Waiting at a limit",
+    ]
+
+
 def test_a_running_job() -> None:
     job = job_of(JobStatus.RUNNING, attempt=1, claimed_at=590, started_at=590.01)
     assert steps(job)[-1] == ("Running", "10 s so far", "now")

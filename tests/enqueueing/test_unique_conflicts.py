@@ -59,6 +59,18 @@ def test_the_last_call_wins(alias: str) -> None:
 
 
 @in_one_thread
+def test_the_last_call_wins_over_one_that_waits_at_a_limit(alias: str) -> None:
+    """It is ready then, and waits again where it must."""
+    first = debounced.using(unique_key="index").enqueue(page=1)
+    waits = {"status": JobStatus.BLOCKED, "blocked_on": "q:default:default"}
+    Job.objects.using(alias).filter(pk=first.pk).update(**waits)
+    again = debounced.using(unique_key="index").enqueue(page=2)
+    row = only_row(alias)
+    assert (again.id, again.is_new) == (first.id, False)
+    assert (row.parameters, row.status, row.blocked_on) == ({"page": 2}, JobStatus.QUEUED, None)
+
+
+@in_one_thread
 def test_a_debounced_job_waits_longer_with_each_call(alias: str) -> None:
     debounced.using(unique_key="index").enqueue(page=1)
     debounced.using(unique_key="index", run_after=LATER).enqueue(page=2)

@@ -51,21 +51,25 @@ def test_depths_are_what_the_table_holds(using: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("QUEUED", "ready"), ("BLOCKED", "blocked"), ("PENDING", "pending"), ("RUNNING", "running")],
+)
 def test_what_a_capped_count_found_is_marked_as_at_least_so_many(
-    using: str, monkeypatch: pytest.MonkeyPatch
+    using: str, monkeypatch: pytest.MonkeyPatch, status: str, kind: str
 ) -> None:
     monkeypatch.setattr(sampler_module, "CAPPED_ROWS", 2)
     counted = SlowCount(monkeypatch, seconds=1)
     counted.fails = True
     for _ in range(5):
-        make_job(using)
+        make_job(using, status=status)
     sampler = a_sampler(using)
     with pytest.raises(OperationalError):
         sampler.turn()
     counted.fails = False
     turn_now(sampler, using)
     found = sample(using)["default", "default"]
-    assert (found["ready"], found["is_capped"]) == (2, True)
+    assert (found[kind], found["is_capped"]) == (2, True)
 
 
 def test_an_idle_queue_has_no_rows(using: str) -> None:

@@ -113,16 +113,19 @@ def twenty_seconds_pass(sampler: Sampler, using: str) -> int:
     return last
 
 
-def test_between_two_measurements_the_depths_are_drawn_through(using: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind"), [("QUEUED", "ready"), ("RUNNING", "running"), ("BLOCKED", "blocked")]
+)
+def test_between_two_measurements_the_depths_are_drawn_through(using: str, status: str, kind: str) -> None:
     for _ in range(3):
-        make_job(using)
+        make_job(using, status=status)
     sampler = a_sampler(using)
     turn_now(sampler, using)
     last = twenty_seconds_pass(sampler, using)
-    make_job(using)
+    make_job(using, status=status)
     turn_now(sampler, using)
     rows = QueueRollup.objects.using(using).filter(product="", queue_name="")
-    depths = dict(rows.values_list("started_at", "ready"))
+    depths = dict(rows.values_list("started_at", kind))
     assert depths[last - 10] == 3
     assert max(depths.values()) == 4
 

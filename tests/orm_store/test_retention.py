@@ -145,9 +145,10 @@ def test_a_job_says_until_when_it_is_kept_as_the_walk_deletes_it(
 @pytest.mark.django_db
 def test_a_job_that_has_not_ended_is_kept_until_no_time_and_one_with_a_slot_for_longer() -> None:
     policy = retention_policy({})
-    assert kept_until(make_job(), policy) is None
-    deleted = make_job(deleted_at=ago(0))
-    assert kept_until(deleted, policy) == deleted.updated_at + timedelta(days=30)
+    for status in ("QUEUED", "BLOCKED", "PENDING"):
+        assert kept_until(make_job(status=status), policy) is None
+        deleted = make_job(status=status, deleted_at=ago(0))
+        assert kept_until(deleted, policy) == deleted.updated_at + timedelta(days=30)
     slot = ended(JobStatus.COMPLETED, 8, unique_slot="monthly")
     assert kept_until(slot, policy) == slot.created_at + timedelta(days=366)
 
@@ -178,9 +179,10 @@ def test_a_job_that_holds_a_unique_slot_stays_as_long_as_a_period_may_last() -> 
 
 
 @pytest.mark.django_db
-def test_a_job_that_was_deleted_while_it_waited_goes_like_a_cancelled_one() -> None:
-    make_job(id=old_id(40), deleted_at=ago(35 * DAY), updated_at=ago(35 * DAY))
-    stays = make_job(id=old_id(40), deleted_at=ago(DAY), updated_at=ago(DAY))
+@pytest.mark.parametrize("status", ["QUEUED", "BLOCKED", "PENDING"])
+def test_a_job_that_was_deleted_while_it_waited_goes_like_a_cancelled_one(status: str) -> None:
+    make_job(id=old_id(40), status=status, deleted_at=ago(35 * DAY), updated_at=ago(35 * DAY))
+    stays = make_job(id=old_id(40), status=status, deleted_at=ago(DAY), updated_at=ago(DAY))
     assert walk(pruner()) == (1, 0)
     assert left() == {stays.pk}
 

@@ -11,6 +11,8 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.unreadable_rows import end_unreadable_jobs
 from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,6 +28,17 @@ def unreadable(request: pytest.FixtureRequest) -> uuid.UUID:
             "UPDATE pleme_redis_django_job SET run_after = %s WHERE id = %s", [request.param, job.pk]
         )
     return uuid.UUID(str(job.pk))
+
+
+@pytest.mark.parametrize("status", [JobStatus.BLOCKED, JobStatus.PENDING, JobStatus.RUNNING])
+def test_what_waits_or_runs_and_cannot_be_loaded_ends_with_it(
+    unreadable: uuid.UUID, status: JobStatus
+) -> None:
+    gate = "k:default:stripe" if status is JobStatus.BLOCKED else None
+    Job.objects.filter(pk=unreadable).update(status=status, blocked_on=gate)
+    assert end_unreadable_jobs(JobTable(Job, "default")) == 1
+    ended = Job.objects.get(pk=unreadable)
+    assert (ended.status, ended.blocked_on) == (JobStatus.FAILED, None)
 
 
 def test_a_row_that_cannot_be_loaded_ends_alone(unreadable: uuid.UUID) -> None:

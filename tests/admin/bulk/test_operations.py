@@ -29,6 +29,7 @@ CHANGED_BY = {
     "cancel": {"status": JobStatus.CANCELLED},
     "delete": {"unique_slot": None},
 }
+AT_A_LIMIT = {"status": JobStatus.BLOCKED, "blocked_on": "k:default:stripe"}
 PERMISSIONS = ("retry", "cancel", "reschedule", "delete")
 
 
@@ -66,10 +67,18 @@ def test_every_operation_is_an_action_of_the_list(admin_client: Client) -> None:
     assert CHANGED_BY.keys() == OPERATIONS.keys()
 
 
-@pytest.mark.parametrize("name", sorted(OPERATIONS))
-def test_an_operation_changes_a_job_from_its_page(staff: StaffLogin, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        *((name, {}) for name in sorted(OPERATIONS)),
+        *((name, AT_A_LIMIT) for name in sorted(OPERATIONS.keys() - {"retry", "run_now"})),
+    ],
+)
+def test_an_operation_changes_a_job_from_its_page(
+    staff: StaffLogin, name: str, fields: dict[str, Any]
+) -> None:
     operation = OPERATIONS[name]
-    job, client = job_for(name), staff("view_job", f"{operation.permission}_job")
+    job, client = job_for(name, **fields), staff("view_job", f"{operation.permission}_job")
     address = f"{LIST}{job.pk}/operation/{name}/"
     assert f'action="{address}"' in client.get(f"{LIST}{job.pk}/change/").content.decode()
     response = client.post(address)

@@ -54,12 +54,15 @@ def test_admin_index_and_sidebar_lead_to_the_dashboard(admin_client: Client) -> 
         assert f'href="{ROOT}"' in admin_client.get(address).content.decode()
 
 
-def test_figures_link_to_the_jobs_behind_them(admin_client: Client) -> None:
-    make_job(product="acme", queue_name="mails")
+@pytest.mark.parametrize(
+    ("status", "figure"),
+    [("QUEUED", "ready"), ("BLOCKED", "blocked"), ("PENDING", "pending"), ("RUNNING", "running")],
+)
+def test_figures_link_to_the_jobs_behind_them(admin_client: Client, status: str, figure: str) -> None:
+    make_job(product="acme", queue_name="mails", status=status)
     measure_now()
-    queues = admin_client.get(ROOT + "queue/").content.decode()
-    link = "/admin/pleme_redis_django/job/?status__exact=QUEUED&amp;product=acme&amp;queue=mails"
-    assert link in admin_client.get(ROOT + "queue/acme/mails/").content.decode() or link in queues
+    link = f"/admin/pleme_redis_django/job/?status__exact={status}&amp;product=acme&amp;queue=mails"
+    assert f'data-jobs="{figure}" href="{link}"' in admin_client.get(ROOT + "queue/").content.decode()
     answer = admin_client.get(link.replace("&amp;", "&"))
     assert answer.status_code == 200
     assert answer.context["cl"].result_count == 1

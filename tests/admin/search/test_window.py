@@ -56,13 +56,14 @@ def test_what_has_an_index_is_looked_for_everywhere(
     assert admin_client.get(f"/admin/pleme_redis_django/job/{query}").context["cl"].window is None
 
 
-def test_a_question_about_few_waiting_jobs_looks_at_all_of_them(
-    admin_client: Client, small_window: int
+@pytest.mark.parametrize("status", ["QUEUED", "BLOCKED", "PENDING", "RUNNING"])
+def test_a_question_about_few_jobs_that_have_not_ended_looks_at_all_of_them(
+    admin_client: Client, small_window: int, status: str
 ) -> None:
     _old, _new = old_and_new_jobs()
-    stuck = make_job(id=first_id(timezone.now() - timedelta(days=9)), queue_name="rare")
-    assert listed_ids(admin_client, "?status__exact=QUEUED&queue=rare") == {str(stuck.pk)}
-    assert listed_ids(admin_client, "?queue=rare&q=status:queued") == {str(stuck.pk)}
+    stuck = make_job(id=first_id(timezone.now() - timedelta(days=9)), queue_name="rare", status=status)
+    assert listed_ids(admin_client, f"?status__exact={status}&queue=rare") == {str(stuck.pk)}
+    assert listed_ids(admin_client, f"?queue=rare&q=status:{status.lower()}") == {str(stuck.pk)}
 
 
 def test_a_question_about_failures_looks_at_the_newest_failures(

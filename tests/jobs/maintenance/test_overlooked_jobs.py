@@ -19,21 +19,22 @@ from tests.jobs.recording import MemoryHints, RecordingSink
 
 
 def test_who_is_overlooked_is_let_in_and_told() -> None:
-    store, sink, agenda = MemoryJobStore(), RecordingSink(), Agenda(60)
+    store, sink, agenda, hints = MemoryJobStore(), RecordingSink(), Agenda(60), MemoryHints()
     store.limit("key", "stripe", 1)
     first, second = store.add(concurrency_key="stripe"), store.add(concurrency_key="stripe")
     (running,) = store.claim_jobs("worker", 1, JobSelection())
     store.claim_jobs("worker", 1, JobSelection())
     assert running.id == first.id and running.claim is not None
-    duty = overlooked_jobs_duty(store, MemoryHints(), sink, ReleasedJobs(agenda), every_seconds=7.0)
+    duty = overlooked_jobs_duty(store, hints, sink, ReleasedJobs(agenda), every_seconds=7.0)
     assert (duty.name, duty.role, duty.run()) == ("overlooked_jobs", "overlooked_jobs", 0)
-    assert sink.events == [], "nobody was overlooked while the limit is full"
+    assert (sink.events, hints.nudges) == ([], 0), "nobody was overlooked while the limit is full"
     store.finish_jobs([Completed(job_id=running.id, claim=running.claim)])  # Nobody looks who waits.
     assert store.load_job(second.id).status == JobStatus.BLOCKED
-    assert release_overlooked_jobs(store, MemoryHints(), sink, ReleasedJobs(agenda)) == 1
+    assert release_overlooked_jobs(store, hints, sink, ReleasedJobs(agenda)) == 1
     assert store.load_job(second.id).status == JobStatus.QUEUED
     assert sink.events == [OverlookedJobsReleased(1)]
     assert agenda.has_unseen_hint()
+    assert hints.nudges == 1
 
 
 def test_a_find_is_a_warning_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -72,6 +72,15 @@ def test_what_has_ended_is_not_asked(definitions: JobRegistry, status: JobStatus
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    "status", [JobStatus.QUEUED, JobStatus.BLOCKED, JobStatus.PENDING, JobStatus.RUNNING]
+)
+def test_what_has_not_ended_is_asked(definitions: JobRegistry, status: JobStatus) -> None:
+    make_job(job_type="gone", status=status)
+    assert read(definitions).rows == 1
+
+
+@pytest.mark.django_db
 def test_an_executor_that_takes_any_type_knows_them_all(definitions: JobRegistry) -> None:
     make_job(job_type="gone")
     assert read(definitions, known=None).findings == []

@@ -319,6 +319,23 @@ def test_a_job_that_was_given_back_frees_its_place(using: str, store: OrmJobStor
     assert len(store.claim_jobs(OTHER, 5, EVERYTHING)) == 1
 
 
+def test_a_give_back_whose_reply_was_lost_is_known_again_while_the_job_waits(
+    using: str, store: OrmJobStore[Any]
+) -> None:
+    limited(using, "stripe", max_running=1)
+    jobs(using, 1)
+    (running,) = store.claim_jobs(ONE, 5, EVERYTHING)
+    given_back = GivenBack(job_id=running.id, claim=running.claim)
+    assert store.finish_jobs([given_back]) == [True]
+    holder, third = (make_job(using, concurrency_key="stripe", priority=priority) for priority in (5, 4))
+    assert [job.id for job in store.claim_jobs(OTHER, 1, EVERYTHING)] == [holder.id]
+    assert store.claim_jobs(OTHER, 1, EVERYTHING) == [], "the third steps back, and with it what is behind it"
+    running.refresh_from_db()
+    third.refresh_from_db()
+    assert (running.status, running.attempt, third.status) == ("BLOCKED", 1, "BLOCKED")
+    assert store.finish_jobs([given_back]) == [True]
+
+
 def test_nothing_is_asked_where_there_is_no_limit(
     using: str, store: OrmJobStore[Any], django_assert_num_queries: Any
 ) -> None:
