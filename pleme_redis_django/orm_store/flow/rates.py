@@ -69,7 +69,7 @@ def start_with_tokens(
         for gate in needs.gates:
             granted[gate] -= needs.cost
     if left := {gate: count for gate, count in granted.items() if count}:
-        dialect.give_tokens_back(table, left)
+        give_back(dialect, table, left)
     if parked:
         park_others(sorted({gate for _job, gate in parked}))
         park(dialect, table, worker_id, [Parking(job.pk, job.attempt, gate) for job, gate in parked])
@@ -85,6 +85,11 @@ def take(dialect: Dialect, table: JobTable[Any], wanted: Mapping[TokenGate, int]
         dialect.add_token_gates(table, sorted(missing))
         found |= _tried(table, lambda: dialect.take_tokens(table, missing))
     return {gate: found.get(gate, count) for gate, count in wanted.items()}
+
+
+def give_back(dialect: Dialect, table: JobTable[Any], left: Mapping[TokenGate, int]) -> None:
+    """Give tokens back that were taken and are not needed."""
+    _tried(table, lambda: dialect.give_tokens_back(table, left))
 
 
 def park(dialect: Dialect, table: JobTable[Any], worker_id: str, parkings: Sequence[Parking]) -> int:

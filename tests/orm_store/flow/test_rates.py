@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
@@ -23,6 +23,7 @@ from pleme_redis_django.orm_store.flow.rates import NeedsTokens
 from pleme_redis_django.orm_store.flow.tokens import LetThrough
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import BACKENDS, ago, make_job
+from tests.waiting import wait_until
 
 STRIPE = "k:default:stripe"
 AN_HOUR = 3600.0
@@ -318,6 +319,43 @@ def test_many_who_take_at_once_get_the_burst_together(using: str) -> None:
     for thread in threads:
         thread.join()
     assert sum(granted) == 10
+
+
+@pytest.mark.django_db(transaction=True, databases=BACKENDS)
+@pytest.mark.parametrize("held", [0, 1])
+def test_tokens_are_given_back_though_somebody_takes_their_rows_in_another_order(
+    using: str, held: int
+) -> None:
+    """In one of the two cases the database ends it as a deadlock, and it is done again."""
+    if using != "default":
+        pytest.skip("SQLite has one lock")
+    gates = [rate(using, f"k:default:{name}") for name in ("a", "b")]
+    assert take(using, dict.fromkeys(gates, 3)) == dict.fromkeys(gates, 3)
+    is_held = threading.Event()
+
+    def take_the_rows() -> None:
+        with transaction.atomic(using=using):
+            for gate in (gates[held], gates[1 - held]):
+                FlowGate.objects.using(using).select_for_update().get(gate=gate.gate)
+                is_held.set()
+                wait_until(lambda: somebody_waits_for_a_row(using), "the other one waits")
+        connections.close_all()
+
+    other = threading.Thread(target=take_the_rows)
+    other.start()
+    is_held.wait()
+    table = JobTable(Job, using)
+    rates.give_back(dialect_of(table), table, dict.fromkeys(gates, 2))
+    other.join()
+    assert take(using, dict.fromkeys(gates, 3)) == dict.fromkeys(gates, 2)
+
+
+def somebody_waits_for_a_row(using: str) -> bool:
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def test_rows_of_keys_that_came_long_ago_are_deleted(using: str) -> None:

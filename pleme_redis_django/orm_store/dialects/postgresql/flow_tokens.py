@@ -98,7 +98,7 @@ UPDATE {gates} AS gate SET release_at = COALESCE(gate.release_at, {look_at})
 FROM (
   SELECT parked.gate, rule.id, rule.burst, rule.per_seconds / NULLIF(rule.rate, 0) AS every
   FROM unnest(%s::text[], %s::bigint[]) AS parked(gate, limit_id)
-  JOIN {limits} AS rule ON rule.id = parked.limit_id ORDER BY parked.gate, rule.id
+  JOIN {limits} AS rule ON rule.id = parked.limit_id ORDER BY parked.gate COLLATE "C", rule.id
 ) AS asked
 WHERE gate.gate = asked.gate AND gate.limit_id = asked.id
 """
