@@ -5,7 +5,8 @@ stand in the index in claim order like all others, and a claim reads past them: 
 nothing is ready. So a look at everything that was slow and left nothing behind sets a horizon at the
 time when it began. What becomes ready since is due later as a rule, and the next looks read only that, of
 every priority. What is due earlier (its transaction took long, or somebody changed its priority) is found by
-the next look at everything: as soon as that has cost a twentieth of the time since, and after 5 s at most.
+the next look at everything: as soon as that has cost a twentieth of the time since. Looks behind the horizon that have
+become slow, because what ended since is dead and not forgotten yet, set a later one as soon as they leave nothing.
 
 A look at everything that takes long is made in pieces the next time (see ``LongLook``). Its horizon is the time of
 the first piece, and holds while the others are read.
@@ -19,12 +20,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from pleme_redis_django.orm_store import claim_position, long_look
-from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
+from pleme_redis_django.orm_store.claim_position import COMMIT_SECONDS, ClaimedUpTo
 from pleme_redis_django.orm_store.long_look import LongLook, Piece
 from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses
 
-# Due times are those of statements that may have been committed only after the look.
-COMMIT_SECONDS = 1.0
 # Who goes on with a look has jobs of others to claim before.
 SOON_SECONDS = 0.001
 
@@ -45,8 +44,10 @@ class Horizon:
         self,
         database_time: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
+        lets_in: Callable[[], bool] = lambda: False,
     ):
         self._database_time = database_time
+        self._lets_in = lets_in
         self._clock = clock
         self._is_in_pieces = False
         self._long_look: LongLook | None = None
@@ -112,7 +113,7 @@ class Horizon:
         self._since = long.asked_at - timedelta(seconds=COMMIT_SECONDS)
         if piece.last is None:
             self._slow_later_looks = 0
-            self._until = now + _seconds_without(long.cost_seconds)
+            self._until = now + self._seconds_without(long.cost_seconds)
         else:
             self._long_look, self._until = long, float("inf")
 
@@ -133,28 +134,40 @@ class Horizon:
         self._pauses = pauses
         self._slow_later_looks = 0
         now = self._clock()
-        self._until = now + _seconds_without(now - look.started)
+        self._until = now + self._seconds_without(now - look.started)
 
-    def saw_later_ones(self, look: TimedLook, count: int, *, all_of_them: bool) -> None:
-        """Take note of a look behind the horizon, and whether it left none there."""
+    def saw_later_ones(
+        self, look: TimedLook, count: int, asked_at: datetime, *, all_of_them: bool, by_queue: bool
+    ) -> None:
+        """Take note of a look behind the horizon, and whether it left none there.
+
+        ``asked_at``: the database's time at it. ``by_queue``: a look at everything goes by the heads of queues.
+        """
         self._is_partial = all_of_them
         if self._long_look is not None:
             # It comes to these too. Begun anew whenever they are slow, it would never end on a busy machine.
             return
         self._slow_later_looks = self._slow_later_looks + 1 if self._is_slow(look, count) else 0
-        if self._slow_later_looks >= claim_position.SLOW_CLAIMS:
-            # A new backlog is behind it: the next look at everything sets another one.
+        if self._slow_later_looks < claim_position.SLOW_CLAIMS:
+            return
+        if all_of_them:
+            # What it read past is dead, or not for this worker.
+            self._since = asked_at - timedelta(seconds=COMMIT_SECONDS)
+        elif by_queue:
+            # Not so that one, which does not read past the backlog of a paused queue.
             self._until = self._clock()
 
+    def seconds_of(self, look: TimedLook) -> float:
+        """Return how long a look has taken."""
+        return self._clock() - look.started
+
+    def _seconds_without(self, cost_seconds: float) -> float:
+        return claim_position.seconds_without(cost_seconds, lets_in=self._lets_in())
+
     def _is_long(self, look: TimedLook) -> bool:
-        return self._clock() - look.started > long_look.LONG_SECONDS
+        return self.seconds_of(look) > long_look.LONG_SECONDS
 
     def _is_slow(self, look: TimedLook, count: int) -> bool:
-        seconds = self._clock() - look.started
+        seconds = self.seconds_of(look)
         far = claim_position.EXPECTED_ROUND_TRIPS * self._round_trip_seconds
         return seconds > far and claim_position.is_slow(count, seconds)
-
-
-def _seconds_without(cost_seconds: float) -> float:
-    """Return for how long a look at everything that cost so much is not repeated."""
-    return min(cost_seconds / claim_position.HEAD_SHARE, claim_position.MAX_SECONDS_WITHOUT_HEAD)

@@ -319,10 +319,12 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
         return f"OrmJobStore({model_label(self.model)}, using={self.using!r})"
 
     def _new_position(self) -> ClaimPosition:
-        return ClaimPosition(round_trip_seconds=functools.partial(round_trip_seconds, self.using))
+        return ClaimPosition(
+            round_trip_seconds=functools.partial(round_trip_seconds, self.using), lets_in=self._flow.lets_in
+        )
 
     def _new_horizon(self) -> Horizon:
-        return Horizon(functools.partial(database_time, self.using))
+        return Horizon(functools.partial(database_time, self.using), lets_in=self._flow.lets_in)
 
     def _ready(self, selection: JobSelection) -> QuerySet[M]:
         self._pauses.read_again()

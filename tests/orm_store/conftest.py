@@ -19,6 +19,7 @@ def every_claim_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim_position, "EXPECTED_ROUND_TRIPS", 0)
     monkeypatch.setattr(claim_position, "HEAD_SHARE", 1e-9)
     monkeypatch.setattr(claim_position, "MAX_SECONDS_WITHOUT_HEAD", A_DAY_SECONDS)
+    monkeypatch.setattr(claim_position, "MAX_SECONDS_WITH_NONE_LET_IN", A_DAY_SECONDS)
 
 
 @pytest.fixture

@@ -22,3 +22,16 @@ def _fetched() -> int:
             "WHERE relname = 'pleme_redis_django_job'"
         )
         return int(cursor.fetchone()[0])
+
+
+def blocks_read(call: Callable[[], Any]) -> int:
+    """Return how many blocks of the job table PostgreSQL looks at during the call: dead rows count as well."""
+    before = _looked_at()
+    call()
+    return _looked_at() - before
+
+
+def _looked_at() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_get_xact_blocks_fetched('pleme_redis_django_job'::regclass)")
+        return int(cursor.fetchone()[0])

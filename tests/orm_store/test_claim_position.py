@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -29,7 +29,7 @@ def job(priority: int = 0) -> Job:
 def slow_claims(position: ClaimPosition, count: int = SLOW_CLAIMS) -> Job:
     for _ in range(count):
         last = job()
-        position.claimed_from_head([job(), last], SLOW_SECONDS)
+        position.claimed_from_start([job(), last], SLOW_SECONDS)
     return last
 
 
@@ -40,7 +40,7 @@ def test_the_first_claim_starts_at_the_head(clock: Clock) -> None:
 def test_quick_claims_start_at_the_head(clock: Clock) -> None:
     position = ClaimPosition(clock)
     for _ in range(10):
-        position.claimed_from_head([job()], QUICK_SECONDS)
+        position.claimed_from_start([job()], QUICK_SECONDS)
         assert position.claimed_up_to() is None
 
 
@@ -48,7 +48,7 @@ def test_a_busy_machine_alone_changes_nothing(clock: Clock) -> None:
     position = ClaimPosition(clock)
     for _ in range(10):
         slow_claims(position, SLOW_CLAIMS - 1)
-        position.claimed_from_head([job()], QUICK_SECONDS)
+        position.claimed_from_start([job()], QUICK_SECONDS)
     assert position.claimed_up_to() is None
 
 
@@ -64,7 +64,7 @@ def test_after_slow_claims_the_next_starts_behind_the_last(clock: Clock) -> None
 def test_a_large_claim_may_take_its_time(clock: Clock) -> None:
     position = ClaimPosition(clock)
     for _ in range(10):
-        position.claimed_from_head([job()] * 500, 0.015)
+        position.claimed_from_start([job()] * 500, 0.015)
     assert position.claimed_up_to() is None
 
 
@@ -77,12 +77,51 @@ def test_the_head_is_looked_at_again_after_twenty_times_what_it_cost(clock: Cloc
     assert position.claimed_up_to() is None
 
 
-def test_the_head_never_waits_longer_than_its_limit(clock: Clock) -> None:
-    position = ClaimPosition(clock)
-    for _ in range(SLOW_CLAIMS):
-        position.claimed_from_head([job()], 60.0)
-    clock.now += claim_position.MAX_SECONDS_WITHOUT_HEAD
+@pytest.mark.parametrize("lets_in", [False, True])
+def test_the_head_never_waits_longer_than_its_limit(clock: Clock, lets_in: bool) -> None:
+    most = claim_position.MAX_SECONDS_WITHOUT_HEAD if lets_in else claim_position.MAX_SECONDS_WITH_NONE_LET_IN
+    position = ClaimPosition(clock, lets_in=lambda: lets_in)
+    position.claimed_from_start([job()], 60.0)
+    clock.now += most - 0.1
+    assert position.claimed_up_to() is not None
+    clock.now += 0.2
     assert position.claimed_up_to() is None
+
+
+def test_one_claim_that_no_busy_machine_explains_is_enough(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    position.claimed_from_start([job()], claim_position.SURELY_SLOW_SECONDS + 0.01)
+    assert position.claimed_up_to() is not None
+
+
+def test_other_pauses_begin_at_the_head(clock: Clock) -> None:
+    position = ClaimPosition(clock)
+    slow_claims(position)
+    assert position.claimed_up_to() is not None
+    assert position.claimed_up_to("other pauses") is None
+
+
+def test_higher_priorities_are_looked_for_from_where_the_claims_had_come_at_the_last_such_look(
+    clock: Clock,
+) -> None:
+    position = ClaimPosition(clock)
+    earlier = slow_claims(position)
+    since = earlier.run_after - timedelta(seconds=claim_position.COMMIT_SECONDS)
+    assert position.higher_since() == since
+    further = job()
+    further.run_after += timedelta(minutes=5)
+    position.claimed_behind([further], QUICK_SECONDS)
+    assert position.higher_since() == since
+    # There may be more of them.
+    position.claimed_higher([job(priority=5)], QUICK_SECONDS)
+    assert position.higher_since() == since
+    position.claimed_higher([], QUICK_SECONDS)
+    assert position.higher_since() is None
+    clock.now += claim_position.SECONDS_WITHOUT_HIGHER
+    assert position.higher_since() == since + timedelta(minutes=5)
+    position.claimed_higher([], SLOW_SECONDS)
+    clock.now += SLOW_SECONDS / claim_position.HEAD_SHARE - 0.1
+    assert position.higher_since() is None
 
 
 def test_a_head_that_is_still_slow_is_left_again_at_once(clock: Clock) -> None:
@@ -97,7 +136,7 @@ def test_a_head_that_is_quick_again_ends_it(clock: Clock) -> None:
     position = ClaimPosition(clock)
     slow_claims(position)
     clock.now += 100
-    position.claimed_from_head([job()], QUICK_SECONDS)
+    position.claimed_from_start([job()], QUICK_SECONDS)
     assert position.claimed_up_to() is None
 
 
@@ -113,7 +152,7 @@ def test_a_far_database_makes_no_claim_slow(clock: Clock) -> None:
     assert position.claimed_up_to() is None
     assert len(measured) == 1
     for _ in range(SLOW_CLAIMS):
-        position.claimed_from_head([job()], 2 * SLOW_SECONDS)
+        position.claimed_from_start([job()], 2 * SLOW_SECONDS)
     assert position.claimed_up_to() is not None
 
 
@@ -142,6 +181,18 @@ def test_claims_that_start_behind_the_last_miss_no_job() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("every_claim_is_slow")
+def test_a_job_of_a_higher_priority_does_not_wait_for_the_next_look_from_the_head() -> None:
+    store = OrmJobStore(Job)
+    jobs = [make_job("default", priority=priority) for priority in (5,) * 8]
+    assert claims_of(store, 4) == [job.id for job in jobs[:4]]
+    urgent = make_job("default", priority=50)
+    assert claims_of(store, 1) == [jobs[4].id]
+    store._positions[JobSelection()]._higher_at = 0.0  # The next look for such jobs is due.
+    assert claims_of(store, 2) == [urgent.id, jobs[5].id]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
 def test_a_claim_across_a_boundary_of_priorities_is_not_short() -> None:
     """A short claim says that nothing is ready: a worker then waits for a hint, and a burst ends."""
     store = OrmJobStore(Job)
@@ -155,7 +206,9 @@ def test_a_claim_across_a_boundary_of_priorities_is_not_short() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("every_claim_is_slow")
-def test_a_burst_ends_when_no_job_of_any_priority_is_left() -> None:
+def test_a_burst_ends_when_no_job_of_any_priority_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It ends with a look at everything.
+    monkeypatch.setattr(claim_position, "MAX_SECONDS_WITH_NONE_LET_IN", 0.5)
     for priority, count in ((10, 23), (0, 300)):
         Job.objects.bulk_create(
             Job(product="default", job_type="tests.noop", priority=priority) for _ in range(count)

@@ -15,6 +15,7 @@ from pleme_redis_django.orm_store.pauses import NOTHING_PAUSED, Pauses
 from tests.orm_store.conftest import Clock
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
 SLOW_SECONDS = 0.1
 QUICK_SECONDS = 0.001
 
@@ -30,10 +31,17 @@ def look(horizon: Horizon, clock: Clock, seconds: float = SLOW_SECONDS, *, every
     horizon.saw(begun, 0, NOTHING_PAUSED, everything=everything)
 
 
-def look_later(horizon: Horizon, clock: Clock, seconds: float = QUICK_SECONDS) -> None:
+def look_later(
+    horizon: Horizon,
+    clock: Clock,
+    seconds: float = QUICK_SECONDS,
+    *,
+    all_of_them: bool = True,
+    by_queue: bool = False,
+) -> None:
     begun = horizon.begin_later()
     clock.now += seconds
-    horizon.saw_later_ones(begun, 0, all_of_them=True)
+    horizon.saw_later_ones(begun, 0, LATER, all_of_them=all_of_them, by_queue=by_queue)
 
 
 def set_horizon(horizon: Horizon, clock: Clock) -> None:
@@ -67,7 +75,7 @@ def test_a_look_behind_the_horizon_says_when_everything_is_looked_at(horizon: Ho
     set_horizon(horizon, clock)
     look_later(horizon, clock)
     assert horizon.everything_in() == pytest.approx(SLOW_SECONDS / claim_position.HEAD_SHARE - QUICK_SECONDS)
-    clock.now += claim_position.MAX_SECONDS_WITHOUT_HEAD
+    clock.now += SLOW_SECONDS / claim_position.HEAD_SHARE
     assert horizon.since(NOTHING_PAUSED) is None
     assert horizon.everything_in() == 0
     look(horizon, clock)
@@ -79,11 +87,44 @@ def test_other_pauses_have_no_horizon(horizon: Horizon, clock: Clock) -> None:
     assert horizon.since(Pauses(ids=(1,), queue_names=frozenset({"email"}))) is None
 
 
-def test_a_new_backlog_behind_the_horizon_ends_it(horizon: Horizon, clock: Clock) -> None:
+def test_slow_looks_behind_it_that_leave_nothing_set_a_later_horizon(horizon: Horizon, clock: Clock) -> None:
+    """They read past jobs that have ended since, which a held snapshot keeps."""
+    set_horizon(horizon, clock)
+    everything_at = clock.now + SLOW_SECONDS / claim_position.HEAD_SHARE
+    for _ in range(claim_position.SLOW_CLAIMS):
+        assert horizon.since(NOTHING_PAUSED) == NOW - timedelta(seconds=COMMIT_SECONDS)
+        look_later(horizon, clock, SLOW_SECONDS)
+    assert horizon.since(NOTHING_PAUSED) == LATER - timedelta(seconds=COMMIT_SECONDS)
+    # What was committed late is looked for when it would have been.
+    assert horizon.everything_in() == pytest.approx(everything_at - clock.now)
+
+
+def test_slow_looks_behind_it_that_leave_jobs_set_none(horizon: Horizon, clock: Clock) -> None:
+    set_horizon(horizon, clock)
+    for _ in range(2 * claim_position.SLOW_CLAIMS):
+        look_later(horizon, clock, SLOW_SECONDS, all_of_them=False)
+    assert horizon.since(NOTHING_PAUSED) == NOW - timedelta(seconds=COMMIT_SECONDS)
+
+
+def test_a_new_backlog_behind_the_horizon_ends_it_where_the_heads_of_queues_are_read(
+    horizon: Horizon, clock: Clock
+) -> None:
     set_horizon(horizon, clock)
     for _ in range(claim_position.SLOW_CLAIMS):
         assert horizon.since(NOTHING_PAUSED) is not None
-        look_later(horizon, clock, SLOW_SECONDS)
+        look_later(horizon, clock, SLOW_SECONDS, all_of_them=False, by_queue=True)
+    assert horizon.since(NOTHING_PAUSED) is None
+
+
+@pytest.mark.parametrize("lets_in", [False, True])
+def test_how_long_an_earlier_job_waits_at_most(clock: Clock, lets_in: bool) -> None:
+    most = claim_position.MAX_SECONDS_WITHOUT_HEAD if lets_in else claim_position.MAX_SECONDS_WITH_NONE_LET_IN
+    horizon = Horizon(lambda: NOW, clock, lets_in=lambda: lets_in)
+    for _ in range(claim_position.SLOW_CLAIMS):
+        look(horizon, clock, 60.0)
+    clock.now += most - 0.1
+    assert horizon.since(NOTHING_PAUSED) is not None
+    clock.now += 0.2
     assert horizon.since(NOTHING_PAUSED) is None
 
 

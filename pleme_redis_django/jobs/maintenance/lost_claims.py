@@ -23,6 +23,9 @@ from pleme_redis_django.jobs.worker.store_outage import StoreOutage
 
 # A worker that has claimed nothing has nothing to reconcile; it still looks now and then.
 IDLE_RECONCILE_SECONDS = 30.0
+# The share of time that looks may take: while a snapshot is held, they read past every job that has ended meanwhile.
+LOOK_SHARE = 1 / 20
+LONG_LOOK_SECONDS = 0.1
 
 
 LOST_CLAIMS = "lost_claims"
@@ -52,6 +55,7 @@ class LostClaims:
         self._rescues = rescues
         self._outage = outage
         self._next_idle_look = 0.0
+        self._next_look = 0.0
         self._unknown_once: set[tuple[UUID, int]] = set()
         self.nothing_left = False
         """Whether ``give_back_all`` has succeeded: this process holds every job that is RUNNING under its id."""
@@ -76,10 +80,15 @@ class LostClaims:
         """Learn of requests, and give back lost claims; return how many."""
         now = time.monotonic()
         if self._agenda.take_claims_lost():
-            self._next_idle_look = now
+            self._next_idle_look = self._next_look = now
+        if now < self._next_look:
+            return 0
         if not len(self._holdings) and not self._unknown_once and now < self._next_idle_look:
             return 0
         rows = self._store.held_jobs(self._identity.worker_id)
+        looked_at = time.monotonic()
+        if (cost_seconds := looked_at - now) > LONG_LOOK_SECONDS:
+            self._next_look = looked_at + cost_seconds / LOOK_SHARE
         # Only now: a look often fails because the outage that lost the claims is not over, and has to be repeated.
         self._next_idle_look = now + IDLE_RECONCILE_SECONDS
         for row in rows:

@@ -38,8 +38,7 @@ class StrandPositions:
         """Take note of what a claim from the heads took, and how long."""
         self._slow_claims = self._slow_claims + 1 if is_slow(count, seconds) else 0
         if self._slow_claims >= SLOW_CLAIMS:
-            cost_seconds = seconds / claim_position.HEAD_SHARE
-            self._head_at = self._clock() + min(cost_seconds, claim_position.MAX_SECONDS_WITHOUT_HEAD)
+            self._head_at = self._clock() + claim_position.seconds_without(seconds, lets_in=True)
 
     def remember(self, jobs: Mapping[Strand, Sequence[AbstractJob]]) -> None:
         """Take note of the last job of each strand; its jobs are in claim order."""

@@ -49,6 +49,7 @@ class FlowControl(Generic[M]):
         self.known = KnownLimits(table, DeclaredLimits(table.model))
         self._admission = Admission(dialect.limits, table, self.known)
         self._releases = Releases(dialect.limits, table, self.known)
+        self._has_lines = False
         self._open_lines: frozenset[Line] = frozenset()
         """In which nobody had its turn at the last sweep."""
         self._waits_for_tokens = self._had_rates = False
@@ -128,6 +129,10 @@ class FlowControl(Generic[M]):
         """Whether somebody may wait for one of the jobs, as far as is known without asking the database."""
         return bool(self.known.last_read) or any(job.order_key is not None for job in jobs)
 
+    def lets_in(self) -> bool:
+        """Whether jobs become ready here that were due before: after they have waited for a place or their turn."""
+        return bool(self.known.last_read.rows) or self._has_lines
+
     def ended(self, jobs: Sequence[Limited]) -> list[str]:
         """Make ready what waits for the places and turns of jobs that do not run any more."""
         let_in = self._releases.after(jobs) if self.known.current() else []
@@ -190,7 +195,9 @@ class FlowControl(Generic[M]):
 
     def _let_next(self, jobs: Sequence[Limited]) -> list[str]:
         """Give the next in the lines of these jobs their turns."""
-        return self._dialect.let_next(self._table, lines_of_jobs(jobs))
+        lines = lines_of_jobs(jobs)
+        self._has_lines = self._has_lines or bool(lines)
+        return self._dialect.let_next(self._table, lines)
 
 
 def flow_control_of(dialect: Dialect, table: JobTable[Any]) -> FlowControl[Any]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from pleme_redis_django import JobStatus, current_job_context
+from pleme_redis_django.jobs.interface.store import HeldRow
+from pleme_redis_django.jobs.maintenance import lost_claims
 from tests.jobs.pool_bench import Bench
 from tests.jobs.recording import (
     AsyncFunctionExecutor,
@@ -73,12 +77,41 @@ def test_claims_are_looked_for_again_after_a_look_that_failed(
     """The database went away with the claim, and still is away when this process looks what it has got."""
     pool = bench.pool()
     bench.pools.clear()  # It is never launched.
-    lost_claims = pool._parts.lost_claims
-    assert lost_claims.sweep() == 0
+    sweep = pool._parts.lost_claims.sweep
+    assert sweep() == 0
     claimed(bench.store, pool.identity.worker_id)
     pool._parts.agenda.claims_lost()
     with monkeypatch.context() as away:
         away.setattr(bench.store, "held_jobs", Mock(side_effect=ConnectionError))
         with pytest.raises(ConnectionError):
-            lost_claims.sweep()
-    assert [lost_claims.sweep(), lost_claims.sweep()] == [0, 1]
+            sweep()
+    assert [sweep(), sweep()] == [0, 1]
+
+
+def test_a_look_that_took_long_is_not_repeated_soon(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a snapshot is held, it reads past every job of this process that has ended meanwhile."""
+    pool = bench.pool()
+    bench.pools.clear()  # It is never launched.
+    now, looks = time.monotonic(), 0
+    look = bench.store.held_jobs
+
+    def look_for_long(worker_id: str) -> Sequence[HeldRow]:
+        nonlocal now, looks
+        now, looks = now + 2.0, looks + 1
+        return look(worker_id)
+
+    monkeypatch.setattr(lost_claims.time, "monotonic", lambda: now)
+    monkeypatch.setattr(bench.store, "held_jobs", look_for_long)
+    pool._parts.holdings.add([held(claimed(bench.store, pool.identity.worker_id))])
+    sweep = pool._parts.lost_claims.sweep
+    sweep()
+    now += 2.0 / lost_claims.LOOK_SHARE - 0.1
+    sweep()
+    assert looks == 1
+    # An outage may have lost claims: that is looked for at once.
+    pool._parts.agenda.claims_lost()
+    sweep()
+    assert looks == 2
+    now += 2.0 / lost_claims.LOOK_SHARE
+    sweep()
+    assert looks == 3

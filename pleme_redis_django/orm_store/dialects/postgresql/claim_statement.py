@@ -53,6 +53,8 @@ class Part(NamedTuple):
 # The ORM compares no rows. Only so does the index find the place itself: those before it are not read.
 BEHIND = Part("priority = %s AND (run_after, id) > (%s, %s)", 3)
 """What stands behind a place in the order of a priority: its priority, due time and id."""
+HIGHER = Part("priority > %s AND run_after >= %s", 2)
+"""What has a higher priority, and is due from a time on. Of what is due earlier, no row is read."""
 AMONG = Part("id = ANY (%s)", 1)
 """Of the rows with these ids."""
 

@@ -20,6 +20,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.claim_statement import (
     AMONG,
     BEHIND,
     COMMIT_MODE,
+    HIGHER,
     Part,
     claim_statement,
 )
@@ -53,51 +54,76 @@ def claim(table: JobTable[M], request: ClaimRequest) -> list[M]:
 
 
 def _claim_around(claims: _Claims[M], limit: int) -> list[M]:
-    """Claim what is due later than all that was looked at, or else look at everything."""
-    horizon, pauses = claims.request.horizon, claims.request.pauses
-    jobs: list[M] = []
-    if (since := horizon.since(pauses)) is not None:
-        look = horizon.begin_later()
-        jobs, saw_all = claims.take_later(limit, since)
-        horizon.saw_later_ones(look, len(jobs), all_of_them=saw_all and len(jobs) < limit)
-        if len(jobs) == limit or (saw_all and not horizon.is_piece_due()):
-            return jobs
-    rest = limit - len(jobs)
-    if is_in_one_order(claims.request.selection, pauses) and horizon.looks_in_pieces(pauses):
-        first = claims.take_piece(rest)
-        return first if not jobs else sorted(first + jobs, key=claim_order)
-    look = horizon.begin()
-    if is_merged(claims.request.selection, pauses):
-        first, saw_all = claims.take_by_queue(rest)
-    else:
-        first, saw_all = _claim_behind_or_from_head(claims, rest), True
-    horizon.saw(look, len(first), pauses, everything=saw_all and len(first) < rest)
-    return first if not jobs else sorted(first + jobs, key=claim_order)
-
-
-def _claim_behind_or_from_head(claims: _Claims[M], limit: int) -> list[M]:
-    """Claim behind the position where that is wise, and from the head what is not found there.
+    """Claim behind the position, then what is due later than all that was looked at, or else look at everything.
 
     A short claim means that nothing is ready, so that it has to have looked everywhere.
     """
+    request = claims.request
+    horizon, pauses = request.horizon, request.pauses
+    jobs = _claim_from_position(claims, limit)
+    if len(jobs) < limit and (since := horizon.since(pauses)) is not None:
+        later, saw_all = _claim_later(claims, limit - len(jobs), since)
+        jobs += later
+        if saw_all and not horizon.is_piece_due():
+            return sorted(jobs, key=claim_order)
+    if rest := limit - len(jobs):
+        if is_in_one_order(request.selection, pauses) and horizon.looks_in_pieces(pauses):
+            jobs += claims.take_piece(rest)
+        else:
+            jobs += _look_at_everything(claims, rest)
+    return sorted(jobs, key=claim_order)
+
+
+def _claim_from_position(claims: _Claims[M], limit: int) -> list[M]:
+    """Claim behind the position where that is wise, and what of higher priorities has come since."""
     position = claims.request.position
-    behind, saw_all = position.claimed_up_to(), False
+    behind = position.claimed_up_to(claims.request.pauses)
+    if behind is None or is_merged(claims.request.selection, claims.request.pauses):
+        return []
     jobs: list[M] = []
-    if behind is not None:
+    if (since := position.higher_since()) is not None:
         started = time.monotonic()
-        jobs = claims.take(limit, behind=behind)
-        position.claimed_behind(jobs, time.monotonic() - started)
-    by_queue = has_named_queues(claims.request.selection)
-    if by_queue and len(jobs) < limit and position.is_head_slow():
-        first, saw_all = claims.take_by_queue(limit - len(jobs))
-        position.claimed_by_queue(first)
-        jobs = sorted(first + jobs, key=claim_order)
-    if saw_all or len(jobs) == limit:
-        return jobs
-    started = time.monotonic()
-    first = claims.take(limit - len(jobs))
-    position.claimed_from_head(first, time.monotonic() - started)
-    return first if not jobs else sorted(first + jobs, key=claim_order)
+        jobs = claims.take_higher(limit, behind.priority, since)
+        position.claimed_higher(jobs, time.monotonic() - started)
+    if rest := limit - len(jobs):
+        started = time.monotonic()
+        further = claims.take(rest, behind=behind)
+        position.claimed_behind(further, time.monotonic() - started)
+        jobs += further
+    return jobs
+
+
+def _claim_later(claims: _Claims[M], limit: int, since: datetime) -> tuple[list[M], bool]:
+    """Claim what is due from the horizon on; return the jobs, and whether nothing else of it was ready."""
+    request = claims.request
+    look = request.horizon.begin_later()
+    jobs, asked_at, saw_all = claims.take_later(limit, since)
+    saw_all = saw_all and len(jobs) < limit
+    by_queue = is_merged(request.selection, request.pauses)
+    request.position.claimed_from_start(jobs, request.horizon.seconds_of(look))
+    request.horizon.saw_later_ones(look, len(jobs), asked_at, all_of_them=saw_all, by_queue=by_queue)
+    return jobs, saw_all
+
+
+def _look_at_everything(claims: _Claims[M], limit: int) -> list[M]:
+    """Claim from the head of the order, or from those of the queues where it is slow to read."""
+    request, position = claims.request, claims.request.position
+    by_queue = is_merged(request.selection, request.pauses)
+    look = request.horizon.begin()
+    jobs: list[M] = []
+    saw_all = False
+    if by_queue:
+        jobs, saw_all = claims.take_by_queue(limit)
+    elif has_named_queues(request.selection) and position.is_head_slow():
+        jobs, saw_all = claims.take_by_queue(limit)
+        position.claimed_by_queue(jobs)
+    if not (by_queue or saw_all or len(jobs) == limit):
+        started = time.monotonic()
+        first = claims.take(limit - len(jobs))
+        position.claimed_from_start(first, time.monotonic() - started)
+        jobs, saw_all = jobs + first, True
+    request.horizon.saw(look, len(jobs), request.pauses, everything=saw_all and len(jobs) < limit)
+    return jobs
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,16 +157,29 @@ class _Claims(Generic[M]):
 
         return _take_seen(limit, see, take)
 
-    def take_later(self, limit: int, since: datetime) -> tuple[list[M], bool]:
-        """Claim what is due from ``since`` on; return the jobs, and whether nothing else of it was ready."""
+    def take_higher(self, limit: int, priority: int, since: datetime) -> list[M]:
+        """Claim what has a higher priority and is due from ``since`` on."""
+        return sorted(self._run(limit, self.request.selection, HIGHER, (priority, since)), key=claim_order)
+
+    def take_later(self, limit: int, since: datetime) -> tuple[list[M], datetime, bool]:
+        """Claim what is due from ``since`` on.
+
+        Returns the jobs, the database's time of the last look, and whether nothing else of it was ready then.
+        """
+        asked_at = since
 
         def see(limit: int) -> list[int]:
-            return first_later(self.table, self.request.selection, limit, self.request.pauses, since)
+            nonlocal asked_at
+            asked_at, priorities = first_later(
+                self.table, self.request.selection, limit, self.request.pauses, since
+            )
+            return priorities
 
         def take(priority: int, share: int) -> list[M]:
             return self.take(share, behind=claimed_before(priority, since))
 
-        return _take_seen(limit, see, take)
+        jobs, saw_all = _take_seen(limit, see, take)
+        return jobs, asked_at, saw_all
 
     def take_piece(self, limit: int) -> list[M]:
         """Claim what the next piece of a long look finds."""

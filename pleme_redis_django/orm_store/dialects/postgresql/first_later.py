@@ -1,12 +1,14 @@
 """First later: the first ready jobs that are due after a horizon, of every priority.
 
-The index in claim order begins with the priority, so that what is due late stands at the end of each: the
-priorities are jumped through, and each is read from the horizon on. What is due earlier is not read.
+The index in claim order begins with the priority, so that what is due late stands at the end of each. PostgreSQL 18
+jumps from one priority to the next; earlier ones compare the due times in the index. Either way no row is read that is
+due earlier, be it alive or dead.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connections
@@ -17,28 +19,28 @@ from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import narrowed_
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.pauses import Pauses
 
-# Each step of the recursion jumps to the next priority in the index (a "loose index scan").
 _FIRST_LATER = """
-WITH RECURSIVE priorities (priority) AS (
-  (SELECT priority FROM {table} WHERE {ready} ORDER BY priority DESC LIMIT 1)
-  UNION ALL
-  SELECT (SELECT next.priority FROM {table} AS next
-          WHERE {ready} AND next.priority < priorities.priority ORDER BY next.priority DESC LIMIT 1)
-  FROM priorities WHERE priorities.priority IS NOT NULL
+SELECT statement_timestamp(), ARRAY(
+  SELECT job.priority FROM {table} AS job
+  WHERE run_after >= %(since)s AND {ready} {conditions}
+  ORDER BY priority DESC, run_after, id LIMIT %(limit)s
 )
-SELECT head.priority FROM priorities CROSS JOIN LATERAL (
-  SELECT job.priority, run_after, id FROM {table} AS job
-  WHERE job.priority = priorities.priority AND run_after >= %(since)s AND {ready} {conditions}
-  ORDER BY run_after, id LIMIT %(limit)s
-) AS head
-ORDER BY head.priority DESC, head.run_after, head.id LIMIT %(limit)s
 """
 _LOWEST_ID = UUID(int=0)
 
 
+class Seen(NamedTuple):
+    """What a look found."""
+
+    asked_at: datetime
+    """The database's time."""
+    priorities: list[int]
+    """Of each job, in claim order."""
+
+
 def first_later(
     table: JobTable[M], selection: JobSelection, limit: int, pauses: Pauses, since: datetime
-) -> list[int]:
+) -> Seen:
     """Return the priority of each of the first ready jobs that are due from ``since`` on; one query."""
     parameters = queues_of(selection, pauses)
     conditions = narrowed_sql(table.model, table.using, selection, pauses)
@@ -49,7 +51,7 @@ def first_later(
     )
     with connections[table.using].cursor() as cursor:
         cursor.execute(sql, parameters | {"limit": limit, "since": since})
-        return [priority for (priority,) in cursor.fetchall()]
+        return Seen(*cursor.fetchone())
 
 
 def claimed_before(priority: int, since: datetime) -> ClaimedUpTo:

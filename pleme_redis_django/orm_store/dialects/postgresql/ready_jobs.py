@@ -17,9 +17,15 @@ def is_ready(table: JobTable[Any], selection: JobSelection, pauses: Pauses, hori
     """Return whether a job of the selection is ready. ``horizon``: that of the caller in this selection."""
     if (since := horizon.since(pauses)) is not None:
         look = horizon.begin_later()
-        found = bool(first_later(table, selection, 1, pauses, since))
-        horizon.saw_later_ones(look, int(found), all_of_them=not found)
-        return found
+        seen = first_later(table, selection, 1, pauses, since)
+        horizon.saw_later_ones(
+            look,
+            len(seen.priorities),
+            seen.asked_at,
+            all_of_them=not seen.priorities,
+            by_queue=is_merged(selection, pauses),
+        )
+        return bool(seen.priorities)
     look = horizon.begin()
     found = _is_any_ready(table, selection, pauses)
     horizon.saw(look, int(found), pauses, everything=not found)

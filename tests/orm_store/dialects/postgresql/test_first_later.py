@@ -19,12 +19,13 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.operations import pause_queue, resume_queue
 from pleme_redis_django.orm_store import OrmJobStore, claim_position
 from tests.jobs.recording import FunctionExecutor
-from tests.orm_store.rows_read import rows_read
+from tests.orm_store.rows_read import blocks_read, rows_read
 from tests.rows import make_job
 from tests.waiting import wait_until
 
 FOREIGN = 20_000
 FEW_ROWS = 60
+FEW_BLOCKS = 60
 NOOP = "tests.noop"
 KNOWN = frozenset({NOOP})
 
@@ -76,7 +77,7 @@ every_situation = pytest.mark.parametrize("situation", SITUATIONS.values(), ids=
 
 @pytest.fixture
 def soon_everything(every_claim_is_slow: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim_position, "MAX_SECONDS_WITHOUT_HEAD", 1.5)
+    monkeypatch.setattr(claim_position, "MAX_SECONDS_WITH_NONE_LET_IN", 1.5)
 
 
 def store_behind(situation: Situation) -> OrmJobStore[Job]:
@@ -126,6 +127,25 @@ def test_a_look_ahead_reads_nothing_of_a_backlog_that_it_may_not_take(situation:
     assert not store.look_ahead(situation.selection).ready
     make_job("default")
     assert store.look_ahead(situation.selection).ready
+
+
+@database
+@pytest.mark.usefixtures("every_claim_is_slow")
+def test_a_look_reads_nothing_of_jobs_that_have_ended_while_a_snapshot_is_held() -> None:
+    """This very transaction holds one: it keeps every row version that it has made."""
+    situation = Situation(selection=JobSelection())
+    situation.make_backlog()
+    Job.objects.update(status=JobStatus.COMPLETED)
+    store = OrmJobStore(Job)
+    assert blocks_read(lambda: claim(store, situation)) > FOREIGN / 100
+    for _ in range(claim_position.SLOW_CLAIMS):
+        assert claim(store, situation) == []
+    assert blocks_read(lambda: claim(store, situation)) < FEW_BLOCKS
+    assert blocks_read(lambda: store.look_ahead(situation.selection)) < FEW_BLOCKS
+    own = [make_job("default", priority=priority) for priority in (0, -5, 7)]
+    claimed: list[Any] = []
+    assert blocks_read(lambda: claimed.extend(claim(store, situation))) < FEW_BLOCKS
+    assert claimed == [own[2].id, own[0].id, own[1].id]
 
 
 @database
