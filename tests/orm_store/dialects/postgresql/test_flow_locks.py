@@ -27,7 +27,7 @@ DEADLINE_SECONDS = 60.0
 LONGEST_HOLD_SECONDS = 0.02
 KEYS = ("a", "b", "c", "d", "e", "f")
 TYPES = ("pay", "mail")
-# Of each of them some are full at nearly every claim. The rate is never reached: its tokens are taken all the same.
+# Of each of them some are full at nearly every claim.
 LIMITS: dict[str, dict[str, int]] = {
     "concurrency_key": dict.fromkeys(KEYS, 1),
     "job_type": dict.fromkeys(TYPES, 3),
@@ -95,11 +95,6 @@ def end(store: OrmJobStore[Any], running: list[Any]) -> None:
 def fill() -> None:
     """Store limits, and jobs that one of the two meets in the order of the keys, and the other in the opposite one."""
     for column, limits in LIMITS.items():
-        rate = (
-            {"rate": 10**6, "per_seconds": 1.0, "burst": 10**6}
-            if column in ("job_type", "concurrency_key")
-            else {}
-        )
         for name, number in limits.items():
             FlowLimit.objects.create(
                 job_model="pleme_redis_django.job",
@@ -107,7 +102,6 @@ def fill() -> None:
                 name=name,
                 source="admin",
                 max_running=number,
-                **rate,
             )
     for number in range(ROUNDS):
         for queue_name, place in (("up", number), ("down", -1 - number)):
