@@ -79,7 +79,8 @@ class FlowLimit(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} of {self.product or 'every product'}"
+        of_all = "all products together" if self.is_shared else "every product"
+        return f"{self.kind} {self.name} of {self.product or of_all}"
 
 
 class FlowGate(models.Model):

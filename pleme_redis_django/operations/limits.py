@@ -36,6 +36,7 @@ def set_limit(
     name: str,
     *,
     product: str | None = None,
+    shared: bool | None = None,
     max_running: int | None = None,
     rate: int | None = None,
     per_seconds: float = 1.0,
@@ -48,15 +49,18 @@ def set_limit(
     """Give a limit other numbers, or make one; they stand before those of the code until ``reset_limit``.
 
     ``kind``: "key", "type", "queue" or "product", of which ``name`` is one. ``product``: a limit of this product
-    alone; None: the one that holds for every product. ``max_running``: jobs that run at once, 0 is a pause, None
-    any number. ``rate``: jobs that start in ``per_seconds``, after a quiet time ``burst`` of them at once; 0 is a
-    pause, None any number. What runs beyond a lower number ends as it would. Raises InvalidName, InvalidProduct and
-    InvalidNumber.
+    alone; None: the one that holds for every product. ``shared``: all products together have the one limit, not each
+    of them its own; None: as it is, and not shared when it is made. ``max_running``: jobs that run at once, 0 is a
+    pause, None any number. ``rate``: jobs that start in ``per_seconds``, after a quiet time ``burst`` of them at
+    once; 0 is a pause, None any number. What runs beyond a lower number ends as it would. Raises InvalidName,
+    InvalidProduct and InvalidNumber.
     """
-    if kind not in LimitKind.values:
-        raise InvalidName(f"kind is {kind!r}. Accepted: {', '.join(map(repr, LimitKind.values))}.")
-    if not LIMIT_NAMES.accepts(name):
-        raise InvalidName(f"The name of the limit is {name!r:.80}. Accepted: {LIMIT_NAMES}.")
+    names = _checked_names(kind, name, product)
+    if shared and (product is not None or kind == LimitKind.PRODUCT):
+        raise InvalidName(
+            f"shared is True for a limit of {'a product' if product is None else repr(product)} alone. "
+            "Accepted: a key, a job type or a queue, without a product."
+        )
     if max_running is None and rate is None:
         raise InvalidNumber("Neither max_running nor rate is given. Accepted: one of them, or both.")
     numbers: dict[str, Any] = {
@@ -66,7 +70,6 @@ def set_limit(
         "burst": _checked("burst", burst, BURSTS) or SMALLEST_DEFAULT_BURST,
     }
     table = JobTable(model, using or get_settings().database)
-    names = {"kind": kind, "name": name, "product": "" if product is None else validate_product(product)}
     edit = {"edited_at": Now(), "edited_by": changed_by[:BY_MAX_LENGTH], "edit_reason": reason}
     with transaction.atomic(using=table.using):
         row = _locked(table, **names)
@@ -74,11 +77,17 @@ def set_limit(
             limits_of(table).bulk_create(
                 [
                     FlowLimit(
-                        job_model=model_label(model), source=LimitSource.ADMIN, **names, **numbers, **edit
+                        job_model=model_label(model),
+                        source=LimitSource.ADMIN,
+                        is_shared=bool(shared),
+                        **names,
+                        **numbers,
+                        **edit,
                     )
                 ]
             )
         else:
+            _check_sharing(row, shared)
             limits_of(table).filter(pk=row.pk).update(declared=_declared(row), **numbers, **edit)
             look_at_gates(table, [row.pk])
         _look_again_after_commit(table)
@@ -111,6 +120,34 @@ def reset_limit(
 
 def limits_of(table: JobTable[Any]) -> QuerySet[FlowLimit]:
     return FlowLimit._base_manager.using(table.using).filter(job_model=model_label(table.model))
+
+
+def _checked_names(kind: str, name: str, product: str | None) -> dict[str, str]:
+    if kind not in LimitKind.values:
+        raise InvalidName(f"kind is {kind!r}. Accepted: {', '.join(map(repr, LimitKind.values))}.")
+    if not LIMIT_NAMES.accepts(name):
+        raise InvalidName(f"The name of the limit is {name!r:.80}. Accepted: {LIMIT_NAMES}.")
+    return {"kind": kind, "name": name, "product": "" if product is None else validate_product(product)}
+
+
+def _check_sharing(row: FlowLimit, shared: bool | None) -> None:
+    """Refuse to make one limit of those of every product, or the other way round.
+
+    What waits and holds places is counted by product or together; it would have to be counted anew.
+    """
+    if shared is None or shared is row.is_shared:
+        return
+    now, other = (
+        ("shared by all products", "each product's own")
+        if row.is_shared
+        else ("each product's own", "shared by all products")
+    )
+    way_out = (
+        "Remove it first (reset_limit), and add it again."
+        if row.source == LimitSource.ADMIN
+        else "Say it where the code or the settings declare it (shared=)."
+    )
+    raise InvalidName(f"The limit of the {row.kind} {row.name} is {now}; it cannot become {other}. {way_out}")
 
 
 def _locked(table: JobTable[Any], **names: str) -> FlowLimit | None:

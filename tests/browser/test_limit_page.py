@@ -88,3 +88,25 @@ async def test_the_page_fits_and_a_number_is_changed(
         await page.get_by_text("They asked for it").first.wait_for()
     limit = await FlowLimit.objects.aget(name="customer")
     assert (limit.max_running, limit.edit_reason) == (9, "They asked for it")
+
+
+async def test_a_limit_of_all_products_together_is_added(
+    chromium: Browser, live_server: Any, session_cookie: Any
+) -> None:
+    for width, scheme in ((375, "dark"), (1440, "light")):
+        viewport = {"width": width, "height": 900}
+        async with admin_page(chromium, session_cookie, viewport=viewport, color_scheme=scheme) as page:
+            await page.goto(live_server.url + PAGE)
+            await page.get_by_text("Add a limit…").click()
+            form = page.locator("form.pleme-form", has=page.get_by_role("button", name="Add it"))
+            await form.get_by_label("named").fill(f"bank{width}")
+            await form.get_by_label("All products together share this one limit").check()
+            await form.get_by_label("Jobs that run at once").fill("2")
+            await form.get_by_label("Why? Others will read it.").fill("One account")
+            assert await overflow_of(page) <= 0
+            assert await faults_of(page) == []
+            await take_picture(page, f"limit-shared-form-{width}")
+            await page.get_by_role("button", name="Add it").click()
+            await page.get_by_text("key, all products together").first.wait_for()
+    limit = await FlowLimit.objects.aget(name="bank1440")
+    assert (limit.is_shared, limit.max_running, limit.edit_reason) == (True, 2, "One account")

@@ -46,6 +46,24 @@ def test_nothing_at_all_is_a_pause() -> None:
     assert set_limit("product", "acme", rate=0).rate == 0
 
 
+@pytest.mark.parametrize("using", BACKENDS)
+def test_a_shared_limit_is_made_and_stays_shared_whatever_its_number(using: str) -> None:
+    assert set_limit("key", "bank", shared=True, max_running=5, using=using).is_shared
+    assert set_limit("key", "bank", max_running=1, using=using).is_shared
+    assert set_limit("key", "bank", shared=True, max_running=2, using=using).max_running == 2
+    assert not set_limit("key", "stripe", max_running=5, using=using).is_shared
+
+
+@pytest.mark.parametrize(("source", "way_out"), [("code", "where the code"), ("admin", "Remove it first")])
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_limit_does_not_become_shared_nor_stop_being_so(source: str, way_out: str, is_shared: bool) -> None:
+    row = from_code(source=source, is_shared=is_shared)
+    with pytest.raises(InvalidName, match=f"key stripe is .*; it cannot become .*{way_out}"):
+        set_limit("key", "stripe", shared=not is_shared, max_running=1)
+    row.refresh_from_db()
+    assert (row.is_shared, row.max_running, row.edited_at) == (is_shared, 5, None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
@@ -53,6 +71,12 @@ def test_nothing_at_all_is_a_pause() -> None:
         ({"name": ""}, InvalidName, "name"),
         ({"name": "x" * 101}, InvalidName, "name"),
         ({"product": "No Such!"}, InvalidProduct, "No Such!"),
+        ({"shared": True, "product": "acme"}, InvalidName, "shared is True .* 'acme' alone"),
+        (
+            {"shared": True, "kind": "product", "name": "acme"},
+            InvalidName,
+            "shared is True .* a product alone",
+        ),
         ({"max_running": None}, InvalidNumber, "Neither"),
         ({"max_running": -1}, InvalidNumber, "max_running is -1"),
         ({"max_running": "5"}, InvalidNumber, "max_running is '5'"),
@@ -74,4 +98,5 @@ def test_what_is_not_accepted_is_refused_and_named(
 @pytest.mark.django_db(transaction=True)
 async def test_async_twins() -> None:
     assert (await aset_limit("type", "shop.pack", max_running=3)).max_running == 3
+    assert (await aset_limit("type", "shop.mail", shared=True, max_running=3)).is_shared
     assert await areset_limit("type", "shop.pack")

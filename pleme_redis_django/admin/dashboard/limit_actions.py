@@ -67,7 +67,10 @@ class LimitActions(DashboardFrame):
         """Make a limit that no code has."""
         product = request.POST.get("of_product", "")
         self._check_product(request, product)
-        return self._set(request, request.POST.get("kind", ""), request.POST.get("name", ""), product)
+        is_shared = bool(request.POST.get("shared"))
+        return self._set(
+            request, request.POST.get("kind", ""), request.POST.get("name", ""), product, shared=is_shared
+        )
 
     @action_view("change_limit")
     def change_limit_view(self, request: HttpRequest, limit_id: int) -> HttpResponse:
@@ -86,13 +89,16 @@ class LimitActions(DashboardFrame):
             self.message_user(request, f"{row} was as the code says already.", messages.WARNING)
         return redirect(self.page_url(LIMIT_PAGE))
 
-    def _set(self, request: HttpRequest, kind: str, name: str, product: str) -> HttpResponse:
+    def _set(
+        self, request: HttpRequest, kind: str, name: str, product: str, *, shared: bool | None = None
+    ) -> HttpResponse:
         reason = posted_reason(request)
         try:
             row = set_limit(
                 kind,
                 name,
                 product=product or None,
+                shared=shared,
                 max_running=_number(request, "max_running"),
                 rate=_number(request, "rate"),
                 per_seconds=_number(request, "per_seconds") or 1,
@@ -104,7 +110,8 @@ class LimitActions(DashboardFrame):
         except (InvalidName, InvalidNumber) as error:
             self.message_user(request, f"Nothing was changed. {error}", messages.ERROR)
         else:
-            log_action(request, row, f"{numbers_in_words(row)}: {reason}")
+            together = ", all products together" if row.is_shared else ""
+            log_action(request, row, f"{numbers_in_words(row)}{together}: {reason}")
             self.message_user(request, f"{row}: {numbers_in_words(row)}.", messages.SUCCESS)
         return redirect(self.page_url(LIMIT_PAGE))
 

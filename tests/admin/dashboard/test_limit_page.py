@@ -102,6 +102,60 @@ def test_a_limit_is_added_and_removed(staff: StaffLogin) -> None:
     assert not FlowLimit.objects.exists()
 
 
+def test_a_limit_that_all_products_share_is_added_with_a_reason_and_stays_so(staff: StaffLogin) -> None:
+    client = staff("view_job", "change_flowlimit")
+    form = {"kind": "key", "name": "bank", "of_product": "", "max_running": "2", "reason": "one account"}
+    client.post(f"{PAGE}add/", {**form, "shared": "1"})
+    row = FlowLimit.objects.get()
+    assert (row.is_shared, row.product, row.edit_reason) == (True, "", "one account")
+    assert "all products together: one account" in LogEntry.objects.get().change_message
+    text = text_of(client)
+    assert "All products together share this one limit" in text and "key, all products together" in text
+    client.post(f"{PAGE}{row.pk}/change/", {"max_running": "3", "reason": "two accounts"})
+    row.refresh_from_db()
+    assert (row.is_shared, row.max_running) == (True, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"kind": "key", "shared": "1", "of_product": "acme"},
+            "shared is True for a limit of &#x27;acme&#x27;",
+        ),
+        ({"kind": "product", "shared": "1"}, "shared is True for a limit of a product alone"),
+        ({"kind": "key", "shared": "1", "name": "stripe"}, "cannot become shared by all products"),
+        ({"kind": "key", "name": "bank"}, "cannot become each product&#x27;s own"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused_with_the_way_out(
+    staff: StaffLogin, fields: dict[str, str], said: str
+) -> None:
+    make_limit()
+    make_limit(name="bank", is_shared=True)
+    before = list(FlowLimit.objects.order_by("pk").values())
+    form = {"name": "acme", "max_running": "1", "reason": "x", **fields}
+    text = staff("view_job", "change_flowlimit").post(f"{PAGE}add/", form, follow=True).content.decode()
+    assert "Nothing was changed." in text and said in text
+    assert list(FlowLimit.objects.order_by("pk").values()) == before
+    assert not LogEntry.objects.exists()
+
+
+def test_who_may_see_one_product_has_nothing_to_do_with_shared_limits(
+    staff: StaffLogin, settings: Any
+) -> None:
+    settings.PLEME_REDIS = settings.PLEME_REDIS | {"DASHBOARD_PRODUCTS": f"{__name__}.only_acme"}
+    row = make_limit(is_shared=True, source="admin", edited_at=ago(1))
+    client = staff("view_job", "change_flowlimit")
+    assert "All products together share" not in text_of(client)
+    form = {"kind": "key", "name": "bank", "shared": "1", "max_running": "1", "reason": "x"}
+    assert client.post(f"{PAGE}add/", {**form, "of_product": ""}).status_code == 403
+    client.post(f"{PAGE}add/", {**form, "of_product": "acme"})
+    assert client.post(f"{PAGE}{row.pk}/change/", form).status_code == 403
+    assert client.post(f"{PAGE}{row.pk}/reset/").status_code == 403
+    assert [(one.pk, one.max_running) for one in FlowLimit.objects.all()] == [(row.pk, 5)]
+
+
 @pytest.mark.parametrize(
     "field", [{"max_running": "-1"}, {"max_running": "many"}, {"max_running": ""}, {"per_seconds": "9" * 500}]
 )
