@@ -11,7 +11,14 @@ from django.db import connection
 from django.db.models import Count, F, Max, Min, QuerySet
 from django.db.models.functions import TruncSecond
 
-from example_project.demo.flow import LIMITED, starts_over_a_limit, steps_out_of_order, waits_in_words
+from example_project.demo.flow import (
+    LIMITED,
+    flood_in_words,
+    slowed_by_flood,
+    starts_over_a_limit,
+    steps_out_of_order,
+    waits_in_words,
+)
 from example_project.demo.mail_server import MailCounts
 from example_project.demo.work import Amounts
 from example_project.shop.catalog import read_catalog
@@ -69,6 +76,7 @@ def summary(run: Run, mail: MailCounts) -> list[str]:
         f"{mail.duplicates} delivered twice"
     )
     lines.append(f"{'waits':12} {waits_in_words(run.jobs(Job))}")
+    lines.append(f"{'flood':12} {flood_in_words(run.jobs(Job))}")
     made = f"{CatalogItem.objects.count():,} catalog items, {Order.objects.count()} orders"
     return [*lines, f"{'shop':12} {made}, {Thumbnail.objects.count()} thumbnails"]
 
@@ -77,7 +85,8 @@ def problems(run: Run, mail: MailCounts) -> list[str]:
     """Return what was lost, is stuck, or ended as it should not have; nothing when all is well."""
     found = [problem for check in (_stuck, _failed, _not_made, _not_rescued) for problem in check(run)]
     jobs = run.jobs(Job)
-    return [*found, *_not_delivered(run, mail), *steps_out_of_order(jobs), *starts_over_a_limit(jobs)]
+    flow = [*steps_out_of_order(jobs), *starts_over_a_limit(jobs), *slowed_by_flood(jobs)]
+    return [*found, *_not_delivered(run, mail), *flow]
 
 
 def _stuck(run: Run) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+from django.db import transaction
 from django.utils import timezone
 
 from example_project.shop.deliveries import DeliveredLine
@@ -69,10 +70,9 @@ def enqueue_follow_ups(amounts: Amounts, tag: str, *, spread: bool) -> int:
         else crash_the_worker_once
     )
     jobs = [
-        *_flood(amounts.flood),
+        *enqueue_flood(amounts.flood),
         *_index(codes[: amounts.indexed_items], parts=SPREAD_PARTS if spread else 1),
         *draw_thumbnail.enqueue_many({"code": code} for code in codes[: amounts.thumbnails]),
-        *count_by_country.enqueue_many({"country": country} for country in COUNTRIES),
         *print_label.enqueue_many({"order": f"label {number}"} for number in range(amounts.labels)),
         *ask_price.enqueue_many({"code": code} for code in codes[: amounts.prices]),
         check_mail_server.enqueue(),
@@ -82,10 +82,18 @@ def enqueue_follow_ups(amounts: Amounts, tag: str, *, spread: bool) -> int:
     return len(jobs)
 
 
-def _flood(count: int) -> Sequence[Job]:
-    """Enqueue the jobs of another product, before those of the shop."""
+def enqueue_flood(count: int) -> Sequence[Job]:
+    """Enqueue the jobs of another product, and right behind them some of the shop's for the same slots.
+
+    At once: a flood that workers are through with before the shop's jobs are there would hold nobody up.
+    """
     countries = (COUNTRIES[number % len(COUNTRIES)] for number in range(count))
-    return count_by_country.using(product=OTHER_PRODUCT).enqueue_many({"country": each} for each in countries)
+    of_shop = ({"country": country} for country in COUNTRIES)
+    with transaction.atomic():
+        flood = count_by_country.using(product=OTHER_PRODUCT).enqueue_many(
+            {"country": each} for each in countries
+        )
+        return [*flood, *count_by_country.enqueue_many(of_shop)]
 
 
 def _deliver(codes: list[str]) -> Job:

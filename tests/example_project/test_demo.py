@@ -17,13 +17,15 @@ import pytest
 from example_project.demo.mail_server import MailCounts
 from example_project.demo.report import Run, problems
 from example_project.demo.work import Amounts
+from example_project.shop.jobs import count_by_country
 from pleme_redis_django import Job, JobStatus
 from tests.processes import ending_with_this_process
+from tests.rows import ago, make_jobs
 
 MANAGE = str(Path(__file__).parent.parent.parent / "manage.py")
 DEADLINE_SECONDS = 150
 # More jobs of the same kind would only take longer.
-FEW = ["--orders", "40", "--flood", "1000"]
+FEW = ["--orders", "40", "--flood", "3000"]
 NO_MAIL = MailCounts(delivered=frozenset(), duplicates=0, greylisted=0)
 
 
@@ -66,6 +68,7 @@ def test_demo_once_does_all_its_work(demo_environment: dict[str, str]) -> None:
     assert "All is well." in answer.stdout
     assert re.search(r"e-mail jobs +40 completed\n", answer.stdout)
     assert re.search(r"mail +44 delivered", answer.stdout)
+    assert re.search(r"flood +\d+% of it started before half of \d+ jobs of the shop", answer.stdout)
     assert re.search(r"shop +2\d,\d{3} catalog items, 40 orders, 60 thumbnails", answer.stdout)
     assert answer.stderr == ""
 
@@ -130,6 +133,17 @@ def test_summary_names_what_was_lost_and_what_is_stuck() -> None:
     assert "0 of 0 e-mails were not delivered, for 2 orders" in found
     assert "0 of 0 e-mails were not delivered that tasks of django.tasks send again" in found
     assert "the job that killed its worker was not run again to its end" in found
+
+
+@pytest.mark.django_db
+def test_problems_name_a_flood_that_slowed_the_shop() -> None:
+    run = Run.begin(Amounts(orders=0, thumbnails=0, indexed_items=0, labels=0))
+    ran = {"job_type": count_by_country.name, "status": JobStatus.COMPLETED, "attempt": 1}
+    make_jobs(1_000, product="lilith", started_at=ago(-9), **ran)
+    make_jobs(3, product="novaskyn", started_at=ago(-10), **ran)
+    assert any(
+        "lilith slowed the shop: 100% of it started before" in found for found in problems(run, NO_MAIL)
+    )
 
 
 @pytest.mark.django_db

@@ -7,10 +7,20 @@ from typing import Any
 
 import pytest
 
-from example_project.demo.flow import PARCEL_STEPS, starts_over_a_limit, steps_out_of_order, waits_in_words
+from example_project.demo.flow import (
+    PARCEL_STEPS,
+    flood_in_words,
+    parts_of_flood_first,
+    slowed_by_flood,
+    starts_over_a_limit,
+    steps_out_of_order,
+    waits_in_words,
+)
+from example_project.demo.work import COUNTRIES, enqueue_flood
 from example_project.shop.jobs import (
     ask_price,
     call_courier,
+    count_by_country,
     index_item,
     pick_prints,
     print_label,
@@ -19,7 +29,7 @@ from example_project.shop.jobs import (
 from example_project.shop.models import Order
 from pleme_redis_django import Job, JobStatus
 from pleme_redis_django.testing import drain_jobs
-from tests.rows import make_job
+from tests.rows import make_job, make_jobs
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -77,3 +87,59 @@ def test_waits_are_told_by_product() -> None:
     assert waits_in_words(Job.objects.all()) == (
         "lilith 1 jobs, half of them for less than 8.0 s; novaskyn 1 jobs, half of them for less than 2.0 s"
     )
+
+
+def count(number: int, started: float, due: float = 0.0, **fields: Any) -> None:
+    """Store so many started jobs of the flood's type."""
+    times = {"run_after": START + timedelta(seconds=due), "started_at": START + timedelta(seconds=started)}
+    values = {"attempt": 1, "status": JobStatus.COMPLETED, "product": "novaskyn", **times, **fields}
+    make_jobs(number, job_type=count_by_country.name, **values)
+
+
+def test_a_shop_that_waits_for_the_flood_is_told() -> None:
+    count(200, product="lilith", started=1)
+    count(800, product="lilith", started=9)
+    count(1, started=10)
+    count(2, started=5)
+    assert sorted(parts_of_flood_first(Job.objects.all())) == [0.2, 0.2, 1.0]
+    assert list(slowed_by_flood(Job.objects.all())) == []
+    assert flood_in_words(Job.objects.all()) == (
+        "20% of it started before half of 3 jobs of the shop that stood behind it"
+    )
+    count(3, started=10)
+    assert list(slowed_by_flood(Job.objects.all())) == [
+        "lilith slowed the shop: 100% of it started before half of 6 jobs of the shop that stood behind it"
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"due": 9.5},
+        {"due": -1.0},
+        {"attempt": 2},
+        {"retry_count": 1},
+        {"started_at": None},
+    ],
+    ids=["not behind it", "before it", "rescued", "retried", "not started"],
+)
+def test_what_did_not_stand_behind_the_flood_or_ran_again_does_not_count(
+    fields: dict[str, Any],
+) -> None:
+    count(1_000, product="lilith", started=9)
+    count(3, **{"started": 10.0, **fields})
+    assert list(slowed_by_flood(Job.objects.all())) == []
+    assert flood_in_words(Job.objects.all()) == "no job of the shop stood behind it"
+
+
+def test_a_flood_that_is_nearly_over_holds_nobody_up() -> None:
+    count(999, product="lilith", started=9)
+    count(3, started=10)
+    assert parts_of_flood_first(Job.objects.all()) == []
+
+
+def test_jobs_of_the_shop_stand_behind_the_flood() -> None:
+    flood = enqueue_flood(30)
+    assert {job.job_type for job in flood} == {count_by_country.name}
+    assert [job.product == "lilith" for job in flood] == [True] * 30 + [False] * len(COUNTRIES)
+    assert max(job.run_after for job in flood[:30]) <= min(job.run_after for job in flood[30:])
