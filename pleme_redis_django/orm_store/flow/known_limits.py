@@ -155,11 +155,15 @@ class KnownLimits:
     def _keep(self, ids: Sequence[int]) -> None:
         """Say that the limits are declared."""
         stale = self._rows().filter(id__in=ids, last_used_at__lt=Now() - SEEN_TO)
-        using = self._table.using
+        using, features = self._table.using, connections[self._table.using].features
         with transaction.atomic(using=using):
-            if connections[using].features.has_select_for_update_skip_locked:
-                # Nobody waits for an operator who edits one, nor for another process that does the same.
-                stale = self._rows().filter(id__in=stale.select_for_update(skip_locked=True).values("id"))
+            if features.has_select_for_update_skip_locked:
+                # Nobody waits for an operator who edits one, for another process that does the same, or for this one:
+                # tokens of a new key refer to the row.
+                locked = stale.select_for_update(
+                    skip_locked=True, no_key=features.has_select_for_no_key_update
+                )
+                stale = self._rows().filter(id__in=locked.values("id"))
             stale.update(last_used_at=Now())
 
     def _end_abandoned(self, ids: Sequence[int]) -> int:
