@@ -10,6 +10,7 @@ from django.core.management import CommandError
 from django.db import connections
 from django.test.utils import CaptureQueriesContext, override_settings
 
+from pleme_redis_django.jobs.interface.job import JobStatus
 from tests.database_sessions import REPEATABLE, another_session, snapshot_of
 from tests.management.jobstats_runs import as_json, jobstats, some_jobs
 from tests.rows import BACKENDS, ago, make_failed_job, make_job, make_worker
@@ -66,6 +67,20 @@ def test_a_project_of_naive_times_gets_its_report(using: str) -> None:
     assert reason["error_code"] == "timeout"
     (worker,) = report["workers"]["processes"]
     assert 0 <= worker["silent_seconds"] < 60
+
+
+@pytest.mark.parametrize("using", BACKENDS)
+def test_the_text_counts_blocked_jobs_in_all_and_of_each_queue(using: str) -> None:
+    for _ in range(3):
+        make_job(using, queue_name="email", status=JobStatus.BLOCKED)
+    make_job(using, queue_name="images")
+    lines = [line.split() for line in jobstats(using=using).splitlines()]
+    assert ["blocked", "3"] in [line[:2] for line in lines]
+    (head,) = (line for line in lines if line[:2] == ["product", "queue"])
+    of_queue = {
+        line[1]: line[head.index("blocked")] for line in lines if line[:1] == ["default"] and len(line) > 5
+    }
+    assert of_queue == {"email": "3", "images": "0"}
 
 
 def test_an_empty_table_is_no_error() -> None:

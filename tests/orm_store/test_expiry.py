@@ -63,6 +63,21 @@ def test_the_end_says_why_and_frees_the_slot(using: str) -> None:
 
 @rolled_back
 @each_database
+def test_one_that_expires_at_a_gate_gives_its_turn_to_the_next_of_its_line(using: str) -> None:
+    line: Any = {"status": JobStatus.BLOCKED, "product": "acme", "order_key": "order:7"}
+    head = make_job(using, blocked_on="k:acme:stripe", expires_at=ago(5), run_after=ago(60), **line)
+    following, last = (
+        make_job(using, blocked_on="o:acme:order:7", run_after=ago(due), **line) for due in (50, 40)
+    )
+    assert ended(using, 10) == 1
+    for job in (head, following, last):
+        job.refresh_from_db()
+    assert (head.status, head.error_details["error_code"], head.blocked_on) == ("CANCELLED", "expired", None)
+    assert [following.status, last.status] == ["QUEUED", "BLOCKED"]
+
+
+@rolled_back
+@each_database
 def test_those_that_expired_first_end_first(using: str) -> None:
     for number in (1, 3, 2):
         make_job(using, job_type=str(number), expires_at=ago(10 - number))

@@ -17,6 +17,8 @@ from pleme_redis_django.conf.retention import retention_policy
 from pleme_redis_django.jobs.interface.store import Pruned
 from pleme_redis_django.models import Job, JobAttempt
 from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
+from pleme_redis_django.orm_store.expiry import end_expired_jobs
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.retention import Pruner, kept_until
 from tests.rows import BACKENDS, ago, make_attempt, make_job
@@ -53,6 +55,20 @@ def walk(one: Pruner[Job], limit: int = 1_000) -> tuple[int, int]:
 
 def left(using: str = "default") -> set[uuid.UUID]:
     return set(Job._base_manager.using(using).values_list("pk", flat=True))
+
+
+@pytest.mark.django_db(databases=BACKENDS)
+@pytest.mark.parametrize("using", BACKENDS)
+def test_one_that_ended_while_it_was_blocked_is_deleted_and_one_that_waits_stays(using: str) -> None:
+    at_a_gate: dict[str, Any] = {"status": JobStatus.BLOCKED, "blocked_on": "k:default:stripe"}
+    expiring = make_job(using, id=old_id(400), expires_at=ago(5), **at_a_gate)
+    waiting = make_job(using, id=old_id(400), failed_at=ago(400 * DAY), **at_a_gate)
+    table = JobTable(Job, using)
+    assert walk(pruner(using=using))[0] == 0
+    assert end_expired_jobs(dialect_of(table), table, 10) == 1
+    table.rows().filter(pk=expiring.pk).update(failed_at=ago(31 * DAY))
+    assert walk(pruner(using=using))[0] == 1
+    assert left(using) == {waiting.pk}
 
 
 @pytest.mark.django_db(databases=BACKENDS)

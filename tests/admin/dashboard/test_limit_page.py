@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.models import FlowLimit
+from pleme_redis_django.models import FlowGate, FlowLimit
 from tests.admin.conftest import StaffLogin
 from tests.rows import ago, make_job
 
@@ -44,6 +45,24 @@ def test_it_shows_numbers_who_runs_and_how_many_wait(admin_client: Client) -> No
     assert "5 at once; 20 start in 1 m, 3 of them together" in text
     assert "1 running" in text and "1 waiting" in text
     assert "the first came" in text
+
+
+def test_it_says_how_many_tokens_a_rate_has_and_when_the_next_one_comes(admin_client: Client) -> None:
+    rate = make_limit(max_running=None, rate=1, per_seconds=3_600, burst=3)
+    for product, full_in in (("acme", 9_000), ("blog", 1_800), ("shop", -5)):
+        FlowGate.objects.create(limit=rate, gate=f"k:{product}:stripe", full_again_at=ago(-full_in))
+    text = text_of(admin_client)
+    assert ", 0 tokens, the next in 29 m" in text or ", 0 tokens, the next in 30 m" in text
+    assert ", 2 tokens</li>" in text and ", 3 tokens</li>" in text
+
+
+def test_it_says_since_when_the_first_waits_at_a_full_limit(admin_client: Client) -> None:
+    make_limit()
+    for seconds in (7_500, 20):
+        make_job(
+            status=JobStatus.BLOCKED, product="acme", blocked_on="k:acme:stripe", updated_at=ago(seconds)
+        )
+    assert re.search(r"the first came <time [^>]*>2 h \d+ m ago</time>", text_of(admin_client))
 
 
 def test_the_page_of_a_waiting_job_links_to_who_holds_its_place(admin_client: Client) -> None:
