@@ -56,7 +56,8 @@ class LostClaims:
         self._outage = outage
         self._next_idle_look = 0.0
         self._next_look = 0.0
-        self._unknown_once: set[tuple[UUID, int]] = set()
+        self._unknown_once: dict[tuple[UUID, int], int | None] = {}
+        """Which claims nobody held at the last look, and which claim was under way then."""
         self.nothing_left = False
         """Whether ``give_back_all`` has succeeded: this process holds every job that is RUNNING under its id."""
 
@@ -93,15 +94,15 @@ class LostClaims:
         self._next_idle_look = now + IDLE_RECONCILE_SECONDS
         for row in rows:
             self._heed(row)
-        # A row that is unknown once may be a claim or an ending that is under way; if it is unknown twice, it is lost.
-        unknown = self._not_held(rows)
-        seen_before, self._unknown_once = self._unknown_once, set(unknown)
-        if not unknown.keys() & seen_before:
+        # A row that is unknown once may be a claim or an ending that is under way; if it is unknown twice, it is lost,
+        # unless it may be of a claim that takes so long: one whose jobs wait for their admission.
+        claim, unknown = self._holdings.claim_under_way, self._not_held(rows)
+        seen_before, self._unknown_once = self._unknown_once, dict.fromkeys(unknown, claim)
+        lost = {key for key in unknown if key in seen_before and (claim is None or seen_before[key] != claim)}
+        if not lost:
             return 0
         still_unknown = self._not_held(self._store.held_jobs(self._identity.worker_id))
-        given_back = self._give_back(
-            [row for key, row in still_unknown.items() if key in seen_before and key in unknown]
-        )
+        given_back = self._give_back([row for key, row in still_unknown.items() if key in lost])
         if given_back:
             self._rescues.announce()
         return given_back

@@ -64,14 +64,15 @@ class ClaimDesk:
             selection = dataclasses.replace(
                 selection, job_types=job_types, suspects=suspects, fair=selection.fair and not suspects
             )
-        jobs = self._store.claim_jobs(self._identity.worker_id, limit, selection)
+        with self._holdings.claiming():
+            jobs = self._store.claim_jobs(self._identity.worker_id, limit, selection)
+            held = self._newly_held(jobs)
+            self._holdings.add(held)
         if released := self._store.released_by_claims():
             self._told.tell(released)
         self._note_what_was_passed_over(selection)
         if self.again_in == 0.0:
             self._agenda.look_within(0.0)
-        held = self._newly_held(jobs)
-        self._holdings.add(held)
         self.claimed += len(jobs)
         if len(held) < len(jobs):
             self._agenda.scan_in(0.0)  # Fewer than there was room for, though more may be ready.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from pleme_redis_django.exceptions import JobCancelled
@@ -78,6 +80,18 @@ class Holdings:
         """Types of async jobs; None: every type."""
         self._lock = threading.Lock()
         self._empty = threading.Condition(self._lock)
+        self._claims = itertools.count(1)
+        self.claim_under_way: int | None = None
+        """Its number; None: there is none. Of its jobs, this process does not know yet what it holds."""
+
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Note that a claim is under way, until its jobs are held. For the thread that claims."""
+        self.claim_under_way = next(self._claims)
+        try:
+            yield
+        finally:
+            self.claim_under_way = None
 
     def add(self, jobs: Iterable[HeldJob]) -> None:
         """Hold jobs that were just claimed."""

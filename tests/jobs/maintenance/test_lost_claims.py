@@ -115,3 +115,26 @@ def test_a_look_that_took_long_is_not_repeated_soon(bench: Bench, monkeypatch: p
     now += 2.0 / lost_claims.LOOK_SHARE
     sweep()
     assert looks == 3
+
+
+def test_jobs_of_a_claim_that_takes_long_are_not_taken_for_lost(bench: Bench) -> None:
+    """Its rows are RUNNING, and the jobs wait for their admission in a database that is slow."""
+    pool = bench.pool()
+    bench.pools.clear()  # It is never launched.
+    sweep, holdings = pool._parts.lost_claims.sweep, pool._parts.holdings
+    with holdings.claiming():
+        claimed(bench.store, pool.identity.worker_id)
+        assert [sweep() for _ in range(3)] == [0, 0, 0]
+    # That claim is over, and nobody holds the job.
+    with holdings.claiming():
+        assert sweep() == 1
+
+
+def test_a_claim_that_was_lost_before_is_given_back_though_another_one_takes_long(bench: Bench) -> None:
+    pool = bench.pool()
+    bench.pools.clear()  # It is never launched.
+    sweep, holdings = pool._parts.lost_claims.sweep, pool._parts.holdings
+    claimed(bench.store, pool.identity.worker_id)
+    assert sweep() == 0
+    with holdings.claiming():
+        assert sweep() == 1
