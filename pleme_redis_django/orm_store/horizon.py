@@ -104,7 +104,7 @@ class Horizon:
         if len(piece.ids) >= limit:
             self._is_in_pieces = False  # There are enough of them.
             return
-        if piece.last is None and under_way is None:
+        if piece.last is None and under_way is None and not self._is_slow(look, len(piece.ids)):
             self._is_in_pieces = False  # It was not long.
             return
         long = under_way or LongLook(piece.asked_at, self._clock)

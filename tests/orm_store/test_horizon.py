@@ -183,6 +183,16 @@ def test_a_look_that_was_not_long_is_made_at_once_the_next_time(
     assert long_horizon.since(NOTHING_PAUSED) is None and long_horizon.everything_in() is None
 
 
+def test_one_piece_that_reads_everything_slowly_sets_a_horizon(long_horizon: Horizon, clock: Clock) -> None:
+    """All that it read past is dead, and kept by a snapshot."""
+    begun = long_horizon.begin_later()
+    clock.now += SLOW_SECONDS
+    long_horizon.saw_piece(begun, Piece(asked_at=NOW, ids=(), last=None), 10, NOTHING_PAUSED)
+    assert long_horizon.since(NOTHING_PAUSED) == NOW - timedelta(seconds=COMMIT_SECONDS)
+    clock.now += SLOW_SECONDS / claim_position.HEAD_SHARE
+    assert long_horizon.since(NOTHING_PAUSED) is None and long_horizon.looks_in_pieces(NOTHING_PAUSED)
+
+
 def test_a_look_that_took_long_is_made_in_pieces_the_next_time(horizon: Horizon, clock: Clock) -> None:
     look(horizon, clock, LONG_SECONDS)
     assert not horizon.looks_in_pieces(NOTHING_PAUSED)

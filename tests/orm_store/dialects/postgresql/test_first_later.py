@@ -17,7 +17,7 @@ from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import pause_queue, resume_queue
-from pleme_redis_django.orm_store import OrmJobStore, claim_position
+from pleme_redis_django.orm_store import OrmJobStore, claim_position, long_look
 from tests.jobs.recording import FunctionExecutor
 from tests.orm_store.rows_read import blocks_read, rows_read
 from tests.rows import make_job
@@ -131,8 +131,12 @@ def test_a_look_ahead_reads_nothing_of_a_backlog_that_it_may_not_take(situation:
 
 @database
 @pytest.mark.usefixtures("every_claim_is_slow")
-def test_a_look_reads_nothing_of_jobs_that_have_ended_while_a_snapshot_is_held() -> None:
+@pytest.mark.parametrize("long_seconds", [0.0, 60.0], ids=["in pieces", "at once"])
+def test_a_look_reads_nothing_of_jobs_that_have_ended_while_a_snapshot_is_held(
+    monkeypatch: pytest.MonkeyPatch, long_seconds: float
+) -> None:
     """This very transaction holds one: it keeps every row version that it has made."""
+    monkeypatch.setattr(long_look, "LONG_SECONDS", long_seconds)
     situation = Situation(selection=JobSelection())
     situation.make_backlog()
     Job.objects.update(status=JobStatus.COMPLETED)
