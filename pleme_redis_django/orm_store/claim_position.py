@@ -28,7 +28,7 @@ EXPECTED_ROUND_TRIPS = 5
 MEASURE_ROUND_TRIP_SECONDS = 60.0
 # One slow claim is a busy machine; this many in a row are the index.
 SLOW_CLAIMS = 3
-# So slow is no busy machine.
+# A busy machine alone does not make a claim this slow.
 SURELY_SLOW_SECONDS = 0.25
 # The share of time that claims from the head may cost, and how long an earlier job may wait for one.
 HEAD_SHARE = 1 / 20
