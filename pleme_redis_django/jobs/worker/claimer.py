@@ -19,7 +19,7 @@ from pleme_redis_django.jobs.worker.claim_desk import ClaimDesk
 from pleme_redis_django.jobs.worker.clearance import Clearance
 from pleme_redis_django.jobs.worker.hint_relay import HintRelay
 from pleme_redis_django.jobs.worker.holdings import HeldJob, ending_if_unfinished
-from pleme_redis_django.jobs.worker.lane import HOARDED_AFTER_SECONDS, LaneDemand
+from pleme_redis_django.jobs.worker.lane import HOARDED_AFTER_SECONDS, LaneDemand, LaneFeed
 from pleme_redis_django.jobs.worker.suspects import SuspectRule, SuspectTurns
 from pleme_redis_django.jobs.worker.turning_thread import TurningThread
 
@@ -176,12 +176,17 @@ class Claimer:
             self._finisher.add(held, ending_if_unfinished(held))
         self._feed_together(by_scan)
         for feed in self._demand:
-            if capacity := feed.wanted(self._turn.come):
-                claimed = self._desk.claim(capacity, job_types=feed.lane.job_types, by_scan=by_scan)
-                feed.dry = False
-                if len(claimed) < capacity:
-                    feed.run_dry(self._desk.again_in)
-                feed.submit(claimed, self._turn.come)
+            if share := feed.wanted_of(self._turn.come):
+                self._feed(feed, share, by_scan)
+            if capacity := feed.wanted():
+                self._feed(feed, capacity, by_scan)
+
+    def _feed(self, feed: LaneFeed, count: int, by_scan: bool) -> None:
+        claimed = self._desk.claim(count, job_types=feed.lane.job_types, by_scan=by_scan)
+        feed.dry = False
+        if len(claimed) < count:
+            feed.run_dry(self._desk.again_in)
+        feed.submit(claimed, self._turn.come)
 
     def _feed_together(self, by_scan: bool) -> None:
         """Claim once for all lanes, as many as fit into each: most often that is all there is."""

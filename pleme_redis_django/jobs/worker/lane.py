@@ -102,15 +102,18 @@ class LaneFeed:
         # Less is claimed ahead for it, and no slot stays free.
         return in_steps if in_steps >= max(free, CLAIM_STEPS_FROM) else count
 
-    def wanted(self, come: Collection[str] = ()) -> int:
-        """Return how many jobs to claim now, 0 when the last claim took all that was ready.
+    def wanted(self) -> int:
+        """Return how many jobs to claim now, 0 when the last claim took all that was ready."""
+        self._asked_at = time.monotonic()
+        return 0 if self.dry else self.capacity()
 
-        ``come``: products that had none so far. They get a share though enough wait, where it starts before long.
+    def wanted_of(self, come: Collection[str]) -> int:
+        """Return how many jobs to claim first, of products that had none so far: a share, where it starts before long.
+
+        They are few, and a claim of as many as the lane takes is ten times as long.
         """
         self._asked_at = time.monotonic()
-        if self.dry:
-            return 0
-        return self.capacity() or min(SHARE * len(come), self._prefetch())
+        return 0 if self.dry else min(SHARE * len(come), self._prefetch())
 
     def has_free_slot(self) -> bool:
         """Whether a job would start at once."""

@@ -28,10 +28,10 @@ def claim_fairly(dialect: Dialect, table: JobTable[M], request: ClaimRequest, ro
         found = dialect.ready_strands(table, request.selection, request.pauses, look.after, look.until)
         rotation.looked(look, *found)
     jobs = _claim_shares(dialect, table, request, rotation)
-    rest = request.limit - len(jobs)
-    if rest:
-        first = dialect.claim(table, dataclasses.replace(request, limit=rest))
-        rotation.found(first, everything=len(first) < rest)
+    if len(jobs) < request.limit:
+        rest = _rest_of(request, jobs)
+        first = dialect.claim(table, rest)
+        rotation.found(first, everything=len(first) < rest.limit)
         jobs += first
     return jobs
 
@@ -39,16 +39,16 @@ def claim_fairly(dialect: Dialect, table: JobTable[M], request: ClaimRequest, ro
 def _claim_shares(dialect: Dialect, table: JobTable[M], request: ClaimRequest, rotation: Rotation) -> list[M]:
     jobs: list[M] = []
     for _round in range(MAX_ROUNDS):
-        rest = request.limit - len(jobs)
-        if not rest or not rotation.has_turns():
+        rest = _rest_of(request, jobs)
+        if not rest.limit or not rotation.has_turns():
             break
-        shares = rotation.shares.deal(rest)
+        shares = rotation.shares.deal(rest.limit)
         started = time.monotonic()
         taken: dict[Strand, list[M]] = {}
         is_cut = True
         try:
-            taken, shares = _take(dialect, table, dataclasses.replace(request, limit=rest), shares, rotation)
-            is_cut = _count(taken) == rest
+            taken, shares = _take(dialect, table, rest, shares, rotation)
+            is_cut = _count(taken) == rest.limit
         finally:
             rotation.took(shares, taken, time.monotonic() - started, is_cut=is_cut)
         jobs += _in_turn(taken, shares)
@@ -58,31 +58,45 @@ def _claim_shares(dialect: Dialect, table: JobTable[M], request: ClaimRequest, r
 def _take(
     dialect: Dialect, table: JobTable[M], request: ClaimRequest, shares: list[Share], rotation: Rotation
 ) -> tuple[dict[Strand, list[M]], list[Share]]:
-    """Claim the shares, behind the positions of their strands where that is wise; return the shares in their order too.
+    """Claim the shares, behind the positions of their strands where that is wise; return the shares as they were asked.
 
-    A strand that has too little behind its position is asked for the rest at its head.
+    Strands without a position come first: those behind theirs mostly have all that is wanted, so that who has just
+    come would find the claim full, again and again. A strand that has too little behind its position is asked for the
+    rest at its head.
     """
     behind, positions = rotation.positions.split(shares)
-    jobs: list[M] = []
-    taken: dict[Strand, list[M]] = {}
-    missing = shares
     if behind:
-        asked_first = {share.strand for share in behind}
-        shares = sorted(shares, key=lambda share: share.strand not in asked_first)
-        jobs = dialect.claim_shares(table, request, behind, positions)
-        taken = rotation.by_strand(jobs)
-        missing = list(_missing(shares, taken))
-    if missing and len(jobs) < request.limit:
-        rotation.positions.forget(share.strand for share in missing)
-        started = time.monotonic()
-        rest = dataclasses.replace(request, limit=request.limit - len(jobs))
-        first = dialect.claim_shares(table, rest, missing)
-        rotation.positions.claimed_from_heads(len(first), time.monotonic() - started)
-        taken = rotation.by_strand(
-            sorted([*jobs, *first], key=turn_order(request.selection)) if jobs else first
-        )
+        asked_behind = {share.strand for share in behind}
+        heads = [share for share in shares if share.strand not in asked_behind]
+        jobs = dialect.claim_shares(table, request, heads) if heads else []
+        if len(jobs) < request.limit:
+            jobs += dialect.claim_shares(table, _rest_of(request, jobs), behind, positions)
+        missing = list(_missing(behind, rotation.by_strand(jobs)))
+        if missing and len(jobs) < request.limit:
+            rotation.positions.forget(share.strand for share in missing)
+            jobs += _take_at_heads(dialect, table, _rest_of(request, jobs), missing, rotation)
+            jobs.sort(key=turn_order(request.selection))
+        shares = [*heads, *behind]
+    else:
+        jobs = _take_at_heads(dialect, table, request, shares, rotation)
+    taken = rotation.by_strand(jobs)
     rotation.positions.remember(taken)
     return taken, shares
+
+
+def _take_at_heads(
+    dialect: Dialect, table: JobTable[M], request: ClaimRequest, shares: list[Share], rotation: Rotation
+) -> list[M]:
+    """Claim shares of strands whose heads may be behind many dead entries."""
+    started = time.monotonic()
+    jobs = dialect.claim_shares(table, request, shares)
+    rotation.positions.claimed_from_heads(len(jobs), time.monotonic() - started)
+    return jobs
+
+
+def _rest_of(request: ClaimRequest, jobs: Sequence[M]) -> ClaimRequest:
+    """Return the request for what these jobs leave."""
+    return dataclasses.replace(request, limit=request.limit - len(jobs))
 
 
 def _missing(shares: list[Share], taken: Mapping[Strand, Sequence[M]]) -> Iterator[Share]:

@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from pleme_redis_django import ExecutionFailed, JobStatus
+from pleme_redis_django import ExecutionFailed, JobStatus, WorkerPool, WorkerPoolConfig
 from pleme_redis_django.jobs.interface.endings import Completed
 from pleme_redis_django.jobs.interface.events import (
     WorkerStarted,
     WorkerStopped,
 )
+from pleme_redis_django.jobs.interface.fair_shares import SHARE
 from pleme_redis_django.jobs.interface.hints import Hinted
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.worker.loop_lane import LoopLane
 from pleme_redis_django.testing import MemoryJobStore
-from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench, unlaunched
+from tests.jobs.pool_bench import DEADLINE_SECONDS, NEVER_SECONDS, Bench, unlaunched
 from tests.jobs.recording import (
     FunctionExecutor,
     TypedExecutor,
@@ -240,3 +241,25 @@ def test_a_hint_of_one_lane_has_the_other_one_ask_for_nothing(bench: Bench) -> N
     for lane in pool._parts.lanes:
         if isinstance(lane, LoopLane):
             lane._loop.close()
+
+
+def test_who_has_just_come_is_claimed_in_a_small_claim_of_their_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim of as many as the lane takes lasts ten times as long, and their jobs would start after it."""
+    config = WorkerPoolConfig(worker_count=2, poll_timeout=NEVER_SECONDS, fair=True)
+    pool = WorkerPool(config, bench.hints, FunctionExecutor(bench.note), bench.store, sink=bench.sink)
+    (feed,) = pool._parts.claimer._demand
+    monkeypatch.setattr(feed._pace, "prefetch", lambda reach_seconds: 60)
+    monkeypatch.setattr(bench.store, "hear_of", lambda selection, products: set(products), raising=False)
+    claim_jobs, asked = bench.store.claim_jobs, []
+
+    def claim(worker_id: str, limit: int, selection: JobSelection) -> Any:
+        asked.append(limit)
+        return claim_jobs(worker_id, limit, selection)
+
+    monkeypatch.setattr(bench.store, "claim_jobs", claim)
+    bench.add(100)
+    pool._parts.agenda.hint(frozenset({Hinted("small", "any")}))
+    pool._parts.claimer.turn()
+    assert asked == [SHARE, 2 + 60 - SHARE], "and then at once as many as there is room for"

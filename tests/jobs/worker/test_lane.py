@@ -114,15 +114,15 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[LaneFeed]:
 
 def test_a_full_lane_wants_a_share_of_each_product_that_had_none(full: LaneFeed) -> None:
     assert full.wanted() == 0
-    assert full.wanted({"small"}) == SHARE
-    assert full.wanted({"a", "b", "c", "d"}) == 10, "no more than start before long"
+    assert full.wanted_of({"small"}) == SHARE
+    assert full.wanted_of({"a", "b", "c", "d"}) == 10, "no more than start before long"
     full.dry = True
-    assert full.wanted({"small"}) == 0
+    assert full.wanted_of({"small"}) == 0
 
 
 def test_a_lane_of_long_jobs_leaves_them_to_others(full: LaneFeed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(full._pace, "prefetch", lambda reach_seconds: 0)
-    assert full.wanted({"small"}) == 0
+    assert full.wanted_of({"small"}) == 0
 
 
 @pytest.fixture

@@ -123,3 +123,23 @@ def test_a_claim_that_finds_too_little_behind_the_positions_goes_to_the_heads() 
     jobs = store.claim_jobs(str(uuid4()), left + 2, FAIR)
     assert urgent <= {one.id for one in jobs}
     assert len(jobs) == left + 2
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
+def test_who_has_just_come_does_not_wait_behind_the_positions_of_others() -> None:
+    """What has a position mostly fills a claim: asked after it, a small product would wait for as long as it does."""
+    FairIndex(model=Job, using="default", by_queue=False).make()
+    store = OrmJobStore(Job)
+    for product in ("a", "b"):
+        for _ in range(60):
+            make_job(product=product)
+    store.claim_jobs(str(uuid4()), 1, FAIR)
+    for _ in range(SLOW_CLAIMS + 1):
+        store.hear_of(FAIR, ["a", "b"])
+        store.claim_jobs(str(uuid4()), 4, FAIR)
+    small = {make_job(product="small").id for _ in range(2)}
+    assert store.hear_of(FAIR, ["small"]) == {"small"}
+    jobs = store.claim_jobs(str(uuid4()), 8, FAIR)
+    assert len(jobs) == 8
+    assert small == {one.id for one in jobs[:2]}
