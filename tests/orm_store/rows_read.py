@@ -24,6 +24,23 @@ def _fetched() -> int:
         return int(cursor.fetchone()[0])
 
 
+def rows_read_since_start(call: Callable[[], Any]) -> int:
+    """Return how many rows of jobs PostgreSQL fetches during the call, in transactions of its own."""
+    before = _fetched_since_start()
+    call()
+    return _fetched_since_start() - before
+
+
+def _fetched_since_start() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables "
+            "WHERE relname = 'pleme_redis_django_job'"
+        )
+        return int(cursor.fetchone()[0])
+
+
 def blocks_read(call: Callable[[], Any]) -> int:
     """Return how many blocks of the job table PostgreSQL looks at during the call: dead rows count as well."""
     before = _looked_at()

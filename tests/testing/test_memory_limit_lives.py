@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from pleme_redis_django import JobStatus
@@ -16,15 +15,13 @@ from pleme_redis_django.testing.memory_rates import MemoryRates
 from tests.orm_store.flow.limit_lives import (
     BURST,
     EVERYTHING,
-    LIVES_UNTIL_FOUND,
     PER_HOUR,
     RATED,
     LimitedLives,
     Worker,
     bounds,
+    fault_is_found,
 )
-
-LUCKY_SEED = 4
 
 
 class MemoryLives(LimitedLives):
@@ -130,7 +127,4 @@ def nobody_looks_when_tokens_are_back(patch: pytest.MonkeyPatch) -> type[MemoryL
 def test_the_random_search_finds_a_store_with_a_fault(
     monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], type[MemoryLives]], told: str
 ) -> None:
-    machine = type("Seeded", (fault(monkeypatch),), {})
-    search = settings(bounds(LIVES_UNTIL_FOUND), phases=[Phase.generate], report_multiple_bugs=False)
-    with pytest.raises(AssertionError, match=told):
-        run_machine(seed(LUCKY_SEED)(machine), settings=search)
+    fault_is_found(fault(monkeypatch), told)

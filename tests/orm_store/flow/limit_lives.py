@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from hypothesis import HealthCheck, Phase, settings
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from pleme_redis_django.jobs.interface.endings import Completed, GivenBack
 from pleme_redis_django.jobs.interface.selection import JobSelection
@@ -25,6 +27,7 @@ SETTLING_ROUNDS = 60
 RATED = "tests.rated"
 PER_HOUR, BURST = 1, 3
 LIVES_UNTIL_FOUND = 100
+LUCKY_SEED = 4  # It finds each fault within four lives, where another one may take thirty.
 
 
 class Worker:
@@ -264,6 +267,14 @@ class LimitedLives(RuleBasedStateMachine):
             if job.concurrency_key is not None:
                 found[job.concurrency_key] = found.get(job.concurrency_key, 0) + job.cost
         return found
+
+
+def fault_is_found(lives: type[LimitedLives], told: str) -> None:
+    """Check that random lives with a store that has a fault end with what it makes wrong."""
+    machine = type("Seeded", (lives,), {})
+    search = settings(bounds(LIVES_UNTIL_FOUND), phases=[Phase.generate], report_multiple_bugs=False)
+    with pytest.raises(AssertionError, match=told):
+        run_machine(seed(LUCKY_SEED)(machine), settings=search)
 
 
 def bounds(lives: int) -> settings:

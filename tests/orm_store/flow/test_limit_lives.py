@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import pytest
 from django.db import transaction
 from django.db.models import F, Q
-from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from pleme_redis_django.models import FlowGate, FlowLimit, Job
@@ -26,17 +25,16 @@ from pleme_redis_django.orm_store.job_table import JobTable
 from tests.orm_store.flow.limit_lives import (
     BURST,
     EVERYTHING,
-    LIVES_UNTIL_FOUND,
     PER_HOUR,
     RATED,
     LimitedLives,
     Worker,
     bounds,
+    fault_is_found,
 )
 from tests.rows import make_job
 
 MODEL = "pleme_redis_django.job"
-LUCKY_SEED = 4  # It finds each fault within four lives, where another one may take thirty.
 
 
 class OrmLives(LimitedLives):
@@ -180,7 +178,4 @@ def nobody_looks_when_tokens_are_back(patch: pytest.MonkeyPatch) -> type[OrmLive
 def test_the_random_search_finds_a_store_with_a_fault(
     monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], type[OrmLives]], told: str
 ) -> None:
-    machine = type("Seeded", (fault(monkeypatch),), {})
-    search = settings(bounds(LIVES_UNTIL_FOUND), phases=[Phase.generate], report_multiple_bugs=False)
-    with pytest.raises(AssertionError, match=told):
-        run_machine(seed(LUCKY_SEED)(machine), settings=search)
+    fault_is_found(fault(monkeypatch), told)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 from django.db import connection, connections
@@ -14,6 +13,7 @@ from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.dialects.postgresql import completion
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import USES_BEFORE
 from tests.orm_store.claimed_jobs import claimed, completed, statements
+from tests.orm_store.rows_read import rows_read_since_start
 from tests.rows import BACKENDS, make_jobs
 
 
@@ -154,19 +154,3 @@ def test_the_plan_of_an_empty_table_does_not_go_through_what_it_has_become() -> 
         with connection.cursor() as cursor:
             cursor.execute(f"ALTER TABLE {TABLE} RESET (autovacuum_enabled)")
         connection.close()
-
-
-def rows_read_since_start(call: Callable[[], object]) -> int:
-    """Return how many rows of jobs the call fetches, in transactions of its own."""
-    before = _fetched()
-    call()
-    return _fetched() - before
-
-
-def _fetched() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_force_next_flush()")
-        cursor.execute(
-            f"SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = '{TABLE}'"
-        )
-        return int(cursor.fetchone()[0])
