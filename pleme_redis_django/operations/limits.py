@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
@@ -17,18 +19,27 @@ from pleme_redis_django.jobs.definitions.limits import (
     NUMBERS,
     PERIODS,
     PLACES,
-    SMALLEST_DEFAULT_BURST,
     STARTS,
+    DeclaredLimit,
+    most_at_once,
 )
 from pleme_redis_django.models import AbstractJob, FlowLimit, Job, LimitKind, LimitSource, model_label
 from pleme_redis_django.operations.stored_jobs import hint_after_commit
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.flow.control import flow_control_of
+from pleme_redis_django.orm_store.flow.declared import declared_limits
 from pleme_redis_django.orm_store.flow.rates import look_at_gates
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.products import validate_product
 
 BY_MAX_LENGTH = 150
+
+
+class _Unsaid(Enum):
+    AS_IT_IS = "as it is"
+
+
+AS_IT_IS: Final = _Unsaid.AS_IT_IS
 
 
 def set_limit(
@@ -37,10 +48,10 @@ def set_limit(
     *,
     product: str | None = None,
     shared: bool | None = None,
-    max_running: int | None = None,
-    rate: int | None = None,
-    per_seconds: float = 1.0,
-    burst: int | None = None,
+    max_running: int | _Unsaid | None = AS_IT_IS,
+    rate: int | _Unsaid | None = AS_IT_IS,
+    per_seconds: float | _Unsaid = AS_IT_IS,
+    burst: int | _Unsaid | None = AS_IT_IS,
     model: type[AbstractJob] = Job,
     reason: str = "",
     changed_by: str = "",
@@ -50,10 +61,11 @@ def set_limit(
 
     ``kind``: "key", "type", "queue" or "product", of which ``name`` is one. ``product``: a limit of this product
     alone; None: the one that holds for every product. ``shared``: all products together have the one limit, not each
-    of them its own; None: as it is, and not shared when it is made. ``max_running``: jobs that run at once, 0 is a
-    pause, None any number. ``rate``: jobs that start in ``per_seconds``, after a quiet time ``burst`` of them at
-    once; 0 is a pause, None any number. What runs beyond a lower number ends as it would. Raises InvalidName,
-    InvalidProduct and InvalidNumber.
+    of them its own; None: as it is, or is declared. ``max_running``: jobs that run at once, 0 is a
+    pause, None any number. ``rate``: jobs that start in ``per_seconds`` (default 1), after a quiet time ``burst`` of
+    them at once (default, and None: as many as ``Rate`` has by default); 0 is a pause, None any number. A number that
+    is not given stays as it is, or as the code declares it. What runs beyond a lower number ends as it would. Raises
+    InvalidName, InvalidProduct and InvalidNumber.
     """
     names = _checked_names(kind, name, product)
     if shared and (product is not None or kind == LimitKind.PRODUCT):
@@ -61,33 +73,28 @@ def set_limit(
             f"shared is True for a limit of {'a product' if product is None else repr(product)} alone. "
             "Accepted: a key, a job type or a queue, without a product."
         )
-    if max_running is None and rate is None:
-        raise InvalidNumber("Neither max_running nor rate is given. Accepted: one of them, or both.")
-    numbers: dict[str, Any] = {
-        "max_running": _checked("max_running", max_running, PLACES),
-        "rate": rate if rate == 0 else _checked("rate", rate, STARTS),
-        "per_seconds": _checked("per_seconds", per_seconds, PERIODS),
-        "burst": _checked("burst", burst, BURSTS) or SMALLEST_DEFAULT_BURST,
-    }
+    given = _given(max_running=max_running, rate=rate, per_seconds=per_seconds, burst=burst)
     table = JobTable(model, using or get_settings().database)
     edit = {"edited_at": Now(), "edited_by": changed_by[:BY_MAX_LENGTH], "edit_reason": reason}
     with transaction.atomic(using=table.using):
         row = _locked(table, **names)
         if row is None:
+            declared = _declared_now(table, names)
             limits_of(table).bulk_create(
                 [
                     FlowLimit(
                         job_model=model_label(model),
                         source=LimitSource.ADMIN,
-                        is_shared=bool(shared),
+                        is_shared=declared.shared if shared is None else shared,
                         **names,
-                        **numbers,
+                        **_changed(declared.numbers(), given),
                         **edit,
                     )
                 ]
             )
         else:
             _check_sharing(row, shared)
+            numbers = _changed(_numbers_of(row), given)
             limits_of(table).filter(pk=row.pk).update(declared=_declared(row), **numbers, **edit)
             look_at_gates(table, [row.pk])
         _look_again_after_commit(table)
@@ -158,13 +165,49 @@ def _declared(row: FlowLimit) -> dict[str, Any] | None:
     """Return the numbers to go back to; None: no code has them."""
     if row.source == LimitSource.ADMIN or row.edited_at is not None:
         return row.declared
+    return _numbers_of(row)
+
+
+def _numbers_of(row: FlowLimit) -> dict[str, Any]:
     return {number: getattr(row, number) for number in NUMBERS}
 
 
-def _checked(name: str, value: Any, accepted: Any) -> Any:
-    if value is not None and not accepted.accepts(value):
-        raise InvalidNumber(f"{name} is {value!r:.80}. Accepted: {accepted}, or None.")
-    return value
+def _declared_now(table: JobTable[Any], names: Mapping[str, str]) -> DeclaredLimit:
+    """Return what is declared of a limit that no job has met yet; one without numbers where nothing is."""
+    kind, name = LimitKind(names["kind"]), names["name"]
+    declared, _source = declared_limits(table.model).get((kind, name), (None, None))
+    return declared if declared and not names["product"] else DeclaredLimit(kind=kind, name=name)
+
+
+def _given(**numbers: Any) -> dict[str, Any]:
+    """Return the numbers that were said. Raises InvalidNumber for one that is not accepted."""
+    accepted: dict[str, Any] = {
+        "max_running": PLACES,
+        "rate": STARTS,
+        "per_seconds": PERIODS,
+        "burst": BURSTS,
+    }
+    given = {name: value for name, value in numbers.items() if value is not AS_IT_IS}
+    for name, value in given.items():
+        is_pause = name == "rate" and value == 0 and value is not False
+        may_be_none = name != "per_seconds"
+        if not (is_pause or (value is None and may_be_none) or accepted[name].accepts(value)):
+            or_none = ", or None" if may_be_none else ""
+            raise InvalidNumber(f"{name} is {value!r:.80}. Accepted: {accepted[name]}{or_none}.")
+    if not given:
+        raise InvalidNumber("No number is given. Accepted: max_running, rate, or both.")
+    return given
+
+
+def _changed(in_force: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers with those that are given. Raises InvalidNumber if nothing is limited by them."""
+    numbers = {**in_force, **given}
+    if numbers["max_running"] is None and numbers["rate"] is None:
+        raise InvalidNumber("max_running and rate are both None. Accepted: one of them, or both.")
+    is_new_rate = in_force["rate"] is None and numbers["rate"] is not None
+    if numbers["burst"] is None or (is_new_rate and "burst" not in given):
+        numbers["burst"] = most_at_once(numbers["rate"] or 0, numbers["per_seconds"])
+    return numbers
 
 
 def _look_again_after_commit(table: JobTable[Any]) -> None:

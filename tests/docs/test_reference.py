@@ -307,6 +307,8 @@ _MODELS = [
     "Job",
     "JobAttempt",
     "QueuePause",
+    "FlowLimit",
+    "FlowGate",
     "WorkerProcess",
     "Schedule",
     "ScheduleTick",

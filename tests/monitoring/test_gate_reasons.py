@@ -90,7 +90,7 @@ def test_a_rate_says_when_the_next_token_comes(using: str) -> None:
 
 def test_a_place_that_is_free_and_a_limit_that_is_gone_say_so(using: str) -> None:
     assert "is gone" in only(blocked(using, "k:acme:stripe")).text
-    set_limit("key", "stripe", max_running=2, using=using)
+    set_limit("key", "stripe", max_running=2, rate=None, using=using)
     assert "has a place for it" in only(blocked(using, "k:acme:stripe")).text
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pleme_redis_django import Limit, Rate
 from pleme_redis_django.exceptions import InvalidName, InvalidNumber, InvalidProduct
 from pleme_redis_django.models import FlowLimit
 from pleme_redis_django.operations import areset_limit, aset_limit, reset_limit, set_limit
@@ -39,6 +40,43 @@ def test_a_limit_that_no_code_has_is_made_and_removed() -> None:
     assert row.edited_at is not None
     assert reset_limit("queue", "print", product="acme")
     assert not FlowLimit.objects.exists()
+
+
+@pytest.mark.parametrize("using", BACKENDS)
+def test_a_number_that_is_not_said_stays_as_it_is(using: str) -> None:
+    """One at a time because they are slow, and yet no more a minute than they allow."""
+    row = from_code(using, rate=100, per_seconds=60.0, burst=20)
+
+    def numbers(**said: Any) -> tuple[Any, ...]:
+        set_limit("key", "stripe", **said, using=using)
+        row.refresh_from_db()
+        return row.max_running, row.rate, row.per_seconds, row.burst
+
+    assert numbers(max_running=1) == (1, 100, 60.0, 20)
+    assert numbers(rate=50) == (1, 50, 60.0, 20)
+    assert numbers(burst=None) == (1, 50, 60.0, 2), "what fits into a second, and at least 2"
+    assert numbers(rate=None, burst=7) == (1, None, 60.0, 7)
+    assert numbers(rate=600) == (1, 600, 60.0, 10), "that of a rate which is new"
+    with pytest.raises(InvalidNumber, match="both None"):
+        numbers(max_running=None, rate=None)
+    with pytest.raises(InvalidNumber, match="No number is given"):
+        numbers()
+    row.refresh_from_db()
+    assert row.declared == {"max_running": 5, "rate": 100, "per_seconds": 60.0, "burst": 20}
+
+
+def test_of_a_limit_that_no_job_has_met_what_is_declared_stays(settings: Any) -> None:
+    declared = [Limit(5, shared=True), Rate(100, per_seconds=60, burst=20, shared=True)]
+    settings.PLEME_REDIS = {**settings.PLEME_REDIS, "LIMITS": {"KEYS": {"stripe": declared}}}
+    row = set_limit("key", "stripe", max_running=1)
+    assert (row.max_running, row.rate, row.per_seconds, row.burst) == (1, 100, 60.0, 20)
+    assert row.is_shared
+    assert set_limit("key", "stripe", product="acme", max_running=1).rate is None, "theirs is another limit"
+
+
+def test_a_rate_has_the_burst_that_code_would_give_it() -> None:
+    assert set_limit("key", "stripe", rate=1_000).burst == Rate(1_000).most_at_once == 1_000
+    assert set_limit("key", "bank", rate=1).burst == 2
 
 
 def test_nothing_at_all_is_a_pause() -> None:
@@ -77,7 +115,8 @@ def test_a_limit_does_not_become_shared_nor_stop_being_so(source: str, way_out: 
             InvalidName,
             "shared is True .* a product alone",
         ),
-        ({"max_running": None}, InvalidNumber, "Neither"),
+        ({"max_running": None}, InvalidNumber, "max_running and rate are both None"),
+        ({"per_seconds": None}, InvalidNumber, "per_seconds is None"),
         ({"max_running": -1}, InvalidNumber, "max_running is -1"),
         ({"max_running": "5"}, InvalidNumber, "max_running is '5'"),
         ({"max_running": 10**9 + 1}, InvalidNumber, "1,000,000,000"),

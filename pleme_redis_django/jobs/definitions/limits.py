@@ -94,9 +94,12 @@ class Rate:
     @property
     def most_at_once(self) -> int:
         """How many may start at once."""
-        if self.burst is not None:
-            return self.burst
-        return max(int(self.starts / self.per_seconds) if self.per_seconds > 0 else 0, SMALLEST_DEFAULT_BURST)
+        return most_at_once(self.starts, self.per_seconds) if self.burst is None else self.burst
+
+
+def most_at_once(starts: int, per_seconds: float) -> int:
+    """Return the burst of a rate that says none: what fits into a second."""
+    return max(int(starts / per_seconds) if per_seconds > 0 else 0, SMALLEST_DEFAULT_BURST)
 
 
 # Those that an operator may change, by the names that they have in code and in the row of a limit.
