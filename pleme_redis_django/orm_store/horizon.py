@@ -96,13 +96,16 @@ class Horizon:
         """Behind which row the next piece begins; None: at the head."""
         return self._long_look.position if self._long_look else None
 
-    def saw_piece(self, look: TimedLook, piece: Piece, limit: int, pauses: Pauses) -> None:
-        """Take note of a piece of a look for ``limit`` jobs."""
+    def saw_piece(self, look: TimedLook, piece: Piece, pauses: Pauses, *, is_enough: bool) -> None:
+        """Take note of a piece of a look, and whether as many of its jobs were claimed as were wanted.
+
+        Of one whose jobs others took meanwhile nothing is left either: the look goes on behind it.
+        """
         now = self._clock()
         under_way, self._long_look = self._long_look, None
         self._since, self._is_partial = None, False
-        if len(piece.ids) >= limit:
-            self._is_in_pieces = False  # There are enough of them.
+        if is_enough:
+            self._is_in_pieces = False  # There are enough jobs.
             return
         if piece.last is None and under_way is None and not self._is_slow(look, len(piece.ids)):
             self._is_in_pieces = False  # It was not long.

@@ -18,6 +18,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 SLOW_SECONDS = 0.1
 QUICK_SECONDS = 0.001
+LIMIT = 10
 
 
 @pytest.fixture
@@ -139,12 +140,15 @@ def test_a_far_database_sets_none(clock: Clock) -> None:
         assert horizon.since(NOTHING_PAUSED) is None
 
 
-def read_piece(horizon: Horizon, clock: Clock, *, found: int = 0, is_last: bool = False) -> ClaimedUpTo:
+def read_piece(
+    horizon: Horizon, clock: Clock, *, found: int = 0, claimed: int | None = None, is_last: bool = False
+) -> ClaimedUpTo:
     begun, last = horizon.begin_later(), ClaimedUpTo(0, NOW, uuid4())
     clock.now += QUICK_SECONDS
     ids = tuple(uuid4() for _ in range(found))
     piece = Piece(asked_at=NOW, ids=ids, last=None if is_last else last)
-    horizon.saw_piece(begun, piece, 10, NOTHING_PAUSED)
+    claimed = found if claimed is None else claimed
+    horizon.saw_piece(begun, piece, NOTHING_PAUSED, is_enough=claimed == LIMIT)
     return last
 
 
@@ -174,7 +178,7 @@ def test_a_long_look_goes_on_behind_its_last_piece_in_a_share_of_the_time(
     assert horizon.since(NOTHING_PAUSED) is None and horizon.looks_in_pieces(NOTHING_PAUSED)
 
 
-@pytest.mark.parametrize(("found", "is_last"), [(10, False), (0, True), (3, True)])
+@pytest.mark.parametrize(("found", "is_last"), [(LIMIT, False), (0, True), (3, True)])
 def test_a_look_that_was_not_long_is_made_at_once_the_next_time(
     long_horizon: Horizon, clock: Clock, found: int, is_last: bool
 ) -> None:
@@ -183,11 +187,22 @@ def test_a_look_that_was_not_long_is_made_at_once_the_next_time(
     assert long_horizon.since(NOTHING_PAUSED) is None and long_horizon.everything_in() is None
 
 
+@pytest.mark.parametrize("claimed", [0, LIMIT - 1])
+def test_a_look_goes_on_behind_a_piece_whose_jobs_others_have_taken(
+    long_horizon: Horizon, clock: Clock, claimed: int
+) -> None:
+    last = read_piece(long_horizon, clock, found=LIMIT, claimed=claimed)
+    assert long_horizon.everything_in() and long_horizon.looks_in_pieces(NOTHING_PAUSED)
+    assert long_horizon.read_up_to == last
+    read_piece(long_horizon, clock, found=LIMIT, claimed=claimed, is_last=True)
+    assert long_horizon.everything_in() is None
+
+
 def test_one_piece_that_reads_everything_slowly_sets_a_horizon(long_horizon: Horizon, clock: Clock) -> None:
     """All that it read past is dead, and kept by a snapshot."""
     begun = long_horizon.begin_later()
     clock.now += SLOW_SECONDS
-    long_horizon.saw_piece(begun, Piece(asked_at=NOW, ids=(), last=None), 10, NOTHING_PAUSED)
+    long_horizon.saw_piece(begun, Piece(asked_at=NOW, ids=(), last=None), NOTHING_PAUSED, is_enough=False)
     assert long_horizon.since(NOTHING_PAUSED) == NOW - timedelta(seconds=COMMIT_SECONDS)
     clock.now += SLOW_SECONDS / claim_position.HEAD_SHARE
     assert long_horizon.since(NOTHING_PAUSED) is None and long_horizon.looks_in_pieces(NOTHING_PAUSED)

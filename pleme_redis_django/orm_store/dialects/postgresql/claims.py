@@ -190,7 +190,7 @@ class _Claims(Generic[M]):
         if len(jobs) < limit:
             # It locks nothing: other workers that read the same have taken the first ones.
             jobs += self._take_among(piece.ids[limit:], limit - len(jobs))
-        request.horizon.saw_piece(look, piece, limit, request.pauses)
+        request.horizon.saw_piece(look, piece, request.pauses, is_enough=len(jobs) == limit)
         return sorted(jobs, key=claim_order)
 
     def _take_among(self, job_ids: Sequence[UUID], limit: int) -> list[M]:

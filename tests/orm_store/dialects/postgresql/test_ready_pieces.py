@@ -119,3 +119,22 @@ def test_a_claim_gets_what_is_left_where_another_process_takes_the_first_jobs_of
     with another_session(f"SELECT FROM {TABLE} WHERE id IN ({first}) FOR UPDATE"):
         claimed = store.claim_jobs(str(uuid4()), LIMIT, KINDS[0])
     assert [job.id for job in claimed] == own[LIMIT:]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_look_goes_on_to_the_end_where_another_process_takes_all_own_jobs_of_a_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = store_of_long_looks(KINDS[0], monkeypatch)
+    taken = [make_own(9, minutes) for minutes in range(LIMIT, 0, -1)]
+    behind_the_backlog = make_own(-9, 1)
+    ids = ", ".join(f"'{job_id}'" for job_id in taken)
+    claimed: list[UUID] = []
+
+    def saw_everything() -> bool:
+        claimed.extend(job.id for job in store.claim_jobs(str(uuid4()), LIMIT, KINDS[0]))
+        return store.look_again_in(KINDS[0]) is None
+
+    with another_session(f"SELECT FROM {TABLE} WHERE id IN ({ids}) FOR UPDATE"):
+        wait_until(saw_everything)
+    assert claimed == [behind_the_backlog]
