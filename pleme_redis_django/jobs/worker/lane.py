@@ -110,10 +110,15 @@ class LaneFeed:
     def wanted_of(self, come: Collection[str]) -> int:
         """Return how many jobs to claim first, of products that had none so far: a share, where it starts before long.
 
-        They are few, and a claim of as many as the lane takes is ten times as long.
+        They are few, and a claim of as many as the lane takes is ten times as long. What it gets beside them comes on
+        top of what waits, and so it is bounded: products that come again and again would have the lane hoard.
         """
         self._asked_at = time.monotonic()
-        return 0 if self.dry else min(SHARE * len(come), self._prefetch())
+        if self.dry:
+            return 0
+        prefetch = self._prefetch()
+        room = self.lane.slots + 2 * prefetch - self.lane.unfinished()
+        return max(min(SHARE * len(come), prefetch, room), 0)
 
     def has_free_slot(self) -> bool:
         """Whether a job would start at once."""

@@ -62,26 +62,32 @@ def _take(
 
     Strands without a position come first: those behind theirs mostly have all that is wanted, so that who has just
     come would find the claim full, again and again. A strand that has too little behind its position is asked for the
-    rest at its head.
+    rest at its head: now, or first of all in the next claim if this one is full.
     """
     behind, positions = rotation.positions.split(shares)
-    if behind:
-        asked_behind = {share.strand for share in behind}
-        heads = [share for share in shares if share.strand not in asked_behind]
-        jobs = dialect.claim_shares(table, request, heads) if heads else []
-        if len(jobs) < request.limit:
-            jobs += dialect.claim_shares(table, _rest_of(request, jobs), behind, positions)
-        missing = list(_missing(behind, rotation.by_strand(jobs)))
-        if missing and len(jobs) < request.limit:
-            rotation.positions.forget(share.strand for share in missing)
-            jobs += _take_at_heads(dialect, table, _rest_of(request, jobs), missing, rotation)
-            jobs.sort(key=turn_order(request.selection))
-        shares = [*heads, *behind]
-    else:
-        jobs = _take_at_heads(dialect, table, request, shares, rotation)
+    if not behind:
+        taken = rotation.by_strand(_take_at_heads(dialect, table, request, shares, rotation))
+        rotation.positions.remember(taken)
+        return taken, shares
+    asked_behind = {share.strand for share in behind}
+    heads = [share for share in shares if share.strand not in asked_behind]
+    jobs = dialect.claim_shares(table, request, heads) if heads else []
+    further: list[M] = []
+    if len(jobs) < request.limit:
+        further = dialect.claim_shares(table, _rest_of(request, jobs), behind, positions)
+        jobs += further
+    missing = list(_missing(behind, rotation.by_strand(further), is_cut=len(jobs) == request.limit))
+    if missing and len(jobs) < request.limit:
+        rotation.positions.forget(share.strand for share in missing)
+        jobs += _take_at_heads(dialect, table, _rest_of(request, jobs), missing, rotation)
+        jobs.sort(key=turn_order(request.selection))
     taken = rotation.by_strand(jobs)
     rotation.positions.remember(taken)
-    return taken, shares
+    if len(jobs) == request.limit:
+        unasked = {share.strand for share in missing}
+        rotation.positions.forget(unasked)
+        behind = [_asked_for(share, taken) if share.strand in unasked else share for share in behind]
+    return taken, [*heads, *behind]
 
 
 def _take_at_heads(
@@ -99,12 +105,18 @@ def _rest_of(request: ClaimRequest, jobs: Sequence[M]) -> ClaimRequest:
     return dataclasses.replace(request, limit=request.limit - len(jobs))
 
 
-def _missing(shares: list[Share], taken: Mapping[Strand, Sequence[M]]) -> Iterator[Share]:
-    """Yield what is left of the shares."""
-    for share in shares:
+def _missing(shares: list[Share], taken: Mapping[Strand, Sequence[M]], *, is_cut: bool) -> Iterator[Share]:
+    """Yield what is left of the shares that gave too little; of a claim that is cut, nobody knows of the last ones."""
+    last = max((place for place, share in enumerate(shares) if taken.get(share.strand)), default=0)
+    for share in shares[:last] if is_cut else shares:
         left = share.jobs - len(taken.get(share.strand, ()))
         if left:
             yield share._replace(jobs=left)
+
+
+def _asked_for(share: Share, taken: Mapping[Strand, Sequence[M]]) -> Share:
+    """Return a share of what its strand gave: it may have more, and keeps its turn."""
+    return share._replace(jobs=len(taken.get(share.strand, ())))
 
 
 def _count(jobs: Mapping[Strand, Sequence[M]]) -> int:

@@ -131,6 +131,9 @@ class Rotation:
         """Take note of what a claim took of its shares; ``is_cut``: and that it could have taken more."""
         taken = {strand: len(of_strand) for strand, of_strand in jobs.items()}
         self.shares.settle(shares, taken, is_cut=is_cut)
+        if is_cut:
+            # Claims that the known products fill say nothing of the others.
+            self._has_backlog = True
         if not is_cut and is_slow(sum(taken.values()), seconds):
             self._vain_seconds += seconds
 

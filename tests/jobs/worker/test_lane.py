@@ -15,6 +15,7 @@ from pleme_redis_django.jobs.worker import lane
 from pleme_redis_django.jobs.worker.holdings import HeldJob
 from pleme_redis_django.jobs.worker.lane import SHARED_PREFETCH_SECONDS, LaneDemand, LaneFeed
 from pleme_redis_django.jobs.worker.pace import PREFETCH_SECONDS
+from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench
 from tests.jobs.recording import FunctionExecutor, claimed, held
 from tests.jobs.worker.lane_bench import Bench as LaneBench
@@ -118,6 +119,16 @@ def test_a_full_lane_wants_a_share_of_each_product_that_had_none(full: LaneFeed)
     assert full.wanted_of({"a", "b", "c", "d"}) == 10, "no more than start before long"
     full.dry = True
     assert full.wanted_of({"small"}) == 0
+
+
+def test_products_that_come_again_and_again_do_not_have_a_lane_hoard(full: LaneFeed) -> None:
+    """Each time the claim is filled up with jobs of others, whatever the lane's pace is."""
+    claims = 0
+    while count := full.wanted_of({"small"}):
+        full.lane.submit([held(claimed(MemoryJobStore())) for _ in range(count)])
+        claims += 1
+        assert claims < 10
+    assert full.lane.unfinished() == 1 + 2 * 10, "its slot, and twice what it starts before a claim is back"
 
 
 def test_a_lane_of_long_jobs_leaves_them_to_others(full: LaneFeed, monkeypatch: pytest.MonkeyPatch) -> None:

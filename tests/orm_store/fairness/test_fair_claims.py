@@ -74,6 +74,19 @@ def test_a_product_that_a_hint_names_is_in_at_once(
     assert jobs[0].product == "small", "whose turn it is stands in front"
 
 
+def test_claims_that_known_products_fill_look_for_others_all_the_same(store: OrmJobStore[Job]) -> None:
+    """A retry, a scheduled job, one that is let in at a limit: no hint names their products."""
+    make_jobs(store, 1, "a")
+    claim(store, 10)  # Nothing is left, and no look is due.
+    for product in ("a", "b"):
+        make_jobs(store, 40, product)
+    store.hear_of(FAIR, ["a", "b"])
+    claim(store, 8)
+    make_jobs(store, 1, "unnamed")
+    jobs = [job for _ in range(3) for job in claim(store, 8)]  # Each of the others may have its turn before.
+    assert products(jobs)["unnamed"] == 1
+
+
 def test_products_share_by_their_weights(store: OrmJobStore[Job], settings: Any) -> None:
     settings.PLEME_REDIS = {**settings.PLEME_REDIS, "PRODUCT_WEIGHTS": {"gold": 3}}
     for product in ("gold", "tin"):

@@ -143,3 +143,31 @@ def test_who_has_just_come_does_not_wait_behind_the_positions_of_others() -> Non
     jobs = store.claim_jobs(str(uuid4()), 8, FAIR)
     assert len(jobs) == 8
     assert small == {one.id for one in jobs[:2]}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
+@pytest.mark.parametrize(
+    "fields",
+    [{"priority": 5}, {"priority": -5}, {"run_after": ago(3_600)}],
+    ids=["a higher priority", "a lower one", "due earlier"],
+)
+def test_a_product_whose_job_stands_before_its_position_does_not_wait_behind_floods(
+    fields: dict[str, Any],
+) -> None:
+    """Others fill the claim in which it gave too little, so that its head could not be asked."""
+    FairIndex(model=Job, using="default", by_queue=False).make()
+    store = OrmJobStore(Job)
+    for product in ("a", "b"):
+        for _ in range(100):
+            make_job(product=product)
+    store.claim_jobs(str(uuid4()), 1, FAIR)
+    make_job(product="small")
+    for _ in range(SLOW_CLAIMS + 1):
+        store.hear_of(FAIR, ["a", "b", "small"])
+        store.claim_jobs(str(uuid4()), 4, FAIR)
+    assert not Job.objects.filter(product="small", status="QUEUED").exists()
+    urgent = make_job(product="small", **fields)
+    store.hear_of(FAIR, ["small"])
+    found = [one.id for _ in range(3) for one in store.claim_jobs(str(uuid4()), 16, FAIR)]
+    assert urgent.id in found
