@@ -8,7 +8,8 @@ from typing import Protocol
 class WorkerCalls(Protocol):
     """Where a worker process is called. A call says only *that* something is asked; the rows say what.
 
-    Losing one costs time: rows are looked at every ``lease_sweep_seconds`` without a call.
+    Losing one costs time: without a call, rows are looked at every ``lease_sweep_seconds``, and less often where looks
+    are slow.
     """
 
     def wait_for_call(self, worker_id: str, timeout_seconds: float) -> bool:

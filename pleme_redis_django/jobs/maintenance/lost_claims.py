@@ -26,10 +26,41 @@ IDLE_RECONCILE_SECONDS = 30.0
 # The share of time that looks may take: while a snapshot is held, they read past every job that has ended meanwhile.
 LOOK_SHARE = 1 / 20
 LONG_LOOK_SECONDS = 0.1
+# Lost claims and, without Redis, requests wait for the next look: not for minutes, even where a look takes seconds.
+MAX_PAUSE_SECONDS = 30.0
 
 
 LOST_CLAIMS = "lost_claims"
 REQUESTS = "requests"
+
+
+class _Pace:
+    """When to look next: looks that took long are put off.
+
+    A look that saw something unknown is followed by a second one at the next sweep. Only one: at full load, every look
+    that takes long sees jobs that end meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._next_look = 0.0
+        self._cost_seconds = 0.0
+        self._is_second = False
+
+    def is_due(self, now: float) -> bool:
+        return now >= self._next_look
+
+    def begin_anew(self) -> None:
+        """Have the next look come at once, and a second one at the next sweep if it sees something unknown."""
+        self._next_look, self._is_second = 0.0, False
+
+    def looked(self, began: float, ended: float, *, saw_unknown: bool) -> None:
+        self._cost_seconds += ended - began
+        self._is_second = saw_unknown and not self._is_second
+        if self._is_second:
+            return
+        if self._cost_seconds > LONG_LOOK_SECONDS:
+            self._next_look = ended + min(self._cost_seconds / LOOK_SHARE, MAX_PAUSE_SECONDS)
+        self._cost_seconds = 0.0
 
 
 class LostClaims:
@@ -55,7 +86,7 @@ class LostClaims:
         self._rescues = rescues
         self._outage = outage
         self._next_idle_look = 0.0
-        self._next_look = 0.0
+        self._pace = _Pace()
         self._unknown_once: dict[tuple[UUID, int], int | None] = {}
         """Which claims nobody held at the last look, and which claim was under way then."""
         self.nothing_left = False
@@ -81,15 +112,14 @@ class LostClaims:
         """Learn of requests, and give back lost claims; return how many."""
         now = time.monotonic()
         if self._agenda.take_claims_lost():
-            self._next_idle_look = self._next_look = now
-        if now < self._next_look:
+            self._next_idle_look = now
+            self._pace.begin_anew()
+        if not self._pace.is_due(now):
             return 0
         if not len(self._holdings) and not self._unknown_once and now < self._next_idle_look:
             return 0
         rows = self._store.held_jobs(self._identity.worker_id)
         looked_at = time.monotonic()
-        if (cost_seconds := looked_at - now) > LONG_LOOK_SECONDS:
-            self._next_look = looked_at + cost_seconds / LOOK_SHARE
         # Only now: a look often fails because the outage that lost the claims is not over, and has to be repeated.
         self._next_idle_look = now + IDLE_RECONCILE_SECONDS
         for row in rows:
@@ -97,6 +127,7 @@ class LostClaims:
         # A row that is unknown once may be a claim or an ending that is under way; if it is unknown twice, it is lost,
         # unless it may be of a claim that takes so long: one whose jobs wait for their admission.
         claim, unknown = self._holdings.claim_under_way, self._not_held(rows)
+        self._pace.looked(now, looked_at, saw_unknown=bool(unknown))
         seen_before, self._unknown_once = self._unknown_once, dict.fromkeys(unknown, claim)
         lost = {key for key in unknown if key in seen_before and (claim is None or seen_before[key] != claim)}
         if not lost:

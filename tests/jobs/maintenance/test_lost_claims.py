@@ -88,33 +88,92 @@ def test_claims_are_looked_for_again_after_a_look_that_failed(
     assert [sweep(), sweep()] == [0, 1]
 
 
+class SlowLooks:
+    """A clock that only looks move on: somebody holds a snapshot, and a look reads past all that has ended since."""
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.now = time.monotonic()
+        self.count = 0
+        self._look = bench.store.held_jobs
+        self._seconds = seconds
+        monkeypatch.setattr(lost_claims.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(bench.store, "held_jobs", self._held_jobs)
+
+    def _held_jobs(self, worker_id: str) -> Sequence[HeldRow]:
+        self.now += self._seconds
+        self.count += 1
+        return self._look(worker_id)
+
+
 def test_a_look_that_took_long_is_not_repeated_soon(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a snapshot is held, it reads past every job of this process that has ended meanwhile."""
     pool = bench.pool()
     bench.pools.clear()  # It is never launched.
-    now, looks = time.monotonic(), 0
-    look = bench.store.held_jobs
-
-    def look_for_long(worker_id: str) -> Sequence[HeldRow]:
-        nonlocal now, looks
-        now, looks = now + 2.0, looks + 1
-        return look(worker_id)
-
-    monkeypatch.setattr(lost_claims.time, "monotonic", lambda: now)
-    monkeypatch.setattr(bench.store, "held_jobs", look_for_long)
+    looks = SlowLooks(bench, monkeypatch, 1.0)
     pool._parts.holdings.add([held(claimed(bench.store, pool.identity.worker_id))])
     sweep = pool._parts.lost_claims.sweep
     sweep()
-    now += 2.0 / lost_claims.LOOK_SHARE - 0.1
+    looks.now += 1.0 / lost_claims.LOOK_SHARE - 0.1
     sweep()
-    assert looks == 1
+    assert looks.count == 1
     # An outage may have lost claims: that is looked for at once.
     pool._parts.agenda.claims_lost()
     sweep()
-    assert looks == 2
-    now += 2.0 / lost_claims.LOOK_SHARE
+    assert looks.count == 2
+    looks.now += 1.0 / lost_claims.LOOK_SHARE
     sweep()
-    assert looks == 3
+    assert looks.count == 3
+
+
+def test_a_look_that_took_very_long_is_put_off_for_half_a_minute_at_most(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = bench.pool()
+    bench.pools.clear()  # It is never launched.
+    looks = SlowLooks(bench, monkeypatch, 10.0)
+    pool._parts.holdings.add([held(claimed(bench.store, pool.identity.worker_id))])
+    sweep = pool._parts.lost_claims.sweep
+    sweep()
+    looks.now += 29.0
+    sweep()
+    assert looks.count == 1
+    looks.now += 1.0
+    sweep()
+    assert looks.count == 2
+
+
+def test_a_lost_claim_is_given_back_within_two_sweeps_though_looks_take_long(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = bench.pool()
+    bench.pools.clear()  # It is never launched.
+    SlowLooks(bench, monkeypatch, 10.0)
+    claimed(bench.store, pool.identity.worker_id)
+    sweep = pool._parts.lost_claims.sweep
+    assert [sweep(), sweep()] == [0, 1]
+
+
+def test_looks_that_take_long_are_put_off_though_each_sees_something_unknown(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs that end while it looks are unknown to it: at full load, there always are some."""
+    pool = bench.pool()
+    bench.pools.clear()  # It is never launched.
+    looks = SlowLooks(bench, monkeypatch, 10.0)
+    sweep, holdings = pool._parts.lost_claims.sweep, pool._parts.holdings
+    with holdings.claiming():
+        claimed(bench.store, pool.identity.worker_id)
+        for _ in range(4):
+            sweep()
+        assert looks.count == 2
+        looks.now += lost_claims.MAX_PAUSE_SECONDS
+        for _ in range(4):
+            sweep()
+        assert looks.count == 4
+        # Claims that were lost meanwhile are looked for at once, twice.
+        pool._parts.agenda.claims_lost()
+        for _ in range(4):
+            sweep()
+        assert looks.count == 6
 
 
 def test_jobs_of_a_claim_that_takes_long_are_not_taken_for_lost(bench: Bench) -> None:
