@@ -89,6 +89,10 @@ class ClaimPosition:
             self._pauses, self._head_at = pauses, 0.0
         return self._claimed_up_to if self.is_head_slow() else None
 
+    def look_again(self) -> None:
+        """Start the next claim at the head: jobs have become ready that are due before the position."""
+        self._head_at = 0.0
+
     def is_head_slow(self) -> bool:
         """Return whether claims from the head were slow, and are to be kept from for now."""
         return self._clock() < self._head_at

@@ -117,8 +117,20 @@ class Horizon:
         if piece.last is None:
             self._slow_later_looks = 0
             self._until = now + self._seconds_without(long.cost_seconds)
+            if long.is_outdated:
+                self._is_partial, self._until = True, now
         else:
             self._long_look, self._until = long, float("inf")
+
+    def look_again(self) -> None:
+        """Look at everything next: jobs have become ready that are due before the horizon.
+
+        A long look comes to its end first. Begun anew each time, it might never do so.
+        """
+        if self._long_look is not None:
+            self._long_look.is_outdated = True
+        else:
+            self._until = self._clock()
 
     def begin_later(self) -> TimedLook:
         """Begin a look behind the horizon."""

@@ -42,6 +42,8 @@ class LongLook:
         """The database's time when it began: what has become ready since is not looked for."""
         self.position: ClaimedUpTo | None = None
         self.cost_seconds = 0.0
+        self.is_outdated = False
+        """Whether jobs have become ready meanwhile that are due before it, maybe in a piece that was read."""
         self._clock = clock
         self._next_at = 0.0
 

@@ -18,7 +18,7 @@ from pleme_redis_django.conf import get_settings
 from pleme_redis_django.conf.retention import retention_policy
 from pleme_redis_django.exceptions import JobNotFound, LockedJobs
 from pleme_redis_django.jobs.interface.batch_store import BatchJobStore
-from pleme_redis_django.jobs.interface.endings import Ending
+from pleme_redis_django.jobs.interface.endings import Ending, GivenBack
 from pleme_redis_django.jobs.interface.job import AnyJob, JobClaim, QueuedJob
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.interface.store import (
@@ -80,6 +80,8 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
         self._positions: defaultdict[JobSelection, ClaimPosition] = defaultdict(self._new_position)
         self._horizons: defaultdict[JobSelection, Horizon] = defaultdict(self._new_horizon)
         self._rotations = Rotations(self._table)
+        self._has_given_back = False
+        """Whether jobs have come back since the last claim or look began: horizons and positions are the claimer's."""
 
     @property
     def _dialect(self) -> Dialect:
@@ -131,6 +133,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
         return jobs, True
 
     def _request(self, worker_id: str, limit: int, selection: JobSelection) -> ClaimRequest:
+        self._heed_given_back()
         return ClaimRequest(
             worker_id=worker_id,
             limit=limit,
@@ -140,6 +143,15 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
             horizon=self._horizons[selection],
             is_limited=bool(self._flow.known.current().rows),
         )
+
+    def _heed_given_back(self) -> None:
+        """Look from the head on for what this process has given back: it is due as it was, before all horizons."""
+        if self._has_given_back:
+            self._has_given_back = False  # First: what comes back from now on is for the next look.
+            for horizon in list(self._horizons.values()):  # Another thread may let go of all of them.
+                horizon.look_again()
+            for position in self._positions.values():
+                position.look_again()
 
     def _learns_why(self) -> bool:
         """Return whether a claim may have got nothing because of a pause or a limit that was not known here."""
@@ -151,7 +163,8 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
         return super().claim_next_job(worker_id)
 
     def look_again_in(self, selection: JobSelection) -> float | None:
-        return 0.0 if self._passed_over.get(selection) else self._horizons[selection].everything_in()
+        is_due = self._has_given_back or self._passed_over.get(selection)
+        return 0.0 if is_due else self._horizons[selection].everything_in()
 
     def held_back(self) -> Hashable | None:
         with reconnecting(self.using):
@@ -178,6 +191,8 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
         with reconnecting(self.using):
             accepted = finish_jobs(self._dialect, self._table, endings)
+        if any(isinstance(ending, GivenBack) and not ending.delay_seconds for ending in endings):
+            self._has_given_back = True
         if self._notices is not None:
             self._notices.add(endings)
         return accepted
@@ -284,6 +299,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
             return self._ready(EVERY_JOB).count() + self._ready(EVERY_SUSPECT).count()
 
     def look_ahead(self, selection: JobSelection) -> Outlook:
+        self._heed_given_back()
         with reconnecting(self.using), transaction.atomic(using=self.using):
             self._pauses.read_again()
             self._passed_over.pop(selection, None)

@@ -9,12 +9,13 @@ from uuid import uuid4
 import pytest
 
 from pleme_redis_django import JobStatus, WorkerPool, WorkerPoolConfig
-from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.endings import Completed, GivenBack
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job, new_job_id
 from pleme_redis_django.orm_store import OrmJobStore, claim_position
 from pleme_redis_django.orm_store.claim_position import SLOW_CLAIMS, ClaimedUpTo, ClaimPosition
 from tests.jobs.recording import FunctionExecutor
+from tests.orm_store.claimed_jobs import completed
 from tests.orm_store.conftest import Clock
 from tests.rows import make_job
 
@@ -189,6 +190,20 @@ def test_a_job_of_a_higher_priority_does_not_wait_for_the_next_look_from_the_hea
     assert claims_of(store, 1) == [jobs[4].id]
     store._positions[JobSelection()]._higher_at = 0.0  # The next look for such jobs is due.
     assert claims_of(store, 2) == [urgent.id, jobs[5].id]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("every_claim_is_slow")
+def test_a_job_that_is_given_back_does_not_wait_for_the_next_look_from_the_head() -> None:
+    store = OrmJobStore(Job)
+    jobs = [make_job("default", priority=5) for _ in range(SLOW_CLAIMS + 3)]
+    claimed = [store.claim_jobs(str(uuid4()), 1, JobSelection())[0] for _ in range(SLOW_CLAIMS + 1)]
+    later = GivenBack(job_id=claimed[1].id, claim=claimed[1].claim, delay_seconds=60.0)
+    assert store.finish_jobs([completed(claimed[2]), later]) == [True, True]
+    assert store.look_again_in(JobSelection()) is None, "nothing has become ready"
+    assert store.finish_jobs([GivenBack(job_id=claimed[0].id, claim=claimed[0].claim)]) == [True]
+    assert claims_of(store, 2) == [jobs[0].id, jobs[SLOW_CLAIMS + 1].id]
+    assert store._positions[JobSelection()].is_head_slow(), "one slow look is enough to keep from it again"
 
 
 @pytest.mark.django_db

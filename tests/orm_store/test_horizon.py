@@ -223,6 +223,29 @@ def test_other_pauses_begin_a_long_look_anew(long_horizon: Horizon, clock: Clock
     assert long_horizon.read_up_to is None
 
 
+def test_jobs_that_have_come_back_are_looked_for_at_once(horizon: Horizon, clock: Clock) -> None:
+    set_horizon(horizon, clock)
+    look_later(horizon, clock)
+    horizon.look_again()
+    assert horizon.since(NOTHING_PAUSED) is None and horizon.everything_in() == 0
+    look(horizon, clock)
+    assert horizon.since(NOTHING_PAUSED) is not None, "one slow look is enough for the next horizon"
+
+
+def test_jobs_that_come_back_during_a_long_look_are_looked_for_at_its_end(
+    long_horizon: Horizon, clock: Clock
+) -> None:
+    last = read_piece(long_horizon, clock)
+    long_horizon.look_again()
+    assert long_horizon.read_up_to == last and long_horizon.since(NOTHING_PAUSED) is not None
+    read_piece(long_horizon, clock, is_last=True)
+    assert long_horizon.since(NOTHING_PAUSED) is None and long_horizon.everything_in() == 0
+    assert long_horizon.looks_in_pieces(NOTHING_PAUSED) and long_horizon.read_up_to is None
+    read_piece(long_horizon, clock)
+    read_piece(long_horizon, clock, is_last=True)
+    assert long_horizon.since(NOTHING_PAUSED) is not None and long_horizon.everything_in() is None
+
+
 def test_a_long_look_comes_to_its_end_however_slow_the_looks_behind_it_are(
     long_horizon: Horizon, clock: Clock
 ) -> None:

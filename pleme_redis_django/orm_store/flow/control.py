@@ -58,6 +58,7 @@ class FlowControl(Generic[M]):
 
     def admit(self, claimant: Claimant, jobs: Sequence[M]) -> Sequence[M]:
         """Return those of the claimed jobs that may start; the others wait BLOCKED from now on."""
+        self._has_lines = self._has_lines or any(job.order_key is not None for job in jobs)
         if not self.known.current():
             return jobs
         admitted, gates = self._admission.admit(claimant, jobs)

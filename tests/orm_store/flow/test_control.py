@@ -37,6 +37,13 @@ def test_jobs_are_let_in_where_there_is_a_limit() -> None:
     assert store._flow.lets_in()
 
 
+def test_jobs_are_let_in_where_one_of_a_line_is_claimed() -> None:
+    store = OrmJobStore(Job)
+    jobs.step.using(order_key="order:1").enqueue()
+    assert len(store.claim_jobs(str(uuid4()), 1, JobSelection())) == 1
+    assert store._flow.lets_in()
+
+
 def test_jobs_are_let_in_where_one_of_a_line_has_run() -> None:
     store = OrmJobStore(Job)
     jobs.step.using(order_key="a").enqueue()

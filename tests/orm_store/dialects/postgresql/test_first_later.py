@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from pleme_redis_django import JobStatus, WorkerPool, WorkerPoolConfig
-from pleme_redis_django.jobs.interface.endings import Completed
+from pleme_redis_django.jobs.interface.endings import Completed, GivenBack
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
 from pleme_redis_django.operations import pause_queue, resume_queue
@@ -215,6 +215,24 @@ def test_a_resume_frees_at_once_what_is_due_before_the_horizon() -> None:
     resume_queue("email")
     assert store.look_ahead(situation.selection).ready
     assert claim(store, situation) == [job.id]
+
+
+@database
+@pytest.mark.usefixtures("every_claim_is_slow")
+@pytest.mark.parametrize("looks_ahead", [False, True])
+def test_a_job_that_is_given_back_is_found_at_once(looks_ahead: bool) -> None:
+    """It is due as it was, before the horizon."""
+    situation = SITUATIONS["a type that it does not know"]
+    make_job("default", run_after=timezone.now() - timedelta(hours=2))
+    (lost,) = OrmJobStore(Job).claim_jobs(str(uuid4()), 1, situation.selection)
+    store = store_behind(situation)
+    assert claim(store, situation) == []
+    store.finish_jobs([GivenBack(job_id=lost.id, claim=lost.claim)])
+    assert store.look_again_in(situation.selection) == 0.0
+    if looks_ahead:
+        assert store.look_ahead(situation.selection).ready
+    assert claim(store, situation, 1) == [lost.id]
+    assert store.look_again_in(situation.selection) is None
 
 
 @database
