@@ -48,23 +48,21 @@ def change_holder(
 def _changes(
     template: RowTemplate, row: NewRow, on_conflict: OnConflict, holder: AbstractJob
 ) -> dict[str, Any]:
+    is_replaced = on_conflict is OnConflict.REPLACE
+    # Extended, it keeps its parameters, and with them its keys.
+    order_key = row.order_key if is_replaced else holder.order_key
+    # One that has begun waits there until it is due as well: PENDING, it would have the turn that another may have.
+    in_line = order_key is not None and (template.run_after is None or holder.attempt > 0)
+    ready_or_due_later = JobStatus.QUEUED if template.run_after is None else JobStatus.PENDING
     changes: dict[str, Any] = {
-        "status": template.status,
+        "status": JobStatus.BLOCKED if in_line else ready_or_due_later,
         "run_after": Now() if template.run_after is None else template.run_after,
         "updated_at": Now(),
-        "blocked_on": row.blocked_on,
+        "blocked_on": line_of(holder.product, str(order_key)) if in_line else None,
     }
-    if row.blocked_on is not None and on_conflict is OnConflict.EXTEND:
-        # It keeps its parameters, and with them its keys.
-        changes["blocked_on"] = holder.order_key and line_of(holder.product, holder.order_key)
-    order_key = holder.order_key
-    if on_conflict is OnConflict.REPLACE:
-        order_key = row.order_key
+    if is_replaced:
         changes |= {"parameters": row.parameters, "retry_count": 0}
         changes |= {"concurrency_key": row.concurrency_key, "order_key": order_key}
-    if order_key is not None and holder.attempt and template.run_after is not None:
-        # PENDING, it would have the turn that another one may have.
-        changes |= {"status": JobStatus.BLOCKED, "blocked_on": line_of(holder.product, order_key)}
     if template.expires_at is not None:
         changes["expires_at"] = template.expires_at
     elif template.expires_in_seconds is not None:

@@ -18,6 +18,7 @@ from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 from tests.enqueueing.jobs import debounced, send, unique_running, unique_waiting
+from tests.rows import make_job
 from tests.waiting import wait_until
 
 ALIASES = ["default", "sqlite"]
@@ -84,6 +85,27 @@ def test_extend_changes_the_due_time_alone(alias: str) -> None:
     again = unique_waiting.using(unique_key="index", run_after=LATER, on_conflict="extend").enqueue(2)
     row = only_row(alias)
     assert (again.id, row.parameters, row.run_after) == (first.id, {"key": 1}, LATER)
+
+
+@in_one_thread
+@pytest.mark.parametrize(
+    "order_key", [None, "order:8"], ids=["enqueued without a key", "enqueued with a key"]
+)
+@pytest.mark.parametrize("is_ordered", [False, True], ids=["waits without a key", "waits with a key"])
+def test_extend_leaves_a_job_the_line_it_is_of(alias: str, is_ordered: bool, order_key: str | None) -> None:
+    """Whichever line the enqueue is of: one of a line waits in it, and one of none is ready."""
+    line: dict[str, Any] = {"order_key": "order:7"} if is_ordered else {}
+    before = make_job(alias, **line)
+    first = unique_waiting.using(unique_key="index", **line).enqueue(1)
+    # As those of a line are on the way to their turn, and those of none too: at a limit.
+    Job.objects.using(alias).filter(pk=first.pk).exclude(order_key="order:7").update(
+        status=JobStatus.BLOCKED, blocked_on="q:default:default"
+    )
+    again = unique_waiting.using(unique_key="index", on_conflict="extend", order_key=order_key).enqueue(2)
+    row = Job.objects.using(alias).exclude(pk=before.pk).get()
+    waits = (JobStatus.BLOCKED, "o:default:order:7") if is_ordered else (JobStatus.QUEUED, None)
+    assert (again.id, row.parameters, row.order_key) == (first.id, {"key": 1}, line.get("order_key"))
+    assert (row.status, row.blocked_on) == waits
 
 
 @in_one_thread
