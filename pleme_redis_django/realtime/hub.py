@@ -112,10 +112,14 @@ class Hub:
 
     async def _close(self) -> None:
         ticker, self._ticker = self._ticker, None
-        if ticker is not None:
-            await end({ticker})
-        self.work.tick()  # whoever waits for the next tick would wait for the next socket
-        await self.control.end()
+        try:
+            # First, and without a yield before its handler is removed: a socket that comes meanwhile begins anew,
+            # and what it began must not be ended here.
+            await self.control.end()
+        finally:
+            if ticker is not None:
+                await end({ticker})
+            self.work.tick()  # whoever waits for the next tick would wait for the next socket
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -73,6 +75,32 @@ async def test_change_reaches_a_process_whose_bus_was_away() -> None:
         await get_user_model().objects.aupdate(is_active=False)
         redis_client().execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         assert await socket.client.wait_closed() == CloseCode.REVOKED
+
+
+async def test_socket_that_comes_while_the_last_one_goes_hears_orders() -> None:
+    ana, ben = await create_user("ana"), await create_user("ben")
+    may_end = asyncio.Event()
+    async with opened(ana) as last:
+        await heard()
+        (connection,) = hub().connections.values()
+        hub()._ticker = asyncio.ensure_future(_end_late(hub()._ticker, may_end))
+        closing = asyncio.ensure_future(hub().close(connection))
+        await await_until(lambda: hub()._ticker is None)
+        async with opened(ben) as socket:
+            may_end.set()
+            await closing
+            await last.disconnect()
+            revoke_user(ben.pk)
+            assert await socket.client.wait_closed() == CloseCode.REVOKED
+
+
+async def _end_late(ticker: asyncio.Task[None] | None, may_end: asyncio.Event) -> None:
+    """A ticker of a hub that takes its time to end once it is cancelled."""
+    while not may_end.is_set():
+        with contextlib.suppress(asyncio.CancelledError):
+            await may_end.wait()
+    assert ticker is not None
+    ticker.cancel()
 
 
 async def test_kept_revocation_does_not_close_who_came_later() -> None:
