@@ -68,7 +68,7 @@ class AsyncSubscription:
         try:
             for head in dict.fromkeys(map(head_of, self._patterns)):
                 patterns = [pattern for pattern in self._patterns if head_of(pattern) == head]
-                listener = _HeadListener(self, head, patterns)
+                listener = _HeadListener(self, head, patterns, holds=self._since is not None)
                 listener.feed = await bus().follow(self._product, head, listener)
                 self._listeners.append(listener)
                 if self._since is not None:
@@ -118,12 +118,15 @@ class AsyncSubscription:
 class _HeadListener:
     """Feeds one head's messages into an AsyncSubscription."""
 
-    def __init__(self, subscription: AsyncSubscription, head: str, patterns: list[str]) -> None:
+    def __init__(
+        self, subscription: AsyncSubscription, head: str, patterns: list[str], *, holds: bool
+    ) -> None:
+        """``holds``: keep what arrives until ``go_back``, also what the feed hands on as it goes live."""
         self.feed: HeadFeed | None = None
         self._subscription = subscription
         self._head = head
         self._patterns = PatternTree(patterns)
-        self._held: list[BusMessage] | None = None
+        self._held: list[BusMessage] | None = [] if holds else None
         self._floor = Position("", 0)
 
     def on_message(self, message: BusMessage) -> None:
@@ -145,10 +148,9 @@ class _HeadListener:
         return message.epoch != self._floor.epoch or message.offset > self._floor.offset
 
     async def go_back(self, feed: HeadFeed, since: Position) -> None:
-        """Queue what followed ``since`` in front of what arrives meanwhile."""
-        self._held = []
+        """Queue what followed ``since`` in front of what has arrived and arrives meanwhile."""
         page = await feed.recover(since, REPAIR_LIMIT, most_pages=REPAIR_PAGES)
-        held, self._held = self._held, None
+        held, self._held = self._held or [], None
         if not page.recovered:
             self.on_loss(page.top, page.status)
         for message in page.messages:

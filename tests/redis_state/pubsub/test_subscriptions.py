@@ -10,13 +10,16 @@ import redis
 
 from pleme_redis_django.exceptions import InvalidName
 from pleme_redis_django.redis_state.pubsub import subscriptions
+from pleme_redis_django.redis_state.pubsub.bus import bus
+from pleme_redis_django.redis_state.pubsub.log import HeadLog
+from pleme_redis_django.redis_state.pubsub.log_page import LogPage
 from pleme_redis_django.redis_state.pubsub.manager import PubSubManager
 from pleme_redis_django.redis_state.pubsub.messages import Message, Position, Resync
 from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.connections import PUBLISHING
 from pleme_redis_django.redis_state.server.redis_call import redis_client
 from tests.redis_state.lossy_proxy import LossyProxy
-from tests.waiting import wait_until
+from tests.waiting import await_until, wait_until
 
 
 def test_sync_subscription_gets_what_matches() -> None:
@@ -104,6 +107,27 @@ async def test_async_subscription_goes_on_after_a_position(loop_clients: None) -
         async with manager.asubscribe("order:*", since=position) as late:
             await manager.apublish("order:created", {"n": 4})
             assert [_data(await anext(late)) for _ in range(3)] == [{"n": 2}, {"n": 3}, {"n": 4}]
+
+
+async def test_async_subscription_gives_what_is_published_while_it_begins_once_and_in_order(
+    loop_clients: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, read = PubSubManager("acme"), HeadLog.page
+    position = await manager.apublish("order:created", {"n": 1})
+    await manager.apublish("order:created", {"n": 2})
+
+    async def page_and_publish(log: HeadLog, *args: Any, **kwargs: Any) -> LogPage:
+        page = await read(log, *args, **kwargs)
+        monkeypatch.undo()
+        await manager.apublish("order:created", {"n": 3})
+        (feed,) = bus()._feeds.values()
+        await await_until(lambda: feed._waiting)
+        return page
+
+    monkeypatch.setattr(HeadLog, "page", page_and_publish)
+    async with manager.asubscribe("order:*", since=position) as events:
+        await manager.apublish("order:created", {"n": 4})
+        assert [_data(await anext(events))["n"] for _ in range(3)] == [2, 3, 4]
 
 
 async def test_async_subscription_survives_a_cut_connection(loop_clients: None) -> None:
