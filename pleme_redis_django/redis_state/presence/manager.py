@@ -220,8 +220,7 @@ class PresenceManager:
             f":{keyspace.digest(user)}" if connection_id is None else validate_connection_id(connection_id)
         )
         text, state = encode_metadata(metadata or {}), "i" if idle else "a"
-        if _is_registration_due(self.product):
-            yield RedisCall(("ZADD", keyspace.presence_products(), time.time(), self.product))
+        yield from _register(self.product)
         limits = self.limits.connections_per_user, self.limits.users
         return (yield from self._change("join", connection, user, text, *limits, state))
 
@@ -278,12 +277,12 @@ def encode_metadata(metadata: Mapping[str, Any]) -> str:
     return encode_event(dict(metadata), METADATA_MAX_BYTES, "metadata", sort_keys=True)
 
 
-def _is_registration_due(product: str) -> bool:
+def _register(product: str) -> Flow[None]:
+    """Tell sweepers that a product has presence, if it is due."""
     key, now = (get_settings().url, product), time.monotonic()
-    if now - _registered.get(key, -REGISTER_SECONDS) < REGISTER_SECONDS:
-        return False
-    _registered[key] = now
-    return True
+    if now - _registered.get(key, -REGISTER_SECONDS) >= REGISTER_SECONDS:
+        yield RedisCall(("ZADD", keyspace.presence_products(), time.time(), product))
+        _registered[key] = now  # only now: whoever joins after an outage has to tell it again
 
 
 def _moment(reply: list[int | None]) -> datetime.datetime | None:

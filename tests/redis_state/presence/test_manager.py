@@ -8,11 +8,19 @@ from typing import Any
 import pytest
 
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.exceptions import InvalidEvent, InvalidName, InvalidProduct, PresenceRefused
+from pleme_redis_django.exceptions import (
+    InvalidEvent,
+    InvalidName,
+    InvalidProduct,
+    PresenceRefused,
+    RedisUnavailable,
+)
 from pleme_redis_django.redis_state.presence.manager import PresenceLimits, PresenceManager
+from pleme_redis_django.redis_state.server import keyspace
 from pleme_redis_django.redis_state.server.redis_call import redis_client
 from pleme_redis_django.redis_state.server.scripts import script
 from pleme_redis_django.signals import user_idle, user_offline, user_online
+from pleme_redis_django.testing.servers import RedisServer
 from tests.round_trips import count_round_trips
 from tests.twins import Twin
 
@@ -68,6 +76,17 @@ def expire(manager: PresenceManager, *connections: str) -> None:
     redis_client().zadd(manager.keys.connections, dict.fromkeys(connections, past))
     users = {redis_client().hget(manager.keys.records, c).partition(b"\n")[0][1:] for c in connections}
     redis_client().zadd(manager.keys.expiries, dict.fromkeys(users, past))
+
+
+async def test_product_is_known_to_sweepers_after_a_join_that_failed(
+    presence: Twin, own_redis: RedisServer
+) -> None:
+    own_redis.kill()
+    with pytest.raises(RedisUnavailable):
+        await presence.set_online(42, "tab1")
+    own_redis.start()
+    await presence.set_online(42, "tab1")
+    assert redis_client().zrange(keyspace.presence_products(), 0, -1) == [b"acme"]
 
 
 async def test_user_is_online_while_one_connection_lives(presence: Twin) -> None:
