@@ -59,6 +59,12 @@ def waited_for(jobs: QuerySet[M]) -> list[Any]:
     return list(found.values_list(*_OF_GATES, named=True).distinct())
 
 
+def waiting_among(jobs: QuerySet[M]) -> list[Any]:
+    """Return what the BLOCKED ones of the jobs wait for: nobody lets them in while their rows are held. One query."""
+    found = jobs.filter(status=JobStatus.BLOCKED).order_by()
+    return list(found.values_list(*_OF_GATES, named=True).distinct())
+
+
 _OF_GATES = ("product", "job_type", "queue_name", "concurrency_key", "order_key", "cost")
 
 

@@ -24,6 +24,7 @@ from pleme_redis_django.operations.stored_jobs import (
     queue_names_of,
     table_of,
     waited_for,
+    waiting_among,
 )
 from pleme_redis_django.orm_store.flow.lines import IN_LINE, ready_or_in_line
 from pleme_redis_django.orm_store.job_table import M
@@ -79,7 +80,11 @@ def change_priority(jobs: QuerySet[M], priority: int) -> int:
     checked = checked_priority(priority, InvalidNumber)
     rows = reschedulable_jobs(jobs).order_by()
     with transaction.atomic(using=rows.db):
-        return locked_by_id(rows).update(priority=checked, updated_at=Now())
+        held = waiting_among(rows)
+        changed = locked_by_id(rows).update(priority=checked, updated_at=Now())
+        if changed:
+            let_others_in_after_commit(table_of(rows), held)
+    return changed
 
 
 def change_queue(jobs: QuerySet[M], queue_name: str) -> int:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
 
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.models import Job
+from pleme_redis_django.models import FlowLimit, Job
 from pleme_redis_django.operations import (
     cancel_jobs,
     change_priority,
@@ -19,6 +20,8 @@ from pleme_redis_django.operations import (
     retry_jobs,
     run_jobs_now,
 )
+from pleme_redis_django.orm_store.flow.left_places import let_others_in
+from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import make_job
 from tests.waiting import wait_until
 
@@ -70,3 +73,51 @@ def test_who_locks_jobs_by_id_meets_no_operation_in_a_circle(name: str) -> None:
     thread.join(20)
     (done,) = outcome
     assert not isinstance(done, Exception), done
+
+
+@contextmanager
+def a_change_of_priority_under_way(job: Job) -> Iterator[None]:
+    """Hold the row of a waiting job from another session, whose commit is behind the block."""
+    held, let_go = threading.Event(), threading.Event()
+
+    def change() -> None:
+        with transaction.atomic():
+            change_priority(Job.objects.filter(pk=job.pk), 5)
+            held.set()
+            let_go.wait(20)
+        connections.close_all()
+
+    thread = threading.Thread(target=change, daemon=True)
+    thread.start()
+    try:
+        assert held.wait(20)
+        yield
+    finally:
+        let_go.set()
+        thread.join(20)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_line_whose_next_was_held_by_a_change_of_priority_goes_on_after_its_commit() -> None:
+    head = make_job(order_key="order:1")
+    next_one = make_job(status=JobStatus.BLOCKED, order_key="order:1", blocked_on="o:default:order:1")
+    with a_change_of_priority_under_way(next_one):
+        cancel_jobs(Job.objects.filter(pk=head.pk))
+        next_one.refresh_from_db()
+        assert next_one.status == JobStatus.BLOCKED
+    next_one.refresh_from_db()
+    assert (next_one.status, next_one.blocked_on, next_one.priority) == (JobStatus.QUEUED, None, 5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_place_whose_next_was_held_by_a_change_of_priority_is_given_after_its_commit() -> None:
+    FlowLimit.objects.create(
+        job_model="pleme_redis_django.job", kind="key", name="stripe", source="admin", max_running=1
+    )
+    running = make_job(status=JobStatus.RUNNING, concurrency_key="stripe", attempt=1)
+    next_one = make_job(status=JobStatus.BLOCKED, concurrency_key="stripe", blocked_on="k:default:stripe")
+    with a_change_of_priority_under_way(next_one):
+        Job.objects.filter(pk=running.pk).update(status=JobStatus.COMPLETED)
+        assert let_others_in(JobTable(Job, "default"), [running]) == []
+    next_one.refresh_from_db()
+    assert (next_one.status, next_one.blocked_on, next_one.priority) == (JobStatus.QUEUED, None, 5)

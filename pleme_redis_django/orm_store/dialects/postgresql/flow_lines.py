@@ -21,9 +21,10 @@ TRIES = 3
 _START_AGAIN = ("40001", "40P01")
 
 # The first of a line is chosen without its lock: ORDER BY ... LIMIT 1 FOR UPDATE would take the second where
-# the first is held. One that somebody holds (to cancel it, say) is left: who holds it looks at the line after
-# the commit. As an array, since the planner may go through the whole table to join it with a few ids. Not waited
-# for on disk: a turn that a crash of the server forgets is given again by the sweep.
+# the first is held. One that somebody holds is left: an operation looks at the line after its commit, and
+# behind another transaction, or one that is rolled back, the sweep does. As an array, since the planner may go through
+# the whole table to join it with a few ids. Not waited for on disk: a turn that a crash of the server forgets is given
+# again by the sweep.
 _NEXT_SQL = """
 WITH first AS MATERIALIZED (
   SELECT head.id FROM unnest(%s::text[], %s::text[], %s::text[]) AS line(gate, product, order_key)
