@@ -81,6 +81,7 @@ class Finisher:
 
     def add(self, held: HeldJob, ending: Ending) -> None:
         """Take an ending to write, from any thread."""
+        held.has_ending = True  # First: from here on nobody gives the job back.
         self._inbox.add((held, ending))
 
     def unwritten(self) -> int:

@@ -23,10 +23,10 @@ class HeldJob:
 
     __slots__ = (
         "claim",
-        "claimed_at",
         "context",
         "expires_at",
         "given_back",
+        "has_ending",
         "job",
         "keeps_coming_back",
         "runs_again",
@@ -37,11 +37,10 @@ class HeldJob:
     )
 
     def __init__(self, context: JobContext, claimed_at: float) -> None:
+        """``claimed_at``: monotonic seconds; when the claim came back from the store."""
         self.context = context
         self.job = job = context.job
         self.claim = claim = context.claim
-        self.claimed_at = claimed_at
-        """Monotonic seconds; when the claim came back from the store."""
         expires_in: float | None = getattr(job, "expires_in_seconds", None)
         self.expires_at = None if expires_in is None else claimed_at + expires_in
         """Monotonic seconds; by then it has to have started. None: whenever."""
@@ -57,6 +56,8 @@ class HeldJob:
         """Whether so many attempts left no ending that its start is written before its handler begins."""
         self.given_back = False
         """Whether shutdown gave the job away while its handler was still running."""
+        self.has_ending = False
+        """Whether an ending of it is with the finisher, written or not: no give-back replaces it."""
         self.unwanted = False
         """Whether the job was deleted meanwhile: it is not started any more."""
 

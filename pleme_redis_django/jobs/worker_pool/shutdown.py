@@ -114,7 +114,8 @@ class Shutdown:
         for lane in parts.lanes:
             lane.stop()
         self._wait_for_running(grace_seconds)
-        running = parts.holdings.all()
+        # What has ended and is not written yet keeps its ending, though its row may be locked for longer than this.
+        running = [held for held in parts.holdings.all() if not held.has_ending]
         for held in running:
             held.given_back = True
         self._give_back(running)

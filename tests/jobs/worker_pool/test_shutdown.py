@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from pleme_redis_django import JobStatus
+from pleme_redis_django.exceptions import LockedJobs
+from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import (
     DrainRequested,
+    EndingDelayed,
     JobStarted,
     WorkerStopped,
 )
 from pleme_redis_django.jobs.interface.workers import WorkerStanding
+from pleme_redis_django.jobs.worker import delayed_endings
+from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench
 from tests.jobs.recording import (
     FunctionExecutor,
 )
 from tests.waiting import wait_until
+
+
+class LockedStore(MemoryJobStore):
+    """Every row is locked by somebody, who lets go after so many more endings were refused."""
+
+    lets_go_after = 1_000_000
+
+    def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
+        if self.lets_go_after:
+            self.lets_go_after -= 1
+            raise LockedJobs({ending.job_id for ending in endings})
+        return super().finish_jobs(endings)
 
 
 def test_a_stop_gives_back_what_has_not_started_and_lets_the_rest_end(bench: Bench) -> None:
@@ -50,6 +70,24 @@ def test_the_end_of_the_grace_gives_running_jobs_back(bench: Bench) -> None:
         assert (stopped.given_back, stopped.given_back_running) == (1, 1)
     finally:
         gate.set()
+
+
+@pytest.mark.parametrize("refused_meanwhile", [0, 2])
+def test_what_has_ended_keeps_its_ending_though_its_row_is_locked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, refused_meanwhile: int
+) -> None:
+    """The ending waits apart when the grace is over, and the row is free then or a little later."""
+    monkeypatch.setattr(delayed_endings, "FIRST_DELAY_SECONDS", 1_000)
+    bench.store = store = LockedStore()
+    bench.add(1)
+    pool = bench.pool()
+    pool.launch()
+    wait_until(lambda: bench.sink.of(EndingDelayed))
+    store.lets_go_after = refused_meanwhile
+    assert pool.stop(0) == 0
+    assert bench.statuses() == [JobStatus.COMPLETED]
+    (stopped,) = bench.sink.of(WorkerStopped)
+    assert (stopped.given_back, stopped.given_back_running) == (0, 0)
 
 
 def test_a_second_stop_does_nothing(bench: Bench) -> None:
