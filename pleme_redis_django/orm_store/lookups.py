@@ -40,7 +40,7 @@ def uuid_array(ids: Iterable[UUID]) -> str:
     return "{" + ",".join(item.hex for item in ids) + "}"
 
 
-def number_array(numbers: Iterable[int]) -> str:
+def number_array(numbers: Iterable[float]) -> str:
     """Return PostgreSQL's array literal of numbers; a list costs the driver several times as much."""
     return "{" + ",".join(map(str, numbers)) + "}"
 

@@ -21,7 +21,7 @@ from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.flow.gates import Gate, TokenGate
 from pleme_redis_django.orm_store.flow.limits import Keys, KnownLimit
 from pleme_redis_django.orm_store.flow.lines import Line
-from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TakenTokens
 from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
@@ -160,14 +160,16 @@ class Dialect(Protocol):
     def open_lines(self, table: JobTable[Any]) -> list[Line]:
         """Return the lines in which somebody waits and nobody has its turn."""
 
-    def take_tokens(self, table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, int]:
+    def take_tokens(
+        self, table: JobTable[Any], wanted: Mapping[TokenGate, int]
+    ) -> dict[TokenGate, TakenTokens]:
         """Take up to so many tokens; return how many there were at each gate that has a row."""
 
     def add_token_gates(self, table: JobTable[Any], gates: Sequence[TokenGate]) -> None:
         """Store full buckets of gates that have no row yet; one whose limit is gone is left out."""
 
-    def give_tokens_back(self, table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
-        """Put tokens back that were taken a moment ago and are not used."""
+    def give_tokens_back(self, table: JobTable[Any], left: Mapping[TokenGate, TakenTokens]) -> None:
+        """Put tokens back that were taken a moment ago and are not used, as far as they have not come back."""
 
     def park_for_tokens(self, table: JobTable[Any], worker_id: str, parkings: Sequence[Parking]) -> int:
         """Have claimed jobs wait at their gates, and those looked at; return how many were still claimed."""

@@ -21,14 +21,15 @@ from pleme_redis_django.orm_store.flow.tokens import (
     LOOK_SECONDS,
     LetThrough,
     Parking,
+    TakenTokens,
 )
 from pleme_redis_django.orm_store.job_table import JobTable
 
 _EVERYBODY = 10_000
 
 
-def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, int]:
-    found: dict[TokenGate, int] = {}
+def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, TakenTokens]:
+    found: dict[TokenGate, TakenTokens] = {}
     with transaction.atomic(using=table.using):
         for row in _rows(table, wanted):
             gate, limit = TokenGate(row.gate, row.limit_id), row.limit
@@ -43,7 +44,7 @@ def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[T
                     row.spacing_seconds = bucket.every_seconds
             row.granted, row.let_through = granted, max(row.let_through - granted, 0)
             row.save(update_fields=["granted", "let_through", "full_again_at", "spacing_seconds"])
-            found[gate] = granted
+            found[gate] = TakenTokens(granted, row.full_again_at.timestamp())
     return found
 
 
@@ -54,12 +55,13 @@ def add_token_gates(table: JobTable[Any], gates: Sequence[TokenGate]) -> None:
     FlowGate._base_manager.using(table.using).bulk_create(rows, ignore_conflicts=True)
 
 
-def give_tokens_back(table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
+def give_tokens_back(table: JobTable[Any], left: Mapping[TokenGate, TakenTokens]) -> None:
     with transaction.atomic(using=table.using):
-        for row in _rows(table, counts):
+        for row in _rows(table, left):
             if row.spacing_seconds is not None:
-                count = counts[TokenGate(row.gate, row.limit_id)]
-                row.full_again_at -= timedelta(seconds=count * row.spacing_seconds)
+                taken = left[TokenGate(row.gate, row.limit_id)]
+                missing = min(taken.tokens * row.spacing_seconds, taken.full_again - row.now.timestamp())
+                row.full_again_at -= timedelta(seconds=max(missing, 0.0))
                 row.save(update_fields=["full_again_at"])
 
 

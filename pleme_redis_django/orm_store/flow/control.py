@@ -43,10 +43,11 @@ class FlowControl(Generic[M]):
     What a hook made ready it returns by the names of the queues, one for each job.
     """
 
-    def __init__(self, dialect: Dialect, table: JobTable[M]) -> None:
+    def __init__(self, dialect: Dialect, table: JobTable[M], *, follows: bool = True) -> None:
+        """``follows``: give the rows of limits the numbers of this release first, as a worker does."""
         self._dialect = dialect
         self._table = table
-        self.known = KnownLimits(table, DeclaredLimits(table.model))
+        self.known = KnownLimits(table, DeclaredLimits(table.model), follows=follows)
         self._admission = Admission(dialect.limits, table, self.known)
         self._releases = Releases(dialect.limits, table, self.known)
         self._has_lines = False
@@ -202,8 +203,11 @@ class FlowControl(Generic[M]):
 
 
 def flow_control_of(dialect: Dialect, table: JobTable[Any]) -> FlowControl[Any]:
-    """Return the flow control of a table for one call, such as an operator's."""
-    return FlowControl(dialect, table)
+    """Return the flow control of a table for one call, such as an operator's.
+
+    A web process may be of the release before: the workers say what the limits are.
+    """
+    return FlowControl(dialect, table, follows=False)
 
 
 def let_in_after(table: JobTable[Any], left: Sequence[Limited]) -> list[str]:

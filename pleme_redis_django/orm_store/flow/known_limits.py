@@ -50,11 +50,12 @@ class Declarations(Protocol):
 class KnownLimits:
     """What a store knows of the limits of its model."""
 
-    def __init__(self, table: JobTable[Any], declarations: Declarations) -> None:
+    def __init__(self, table: JobTable[Any], declarations: Declarations, *, follows: bool = True) -> None:
+        """``follows``: give the rows the numbers of this release first, as a worker does."""
         self._table = table
         self._declarations = declarations
         self._declared: Declared = {}
-        self._is_in_step = False
+        self._is_in_step = not follows
         self._read_at = 0.0
         self.last_read = NO_LIMITS
 
@@ -74,6 +75,7 @@ class KnownLimits:
 
     def read_again(self) -> bool:
         """Read the rows; return whether they differ from what was known."""
+        self._note_declarations()
         before, self._read_at = self.last_read.rows, time.monotonic()
         if not self._is_in_step and (self._declared or self._rows().exists()):
             self._bring_rows_in_step()

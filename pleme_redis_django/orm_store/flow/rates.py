@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.flow.gates import TokenGate
-from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TakenTokens
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 T = TypeVar("T")
@@ -53,7 +53,8 @@ def start_with_tokens(
     for needs in jobs:
         for gate in needs.gates:
             wanted[gate] = wanted.get(gate, 0) + needs.cost
-    granted = dict(take(dialect, table, wanted)) if wanted else {}
+    taken = take(dialect, table, wanted) if wanted else {}
+    granted = {gate: of_gate.tokens for gate, of_gate in taken.items()}
     if granted == wanted:
         return [needs.job for needs in jobs], []
     may_start: list[M] = []
@@ -68,7 +69,7 @@ def start_with_tokens(
         may_start.append(needs.job)
         for gate in needs.gates:
             granted[gate] -= needs.cost
-    if left := {gate: count for gate, count in granted.items() if count}:
+    if left := {gate: taken[gate]._replace(tokens=count) for gate, count in granted.items() if count}:
         give_back(dialect, table, left)
     if parked:
         park_others(sorted({gate for _job, gate in parked}))
@@ -76,7 +77,9 @@ def start_with_tokens(
     return may_start, [job for job, _gate in parked]
 
 
-def take(dialect: Dialect, table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> Mapping[TokenGate, int]:
+def take(
+    dialect: Dialect, table: JobTable[Any], wanted: Mapping[TokenGate, int]
+) -> Mapping[TokenGate, TakenTokens]:
     """Take up to so many tokens of each gate; return how many there were. A limit that is gone gives all."""
     found = _tried(table, lambda: dialect.take_tokens(table, wanted))
     if len(found) == len(wanted):
@@ -84,11 +87,11 @@ def take(dialect: Dialect, table: JobTable[Any], wanted: Mapping[TokenGate, int]
     if missing := {gate: count for gate, count in wanted.items() if gate not in found}:
         dialect.add_token_gates(table, sorted(missing))
         found |= _tried(table, lambda: dialect.take_tokens(table, missing))
-    return {gate: found.get(gate, count) for gate, count in wanted.items()}
+    return {gate: found.get(gate) or TakenTokens(count, 0.0) for gate, count in wanted.items()}
 
 
-def give_back(dialect: Dialect, table: JobTable[Any], left: Mapping[TokenGate, int]) -> None:
-    """Give tokens back that were taken and are not needed."""
+def give_back(dialect: Dialect, table: JobTable[Any], left: Mapping[TokenGate, TakenTokens]) -> None:
+    """Give tokens back that were taken and are not needed, as far as they have not come back by themselves."""
     _tried(table, lambda: dialect.give_tokens_back(table, left))
 
 

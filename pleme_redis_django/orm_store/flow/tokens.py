@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from pleme_redis_django.orm_store.flow.gates import TokenGate
@@ -26,6 +27,18 @@ class Parking:
     job_id: UUID
     attempt: int
     gate: TokenGate
+
+
+class TakenTokens(NamedTuple):
+    """Tokens of one gate that were taken."""
+
+    tokens: int
+    full_again: float
+    """When every token of the gate is back if nobody takes more, in seconds since 1970 by the database's clock.
+
+    Until then it is known that tokens were missing all the time. What is given back later would be there twice: the
+    gate was full meanwhile.
+    """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

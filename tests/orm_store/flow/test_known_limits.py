@@ -17,6 +17,7 @@ from pleme_redis_django.models import FlowLimit, Job, LimitKind, LimitSource
 from pleme_redis_django.operations import limits as operations
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.flow import declared, known_limits
+from pleme_redis_django.orm_store.flow.control import let_in_after
 from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -124,6 +125,19 @@ def test_a_limit_of_settings_that_is_not_declared_any_more_ends_and_that_is_told
             claim(store)
     assert not FlowLimit.objects.exists() and not Job.objects.filter(status="BLOCKED").exists()
     assert caplog.text.count("the limit of the key stripe is not declared any more") == 1
+
+
+def test_who_lets_others_in_after_an_operation_changes_no_limit(said: dict[Any, Any]) -> None:
+    """A web process may be of the release before; and the tokens of a rate would all be back."""
+    said[STRIPE] = (of_code(1)[0], LimitSource.SETTINGS)
+    said[LimitKind.TYPE, "tests.noop"] = of_code(2, "tests.noop", "type")
+    job = make_job(concurrency_key="stripe", order_key="order:7")
+    make_job()
+    assert claim() == 2
+    before = list(FlowLimit.objects.order_by("id").values())
+    said[STRIPE] = (of_code(9)[0], LimitSource.SETTINGS)
+    let_in_after(JobTable(Job, "default"), [job])
+    assert list(FlowLimit.objects.order_by("id").values()) == before
 
 
 def test_a_limit_of_a_known_type_that_code_does_not_declare_any_more_ends_at_the_next_start(

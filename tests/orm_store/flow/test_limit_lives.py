@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from pleme_redis_django.orm_store.flow import declared, known_limits, rates
 from pleme_redis_django.orm_store.flow.admission import Claimant
 from pleme_redis_django.orm_store.flow.control import FlowControl
 from pleme_redis_django.orm_store.flow.rates import look_at_gates
-from pleme_redis_django.orm_store.flow.tokens import LetThrough
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, TakenTokens
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.orm_store.flow.limit_lives import (
     BURST,
@@ -148,7 +148,10 @@ def one_too_many_is_counted_as_none(patch: pytest.MonkeyPatch) -> type[OrmLives]
 
 
 def everybody_gets_tokens(patch: pytest.MonkeyPatch) -> type[OrmLives]:
-    patch.setattr(rates, "take", lambda dialect, table, wanted: dict(wanted))
+    def all_of_them(dialect: Any, table: Any, wanted: Mapping[Any, int]) -> dict[Any, TakenTokens]:
+        return {gate: TakenTokens(count, 0.0) for gate, count in wanted.items()}
+
+    patch.setattr(rates, "take", all_of_them)
     return OrmLives
 
 

@@ -20,7 +20,7 @@ from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
 from pleme_redis_django.orm_store.flow.gates import TokenGate
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.rates import NeedsTokens
-from pleme_redis_django.orm_store.flow.tokens import LetThrough
+from pleme_redis_django.orm_store.flow.tokens import LetThrough, TakenTokens
 from pleme_redis_django.orm_store.job_table import JobTable
 from tests.rows import BACKENDS, ago, make_job
 from tests.waiting import wait_until
@@ -40,8 +40,17 @@ def rate(using: str, gate: str = STRIPE, **fields: Any) -> TokenGate:
 
 
 def take(using: str, wanted: dict[TokenGate, int]) -> dict[TokenGate, int]:
+    return {gate: taken.tokens for gate, taken in taken_by(using, wanted).items()}
+
+
+def taken_by(using: str, wanted: dict[TokenGate, int]) -> dict[TokenGate, TakenTokens]:
     table = JobTable(Job, using)
     return dict(rates.take(dialect_of(table), table, wanted))
+
+
+def give_back(using: str, left: dict[TokenGate, TakenTokens]) -> None:
+    table = JobTable(Job, using)
+    rates.give_back(dialect_of(table), table, left)
 
 
 def let(using: str) -> LetThrough:
@@ -330,7 +339,7 @@ def test_tokens_are_given_back_though_somebody_takes_their_rows_in_another_order
     if using != "default":
         pytest.skip("SQLite has one lock")
     gates = [rate(using, f"k:default:{name}") for name in ("a", "b")]
-    assert take(using, dict.fromkeys(gates, 3)) == dict.fromkeys(gates, 3)
+    taken = taken_by(using, dict.fromkeys(gates, 3))
     is_held = threading.Event()
 
     def take_the_rows() -> None:
@@ -344,10 +353,30 @@ def test_tokens_are_given_back_though_somebody_takes_their_rows_in_another_order
     other = threading.Thread(target=take_the_rows)
     other.start()
     is_held.wait()
-    table = JobTable(Job, using)
-    rates.give_back(dialect_of(table), table, dict.fromkeys(gates, 2))
+    give_back(using, {gate: of_gate._replace(tokens=2) for gate, of_gate in taken.items()})
     other.join()
     assert take(using, dict.fromkeys(gates, 3)) == dict.fromkeys(gates, 2)
+
+
+def test_what_has_come_back_by_itself_is_not_given_back_as_well(using: str) -> None:
+    """Somebody stood still between the two: the gate was full meanwhile, and others have taken all that it has."""
+    gate = rate(using, rate=30, per_seconds=1.0)
+    late = taken_by(using, {gate: 3})
+    wait_until(
+        lambda: FlowGate.objects.using(using).filter(full_again_at__lte=Now()).exists(), "all are back"
+    )
+    FlowLimit.objects.using(using).update(rate=1, per_seconds=AN_HOUR)
+    FlowGate.objects.using(using).update(spacing_seconds=AN_HOUR)
+    assert take(using, {gate: 3}) == {gate: 3}
+    give_back(using, late)
+    assert take(using, {gate: 3}) == {gate: 0}
+
+
+def test_what_has_not_come_back_is_given_back(using: str) -> None:
+    gate = rate(using)
+    taken = taken_by(using, {gate: 3})
+    give_back(using, {gate: taken[gate]._replace(tokens=2)})
+    assert take(using, {gate: 3}) == {gate: 2}
 
 
 def somebody_waits_for_a_row(using: str) -> bool:

@@ -25,6 +25,7 @@ from pleme_redis_django.orm_store.flow.tokens import (
     LOOK_SECONDS,
     LetThrough,
     Parking,
+    TakenTokens,
 )
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import number_array, text_array, uuid_array
@@ -57,7 +58,7 @@ FROM (
   JOIN {limits} AS rule ON rule.id = wanted.limit_id ORDER BY wanted.gate COLLATE "C", rule.id
 ) AS asked
 WHERE gate.gate = asked.gate AND gate.limit_id = asked.id
-RETURNING gate.gate, gate.limit_id, gate.granted
+RETURNING gate.gate, gate.limit_id, gate.granted, date_part('epoch', gate.full_again_at)
 """
 _TAKE_PARTS = {
     "granted": _GRANTED,
@@ -70,10 +71,12 @@ SELECT asked.gate, rule.id FROM unnest(%s::text[], %s::bigint[]) AS asked(gate, 
 JOIN {limits} AS rule ON rule.id = asked.limit_id
 ON CONFLICT DO NOTHING
 """
+# By the clock of the moment in which the row is changed, since the statement may have waited for it.
 _GIVE_BACK_SQL = """
 UPDATE {gates} AS gate
-SET full_again_at = gate.full_again_at - make_interval(secs => FLOOR(back.count * gate.spacing_seconds * 1e6) / 1e6)
-FROM unnest(%s::text[], %s::bigint[], %s::int[]) AS back(gate, limit_id, count)
+SET full_again_at = gate.full_again_at - make_interval(secs => FLOOR(1e6 * GREATEST(0, LEAST(
+    back.count * gate.spacing_seconds, back.full_again - date_part('epoch', clock_timestamp()) - 1e-6))) / 1e6)
+FROM unnest(%s::text[], %s::bigint[], %s::int[], %s::float8[]) AS back(gate, limit_id, count, full_again)
 WHERE gate.gate = back.gate AND gate.limit_id = back.limit_id AND gate.spacing_seconds IS NOT NULL
 """
 
@@ -189,10 +192,10 @@ SELECT (SELECT count(*) FROM woken) + (SELECT count(*) FROM asked WHERE asked.id
 """
 
 
-def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, int]:
+def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, TakenTokens]:
     """Take up to so many tokens; return how many there were at each gate that has a row. One statement."""
     found = rows_prepared(_take(table), table.using, *_counts(wanted))
-    return {TokenGate(gate, limit_id): granted for gate, limit_id, granted in found}
+    return {TokenGate(gate, limit_id): TakenTokens(*taken) for gate, limit_id, *taken in found}
 
 
 def add_token_gates(table: JobTable[Any], gates: Sequence[TokenGate]) -> None:
@@ -201,9 +204,13 @@ def add_token_gates(table: JobTable[Any], gates: Sequence[TokenGate]) -> None:
         cursor.execute(_sql(table, _ADD_SQL), asked)
 
 
-def give_tokens_back(table: JobTable[Any], counts: Mapping[TokenGate, int]) -> None:
+def give_tokens_back(table: JobTable[Any], left: Mapping[TokenGate, TakenTokens]) -> None:
+    gates = sorted(left)
+    counts = _counts({gate: left[gate].tokens for gate in gates})
     with connections[table.using].cursor() as cursor:
-        cursor.execute(_sql(table, _GIVE_BACK_SQL), _counts(dict(sorted(counts.items()))))
+        cursor.execute(
+            _sql(table, _GIVE_BACK_SQL), [*counts, number_array(left[gate].full_again for gate in gates)]
+        )
 
 
 def park_for_tokens(table: JobTable[Any], worker_id: str, parkings: Sequence[Parking]) -> int:
