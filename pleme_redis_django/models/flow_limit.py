@@ -82,6 +82,11 @@ class FlowLimit(models.Model):
         of_all = "all products together" if self.is_shared else "every product"
         return f"{self.kind} {self.name} of {self.product or of_all}"
 
+    @property
+    def own_product(self) -> str:
+        """The one product that it limits; "": it holds for every product. A limit of a product names it."""
+        return self.name if self.kind == LimitKind.PRODUCT else self.product
+
 
 class FlowGate(models.Model):
     """The tokens of one rate: those of a key, a job type, a queue or a product.

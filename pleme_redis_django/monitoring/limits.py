@@ -61,12 +61,12 @@ class LimitReport:
 def limit_rows(
     scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = Job, using: str | None = None
 ) -> list[FlowLimit]:
-    """Return the limits that the scope may see: its products' own, and those of every product."""
+    """Return the limits that the scope may see: its products' own, and those that hold for every product."""
     rows = FlowLimit._base_manager.using(using or get_settings().database)
     return [
         row
         for row in rows.filter(job_model=model_label(model)).order_by("kind", "name", "product")
-        if (scope.allows(row.product) if row.product else scope.sees_shared)
+        if (scope.allows(row.own_product) if row.own_product else scope.sees_shared)
     ]
 
 

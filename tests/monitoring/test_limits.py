@@ -137,3 +137,11 @@ def test_what_waits_is_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) ->
         blocked("default", "k:acme:stripe", product="acme")
     [report] = reports()
     assert (report.waiting, report.is_capped) == (3, True)
+
+
+def test_a_limit_of_a_product_is_that_products_own() -> None:
+    make_limit(kind="product", name="blog", max_running=5)
+    for product, seen in (("acme", []), ("blog", ["blog"])):
+        rows = limit_rows(ProductScope(products=frozenset([product])))
+        assert [row.name for row in rows] == seen
+    assert [row.name for row in limit_rows()] == ["blog"]

@@ -65,12 +65,11 @@ class LimitActions(DashboardFrame):
     @action_view("change_limit")
     def add_limit_view(self, request: HttpRequest) -> HttpResponse:
         """Make a limit that no code has."""
-        product = request.POST.get("of_product", "")
-        self._check_product(request, product)
-        is_shared = bool(request.POST.get("shared"))
-        return self._set(
-            request, request.POST.get("kind", ""), request.POST.get("name", ""), product, shared=is_shared
-        )
+        kind, name, product = (request.POST.get(field, "") for field in ("kind", "name", "of_product"))
+        self._check_product(request, FlowLimit(kind=kind, name=name, product=product).own_product)
+        if kind == LimitKind.PRODUCT:
+            product = ""  # Its name says which, as in the settings' row, which it changes.
+        return self._set(request, kind, name, product, shared=bool(request.POST.get("shared")))
 
     @action_view("change_limit")
     def change_limit_view(self, request: HttpRequest, limit_id: int) -> HttpResponse:
@@ -120,7 +119,7 @@ class LimitActions(DashboardFrame):
         row = limits_of(JobTable(self.job_model, get_settings().database)).filter(pk=limit_id).first()
         if row is None:
             raise Http404
-        self._check_product(request, row.product)
+        self._check_product(request, row.own_product)
         return row
 
     def _check_product(self, request: HttpRequest, product: str) -> None:

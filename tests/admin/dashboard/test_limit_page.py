@@ -214,3 +214,26 @@ def test_who_may_see_one_product_changes_its_own_limits_alone(staff: StaffLogin,
     assert client.post(f"{PAGE}add/", {**added, "of_product": "blog"}).status_code == 403
     assert client.post(f"{PAGE}add/", {**added, "of_product": ""}).status_code == 403
     assert client.post(f"{PAGE}add/", {**added, "of_product": "acme"}).status_code == 302
+
+
+def test_a_limit_of_a_product_is_for_those_who_may_see_it(staff: StaffLogin, settings: Any) -> None:
+    settings.PLEME_REDIS = settings.PLEME_REDIS | {"DASHBOARD_PRODUCTS": f"{__name__}.only_acme"}
+    own, other = (
+        make_limit(
+            kind="product", name=name, source="settings", edited_at=ago(1), declared={"max_running": 9}
+        )
+        for name in ("acme", "hush-product")
+    )
+    client, form = staff("view_job", "change_flowlimit"), {"max_running": "1", "reason": "x"}
+    text = text_of(client)
+    assert "hush-product" not in text
+    assert f"{PAGE}{own.pk}/change/" in text
+    for action in ("change", "reset"):
+        answers = [client.post(f"{PAGE}{row.pk}/{action}/", form).status_code for row in (own, other)]
+        assert answers == [302, 403]
+    for product in ("", "acme"):
+        added = {"kind": "product", "name": "hush-product", "of_product": product, **form}
+        assert client.post(f"{PAGE}add/", added).status_code == 403
+    client.post(f"{PAGE}add/", {"kind": "product", "name": "acme", "of_product": "acme", **form})
+    numbers = FlowLimit.objects.order_by("pk").values_list("name", "product", "max_running")
+    assert list(numbers) == [("acme", "", 1), ("hush-product", "", 5)]
