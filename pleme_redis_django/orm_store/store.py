@@ -99,8 +99,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
                 self._passed_over[selection] = passed_over or self._flow.take_note_of_waiting()
                 return jobs
             except DataError as error:
-                # Psycopg's, of a row that cannot be loaded: the database itself would give an SQLSTATE.
-                if not sqlstate_of(error):
+                if _is_of_loading(error):
                     end_unreadable_jobs(self._table)
                 raise
 
@@ -274,12 +273,20 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
         rows = self._held()
         if threshold_seconds:
             rows = rows.filter(updated_at__lt=Now() - timedelta(seconds=threshold_seconds))
-        with reconnecting(self.using):
-            return list(rows)
+        return self._loaded(rows)
 
     def find_jobs_of(self, worker_ids: Sequence[str]) -> Sequence[M]:
+        return self._loaded(self._held().filter(worker_id__in=worker_ids))
+
+    def _loaded(self, held: QuerySet[M]) -> list[M]:
+        """Load what workers hold; a row that nobody can load ends, and holds up the rescue of no other."""
         with reconnecting(self.using):
-            return list(self._held().filter(worker_id__in=worker_ids))
+            try:
+                return list(held)
+            except DataError as error:
+                if _is_of_loading(error) and end_unreadable_jobs(self._table, held):
+                    return list(held)
+                raise
 
     def held_jobs(self, worker_id: str) -> Sequence[HeldRow]:
         rows = self._table.running().filter(worker_id=worker_id)
@@ -355,6 +362,11 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
 _RESCUED_FIELDS = ("status", "worker_id", "started_at", "cancel_requested_at", "unseen_deaths")
 _HELD_FIELDS = ("id", "attempt", "cancel_requested_at", "deleted_at")
 _HINT_FIELDS = ("id", "product", "job_type", "retry_count", "max_retries", "created_at")
+
+
+def _is_of_loading(error: DataError) -> bool:
+    """Whether it is psycopg's, of a row that cannot be loaded: the database itself would give an SQLSTATE."""
+    return not sqlstate_of(error)
 
 
 def _hint(job_id: UUID, product: str, job_type: str, retries: int, max_retries: int, at: Any) -> QueuedJob:

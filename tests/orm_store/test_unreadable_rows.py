@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from django.db import DataError, connection
@@ -13,7 +14,7 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.unreadable_rows import end_unreadable_jobs
-from tests.rows import make_job
+from tests.rows import ago, make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,11 +24,20 @@ EVERYTHING = JobSelection()
 @pytest.fixture(params=["0001-01-01 00:00:00+00 BC", "-infinity"])
 def unreadable(request: pytest.FixtureRequest) -> uuid.UUID:
     job = make_job()
+    set_by_hand("run_after", request.param, job)
+    return uuid.UUID(str(job.pk))
+
+
+def set_by_hand(column: str, value: str, *jobs: Job) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE pleme_redis_django_job SET run_after = %s WHERE id = %s", [request.param, job.pk]
+            f"UPDATE {Job._meta.db_table} SET {column} = %s WHERE id = ANY(%s)",
+            [value, [job.pk for job in jobs]],
         )
-    return uuid.UUID(str(job.pk))
+
+
+def running(worker_id: str) -> dict[str, Any]:
+    return {"status": JobStatus.RUNNING, "worker_id": worker_id, "attempt": 1}
 
 
 @pytest.mark.parametrize("status", [JobStatus.BLOCKED, JobStatus.PENDING, JobStatus.RUNNING])
@@ -39,6 +49,33 @@ def test_what_waits_or_runs_and_cannot_be_loaded_ends_with_it(
     assert end_unreadable_jobs(JobTable(Job, "default")) == 1
     ended = Job.objects.get(pk=unreadable)
     assert (ended.status, ended.blocked_on) == (JobStatus.FAILED, None)
+
+
+@pytest.mark.parametrize("column", ["run_after", "expires_at"])
+@pytest.mark.parametrize("name", ["of the dead", "stale"])
+def test_what_others_held_is_found_beside_a_row_that_cannot_be_loaded(name: str, column: str) -> None:
+    store, worker_ids = OrmJobStore(Job), [str(uuid.uuid4()) for _ in range(3)]
+    unloadable, other, alive = (make_job(**running(worker_id)) for worker_id in worker_ids)
+    set_by_hand(column, "infinity", unloadable, alive)
+    Job.objects.filter(pk__in=[unloadable.pk, other.pk]).update(updated_at=ago(60))
+    found = {
+        "of the dead": lambda: store.find_jobs_of(worker_ids[:2]),
+        "stale": lambda: store.find_stale_jobs(30),
+    }[name]()
+    assert [job.id for job in found] == [other.pk]
+    ended = Job.objects.get(pk=unloadable.pk)
+    assert (ended.status, ended.error_details) == (JobStatus.FAILED, {"error_code": "unreadable_row"})
+    assert Job.objects.only("status").get(pk=alive.pk).status == JobStatus.RUNNING, "Nobody asked for it."
+
+
+def test_a_job_whose_deadline_cannot_be_loaded_ends() -> None:
+    job = make_job()
+    set_by_hand("expires_at", "infinity", job)
+    store = OrmJobStore(Job)
+    with pytest.raises(DataError):
+        store.claim_jobs(str(uuid.uuid4()), 10, EVERYTHING)
+    ended = Job.objects.get(pk=job.pk)
+    assert (ended.status, ended.expires_at) == (JobStatus.FAILED, None)
 
 
 def test_a_row_that_cannot_be_loaded_ends_alone(unreadable: uuid.UUID) -> None:
