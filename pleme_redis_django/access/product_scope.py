@@ -41,6 +41,12 @@ class ProductScope:
     def narrow(self, rows: M, field: str = "product") -> M:
         return rows if self.products is None else rows.filter(**{f"{field}__in": sorted(self.products)})
 
+    def narrow_with_shared(self, rows: M) -> M:
+        """Return the rows of the products, and those that serve every product, for users who may see these."""
+        if self.products is None:
+            return rows
+        return rows.filter(product__in=[*([""] if self.sees_shared else []), *sorted(self.products)])
+
 
 EVERY_PRODUCT = ProductScope()
 

@@ -114,10 +114,8 @@ class WorkerFilter(admin.SimpleListFilter):
     title, parameter_name = "worker", "worker"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        rows = WorkerProcess._base_manager.using(get_settings().database)
-        products = scope_of_request(request).products
-        if products is not None:
-            rows = rows.filter(product__in=["", *sorted(products)])
+        workers = WorkerProcess._base_manager.using(get_settings().database).all()
+        rows = scope_of_request(request).narrow_with_shared(workers)
         return [(str(row.pk), str(row)) for row in rows.order_by("-heartbeat_at", "id")[:CHOICES_LIMIT]]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

@@ -192,9 +192,7 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
     ordering = ("-heartbeat_at", "id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = workers_with_ages(get_settings().database)
-        products = scope_of_request(request).products
-        return rows if products is None else rows.filter(product__in=["", *sorted(products)])
+        return scope_of_request(request).narrow_with_shared(workers_with_ages(get_settings().database))
 
     @admin.display(description="state")
     def state_shown(self, worker: Any) -> SafeString:

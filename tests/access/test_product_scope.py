@@ -10,8 +10,8 @@ import pytest
 
 from pleme_redis_django.access.product_scope import EVERY_PRODUCT, ProductScope, scope_of
 from pleme_redis_django.exceptions import InvalidSettings
-from pleme_redis_django.models import Job
-from tests.rows import make_job
+from pleme_redis_django.models import Job, WorkerProcess
+from tests.rows import make_job, make_worker
 
 HOOK = "tests.access.test_product_scope.products_of"
 Configure = Callable[[str | None], None]
@@ -86,3 +86,12 @@ def test_rows_are_narrowed_to_the_scope() -> None:
     assert list(ProductScope(products=frozenset({"shop"})).narrow(rows)) == [ours]
     assert list(EVERY_PRODUCT.narrow(rows)) == [ours, other]
     assert list(ProductScope(products=frozenset()).narrow(rows)) == []
+
+
+@pytest.mark.django_db
+def test_rows_of_every_product_are_for_users_who_have_one() -> None:
+    shared, ours, other = (make_worker(product=product) for product in ("", "shop", "blog"))
+    rows = WorkerProcess.objects.all()
+    assert set(ProductScope(products=frozenset({"shop"})).narrow_with_shared(rows)) == {shared, ours}
+    assert set(EVERY_PRODUCT.narrow_with_shared(rows)) == {shared, ours, other}
+    assert set(ProductScope(products=frozenset()).narrow_with_shared(rows)) == set()

@@ -154,7 +154,19 @@ def test_an_empty_list_of_products_shows_nothing(
     limited: Client, own: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{__name__}.only_novaskyn", lambda _user: [])
+    make_worker(host="shared-host")
     assert listed_ids(limited) == set()
+    assert "shared-host" not in limited.get(LIST).content.decode()
+
+
+def test_workers_of_every_product_are_not_shown_to_users_without_one(
+    staff: StaffLogin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.only_novaskyn", lambda _user: [])
+    worker = make_worker(host="shared-host")
+    client, address = staff("view_workerprocess"), "/admin/pleme_redis_django/workerprocess/"
+    assert list(client.get(address).context["cl"].result_list) == []
+    assert client.get(f"{address}{worker.pk}/change/").status_code == 302
 
 
 def test_a_list_that_is_limited_looks_through_the_newest_jobs_only(
