@@ -212,6 +212,9 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
         with reconnecting(self.using):
             return self._flow.sweep(at_once=at_once)
 
+    def released_besides(self) -> Collection[str]:
+        return self._flow.take_let_in_besides()
+
     def look_after_limits(self) -> Collection[str]:
         with reconnecting(self.using):
             return self._flow.look_after_limits()

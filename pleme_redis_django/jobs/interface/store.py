@@ -207,6 +207,13 @@ class JobStore(Protocol[J_co]):
         """
         return ()
 
+    def released_besides(self) -> Collection[str]:
+        """Return the queues of jobs that ``release_overlooked`` has made ready besides, since the last call.
+
+        Nobody has overlooked them: their limit has ended, or had places free each time while others went on.
+        """
+        return ()
+
     def look_after_limits(self) -> Collection[str]:
         """Take note of what this process declares of limits, and end those that nobody declares any more.
 

@@ -156,8 +156,17 @@ class LostClaims:
 
     def _give_back(self, lost: list[HeldRow]) -> int:
         if lost:
-            self._store.finish_jobs([GivenBack(job_id=row.job_id, claim=row.claim) for row in lost])
+            # Before: they are nobody's afterwards. One that was asked to end ends here, and leaves its turn too.
+            claimed = (
+                self._store.find_jobs_of([self._identity.worker_id]) if self._store.supports_limits else []
+            )
+            found = {job.id: job for job in claimed}
+            accepted = self._store.finish_jobs(
+                [GivenBack(job_id=row.job_id, claim=row.claim) for row in lost]
+            )
             self._sink.emit(LostClaimsGivenBack(len(lost)))
+            ended = [row.job_id for row, was_accepted in zip(lost, accepted, strict=True) if was_accepted]
+            self._rescues.let_others_in([found[job_id] for job_id in ended if job_id in found])
         return len(lost)
 
     def _heed(self, row: HeldRow) -> None:

@@ -1,7 +1,7 @@
 """Overlooked jobs: they wait at a limit or in a line although nothing holds them, as a process has died meanwhile.
 
 Whoever ends a job, and whoever steps back from a limit, lets others in. This is the net below both, and what it finds
-is told.
+is told, unless it may well be no find.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ def release_overlooked_jobs(
     released = store.release_overlooked()
     if released:
         sink.emit(OverlookedJobsReleased(len(released)))
+    if ready := [*released, *store.released_besides()]:
         hints.nudge()
-        told.tell(released)
-    return len(released)
+        told.tell(ready)
+    return len(ready)
 
 
 def overlooked_jobs_duty(

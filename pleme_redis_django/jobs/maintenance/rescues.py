@@ -56,10 +56,11 @@ class Rescues:
                 if was_accepted:
                     ended.append(job)
                     self._sink.emit(JobEnded(job, ending))
-        self._let_others_in(ended)
+        self.let_others_in(ended)
         return len(ended)
 
-    def _let_others_in(self, ended: Sequence[AnyJob]) -> None:
+    def let_others_in(self, ended: Sequence[AnyJob]) -> None:
+        """Have the store let in what waits for the places of jobs whose endings are written. Does not raise."""
         if not ended or not self._store.supports_limits:
             return
         try:

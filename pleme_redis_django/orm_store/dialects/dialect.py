@@ -19,7 +19,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.orm_store.claim_position import ClaimedUpTo
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.flow.gates import Gate, TokenGate
-from pleme_redis_django.orm_store.flow.limits import Keys, KnownLimit
+from pleme_redis_django.orm_store.flow.limits import Head, Keys, KnownLimit
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, Parking, TakenTokens
 from pleme_redis_django.orm_store.horizon import Horizon
@@ -76,8 +76,8 @@ class LimitStatements(Protocol):
     def texts_waited_at(self, table: JobTable[Any]) -> list[str]:
         """Return every gate at which somebody waits, without the lines."""
 
-    def heads_with_a_place(self, table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> dict[Gate, UUID]:
-        """Return who stands first at each gate that has a place for it."""
+    def heads_with_a_place(self, table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> dict[Gate, Head]:
+        """Return who stands first at each gate that has a place for it, and how many places it has."""
 
     def release(
         self, table: JobTable[Any], limits: Mapping[Gate, KnownLimit | None], freed: Mapping[Gate, int]

@@ -16,7 +16,7 @@ from pleme_redis_django.models.flow_limit import FlowLimit, LimitKind
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION, LINE_PREFIX
 from pleme_redis_django.orm_store.ending_changes import SLOT_AFTER_THE_END
 from pleme_redis_django.orm_store.flow.gates import Gate
-from pleme_redis_django.orm_store.flow.limits import Keys, KnownLimit
+from pleme_redis_django.orm_store.flow.limits import Head, Keys, KnownLimit
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.pauses import Pauses
@@ -111,14 +111,17 @@ def texts_waited_at(table: JobTable[Any]) -> list[str]:
     return sorted(waiting.values_list("blocked_on", flat=True).distinct())
 
 
-def heads_with_a_place(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> dict[Gate, UUID]:
-    heads: dict[Gate, UUID] = {}
+def heads_with_a_place(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> dict[Gate, Head]:
+    heads: dict[Gate, Head] = {}
     numbers = _numbers(table, limits)
     for gate, limit in limits.items():
         number = numbers.get(limit.id, (None, None))[0]
         head = _line(table, gate).values_list("id", "cost").first()
-        if number is not None and head is not None and head[1] <= number - _taken(table, gate):
-            heads[gate] = head[0]
+        if number is None or head is None:
+            continue
+        job_id, cost = head
+        if cost <= (places := number - _taken(table, gate)):
+            heads[gate] = Head(job_id, places)
     return heads
 
 

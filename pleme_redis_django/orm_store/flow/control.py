@@ -81,6 +81,10 @@ class FlowControl(Generic[M]):
         let_in, self._let_in = self._let_in, []
         return let_in
 
+    def take_let_in_besides(self) -> list[str]:
+        """Return whom ``sweep`` has let in since the last call although nobody had overlooked them."""
+        return self._releases.take_let_in_besides()
+
     def _with_tokens(
         self, claimant: Claimant, jobs: Sequence[M]
     ) -> tuple[Sequence[M], dict[Gate, KnownLimit]]:

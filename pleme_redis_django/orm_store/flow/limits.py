@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
+from uuid import UUID
 
 from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
 from pleme_redis_django.models.flow_limit import LimitKind, LimitSource
@@ -25,6 +26,13 @@ Named = tuple[str, str | None]
 Keys = Collection[tuple[str, str]]
 """Of a product each."""
 Declared = Mapping[LimitName, tuple[DeclaredLimit, LimitSource]]
+
+
+class Head(NamedTuple):
+    """Who stands first at a gate, and how many places are free there."""
+
+    job_id: UUID
+    places: int
 
 
 class KnownLimit(NamedTuple):

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 from pleme_redis_django.orm_store.dialects.dialect import LimitStatements
 from pleme_redis_django.orm_store.flow.gates import Gate, Limited, gate_of, waits_for_token
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
-from pleme_redis_django.orm_store.flow.limits import KnownLimit
+from pleme_redis_django.orm_store.flow.limits import Head, KnownLimit
 from pleme_redis_django.orm_store.job_table import JobTable
 
 ALL_THAT_FIT = 1_000_000
@@ -27,8 +26,9 @@ class Releases:
         self._statements = statements
         self._table = table
         self._known = known
-        self._seen: Mapping[Gate, UUID] = {}
+        self._seen: Mapping[Gate, Head] = {}
         """Who stood first at a gate with a free place, at the last look for those who were overlooked."""
+        self._let_in_besides: list[str] = []
 
     def after(self, jobs: Sequence[Limited]) -> list[str]:
         """Let in as many as jobs that do not run any more have left places; return the queue names of those."""
@@ -55,17 +55,30 @@ class Releases:
     def overlooked(self) -> list[str]:
         """Let in whoever had a place at the last look already; return their queue names.
 
-        Who waits at a gate without a limit goes on at once: the limit has ended, and nobody was overlooked.
+        Nobody was overlooked at a gate without a limit, which has ended: who waits there goes on at once. Nor, as far
+        as one can tell, where others come first now. But endings let in as many as have ended, and a place that is
+        lost stays free below them. So as many are let in there as had a place both times: those who have none after
+        all step back. ``take_let_in_besides`` has the queue names of both.
         """
         limits = self._waited_at()
         if not limits:
             self._seen = {}
             return []
-        self._release_all({gate: limit for gate, limit in limits.items() if limit is None})
+        unlimited = {gate: limit for gate, limit in limits.items() if limit is None}
+        self._let_in_besides += self._release_all(unlimited)
         limited = {gate: limit for gate, limit in limits.items() if limit is not None}
         heads = self._statements.heads_with_a_place(self._table, limited)
         before, self._seen = self._seen, heads
-        return self._release_all({gate: limited[gate] for gate in heads if before.get(gate) == heads[gate]})
+        seen_twice = [gate for gate in heads if gate in before]
+        others_first = [gate for gate in seen_twice if before[gate].job_id != heads[gate].job_id]
+        free = {gate: min(before[gate].places, heads[gate].places) for gate in others_first}
+        self._let_in_besides += self._release_all({gate: limited[gate] for gate in others_first}, free)
+        return self._release_all({gate: limited[gate] for gate in seen_twice if gate not in free})
+
+    def take_let_in_besides(self) -> list[str]:
+        """Return whom ``overlooked`` has let in since the last call although nobody had overlooked them."""
+        let_in, self._let_in_besides = self._let_in_besides, []
+        return let_in
 
     def forget_seen(self) -> None:
         """Take note that nobody waits anywhere."""
@@ -82,10 +95,13 @@ class Releases:
                 self._known.make(unmade)
         return {gate: self._known.last_read.at(gate) for gate in gates}
 
-    def _release_all(self, limits: Mapping[Gate, KnownLimit | None]) -> list[str]:
+    def _release_all(
+        self, limits: Mapping[Gate, KnownLimit | None], freed: Mapping[Gate, int] | None = None
+    ) -> list[str]:
         released: list[str] = []
         gates = list(limits)
         for start in range(0, len(gates), GATES_PER_STATEMENT):
             part = gates[start : start + GATES_PER_STATEMENT]
-            released += self._statements.release(self._table, limits, dict.fromkeys(part, ALL_THAT_FIT))
+            counts = {gate: freed[gate] if freed else ALL_THAT_FIT for gate in part}
+            released += self._statements.release(self._table, limits, counts)
         return released

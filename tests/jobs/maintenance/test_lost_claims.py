@@ -71,6 +71,19 @@ def test_claims_that_nobody_holds_are_given_back(bench: Bench) -> None:
     assert (job.id, job.attempt, job.crash_count, job.retry_count) == (lost.id, 2, 0, 0)
 
 
+def test_a_lost_claim_that_was_asked_to_end_leaves_its_turn_to_the_next(bench: Bench) -> None:
+    pool = bench.pool()
+    bench.pools.clear()  # It is never launched.
+    lost = claimed(bench.store, pool.identity.worker_id, order_key="a")
+    waits = bench.store.add(order_key="a")
+    assert bench.store.claim_next_job(pool.identity.worker_id) is None
+    bench.store.request_cancel(lost.id)
+    sweep = pool._parts.lost_claims.sweep
+    assert [sweep(), sweep()] == [0, 1]
+    assert bench.store.load_job(lost.id).status is JobStatus.CANCELLED
+    assert bench.store.load_job(waits.id).status is JobStatus.QUEUED
+
+
 def test_claims_are_looked_for_again_after_a_look_that_failed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

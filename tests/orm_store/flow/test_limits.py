@@ -380,6 +380,24 @@ def test_who_is_overlooked_is_let_in_at_the_second_look(using: str, store: OrmJo
     assert store.release_overlooked() == []
 
 
+def test_a_lost_place_is_found_though_others_come_first_at_each_look(
+    using: str, store: OrmJobStore[Any]
+) -> None:
+    limited(using, "stripe", max_running=3)
+    jobs(using, 12)
+    running = list(store.claim_jobs(ONE, 5, EVERYTHING))
+    lost = [running.pop(), running.pop()]
+    store.finish_jobs([Completed(job_id=job.id, claim=job.claim) for job in lost])  # And its process dies.
+    for _ in range(2):
+        assert store.release_overlooked() == [], (
+            "somebody may be about to see to it, or nobody was overlooked"
+        )
+        assert end(store, running) == ["default"], "as many as have ended"
+        running = list(store.claim_jobs(ONE, 5, EVERYTHING))
+    assert len(running) == 3
+    assert list(store.released_besides()) == ["default"] * 2 and list(store.released_besides()) == []
+
+
 MANY = 30
 PREFIXES = ("customer", "order", "free")
 

@@ -28,7 +28,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.flow_waits import (
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import planned_behind
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition_sql
 from pleme_redis_django.orm_store.flow.gates import Gate
-from pleme_redis_django.orm_store.flow.limits import MANY_KEYS, Keys, KnownLimit
+from pleme_redis_django.orm_store.flow.limits import MANY_KEYS, Head, Keys, KnownLimit
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import number_array, uuid_array
 from pleme_redis_django.orm_store.pauses import Pauses
@@ -146,13 +146,14 @@ WHERE job.id = found.id AND job.status = 'QUEUED'
 """
 
 _HEADS_SQL = """
-SELECT gate.text, head.id
+SELECT gate.text, head.id, free.places
 FROM {gates} JOIN {limits} AS limits ON limits.id = gate.limit_id
 CROSS JOIN LATERAL (
   SELECT job.id, job.cost FROM {table} AS job WHERE job.blocked_on = gate.text AND {blocked}
   ORDER BY job.priority DESC, job.run_after, job.id LIMIT 1
 ) AS head
-WHERE head.cost <= limits.max_running - {taken}
+CROSS JOIN LATERAL (SELECT limits.max_running - {taken} AS places OFFSET 0) AS free
+WHERE head.cost <= free.places
 """
 
 # A gate without a limit lets everybody go on; where there is only a rate, its tokens do.
@@ -250,13 +251,13 @@ def park_ready(
         return int(cursor.rowcount)
 
 
-def heads_with_a_place(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> dict[Gate, UUID]:
+def heads_with_a_place(table: JobTable[Any], limits: Mapping[Gate, KnownLimit]) -> dict[Gate, Head]:
     gates = {gate.text: gate for gate in limits}
     if not gates:
         return {}
     sql = _heads_sql(table, frozenset(gate.shape for gate in limits))
     found = _fetch(table, sql, _columns(limits, list(limits)))
-    return {gates[text]: job_id for text, job_id in found}
+    return {gates[text]: Head(job_id, places) for text, job_id, places in found}
 
 
 def release(
