@@ -20,8 +20,9 @@ from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
 from pleme_redis_django.orm_store.flow.gates import TokenGate
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.rates import NeedsTokens
-from pleme_redis_django.orm_store.flow.tokens import LetThrough, TakenTokens
+from pleme_redis_django.orm_store.flow.tokens import HELD_SECONDS, LetThrough, TakenTokens
 from pleme_redis_django.orm_store.job_table import JobTable
+from tests.database_sessions import TABLE, another_session
 from tests.rows import BACKENDS, ago, make_job
 from tests.waiting import wait_until
 
@@ -279,6 +280,26 @@ def test_limit_without_a_rate_any_more_lets_everybody_through(using: str) -> Non
     FlowLimit.objects.using(using).update(rate=None)
     rates.look_at_gates(JobTable(Job, using), [gate.limit_id])
     assert len(let(using).queue_names) == 6
+
+
+@pytest.mark.django_db(transaction=True, databases=BACKENDS)
+@pytest.mark.parametrize("others", [0, 2], ids=["alone", "before others"])
+def test_one_whose_row_somebody_holds_is_looked_at_again_soon(using: str, others: int) -> None:
+    """Its token counts for nobody, and the gate is not forgotten."""
+    if using != "default":
+        pytest.skip("SQLite has one lock")
+    gate, worker = rate(using, burst=2), str(uuid4())
+    held, *behind = start(using, worker, claimed(using, 3 + others, worker), gate)[1]
+    tokens_back(using, gate, 1)
+    with another_session(f"SELECT FROM {TABLE} WHERE id = '{held}' FOR UPDATE"):
+        assert let(using) == LetThrough(1, [])
+    assert row_of(using, gate).let_through == 0
+    release_in = rates.release_in(JobTable(Job, using))
+    assert release_in is not None
+    assert release_in <= HELD_SECONDS
+    FlowGate.objects.using(using).update(release_at=Now())
+    assert let(using) == LetThrough(1, ["default"])
+    assert waiting_at(using, gate) == behind
 
 
 @pytest.mark.parametrize("how", ["unmarked", "too late", "row deleted", "limit deleted"])

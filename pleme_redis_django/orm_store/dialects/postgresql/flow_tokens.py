@@ -22,6 +22,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition
 from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, TokenGate
 from pleme_redis_django.orm_store.flow.tokens import (
     BURST_SHARE,
+    HELD_SECONDS,
     LOOK_SECONDS,
     LetThrough,
     Parking,
@@ -111,7 +112,8 @@ SELECT gate.id FROM {gates} AS gate JOIN {limits} AS rule ON rule.id = gate.limi
 WHERE gate.release_at <= statement_timestamp() AND rule.job_model = %s
 ORDER BY gate.release_at LIMIT %s FOR UPDATE OF gate SKIP LOCKED
 """
-# After the lock of the gate, and so on a snapshot that sees everybody who was parked before it.
+# After the lock of the gate, and so on a snapshot that sees everybody who was parked before it. One whose row somebody
+# holds is left with its token, which nobody counts as used: the gate is looked at again soon.
 _LET_SQL = """
 WITH asked AS MATERIALIZED (
   SELECT gate.id, gate.gate, asked.*, {used} AS used, CASE WHEN gate.let_at > statement_timestamp()
@@ -140,20 +142,23 @@ WITH asked AS MATERIALIZED (
   FOR UPDATE OF job SKIP LOCKED
 ), released AS (
   UPDATE {table} AS job SET status = 'QUEUED', blocked_on = NULL, updated_at = statement_timestamp()
-  WHERE job.id = ANY (ARRAY(SELECT free.id FROM free)) RETURNING job.queue_name
+  WHERE job.id = ANY (ARRAY(SELECT free.id FROM free)) RETURNING job.id, job.queue_name
 ), counted AS MATERIALIZED (
   SELECT room.id, room.used, room.every, room.burst, room.let,
-         COALESCE(SUM(head.cost) FILTER (WHERE head.upto <= room.free), 0) AS through,
+         COALESCE(SUM(head.cost) FILTER (WHERE released.id IS NOT NULL), 0) AS through,
+         COALESCE(SUM(head.cost) FILTER (WHERE head.upto <= room.free AND released.id IS NULL), 0) AS held,
          MIN(head.cost) FILTER (WHERE head.upto > room.free) AS next_cost
-  FROM room LEFT JOIN head ON head.gate_id = room.id
+  FROM room LEFT JOIN head ON head.gate_id = room.id LEFT JOIN released ON released.id = head.id
   GROUP BY room.id, room.used, room.every, room.burst, room.let
 ), marked AS (
   UPDATE {gates} AS gate
   SET let_through = asked.let + asked.through,
       let_at = CASE WHEN asked.through > 0 THEN statement_timestamp() ELSE gate.let_at END,
-      release_at = CASE WHEN asked.next_cost IS NULL OR asked.every IS NULL THEN NULL
-        ELSE LEAST({look_at}, CASE WHEN asked.let + asked.through > 0
-          THEN statement_timestamp() + make_interval(secs => {let_seconds}) END) END
+      release_at = LEAST(
+        CASE WHEN asked.held > 0 THEN statement_timestamp() + make_interval(secs => {held_seconds}) END,
+        CASE WHEN asked.next_cost IS NULL OR asked.every IS NULL THEN NULL
+          ELSE LEAST({look_at}, CASE WHEN asked.let + asked.through > 0
+            THEN statement_timestamp() + make_interval(secs => {let_seconds}) END) END)
   FROM counted AS asked WHERE gate.id = asked.id
 )
 SELECT queue_name FROM released
@@ -234,8 +239,9 @@ def park_for_tokens(table: JobTable[Any], worker_id: str, parkings: Sequence[Par
 def let_through(table: JobTable[Any], limit: int) -> LetThrough:
     parts = {
         "used": _USED,
-        "look_at": _look_at("asked.used", "asked.let + asked.through + asked.next_cost"),
+        "look_at": _look_at("asked.used", "asked.let + asked.through + asked.held + asked.next_cost"),
         "let_seconds": LET_SECONDS,
+        "held_seconds": HELD_SECONDS,
     }
     with transaction.atomic(using=table.using), connections[table.using].cursor() as cursor:
         cursor.execute(_sql(table, _DUE_SQL), [model_label(table.model), limit])
