@@ -24,7 +24,7 @@ from pleme_redis_django.admin.schedule_form import (
     TIMING,
     ScheduleForm,
 )
-from pleme_redis_django.admin.untrusted import refuse_nul
+from pleme_redis_django.admin.untrusted import is_offered, refuse_nul
 from pleme_redis_django.models import Job, Schedule
 from pleme_redis_django.models.schedule import ScheduleSource
 from pleme_redis_django.monitoring.schedules import ScheduleReport, schedule_reports, schedule_rows
@@ -63,6 +63,10 @@ class ScheduleAdmin(AnyModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         refuse_nul(request)
         return super().changelist_view(request, extra_context)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Whether an address may filter by this: any other lookup would read out what ``REDACT`` hides, bit by bit."""
+        return is_offered(lookup, self.get_list_filter(request))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """Return the form, which knows the user's products."""

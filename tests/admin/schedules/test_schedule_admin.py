@@ -56,6 +56,34 @@ def test_parameters_are_shown_as_those_of_a_job(staff: StaffLogin, settings: Any
     assert "(hidden)" in page
 
 
+@pytest.mark.parametrize(
+    "lookup",
+    ["parameters__card", "parameters__card__startswith", "parameters__icontains", "name__startswith"],
+)
+def test_no_lookup_reads_out_parameters(operator: Client, lookup: str) -> None:
+    make(parameters={"card": "4242"})
+    assert operator.get(LIST, {lookup: "4"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("lookup", "found"),
+    [({"source__exact": "code"}, "of-code"), ({"enabled__exact": "0"}, "off"), ({"q": "of-"}, "of-code")],
+)
+def test_the_list_filters_by_what_it_offers(operator: Client, lookup: dict[str, str], found: str) -> None:
+    make("of-code", source="code")
+    make("off", enabled=False)
+    rows = operator.get(LIST, lookup).context["cl"].result_list
+    assert [row.name for row in rows] == [found]
+
+
+def test_no_order_tells_of_parameters(operator: Client) -> None:
+    for name, card in (("a", "2"), ("b", "1"), ("c", "3")):
+        make(name, parameters={"card": card})
+    for column in range(-9, 10):
+        rows = [row.name for row in operator.get(LIST, {"o": str(column)}).context["cl"].result_list]
+        assert rows in (["a", "b", "c"], ["c", "b", "a"])
+
+
 def test_a_list_of_schedules(operator: Client) -> None:
     make()
     make("off", enabled=False, disabled_reason="why", cron="99 * * * *")
