@@ -18,7 +18,7 @@ from pleme_redis_django.enqueueing.insertion import insert_rows
 from pleme_redis_django.enqueueing.requested_rows import RowGroup, pass_instance_through, requested_rows
 from pleme_redis_django.enqueueing.rows import new_row, prepare_instance
 from pleme_redis_django.enqueueing.templates import templates
-from pleme_redis_django.enqueueing.turns import let_next_after_commit
+from pleme_redis_django.enqueueing.turns import let_in_after_commit, let_next_after_commit
 from pleme_redis_django.exceptions import EnqueueError, WrongTransaction
 from pleme_redis_django.interruption import uninterrupted
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -28,6 +28,7 @@ from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.middleware.enqueues import surround_enqueues
 from pleme_redis_django.models import AbstractJob, Job
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
+from pleme_redis_django.orm_store.flow.gates import is_line
 from pleme_redis_django.orm_store.flow.lines import lines_of_jobs
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
@@ -147,6 +148,14 @@ def _hint_at_jobs_that_were_there(jobs: Sequence[Job], template: RowTemplate, us
     """
     changed = template.uniqueness is not None and template.uniqueness.on_conflict is not OnConflict.KEEP
     kept_waiting = connections[using].in_atomic_block
+    kept_at_limits = {
+        job.id: job
+        for job in jobs
+        if kept_waiting and not job.is_new and job.status == JobStatus.BLOCKED and waits_only(job.unique_slot)
+        # Of lines the caller has seen to.
+        if job.blocked_on and not is_line(job.blocked_on)
+    }
+    let_in_after_commit(JobTable(Job, using), list(kept_at_limits.values()))
     hinted = {
         job.id: job
         for job in jobs

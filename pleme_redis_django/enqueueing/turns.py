@@ -1,15 +1,20 @@
-"""Turns of newly stored jobs: the first of each line is ready once its transaction has committed, and not before."""
+"""Turns of newly stored jobs: the first of each line is ready once its transaction has committed, and not before.
+
+Places of jobs that were there too: while a transaction keeps one waiting, nobody lets it in.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import transaction
 
 from pleme_redis_django.enqueueing.announcing import wake_workers_of
 from pleme_redis_django.interruption import uninterrupted
+from pleme_redis_django.models import AbstractJob
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
+from pleme_redis_django.orm_store.flow.left_places import let_others_in
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.job_table import JobTable
 
@@ -30,3 +35,14 @@ def _let_next(table: JobTable[Any], lines: Collection[Line], queue_name: str) ->
     queue_names = dialect_of(table).let_next(table, lines)
     if others := set(queue_names) - {queue_name}:
         wake_workers_of(table.model, sorted(others))
+
+
+def let_in_after_commit(table: JobTable[Any], kept_waiting: Sequence[AbstractJob]) -> None:
+    """Let in who waits at the limits of jobs that the transaction kept waiting, once it commits."""
+    if kept_waiting:
+        transaction.on_commit(lambda: _let_in(table, kept_waiting), using=table.using, robust=True)
+
+
+@uninterrupted
+def _let_in(table: JobTable[Any], kept_waiting: Sequence[AbstractJob]) -> None:
+    wake_workers_of(table.model, sorted(set(let_others_in(table, kept_waiting))))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
+from django.db import connections, transaction
 
 from pleme_redis_django.enqueueing.pools import hint_namespace
-from pleme_redis_django.models import Job
+from pleme_redis_django.models import FlowLimit, Job
+from pleme_redis_django.orm_store.flow.left_places import let_others_in
+from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
+from tests.enqueueing.jobs import unique_waiting
 from tests.faults.jobs import record
 from tests.rows import make_job
 
@@ -22,3 +28,28 @@ def test_a_worker_of_another_queue_is_woken_when_the_next_of_the_line_is_there()
     assert Job.objects.get(id=first.id).status == "QUEUED"
     for queue_name in ("here", "there"):
         assert RedisHints(queue_name, hint_namespace(Job)).wait_for_hint(WAIT_SECONDS), queue_name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_a_transaction_kept_waiting_gets_the_place_that_was_free_meanwhile() -> None:
+    FlowLimit.objects.create(
+        job_model="pleme_redis_django.job", kind="key", name="stripe", source="admin", max_running=1
+    )
+    running = make_job(status="RUNNING", concurrency_key="stripe", attempt=1)
+    limited = unique_waiting.using(concurrency_key="stripe")
+    first = limited.enqueue(1)
+    Job.objects.filter(id=first.id).update(status="BLOCKED", blocked_on="k:default:stripe")
+    let_in: list[list[str]] = []
+
+    def end() -> None:
+        Job.objects.filter(id=running.id).update(status="COMPLETED")
+        let_in.append(let_others_in(JobTable(Job, "default"), [running]))
+        connections.close_all()
+
+    with transaction.atomic():
+        assert limited.enqueue(1).id == first.id
+        thread = threading.Thread(target=end, daemon=True)
+        thread.start()
+        thread.join(20)
+    assert let_in == [[]], "nobody lets in a job whose row is held"
+    assert Job.objects.get(id=first.id).status == "QUEUED"
