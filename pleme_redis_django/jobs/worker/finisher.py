@@ -161,7 +161,8 @@ class Finisher:
                 return
             due = due[length:]
 
-    def _settle(self, entries: Sequence[Entry], accepted: Sequence[bool]) -> None:
+    def _settle(self, entries: Sequence[Entry], answer: Sequence[bool]) -> None:
+        accepted = self._first_of_each(entries, answer)
         for (_held, ending), was_accepted in zip(entries, accepted, strict=True):
             # Before the job is removed from what is held: a burst ends when nothing is held and nothing is due.
             if type(ending) is Completed or not was_accepted:
@@ -181,6 +182,20 @@ class Finisher:
                 self._sink.emit(EndingRefused(held.job, ending))
         if not len(self._holdings):
             self._agenda.slot_free()
+
+    def _first_of_each(self, entries: Sequence[Entry], answer: Sequence[bool]) -> list[bool]:
+        """Return which were accepted, without the late endings of handlers that were given up.
+
+        To the store, one of the same kind looks like an ending that is repeated because its reply was lost.
+        """
+        ended: set[HeldJob] = set()
+        accepted: list[bool] = []
+        for (held, ending), was_accepted in zip(entries, answer, strict=True):
+            is_open = held not in ended and self._holdings.find(ending.job_id, ending.claim.attempt) is held
+            accepted.append(was_accepted and is_open)
+            if accepted[-1]:
+                ended.add(held)
+        return accepted
 
 
 def _is_last_word(ending: Ending) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from pleme_redis_django import JobClaim, JobStatus
 from pleme_redis_django.exceptions import BadEnding, DoubtfulEndings, LockedJobs
-from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failed
+from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failed, Retried
 from pleme_redis_django.jobs.interface.events import (
     EndingDelayed,
     EndingRefused,
@@ -21,6 +21,7 @@ from pleme_redis_django.jobs.interface.events import (
     StoreBack,
     StoreUnavailable,
 )
+from pleme_redis_django.jobs.interface.failures import engine_failure
 from pleme_redis_django.jobs.worker.agenda import Agenda
 from pleme_redis_django.jobs.worker.finisher import UNWRITABLE, Finisher
 from pleme_redis_django.jobs.worker.holdings import HeldJob, Holdings, ending_if_unfinished
@@ -68,6 +69,16 @@ def _is_refused(ending: Ending) -> bool:
 
 def completed(one: HeldJob, results_json: str = "null") -> Completed:
     return Completed(job_id=one.job.id, claim=one.claim, results_json=results_json)
+
+
+def retried(one: HeldJob, delay_seconds: float = 63.0) -> Retried:
+    return Retried(
+        job_id=one.job.id,
+        claim=one.claim,
+        failure=engine_failure("x", "x", "test"),
+        retry_count=1,
+        delay_seconds=delay_seconds,
+    )
 
 
 class Bench:
@@ -290,22 +301,33 @@ def test_the_late_ending_of_a_job_that_was_given_back_is_no_news(bench: Bench) -
     assert bench.sink.of(EndingRefused) == []
 
 
-def test_a_retry_tells_when_it_is_due(bench: Bench) -> None:
-    from pleme_redis_django.jobs.interface.endings import Retried
-    from pleme_redis_django.jobs.interface.failures import engine_failure
+@pytest.mark.parametrize("together", [True, False])
+def test_the_late_ending_of_a_handler_that_was_given_up_ends_no_job_a_second_time(
+    bench: Bench, together: bool
+) -> None:
+    """The store takes it for the first one, repeated because its reply was lost: it is of the same kind."""
+    (one,) = bench.hold(1)
+    one.given_back = True
+    first, late = retried(one), retried(one, delay_seconds=5.0)
+    bench.finisher.add(one, first)
+    if together:
+        bench.finisher.add(one, late)
+    bench.finisher.start()
+    assert bench.idle.wait(10)
+    if not together:
+        bench.idle.clear()
+        bench.finisher.add(one, late)
+        assert bench.idle.wait(10)
+    assert [event.ending for event in bench.sink.of(JobEnded)] == [first]
+    assert bench.sink.of(EndingRefused) == []
+    bench.agenda.next_look()
+    assert bench.agenda.seconds_until_next(with_due=False) > 50, "Nothing is due when the late one says."
 
+
+def test_a_retry_tells_when_it_is_due(bench: Bench) -> None:
     (one,) = bench.hold(1)
     bench.finisher.start()
-    bench.finisher.add(
-        one,
-        Retried(
-            job_id=one.job.id,
-            claim=one.claim,
-            failure=engine_failure("x", "x", "test"),
-            retry_count=1,
-            delay_seconds=63.0,
-        ),
-    )
+    bench.finisher.add(one, retried(one))
     assert bench.idle.wait(10)
     bench.agenda.next_look()
     assert 50 < bench.agenda.seconds_until_next(with_due=False) <= 63
