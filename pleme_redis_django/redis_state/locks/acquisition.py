@@ -27,11 +27,12 @@ from pleme_redis_django.interruption import (
     interruptible,
     uninterrupted,
 )
-from pleme_redis_django.redis_state.locks.claims import Answer, Busy, Claim, Held, answer_to
+from pleme_redis_django.redis_state.locks.claims import Answer, Busy, Claim, Held
 from pleme_redis_django.redis_state.locks.clock import Clock
 from pleme_redis_django.redis_state.locks.entered import EnteredGuards
 from pleme_redis_django.redis_state.locks.guard import Guard
 from pleme_redis_django.redis_state.locks.renewal import Renewal, start_task
+from pleme_redis_django.redis_state.locks.unanswered import acquiring, undoing
 from pleme_redis_django.redis_state.server.cancellation import CancellationWatch, to_its_end
 from pleme_redis_django.redis_state.server.connections import SHORTEST_BLOCK_SECONDS, WAITS
 from pleme_redis_django.redis_state.server.flows import arun, run
@@ -162,8 +163,7 @@ class Acquisition(Generic[G]):
         return self.claim(self.name)
 
     def _try(self, claim: Claim, *, will_wait: bool) -> G | Busy:
-        call = claim.acquire(self.ttl_ms, will_wait=will_wait)
-        outcome = self._read(claim, run(answer_to(call, self.clock)))
+        outcome = self._read(claim, run(acquiring(claim, self.ttl_ms, self.clock, will_wait=will_wait)))
         if self.auto_renew and not isinstance(outcome, Busy):
             outcome.keep_renewed_by(Renewal(outcome, self.ttl_ms))
         return outcome
@@ -171,8 +171,8 @@ class Acquisition(Generic[G]):
     async def _atry(self, claim: Claim, *, will_wait: bool) -> G | Busy:
         watch = CancellationWatch()
         try:
-            call = claim.acquire(self.ttl_ms, will_wait=will_wait)
-            outcome = self._read(claim, await arun(answer_to(call, self.clock)))
+            answer = await arun(acquiring(claim, self.ttl_ms, self.clock, will_wait=will_wait))
+            outcome = self._read(claim, answer)
             if watch.noticed():
                 raise asyncio.CancelledError
         except asyncio.CancelledError:
@@ -225,7 +225,6 @@ def _is_async(function: Callable[..., Any]) -> bool:
 
 
 async def _undo(claim: Claim, clock: Clock) -> None:
-    """Free what a cancelled acquire took, or will take: its request may arrive after the release."""
-    with contextlib.suppress(RedisUnavailable):  # then it expires
-        await arun(answer_to(claim.void(), clock))
-        await arun(answer_to(claim.release(), clock))
+    """Free what a cancelled acquire took or will take."""
+    with contextlib.suppress(RedisUnavailable):  # then the next acquire undoes it
+        await arun(undoing(claim, clock))
