@@ -16,6 +16,8 @@ from pleme_redis_django.orm_store.flow.gates import Gate, Limited, TokenGate
 MAX_KEPT = 10_000
 # From so many keys on, all RUNNING rows with a key are counted at once, and not each key by itself.
 MANY_KEYS = 20
+# So many rows of a gate at most become ready in one statement.
+RELEASE_ROWS = 1_000
 
 # In place of the id of a limit: it is not one of each product by itself.
 SHARED = -1

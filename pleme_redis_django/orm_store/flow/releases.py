@@ -6,17 +6,20 @@ looks for free places once that is committed. Whoever of them comes last sees th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pleme_redis_django.orm_store.dialects.dialect import LimitStatements
 from pleme_redis_django.orm_store.flow.gates import Gate, Limited, gate_of, waits_for_token
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
-from pleme_redis_django.orm_store.flow.limits import Head, KnownLimit
+from pleme_redis_django.orm_store.flow.limits import RELEASE_ROWS, Head, KnownLimit
 from pleme_redis_django.orm_store.job_table import JobTable
 
 ALL_THAT_FIT = 1_000_000
 GATES_PER_STATEMENT = 500
+# So long a look lets go on what waits for nothing any more; the rest is left to the next one.
+UNLIMITED_SECONDS = 5.0
 
 
 class Releases:
@@ -50,7 +53,8 @@ class Releases:
     def everywhere(self) -> list[str]:
         """Let in everybody who has a place at any gate; return the queue names."""
         limits = self._waited_at()
-        return self._release_all(limits) if limits else []
+        limited = {gate: limit for gate, limit in limits.items() if limit is not None}
+        return self._release_unlimited(limits) + self._release_all(limited)
 
     def overlooked(self) -> list[str]:
         """Let in whoever had a place at the last look already; return their queue names.
@@ -64,8 +68,7 @@ class Releases:
         if not limits:
             self._seen = {}
             return []
-        unlimited = {gate: limit for gate, limit in limits.items() if limit is None}
-        self._let_in_besides += self._release_all(unlimited)
+        self._let_in_besides += self._release_unlimited(limits)
         limited = {gate: limit for gate, limit in limits.items() if limit is not None}
         heads = self._statements.heads_with_a_place(self._table, limited)
         before, self._seen = self._seen, heads
@@ -94,6 +97,18 @@ class Releases:
             if unmade := {(gate.kind, gate.limit_name) for gate in gates} & self._known.last_read.unmade:
                 self._known.make(unmade)
         return {gate: self._known.last_read.at(gate) for gate in gates}
+
+    def _release_unlimited(self, limits: Mapping[Gate, KnownLimit | None]) -> list[str]:
+        """Let everybody go on at those of the gates that have no limit any more; return the queue names."""
+        unlimited = {gate: limit for gate, limit in limits.items() if limit is None}
+        released: list[str] = []
+        give_up_at = time.monotonic() + UNLIMITED_SECONDS
+        while unlimited and time.monotonic() < give_up_at:
+            some = self._release_all(unlimited)
+            released += some
+            if len(some) < RELEASE_ROWS:
+                break
+        return released
 
     def _release_all(
         self, limits: Mapping[Gate, KnownLimit | None], freed: Mapping[Gate, int] | None = None

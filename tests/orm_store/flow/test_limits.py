@@ -11,10 +11,15 @@ import pytest
 from pleme_redis_django.jobs.interface.endings import Completed, GivenBack
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.jobs.maintenance.overlooked_jobs import release_overlooked_jobs
+from pleme_redis_django.jobs.worker.agenda import Agenda
+from pleme_redis_django.jobs.worker.released_jobs import ReleasedJobs
 from pleme_redis_django.models import FlowLimit, Job
 from pleme_redis_django.operations import cancel_jobs, change_priority, change_queue
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.flow import declared, known_limits
+from pleme_redis_django.orm_store.flow.limits import RELEASE_ROWS
+from tests.jobs.recording import MemoryHints, RecordingSink
 from tests.rows import BACKENDS, ago, make_job
 
 pytestmark = [
@@ -396,6 +401,27 @@ def test_a_lost_place_is_found_though_others_come_first_at_each_look(
         running = list(store.claim_jobs(ONE, 5, EVERYTHING))
     assert len(running) == 3
     assert list(store.released_besides()) == ["default"] * 2 and list(store.released_besides()) == []
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_everybody_goes_on_at_once_behind_a_limit_that_has_gone(
+    using: str, store: OrmJobStore[Any], at_once: bool
+) -> None:
+    waits = {"status": JobStatus.BLOCKED, "blocked_on": "k:default:stripe", "concurrency_key": "stripe"}
+    new = [Job(product="default", job_type="a", **waits) for _ in range(2 * RELEASE_ROWS + 1)]
+    Job.objects.using(using).bulk_create(new)
+    released = store.release_overlooked(at_once=at_once)
+    assert counts(using) == {"QUEUED": len(new)}
+    assert (len(released), len(store.released_besides())) == ((len(new), 0) if at_once else (0, len(new)))
+
+
+def test_who_goes_on_behind_a_limit_that_has_gone_wakes_workers_and_is_no_find(
+    using: str, store: OrmJobStore[Any]
+) -> None:
+    make_job(using, concurrency_key="stripe", status=JobStatus.BLOCKED, blocked_on="k:default:stripe")
+    sink, agenda, hints = RecordingSink(), Agenda(60), MemoryHints()
+    assert release_overlooked_jobs(store, hints, sink, ReleasedJobs(agenda)) == 1
+    assert (hints.nudges, agenda.has_unseen_hint(), sink.events) == (1, True, [])
 
 
 MANY = 30

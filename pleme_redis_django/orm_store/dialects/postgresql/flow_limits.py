@@ -28,7 +28,7 @@ from pleme_redis_django.orm_store.dialects.postgresql.flow_waits import (
 from pleme_redis_django.orm_store.dialects.postgresql.prepared import planned_behind
 from pleme_redis_django.orm_store.dialects.postgresql.ready_sql import condition_sql
 from pleme_redis_django.orm_store.flow.gates import Gate
-from pleme_redis_django.orm_store.flow.limits import MANY_KEYS, Head, Keys, KnownLimit
+from pleme_redis_django.orm_store.flow.limits import MANY_KEYS, RELEASE_ROWS, Head, Keys, KnownLimit
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import number_array, uuid_array
 from pleme_redis_django.orm_store.pauses import Pauses
@@ -44,9 +44,6 @@ __all__ = [
     "somebody_waits",
     "texts_waited_at",
 ]
-
-# So many rows at most become ready in one statement.
-RELEASE_ROWS = 1_000
 
 # What a RUNNING row has to have to count at a gate, by the shape of the gate. An equation for each: an OR of two
 # would have the planner read every RUNNING row.
