@@ -21,6 +21,7 @@ from pleme_redis_django.orm_store.horizon import Horizon
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.pauses import Pauses, is_closed
+from pleme_redis_django.orm_store.unreadable_rows import LAST
 
 # Jobs that nobody takes gather at the head of the queue, so that a look at its head finds them.
 UNSERVED_SAMPLE = 1_000
@@ -60,7 +61,8 @@ def look_ahead(
     """Return what is ready and what is due next. ``horizon``: that of the caller in this selection."""
     wait = ExpressionWrapper(Min("run_after") - Now(), output_field=DurationField())
     suspects = dataclasses.replace(selection, suspects=True)
-    due_in: timedelta | None = table.pending().aggregate(wait=wait)["wait"]
+    # Infinity less now is an error before PostgreSQL 17, and is loaded as 0 from then on.
+    due_in: timedelta | None = table.pending().filter(run_after__lte=LAST).aggregate(wait=wait)["wait"]
     return Outlook(
         ready=not is_closed(selection, pauses) and dialect.is_ready(table, selection, pauses, horizon),
         suspects=bool(table.ready(suspects, pauses).values_list("id")[:1]),

@@ -78,6 +78,16 @@ def test_a_job_whose_deadline_cannot_be_loaded_ends() -> None:
     assert (ended.status, ended.expires_at) == (JobStatus.FAILED, None)
 
 
+def test_what_is_never_due_is_not_waited_for() -> None:
+    never = make_job(status=JobStatus.PENDING)
+    set_by_hand("run_after", "infinity", never)
+    store = OrmJobStore(Job)
+    assert store.look_ahead(EVERYTHING).due_in_seconds is None, "A burst would never end."
+    make_job(status=JobStatus.PENDING, run_after=ago(-60))
+    due_in = store.look_ahead(EVERYTHING).due_in_seconds
+    assert due_in is not None and due_in <= 60
+
+
 def test_a_row_that_cannot_be_loaded_ends_alone(unreadable: uuid.UUID) -> None:
     readable = make_job()
     store, worker_id = OrmJobStore(Job), str(uuid.uuid4())
