@@ -18,7 +18,7 @@ class Leaving:
         self.recycle_reason = ""
         """Why this process is to end and another one to take its place; "": it is not."""
         self.lets_waiting_run = False
-        """Whether what is claimed still starts while this process is to end."""
+        """Whether what is claimed still starts while this process is to end, as long as it soon gets a slot."""
 
     def drain(self) -> None:
         """Somebody has asked this process to end, in its own time."""

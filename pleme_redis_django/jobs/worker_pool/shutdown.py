@@ -15,12 +15,31 @@ from pleme_redis_django.jobs.interface.events import (
 )
 from pleme_redis_django.jobs.worker.executing_page import Stage
 from pleme_redis_django.jobs.worker.holdings import HeldJob, ending_if_unfinished
+from pleme_redis_django.jobs.worker.lane import HOARDED_AFTER_SECONDS, Lane
 from pleme_redis_django.jobs.worker_pool.parts import WorkerParts
 
 # What shutdown grants the last writes, beyond the grace of the jobs themselves.
 FLUSH_SECONDS = 10.0
 # What is given back when a process drains is written by then, and others are woken for it.
 GIVE_BACK_SECONDS = 0.2
+# While what runs is waited for without a limit, this is how often it is asked what cannot go on or start.
+LOOK_SECONDS = 1.0
+
+
+class _WaitingJobs:
+    """What waits for a slot of a lane while its process ends, and since when none of it has started."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._count = lane.waiting()
+        self._since = time.monotonic()
+
+    def take_stranded(self, after_seconds: float) -> list[HeldJob]:
+        """Take back what waits once none of it has started for so long."""
+        now, count = time.monotonic(), self._lane.waiting()
+        if count != self._count:
+            self._count, self._since = count, now
+        return self._lane.take_waiting() if count and now - self._since >= after_seconds else []
 
 
 class Shutdown:
@@ -77,14 +96,20 @@ class Shutdown:
             self._stop_claiming()
             self._parts.holdings.wait_until_empty(GIVE_BACK_SECONDS)
             self._announce_returned()
-        while not self.is_over.is_set() and not self._parts.holdings.wait_until_empty(1.0):
-            self._give_blocked_back()
+        waiting = [_WaitingJobs(lane) for lane in self._parts.lanes]
+        while not self.is_over.is_set() and not self._parts.holdings.wait_until_empty(LOOK_SECONDS):
+            with self._lock:  # A stop() that has begun sees to all of them.
+                if not self.is_over.is_set():
+                    self._give_stuck_back(waiting)
         self.stop(0.0)
 
-    def _give_blocked_back(self) -> None:
-        """Let others run what cannot go on here; what can is waited for."""
-        if blocked := [held for lane in self._parts.lanes for held in lane.take_blocked()]:
-            self._give_back(blocked)
+    def _give_stuck_back(self, waiting: Sequence[_WaitingJobs]) -> None:
+        """Let others run what cannot go on here, or does not get to start; the rest is waited for."""
+        after_seconds = HOARDED_AFTER_SECONDS if self._parts.agenda.leaving.lets_waiting_run else 0.0
+        stuck = [held for lane in self._parts.lanes for held in lane.take_blocked()]
+        stuck += [held for jobs in waiting for held in jobs.take_stranded(after_seconds)]
+        if stuck:
+            self._give_back(stuck)
             self._parts.holdings.wait_until_empty(GIVE_BACK_SECONDS)
             self._announce_returned()
 

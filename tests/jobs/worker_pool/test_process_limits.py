@@ -16,9 +16,10 @@ from pleme_redis_django.jobs.interface.events import (
     WorkerStopped,
 )
 from pleme_redis_django.jobs.maintenance import recycling
+from pleme_redis_django.jobs.worker_pool import shutdown
 from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench
-from tests.jobs.recording import FunctionExecutor
-from tests.waiting import wait_until
+from tests.jobs.recording import AsyncFunctionExecutor, FunctionExecutor, claimed, held
+from tests.waiting import await_until, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +64,41 @@ def test_below_a_supervisor_it_works_on_until_another_process_is_there(bench: Be
     wait_until(lambda: bench.sink.of(WorkerStopped))
     bench.add(1)
     assert len(bench.sink.of(JobStarted)) == 21
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["thread", "loop"])
+@pytest.mark.parametrize("is_hurried", [False, True], ids=["recycled", "recycled-at-once"])
+def test_what_gets_no_slot_is_given_back_while_others_still_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, is_async: bool, is_hurried: bool
+) -> None:
+    """It was claimed ahead, and every slot is taken for long."""
+    gate = threading.Event()
+
+    def block(job: Any) -> None:
+        assert gate.wait(2 * DEADLINE_SECONDS)
+
+    async def wait(job: Any) -> None:
+        await await_until(gate.is_set)
+
+    bench.add(1)
+    executor = AsyncFunctionExecutor(wait) if is_async else FunctionExecutor(block)
+    pool = bench.pool(executor, worker_count=1, async_count=1)
+    pool.launch()
+    wait_until(lambda: bench.sink.of(JobStarted))
+    ahead = held(claimed(bench.store, pool.identity.worker_id))
+    pool._parts.holdings.add([ahead])
+    pool._parts.lanes[0].submit([ahead])
+    if is_hurried:
+        monkeypatch.setattr(shutdown, "HOARDED_AFTER_SECONDS", 3_000)
+    pool.recycle()
+    wait_until(lambda: bench.registry.draining)
+    if is_hurried:
+        pool._parts.agenda.leaving.recycle("a handler did not heed its timeout")
+    try:
+        wait_until(lambda: bench.statuses() == [JobStatus.RUNNING, JobStatus.QUEUED])
+    finally:
+        gate.set()
+    assert pool._shutdown.is_over.wait(DEADLINE_SECONDS)
+    assert bench.statuses() == [JobStatus.COMPLETED, JobStatus.QUEUED]
+    (stopped,) = bench.sink.of(WorkerStopped)
+    assert (stopped.given_back, stopped.given_back_running) == (1, 0)
