@@ -18,6 +18,7 @@ from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, TokenGate
 from pleme_redis_django.orm_store.flow.lines import line_order
 from pleme_redis_django.orm_store.flow.tokens import (
     BURST_SHARE,
+    LET_ROWS,
     LOOK_SECONDS,
     LetThrough,
     Parking,
@@ -25,7 +26,7 @@ from pleme_redis_django.orm_store.flow.tokens import (
 )
 from pleme_redis_django.orm_store.job_table import JobTable
 
-_EVERYBODY = 10_000
+_EVERYBODY = LET_ROWS
 
 
 def take_tokens(table: JobTable[Any], wanted: Mapping[TokenGate, int]) -> dict[TokenGate, TakenTokens]:

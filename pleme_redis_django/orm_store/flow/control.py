@@ -25,8 +25,8 @@ from pleme_redis_django.orm_store.flow.rates import (
     start_with_tokens,
     wake_forgotten,
 )
-from pleme_redis_django.orm_store.flow.releases import Releases
-from pleme_redis_django.orm_store.flow.tokens import LetThrough
+from pleme_redis_django.orm_store.flow.releases import UNLIMITED_SECONDS, Releases
+from pleme_redis_django.orm_store.flow.tokens import LET_ROWS, LetThrough
 from pleme_redis_django.orm_store.job_table import JobTable, M
 
 # So soon a process looks again itself at a gate that another one has looked at, and does not leave it to others:
@@ -187,7 +187,18 @@ class FlowControl(Generic[M]):
         lines = self._open_lines if at_once else self._open_lines & before
         let_in += self._dialect.let_next(self._table, lines)
         if wake_forgotten(self._dialect, self._table) or at_once:
-            let_in += self.let_through().queue_names
+            let_in += self._let_all_through()
+        return let_in
+
+    def _let_all_through(self) -> list[str]:
+        """Make ready what waits for tokens: all of it behind a rate that has ended, as far as the time allows."""
+        let_in: list[str] = []
+        give_up_at = time.monotonic() + UNLIMITED_SECONDS
+        while time.monotonic() < give_up_at:
+            some = self.let_through().queue_names
+            let_in += some
+            if len(some) < LET_ROWS:
+                break
         return let_in
 
     def _prune(self) -> None:

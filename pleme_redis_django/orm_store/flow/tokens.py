@@ -18,6 +18,8 @@ from pleme_redis_django.orm_store.flow.gates import TokenGate
 # Waiting jobs are not looked at more often than this, nor than a quarter of the burst comes back in.
 LOOK_SECONDS = 0.02
 BURST_SHARE = 0.25
+# So many jobs of a gate, or a few more, one look lets through; the next one goes on, at once.
+LET_ROWS = 10_000
 # So soon a gate is looked at again where somebody held the rows of those that had their tokens.
 HELD_SECONDS = 1.0
 

@@ -14,6 +14,9 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import FlowGate, FlowLimit, Job, JobStatus
 from pleme_redis_django.operations import reset_limit, set_limit
 from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.dialects import portable_tokens
+from pleme_redis_django.orm_store.dialects.postgresql import flow_tokens
+from pleme_redis_django.orm_store.flow import control
 from tests.orm_store.claimed_jobs import completed
 from tests.orm_store.flow import jobs
 from tests.rows import BACKENDS, make_job
@@ -153,6 +156,35 @@ def test_limit_that_ends_lets_everybody_go_on(store: OrmJobStore[Job]) -> None:
     assert not FlowLimit.objects.using(store.using).exists()
     store.release_overlooked(at_once=True)
     assert len(claim(store)) == 3
+
+
+@pytest.fixture
+def few_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look lets few through: the long backlogs of a test are short."""
+    monkeypatch.setattr(control, "LET_ROWS", 5)
+    monkeypatch.setattr(flow_tokens, "LET_ROWS", 5)
+    monkeypatch.setattr(portable_tokens, "_EVERYBODY", 5)
+
+
+@pytest.mark.usefixtures("few_a_look")
+def test_rate_that_ends_lets_a_long_backlog_go_on(store: OrmJobStore[Job]) -> None:
+    limited(store, burst=1, max_running=100)
+    add(store, 20)
+    assert len(claim(store)) == 1
+    set_limit("key", "stripe", rate=None, using=store.using)
+    assert len(claim(store)) == 19
+
+
+@pytest.mark.usefixtures("few_a_look")
+def test_look_at_a_large_burst_goes_on_at_the_next_one(store: OrmJobStore[Job]) -> None:
+    limited(store, rate=20, burst=20)
+    add(store, 40)
+    assert len(claim(store)) == 20
+    an_hour_passes(store)
+    looks = [store.promote_due_jobs(100)]
+    while (due_in := store.look_ahead(ALL).due_in_seconds) is not None and due_in <= 0:
+        looks.append(store.promote_due_jobs(100))
+    assert sum(looks) == 20, looks
 
 
 def test_head_of_an_order_that_waits_for_a_token_keeps_its_turn(store: OrmJobStore[Job]) -> None:

@@ -23,6 +23,7 @@ from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, TokenGate
 from pleme_redis_django.orm_store.flow.tokens import (
     BURST_SHARE,
     HELD_SECONDS,
+    LET_ROWS,
     LOOK_SECONDS,
     LetThrough,
     Parking,
@@ -133,7 +134,7 @@ WITH asked AS MATERIALIZED (
   FROM room CROSS JOIN LATERAL (
     SELECT id, cost, priority, run_after FROM {table} AS job
     WHERE job.blocked_on = '{prefix}' || room.gate AND {blocked}
-    ORDER BY job.priority DESC, job.run_after, job.id LIMIT LEAST(room.free, 10000) + 1
+    ORDER BY job.priority DESC, job.run_after, job.id LIMIT LEAST(room.free, {rows}) + 1
   ) AS first
 ), free AS MATERIALIZED (
   SELECT job.id FROM {table} AS job
@@ -144,17 +145,20 @@ WITH asked AS MATERIALIZED (
   UPDATE {table} AS job SET status = 'QUEUED', blocked_on = NULL, updated_at = statement_timestamp()
   WHERE job.id = ANY (ARRAY(SELECT free.id FROM free)) RETURNING job.id, job.queue_name
 ), counted AS MATERIALIZED (
-  SELECT room.id, room.used, room.every, room.burst, room.let,
+  SELECT room.id, room.used, room.rate, room.every, room.burst, room.let, COUNT(head.id) > {rows} AS is_cut,
          COALESCE(SUM(head.cost) FILTER (WHERE released.id IS NOT NULL), 0) AS through,
          COALESCE(SUM(head.cost) FILTER (WHERE head.upto <= room.free AND released.id IS NULL), 0) AS held,
          MIN(head.cost) FILTER (WHERE head.upto > room.free) AS next_cost
   FROM room LEFT JOIN head ON head.gate_id = room.id LEFT JOIN released ON released.id = head.id
-  GROUP BY room.id, room.used, room.every, room.burst, room.let
+  GROUP BY room.id, room.used, room.rate, room.every, room.burst, room.let
 ), marked AS (
   UPDATE {gates} AS gate
   SET let_through = asked.let + asked.through,
       let_at = CASE WHEN asked.through > 0 THEN statement_timestamp() ELSE gate.let_at END,
       release_at = LEAST(
+        CASE WHEN asked.through > 0 AND (CASE WHEN asked.rate IS NULL THEN asked.is_cut OR asked.next_cost IS NOT NULL
+                                         ELSE asked.is_cut AND asked.next_cost IS NULL END)
+          THEN statement_timestamp() END,
         CASE WHEN asked.held > 0 THEN statement_timestamp() + make_interval(secs => {held_seconds}) END,
         CASE WHEN asked.next_cost IS NULL OR asked.every IS NULL THEN NULL
           ELSE LEAST({look_at}, CASE WHEN asked.let + asked.through > 0
@@ -242,6 +246,7 @@ def let_through(table: JobTable[Any], limit: int) -> LetThrough:
         "look_at": _look_at("asked.used", "asked.let + asked.through + asked.held + asked.next_cost"),
         "let_seconds": LET_SECONDS,
         "held_seconds": HELD_SECONDS,
+        "rows": LET_ROWS,
     }
     with transaction.atomic(using=table.using), connections[table.using].cursor() as cursor:
         cursor.execute(_sql(table, _DUE_SQL), [model_label(table.model), limit])
