@@ -76,32 +76,41 @@ class Shutdown:
 
     def _end_on_request(self) -> None:
         """Stop once what runs has ended: nobody hurries, so no grace period ends."""
-        agenda = self._parts.agenda
-        agenda.leaving.requested.wait()
-        if self.is_over.is_set():
-            return
-        if agenda.leaving.broken:
+        leaving = self._parts.agenda.leaving
+        leaving.requested.wait()
+        if not leaving.broken and not self.is_over.is_set():
+            self._begin_to_leave()
+            self._wait_for_ends()
+        if leaving.broken and not self.is_over.is_set():
             # A pool without one of its threads looks alive and does half of its work.
-            self._sink.emit(EngineBroken(*agenda.leaving.broken[0]))
+            self._sink.emit(EngineBroken(*leaving.broken[0]))
             self.stop(self._grace_seconds)
             return
-        worker_id = self._parts.identity.worker_id
-        recycles = bool(agenda.leaving.recycle_reason)
+        self.stop(0.0)
+
+    def _begin_to_leave(self) -> None:
+        """Claim no more, and let others run what does not start here."""
+        worker_id, leaving = self._parts.identity.worker_id, self._parts.agenda.leaving
+        recycles = bool(leaving.recycle_reason)
         self._sink.emit(
-            RecycleBegun(worker_id, agenda.leaving.recycle_reason) if recycles else DrainRequested(worker_id)
+            RecycleBegun(worker_id, leaving.recycle_reason) if recycles else DrainRequested(worker_id)
         )
-        if agenda.leaving.lets_waiting_run:
+        if leaving.lets_waiting_run:
             self._end_claims()
         else:
             self._stop_claiming()
             self._parts.holdings.wait_until_empty(GIVE_BACK_SECONDS)
             self._announce_returned()
+
+    def _wait_for_ends(self) -> None:
+        """Wait until nothing is held any more, however long that takes, unless a thread of the engine ends first."""
         waiting = [_WaitingJobs(lane) for lane in self._parts.lanes]
         while not self.is_over.is_set() and not self._parts.holdings.wait_until_empty(LOOK_SECONDS):
+            if self._parts.agenda.leaving.broken:
+                return
             with self._lock:  # A stop() that has begun sees to all of them.
                 if not self.is_over.is_set():
                     self._give_stuck_back(waiting)
-        self.stop(0.0)
 
     def _give_stuck_back(self, waiting: Sequence[_WaitingJobs]) -> None:
         """Let others run what cannot go on here, or does not get to start; the rest is waited for."""

@@ -11,7 +11,7 @@ import pytest
 
 from pleme_redis_django import JobStatus, WorkerPool, WorkerPoolConfig
 from pleme_redis_django.exceptions import WorkerPoolBroken
-from pleme_redis_django.jobs.interface.events import EngineBroken, WorkerStopped
+from pleme_redis_django.jobs.interface.events import DrainRequested, EngineBroken, WorkerStopped
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.recording import FunctionExecutor, MemoryHints, MemoryRegistry, RecordingSink
 from tests.waiting import wait_until
@@ -89,4 +89,21 @@ def test_a_pool_that_cannot_write_endings_any_more_stops_too(monkeypatch: pytest
     wait_until(lambda: bench.sink.of(WorkerStopped))
     assert {event.thread for event in bench.sink.of(EngineBroken)} >= {"pleme-finisher"}
     assert isinstance(bench.pool.error, SystemExit)
+    assert bench.registry.deregistered == [], "Its lease runs out, so that its job is rescued."
+
+
+def test_a_pool_that_loses_a_thread_while_it_drains_stops_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(dataclasses.replace(CONFIG, grace_seconds=0.2))
+    bench.store.add()
+    running = threading.Thread(target=bench.start, daemon=True)
+    running.start()
+    assert bench.began.wait(10)
+    bench.pool._parts.agenda.leaving.drain()
+    wait_until(lambda: bench.sink.of(DrainRequested))
+    monkeypatch.setattr(bench.store, "finish_jobs", _break)
+    bench.gate.set()
+    running.join(20)
+    assert not running.is_alive()
+    assert [str(error.__cause__) for error in bench.raised] == ["as asked"]
+    assert [event.thread for event in bench.sink.of(EngineBroken)] == ["pleme-finisher"]
     assert bench.registry.deregistered == [], "Its lease runs out, so that its job is rescued."
