@@ -177,8 +177,8 @@ class Dialect(Protocol):
     def let_through(self, table: JobTable[Any], limit: int) -> LetThrough:
         """Make as many waiting jobs ready as there are tokens, at up to ``limit`` gates that are due."""
 
-    def wake_forgotten_tokens(self, table: JobTable[Any]) -> int:
-        """Have gates looked at where somebody waits and nobody would look; return how many."""
+    def wake_forgotten_tokens(self, table: JobTable[Any]) -> LetThrough:
+        """Have gates looked at where somebody waits and nobody would look; let all through where it has gone."""
 
     def storage(self, table: JobTable[Any]) -> TableStorage | None:
         """Return what is known of the table's storage; None: this database does not say."""

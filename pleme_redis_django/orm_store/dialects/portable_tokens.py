@@ -94,10 +94,11 @@ def let_through(table: JobTable[Any], limit: int) -> LetThrough:
     return LetThrough(len(due), queue_names)
 
 
-def wake_forgotten_tokens(table: JobTable[Any]) -> int:
+def wake_forgotten_tokens(table: JobTable[Any]) -> LetThrough:
     waiting = table.rows().filter(BLOCKED_CONDITION, blocked_on__startswith=TOKEN_PREFIX)
     names = set(waiting.order_by().values_list("blocked_on", flat=True).distinct())
     woken = 0
+    queue_names: list[str] = []
     with transaction.atomic(using=table.using):
         known = list(_with_now(table.gates().filter(gate__in=[_gate_of(name) for name in names])))
         for row in known:
@@ -109,9 +110,10 @@ def wake_forgotten_tokens(table: JobTable[Any]) -> int:
                 table.gates().filter(pk=row.pk).update(release_at=Now())
                 woken += 1
         for name in names - {f"{TOKEN_PREFIX}{row.gate}" for row in known}:
+            queue_names += waiting.filter(blocked_on=name).values_list("queue_name", flat=True)
             waiting.filter(blocked_on=name).update(status=JobStatus.QUEUED, blocked_on=None, updated_at=Now())
             woken += 1
-    return woken
+    return LetThrough(woken, queue_names)
 
 
 def _let_through(table: JobTable[Any], row: Any) -> list[str]:

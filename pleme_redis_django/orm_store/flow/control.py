@@ -55,6 +55,7 @@ class FlowControl(Generic[M]):
         """In which nobody had its turn at the last sweep."""
         self._waits_for_tokens = self._had_rates = False
         self._let_in: list[str] = []
+        self._let_in_besides: list[str] = []
         self._pruned_at = time.monotonic() - PRUNE_SECONDS
 
     def admit(self, claimant: Claimant, jobs: Sequence[M]) -> Sequence[M]:
@@ -83,7 +84,8 @@ class FlowControl(Generic[M]):
 
     def take_let_in_besides(self) -> list[str]:
         """Return whom ``sweep`` has let in since the last call although nobody had overlooked them."""
-        return self._releases.take_let_in_besides()
+        let_in, self._let_in_besides = self._let_in_besides, []
+        return let_in + self._releases.take_let_in_besides()
 
     def _with_tokens(
         self, claimant: Claimant, jobs: Sequence[M]
@@ -186,7 +188,10 @@ class FlowControl(Generic[M]):
         before, self._open_lines = self._open_lines, frozenset(self._dialect.open_lines(self._table))
         lines = self._open_lines if at_once else self._open_lines & before
         let_in += self._dialect.let_next(self._table, lines)
-        if wake_forgotten(self._dialect, self._table) or at_once:
+        woken = wake_forgotten(self._dialect, self._table)
+        # Their gates, or limits, have gone: nobody has overlooked them.
+        (let_in if at_once else self._let_in_besides).extend(woken.queue_names)
+        if woken.gates or at_once:
             let_in += self._let_all_through()
         return let_in
 

@@ -120,8 +120,8 @@ def look_at_gates(table: JobTable[Any], limit_ids: Sequence[int]) -> int:
     return table.gates().filter(limit_id__in=limit_ids).update(release_at=Now())
 
 
-def wake_forgotten(dialect: Dialect, table: JobTable[Any]) -> int:
-    """Have looked at what waits for tokens at a gate that nobody would look at again; return how many gates.
+def wake_forgotten(dialect: Dialect, table: JobTable[Any]) -> LetThrough:
+    """Have looked at what waits for tokens at a gate that nobody would look at again.
 
     A gate whose row, or whose limit, is gone lets everybody through: those who start make another row.
     """

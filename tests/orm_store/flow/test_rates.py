@@ -306,7 +306,7 @@ def test_one_whose_row_somebody_holds_is_looked_at_again_soon(using: str, others
 def test_who_was_forgotten_is_found(using: str, how: str) -> None:
     gate, worker, table = rate(using, burst=1), str(uuid4()), JobTable(Job, using)
     start(using, worker, claimed(using, 3, worker), gate)
-    assert rates.wake_forgotten(dialect_of(table), table) == 0
+    assert rates.wake_forgotten(dialect_of(table), table).gates == 0
     rows = FlowGate.objects.using(using)
     match how:
         case "unmarked":
@@ -317,7 +317,7 @@ def test_who_was_forgotten_is_found(using: str, how: str) -> None:
             rows.all().delete()
         case _:
             FlowLimit.objects.using(using).all().delete()
-    assert rates.wake_forgotten(dialect_of(table), table) == 1
+    assert rates.wake_forgotten(dialect_of(table), table).gates == 1
     if how in ("unmarked", "too late"):
         assert let(using).gates == 1
     else:
@@ -329,7 +329,7 @@ def test_pause_is_not_taken_for_forgotten(using: str) -> None:
     start(using, worker, claimed(using, 3, worker), gate)
     assert len(waiting_at(using, gate)) == 3
     assert row_of(using, gate).release_at is None
-    assert rates.wake_forgotten(dialect_of(table), table) == 0
+    assert rates.wake_forgotten(dialect_of(table), table).gates == 0
 
 
 @pytest.mark.django_db(transaction=True, databases=BACKENDS)

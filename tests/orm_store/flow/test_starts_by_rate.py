@@ -203,6 +203,16 @@ def test_head_of_an_order_that_waits_for_a_token_keeps_its_turn(store: OrmJobSto
     assert second.id == waits.id
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_who_goes_on_as_a_rate_has_gone_is_told_by_its_queue(store: OrmJobStore[Job], at_once: bool) -> None:
+    limited(store, burst=1)
+    add(store, 2, queue_name="mail")
+    assert len(claim(store)) == 1
+    FlowLimit.objects.using(store.using).all().delete()
+    released = list(store.release_overlooked(at_once=at_once))
+    assert [released, list(store.released_besides())] == ([["mail"], []] if at_once else [[], ["mail"]])
+
+
 def test_gate_that_was_forgotten_is_swept(store: OrmJobStore[Job]) -> None:
     limited(store)
     add(store, 4)

@@ -195,9 +195,10 @@ WITH RECURSIVE names (gate) AS (
 ), freed AS (
   UPDATE {table} AS job SET status = 'QUEUED', blocked_on = NULL, updated_at = statement_timestamp()
   WHERE {blocked} AND job.blocked_on = ANY (ARRAY(SELECT asked.blocked_on FROM asked WHERE asked.id IS NULL))
-  RETURNING job.blocked_on
+  RETURNING job.queue_name
 )
-SELECT (SELECT count(*) FROM woken) + (SELECT count(*) FROM asked WHERE asked.id IS NULL)
+SELECT (SELECT count(*) FROM woken) + (SELECT count(*) FROM asked WHERE asked.id IS NULL),
+  ARRAY(SELECT freed.queue_name::text FROM freed)
 """
 
 
@@ -256,12 +257,12 @@ def let_through(table: JobTable[Any], limit: int) -> LetThrough:
         return LetThrough(len(due), [queue_name for (queue_name,) in cursor.fetchall()])
 
 
-def wake_forgotten_tokens(table: JobTable[Any]) -> int:
+def wake_forgotten_tokens(table: JobTable[Any]) -> LetThrough:
     parts = {"used": _USED, "let_seconds": LET_SECONDS, "skip": len(TOKEN_PREFIX) + 1}
     with connections[table.using].cursor() as cursor:
         cursor.execute(_sql(table, _FORGOTTEN_SQL, **parts), [model_label(table.model)])
-        (count,) = cursor.fetchone()
-    return int(count)
+        count, queue_names = cursor.fetchone()
+    return LetThrough(count, queue_names)
 
 
 @functools.lru_cache(maxsize=16)
