@@ -88,6 +88,10 @@ class Finisher:
         """Return how many endings wait to be written."""
         return len(self._inbox) + len(self._delayed)
 
+    def delayed(self) -> int:
+        """Return how many of them wait apart, because their rows are locked or refuse them; from any thread."""
+        return len(self._delayed)
+
     def is_behind(self) -> bool:
         """Whether so many endings wait that no more jobs should be claimed; from any thread."""
         return self.unwritten() > self._max_unwritten

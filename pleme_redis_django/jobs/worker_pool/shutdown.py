@@ -24,6 +24,8 @@ FLUSH_SECONDS = 10.0
 GIVE_BACK_SECONDS = 0.2
 # While what runs is waited for without a limit, this is how often it is asked what cannot go on or start.
 LOOK_SECONDS = 1.0
+# A handler that was given up may hold its own row locked, until the process ends: its ending is not waited for longer.
+GIVEN_UP_SECONDS = 10.0
 
 
 class _WaitingJobs:
@@ -103,14 +105,24 @@ class Shutdown:
             self._announce_returned()
 
     def _wait_for_ends(self) -> None:
-        """Wait until nothing is held any more, however long that takes, unless a thread of the engine ends first."""
+        """Wait until nothing is held any more, however long that takes, or it is clear that this never comes."""
         waiting = [_WaitingJobs(lane) for lane in self._parts.lanes]
+        had_hope = time.monotonic()
         while not self.is_over.is_set() and not self._parts.holdings.wait_until_empty(LOOK_SECONDS):
             if self._parts.agenda.leaving.broken:
                 return
             with self._lock:  # A stop() that has begun sees to all of them.
                 if not self.is_over.is_set():
                     self._give_stuck_back(waiting)
+            if not self._is_hopeless():
+                had_hope = time.monotonic()
+            elif time.monotonic() - had_hope >= GIVEN_UP_SECONDS:
+                return
+
+    def _is_hopeless(self) -> bool:
+        """Whether all that is left are given-up handlers whose endings cannot be written for now."""
+        left = self._parts.holdings.all()
+        return all(held.given_back for held in left) and self._parts.finisher.delayed() >= len(left)
 
     def _give_stuck_back(self, waiting: Sequence[_WaitingJobs]) -> None:
         """Let others run what cannot go on here, or does not get to start; the rest is waited for."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -19,6 +20,7 @@ from pleme_redis_django.jobs.interface.events import (
 )
 from pleme_redis_django.jobs.interface.workers import WorkerStanding
 from pleme_redis_django.jobs.worker import delayed_endings
+from pleme_redis_django.jobs.worker_pool import shutdown
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench
 from tests.jobs.recording import (
@@ -28,14 +30,16 @@ from tests.waiting import wait_until
 
 
 class LockedStore(MemoryJobStore):
-    """Every row is locked by somebody, who lets go after so many more endings were refused."""
+    """Every row is locked by somebody, who lets go of some, or of all after so many more endings were refused."""
 
     lets_go_after = 1_000_000
+    lets_go_of: Collection[UUID] = ()
 
     def finish_jobs(self, endings: Sequence[Ending]) -> Sequence[bool]:
-        if self.lets_go_after:
+        locked = {ending.job_id for ending in endings}.difference(self.lets_go_of)
+        if self.lets_go_after and locked:
             self.lets_go_after -= 1
-            raise LockedJobs({ending.job_id for ending in endings})
+            raise LockedJobs(locked)
         return super().finish_jobs(endings)
 
 
@@ -119,3 +123,33 @@ def test_a_pool_that_is_asked_to_drain_ends_its_jobs_and_stops(bench: Bench) -> 
     assert bench.statuses() == [JobStatus.COMPLETED] + [JobStatus.QUEUED] * 3
     assert [event.given_back_running for event in bench.sink.of(WorkerStopped)] == [0]
     assert len(bench.sink.of(DrainRequested)) == 1
+
+
+def test_a_process_ends_though_a_handler_that_was_given_up_locks_its_own_row(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock goes only with the process; a handler that still runs is waited for all the same."""
+    monkeypatch.setattr(shutdown, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(shutdown, "GIVEN_UP_SECONDS", 0.01)
+    monkeypatch.setattr(shutdown, "FLUSH_SECONDS", 1.0)
+    stuck, neighbour = threading.Event(), threading.Event()
+    bench.store = store = LockedStore()
+
+    def handler(job: Any) -> None:
+        (stuck if job.timeout_seconds else neighbour).wait(3 * DEADLINE_SECONDS)
+
+    bench.add(1, timeout_seconds=0.05, configuration={"kill_after": 0.05, "interrupt": False})
+    bench.add(1)
+    pool = bench.pool(FunctionExecutor(handler))
+    pool.launch()
+    try:
+        wait_until(lambda: LockedStore.lets_go_after - store.lets_go_after >= 3)
+        store.lets_go_of = {store.all()[1].id}
+        neighbour.set()
+        assert pool._shutdown.is_over.wait(DEADLINE_SECONDS)
+        assert bench.statuses() == [JobStatus.RUNNING, JobStatus.COMPLETED]
+        assert bench.registry.deregistered == [], "Its lease runs out, so that its job is rescued."
+        (stopped,) = bench.sink.of(WorkerStopped)
+        assert (stopped.given_back, stopped.given_back_running) == (0, 0)
+    finally:
+        stuck.set()
