@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
@@ -364,7 +365,8 @@ def test_tokens_are_given_back_though_somebody_takes_their_rows_in_another_order
     is_held = threading.Event()
 
     def take_the_rows() -> None:
-        with transaction.atomic(using=using):
+        # On a busy machine PostgreSQL may end this one instead.
+        with contextlib.suppress(OperationalError), transaction.atomic(using=using):
             for gate in (gates[held], gates[1 - held]):
                 FlowGate.objects.using(using).select_for_update().get(gate=gate.gate)
                 is_held.set()
