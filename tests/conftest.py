@@ -21,6 +21,8 @@ import pytest_asyncio
 import redis
 from asgiref.sync import SyncToAsync
 from django.db import connections
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.testing.servers import BackingServices, PostgresServer
@@ -44,6 +46,10 @@ CHROMIUM_ARGUMENTS = [
 
 # Workers of pytest-xdist. More than half of a run is waiting, for processes to start and leases to end: twice as
 # many as cores use it. Past the most, each one more gains little and costs a Redis and two databases.
+# How long an example takes says something of the machine alone.
+hypothesis_settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("suite")
+
 WORKERS_PER_CORE = 2
 MAX_WORKERS = 8
 

@@ -49,7 +49,7 @@ async def aenqueue_from_inside() -> None:
 def debounced(page: int) -> None: ...
 
 
-@job(limits=[Limit(5, key="stripe", cost=2), Rate(100, key="stripe", cost=2)])
+@job(limits=[Limit(5, key="payments", cost=2), Rate(100, key="payments", cost=2)])
 def charge(amount: int) -> None: ...
 
 

@@ -31,7 +31,7 @@ def stored(using: str) -> list[tuple[Any, ...]]:
 def test_a_constant_key_is_stored_with_the_cost(using: str) -> None:
     jobs.charge.enqueue(5)
     jobs.charge.enqueue_many([{"amount": 1}, {"amount": 2}])
-    assert stored(using) == [("stripe", None, 2, JobStatus.QUEUED, None)] * 3
+    assert stored(using) == [("payments", None, 2, JobStatus.QUEUED, None)] * 3
 
 
 @BOTH

@@ -195,7 +195,7 @@ def tokens(transactional_db: None) -> Iterator[None]:
 @pytest.mark.usefixtures("tokens")
 @pytest.mark.parametrize("is_calm", [True, False], ids=["calm", "storm"])
 def test_a_rate_is_reached_and_never_passed(start_workers: StartWorkers, is_calm: bool) -> None:
-    set_limit("key", "many", rate=RATE, per_seconds=1.0, burst=BURST)
+    set_limit("key", "many", max_running=None, rate=RATE, per_seconds=1.0, burst=BURST)
     count = round(RATE * RATE_SECONDS)
     record_of_many.using(concurrency_key="many").enqueue_many([{"key": ""}] * count)
     host = start_workers(

@@ -17,7 +17,7 @@ from pleme_redis_django.storage import STORAGE_PARAMETERS
 from tests.database_sessions import REPEATABLE, TABLE, a_slow_vacuum, another_session, snapshot_of
 from tests.orm_store.test_retention import ended
 from tests.rows import BACKENDS, make_job
-from tests.waiting import wait_for
+from tests.waiting import wait_for, wait_until
 
 transactional = pytest.mark.django_db(transaction=True)
 
@@ -76,7 +76,9 @@ def test_an_idle_transaction_with_a_snapshot_is_named_with_its_query() -> None:
         assert snapshot.application == "nightly <report>" and snapshot.user
         assert snapshot.query == "SELECT 'held here'" and not snapshot.is_hidden
         assert snapshot.transactions >= 1 and snapshot.seconds is not None
-    assert (later := storage_report().snapshot) is None or later.pid != snapshot.pid
+    wait_until(
+        lambda: (later := storage_report().snapshot) is None or later.pid != snapshot.pid, "it is gone"
+    )
 
 
 @transactional
