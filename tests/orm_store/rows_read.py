@@ -7,48 +7,38 @@ from typing import Any
 
 from django.db import connection
 
+_FETCHED_SQL = "SELECT seq_tup_read + idx_tup_fetch FROM {view} WHERE relname = 'pleme_redis_django_job'"
+_FETCHED_HERE_SQL = _FETCHED_SQL.format(view="pg_stat_xact_user_tables")
+_FETCHED_BY_ALL_SQL = _FETCHED_SQL.format(view="pg_stat_user_tables")
+_BLOCKS_SQL = "SELECT pg_stat_get_xact_blocks_fetched('pleme_redis_django_job'::regclass)"
+# What other transactions of this session have read is told only from time to time.
+_TELL_NOW_SQL = "SELECT pg_stat_force_next_flush()"
+
 
 def rows_read(call: Callable[[], Any]) -> int:
     """Return how many rows of jobs PostgreSQL fetches during the call."""
-    before = _fetched()
-    call()
-    return _fetched() - before
-
-
-def _fetched() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables "
-            "WHERE relname = 'pleme_redis_django_job'"
-        )
-        return int(cursor.fetchone()[0])
+    return _grown(call, _FETCHED_HERE_SQL)
 
 
 def rows_read_since_start(call: Callable[[], Any]) -> int:
     """Return how many rows of jobs PostgreSQL fetches during the call, in transactions of its own."""
-    before = _fetched_since_start()
-    call()
-    return _fetched_since_start() - before
-
-
-def _fetched_since_start() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_force_next_flush()")
-        cursor.execute(
-            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables "
-            "WHERE relname = 'pleme_redis_django_job'"
-        )
-        return int(cursor.fetchone()[0])
+    return _grown(call, _TELL_NOW_SQL, _FETCHED_BY_ALL_SQL)
 
 
 def blocks_read(call: Callable[[], Any]) -> int:
     """Return how many blocks of the job table PostgreSQL looks at during the call: dead rows count as well."""
-    before = _looked_at()
+    return _grown(call, _BLOCKS_SQL)
+
+
+def _grown(call: Callable[[], Any], *asking: str) -> int:
+    """Return by how much a number of PostgreSQL's grows during the call: that of the last statement."""
+    before = _number(*asking)
     call()
-    return _looked_at() - before
+    return _number(*asking) - before
 
 
-def _looked_at() -> int:
+def _number(*asking: str) -> int:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_get_xact_blocks_fetched('pleme_redis_django_job'::regclass)")
+        for sql in asking:
+            cursor.execute(sql)
         return int(cursor.fetchone()[0])
