@@ -1,15 +1,16 @@
 """Limits: what keys that are never full cost a drain, and what many jobs behind a full one cost the others.
 
-Baseline and limited drains take turns, so that the machine's drift meets both alike. ``LIMITS_JOBS``,
-``LIMITS_STUCK`` and ``LIMITS_DRAINS`` in the environment measure other cases.
+Each drain with limits stands between two without, and is compared with these: on a shared machine two drains that are
+far apart differ by a third. ``LIMITS_JOBS``, ``LIMITS_STUCK`` and ``LIMITS_DRAINS`` in the environment measure other
+cases.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from statistics import median
+from statistics import mean, median
 
 from django.db import connection
 
@@ -19,7 +20,7 @@ from tests.benchmarks.workers import NOOP, drain_cpu, insert_ready_jobs, settle
 
 JOBS = int(os.environ.get("LIMITS_JOBS", "20000"))
 STUCK = int(os.environ.get("LIMITS_STUCK", "100000"))
-DRAINS = int(os.environ.get("LIMITS_DRAINS", "3"))
+DRAINS = int(os.environ.get("LIMITS_DRAINS", "5"))
 KEYS, AT_ONCE, FULL_AT = 1_000, 10, 5
 UNKEYED, KEYED, BESIDE = "no key", f"{KEYS:,} keys, limit {AT_ONCE}", f"{STUCK:,} behind a full limit"
 KNOWN = "no key, limits of others known"
@@ -36,30 +37,38 @@ FROM generate_series(1, %s) AS number
 
 
 def run(servers: BenchmarkServers) -> Iterator[Row]:
-    cases: dict[str, Callable[[int], None]] = {
-        UNKEYED: insert_ready_jobs,
-        KNOWN: insert_ready_jobs,
-        KEYED: _keyed,
-        BESIDE: _beside_stuck,
-    }
-    rates: dict[str, list[float]] = {name: [] for name in cases}
-    costs: dict[str, list[float]] = {name: [] for name in cases}
-    names = list(cases)
-    for turn in range(DRAINS):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            with _limits(name):
-                cost, rate = drain_cpu(servers, cases[name], JOBS)
-            rates[name].append(rate)
-            costs[name].append(cost)
-    for name in names:
-        note = f"{JOBS:,} no-op jobs, 2 processes; {min(rates[name]):,.0f} to {max(rates[name]):,.0f}"
-        yield Row(name=f"drain, {name}", value=median(rates[name]), unit="1/s", note=note)
-        yield Row(name=f"worker CPU, {name}", value=median(costs[name]), unit="us", note="a job")
+    cases: dict[str, Callable[[int], None]] = {KNOWN: insert_ready_jobs, KEYED: _keyed, BESIDE: _beside_stuck}
+    drained: dict[str, list[tuple[float, float]]] = {name: [] for name in (UNKEYED, *cases)}
+    shares: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
+    before = _drain(servers, UNKEYED, insert_ready_jobs)
+    for _ in range(DRAINS):
+        for name, insert in cases.items():
+            limited, after = _drain(servers, name, insert), _drain(servers, UNKEYED, insert_ready_jobs)
+            cost, rate = (mean(pair) for pair in zip(before, after, strict=True))
+            shares[name].append((100 * limited[0] / cost, 100 * limited[1] / rate))
+            drained[name].append(limited)
+            drained[UNKEYED].append(after)
+            before = after
+    for name, figures in drained.items():
+        costs, rates = zip(*figures, strict=True)
+        note = f"{JOBS:,} no-op jobs, 2 processes; {min(rates):,.0f} to {max(rates):,.0f}"
+        yield Row(name=f"drain, {name}", value=median(rates), unit="1/s", note=note)
+        yield Row(name=f"worker CPU, {name}", value=median(costs), unit="us", note="a job")
     for name, goal in GOALS.items():
-        share = 100 * median(rates[name]) / median(rates[UNKEYED])
-        yield Row(name=f"drain, {name} of none", value=share, unit="%", target=goal)
-        share = 100 * median(costs[name]) / median(costs[UNKEYED])
-        yield Row(name=f"worker CPU, {name} of none", value=share, unit="%")
+        costs, rates = zip(*shares[name], strict=True)
+        yield Row(
+            name=f"drain, {name} of none", value=median(rates), unit="%", target=goal, note=_each(rates)
+        )
+        yield Row(name=f"worker CPU, {name} of none", value=median(costs), unit="%", note=_each(costs))
+
+
+def _drain(servers: BenchmarkServers, case: str, insert: Callable[[int], None]) -> tuple[float, float]:
+    with _limits(case):
+        return drain_cpu(servers, insert, JOBS)
+
+
+def _each(shares: Sequence[float]) -> str:
+    return ", ".join(f"{share:.0f}" for share in sorted(shares))
 
 
 @contextmanager

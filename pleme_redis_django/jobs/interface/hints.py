@@ -60,8 +60,8 @@ class NamesJobs(Protocol):
         """
         ...
 
-    def nudge_for(self, job_types: Collection[str]) -> bool:
-        """Wake one other worker, as ``nudge`` does, and tell it of which types the ready jobs are."""
+    def nudge_for(self, job_types: Collection[str], products: Collection[str]) -> bool:
+        """Wake one other worker, as ``nudge`` does, and tell it of which types and products the ready jobs are."""
         ...
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Collection
 from typing import Protocol
 
 from pleme_redis_django.jobs.interface.endings import Ending
 from pleme_redis_django.jobs.interface.events import EventSink
-from pleme_redis_django.jobs.interface.hints import ANY_TYPE
 from pleme_redis_django.jobs.worker.agenda import Agenda, Look
 from pleme_redis_django.jobs.worker.claim_desk import ClaimDesk
 from pleme_redis_django.jobs.worker.clearance import Clearance
-from pleme_redis_django.jobs.worker.hint_relay import HintRelay
+from pleme_redis_django.jobs.worker.hint_relay import ANYTHING, HintRelay
 from pleme_redis_django.jobs.worker.holdings import HeldJob, ending_if_unfinished
 from pleme_redis_django.jobs.worker.lane import HOARDED_AFTER_SECONDS, LaneDemand, LaneFeed
 from pleme_redis_django.jobs.worker.suspects import SuspectRule, SuspectTurns
@@ -34,7 +32,6 @@ GATE_LOOK_SECONDS = 0.25
 
 
 NO_TYPES: frozenset[str] = frozenset()
-ANY = frozenset({ANY_TYPE})
 
 
 class WritesEndings(Protocol):
@@ -48,8 +45,6 @@ class WritesEndings(Protocol):
 class _Turn:
     """What one turn has learned."""
 
-    come: Collection[str] = ()
-    """The products that have come since the last turn."""
     seen_ready: bool = False
     """Whether its look ahead saw something that is ready."""
     is_drained: bool = False
@@ -119,11 +114,12 @@ class Claimer:
         return self._rest()
 
     def _note(self, look: Look) -> None:
-        self._turn = _Turn(come=self._desk.hear_of(_products_named(look)) if look.named else ())
+        self._turn = _Turn()
+        if look.named:
+            self._demand.hear_of(self._desk.hear_of(_products_named(look)))
         if look.hinted:
-            types = _types_named(look)
-            self._relay.owe(types or ANY)
-            self._demand.expect_work(types)
+            self._relay.owe(look.named or ANYTHING)
+            self._demand.expect_work(_types_named(look))
         if look.own_due:
             # Given back at once, it is ready: this process may be too full for it, and others idle.
             self._relay.owe()
@@ -176,7 +172,7 @@ class Claimer:
             self._finisher.add(held, ending_if_unfinished(held))
         self._feed_together(by_scan)
         for feed in self._demand:
-            if share := feed.wanted_of(self._turn.come):
+            if share := feed.wanted_of_newcomers():
                 self._feed(feed, share, by_scan)
             if capacity := feed.wanted():
                 self._feed(feed, capacity, by_scan)
@@ -186,7 +182,7 @@ class Claimer:
         feed.dry = False
         if len(claimed) < count:
             feed.run_dry(self._desk.again_in)
-        feed.submit(claimed, self._turn.come)
+        feed.submit(claimed)
 
     def _feed_together(self, by_scan: bool) -> None:
         """Claim once for all lanes, as many as fit into each: most often that is all there is."""
@@ -197,7 +193,7 @@ class Claimer:
         if len(claimed) < capacity:
             self._demand.run_dry(self._desk.again_in)
         for feed in self._demand:
-            feed.submit([held for held in claimed if self._demand.feed_of(held.job) is feed], self._turn.come)
+            feed.submit([held for held in claimed if self._demand.feed_of(held.job) is feed])
 
     def _note_nothing_claimed(self, look: Look) -> None:
         if look.hinted:

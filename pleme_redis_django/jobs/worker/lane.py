@@ -21,8 +21,11 @@ SHARED_SECONDS = 10.0
 # yet so many times as far as a claim takes, or the lane would run out of jobs while it waits for one.
 SHARED_PREFETCH_SECONDS = 0.03
 CLAIMS_AHEAD = 4
-# And they are smaller: whoever comes during one waits for its end.
-SHARED_MAX_CLAIM = 150
+# Claims of a fair pool are smaller, since whoever comes during one waits for its end; nothing is lost by that. For a
+# while after a product has come that had no jobs they are smaller still, and jobs that do nothing drain more slowly.
+FAIR_MAX_CLAIM = 150
+COMING_MAX_CLAIM = 50
+COMING_SECONDS = 1.0
 # A store may plan a claim once for each size: large ones come in few.
 CLAIM_STEPS_FROM, CLAIM_STEP = 100, 50
 # For so long a lane is taken to be dry, whatever is ready for other lanes.
@@ -59,6 +62,9 @@ class LaneFeed:
         self.lane = lane
         self._fair = fair
         self._shared_until = 0.0
+        self._come: set[str] = set()
+        """Products that had no ready jobs until lately; none was claimed for this lane since."""
+        self._coming_until = 0.0
         self._asked_at = now
         self._claim_seconds = 0.0
         self._dry_at: float | None = None
@@ -107,18 +113,25 @@ class LaneFeed:
         self._asked_at = time.monotonic()
         return 0 if self.dry else self.capacity()
 
-    def wanted_of(self, come: Collection[str]) -> int:
+    def hear_of(self, come: Collection[str]) -> None:
+        """Take note that products have ready jobs which had none."""
+        if come:
+            self._come |= set(come)
+            self._coming_until = time.monotonic() + COMING_SECONDS
+
+    def wanted_of_newcomers(self) -> int:
         """Return how many jobs to claim first, of products that had none so far: a share, where it starts before long.
 
         They are few, and a claim of as many as the lane takes is ten times as long. What it gets beside them comes on
-        top of what waits, and so it is bounded: products that come again and again would have the lane hoard.
+        top of what waits, and so it is bounded: products that come again and again would have the lane hoard. Where
+        there is no room now, they are first in the next claim.
         """
         self._asked_at = time.monotonic()
         if self.dry:
+            self._come.clear()  # Their jobs are for other lanes.
             return 0
-        prefetch = self._prefetch()
-        room = self.lane.slots + 2 * prefetch - self.lane.unfinished()
-        return max(min(SHARE * len(come), prefetch, room), 0)
+        room = self.lane.slots + 2 * self._pace.prefetch(PREFETCH_SECONDS) - self.lane.unfinished()
+        return max(min(SHARE * len(self._come), self._prefetch(), room), 0)
 
     def has_free_slot(self) -> bool:
         """Whether a job would start at once."""
@@ -132,14 +145,12 @@ class LaneFeed:
         """Whether jobs have waited here for too long."""
         return time.monotonic() - self._fed_at > HOARDED_AFTER_SECONDS and self.lane.waiting() > 0
 
-    def submit(self, claimed: list[HeldJob], come: Collection[str] = ()) -> None:
-        """Give the lane what was claimed for it, if anything.
-
-        ``come``: products that had none so far, whose first jobs go before what waits.
-        """
+    def submit(self, claimed: list[HeldJob]) -> None:
+        """Give the lane what was claimed for it, if anything: the first jobs of newcomers go before what waits."""
         self._fed_at = time.monotonic()
+        come, self._come = self._come, set()
         if claimed:
-            self.lane.submit(self._behind_those_that_come(claimed, come))
+            self.lane.submit(self._behind_newcomers(claimed, come))
             if len(claimed) <= self.lane.slots:
                 # They can start now, and this thread would keep the interpreter until its turn is over.
                 time.sleep(0)
@@ -148,7 +159,7 @@ class LaneFeed:
                 self._shared_until = self._fed_at + SHARED_SECONDS
         self.capacity()  # The low-water mark follows from whether this claim was dry.
 
-    def _behind_those_that_come(self, claimed: list[HeldJob], come: Collection[str]) -> list[HeldJob]:
+    def _behind_newcomers(self, claimed: list[HeldJob], come: Collection[str]) -> list[HeldJob]:
         """Return the jobs in the order in which they start; taken back is what waits, where others go before it."""
         first = list(itertools.takewhile(lambda held: _product_of(held) in come, claimed)) if come else []
         if not first:
@@ -159,7 +170,9 @@ class LaneFeed:
         return self._pace.prefetch(self._reach_seconds() if self._fair else PREFETCH_SECONDS)
 
     def _most(self) -> int:
-        return SHARED_MAX_CLAIM if self._fair and self._is_shared() else MAX_CLAIM
+        if not self._fair:
+            return MAX_CLAIM
+        return COMING_MAX_CLAIM if time.monotonic() < self._coming_until else FAIR_MAX_CLAIM
 
     def _is_shared(self) -> bool:
         return time.monotonic() < self._shared_until
@@ -182,6 +195,11 @@ class LaneDemand:
 
     def feed_of(self, job: AnyJob) -> LaneFeed:
         return self._feed_of_type(job.job_type)
+
+    def hear_of(self, come: Collection[str]) -> None:
+        """Take note that products have ready jobs which had none."""
+        for feed in self._feeds:
+            feed.hear_of(come)
 
     def expect_work(self, job_types: Collection[str] = ()) -> None:
         """Take note that something may be ready for the lanes that run some types; none are named: for any lane.

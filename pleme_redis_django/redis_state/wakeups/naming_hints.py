@@ -12,8 +12,8 @@ from pleme_redis_django.redis_state.wakeups.waiting_hints import WaitingHints, n
 
 # How late a peek notices that one queue has taken another's place; it sees at once that there are more.
 PEEK_NAMES_SECONDS = 1.0
-# A nudge for more types than this is for any.
-MOST_TYPES = 10
+# A nudge for more types than this is for any, and of more products than this it names none.
+MOST_TYPES = MOST_PRODUCTS = 10
 # So many hints that come together are read where only their types matter.
 MOST_READ = 20
 
@@ -52,11 +52,17 @@ class NamingHints(RedisHints):
         self._peek_names_at = now + PEEK_NAMES_SECONDS
         self._peeked_keys = self._keys()[:-1]  # The last one has nudges alone.
 
-    def nudge_for(self, job_types: Collection[str]) -> bool:
-        """Wake one other worker that serves these queues, for jobs of these types; False if Redis did not take it."""
-        if not 0 < len(job_types) <= MOST_TYPES or ANY_TYPE in job_types:
-            return self.nudge()
-        return self._nudge(json.dumps({"job_types": sorted(job_types)}).encode())
+    def nudge_for(self, job_types: Collection[str], products: Collection[str]) -> bool:
+        """Wake one other worker that serves these queues, for jobs of these types and products.
+
+        Returns False if Redis did not take it.
+        """
+        said: dict[str, list[str]] = {}
+        if 0 < len(job_types) <= MOST_TYPES and ANY_TYPE not in job_types:
+            said["job_types"] = sorted(job_types)
+        if 0 < len(products) <= MOST_PRODUCTS:
+            said["products"] = sorted(products)
+        return self._nudge(json.dumps(said).encode()) if said else self.nudge()
 
     def _note_taken(self, elements: Sequence[bytes]) -> None:
         if self._most_read is not None and len(elements) > self._most_read:

@@ -55,7 +55,7 @@ class WaitingHints:
 
 
 def named_by(elements: Iterable[Any]) -> set[Hinted]:
-    """Return what some list elements say; a nudge names types alone, or nothing and so may be for any job."""
+    """Return what some list elements say; a nudge names types, products, or nothing and so may be for any job."""
     named: set[Hinted] = set()
     for element in elements:
         named.update(_named_by(element))
@@ -65,8 +65,8 @@ def named_by(elements: Iterable[Any]) -> set[Hinted]:
 def _named_by(element: bytes) -> Iterable[Hinted]:
     try:
         fields = json.loads(element)
-        if types := fields.get("job_types"):
-            return [Hinted(job_type=str(job_type)) for job_type in types]
-        return (Hinted(str(fields.get("product", "")), str(fields.get("job_type", ANY_TYPE))),)
+        types = fields.get("job_types") or [fields.get("job_type", ANY_TYPE)]
+        products = fields.get("products") or [fields.get("product", "")]
+        return [Hinted(str(product), str(job_type)) for product in products for job_type in types]
     except (ValueError, AttributeError, TypeError, RecursionError):
         return (Hinted(),)

@@ -16,12 +16,15 @@ from pleme_redis_django.jobs.interface.events import (
 from pleme_redis_django.jobs.interface.fair_shares import SHARE
 from pleme_redis_django.jobs.interface.hints import Hinted
 from pleme_redis_django.jobs.interface.selection import JobSelection
+from pleme_redis_django.jobs.worker.lane import COMING_MAX_CLAIM, LaneFeed
 from pleme_redis_django.jobs.worker.loop_lane import LoopLane
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.pool_bench import DEADLINE_SECONDS, NEVER_SECONDS, Bench, unlaunched
 from tests.jobs.recording import (
     FunctionExecutor,
     TypedExecutor,
+    claimed,
+    held,
 )
 from tests.waiting import wait_until
 
@@ -243,10 +246,9 @@ def test_a_hint_of_one_lane_has_the_other_one_ask_for_nothing(bench: Bench) -> N
             lane._loop.close()
 
 
-def test_who_has_just_come_is_claimed_in_a_small_claim_of_their_own(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A claim of as many as the lane takes lasts ten times as long, and their jobs would start after it."""
+@pytest.fixture
+def fair_claims(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> tuple[WorkerPool, LaneFeed, list[int]]:
+    """A fair pool that starts 60 jobs during a claim, the feed of its lane, and how large its claims are."""
     config = WorkerPoolConfig(worker_count=2, poll_timeout=NEVER_SECONDS, fair=True)
     pool = WorkerPool(config, bench.hints, FunctionExecutor(bench.note), bench.store, sink=bench.sink)
     (feed,) = pool._parts.claimer._demand
@@ -259,7 +261,30 @@ def test_who_has_just_come_is_claimed_in_a_small_claim_of_their_own(
         return claim_jobs(worker_id, limit, selection)
 
     monkeypatch.setattr(bench.store, "claim_jobs", claim)
+    return pool, feed, asked
+
+
+def test_who_has_just_come_is_claimed_in_a_small_claim_of_their_own(
+    bench: Bench, fair_claims: tuple[WorkerPool, LaneFeed, list[int]]
+) -> None:
+    """A claim of as many as the lane takes lasts ten times as long, and their jobs would start after it."""
+    pool, _feed, asked = fair_claims
     bench.add(100)
     pool._parts.agenda.hint(frozenset({Hinted("small", "any")}))
     pool._parts.claimer.turn()
-    assert asked == [SHARE, 2 + 60 - SHARE], "and then at once as many as there is room for"
+    assert asked == [SHARE, COMING_MAX_CLAIM], "and then at once as many as a claim takes while others come"
+
+
+def test_who_comes_while_there_is_no_room_is_claimed_first_as_soon_as_there_is(
+    bench: Bench, fair_claims: tuple[WorkerPool, LaneFeed, list[int]]
+) -> None:
+    """The hint is taken, and no other process knows of it."""
+    pool, feed, asked = fair_claims
+    feed.lane.submit([held(claimed(MemoryJobStore())) for _ in range(200)])
+    bench.add(100)
+    pool._parts.agenda.hint(frozenset({Hinted("small", "any")}))
+    pool._parts.claimer.turn()
+    assert asked == []
+    feed.lane.take_waiting()
+    pool._parts.claimer.turn()
+    assert asked[0] == SHARE

@@ -147,7 +147,7 @@ class NamingHints(Hints):
             raise OSError("gone")
         return self.waiting
 
-    def nudge_for(self, job_types: Collection[str]) -> bool:
+    def nudge_for(self, job_types: Collection[str], products: Collection[str]) -> bool:
         return self.nudge()
 
 

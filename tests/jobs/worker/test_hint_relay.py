@@ -66,11 +66,11 @@ def test_what_a_full_process_gives_back_wakes_another(bench: Bench) -> None:
 
 
 class NamingHints(MemoryHints):
-    """Hints that say of which types the jobs are."""
+    """Hints that say of which types and products the jobs are."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.nudged_for: list[set[str]] = []
+        self.nudged_for: list[tuple[set[str], set[str]]] = []
 
     def take_named(self) -> frozenset[Hinted]:
         return frozenset()
@@ -78,23 +78,27 @@ class NamingHints(MemoryHints):
     def peek_named(self) -> frozenset[Hinted]:
         return frozenset()
 
-    def nudge_for(self, job_types: Collection[str]) -> bool:
-        self.nudged_for.append(set(job_types))
+    def nudge_for(self, job_types: Collection[str], products: Collection[str]) -> bool:
+        self.nudged_for.append((set(job_types), set(products)))
         return True
 
 
-def test_what_is_passed_on_says_for_which_types_it_is() -> None:
-    """Else the next process would look for jobs of every type, and say so to the next."""
+def test_what_is_passed_on_says_for_which_jobs_it_is() -> None:
+    """Else the next process would look for jobs of every type, and say so to the next.
+
+    And if it is of a fair pool, jobs of a product that has just come would wait for its next look at all products.
+    """
     hints = NamingHints()
     relay = HintRelay(hints)
-    relay.owe({"a"})
-    relay.owe({"b"})
+    relay.owe({Hinted("small", "a")})
+    relay.owe({Hinted("", "b")})
     relay.pass_on_unless_taken(is_dry=False, has_free_slot=False, left=lambda: {"c"})
     relay.owe()
+    relay.owe({Hinted("small", "a")})
     relay.pass_on_unless_taken(is_dry=False, has_free_slot=False, left=lambda: {"c"})
-    relay.owe({"a"})
+    relay.owe({Hinted("big", "a")})
     relay.pass_on_unless_taken(is_dry=True, has_free_slot=False)
-    relay.owe({"d"})
+    relay.owe({Hinted("", "d")})
     relay.pass_on()
-    assert hints.nudged_for == [{"a", "b"}, {"c"}, {"d"}]
+    assert hints.nudged_for == [({"a", "b"}, {"small"}), ({"c"}, {"small"}), ({"d"}, set())]
     assert hints.nudges == 0

@@ -13,7 +13,13 @@ from pleme_redis_django.jobs.interface.fair_shares import SHARE
 from pleme_redis_django.jobs.interface.hints import ANY_TYPE
 from pleme_redis_django.jobs.worker import lane
 from pleme_redis_django.jobs.worker.holdings import HeldJob
-from pleme_redis_django.jobs.worker.lane import SHARED_PREFETCH_SECONDS, LaneDemand, LaneFeed
+from pleme_redis_django.jobs.worker.lane import (
+    COMING_MAX_CLAIM,
+    FAIR_MAX_CLAIM,
+    SHARED_PREFETCH_SECONDS,
+    LaneDemand,
+    LaneFeed,
+)
 from pleme_redis_django.jobs.worker.pace import PREFETCH_SECONDS
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.pool_bench import DEADLINE_SECONDS, Bench
@@ -93,7 +99,8 @@ def test_a_product_that_had_none_goes_before_what_waits() -> None:
     small, more = held(claimed(bench.store, product="small")), held(claimed(bench.store, product="big"))
     feed.submit(big)
     wait_until(lambda: bench.running == [big[0].job.id], "the first one runs")
-    feed.submit([small, more], come={"small"})
+    feed.hear_of({"small"})
+    feed.submit([small, more])
     bench.gate.set()
     wait_until(lambda: len(bench.running) == 6, "all have run")
     bench.lane.stop()
@@ -115,25 +122,79 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[LaneFeed]:
 
 def test_a_full_lane_wants_a_share_of_each_product_that_had_none(full: LaneFeed) -> None:
     assert full.wanted() == 0
-    assert full.wanted_of({"small"}) == SHARE
-    assert full.wanted_of({"a", "b", "c", "d"}) == 10, "no more than start before long"
+    assert full.wanted_of_newcomers() == 0
+    full.hear_of({"small"})
+    assert full.wanted_of_newcomers() == SHARE
+    full.hear_of({"a", "b", "c"})
+    assert full.wanted_of_newcomers() == 10, "no more than start before long"
+    full.submit([])
+    assert full.wanted_of_newcomers() == 0, "a claim was made, and others have taken them"
+
+
+def test_what_is_for_other_lanes_is_not_looked_for(full: LaneFeed) -> None:
+    full.hear_of({"small"})
     full.dry = True
-    assert full.wanted_of({"small"}) == 0
+    assert full.wanted_of_newcomers() == 0
+    full.dry = False
+    assert full.wanted_of_newcomers() == 0
+
+
+def test_a_product_that_comes_while_there_is_no_room_is_not_forgotten(full: LaneFeed) -> None:
+    """Its hint has gone, and until the lane had room its job would wait, and then behind all that waits there."""
+    big = [held(claimed(MemoryJobStore(), product="big")) for _ in range(20)]
+    full.submit(big)
+    full.hear_of({"small"})
+    assert full.wanted_of_newcomers() == 0
+    full.lane.take_waiting()
+    assert full.wanted_of_newcomers() == SHARE
+    full.lane.submit(big)
+    small = held(claimed(MemoryJobStore(), product="small"))
+    full.submit([small])
+    assert full.lane.take_waiting() == [small, *big]
+
+
+def test_how_far_claims_reach_does_not_decide_whether_there_is_room(
+    full: LaneFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They reach less far once products share, and what waits then was claimed before."""
+    reached = {PREFETCH_SECONDS: 100, SHARED_PREFETCH_SECONDS: 10}
+    monkeypatch.setattr(full._pace, "prefetch", reached.__getitem__)
+    monkeypatch.setattr(full, "_reach_seconds", lambda: SHARED_PREFETCH_SECONDS)
+    full.lane.submit([held(claimed(MemoryJobStore())) for _ in range(40)])
+    full.hear_of({"small"})
+    assert full.wanted_of_newcomers() == SHARE
+
+
+def test_claims_are_small_while_products_come(full: LaneFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes during one waits for its end."""
+    full.lane.take_waiting()
+    monkeypatch.setattr(full._pace, "prefetch", lambda _reach_seconds: 500)
+    assert full.wanted() == FAIR_MAX_CLAIM
+    full.hear_of({"small"})
+    assert full.wanted() == COMING_MAX_CLAIM
+    full.hear_of(())
+    full._coming_until = time.monotonic()
+    assert full.wanted() == FAIR_MAX_CLAIM
 
 
 def test_products_that_come_again_and_again_do_not_have_a_lane_hoard(full: LaneFeed) -> None:
     """Each time the claim is filled up with jobs of others, whatever the lane's pace is."""
     claims = 0
-    while count := full.wanted_of({"small"}):
-        full.lane.submit([held(claimed(MemoryJobStore())) for _ in range(count)])
+    full.hear_of({"small"})
+    while count := full.wanted_of_newcomers():
+        full.submit([held(claimed(MemoryJobStore())) for _ in range(count)])
+        full.hear_of({"small"})
         claims += 1
         assert claims < 10
-    assert full.lane.unfinished() == 1 + 2 * 10, "its slot, and twice what it starts before a claim is back"
+    assert full.lane.unfinished() == 1 + 2 * 10, (
+        "its slots, and twice what it starts while a claim is under way"
+    )
 
 
 def test_a_lane_of_long_jobs_leaves_them_to_others(full: LaneFeed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(full._pace, "prefetch", lambda reach_seconds: 0)
-    assert full.wanted_of({"small"}) == 0
+    full.hear_of({"small"})
+    assert full.wanted_of_newcomers() == 0
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ def push(hints: NamingHints, queue_name: str, *products: str) -> None:
 
 
 NUDGE = Hinted()
+MANY = {str(number) for number in range(100)}
 # A queue that is new wakes those too that do not know it.
 WAKE_UP = Hinted("", "t")
 
@@ -122,15 +123,26 @@ def test_where_types_alone_matter_a_flood_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("queues", [QUEUES, "*"])
-def test_a_nudge_says_for_which_types_it_is(queues: str | tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("job_types", "products", "named"),
+    [
+        ({"a", "b"}, set(), {Hinted("", "a"), Hinted("", "b")}),
+        ({"a"}, {"x", "y"}, {Hinted("x", "a"), Hinted("y", "a")}),
+        ({"a", ""}, {"x"}, {Hinted("x", "")}),
+        ({"a"}, MANY, {Hinted("", "a")}),
+    ],
+)
+def test_a_nudge_says_for_which_jobs_it_is(
+    queues: str | tuple[str, ...], job_types: set[str], products: set[str], named: set[Hinted]
+) -> None:
     hints = NamingHints(queues, f"fair-{uuid4().hex[:8]}")
-    assert hints.nudge_for({"a", "b"})
+    assert hints.nudge_for(job_types, products)
     assert hints.wait_for_hint(1)
-    assert hints.take_named() - {NUDGE} == {Hinted("", "a"), Hinted("", "b")}
+    assert hints.take_named() - {NUDGE} == named
 
 
-@pytest.mark.parametrize("job_types", [set(), {"a", ""}, {str(number) for number in range(100)}])
+@pytest.mark.parametrize("job_types", [set(), {"a", ""}, MANY])
 def test_a_nudge_for_any_type_names_none(hints: NamingHints, job_types: set[str]) -> None:
-    assert hints.nudge_for(job_types)
+    assert hints.nudge_for(job_types, set())
     assert hints.wait_for_hint(1)
     assert hints.take_named() == {NUDGE}
