@@ -21,6 +21,7 @@ from pleme_redis_django.enqueueing.stored import Stored
 from pleme_redis_django.enqueueing.unique_conflicts import change_holder
 from pleme_redis_django.exceptions import UniqueSlotContended
 from pleme_redis_django.jobs.definitions.uniqueness import period_seconds, waits_only
+from pleme_redis_django.models.indexes import EXPIRING_CONDITION
 from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.flow.lines import Line
@@ -30,6 +31,7 @@ from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, jobs_of
 INSERT_TRIES = 3
 # serialization_failure and deadlock_detected: the same transaction may succeed when it is run again.
 _START_AGAIN = ("40001", "40P01")
+_HAS_EXPIRED = EXPIRING_CONDITION & Q(expires_at__lte=Now())
 
 
 def insert_one_unique(
@@ -104,15 +106,14 @@ def _insert_once(
 def _holders(
     dialect: Dialect, table: JobTable[M], product: str, slots: Sequence[str], *, keep_waiting: bool
 ) -> dict[str | None, M]:
-    """Return the jobs that hold the slots, after freeing those of deleted jobs and of periods that are over."""
+    """Return the jobs that hold the slots, after freeing those of jobs that never run, and of periods that are over."""
     if not slots:
         return {}
     held = table.rows().filter(product=product, unique_slot__in=slots)
-    # A deleted job never runs: a caller that got it in place of a new one would wait forever.
+    # Such a job never runs: a caller that got it in place of a new one would wait forever.
     over = Q(deleted_at__isnull=False)
     seconds = period_seconds(slots[0])
-    if seconds is not None:
-        over |= Q(created_at__lte=Now() - timedelta(seconds=seconds))
+    over |= _HAS_EXPIRED if seconds is None else Q(created_at__lte=Now() - timedelta(seconds=seconds))
     held.filter(over).update(unique_slot=None)
     found = dialect.kept_waiting(held) if keep_waiting and waits_only(slots[0]) else held
     return {job.unique_slot: job for job in found}
@@ -122,8 +123,8 @@ def _holder(dialect: Dialect, table: JobTable[M], product: str, slot: str, job_i
     """Return the remembered job if the database says that it holds the slot now."""
     held = table.rows().filter(pk=job_id, product=product, unique_slot=slot, deleted_at=None)
     seconds = period_seconds(slot)
-    if seconds is not None:
-        held = held.filter(created_at__gt=Now() - timedelta(seconds=seconds))
+    is_held = ~_HAS_EXPIRED if seconds is None else Q(created_at__gt=Now() - timedelta(seconds=seconds))
+    held = held.filter(is_held)
     keep_waiting = waits_only(slot) and connections[table.using].in_atomic_block
     # One that ran before the commit would not see the change for which it was enqueued again.
     found = dialect.kept_waiting(held) if keep_waiting else held

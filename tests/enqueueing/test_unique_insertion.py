@@ -49,6 +49,14 @@ def unique(request: pytest.FixtureRequest, alias: str) -> Any:
     return MODES[request.param]
 
 
+@pytest.fixture(params=["redis", "no redis"])
+def remembered(request: pytest.FixtureRequest, settings: Any) -> bool:
+    """Whether Redis remembers who holds a place, so that no insert is tried."""
+    if request.param == "no redis":
+        settings.PLEME_REDIS = {**settings.PLEME_REDIS, "URL": None}
+    return str(request.param) == "redis"
+
+
 @pytest.fixture
 def store(alias: str) -> OrmJobStore[Job]:
     return OrmJobStore(Job, using=alias)
@@ -170,6 +178,29 @@ def test_a_deleted_job_holds_no_place(unique: Any, alias: str) -> None:
     assert unique.enqueue(1) == second
 
 
+@in_one_thread
+@pytest.mark.parametrize("mode", ["while_waiting", "while_running"])
+def test_a_job_whose_deadline_is_over_holds_no_place(
+    store: OrmJobStore[Job], alias: str, mode: str, remembered: bool
+) -> None:
+    """It is never run: an enqueue that returned it would be lost."""
+    unique = MODES[mode].using(deadline=60)
+    first = unique.enqueue(1)
+    Job.objects.using(alias).filter(pk=first.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    second = unique.enqueue(1)
+    assert (second != first, second.is_new) == (True, True)
+    assert unique.enqueue(1) == second
+    assert store.end_expired_jobs(10) == 1
+    assert claim(store).pk == second.pk
+
+
+@in_one_thread
+def test_a_period_goes_on_when_the_deadline_of_its_job_is_over(alias: str, remembered: bool) -> None:
+    first = jobs.unique_hourly.using(deadline=60).enqueue(1)
+    Job.objects.using(alias).update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert jobs.unique_hourly.enqueue(1) == first
+
+
 def in_threads(functions: Sequence[Callable[[], Any]]) -> list[Any]:
     results: list[Any] = [None] * len(functions)
     start = threading.Barrier(len(functions))
@@ -266,14 +297,6 @@ def test_a_long_transaction_makes_the_second_wait_for_its_end(mode: str, undo: b
     (found,) = second
     assert (found == first.job) is not undo
     assert [job.pk for job in Job.objects.all()] == [found]
-
-
-@pytest.fixture(params=["redis", "no redis"])
-def remembered(request: pytest.FixtureRequest, settings: Any) -> bool:
-    """Whether Redis remembers who holds a place, so that no insert is tried."""
-    if request.param == "no redis":
-        settings.PLEME_REDIS = {**settings.PLEME_REDIS, "URL": None}
-    return str(request.param) == "redis"
 
 
 def hints_at_default() -> int:
