@@ -126,6 +126,7 @@ class JobPage(BulkActions):
                     "since": age(reason.since) if reason.since else "",
                     "fix": plain(reason.fix),
                     "jobs": [(self.page_url("change", str(job_id)), job_id) for job_id in reason.jobs],
+                    "more_jobs": reason.more_jobs,
                 }
                 for reason in reasons
             ],

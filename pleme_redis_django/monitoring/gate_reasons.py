@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
 
@@ -18,12 +19,13 @@ from pleme_redis_django.orm_store.flow.gates import Gate, gate_of, waits_for_tok
 from pleme_redis_django.orm_store.job_table import JobTable
 
 HOLDERS_NAMED = 5
+HOLDERS_COUNTED = 10_000
 COUNTED_AHEAD = 10_000
 CODE = "blocked"
 
 
 def reason_of_gate(row: WaitingRow, scope: ProductScope) -> WaitReason:
-    """Return what holds up a BLOCKED job; four queries at most. ``scope``: no job of another product is named."""
+    """Return what holds up a BLOCKED job; five queries at most. ``scope``: no job of another product is named."""
     text = str(row.blocked_on or "")
     if text.startswith(LINE_PREFIX):
         return _of_line(row)
@@ -54,7 +56,6 @@ def _of_line(row: WaitingRow) -> WaitReason:
 def _of_limit(row: WaitingRow, gate: Gate, limit: FlowLimit, scope: ProductScope) -> WaitReason:
     running = _running_at(_table(row), gate)
     held = running.aggregate(places=Sum("cost"))["places"] or 0
-    named = scope.narrow(running).order_by("claimed_at", "pk").values_list("pk", flat=True)[:HOLDERS_NAMED]
     what = gate_in_words(gate)
     fix = "Raise the limit on the page of limits, or wait."
     if 0 in (limit.max_running, limit.rate):
@@ -67,13 +68,23 @@ def _of_limit(row: WaitingRow, gate: Gate, limit: FlowLimit, scope: ProductScope
         text = (
             f"It waits for a place: {held:,} of the {limit.max_running:,} of {what} are taken{_ahead(row)}."
         )
-        return WaitReason(code=CODE, text=text, since=row.updated_at, fix=fix, jobs=tuple(named))
+        named, more = _holders(scope.narrow(running))
+        return WaitReason(code=CODE, text=text, since=row.updated_at, fix=fix, jobs=named, more_jobs=more)
     if limit.rate:
         text = f"It waits for a token of {what}: {limit.rate:,} start in {duration(limit.per_seconds)}"
         text += f"{_next_token(row, gate, limit)}{_ahead(row)}."
         return WaitReason(code=CODE, text=text, since=row.updated_at, fix=fix)
     text = f"It waited at the limit of {what}, which has a place for it: it is let in within seconds."
     return WaitReason(code=CODE, text=text, since=row.updated_at)
+
+
+def _holders(running: QuerySet[Any]) -> tuple[tuple[UUID, ...], int]:
+    """Return the jobs that have run longest, and how many run besides."""
+    named = running.order_by("claimed_at", "pk").values_list("pk", flat=True)[: HOLDERS_NAMED + 1]
+    first = tuple(named)[:HOLDERS_NAMED]
+    if len(named) <= HOLDERS_NAMED:
+        return first, 0
+    return first, running.order_by().values("pk")[:HOLDERS_COUNTED].count() - HOLDERS_NAMED
 
 
 def _ahead(row: WaitingRow) -> str:

@@ -32,6 +32,8 @@ class WaitReason:
     """What an operator can do; empty: nothing, or nothing is wrong."""
     jobs: tuple[UUID, ...] = ()
     """Those that hold it up, a few of them, where that is known."""
+    more_jobs: int = 0
+    """How many hold it up besides those."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

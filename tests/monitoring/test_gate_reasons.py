@@ -107,3 +107,14 @@ def test_a_line_names_the_job_whose_turn_it_is(using: str) -> None:
     assert reason.jobs == (head.pk,)
     head.delete()
     assert only(first).jobs == ()
+
+
+def test_those_who_hold_a_limit_besides_the_named_ones_are_counted(using: str) -> None:
+    set_limit("key", "stripe", shared=True, max_running=8, using=using)
+    held = {"status": JobStatus.RUNNING, "concurrency_key": "stripe"}
+    ours = [make_job(using, product="acme", claimed_at=ago(90 - each), **held).pk for each in range(7)]
+    make_job(using, product="blog", claimed_at=ago(100), **held)
+    waiting = blocked(using, "k::stripe")
+    reason = only(waiting, scope=ProductScope(products=frozenset(["acme"])))
+    assert (reason.jobs, reason.more_jobs) == (tuple(ours[:5]), 2)
+    assert only(waiting).more_jobs == 3

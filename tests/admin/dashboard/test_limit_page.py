@@ -76,6 +76,17 @@ def test_the_page_of_a_waiting_job_links_to_who_holds_its_place(admin_client: Cl
     assert f'Held by <a href="{pages.format(holder.pk)}">{holder.pk}</a>' in text
 
 
+def test_the_page_of_a_waiting_job_says_how_many_more_hold_its_place(admin_client: Client) -> None:
+    make_limit(max_running=6)
+    for _ in range(6):
+        make_job(status=JobStatus.RUNNING, product="acme", concurrency_key="stripe")
+    waiting = make_job(
+        status=JobStatus.BLOCKED, product="acme", concurrency_key="stripe", blocked_on="k:acme:stripe"
+    )
+    page = f"/admin/pleme_redis_django/job/{waiting.pk}/change/"
+    assert "</a> and 1 more<br>" in admin_client.get(page).content.decode()
+
+
 def test_it_shows_the_orders_in_which_jobs_wait_with_their_heads(admin_client: Client) -> None:
     head = make_job(status=JobStatus.RUNNING, product="acme", order_key="order:7", job_type="shop.pack")
     make_job(status=JobStatus.BLOCKED, product="acme", order_key="order:7", blocked_on="o:acme:order:7")
