@@ -24,6 +24,7 @@ from pleme_redis_django.models import Schedule
 from pleme_redis_django.models.schedule import ScheduleSource
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.schedules.moments import aware, aware_or_none, stored_or_none
+from pleme_redis_django.schedules.reading import UNREADABLE, read_schedule
 from pleme_redis_django.schedules.tables import live_workers, schedules
 
 Key = tuple[str, str]
@@ -131,10 +132,24 @@ def _new_row(one: Declaration, now: datetime) -> Schedule:
     )
 
 
+def _can_be_read(row: Schedule, one: Declaration) -> bool:
+    """Whether this process can read the row when it says what the code does, as it then does."""
+    for name, value in one.fields().items():
+        setattr(row, name, value)
+    try:
+        read_schedule(row, registry)
+    except UNREADABLE:
+        return False
+    return True
+
+
 def _adapt(using: str, row: Schedule, one: Declaration, now: datetime, *, may_contradict: bool) -> None:
-    """Write what has changed in the code, or what was disabled, since what the code says can be read."""
-    if (row.digest == one.digest and row.enabled) or not may_contradict:
+    """Write what has changed in the code, or what was disabled though what the code says can be read."""
+    is_mine = row.digest == one.digest
+    if (is_mine and row.enabled) or not (is_mine or may_contradict):
         return
+    if is_mine and not _can_be_read(row, one):
+        return  # Else it would be enabled and disabled once a minute.
     following = aware_or_none(row.next_tick_at)
     if not row.enabled or following is None or following > now:
         # A tick that is due already still fires: what is new begins after it.

@@ -177,9 +177,24 @@ def test_a_declared_schedule_that_was_disabled_is_read_again(release: Release, u
     Schedule._base_manager.using(using).update(
         enabled=False, disabled_reason="broken by hand", timezone="Nowhere"
     )
+    # The process itself is one of those that declare it.
+    make_worker(using, declared_schedules=as_declared(rows(using)[0]))
     release.goes_on()
     (row,) = rows(using)
     assert (row.enabled, row.disabled_reason, row.timezone) == (True, "", settings.TIME_ZONE)
+
+
+def test_a_disabled_one_that_still_cannot_be_read_here_stays_disabled(release: Release, using: str) -> None:
+    """Else two processes would enable and disable it in turn."""
+    release.declares(every(60))
+    release.starts()
+    Schedule._base_manager.using(using).update(
+        enabled=False, disabled_reason="no such queue", queue_name="a * b"
+    )
+    make_worker(using, declared_schedules=as_declared(rows(using)[0]))
+    release.goes_on()
+    (row,) = rows(using)
+    assert (row.enabled, row.disabled_reason) == (False, "no such queue")
 
 
 def test_one_without_a_product_is_left_out(release: Release, using: str, settings: object) -> None:
