@@ -258,7 +258,7 @@ _HANDLERS: dict[type, Callable[[Any], None]] = {
 def _pruned(event: events.JobsPruned) -> None:
     if event.kept:
         message = (
-            "deleted finished jobs whose retention is over; others stay, because your tables refer to them"
+            "deleted finished jobs whose retention is over; others stay: referred to, or deleting them failed"
         )
         _say(logging.WARNING, message, jobs=event.deleted, kept=event.kept)
     else:

@@ -7,13 +7,14 @@ index has to be kept up at every ending, and no row is read that is younger than
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import Error, IntegrityError
 from django.db.models import (
     BooleanField,
     Case,
@@ -21,22 +22,23 @@ from django.db.models import (
     ExpressionWrapper,
     F,
     IntegerField,
-    ProtectedError,
     Q,
     QuerySet,
-    RestrictedError,
     When,
 )
 from django.db.models.functions import Coalesce, Now
+from django.db.transaction import TransactionManagementError
 
 from pleme_redis_django.conf.retention import Period, RetentionPolicy
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.jobs.interface.store import Pruned
 from pleme_redis_django.models.job import AbstractJob, model_label
 from pleme_redis_django.models.job_attempt import JobAttempt
-from pleme_redis_django.orm_store.connection import reconnecting, writing
+from pleme_redis_django.orm_store.connection import is_harmless, reconnecting, sqlstate_of, writing
 from pleme_redis_django.orm_store.job_table import JobTable, M
 from pleme_redis_django.orm_store.lookups import any_of
+
+logger = logging.getLogger("pleme_redis_django.jobs")
 
 # Without its row a finished job would free its unique slot. No slot's period is longer.
 _LONGEST_SLOT = timedelta(days=366)
@@ -45,6 +47,8 @@ _SLOT_IS_FREE = Q(unique_slot=None) | Q(created_at__lt=Now() - _LONGEST_SLOT)
 CLOCK_SKEW = timedelta(hours=1)
 # A walk follows another after five minutes; a thousand rows take it a tenth of a second.
 LATE = timedelta(hours=1)
+# SQLSTATEs of a deletion that took too long, or waited too long for a lock: of the project's rows, which go along.
+_TOOK_TOO_LONG, _WAITED_TOO_LONG = "57014", "55P03"
 
 _ENDED_AT = Coalesce(F("completed_at"), F("failed_at"), F("updated_at"))
 _ENDED_AS = {
@@ -176,17 +180,28 @@ class Pruner(Generic[M]):
     def _delete(self, ids: Sequence[UUID]) -> Pruned:
         try:
             return Pruned(deleted=self._delete_together(ids), is_done=False)
-        except (ProtectedError, RestrictedError, IntegrityError):
-            # A row of the project's own refers to one of them.
+        except Exception as error:
+            if not _is_of_a_row(error):
+                raise
             return self._delete_singly(ids)
 
     def _delete_singly(self, ids: Sequence[UUID]) -> Pruned:
+        """Delete what can be deleted: whatever keeps one of them keeps no other."""
         deleted = kept = 0
+        has_told = False
         for job_id in ids:
             try:
                 deleted += self._delete_together([job_id])
-            except (ProtectedError, RestrictedError, IntegrityError):
+            except Exception as error:
+                if not _is_of_a_row(error):
+                    raise
                 kept += 1
+                # A row of the project's own that refers to it, and protects it, is no failure.
+                if not (has_told or isinstance(error, IntegrityError)):
+                    has_told = True
+                    logger.warning(
+                        "a finished job cannot be deleted job_id=%s error=%s", job_id, type(error).__name__
+                    )
         return Pruned(deleted=deleted, kept=kept, is_done=False)
 
     def _delete_together(self, ids: Sequence[UUID]) -> int:
@@ -202,6 +217,16 @@ class Pruner(Generic[M]):
             # By the ORM: what refers to a job in the project's own tables goes along, or keeps it.
             self._table.rows().filter(any_of("pk", locked)).delete()
         return len(locked)
+
+
+def _is_of_a_row(error: Exception) -> bool:
+    """Whether a job could not be deleted for a reason of its own, and none of the database: others can.
+
+    A row that refers to it, a receiver of the project's that fails, or what goes along takes too long.
+    """
+    if not isinstance(error, Error) or isinstance(error, TransactionManagementError):
+        return True
+    return is_harmless(error) or sqlstate_of(error) in (_TOOK_TOO_LONG, _WAITED_TOO_LONG)
 
 
 def _first_id_since(timestamp: float) -> UUID:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.models.signals import pre_delete
 from django.utils import timezone
 
 from pleme_redis_django import JobStatus
@@ -211,6 +213,77 @@ def test_a_row_that_something_refers_to_stays_and_the_others_of_its_batch_go() -
         cursor.execute("INSERT INTO invoice VALUES (%s)", [jobs[1].pk])
     assert walk(pruner()) == (2, 1)
     assert left() == {jobs[1].pk}
+
+
+class Refusal:
+    """A receiver of the project's that fails for one job."""
+
+    def __init__(self) -> None:
+        self.of: uuid.UUID | None = None
+        self.sqlstate = ""
+        """Of what the database is to say; "": it is the receiver's own error."""
+
+    def __call__(self, *, instance: Job, **_signal: Any) -> None:
+        if instance.pk != self.of:
+            return
+        if not self.sqlstate:
+            raise LookupError("the invoice of this job is nowhere")
+        with connection.cursor() as cursor:
+            cursor.execute(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{self.sqlstate}'; END $$")
+
+
+@pytest.fixture
+def refusal() -> Iterator[Refusal]:
+    refusal = Refusal()
+    pre_delete.connect(refusal, sender=Job)
+    yield refusal
+    pre_delete.disconnect(refusal, sender=Job)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("sqlstate", ["", "57014"], ids=["error", "statement bound"])
+def test_a_row_that_cannot_be_deleted_stays_and_the_walk_goes_on(
+    refusal: Refusal, sqlstate: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = [ended(JobStatus.COMPLETED, 10) for _ in range(3)]
+    refusal.of, refusal.sqlstate = min(job.pk for job in jobs), sqlstate
+    assert walk(pruner(), limit=2) == (2, 1)
+    assert left() == {refusal.of}
+    (record,) = caplog.records
+    assert f"a finished job cannot be deleted job_id={refusal.of}" in record.getMessage()
+    refusal.of = None
+    assert walk(pruner()) == (1, 0)
+
+
+@pytest.mark.django_db
+def test_a_database_that_goes_away_is_no_fault_of_a_row(refusal: Refusal) -> None:
+    jobs = [ended(JobStatus.COMPLETED, 10) for _ in range(3)]
+    refusal.of, refusal.sqlstate, one = jobs[0].pk, "57P01", pruner()
+    with pytest.raises(OperationalError):
+        one.prune(1_000)
+    refusal.of = None
+    assert walk(one) == (3, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_somebody_holds_what_goes_along_with_stays_for_the_next_walk() -> None:
+    jobs, one, somebody = [ended(JobStatus.COMPLETED, 10) for _ in range(3)], pruner(), connection.copy()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE invoice (job_id uuid REFERENCES pleme_redis_django_job (id) ON DELETE CASCADE)"
+        )
+        cursor.execute("INSERT INTO invoice VALUES (%s)", [jobs[1].pk])
+    try:
+        with contextlib.closing(somebody), somebody.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT 1 FROM invoice FOR UPDATE")
+            assert walk(one) == (2, 1)
+            assert left() == {jobs[1].pk}
+            cursor.execute("ROLLBACK")
+        assert walk(one) == (1, 0)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE invoice")
 
 
 @pytest.mark.django_db(transaction=True)

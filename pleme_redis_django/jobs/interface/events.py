@@ -135,7 +135,7 @@ class JobsPruned:
 
     deleted: int
     kept: int
-    """How many stay although theirs is over, because rows of the project refer to them."""
+    """How many stay although theirs is over: rows of the project refer to them, or deleting them failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Pruned:
 
     deleted: int = 0
     kept: int = 0
-    """How many are past their time, and stay: the store has something else that refers to them."""
+    """How many are past their time, and stay: something else refers to them, or deleting them failed."""
     is_done: bool = True
     """Whether the walk has come to its end; the next batch begins another."""
 

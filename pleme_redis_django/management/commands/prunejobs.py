@@ -61,7 +61,7 @@ class Command(BaseCommand):
                 self.stdout.write(progress_bar(deleted + kept, total), ending="")
                 self.stdout.flush()
         took = f" in {duration(time.monotonic() - began)}" if deleted else ""
-        stay = f"; {kept:,} stay, because your tables refer to them" if kept else ""
+        stay = f"; {kept:,} stay: your tables refer to them, or deleting them failed" if kept else ""
         end = "\r\033[K" if self.stdout.isatty() else ""
         self.stdout.write(f"{end}{label}: deleted {counted(deleted, 'job')}{took}{stay}")
 
