@@ -1,4 +1,4 @@
-"""Limits of the settings beside a pool whose store keeps none: which entries are for its jobs."""
+"""Limits of the settings and of operators beside a pool whose store keeps none: which are for its jobs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from pleme_redis_django import Limit, Rate
+from example_project.shop.models import EmailJob
+from pleme_redis_django import Job, Limit, Rate
 from pleme_redis_django.configured_pools import configured_pool
-from pleme_redis_django.exceptions import InvalidSettings
-from pleme_redis_django.limits_of_pools import refuse_unkept_limits
+from pleme_redis_django.exceptions import InvalidSettings, StoreError
+from pleme_redis_django.limits_of_pools import refuse_unkept_limit, refuse_unkept_limits
+from pleme_redis_django.models import LimitKind
 from pleme_redis_django.wiring import build_pool
 from tests.enqueueing.jobs import send
 
@@ -95,3 +97,39 @@ def test_a_pool_and_the_command_do_not_start(settings: Any) -> None:
         build_pool(configured_pool("mail"))
     with pytest.raises(CommandError, match="keeps no limits"):
         call_command("runworkers", "mail", skip_checks=True)
+
+
+LIMITS = [("queue", "mail"), ("type", send.name), ("product", "acme"), ("key", "stripe")]
+
+
+@pytest.mark.parametrize(("kind", "name"), LIMITS)
+def test_an_operators_limit_is_refused_by_what_refuses_an_entry(settings: Any, kind: str, name: str) -> None:
+    use(settings, {}, mail=STORE | NAMES)
+    with pytest.raises(StoreError) as refused:
+        refuse_unkept_limit(Job, LimitKind(kind), name)
+    said = str(refused.value)
+    assert f"The limit of the {kind} {name!r} is for jobs of pleme_redis_django.job" in said
+    assert 'the pool "mail" runs, whose WithoutLimits keeps no limits (its supports_limits is False)' in said
+    assert "Keep the jobs in OrmJobStore, or have the store keep limits and say supports_limits." in said
+
+
+@pytest.mark.parametrize(("kind", "name"), LIMITS)
+def test_an_operators_limit_is_left_to_another_pool_of_the_model_as_an_entry_is(
+    settings: Any, kind: str, name: str
+) -> None:
+    use(settings, {}, mail=STORE | OF_ANY_TYPE, other={})
+    refuse_unkept_limit(Job, LimitKind(kind), name)
+    use(settings, {}, mail=STORE | OF_ANY_TYPE, other={"model": "shop.EmailJob"})
+    with pytest.raises(StoreError, match="keeps no limits"):
+        refuse_unkept_limit(Job, LimitKind(kind), name)
+    refuse_unkept_limit(EmailJob, LimitKind(kind), name)
+    use(settings, {})
+    refuse_unkept_limit(Job, LimitKind(kind), name)
+
+
+def test_what_the_pool_names_is_refused_beside_one_that_keeps_limits(settings: Any) -> None:
+    use(settings, {}, default={}, mail=STORE | NAMES)
+    with pytest.raises(StoreError, match='pool "mail"'):
+        refuse_unkept_limit(Job, LimitKind.QUEUE, "mail")
+    refuse_unkept_limit(Job, LimitKind.QUEUE, "images")
+    refuse_unkept_limit(Job, LimitKind.QUEUE, "mail", product="zenith")

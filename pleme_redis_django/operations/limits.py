@@ -23,6 +23,7 @@ from pleme_redis_django.jobs.definitions.limits import (
     DeclaredLimit,
     most_at_once,
 )
+from pleme_redis_django.limits_of_pools import refuse_unkept_limit
 from pleme_redis_django.models import AbstractJob, FlowLimit, Job, LimitKind, LimitSource, model_label
 from pleme_redis_django.operations.stored_jobs import hint_after_commit
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
@@ -65,7 +66,8 @@ def set_limit(
     pause, None any number. ``rate``: jobs that start in ``per_seconds`` (default 1), after a quiet time ``burst`` of
     them at once (default, and None: as many as ``Rate`` has by default); 0 is a pause, None any number. A number that
     is not given stays as it is, or as the code declares it. What runs beyond a lower number ends as it would. Raises
-    InvalidName, InvalidProduct and InvalidNumber.
+    InvalidName, InvalidProduct and InvalidNumber, and StoreError where a pool would run its jobs without it, for its
+    store keeps no limits.
     """
     names = _checked_names(kind, name, product)
     if shared and (product is not None or kind == LimitKind.PRODUCT):
@@ -74,6 +76,7 @@ def set_limit(
             "Accepted: a key, a job type or a queue, without a product."
         )
     given = _given(max_running=max_running, rate=rate, per_seconds=per_seconds, burst=burst)
+    refuse_unkept_limit(model, LimitKind(kind), name, product=names["product"])
     table = JobTable(model, using or get_settings().database)
     edit = {"edited_at": Now(), "edited_by": changed_by[:BY_MAX_LENGTH], "edit_reason": reason}
     with transaction.atomic(using=table.using):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client, RequestFactory
 
 from example_project.shop import jobs, views
 from example_project.shop.admin import EMAIL_DASHBOARD_SOCKET
-from example_project.shop.models import CatalogItem
+from example_project.shop.models import CatalogItem, EmailJob
 from example_project.shop.views import overview
 from pleme_redis_django import Job, JobClaim, JobContext
+from pleme_redis_django.models import FlowLimit
 
 pytestmark = pytest.mark.urls("example_project.urls")
 
@@ -64,3 +67,16 @@ def test_catalog_pages_come_from_the_cache_until_the_next_import(
     monkeypatch.setattr(jobs, "read_catalog", lambda: few)
     jobs.import_catalog(JobContext(Job(), JobClaim(worker_id="w", attempt=1), lambda _ctx: None))
     assert "Renamed Field" in client.get("/catalog/").content.decode()
+
+
+def test_a_limit_of_email_jobs_is_refused_since_their_store_keeps_none(admin_client: Client) -> None:
+    page = "/email/admin/pleme_redis_django/dashboard/limit/"
+    numbers = {"max_running": "0"}, {"rate": "5", "per_seconds": "60"}
+    for number in numbers:
+        form = {"kind": "type", "name": EmailJob.Type.SEND_WELCOME_EMAIL, "reason": "the mail server is slow"}
+        answer = admin_client.post(f"{page}add/", {**form, **number}, follow=True)
+        (said,) = [str(message) for message in answer.context["messages"]]
+        assert said.startswith("Nothing was changed. The limit of the type 'SendWelcomeEmail' is for jobs of")
+        assert 'the pool "email" runs, whose EmailJobStore keeps no limits' in said
+        assert said in html.unescape(answer.content.decode())
+    assert not FlowLimit.objects.exists() and not LogEntry.objects.exists()

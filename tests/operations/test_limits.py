@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 
+from example_project.shop.models import EmailJob
 from pleme_redis_django import Limit, Rate
-from pleme_redis_django.exceptions import InvalidName, InvalidNumber, InvalidProduct
+from pleme_redis_django.exceptions import InvalidName, InvalidNumber, InvalidProduct, StoreError
 from pleme_redis_django.models import FlowLimit
 from pleme_redis_django.operations import areset_limit, aset_limit, reset_limit, set_limit
 from tests.rows import BACKENDS
@@ -131,6 +133,28 @@ def test_what_is_not_accepted_is_refused_and_named(
 ) -> None:
     with pytest.raises(error, match=said):
         set_limit(**{"kind": "key", "name": "stripe", "max_running": 5, **arguments})
+    assert not FlowLimit.objects.exists()
+
+
+@pytest.mark.parametrize("numbers", [{"max_running": 0}, {"rate": 5, "per_seconds": 60}])
+@pytest.mark.parametrize("product", [None, "acme"])
+def test_a_limit_that_the_store_of_its_pool_would_not_keep_is_refused(
+    numbers: dict[str, Any], product: str | None
+) -> None:
+    for kind in ("key", "type", "queue"):
+        with pytest.raises(
+            StoreError, match=r"shop.emailjob .*EmailJobStore keeps no limits .*supports_limits"
+        ):
+            set_limit(kind, "print", product=product, model=EmailJob, **numbers)
+    assert not FlowLimit.objects.exists()
+
+
+def test_one_of_before_is_not_changed_any_more_and_can_be_removed() -> None:
+    from_code(job_model="shop.emailjob", source="admin", edited_at=Now())
+    with pytest.raises(StoreError, match="keeps no limits"):
+        set_limit("key", "stripe", max_running=1, model=EmailJob)
+    assert FlowLimit.objects.get().max_running == 5
+    assert reset_limit("key", "stripe", model=EmailJob)
     assert not FlowLimit.objects.exists()
 
 

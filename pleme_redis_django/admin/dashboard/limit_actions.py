@@ -18,7 +18,7 @@ from pleme_redis_django.admin.dashboard.action_view import action_view, log_acti
 from pleme_redis_django.admin.dashboard.frame import DashboardFrame, View, page_view
 from pleme_redis_django.admin.dashboard.limit_page import BAR_WIDTH, numbers_in_words, shown_limits
 from pleme_redis_django.conf import get_settings
-from pleme_redis_django.exceptions import InvalidName, InvalidNumber
+from pleme_redis_django.exceptions import InvalidName, InvalidNumber, StoreError
 from pleme_redis_django.models import FlowLimit, LimitKind
 from pleme_redis_django.monitoring.limits import limit_reports, limit_rows
 from pleme_redis_django.monitoring.order_lines import line_reports
@@ -106,7 +106,7 @@ class LimitActions(DashboardFrame):
                 reason=reason,
                 changed_by=request.user.get_username(),
             )
-        except (InvalidName, InvalidNumber) as error:
+        except (InvalidName, InvalidNumber, StoreError) as error:
             self.message_user(request, f"Nothing was changed. {error}", messages.ERROR)
         else:
             together = ", all products together" if row.is_shared else ""
