@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pleme_redis_django import Limit
+from pleme_redis_django import Limit, Rate
 from pleme_redis_django.checks.limits import check_limits
 from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.registry import JobRegistry
@@ -33,6 +33,33 @@ def test_two_jobs_that_differ_in_shared_alone_are_told(monkeypatch: pytest.Monke
     monkeypatch.setattr(declared, "registry", jobs)
     (error,) = check_limits()
     assert error.id == "pleme_redis_django.E046" and "or differ in shared=" in error.msg
+
+
+STRIPES = Rate(100, per_seconds=60, burst=20, key="stripe")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Rate(99, per_seconds=60, burst=20, key="stripe"),
+        Rate(100, per_seconds=61, burst=20, key="stripe"),
+        Rate(100, per_seconds=60, burst=21, key="stripe"),
+        Rate(100, per_seconds=60, key="stripe"),
+        [STRIPES, Limit(5, key="stripe")],
+    ],
+    ids=["rate", "per_seconds", "burst", "default burst", "a Limit beside it"],
+)
+def test_two_jobs_whose_rates_of_one_name_differ_in_any_number_are_told(
+    monkeypatch: pytest.MonkeyPatch, other: Any
+) -> None:
+    jobs = JobRegistry()
+    same = Rate(100, per_seconds=60.0, burst=20, key="stripe")
+    for name, limits in (("a", STRIPES), ("b", same), ("c", other)):
+        jobs.add(definition_of(handler, name=name, limits=limits))
+    monkeypatch.setattr(declared, "registry", jobs)
+    (error,) = check_limits()
+    assert error.id == "pleme_redis_django.E046"
+    assert error.msg.startswith('a and c declare the limit "stripe" with other numbers')
 
 
 def test_settings_that_are_not_accepted_are_told(settings: Any) -> None:
