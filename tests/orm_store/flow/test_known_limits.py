@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.models import FlowLimit, Job, LimitKind, LimitSource
+from pleme_redis_django.models import FlowGate, FlowLimit, Job, LimitKind, LimitSource
 from pleme_redis_django.operations import limits as operations
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.flow import declared, known_limits
@@ -95,6 +95,25 @@ def test_a_row_that_is_deleted_by_hand_is_made_again(said: dict[Any, Any]) -> No
     FlowLimit.objects.all().delete()
     Job.objects.filter(status="BLOCKED").update(status="QUEUED", blocked_on=None)
     assert claim(store) == 0 and row().max_running == 1
+
+
+def test_the_row_of_a_rate_that_is_deleted_by_hand_is_made_again_and_counts(said: dict[Any, Any]) -> None:
+    """Its tokens go with it: the bucket is full again, and what was given before counts no more."""
+    rate = DeclaredLimit(kind="key", name="stripe", rate=1, per_seconds=86_400.0, burst=2)
+    said[STRIPE] = rate, LimitSource.CODE
+    store = OrmJobStore(Job)
+    for _ in range(7):
+        make_job(concurrency_key="stripe")
+    assert claim(store) == 2
+    operations.set_limit("key", "stripe", rate=1_000, changed_by="ann")
+    operations.set_limit("key", "bank", max_running=1, changed_by="ann")
+    FlowLimit.objects.all().delete()
+    assert not FlowGate.objects.exists()
+    Job.objects.filter(status="BLOCKED").update(status="QUEUED", blocked_on=None)
+    assert claim(store) == 2, "one burst more, and no third"
+    assert (row().name, row().rate, row().edited_at) == ("stripe", 1, None), "that of the code alone"
+    assert FlowGate.objects.get().gate == "k:default:stripe"
+    assert claim(store) == 0 and Job.objects.filter(status="BLOCKED").count() == 3
 
 
 def test_a_row_that_goes_between_a_read_and_a_count_is_made_again(
