@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -50,7 +50,7 @@ from pleme_redis_django.schedules.tables import (
     ready_waiting,
     schedules,
     ticks,
-    unended_jobs,
+    unended_of,
 )
 
 REASON_MAX_LENGTH = 2_000
@@ -85,9 +85,10 @@ def fire(using: str, ids: Sequence[int], now: datetime) -> Fired:
         except UNREADABLE as error:
             new_ticks.append(disable(using, row, str(error)))
             fired.disabled.append((row.name, str(error)))
-    unended, known = _unended(using, rows), _known_ticks(using, planned)
+    unended = unended_of(using, [row for row in rows if row.overlap != Overlap.ALLOW])
+    known = _known_ticks(using, planned)
     for row, read, turn in planned:
-        made = _DueSchedule(using, row, read, now, is_unended=row.last_job_id in unended)
+        made = _DueSchedule(using, row, read, now, unended=unended.get(row.pk, ()))
         new_ticks += made.ticks_of([tick for tick in turn.ticks if (row.pk, tick.at) not in known], fired)
         made.move_on(turn)
     ScheduleTick._base_manager.using(using).bulk_create(new_ticks)
@@ -106,7 +107,12 @@ def _planned(row: Schedule, now: datetime) -> tuple[ReadSchedule, Turn]:
 def fire_waiting(using: str, ids: Sequence[int], now: datetime) -> Fired:
     """Fire the ticks that waited for a job which has ended; inside a transaction."""
     fired = Fired()
-    for row in locked(ready_waiting(using), ids):
+    rows = list(locked(ready_waiting(using), ids))
+    unended = unended_of(using, rows)
+    for row in rows:
+        if row.pk in unended:  # It was run by hand, and the tick waits for that too.
+            schedules(using).filter(pk=row.pk).update(last_job_id=unended[row.pk][0])
+            continue
         waited = row.waiting_tick_at
         try:
             read = read_schedule(row)
@@ -115,12 +121,12 @@ def fire_waiting(using: str, ids: Sequence[int], now: datetime) -> Fired:
             tick.save(using=using, force_insert=True)
             fired.disabled.append((row.name, str(error)))
             continue
-        made = _DueSchedule(using, row, read, now, is_unended=False)
+        made = _DueSchedule(using, row, read, now)
         tick = made.fired(DueTick(at=aware(waited or now), fires=True), fired)
         fields = {"outcome": tick.outcome, "job_id": tick.job_id, "fired_at": Now()}
         ticks(using).filter(schedule_id=row.pk, tick_at=tick.tick_at).update(**fields)
-        rows = schedules(using).filter(pk=row.pk, waiting_tick_at=waited)
-        if not rows.update(waiting_tick_at=None, last_job_id=made.last_job_id):
+        as_it_was = schedules(using).filter(pk=row.pk, waiting_tick_at=waited)
+        if not as_it_was.update(waiting_tick_at=None, last_job_id=made.last_job_id):
             raise ScheduleMoved(f"The schedule {row.name} was fired by somebody else.")
     _announce(using, fired.jobs)
     return fired
@@ -148,10 +154,12 @@ def run_schedule_now(
         row = locked_schedule(name, product, using)
         fired, now = Fired(), database_now(using)
         read = dataclasses.replace(read_schedule(row), jitter_seconds=0)
-        tick = _DueSchedule(using, row, read, now, is_unended=False).fired(DueTick(at=now, fires=True), fired)
+        tick = _DueSchedule(using, row, read, now).fired(DueTick(at=now, fires=True), fired)
         tick.outcome, tick.note = TickOutcome.RUN_NOW, asked_by[:BY_MAX_LENGTH]
         tick.save(using=using, force_insert=True)
-        schedules(using).filter(pk=row.pk).update(last_job_id=tick.job_id)
+        # The next tick minds whatever has not ended; which jobs came later, ticks say.
+        unended = unended_of(using, [row]).get(row.pk)
+        schedules(using).filter(pk=row.pk).update(last_job_id=unended[0] if unended else tick.job_id)
         _announce(using, fired.jobs)
         return Job._base_manager.using(using).filter(pk__in=[tick.job_id]).get()
 
@@ -187,15 +195,21 @@ class _DueSchedule:
     """One schedule that is due, or is to fire at once."""
 
     def __init__(
-        self, using: str, row: Schedule, read: ReadSchedule, now: datetime, *, is_unended: bool
+        self,
+        using: str,
+        row: Schedule,
+        read: ReadSchedule,
+        now: datetime,
+        *,
+        unended: Sequence[UUID] = (),
     ) -> None:
         self._using = using
         self._row = row
         self._read = read
         self._now = now
-        self._is_unended = is_unended
+        self._unended = unended
         self._waiting_tick_at = row.waiting_tick_at
-        self.last_job_id: UUID | None = row.last_job_id
+        self.last_job_id: UUID | None = unended[0] if unended else row.last_job_id
 
     def ticks_of(self, due: Sequence[DueTick], fired: Fired) -> list[ScheduleTick]:
         """Return what is to be recorded of these ticks, whose jobs are enqueued."""
@@ -222,7 +236,7 @@ class _DueSchedule:
         if is_new:
             fired.jobs.append(job)
         fired.enqueued += 1
-        self.last_job_id, self._is_unended = job.id, True
+        self.last_job_id, self._unended = job.id, [job.id]
         return self._recorded(tick, TickOutcome.ENQUEUED if is_new else TickOutcome.KEPT, job.id)
 
     def _tick(self, tick: DueTick, fired: Fired, *, is_last: bool = True) -> ScheduleTick:
@@ -241,10 +255,10 @@ class _DueSchedule:
         if not is_last:
             return TickOutcome.OVERLAP
         outcome = outcome_of(
-            overlap, is_unended=self._is_unended, is_awaited=self._waiting_tick_at is not None
+            overlap, is_unended=bool(self._unended), is_awaited=self._waiting_tick_at is not None
         )
-        if overlap is Overlap.REPLACE and self._is_unended and self.last_job_id is not None:
-            cancel_jobs(Job._base_manager.using(self._using).filter(pk=self.last_job_id))
+        if overlap is Overlap.REPLACE and self._unended:
+            cancel_jobs(Job._base_manager.using(self._using).filter(pk__in=self._unended))
         return outcome
 
     def _enqueue(self, tick: DueTick) -> tuple[Job, bool]:
@@ -291,13 +305,6 @@ def _later(now: datetime, jitter_seconds: int) -> datetime | None:
     if not jitter_seconds:
         return None
     return now + timedelta(seconds=random.uniform(0, jitter_seconds))  # noqa: S311 - no secret
-
-
-def _unended(using: str, rows: Collection[Schedule]) -> set[Any]:
-    """Return which of the schedules' last jobs wait or run, of those that mind."""
-    asked = (row for row in rows if row.overlap != Overlap.ALLOW)
-    ids = [row.last_job_id for row in asked if row.last_job_id is not None]
-    return set(unended_jobs(using).filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
 
 
 def _known_ticks(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connections
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from pleme_redis_django.conf import resolve_product
 from pleme_redis_django.exceptions import ScheduleNotFound
+from pleme_redis_django.jobs.definitions.schedule_values import Overlap
 from pleme_redis_django.jobs.definitions.timing import Timing
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, Schedule, ScheduleTick, WorkerProcess
@@ -67,6 +70,49 @@ def _last_job_unended(using: str) -> Exists:
 def unended_jobs(using: str) -> QuerySet[Job]:
     """Return the jobs that wait or run."""
     return Job._base_manager.using(using).filter(status__in=UNENDED, deleted_at=None)
+
+
+def unended_of(using: str, rows: Collection[Schedule]) -> dict[int, list[UUID]]:
+    """Return which jobs of these schedules wait or run, oldest first, by the schedule's id; none: it is left out.
+
+    The last job is one of them, or those of later ticks are: a job that somebody ran by hand may outlast the one
+    that had not ended then, and so stayed the last one.
+    """
+    last = {row.pk: row.last_job_id for row in rows if row.last_job_id is not None}
+    unended = _unended_among(using, last.values())
+    found = defaultdict(list, {row_id: [job_id] for row_id, job_id in last.items() if job_id in unended})
+    # While the last one has not ended, nobody asks for more of them, except to cancel them all.
+    asked = [
+        row.pk for row in rows if row.pk in last and (row.pk not in found or row.overlap == Overlap.REPLACE)
+    ]
+    later = _jobs_since_the_last(using, asked)
+    unended = _unended_among(using, (job_id for _row_id, job_id in later))
+    for row_id, job_id in later:
+        if job_id in unended and job_id not in found[row_id]:
+            found[row_id].append(job_id)
+    return {row_id: job_ids for row_id, job_ids in found.items() if job_ids}
+
+
+def _unended_among(using: str, job_ids: Iterable[UUID]) -> set[UUID]:
+    asked = set(job_ids)
+    return set(unended_jobs(using).filter(pk__in=asked).values_list("pk", flat=True)) if asked else set()
+
+
+def _jobs_since_the_last(using: str, ids: Sequence[int]) -> list[tuple[int, UUID]]:
+    """Return id and job of each tick after the one of the schedule's last job, oldest first.
+
+    That tick is found by the index of jobs, those after it by that of ticks: as many as came while the job ran.
+    """
+    if not ids:
+        return []
+    later: QuerySet[Any] = ticks(using).filter(
+        schedule_id__in=ids,
+        job_id=F("schedule__last_job_id"),
+        schedule__ticks__tick_at__gt=F("tick_at"),
+        schedule__ticks__job_id__isnull=False,
+    )
+    later = later.order_by("schedule__ticks__tick_at")
+    return list(later.values_list("schedule_id", "schedule__ticks__job_id"))
 
 
 def locked(rows: QuerySet[Schedule], ids: Sequence[int]) -> QuerySet[Schedule]:

@@ -13,6 +13,7 @@ from pleme_redis_django.schedules import (
     apause_schedule,
     aresume_schedule,
     arun_schedule_now,
+    firing,
     pause_schedule,
     resume_schedule,
     run_schedule_now,
@@ -90,6 +91,68 @@ def test_the_next_tick_overlaps_with_what_runs_by_hand(using: str, book: OrmSche
     run_schedule_now("nightly", using=using)
     book.fire_due()
     assert ("12:00:00", "overlap") in outcomes(schedule)
+
+
+def run_by_hand(using: str, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """Run the schedule by hand, half a minute later by the clock of the test."""
+    clock.pass_(seconds=30)
+    monkeypatch.setattr(firing, "database_now", clock)
+    return run_schedule_now("nightly", using=using)
+
+
+def end(job: Job) -> None:
+    Job._base_manager.using(job._state.db).filter(pk=job.pk).update(status="COMPLETED")
+
+
+@pytest.mark.parametrize("first_to_end", ["the run by hand", "the job of the tick"])
+def test_a_tick_overlaps_with_what_still_runs_of_a_tick_and_a_run_by_hand(
+    using: str,
+    book: OrmScheduleBook,
+    make: Make,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+    first_to_end: str,
+) -> None:
+    schedule = make()
+    book.fire_due()
+    of_tick = Job._base_manager.using(using).get()
+    by_hand = run_by_hand(using, clock, monkeypatch)
+    ended, runs = (by_hand, of_tick) if first_to_end == "the run by hand" else (of_tick, by_hand)
+    end(ended)
+    for _tick in range(2):
+        clock.pass_(minutes=1)
+        book.fire_due()
+    assert outcomes(schedule)[2:] == [("12:01:00", "overlap"), ("12:02:00", "overlap")]
+    end(runs)
+    clock.pass_(minutes=1)
+    assert book.fire_due().enqueued == 1
+
+
+def test_a_waiting_tick_waits_for_a_run_by_hand_too(
+    using: str, book: OrmScheduleBook, make: Make, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(overlap="queue")
+    book.fire_due()
+    of_tick = Job._base_manager.using(using).get()
+    by_hand = run_by_hand(using, clock, monkeypatch)
+    clock.pass_(seconds=30)
+    book.fire_due()
+    end(of_tick)
+    assert [book.fire_due().enqueued for _turn in range(2)] == [0, 0]
+    end(by_hand)
+    assert book.fire_due().enqueued == 1
+
+
+def test_a_tick_replaces_the_job_before_it_and_what_runs_by_hand(
+    using: str, book: OrmScheduleBook, make: Make, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(overlap="replace")
+    book.fire_due()
+    run_by_hand(using, clock, monkeypatch)
+    clock.pass_(minutes=1)
+    book.fire_due()
+    statuses = Job._base_manager.using(using).order_by("id").values_list("status", flat=True)
+    assert list(statuses) == ["CANCELLED", "CANCELLED", "QUEUED"]
 
 
 @pytest.mark.parametrize("act", [pause_schedule, resume_schedule, run_schedule_now])
