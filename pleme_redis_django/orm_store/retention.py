@@ -50,7 +50,11 @@ LATE = timedelta(hours=1)
 # SQLSTATEs of a deletion that took too long, or waited too long for a lock: of the project's rows, which go along.
 _TOOK_TOO_LONG, _WAITED_TOO_LONG = "57014", "55P03"
 
-_ENDED_AT = Coalesce(F("completed_at"), F("failed_at"), F("updated_at"))
+_ENDED_AT = Case(
+    # Not when it failed: it may have failed long ago, been retried since, and deleted while it waited again.
+    When(status__in=WAITING_STATUSES, then=F("deleted_at")),
+    default=Coalesce(F("completed_at"), F("failed_at"), F("updated_at")),
+)
 _ENDED_AS = {
     JobStatus.COMPLETED: Q(status=JobStatus.COMPLETED),
     JobStatus.FAILED: Q(status=JobStatus.FAILED),
@@ -92,7 +96,10 @@ def kept_until(job: AbstractJob, policy: RetentionPolicy) -> datetime | None:
     period = policy.of(status, queue=job.queue_name, product=job.product)
     if period is None:
         return None
-    until: datetime = (job.completed_at or job.failed_at or job.updated_at) + period
+    ended_at = job.completed_at or job.failed_at or job.updated_at
+    if job.status in WAITING_STATUSES and job.deleted_at is not None:
+        ended_at = job.deleted_at
+    until: datetime = ended_at + period
     return until if job.unique_slot is None else max(until, job.created_at + _LONGEST_SLOT)
 
 

@@ -205,6 +205,20 @@ def test_a_job_that_was_deleted_while_it_waited_goes_like_a_cancelled_one(status
     assert left() == {stays.pk}
 
 
+@pytest.mark.django_db(databases=BACKENDS)
+@pytest.mark.parametrize("using", BACKENDS)
+@pytest.mark.parametrize("status", ["QUEUED", "BLOCKED", "PENDING"])
+def test_one_that_failed_long_ago_was_retried_and_then_deleted_stays_since_the_deletion(
+    status: str, using: str
+) -> None:
+    fields: dict[str, Any] = {"status": status, "failed_at": ago(60 * DAY)}
+    stays = make_job(using, id=old_id(90), deleted_at=ago(DAY), updated_at=ago(DAY), **fields)
+    make_job(using, id=old_id(90), deleted_at=ago(35 * DAY), updated_at=ago(35 * DAY), **fields)
+    assert kept_until(stays, retention_policy({})) == stays.deleted_at + timedelta(days=30)
+    assert walk(pruner(using=using)) == (1, 0)
+    assert left(using) == {stays.pk}
+
+
 @pytest.mark.django_db
 def test_a_row_that_something_refers_to_stays_and_the_others_of_its_batch_go() -> None:
     jobs = [ended(JobStatus.COMPLETED, 10) for _ in range(3)]
