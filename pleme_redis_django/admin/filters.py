@@ -20,7 +20,10 @@ from pleme_redis_django.admin.search.conditions import first_id
 from pleme_redis_django.conf import get_settings
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import WorkerProcess
+from pleme_redis_django.models.indexes import BLOCKED_CONDITION
+from pleme_redis_django.monitoring.limits import gate_in_words
 from pleme_redis_django.monitoring.spans import JOB_LIST_SPANS
+from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, gate_of
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.templatetags.pleme_dashboard import type_name
 
@@ -128,6 +131,27 @@ class WorkerFilter(admin.SimpleListFilter):
 
     def has_output(self) -> bool:
         return bool(self.lookup_choices or self.value())
+
+
+class GateFilter(admin.SimpleListFilter):
+    """Filters by the gate at which a job waits, for a place or for a token; offers the one in the address alone."""
+
+    title, parameter_name = "where it waits", "gate"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        text = request.GET.get(str(self.parameter_name))
+        if not text:
+            return []
+        gate = gate_of(text)
+        return [(text, type_name(text if gate is None else gate_in_words(gate)))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not (text := self.value()):
+            return queryset
+        return queryset.filter(BLOCKED_CONDITION, blocked_on__in=[text, f"{TOKEN_PREFIX}{text}"])
+
+    def has_output(self) -> bool:
+        return bool(self.value())
 
 
 class OrderFilter(admin.SimpleListFilter):

@@ -25,6 +25,7 @@ from pleme_redis_django.admin.filters import (
     AttemptsFilter,
     CreatedFilter,
     FinishedFilter,
+    GateFilter,
     OrderFilter,
     ProductFilter,
     QueueFilter,
@@ -78,6 +79,7 @@ class JobModelAdmin(JobFields, JobPage):
         FinishedFilter,
         AttemptsFilter,
         WorkerFilter,
+        GateFilter,
         OrderFilter,
     )
     list_per_page = 50

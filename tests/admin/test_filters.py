@@ -94,3 +94,14 @@ def test_the_filters_offer_what_recent_jobs_hold_and_what_is_chosen(admin_client
     make_job(queue_name="images")
     page = admin_client.get(LIST + "?queue=gone").content.decode()
     assert all(f"?queue={name}" in page for name in ("email", "images", "gone"))
+
+
+def test_jobs_are_found_by_the_gate_at_which_they_wait(admin_client: Client) -> None:
+    gates = ("k:acme:stripe", "r:k:acme:stripe", "k:acme:stripe:eu", "k:blog:stripe", "o:acme:stripe")
+    jobs = [make_job(status=JobStatus.BLOCKED, product="acme", blocked_on=gate) for gate in gates]
+    assert listed_ids(admin_client, "?gate=k:acme:stripe") == {str(job.pk) for job in jobs[:2]}
+    page = text_of(admin_client, f"{LIST}?status__exact=BLOCKED&order=oldest&gate=k:acme:stripe")
+    assert "By where it waits" in page and "the key stripe of acme" in page
+    assert listed_ids(admin_client, "?gate=o:acme:stripe") == {str(jobs[4].pk)}
+    assert "By where it waits" not in text_of(admin_client, LIST)
+    assert "<img>" not in text_of(admin_client, f"{LIST}?gate=k:acme:<img>")
