@@ -257,4 +257,18 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('gate', 'limit'), name='pleme_flow_gate_once')],
             },
         ),
+        migrations.CreateModel(
+            name='FullGate',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('job_model', models.CharField(help_text='app_label.ModelName in lower case.', max_length=200)),
+                ('gate', models.CharField(max_length=300)),
+                ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When a sweep first found that jobs wait here.')),
+            ],
+            options={
+                'verbose_name': 'full gate',
+                'verbose_name_plural': 'full gates',
+                'constraints': [models.UniqueConstraint(fields=('job_model', 'gate'), name='pleme_full_gate_once')],
+            },
+        ),
     ]

@@ -3,7 +3,7 @@
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models.dashboard import Dashboard
 from pleme_redis_django.models.election import Election
-from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit, LimitKind, LimitSource
+from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit, FullGate, LimitKind, LimitSource
 from pleme_redis_django.models.indexes import job_constraints, job_indexes
 from pleme_redis_django.models.job import AbstractJob, Job, model_label, new_job_id
 from pleme_redis_django.models.job_attempt import JobAttempt
@@ -18,6 +18,7 @@ __all__ = [
     "Election",
     "FlowGate",
     "FlowLimit",
+    "FullGate",
     "Job",
     "JobAttempt",
     "JobStatus",

@@ -1,4 +1,4 @@
-"""FlowLimit and FlowGate: how many jobs may run at once, or start in a time, and the tokens of each rate."""
+"""FlowLimit, FlowGate and FullGate: how many jobs may run or start, the tokens of each rate, and what is full."""
 
 from __future__ import annotations
 
@@ -124,6 +124,25 @@ class FlowGate(models.Model):
                 fields=["release_at"], condition=Q(release_at__isnull=False), name="pleme_flow_gate_release"
             )
         ]
+
+    def __str__(self) -> str:
+        return self.gate
+
+
+class FullGate(models.Model):
+    """A gate at which jobs wait, and since when there have been some without a break.
+
+    For people: no claim reads it. The sweep for overlooked jobs makes the row, and deletes it when nobody waits there.
+    """
+
+    job_model = models.CharField(max_length=200, help_text="app_label.ModelName in lower case.")
+    gate = models.CharField(max_length=300)
+    since = models.DateTimeField(db_default=Now(), help_text="When a sweep first found that jobs wait here.")
+
+    class Meta:
+        verbose_name = "full gate"
+        verbose_name_plural = "full gates"
+        constraints = [models.UniqueConstraint(fields=["job_model", "gate"], name="pleme_full_gate_once")]
 
     def __str__(self) -> str:
         return self.gate

@@ -104,13 +104,31 @@ def type_name(text: str) -> SafeString:
 @register.filter
 def ago(at: datetime | None) -> SafeString | str:
     """Return how long ago something was, with its exact time."""
+    return _timed(at, f"{_lasted(at)} ago") if isinstance(at, datetime) else NOTHING
+
+
+@register.filter
+def since(at: datetime | None) -> SafeString | str:
+    """Return since when something is so, and for how long: the time of day, with the date if that is another one."""
     if not isinstance(at, datetime):
         return NOTHING
-    words = durations.duration(max((timezone.now() - at).total_seconds(), 0))
+    local, now = _local(at), _local(timezone.now())
+    shown = f"{local:%H:%M}" if local.date() == now.date() else f"{local:%Y-%m-%d %H:%M}"
+    return _timed(at, f"{shown} ({_lasted(at)})")
+
+
+def _lasted(at: datetime) -> str:
+    return durations.duration(max((timezone.now() - at).total_seconds(), 0))
+
+
+def _local(at: datetime) -> datetime:
     # Naive where the project says USE_TZ = False.
-    local = timezone.localtime(at) if timezone.is_aware(at) else at
-    title = f"{local:%Y-%m-%d %H:%M:%S %Z}".rstrip()
-    return format_html('<time datetime="{}" title="{}">{} ago</time>', at.isoformat(), title, words)
+    return timezone.localtime(at) if timezone.is_aware(at) else at
+
+
+def _timed(at: datetime, words: str) -> SafeString:
+    title = f"{_local(at):%Y-%m-%d %H:%M:%S %Z}".rstrip()
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), title, words)
 
 
 @register.filter
@@ -132,11 +150,12 @@ def spark_points(depths: Sequence[int | None]) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def job_list(context: Any, figure: str, product: str = "", queue: str = "") -> str:
+def job_list(context: Any, figure: str, product: str = "", queue: str = "", gate: str = "") -> str:
     """Return the address of the jobs behind a figure, "" where the site does not list jobs."""
     if not context.get("jobs_url"):
         return ""
-    query = {**context["job_queries"][figure], "product": product or context.get("product"), "queue": queue}
+    query = {**context["job_queries"][figure], "product": product or context.get("product")}
+    query |= {"queue": queue, "gate": gate}
     return f"{context['jobs_url']}?{urlencode({name: value for name, value in query.items() if value})}"
 
 

@@ -34,13 +34,19 @@ def arrange() -> str:
 
     limit(kind="key", name="customer", max_running=2)
     limit(kind="type", name="shop.jobs.print_label", max_running=1)
+    printing = {"job_type": "shop.jobs.print_label", "claimed_at": ago(7_500)}
+    make_job(status=JobStatus.RUNNING, product="novaskyn", **printing)
+    long_name = f"shop.fulfilment.{'warehouse_' * 12}jobs.print_label"
+    limit(kind="type", name=long_name, max_running=5)
+    for _ in range(4):
+        make_job(status=JobStatus.RUNNING, product="novaskyn", job_type=long_name, claimed_at=ago(7_500))
     supplier = limit(kind="key", name="supplier", rate=5, per_seconds=1, burst=5)
     limit(kind="queue", name=HOSTILE, max_running=10)
     set_limit("product", "lilith", max_running=0, changed_by="ada", reason="They flood us")
     for number, (running, waiting) in enumerate([(2, 14), (2, 3), (1, 0)]):
         key = f"customer:{1041 + number}"
         for _ in range(running):
-            make_job(status=JobStatus.RUNNING, product="novaskyn", concurrency_key=key)
+            make_job(status=JobStatus.RUNNING, product="novaskyn", concurrency_key=key, claimed_at=ago(40))
         for _ in range(waiting):
             make_job(
                 status=JobStatus.BLOCKED,
@@ -67,7 +73,7 @@ async def test_the_page_fits_and_a_number_is_changed(
         viewport = {"width": width, "height": 900}
         async with admin_page(chromium, session_cookie, viewport=viewport, color_scheme=scheme) as page:
             await page.goto(live_server.url + PAGE)
-            await page.get_by_text("5 limits").wait_for()
+            await page.get_by_text("6 limits").wait_for()
             assert await overflow_of(page) <= 0
             assert await faults_of(page) == []
             await take_picture(page, f"dashboard-limits-{width}")

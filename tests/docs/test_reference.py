@@ -309,6 +309,7 @@ _MODELS = [
     "QueuePause",
     "FlowLimit",
     "FlowGate",
+    "FullGate",
     "WorkerProcess",
     "Schedule",
     "ScheduleTick",

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from pleme_redis_django.access.product_scope import EVERY_PRODUCT, ProductScope
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.models import FlowGate, FlowLimit, Job
+from pleme_redis_django.models import FlowGate, FlowLimit, FullGate, Job
 from pleme_redis_django.monitoring import limits
 from pleme_redis_django.monitoring.limits import LimitReport, limit_reports, limit_rows, tokens_of
 from tests.rows import BACKENDS, ago, make_job
@@ -51,6 +51,58 @@ def test_the_places_of_what_runs_are_added_up_for_each_gate(using: str) -> None:
     [report] = reports(using)
     assert {gate.gate.product: gate.running for gate in report.gates} == {"acme": 4, "blog": 1}
     assert (report.state, report.running, report.waiting) == ("free", 5, 0)
+
+
+def test_who_runs_is_named_the_longest_first_and_the_others_are_counted(using: str) -> None:
+    make_limit(using, max_running=9)
+    held = {"status": JobStatus.RUNNING, "product": "acme", "concurrency_key": "stripe"}
+    jobs = [make_job(using, job_type=f"shop.{age}", claimed_at=ago(age), **held) for age in (5, 90, 30, 60)]
+    jobs += [make_job(using, claimed_at=ago(100), deleted_at=ago(1), cost=2, **held)]
+    make_job(using, status=JobStatus.RUNNING, product="acme", claimed_at=ago(200))
+    [gate] = reports(using)[0].gates
+    named = [(holder.job_id, holder.since, holder.is_deleted) for holder in gate.holders]
+    by_age = (jobs[4], jobs[1], jobs[3])
+    assert named == [(job.pk, job.claimed_at, job.deleted_at is not None) for job in by_age]
+    assert (gate.jobs, gate.running) == (5, 6)
+
+
+def test_so_many_of_the_jobs_that_run_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HOLDERS_READ", 2)
+    make_limit(max_running=9)
+    for age in (5, 90, 30):
+        make_job(status=JobStatus.RUNNING, concurrency_key="stripe", claimed_at=ago(age))
+    [gate] = reports()[0].gates
+    assert (len(gate.holders), gate.jobs) == (2, 3)
+
+
+def test_a_limit_whose_places_are_taken_is_full_though_nobody_waits(using: str) -> None:
+    make_limit(using, max_running=3)
+    held = {"status": JobStatus.RUNNING, "product": "acme", "concurrency_key": "stripe"}
+    make_job(using, claimed_at=ago(90), cost=2, **held)
+    assert (reports(using)[0].state, reports(using)[0].gates[0].full_since) == ("free", None)
+    last = make_job(using, claimed_at=ago(60), **held)
+    [report] = reports(using)
+    assert (report.state, report.waiting) == ("full", 0)
+    assert report.gates[0].full_since == last.claimed_at
+
+
+@pytest.mark.parametrize("recorded", [None, 7_200, 30])
+def test_it_is_full_since_a_sweep_found_it_so_or_since_the_oldest_waits(
+    using: str, recorded: int | None
+) -> None:
+    make_limit(using, max_running=1)
+    make_job(using, status=JobStatus.RUNNING, product="acme", concurrency_key="stripe", claimed_at=ago(5))
+    oldest = blocked(using, "k:acme:stripe", product="acme", updated_at=ago(90))
+    since = oldest.updated_at
+    if recorded is not None:
+        rows = FullGate.objects.using(using)
+        row = rows.create(job_model="pleme_redis_django.job", gate="k:acme:stripe", since=ago(recorded))
+        rows.create(job_model="shop.other", gate="k:acme:stripe", since=ago(90_000))
+        row.refresh_from_db()
+        since = min(since, row.since)
+        assert (since == row.since) == (recorded == 7_200)
+    [gate] = reports(using)[0].gates
+    assert (gate.full_since, gate.waiting_since) == (since, oldest.updated_at)
 
 
 def test_what_waits_is_counted_with_since_when(using: str) -> None:
@@ -105,6 +157,16 @@ def test_nothing_of_another_product_is_told() -> None:
     [report] = reports(scope=ProductScope(products=frozenset(["acme"])))
     assert (report.limit.name, report.waiting, report.gates[0].gate.product) == ("stripe", 1, "acme")
     assert limit_rows(ProductScope(products=frozenset())) == []
+
+
+def test_no_job_of_another_product_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HOLDERS_READ", 1)
+    make_limit(max_running=5)
+    held = {"status": JobStatus.RUNNING, "concurrency_key": "stripe"}
+    make_job(product="blog", claimed_at=ago(90), **held)
+    ours = make_job(product="acme", claimed_at=ago(30), **held)
+    [report] = reports(scope=ProductScope(products=frozenset(["acme"])))
+    assert [holder.job_id for gate in report.gates for holder in gate.holders] == [ours.pk]
 
 
 @pytest.mark.parametrize(

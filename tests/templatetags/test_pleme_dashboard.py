@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from pleme_redis_django.templatetags import pleme_dashboard as shown
 
@@ -38,3 +39,11 @@ def test_time_has_its_exact_moment() -> None:
     moment: Any = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
     assert 'datetime="2026-01-02T03:04:05+00:00"' in shown.ago(moment)
     assert shown.ago(None) == "–"  # noqa: RUF001 - an en dash, as in the page
+
+
+def test_since_when_has_the_date_of_another_day_and_how_long_it_is() -> None:
+    now = timezone.now()
+    before = now - timedelta(days=2)
+    assert f">{timezone.localtime(before):%Y-%m-%d %H:%M} (2 d" in shown.since(before)
+    assert f">{timezone.localtime(now):%H:%M} (" in shown.since(now)
+    assert shown.since(None) == shown.NOTHING

@@ -40,6 +40,7 @@ JOB_LIST_QUERIES: dict[str, dict[str, str]] = {
     "oldest": {"status__exact": "QUEUED", "order": "oldest"},
     "running": {"status__exact": "RUNNING"},
     "blocked": {"status__exact": "BLOCKED"},
+    "oldest_blocked": {"status__exact": "BLOCKED", "order": "oldest"},
     "pending": {"status__exact": "PENDING"},
     "failed": {"status__exact": "FAILED", "finished": "1h"},
 }

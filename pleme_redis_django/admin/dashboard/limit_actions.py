@@ -49,7 +49,7 @@ class LimitActions(DashboardFrame):
         reports.sort(key=lambda report: (report.state == "free", -report.waiting))
         own = scope_of_request(request)
         context = {
-            "limits": shown_limits(reports),
+            "limits": shown_limits(reports, self.job_url),
             "lines": [
                 {"line": line, "head_url": self.job_url(line.head.pk) if line.head is not None else ""}
                 for line in line_reports(scope, model=self.job_model)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pleme_redis_django.durations import duration
 from pleme_redis_django.models import FlowLimit, LimitKind
-from pleme_redis_django.monitoring.limits import GateReport, LimitReport
+from pleme_redis_django.monitoring.limits import GateReport, Holder, LimitReport
 
 BAR_WIDTH = 100
 
@@ -22,9 +22,14 @@ class ShownGate:
     width: float
     """Of the bar of places that are taken, of ``BAR_WIDTH``."""
     next_token: str
+    holders: list[tuple[Holder, str]]
+    """Who runs there, the longest first, each with the address of its page; "": it has none."""
+    more_jobs: int
+    """How many run besides."""
 
 
-def shown_limits(reports: Sequence[LimitReport]) -> list[dict[str, Any]]:
+def shown_limits(reports: Sequence[LimitReport], job_url: Callable[[Any], str]) -> list[dict[str, Any]]:
+    """Return what the page shows of limits; ``job_url``: of the page of a job, by its id."""
     return [
         {
             "limit": report.limit,
@@ -32,7 +37,7 @@ def shown_limits(reports: Sequence[LimitReport]) -> list[dict[str, Any]]:
             "what": _what(report.limit),
             "numbers": numbers_in_words(report.limit),
             "declared": _declared_in_words(report.limit),
-            "gates": [_gate(report.limit, gate) for gate in report.gates],
+            "gates": [_gate(report.limit, gate, job_url) for gate in report.gates],
             "more_gates": report.gate_count - len(report.gates),
         }
         for report in reports
@@ -64,7 +69,7 @@ def _declared_in_words(limit: FlowLimit) -> str:
     return numbers_in_words(FlowLimit(**limit.declared)) if limit.declared else ""
 
 
-def _gate(limit: FlowLimit, gate: GateReport) -> ShownGate:
+def _gate(limit: FlowLimit, gate: GateReport, job_url: Callable[[Any], str]) -> ShownGate:
     most = limit.max_running or 0
     share = min(gate.running / most, 1.0) if most else float(bool(gate.running))
     waits = gate.next_token_seconds
@@ -73,4 +78,6 @@ def _gate(limit: FlowLimit, gate: GateReport) -> ShownGate:
         name=gate.gate.name,
         width=round(BAR_WIDTH * share, 1),
         next_token="" if waits is None or gate.tokens else f"the next in {duration(waits)}",
+        holders=[(holder, "" if holder.is_deleted else job_url(holder.job_id)) for holder in gate.holders],
+        more_jobs=gate.jobs - len(gate.holders),
     )

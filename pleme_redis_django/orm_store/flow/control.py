@@ -175,6 +175,8 @@ class FlowControl(Generic[M]):
         else:
             self._releases.forget_seen()
             self._open_lines = frozenset()
+        if not at_once:
+            self._releases.keep_full_gates()
         # After the look: a gate whose tokens are all back may be one at which somebody was forgotten.
         self._prune()
         return let_in

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pleme_redis_django.orm_store.dialects.dialect import LimitStatements
+from pleme_redis_django.orm_store.flow.full_gates import FullGates
 from pleme_redis_django.orm_store.flow.gates import Gate, Limited, gate_of, waits_for_token
 from pleme_redis_django.orm_store.flow.known_limits import KnownLimits
 from pleme_redis_django.orm_store.flow.limits import RELEASE_ROWS, Head, KnownLimit
@@ -29,6 +30,9 @@ class Releases:
         self._statements = statements
         self._table = table
         self._known = known
+        self._full_gates = FullGates(table)
+        self._texts: Sequence[str] = ()
+        """Of the gates at which somebody waited at the last look everywhere."""
         self._seen: Mapping[Gate, Head] = {}
         """Who stood first at a gate with a free place, at the last look for those who were overlooked."""
         self._let_in_besides: list[str] = []
@@ -85,11 +89,15 @@ class Releases:
 
     def forget_seen(self) -> None:
         """Take note that nobody waits anywhere."""
-        self._seen = {}
+        self._seen, self._texts = {}, ()
+
+    def keep_full_gates(self) -> None:
+        """Record at which gates somebody waited at the last look everywhere, and since when."""
+        self._full_gates.keep(self._texts)
 
     def _waited_at(self) -> dict[Gate, KnownLimit | None]:
         """Return the gates at which somebody waits, with their limits."""
-        texts = self._statements.texts_waited_at(self._table)
+        self._texts = texts = self._statements.texts_waited_at(self._table)
         of_places = [text for text in texts if not waits_for_token(text)]
         gates = [gate for text in of_places if (gate := gate_of(text)) is not None]
         if gates:

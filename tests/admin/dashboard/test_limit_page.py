@@ -10,7 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from pleme_redis_django.jobs.interface.job import JobStatus
-from pleme_redis_django.models import FlowGate, FlowLimit
+from pleme_redis_django.models import FlowGate, FlowLimit, FullGate
 from tests.admin.conftest import StaffLogin
 from tests.rows import ago, make_job
 
@@ -45,6 +45,26 @@ def test_it_shows_numbers_who_runs_and_how_many_wait(admin_client: Client) -> No
     assert "5 at once; 20 start in 1 m, 3 of them together" in text
     assert "1 running" in text and "1 waiting" in text
     assert "the first came" in text
+
+
+def test_it_names_who_runs_since_when_it_is_full_and_links_to_who_waits(admin_client: Client) -> None:
+    make_limit(max_running=4)
+    held = {"status": JobStatus.RUNNING, "product": "acme", "concurrency_key": "stripe"}
+    jobs = [make_job(job_type=f"shop.pay_{age}", claimed_at=ago(age), **held) for age in (90, 60, 30, 20)]
+    text = text_of(admin_client)
+    assert re.search(r"4 running, full since <time [^>]*>[^<]*\(20 s\)</time>", text), "nobody waits"
+    assert "data-level" not in text
+    jobs[1].delete()
+    make_job(deleted_at=ago(1), claimed_at=ago(100), job_type="shop.gone", **held)
+    make_job(status=JobStatus.BLOCKED, product="acme", blocked_on="k:acme:stripe", updated_at=ago(80))
+    FullGate.objects.create(job_model="pleme_redis_django.job", gate="k:acme:stripe", since=ago(7_500))
+    text = text_of(admin_client)
+    assert re.search(r"full since <time [^>]*>[^<]*\(2 h \d+ m\)</time>", text)
+    assert 'data-level="late"' in text and "?status__exact=BLOCKED&amp;order=oldest" in text
+    assert "gate=k%3Aacme%3Astripe" in text and '<span class="pleme-holder pleme-quiet">and 1 more' in text
+    page = "/admin/pleme_redis_django/job/{}/change/"
+    assert [page.format(job.pk) in text for job in jobs] == [True, False, True, False]
+    assert "<bdi>shop.<wbr>gone<wbr></bdi> <span" in text and "deleted, since" in text
 
 
 def test_it_says_how_many_tokens_a_rate_has_and_when_the_next_one_comes(admin_client: Client) -> None:
