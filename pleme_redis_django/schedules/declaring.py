@@ -7,11 +7,12 @@ process that has just begun writes what it declares, and later on only what no o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from pleme_redis_django.conf import get_settings
@@ -25,7 +26,7 @@ from pleme_redis_django.models.schedule import ScheduleSource
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.schedules.moments import aware, aware_or_none, stored_or_none
 from pleme_redis_django.schedules.reading import UNREADABLE, read_schedule
-from pleme_redis_django.schedules.tables import live_workers, schedules
+from pleme_redis_django.schedules.tables import live_workers, locked, schedules
 
 Key = tuple[str, str]
 """Product and name."""
@@ -33,6 +34,10 @@ Key = tuple[str, str]
 _COLUMNS = tuple(
     field.name for field in dataclasses.fields(DeclaredSchedule) if field.name not in ("name", "product")
 )
+# What another service declares may be away with all its processes for as long.
+_AWAY = timedelta(days=1)
+# How often a row is told that it is still declared.
+_TOLD_AGAIN = timedelta(hours=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +110,35 @@ def declare(using: str, now: datetime, *, at_start: bool) -> None:
     for key, row in of_code.items():
         if key in mine:
             _adapt(using, row, mine[key], now, may_contradict=at_start or (*key, row.digest) not in others)
+    _tell_still_declared(using, [row.pk for key, row in of_code.items() if key in mine])
     declared = {key[:2] for key in others}
-    gone = [row.pk for key, row in of_code.items() if key not in mine and key not in declared]
+    gone = [row for key, row in of_code.items() if key not in mine and key not in declared]
     if gone:
-        schedules(using).filter(pk__in=gone, source=ScheduleSource.CODE).delete()
+        _drop(using, gone)
+
+
+def _tell_still_declared(using: str, ids: Collection[int]) -> None:
+    """Have ``updated_at`` say, to an hour, when code last declared the rows."""
+    told_long_ago = schedules(using).filter(updated_at__lt=Now() - _TOLD_AGAIN)
+    found = list(locked(told_long_ago, list(ids)).values_list("pk", flat=True))
+    if found:
+        schedules(using).filter(pk__in=found).update(updated_at=Now())
+
+
+def _drop(using: str, rows: Collection[Schedule]) -> None:
+    """Delete rows that the code of no live process declares; those of another service, when it has long been away."""
+    ours = [row.pk for row in rows if _is_of_this_code(row.job_type)]
+    gone = Q(pk__in=ours) | Q(updated_at__lt=Now() - _AWAY)
+    undeclared = schedules(using).filter(pk__in=[row.pk for row in rows], source=ScheduleSource.CODE)
+    undeclared.filter(gone).delete()
+
+
+def _is_of_this_code(job_type: str) -> bool:
+    """Whether this code has the job, or others of its module: then it would declare what is declared of it."""
+    if registry.find(job_type) is not None:
+        return True
+    module = job_type.rpartition(".")[0]
+    return any(definition.function.__module__ == module for definition in registry)
 
 
 def _declared_by_workers(using: str) -> set[tuple[str, str, str]]:

@@ -15,11 +15,12 @@ from pleme_redis_django.jobs.definitions.registry import JobRegistry
 from pleme_redis_django.models import Schedule
 from pleme_redis_django.schedules import declaring
 from pleme_redis_django.schedules.declaring import declarations, declare
-from tests.rows import make_worker
+from tests.rows import ago, make_worker
 from tests.schedules import jobs
 from tests.schedules.conftest import NOON
 
 pytestmark = pytest.mark.django_db(databases=["default", "sqlite"])
+HOUR = 3_600
 
 
 def nightly(shop: str = "berlin") -> None:
@@ -38,9 +39,9 @@ class Release:
         self._using = using
         self.declares()
 
-    def declares(self, *schedules: DeclaredSchedule) -> None:
+    def declares(self, *schedules: DeclaredSchedule, job: str = "shop.nightly") -> None:
         registry = JobRegistry()
-        registry.add(definition_of(nightly, name="shop.nightly", schedule=list(schedules)))
+        registry.add(definition_of(nightly, name=job, schedule=list(schedules)))
         self._monkeypatch.setattr(declaring, "registry", registry)
         self._monkeypatch.setattr(declaring, "declarations", lambda: real(registry))
 
@@ -156,6 +157,44 @@ def test_it_stays_while_a_live_worker_of_an_older_release_declares_it(release: R
     assert len(rows(using)) == 1
     type(old)._base_manager.using(using).filter(pk=old.pk).update(died_at=NOON)
     release.goes_on()
+    assert rows(using) == []
+
+
+def test_what_another_service_declares_stays_for_a_day_while_all_its_workers_are_away(
+    release: Release, using: str
+) -> None:
+    release.declares(every(60), job="mail.send")
+    release.starts()
+    Schedule._base_manager.using(using).update(
+        paused_at=NOON, pause_reason="holidays", updated_at=ago(23 * HOUR)
+    )
+    release.declares(every(90))
+    release.starts()
+    release.goes_on()
+    assert [(row.name, row.pause_reason) for row in rows(using)] == [
+        ("mail.send", "holidays"),
+        ("shop.nightly", ""),
+    ]
+    Schedule._base_manager.using(using).filter(name="mail.send").update(updated_at=ago(25 * HOUR))
+    release.goes_on()
+    assert [row.name for row in rows(using)] == ["shop.nightly"]
+
+
+def test_that_day_begins_when_it_was_last_declared(release: Release, using: str) -> None:
+    release.declares(every(60), job="mail.send")
+    release.starts()
+    Schedule._base_manager.using(using).update(updated_at=ago(25 * HOUR))
+    release.goes_on()
+    release.declares(every(90))
+    release.goes_on()
+    assert [row.name for row in rows(using)] == ["mail.send", "shop.nightly"]
+
+
+def test_a_schedule_goes_at_once_with_a_job_that_its_module_has_no_more(release: Release, using: str) -> None:
+    release.declares(every(60), job=f"{__name__}.hourly")
+    release.starts()
+    release.declares(job=f"{__name__}.nightly")
+    release.starts()
     assert rows(using) == []
 
 
