@@ -20,8 +20,10 @@ from pleme_redis_django.enqueueing.pools import hints_enabled
 from pleme_redis_django.enqueueing.stored import Stored
 from pleme_redis_django.enqueueing.unique_conflicts import change_holder
 from pleme_redis_django.exceptions import UniqueSlotContended
-from pleme_redis_django.jobs.definitions.uniqueness import period_seconds, waits_only
+from pleme_redis_django.jobs.definitions.uniqueness import OnConflict, period_seconds, waits_only
+from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models.indexes import EXPIRING_CONDITION
+from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.connection import sqlstate_of
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.flow.lines import Line
@@ -45,7 +47,7 @@ def insert_one_unique(
     from pleme_redis_django.redis_state.wakeups.unique_slots import note_slot, take_slot
 
     remembered = take_slot(product, slot, row.id)
-    holder = None if remembered is None else _holder(dialect, table, product, slot, remembered)
+    holder = None if remembered is None else _holder(dialect, table, template, slot, remembered)
     if holder is not None and (lines := change_holder(table, template, row, holder)) is not None:
         return Stored(jobs=[holder], lines=lines)
     stored = insert_unique(dialect, table, template, [row])
@@ -87,10 +89,13 @@ def _insert_once(
             winners |= {job.unique_slot: job for job in new}
             losers = [slot for slot in open_rows if slot not in winners]
             holders = _holders(dialect, table, template.product, losers, keep_waiting=keep_waiting)
+            needs_its_own = keep_waiting or _changes_holders(template)
             for slot in sorted(losers):
                 if (holder := holders.get(slot)) is None:
                     continue
-                if (lines := change_holder(table, template, open_rows[slot], holder)) is not None:
+                if needs_its_own and _is_about_to_start(holder):
+                    winners[slot] = _beside(dialect, table, template, open_rows[slot])
+                elif (lines := change_holder(table, template, open_rows[slot], holder)) is not None:
                     winners[slot] = holder
                     left.update(lines)
             open_rows = {slot: row for slot, row in open_rows.items() if slot not in winners}
@@ -115,20 +120,50 @@ def _holders(
     seconds = period_seconds(slots[0])
     over |= _HAS_EXPIRED if seconds is None else Q(created_at__lte=Now() - timedelta(seconds=seconds))
     held.filter(over).update(unique_slot=None)
-    found = dialect.kept_waiting(held) if keep_waiting and waits_only(slots[0]) else held
-    return {job.unique_slot: job for job in found}
+    if not (keep_waiting and waits_only(slots[0])):
+        return {job.unique_slot: job for job in held}
+    # No lock on a row that is claimed: its worker would wait for the end of this transaction.
+    waiting = dialect.kept_waiting(held.filter(status__in=WAITING_STATUSES))
+    holders = {job.unique_slot: job for job in waiting}
+    if missing := set(slots).difference(holders):
+        holders |= {
+            job.unique_slot: job for job in held.filter(unique_slot__in=missing, status=JobStatus.RUNNING)
+        }
+    return holders
 
 
-def _holder(dialect: Dialect, table: JobTable[M], product: str, slot: str, job_id: UUID) -> M | None:
+def _holder(dialect: Dialect, table: JobTable[M], template: RowTemplate, slot: str, job_id: UUID) -> M | None:
     """Return the remembered job if the database says that it holds the slot now."""
-    held = table.rows().filter(pk=job_id, product=product, unique_slot=slot, deleted_at=None)
+    held = table.rows().filter(pk=job_id, product=template.product, unique_slot=slot, deleted_at=None)
     seconds = period_seconds(slot)
     is_held = ~_HAS_EXPIRED if seconds is None else Q(created_at__gt=Now() - timedelta(seconds=seconds))
     held = held.filter(is_held)
     keep_waiting = waits_only(slot) and connections[table.using].in_atomic_block
+    if waits_only(slot) and (keep_waiting or _changes_holders(template)):
+        held = held.filter(status__in=WAITING_STATUSES)
     # One that ran before the commit would not see the change for which it was enqueued again.
     found = dialect.kept_waiting(held) if keep_waiting else held
     return next(iter(found), None)
+
+
+def _changes_holders(template: RowTemplate) -> bool:
+    return template.uniqueness is not None and template.uniqueness.on_conflict is not OnConflict.KEEP
+
+
+def _is_about_to_start(holder: AbstractJob) -> bool:
+    """Whether a worker has claimed it, and does not know yet whether it may start: else its slot would be free.
+
+    If it starts, that is after the commit of an enqueue which is a transaction of its own, and it sees what was
+    written before that. It does not see what another transaction commits later, or what the enqueue wants changed.
+    """
+    return holder.status == JobStatus.RUNNING and waits_only(holder.unique_slot)
+
+
+def _beside(dialect: Dialect, table: JobTable[M], template: RowTemplate, row: NewRow) -> M:
+    """Insert the row without its slot, which another job holds for a moment yet, or from now on if it has to wait."""
+    own = row._replace(unique_slot=None)
+    dialect.insert(table, template, [own])
+    return jobs_of(table.model, table.using, template, [own])[0]
 
 
 def _cannot_keep_waiting(table: JobTable[Any]) -> bool:

@@ -26,6 +26,8 @@ class ClaimRequest:
     horizon: Horizon
     is_limited: bool = False
     """Whether a limit is known. Else a claim returns nothing when there is one."""
+    keeps_slots: bool = False
+    """Whether what is claimed keeps its slots of "while_waiting": only admission says what of it starts."""
 
 
 def claim_order(job: AbstractJob) -> tuple[Any, ...]:

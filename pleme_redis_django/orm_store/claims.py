@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from pleme_redis_django.jobs.definitions.uniqueness import waits_only
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.fairness.claims import claim_fairly
 from pleme_redis_django.orm_store.fairness.rotation import Rotation
 from pleme_redis_django.orm_store.job_table import JobTable, M
+from pleme_redis_django.orm_store.lookups import any_of
 from pleme_redis_django.orm_store.pauses import is_closed
 
 
@@ -28,6 +30,20 @@ def claim_jobs(
     jobs = claim_fairly(dialect, table, request, rotation) if rotation else dialect.claim(table, request)
     _mark_taken(jobs, _id_of(request.worker_id))
     return jobs
+
+
+def free_slots(table: JobTable[M], worker_id: str, starting: Iterable[M]) -> None:
+    """Free the slots of those claimed jobs that keep equal ones out until they start, before their handlers do.
+
+    The commit waits for the disk, where there is one such job: after a crash of the database server an enqueue would
+    meet a job that has started long since, and be lost.
+    """
+    holding = [job for job in starting if waits_only(job.unique_slot)]
+    if holding:
+        mine = table.running().filter(any_of("id", [job.id for job in holding]), worker_id=worker_id)
+        mine.update(unique_slot=None)
+    for job in holding:
+        job.unique_slot = None
 
 
 def _mark_taken(jobs: Iterable[Any], worker_id: UUID) -> None:

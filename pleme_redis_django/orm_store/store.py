@@ -32,7 +32,7 @@ from pleme_redis_django.middleware.loading import reads_metadata
 from pleme_redis_django.models.job import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
-from pleme_redis_django.orm_store.claims import claim_jobs
+from pleme_redis_django.orm_store.claims import claim_jobs, free_slots
 from pleme_redis_django.orm_store.connection import reconnecting, sqlstate_of, writing
 from pleme_redis_django.orm_store.dialects.dialect import Dialect, dialect_of
 from pleme_redis_django.orm_store.dialects.postgresql.session import database_time, round_trip_seconds
@@ -124,6 +124,8 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
                 claimed = self._claim(request)
             claimant = Claimant(worker_id=worker_id, selection=selection, pauses=request.pauses)
             admitted = self._flow.admit(claimant, claimed) if claimed else claimed
+            if request.keeps_slots:
+                free_slots(self._table, worker_id, admitted)
             if not jobs and len(admitted) == len(claimed):
                 return admitted, False  # As ever, where there are no limits.
             jobs += admitted
@@ -133,6 +135,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
 
     def _request(self, worker_id: str, limit: int, selection: JobSelection) -> ClaimRequest:
         self._heed_given_back()
+        limits = self._flow.known.current()
         return ClaimRequest(
             worker_id=worker_id,
             limit=limit,
@@ -140,7 +143,8 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
             pauses=self._pauses.current(),
             position=self._positions[selection],
             horizon=self._horizons[selection],
-            is_limited=bool(self._flow.known.current().rows),
+            is_limited=bool(limits.rows),
+            keeps_slots=bool(limits),
         )
 
     def _heed_given_back(self) -> None:

@@ -52,7 +52,7 @@ def claim(table: JobTable[M], request: ClaimRequest) -> list[M]:
         jobs = list(
             table.claimable(request.selection, request.pauses, is_limited=request.is_limited)[: request.limit]
         )
-        _take(table, request.worker_id, jobs)
+        _take(table, request, jobs)
     for job in jobs:
         job.attempt += 1
     return jobs
@@ -71,7 +71,7 @@ def claim_shares(
         for share in shares:
             of_strand = ready.filter(_of_strand(share.strand))
             jobs += of_strand[: min(share.jobs, request.limit - len(jobs))]
-        _take(table, request.worker_id, jobs)
+        _take(table, request, jobs)
     for job in jobs:
         job.attempt += 1
     return sorted(jobs, key=turn_order(request.selection))
@@ -144,14 +144,16 @@ def _of_strand(strand: Strand) -> Q:
     return condition if strand.queue_name is None else condition & Q(queue_name=strand.queue_name)
 
 
-def _take(table: JobTable[M], worker_id: str, jobs: Sequence[M]) -> None:
+def _take(table: JobTable[M], request: ClaimRequest, jobs: Sequence[M]) -> None:
     table.rows().filter(any_of("id", [job.id for job in jobs])).update(
         status=JobStatus.RUNNING,
-        worker_id=worker_id,
+        worker_id=request.worker_id,
         attempt=F("attempt") + 1,
         claimed_at=Now(),
         started_at=Value(None),
         updated_at=Now(),
     )
+    if request.keeps_slots:
+        return
     free = [job.id for job in jobs if waits_only(job.unique_slot)]
     table.rows().filter(any_of("id", free)).update(unique_slot=None)

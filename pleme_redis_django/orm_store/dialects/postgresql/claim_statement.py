@@ -22,7 +22,8 @@ from pleme_redis_django.orm_store.pauses import Pauses
 # The rows come out of an array of their ids: joined to them, the planner goes through a whole small
 # table, and carries every column through a sort.
 # "while_waiting" slots end where the attempt begins, and are not restored by a retry or a rescue:
-# a restored slot would collide with the job that has taken it meanwhile.
+# a restored slot would collide with the job that has taken it meanwhile. Where admission may have a claimed job wait
+# on, that is after it: ``free_slots``.
 # A claim is not waited for on disk (https://www.postgresql.org/docs/current/wal-async-commit.html): a
 # crash of the database server may make the row ready again, and the ending of the attempt that it
 # forgot is refused; admission sees to it that a limit holds even then. It is set only for this statement's own
@@ -35,12 +36,13 @@ WITH ready AS MATERIALIZED ({ready}),
      )
 UPDATE {table}
 SET status = 'RUNNING', worker_id = %s, attempt = {table}.attempt + 1, claimed_at = statement_timestamp(),
-    started_at = NULL, updated_at = statement_timestamp(),
-    unique_slot = CASE WHEN {table}.unique_slot LIKE '{waiting}%%' THEN NULL ELSE {table}.unique_slot END
+    started_at = NULL, updated_at = statement_timestamp(){slots}
 FROM commit_mode
 WHERE {table}.id = ANY (ARRAY(SELECT ready.id FROM ready))
 RETURNING {columns}
 """
+_FREE_SLOTS = """,
+    unique_slot = CASE WHEN {table}.unique_slot LIKE '{waiting}%%' THEN NULL ELSE {table}.unique_slot END"""
 
 
 class Part(NamedTuple):
@@ -68,6 +70,7 @@ def claim_statement(
     part: Part | None = None,
     *,
     is_limited: bool = False,
+    keeps_slots: bool = False,
 ) -> CompiledQuery[M]:
     """Return the statement; its parameters are those of ``fetch``.
 
@@ -77,7 +80,7 @@ def claim_statement(
     if ready.sql is None:
         return dataclasses.replace(loaded, sql=None)
     # The limit may stand behind the lock, and only so is the rest the same for each of them.
-    sql = claiming_sql(table, f"{ready.sql} LIMIT {limit}", loaded)
+    sql = claiming_sql(table, f"{ready.sql} LIMIT {limit}", loaded, keeps_slots=keeps_slots)
     # Those of the part stand last in the query.
     parameters = ready.parameters[: -part.parameters] if part else ready.parameters
     return dataclasses.replace(loaded, sql=sql, parameters=parameters)
@@ -100,8 +103,7 @@ def _compiled(
     return loaded, ready
 
 
-def claiming_sql(table: JobTable[M], ready: str, loaded: CompiledQuery[M]) -> str:
+def claiming_sql(table: JobTable[M], ready: str, loaded: CompiledQuery[M], *, keeps_slots: bool) -> str:
     """Return the statement that claims the rows whose ids ``ready`` selects, and returns what ``loaded`` does."""
-    return _CLAIM_SQL.format(
-        ready=ready, table=table.sql_name, waiting=WAITING_PREFIX, columns=loaded.columns_sql
-    )
+    slots = "" if keeps_slots else _FREE_SLOTS.format(table=table.sql_name, waiting=WAITING_PREFIX)
+    return _CLAIM_SQL.format(ready=ready, table=table.sql_name, slots=slots, columns=loaded.columns_sql)

@@ -207,6 +207,7 @@ class _Claims(Generic[M]):
             self.request.pauses,
             part,
             is_limited=self.request.is_limited,
+            keeps_slots=self.request.keeps_slots,
         )
         if connections[using].in_atomic_block:
             # A failure is the caller's then, and so is how the transaction commits.

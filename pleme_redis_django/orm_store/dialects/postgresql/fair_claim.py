@@ -54,7 +54,12 @@ def claim_shares(
     ``positions``: one for each share, which starts behind it; none are given for the heads of the strands.
     """
     statement = _statement(
-        table, request.selection, request.pauses, behind=bool(positions), is_limited=request.is_limited
+        table,
+        request.selection,
+        request.pauses,
+        behind=bool(positions),
+        is_limited=request.is_limited,
+        keeps_slots=request.keeps_slots,
     )
     dealt = (*_columns(shares, positions), request.limit)
     if connections[table.using].in_atomic_block:
@@ -86,7 +91,13 @@ def _columns(shares: Sequence[Share], positions: Sequence[ClaimedUpTo]) -> list[
 
 @functools.lru_cache(maxsize=64)
 def _statement(
-    table: JobTable[M], selection: JobSelection, pauses: Pauses, *, behind: bool, is_limited: bool
+    table: JobTable[M],
+    selection: JobSelection,
+    pauses: Pauses,
+    *,
+    behind: bool,
+    is_limited: bool,
+    keeps_slots: bool,
 ) -> CompiledQuery[M]:
     """Return the statement, compiled once; its parameters are those of ``fetch``.
 
@@ -109,7 +120,7 @@ def _statement(
         names=", ".join(columns),
         strand=strand_sql,
     )
-    sql = claiming_sql(table, ready, loaded)
+    sql = claiming_sql(table, ready, loaded, keeps_slots=keeps_slots)
     return dataclasses.replace(loaded, sql=sql, parameters=())
 
 
