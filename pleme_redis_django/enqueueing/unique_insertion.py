@@ -78,7 +78,9 @@ def _insert_once(
     """Insert in the order of slots, so that two calls with the same ones cannot deadlock."""
     winners: dict[str | None, M] = {}
     left: set[Line] = set()
-    open_rows = {row.unique_slot: row for row in reversed(rows) if row.unique_slot}
+    # The last call wins where it replaces; else the first one is there when the others come.
+    in_turn = rows if _replaces_holders(template) else reversed(rows)
+    open_rows = {row.unique_slot: row for row in in_turn if row.unique_slot}
     # Alone, the enqueue is over when it returns, and the job that it found may start at once.
     keep_waiting = connections[table.using].in_atomic_block
     with transaction.atomic(using=table.using):
@@ -148,6 +150,10 @@ def _holder(dialect: Dialect, table: JobTable[M], template: RowTemplate, slot: s
 
 def _changes_holders(template: RowTemplate) -> bool:
     return template.uniqueness is not None and template.uniqueness.on_conflict is not OnConflict.KEEP
+
+
+def _replaces_holders(template: RowTemplate) -> bool:
+    return template.uniqueness is not None and template.uniqueness.on_conflict is OnConflict.REPLACE
 
 
 def _is_about_to_start(holder: AbstractJob) -> bool:

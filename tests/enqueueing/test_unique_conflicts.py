@@ -129,6 +129,26 @@ def test_many_at_once_replace_what_was_there_and_add_the_others(alias: str) -> N
 
 
 @in_one_thread
+@pytest.mark.parametrize("is_there", [False, True], ids=["new", "there before"])
+def test_of_equal_ones_in_one_call_the_last_one_wins(alias: str, is_there: bool) -> None:
+    unique = debounced.using(unique_key="index")
+    if is_there:
+        unique.enqueue(page=0)
+    first, second = unique.enqueue_many([{"page": 1}, {"page": 2}])
+    assert (first.id, first.parameters) == (second.id, {"page": 2})
+    assert only_row(alias).parameters == {"page": 2}
+
+
+@in_one_thread
+@pytest.mark.parametrize("on_conflict", ["keep", "extend"])
+def test_of_equal_ones_in_one_call_the_first_one_keeps_its_parameters(alias: str, on_conflict: str) -> None:
+    unique = unique_waiting.using(unique_key="index", on_conflict=on_conflict)
+    first, second = unique.enqueue_many([{"key": 1}, {"key": 2}])
+    assert (first.id, first.parameters) == (second.id, {"key": 1})
+    assert only_row(alias).parameters == {"key": 1}
+
+
+@in_one_thread
 def test_a_replaced_job_has_all_its_retries_again(store: OrmJobStore[Job], alias: str) -> None:
     debounced.using(unique_key="index").enqueue(page=1)
     job = store.claim_next_job(str(uuid4()))
