@@ -60,15 +60,17 @@ def build_pool(
         declared_schedules=declared_here() if fires_schedules(parts) else (),
         is_quarantine=is_quarantine,
     )
+    identity = WorkerIdentity(description)
+    database = get_settings().database
     return WorkerPool(
         config,
         hint_queue(config),
         executor_of(parts),
         job_store(parts),
-        registry=OrmWorkerRegistry(using=get_settings().database),
+        registry=OrmWorkerRegistry(using=database),
         calls=worker_calls(),
-        schedules=OrmScheduleBook(using=get_settings().database) if fires_schedules(parts) else None,
-        identity=WorkerIdentity(description),
+        schedules=OrmScheduleBook(using=database, identity=identity) if fires_schedules(parts) else None,
+        identity=identity,
         sink=sink or EngineEvents(),
         scope=DatabaseScope(),
         max_results_bytes=get_settings().max_results_bytes,

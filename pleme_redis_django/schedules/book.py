@@ -13,6 +13,7 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 from pleme_redis_django.exceptions import PlemeError
 from pleme_redis_django.jobs.definitions.registry import JobRegistry, registry
 from pleme_redis_django.jobs.interface.schedules import FiredTicks
+from pleme_redis_django.jobs.interface.workers import WorkerIdentity
 from pleme_redis_django.orm_store.connection import is_harmless, reconnecting, writing
 from pleme_redis_django.schedules.declaring import declare
 from pleme_redis_django.schedules.firing import Fired, disable_unloadable, fire, fire_waiting
@@ -34,13 +35,19 @@ logger = logging.getLogger("pleme_redis_django.schedules")
 
 
 class OrmScheduleBook:
-    """Not for several threads. ``clock`` tells the time of the database."""
+    """Not for several threads. ``clock`` tells the time of the database, ``identity`` which process this is."""
 
     def __init__(
-        self, *, using: str = "default", clock: Clock = database_now, jobs: JobRegistry = registry
+        self,
+        *,
+        using: str = "default",
+        clock: Clock = database_now,
+        jobs: JobRegistry = registry,
+        identity: WorkerIdentity | None = None,
     ) -> None:
         self.using = using
         self._clock = clock
+        self._identity = identity
         self._types = sorted(definition.name for definition in jobs)
         self._put_off: dict[int, float] = {}
 
@@ -71,8 +78,9 @@ class OrmScheduleBook:
         )
 
     def declare(self, *, at_start: bool) -> None:
+        worker_id = None if self._identity is None else self._identity.worker_id
         with writing(self.using):
-            declare(self.using, self._clock(self.using), at_start=at_start)
+            declare(self.using, self._clock(self.using), at_start=at_start, worker_id=worker_id)
 
     def forget_old_ticks(self) -> int:
         with writing(self.using):

@@ -1,13 +1,14 @@
 """Declaring: what the code of this process declares, as rows; and rows that no code declares any more, dropped.
 
 Who declares what stands in the row of each worker process, so that two releases can run side by side: a
-process that has just begun writes what it declares, and later on only what no other live process contradicts.
+process that has just begun writes what no older one declares, and later on only what no other live process
+contradicts.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,6 +39,18 @@ _COLUMNS = tuple(
 _AWAY = timedelta(days=1)
 # How often a row is told that it is still declared.
 _TOLD_AGAIN = timedelta(hours=1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredByWorkers:
+    """Product, name and digest of all that live processes declare."""
+
+    all: frozenset[tuple[str, str, str]]
+    by_older: frozenset[tuple[str, str, str]]
+    """By processes that began before this one: what of that is stored otherwise was changed since.
+
+    Not by all others: of two that begin at once with a new release, one has to write what is new.
+    """
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,20 +111,22 @@ def declared_here() -> tuple[Declared, ...]:
     return tuple(Declared(product=one.product, name=one.name, digest=one.digest) for one in declarations())
 
 
-def declare(using: str, now: datetime, *, at_start: bool) -> None:
-    """Make the rows of the code say what it says; inside a transaction."""
+def declare(using: str, now: datetime, *, at_start: bool, worker_id: str | None = None) -> None:
+    """Make the rows of the code say what it says; inside a transaction. ``worker_id``: of this process."""
     mine = {one.key: one for one in reversed(list(declarations()))}  # Of two of one name the first counts.
     rows = schedules(using).filter(source=ScheduleSource.CODE).defer("parameters")
     of_code = {(row.product, row.name): row for row in rows}
-    others = _declared_by_workers(using)
+    workers = _declared_by_workers(using, worker_id)
     new = [_new_row(one, now) for key, one in mine.items() if key not in of_code]
     # A row of that name which somebody made in the admin is left as it is; a check says so.
     schedules(using).bulk_create(new, ignore_conflicts=True)
     for key, row in of_code.items():
         if key in mine:
-            _adapt(using, row, mine[key], now, may_contradict=at_start or (*key, row.digest) not in others)
+            is_news = at_start and (*key, mine[key].digest) not in workers.by_older
+            may_contradict = is_news or (*key, row.digest) not in workers.all
+            _adapt(using, row, mine[key], now, may_contradict=may_contradict)
     _tell_still_declared(using, [row.pk for key, row in of_code.items() if key in mine])
-    declared = {key[:2] for key in others}
+    declared = {key[:2] for key in workers.all}
     gone = [row for key, row in of_code.items() if key not in mine and key not in declared]
     if gone:
         _drop(using, gone)
@@ -141,14 +156,22 @@ def _is_of_this_code(job_type: str) -> bool:
     return any(definition.function.__module__ == module for definition in registry)
 
 
-def _declared_by_workers(using: str) -> set[tuple[str, str, str]]:
-    """Return product, name and digest of all that live processes declare."""
-    rows = (
-        live_workers(using)
-        .exclude(declared_schedules__isnull=True)
-        .values_list("declared_schedules", flat=True)
+def _declared_by_workers(using: str, worker_id: str | None) -> DeclaredByWorkers:
+    """Return what live processes declare. One that has not registered yet is younger than all that have."""
+    workers = live_workers(using).exclude(declared_schedules__isnull=True)
+    found = list(workers.values_list("id", "started_at", "declared_schedules"))
+    began = next(
+        (started_at for other_id, started_at, _declared in found if str(other_id) == worker_id), None
     )
-    return {(product, name, digest) for row in rows for product, name, digest in row or ()}
+    older = [declared for _id, started_at, declared in found if began is None or started_at < began]
+    return DeclaredByWorkers(
+        all=_triples(declared for *_of_worker, declared in found), by_older=_triples(older)
+    )
+
+
+def _triples(of_workers: Iterable[Any]) -> frozenset[tuple[str, str, str]]:
+    of_each = (declared or () for declared in of_workers)
+    return frozenset((product, name, digest) for declared in of_each for product, name, digest in declared)
 
 
 def _new_row(one: Declaration, now: datetime) -> Schedule:

@@ -12,8 +12,10 @@ from pleme_redis_django import cron, every
 from pleme_redis_django.jobs.definitions.declared_schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.registry import JobRegistry
-from pleme_redis_django.models import Schedule
+from pleme_redis_django.jobs.interface.workers import WorkerDescription, WorkerIdentity
+from pleme_redis_django.models import Schedule, WorkerProcess
 from pleme_redis_django.schedules import declaring
+from pleme_redis_django.schedules.book import OrmScheduleBook
 from pleme_redis_django.schedules.declaring import declarations, declare
 from tests.rows import ago, make_worker
 from tests.schedules import jobs
@@ -45,8 +47,11 @@ class Release:
         self._monkeypatch.setattr(declaring, "registry", registry)
         self._monkeypatch.setattr(declaring, "declarations", lambda: real(registry))
 
-    def starts(self, after: timedelta = timedelta()) -> None:
-        declare(self._using, NOON + after, at_start=True)
+    def starts(self, after: timedelta = timedelta(), worker: WorkerProcess | None = None) -> None:
+        """Begin as a process: ``worker``, or one that has not registered yet."""
+        identity = WorkerIdentity(WorkerDescription(worker_id=str(worker.pk))) if worker else None
+        book = OrmScheduleBook(using=self._using, clock=lambda _using: NOON + after, identity=identity)
+        book.declare(at_start=True)
 
     def goes_on(self) -> None:
         declare(self._using, NOON, at_start=False)
@@ -128,6 +133,44 @@ def test_the_older_of_two_releases_does_not_write_its_own_back(release: Release,
     release.declares(every(60))
     release.goes_on()
     assert rows(using)[0].interval_seconds == 30
+
+
+def live_worker_of(release: Release, using: str, schedule: DeclaredSchedule, began: float) -> WorkerProcess:
+    """Store a live worker whose code declares the schedule; ``began``: so many seconds ago."""
+    release.declares(schedule)
+    (one,) = declaring.declarations()
+    declared = [[one.product, one.name, one.digest]]
+    return make_worker(using, declared_schedules=declared, started_at=ago(began))
+
+
+def test_a_process_of_the_older_release_that_starts_again_does_not_write_its_own_back(
+    release: Release, using: str
+) -> None:
+    live_worker_of(release, using, every(60), began=600)
+    release.starts()
+    new = live_worker_of(release, using, every(30), began=300)
+    release.starts(worker=new)
+    assert rows(using)[0].interval_seconds == 30
+    again = live_worker_of(release, using, every(60), began=10)
+    for worker in (again, None):  # It may not have registered yet.
+        release.starts(worker=worker)
+        assert rows(using)[0].interval_seconds == 30
+
+
+def test_the_first_of_several_that_start_at_once_writes_what_is_new(release: Release, using: str) -> None:
+    live_worker_of(release, using, every(60), began=600)
+    release.starts()
+    first, _second = (live_worker_of(release, using, every(30), began=seconds) for seconds in (11, 10))
+    release.starts(worker=first)
+    assert rows(using)[0].interval_seconds == 30
+
+
+def test_a_release_that_is_rolled_back_writes_its_own_once_it_starts(release: Release, using: str) -> None:
+    live_worker_of(release, using, every(30), began=600)
+    release.starts()
+    old = live_worker_of(release, using, every(60), began=10)
+    release.starts(worker=old)
+    assert rows(using)[0].interval_seconds == 60
 
 
 def test_what_the_last_release_wrote_is_undone_once_none_of_it_lives(release: Release, using: str) -> None:

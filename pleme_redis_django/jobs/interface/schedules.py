@@ -49,7 +49,8 @@ class ScheduleBook(Protocol):
     def declare(self, *, at_start: bool) -> None:
         """Store what the code declares, and drop what the code of no live process declares any more.
 
-        ``at_start``: the process has just begun, so that what it declares is news.
+        ``at_start``: the process has just begun, so that what it declares is news, unless a live process that began
+        earlier declares the same.
         """
         ...
 
