@@ -73,6 +73,10 @@ class FlowControl(Generic[M]):
             }
         if gates:
             self._let_in += self._releases.at(gates)
+        if len(admitted) < len(jobs):
+            # One that was asked to end did not step back but ended, and has left its turn too.
+            may_start = {job.id for job in admitted}
+            self._let_in += self._let_next([job for job in jobs if job.id not in may_start])
         return admitted
 
     def take_let_in(self) -> list[str]:

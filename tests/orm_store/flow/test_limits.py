@@ -18,6 +18,7 @@ from pleme_redis_django.models import FlowLimit, Job
 from pleme_redis_django.operations import cancel_jobs, change_priority, change_queue
 from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.orm_store.flow import declared, known_limits
+from pleme_redis_django.orm_store.flow.admission import Claimant
 from pleme_redis_django.orm_store.flow.limits import RELEASE_ROWS
 from tests.jobs.recording import MemoryHints, RecordingSink
 from tests.rows import BACKENDS, ago, make_job
@@ -301,6 +302,29 @@ def test_a_job_that_was_asked_to_end_between_its_claim_and_its_admission_ends(
     assert len(store.claim_jobs(ONE, 2, EVERYTHING)) == 1
     second.refresh_from_db()
     assert (second.status, second.blocked_on) == ("CANCELLED", None)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"max_running": 1}, {"max_running": None, "rate": 1, "per_seconds": 3_600, "burst": 1}],
+    ids=["a limit", "a rate"],
+)
+def test_a_job_that_was_asked_to_end_before_its_admission_leaves_its_turn_to_the_next(
+    using: str, store: OrmJobStore[Any], numbers: dict[str, Any]
+) -> None:
+    limited(using, "stripe", **numbers)
+    jobs(using, 1)
+    assert len(store.claim_jobs(OTHER, 1, EVERYTHING)) == 1
+    (head,) = jobs(using, 1, order_key="order:1")
+    behind = make_job(using, order_key="order:1", status="BLOCKED", blocked_on="o:default:order:1")
+    claimed = store._claim(store._request(ONE, 5, EVERYTHING))
+    cancel_jobs(Job.objects.using(using).filter(pk=head.pk))
+    claimant = Claimant(worker_id=ONE, selection=EVERYTHING, pauses=store._pauses.current())
+    assert list(store._flow.admit(claimant, claimed)) == []
+    assert store.released_by_claims() == ["default"]
+    for job in (head, behind):
+        job.refresh_from_db()
+    assert (head.status, behind.status) == ("CANCELLED", "QUEUED")
 
 
 def test_a_claim_looks_for_others_in_place_of_those_that_stepped_back(
