@@ -90,7 +90,7 @@ def _insert_once(
             new = jobs_of(table.model, table.using, template, [row for row in ordered if row.id in stored])
             winners |= {job.unique_slot: job for job in new}
             losers = [slot for slot in open_rows if slot not in winners]
-            holders = _holders(dialect, table, template.product, losers, keep_waiting=keep_waiting)
+            holders = _holders(dialect, table, template, losers, keep_waiting=keep_waiting)
             needs_its_own = keep_waiting or _changes_holders(template)
             for slot in sorted(losers):
                 if (holder := holders.get(slot)) is None:
@@ -111,12 +111,12 @@ def _insert_once(
 
 
 def _holders(
-    dialect: Dialect, table: JobTable[M], product: str, slots: Sequence[str], *, keep_waiting: bool
+    dialect: Dialect, table: JobTable[M], template: RowTemplate, slots: Sequence[str], *, keep_waiting: bool
 ) -> dict[str | None, M]:
     """Return the jobs that hold the slots, after freeing those of jobs that never run, and of periods that are over."""
     if not slots:
         return {}
-    held = table.rows().filter(product=product, unique_slot__in=slots)
+    held = table.rows().filter(product=template.product, unique_slot__in=slots)
     # Such a job never runs: a caller that got it in place of a new one would wait forever.
     over = Q(deleted_at__isnull=False)
     seconds = period_seconds(slots[0])
@@ -125,7 +125,10 @@ def _holders(
     if not (keep_waiting and waits_only(slots[0])):
         return {job.unique_slot: job for job in held}
     # No lock on a row that is claimed: its worker would wait for the end of this transaction.
-    waiting = dialect.kept_waiting(held.filter(status__in=WAITING_STATUSES))
+    # In the order of slots, so that two calls with the same ones cannot deadlock.
+    waiting = dialect.kept_waiting(
+        held.filter(status__in=WAITING_STATUSES).order_by("unique_slot"), to_change=_changes_holders(template)
+    )
     holders = {job.unique_slot: job for job in waiting}
     if missing := set(slots).difference(holders):
         holders |= {
@@ -144,7 +147,7 @@ def _holder(dialect: Dialect, table: JobTable[M], template: RowTemplate, slot: s
     if waits_only(slot) and (keep_waiting or _changes_holders(template)):
         held = held.filter(status__in=WAITING_STATUSES)
     # One that ran before the commit would not see the change for which it was enqueued again.
-    found = dialect.kept_waiting(held) if keep_waiting else held
+    found = dialect.kept_waiting(held, to_change=_changes_holders(template)) if keep_waiting else held
     return next(iter(found), None)
 
 

@@ -299,6 +299,31 @@ def test_a_long_transaction_makes_the_second_wait_for_its_end(mode: str, undo: b
     assert [job.pk for job in Job.objects.all()] == [found]
 
 
+@in_threads_of_postgres
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many at once"])
+@pytest.mark.parametrize("on_conflict", ["replace", "extend"])
+def test_transactions_that_change_the_same_job_come_one_after_the_other(
+    remembered: bool, on_conflict: str, many: bool
+) -> None:
+    """Two that shared its lock would wait for each other, and the database would end one of them."""
+    unique = jobs.unique_waiting.using(on_conflict=on_conflict)
+    waiting = unique.enqueue(1)
+
+    def enqueue_in_a_transaction() -> Any:
+        with transaction.atomic():
+            return unique.enqueue_many([{"key": 1}])[0].pk if many else unique.enqueue(1).pk
+
+    first = InATransaction(unique, 1)
+    assert first.enqueued.wait(DEADLINE_SECONDS)
+    found: list[Any] = []
+    both = threading.Thread(target=lambda: found.extend(in_threads([enqueue_in_a_transaction] * 2)))
+    both.start()
+    wait_until(lambda: _blocked_sessions() == 2)
+    first.end(undo=False)
+    both.join(DEADLINE_SECONDS)
+    assert found == [waiting.pk] * 2
+
+
 def hints_at_default() -> int:
     return JobQueue("default").stats().length if get_settings().url else 0
 

@@ -127,7 +127,7 @@ def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) 
     return set(stored.filter(id__in=[row.id for row in rows]).values_list("id", flat=True))
 
 
-def kept_waiting(jobs: QuerySet[M]) -> list[M]:
+def kept_waiting(jobs: QuerySet[M], *, to_change: bool) -> list[M]:
     return list(jobs)  # Who has written has the whole database, and no claim comes between.
 
 

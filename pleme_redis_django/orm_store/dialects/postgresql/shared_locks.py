@@ -1,4 +1,4 @@
-"""Shared locks: rows that no worker claims before the caller's transaction has ended."""
+"""Locks of jobs that wait: rows that no worker claims before the caller's transaction has ended."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from django.db.models import QuerySet
 from pleme_redis_django.orm_store.job_table import M
 
 
-def kept_waiting(jobs: QuerySet[M]) -> list[M]:
+def kept_waiting(jobs: QuerySet[M], *, to_change: bool) -> list[M]:
     """Return the jobs, locked.
 
     The lock is shared, which the ORM does not know: several transactions may have the same job wait, and claims
-    skip it. A job whose claim is under way is waited for, and left out when it no longer meets the query by then.
+    skip it. One that changes the job has it alone: two that shared it would wait for each other. A job whose claim is
+    under way is waited for, and left out when it no longer meets the query by then.
     """
+    if to_change:
+        return list(jobs.select_for_update(no_key=True))
     sql, parameters = jobs.query.get_compiler(jobs.db).as_sql()
     return list(jobs.model._base_manager.using(jobs.db).raw(f"{sql} FOR SHARE", parameters))
