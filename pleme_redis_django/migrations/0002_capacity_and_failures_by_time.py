@@ -264,6 +264,7 @@ class Migration(migrations.Migration):
                 ('job_model', models.CharField(help_text='app_label.ModelName in lower case.', max_length=200)),
                 ('gate', models.CharField(max_length=300)),
                 ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When a sweep first found that jobs wait here.')),
+                ('seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When a sweep last found it.')),
             ],
             options={
                 'verbose_name': 'full gate',

@@ -138,6 +138,7 @@ class FullGate(models.Model):
     job_model = models.CharField(max_length=200, help_text="app_label.ModelName in lower case.")
     gate = models.CharField(max_length=300)
     since = models.DateTimeField(db_default=Now(), help_text="When a sweep first found that jobs wait here.")
+    seen_at = models.DateTimeField(db_default=Now(), help_text="When a sweep last found it.")
 
     class Meta:
         verbose_name = "full gate"

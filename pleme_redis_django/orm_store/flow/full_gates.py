@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
+from django.db.models.functions import Now
 
 from pleme_redis_django.models.flow_limit import FullGate
 from pleme_redis_django.models.job import model_label
@@ -22,6 +24,8 @@ NEW_GATES = 1_000
 GATES_KEPT = 10_000
 # While nobody waits, so often it is looked whether another process, that was the elected one meanwhile, has left rows.
 LOOK_AGAIN_SECONDS = 60.0
+# Nobody knows what became of a gate while no sweep saw it for so long, as between two bursts of workers.
+UNSEEN_FOR = timedelta(minutes=5)
 
 
 class FullGates:
@@ -40,10 +44,14 @@ class FullGates:
         if not texts and not self._may_have_rows and now - self._looked_at < LOOK_AGAIN_SECONDS:
             return
         waited_at = {text.removeprefix(TOKEN_PREFIX) for text in texts}
-        known = set(self._rows().values_list("gate", flat=True))
-        if gone := known - waited_at:
+        unseen_for = ExpressionWrapper(Now() - F("seen_at"), output_field=DurationField())
+        found = list(self._rows().values_list("gate", unseen_for))
+        known = {gate for gate, unseen in found if gate in waited_at and unseen < UNSEEN_FOR}
+        if gone := [gate for gate, _unseen in found if gate not in known]:
             self._rows().filter(gate__in=gone).delete()
-        room = max(min(NEW_GATES, GATES_KEPT - len(known & waited_at)), 0)
+        if known:
+            self._rows().update(seen_at=Now())
+        room = max(min(NEW_GATES, GATES_KEPT - len(known)), 0)
         label = model_label(self._table.model)
         rows = [FullGate(job_model=label, gate=gate) for gate in sorted(waited_at - known)[:room]]
         FullGate._base_manager.using(self._table.using).bulk_create(rows, ignore_conflicts=True)

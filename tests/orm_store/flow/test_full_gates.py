@@ -60,6 +60,20 @@ def test_a_gate_is_full_from_the_first_sweep_that_finds_jobs_waiting_until_none_
     }, "others have come and gone meanwhile"
 
 
+def test_what_no_sweep_has_seen_for_long_begins_anew(using: str, store: OrmJobStore[Any]) -> None:
+    for number in (1, 2):
+        blocked(using, f"k:default:customer:{number}")
+    store.release_overlooked()
+    long_ago = rows(using).values_list("since", flat=True)[0] - timedelta(days=1)
+    rows(using).update(since=long_ago)
+    rows(using).filter(gate="k:default:customer:1").update(seen_at=long_ago)
+    for _ in range(2):
+        store.release_overlooked()
+        since = dict(rows(using).values_list("gate", "since"))
+        assert since["k:default:customer:1"] > long_ago == since["k:default:customer:2"]
+    assert rows(using).filter(seen_at__gt=long_ago + timedelta(days=1)).count() == 2
+
+
 def test_when_nobody_waits_none_is_full_and_a_sweep_asks_nothing_more(
     using: str, store: OrmJobStore[Any]
 ) -> None:
