@@ -21,6 +21,7 @@ from pleme_redis_django.jobs.definitions.schedule import (
     checked_name,
     checked_parameters,
     checked_whole,
+    refuse_unreplaceable,
 )
 from pleme_redis_django.jobs.definitions.schedule_values import CATCH_UP_LIMITS, JITTERS, CatchUp, Overlap
 from pleme_redis_django.jobs.definitions.timing import Timing
@@ -53,6 +54,8 @@ def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
     definition = jobs.get(row.job_type).as_enqueued()
     parameters = definition.reencoded_parameters(checked_parameters(row.parameters))
     checked_parameters_json(row.job_type, parameters)
+    overlap = checked_choice("overlap", row.overlap, Overlap)
+    refuse_unreplaceable(overlap, definition.unique, row.job_type)
     return ReadSchedule(
         definition=definition.using(
             product=validate_product(row.product),
@@ -63,6 +66,6 @@ def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
         timing=timing_of(row).checked(),
         catch_up=checked_choice("catch_up", row.catch_up, CatchUp),
         catch_up_limit=checked_whole("catch_up_limit", row.catch_up_limit, CATCH_UP_LIMITS),
-        overlap=checked_choice("overlap", row.overlap, Overlap),
+        overlap=overlap,
         jitter_seconds=checked_whole("jitter_seconds", row.jitter_seconds, JITTERS),
     )

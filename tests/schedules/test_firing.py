@@ -237,6 +237,19 @@ def test_a_unique_job_that_is_there_already_stands_for_the_tick(
     assert len(jobs_of(using)) == 1
 
 
+def test_a_tick_cancels_no_job_that_would_keep_its_own_out(
+    using: str, book: OrmScheduleBook, make: Make, clock: SetClock
+) -> None:
+    make(job_type=jobs.only_one.name, parameters={}, overlap="allow")
+    book.fire_due()
+    Job._base_manager.using(using).update(status=JobStatus.RUNNING)
+    Schedule._base_manager.using(using).update(overlap="replace")
+    clock.pass_(minutes=1)
+    ((_name, reason),) = book.fire_due().disabled
+    assert 'unique="while_running": a tick would cancel the running job' in reason
+    assert not jobs_of(using)[0].cancel_requested
+
+
 # One bad row
 
 

@@ -30,7 +30,7 @@ from pleme_redis_django.jobs.definitions.options_of_job import (
     refusal_of_job,
 )
 from pleme_redis_django.jobs.definitions.registry import registry
-from pleme_redis_django.jobs.definitions.schedule import as_schedules
+from pleme_redis_django.jobs.definitions.schedule import as_schedules, refuse_unreplaceable
 from pleme_redis_django.jobs.definitions.uniqueness import as_uniqueness
 from pleme_redis_django.jobs.interface.context import JobContext
 
@@ -106,9 +106,10 @@ def _types_of(
 
 
 def _with_schedules_checked(definition: JobDefinition[..., R]) -> JobDefinition[..., R]:
-    """Return the definition. Raises InvalidParameters where a schedule's parameters do not fit it."""
+    """Return the definition. Raises InvalidParameters or InvalidSchedule where a schedule does not fit it."""
     types_are_known = definition.types.prepare()
     for one in definition.schedules:
+        refuse_unreplaceable(one.overlap, definition.unique, definition.name)
         definition.checked_parameters(one.parameters)
         if types_are_known:
             definition.decoded_parameters(one.parameters)

@@ -19,6 +19,7 @@ from pleme_redis_django.jobs.definitions.schedule_values import (
     Overlap,
 )
 from pleme_redis_django.jobs.definitions.timing import Timing, checked_interval
+from pleme_redis_django.jobs.definitions.uniqueness import UniqueMode, Uniqueness
 from pleme_redis_django.jobs.interface.json_text import to_json
 from pleme_redis_django.ranges import Whole
 
@@ -62,7 +63,8 @@ def cron(
     - ``catch_up``: of ticks that no process could fire, "skip" (default), "one" job for all, or "all", for the
       last ``catch_up_limit`` of them (1 to 10,000, default 100).
     - ``overlap``: while its previous job has not ended, a tick is "skip"ped (default), "allow"ed, has to "queue"
-      (at most one waits), or is to "replace" that job, which is cancelled.
+      (at most one waits), or is to "replace" that job, which is cancelled; no job with ``unique="while_running"`` or
+      ``once_per()`` can be replaced.
     - ``starts_at``, ``ends_at``: aware times; no tick is before the one or after the other.
 
     Raises InvalidSchedule for what is not accepted.
@@ -200,3 +202,17 @@ def checked_whole(field: str, value: object, accepted: Whole) -> int:
     if isinstance(value, int) and accepted.accepts(value):
         return value
     raise InvalidSchedule(f"{field} is {value!r}. Accepted: {accepted}.")
+
+
+def refuse_unreplaceable(overlap: Overlap, unique: Uniqueness | None, job_type: str) -> None:
+    """Raise InvalidSchedule where a tick would cancel the running job and make none.
+
+    The cancelled job keeps its equals out until it has ended, or for longer.
+    """
+    if overlap is not Overlap.REPLACE or unique is None or unique.mode is UniqueMode.WHILE_WAITING:
+        return
+    mode = f"once_per({unique.seconds})" if unique.mode is UniqueMode.ONCE_PER else f'"{unique.mode}"'
+    raise InvalidSchedule(
+        f'A schedule of {job_type} has overlap="replace", and the job unique={mode}: a tick would cancel the running '
+        'job, which keeps the new one out. Use unique="while_waiting", or overlap="skip" or "queue".'
+    )

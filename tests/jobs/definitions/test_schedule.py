@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pleme_redis_django import cron, every
+from pleme_redis_django import cron, every, once_per
 from pleme_redis_django.exceptions import InvalidParameters, InvalidSchedule
 from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.schedule import as_schedules, timing_of
@@ -34,6 +34,14 @@ def test_a_job_refuses_what_is_no_schedule(schedule: object, said: str) -> None:
 def test_a_job_refuses_a_schedule_whose_parameters_it_cannot_take() -> None:
     with pytest.raises(InvalidParameters, match="unknown"):
         definition_of(hourly, schedule=every(60, parameters={"shop": 1}))
+
+
+@pytest.mark.parametrize("unique", ["while_running", once_per(60)])
+def test_a_job_refuses_a_schedule_that_would_cancel_it_and_make_none(unique: object) -> None:
+    replacing = every(60, overlap="replace")
+    with pytest.raises(InvalidSchedule, match='Use unique="while_waiting"'):
+        definition_of(hourly, schedule=replacing, unique=unique)
+    assert definition_of(hourly, schedule=replacing, unique="while_waiting").schedules
 
 
 @pytest.mark.parametrize(
