@@ -13,6 +13,7 @@ from pleme_redis_django import Job, Limit, Rate, job
 from pleme_redis_django.models import FlowGate
 from pleme_redis_django.operations import set_limit
 from pleme_redis_django.testing import adrain_jobs, drain_jobs
+from tests.rows import make_job, make_worker
 
 pytestmark = pytest.mark.django_db(databases=["default", "sqlite"])
 ran: list[Any] = []
@@ -37,6 +38,13 @@ def in_order(line: str, number: int) -> None:
 @job(limits=Rate(1, per_seconds=3600, burst=2, key="drained rate"), name="tests.drained_by_rate")
 def by_rate(number: int) -> None:
     ran.append(number)
+
+
+@job(limits=Limit(1, key="drained line", in_order=True), name="tests.drained_fails_once", max_retries=1)
+def fails_once(number: int) -> None:
+    ran.append(number)
+    if ran == [0]:
+        raise RuntimeError("the first attempt fails")
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +99,22 @@ def test_as_many_run_as_there_are_tokens_and_the_others_at_a_later_drain(using: 
     )
     assert len(drain_jobs().completed) == 1
     assert ran == [0, 1, 2]
+
+
+def test_what_waits_for_a_place_that_a_worker_process_holds_stays(using: str) -> None:
+    holder = make_job(using, status="RUNNING", concurrency_key="drained:a", worker_id=make_worker(using).pk)
+    limited.enqueue_many({"customer": "a", "number": number} for number in range(2))
+    assert len(drain_jobs()) == 0 and ran == []
+    assert Job.objects.using(using).filter(status="BLOCKED").count() == 2
+    Job.objects.using(using).filter(pk=holder.pk).update(status="COMPLETED")
+    assert len(drain_jobs().completed) == 2
+
+
+def test_a_line_stays_behind_a_head_that_waits_for_its_retry(using: str) -> None:
+    fails_once.enqueue_many({"number": number} for number in range(3))
+    assert [type(attempt.ending).__name__ for attempt in drain_jobs()] == ["Retried"]
+    assert len(drain_jobs()) == 0 and ran == [0]
+    rows = Job.objects.using(using).order_by("id")
+    assert list(rows.values_list("status", flat=True)) == ["PENDING", "BLOCKED", "BLOCKED"]
+    assert len(drain_jobs(with_retries=True).completed) == 3
+    assert ran == [0, 0, 1, 2]
