@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, cast
 
 from django.core.exceptions import ValidationError
+from django.db.models.expressions import DatabaseDefault
 
 from pleme_redis_django.conf import get_settings, resolve_product
 from pleme_redis_django.enqueueing.due_times import checked_run_after
@@ -151,7 +151,7 @@ def prepare_instance(job: AbstractJob) -> None:
     if job.timeout_seconds is not None and not TIMEOUTS.accepts(job.timeout_seconds):
         raise EnqueueError(f"timeout_seconds is {job.timeout_seconds!r}. Accepted: {TIMEOUTS}, or None.")
     job.expires_at = checked_run_after(job.expires_at, "expires_at")
-    if isinstance(job.run_after, datetime | str):
+    if not isinstance(job.run_after, DatabaseDefault):
         # Only the database's clock says whether the time is past: a claimer promotes the row.
         job.run_after = checked_run_after(job.run_after)  # type: ignore[assignment]  # only None gives None
         job.status = JobStatus.PENDING

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
+from django.db.models.functions import Now
 
 from pleme_redis_django import InvalidParameters, Job, JobStatus, enqueue
 from pleme_redis_django.exceptions import EnqueueError
@@ -39,6 +42,21 @@ def test_a_naive_due_time_is_refused() -> None:
     with pytest.raises(EnqueueError, match="naive"):
         enqueue(new_job(run_after=naive))
     assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "value", [date(2099, 1, 1), 4_070_908_800, "2099-01-01", Now(), F("created_at")], ids=repr
+)
+def test_a_due_time_that_is_no_datetime_is_refused(value: Any) -> None:
+    """It would be kept for the row alone, and the job run at once."""
+    with pytest.raises(EnqueueError, match=re.escape(f"run_after is {value!r}. Accepted: a datetime")):
+        enqueue(new_job(run_after=value))
+    assert not Job.objects.exists()
+
+
+def test_no_due_time_at_all_is_refused() -> None:
+    with pytest.raises(EnqueueError, match="run_after: This field cannot be null"):
+        enqueue(new_job(run_after=None))
 
 
 def test_parameters_that_json_would_change_are_refused() -> None:
