@@ -14,6 +14,7 @@ from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.jobs.interface.token_bucket import LET_SECONDS, TokenBucket, bucket_at
 from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION
+from pleme_redis_django.orm_store.ending_changes import SLOT_AFTER_THE_END
 from pleme_redis_django.orm_store.flow.gates import TOKEN_PREFIX, TokenGate
 from pleme_redis_django.orm_store.flow.lines import line_order
 from pleme_redis_django.orm_store.flow.tokens import (
@@ -73,7 +74,7 @@ def park_for_tokens(table: JobTable[Any], worker_id: str, parkings: Sequence[Par
         for parking in parkings:
             mine = table.running().filter(pk=parking.job_id, worker_id=worker_id, attempt=parking.attempt)
             asked_to_end = mine.filter(cancel_requested_at__isnull=False)
-            ended = {"status": JobStatus.CANCELLED, "failed_at": Now(), "unique_slot": None}
+            ended = {"status": JobStatus.CANCELLED, "failed_at": Now(), "unique_slot": SLOT_AFTER_THE_END}
             waits = {"status": JobStatus.BLOCKED, "blocked_on": parking.gate.blocked_on}
             parked += asked_to_end.update(claimed_at=None, updated_at=Now(), **ended) or mine.update(
                 claimed_at=None, updated_at=Now(), **waits

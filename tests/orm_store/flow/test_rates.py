@@ -207,6 +207,22 @@ def test_job_that_was_asked_to_end_is_cancelled_and_does_not_wait(using: str) ->
     assert (row.status, row.blocked_on) == (JobStatus.CANCELLED, None)
 
 
+@pytest.mark.parametrize(
+    ("slot", "is_kept"),
+    [("p60:7", True), ("r:7", False), ("w:7", False)],
+    ids=["period", "running", "waiting"],
+)
+def test_the_period_of_a_job_that_is_cancelled_when_it_has_to_wait_goes_on(
+    using: str, slot: str, is_kept: bool
+) -> None:
+    gate, worker = rate(using, burst=1), str(uuid4())
+    assert take(using, {gate: 1}) == {gate: 1}
+    jobs = claimed(using, 1, worker, cancel_requested_at=Now(), unique_slot=slot)
+    start(using, worker, jobs, gate)
+    row = Job.objects.using(using).get()
+    assert (row.status, row.unique_slot) == (JobStatus.CANCELLED, slot if is_kept else None)
+
+
 def test_waiting_jobs_are_let_through_as_tokens_come_back(using: str) -> None:
     gate, worker = rate(using, burst=2), str(uuid4())
     first, second, third = (start(using, worker, claimed(using, 5, worker), gate))[1]

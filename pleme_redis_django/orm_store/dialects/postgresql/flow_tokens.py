@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
+from pleme_redis_django.jobs.definitions.uniqueness import PERIOD_PREFIX
 from pleme_redis_django.jobs.interface.token_bucket import LET_SECONDS
 from pleme_redis_django.models.flow_limit import FlowGate, FlowLimit
 from pleme_redis_django.models.indexes import BLOCKED_CONDITION
@@ -87,7 +88,8 @@ UPDATE {table} AS job
 SET status = CASE WHEN job.cancel_requested_at IS NULL THEN 'BLOCKED' ELSE 'CANCELLED' END,
     blocked_on = CASE WHEN job.cancel_requested_at IS NULL THEN mine.gate END,
     failed_at = CASE WHEN job.cancel_requested_at IS NULL THEN job.failed_at ELSE statement_timestamp() END,
-    unique_slot = CASE WHEN job.cancel_requested_at IS NULL THEN job.unique_slot END,
+    unique_slot = CASE WHEN job.cancel_requested_at IS NULL OR job.unique_slot LIKE '{period}%%'
+                       THEN job.unique_slot END,
     claimed_at = NULL, updated_at = statement_timestamp()
 FROM unnest(%s::uuid[], %s::int[], %s::text[]) AS mine(id, attempt, gate)
 WHERE job.id = mine.id AND job.status = 'RUNNING' AND job.worker_id = %s AND job.attempt = mine.attempt
@@ -291,5 +293,6 @@ def _sql(table: JobTable[Any], statement: str, **parts: object) -> str:
         limits=quote(FlowLimit._meta.db_table),
         blocked=condition_sql(table.model, table.using, BLOCKED_CONDITION),
         prefix=TOKEN_PREFIX,
+        period=PERIOD_PREFIX,
         **parts,
     )
