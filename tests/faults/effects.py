@@ -43,9 +43,12 @@ DROP FUNCTION IF EXISTS fault_note_transition;
 DROP TABLE IF EXISTS fault_effects, fault_transitions;
 """
 # An attempt runs from its first effect to its last one, or until its row leaves RUNNING where it has none.
+HAS_ENDED = "ended.at, left_running.at"
+# Past its lease a zombie runs on, and holds no place.
+LEFT_RUNNING = "LEAST(ended.at, left_running.at)"
 MOST_AT_ONCE = """
 WITH ran AS (
-    SELECT job.{column} AS gate, began.at AS began, COALESCE(ended.at, left_running.at, 'infinity') AS ended
+    SELECT job.{column} AS gate, began.at AS began, COALESCE({until}, 'infinity') AS ended
     FROM fault_effects AS began JOIN pleme_redis_django_job AS job ON job.id = began.job_id
     LEFT JOIN fault_effects AS ended
       ON ended.job_id = began.job_id AND ended.attempt = began.attempt AND ended.what = 'end'
@@ -112,6 +115,6 @@ def transitions_of(job_id: Any) -> list[tuple[str, str]]:
     ]
 
 
-def most_at_once(column: str) -> dict[str, int]:
+def most_at_once(column: str, until: str = HAS_ENDED) -> dict[str, int]:
     """Return how many ran at once at most, by the values of a column of their jobs."""
-    return dict(rows(MOST_AT_ONCE.format(column=column)))
+    return dict(rows(MOST_AT_ONCE.format(column=column, until=until)))

@@ -1,4 +1,4 @@
-"""What strikes between a claim and its admission: a process that is frozen there, a database that restarts."""
+"""What strikes at an admission, or while a turn is passed on: a process that is frozen, a database that restarts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from pleme_redis_django import Job
 from pleme_redis_django.testing.servers import PostgresServer
-from tests.faults.effects import CREATE_EFFECTS, MOST_AT_ONCE, effects_of, most_at_once
+from tests.faults.effects import CREATE_EFFECTS, HAS_ENDED, MOST_AT_ONCE, effects_of, most_at_once
 from tests.faults.limits.jobs import KEY_LIMIT, hold_limited, record_limited_async
 from tests.faults.test_limits import IN_WORKERS, unfinished
 from tests.integration.conftest import StartWorkers
@@ -52,7 +52,9 @@ def own_postgres(
             migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
             subprocess.run(migrate, env={**process_environment, "DATABASE_URL": _own_server.url}, check=True)
             own.execute(CREATE_EFFECTS)
-        own.execute("TRUNCATE pleme_redis_django_job, fault_effects, fault_transitions")
+        own.execute(
+            "TRUNCATE pleme_redis_django_job, pleme_redis_django_flowlimit, fault_effects, fault_transitions CASCADE"
+        )
     return _own_server
 
 
@@ -88,19 +90,53 @@ def test_a_process_frozen_before_its_admission_starts_nothing_past_its_lease(
     assert most_at_once("concurrency_key") == {"fault:a": KEY_LIMIT}
 
 
-@pytest.mark.parametrize("strike", ["before the count", "in the midst of parking"])
+INSERT_JOBS = """
+INSERT INTO pleme_redis_django_job (id, product, job_type, queue_name, priority, parameters, max_retries,
+                                    concurrency_key, order_key, status, blocked_on)
+SELECT uuidv7(), 'default', %(job_type)s, 'default', 0, '{"key": "a", "seconds": 0.01}', 1000, asked.key, asked.line,
+       CASE WHEN number > 1 AND asked.line IS NOT NULL THEN 'BLOCKED' ELSE 'QUEUED' END,
+       CASE WHEN number > 1 THEN 'o:default:' || asked.line END
+FROM (SELECT %(concurrency_key)s::text AS key, %(order_key)s::text AS line) AS asked,
+     generate_series(1, %(count)s) AS number
+"""
+INSERT_RATE = """
+WITH rule AS (
+    INSERT INTO pleme_redis_django_flowlimit (job_model, kind, product, name, is_shared, rate, per_seconds, burst,
+                                              source, edited_by, edit_reason)
+    VALUES ('pleme_redis_django.job', 'key', '', 'paid', false, 100, 1, 5, 'admin', '', '') RETURNING id
+)
+INSERT INTO pleme_redis_django_flowgate (limit_id, gate) SELECT id, 'k:default:paid' FROM rule
+"""
+# Whoever parks or passes a turn on waits for the lock of its gate, and whoever takes tokens for the row of its gate.
+HOLD_LOCKS = "SELECT pg_advisory_xact_lock(1886154085, bucket) FROM generate_series(0, 63) AS bucket"
+HOLD_GATES = "SELECT 1 FROM pleme_redis_django_flowgate FOR UPDATE"
+
+
+@pytest.mark.parametrize(
+    ("strike", "keys", "hold", "most_at_a_time"),
+    [
+        ("before the count", {"concurrency_key": "fault:a"}, None, KEY_LIMIT),
+        ("in the midst of parking", {"concurrency_key": "fault:a"}, HOLD_LOCKS, KEY_LIMIT),
+        ("while a turn is passed on", {"order_key": "a"}, HOLD_LOCKS, 1),
+        ("while tokens are taken", {"concurrency_key": "paid"}, HOLD_GATES, None),
+    ],
+    ids=["count", "parking", "turn", "tokens"],
+)
 def test_a_database_that_restarts_during_an_admission_loses_nobody(
-    start_workers: StartWorkers, own_postgres: PostgresServer, admission: Path, strike: str
+    start_workers: StartWorkers,
+    own_postgres: PostgresServer,
+    admission: Path,
+    strike: str,
+    keys: dict[str, str],
+    hold: str | None,
+    most_at_a_time: int | None,
 ) -> None:
     environment = {**IN_WORKERS, "DATABASE_URL": own_postgres.url, "EFFECTS_DATABASE_URL": own_postgres.url}
     with psycopg.connect(own_postgres.url, autocommit=True) as own:
-        own.execute(
-            "INSERT INTO pleme_redis_django_job (id, product, job_type, queue_name, priority, status, parameters,"
-            " max_retries, concurrency_key) SELECT uuidv7(), 'default', %s, 'default', 0, 'QUEUED',"
-            """ '{"key": "a", "seconds": 0.01}', 1000, 'fault:a' FROM generate_series(1, %s)""",
-            [record_limited_async.name, 10 * JOBS],
-        )
-    if strike == "before the count":
+        values = {"job_type": record_limited_async.name, "concurrency_key": None, "order_key": None}
+        own.execute(INSERT_RATE)
+        own.execute(INSERT_JOBS, {**values, **keys, "count": 10 * JOBS})
+    if hold is None:
         workers = start_workers(
             pool=STANDS_STILL, environment={**environment, "FAULT_ADMISSION": str(admission)}
         )
@@ -109,15 +145,12 @@ def test_a_database_that_restarts_during_an_admission_loses_nobody(
     else:
         # Not as contexts, which commit: their server is gone then.
         with closing(psycopg.connect(own_postgres.url)) as holder, closing(_watcher(own_postgres)) as watcher:
-            # Whoever parks waits for the lock of its gate, and has claimed before.
-            holder.execute(
-                "SELECT pg_advisory_xact_lock(1886154085, bucket) FROM generate_series(0, 63) AS bucket"
-            )
+            holder.execute(hold)
             workers = start_workers(environment=environment)
-            waiting = (
-                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'"
+            waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            wait_for(
+                lambda: watcher.execute(waiting).fetchone(), f"it waits {strike}", details=workers.output
             )
-            wait_for(lambda: watcher.execute(waiting).fetchone(), "it parks", details=workers.output)
             own_postgres.crash()
     workers.wait_for_output("the database does not answer")
     own_postgres.start()
@@ -132,8 +165,9 @@ def test_a_database_that_restarts_during_an_admission_loses_nobody(
         )
         begun = "SELECT count(*), count(DISTINCT job_id) FROM fault_effects WHERE what = 'begin'"
         assert own.execute(begun).fetchone() == (10 * JOBS, 10 * JOBS), "each has run once"
-        most = own.execute(MOST_AT_ONCE.format(column="concurrency_key")).fetchall()
-    assert most == [("fault:a", KEY_LIMIT)]
+        (column,) = keys
+        most = own.execute(MOST_AT_ONCE.format(column=column, until=HAS_ENDED)).fetchall()
+    assert most_at_a_time is None or most == [(keys[column], most_at_a_time)]
 
 
 def _watcher(server: PostgresServer) -> psycopg.Connection[tuple[object, ...]]:
