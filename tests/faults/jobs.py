@@ -53,9 +53,9 @@ async def record_async(ctx: JobContext, seconds: float = 0.0) -> int:
 
 @job(max_retries=MANY_RETRIES, base_retry_delay=0)
 def wait_for_file(ctx: JobContext, path: str) -> int:
-    """Run until ``path`` exists."""
+    """Run until ``path`` exists; ``{attempt}`` in it is the number of the attempt."""
     leave(ctx, "begin")
-    _wait_for(Path(path))
+    _wait_for(Path(path.replace("{attempt}", str(ctx.attempt))))
     leave(ctx, "end")
     return ctx.attempt
 
@@ -75,6 +75,16 @@ def fail_until(ctx: JobContext, path: str) -> int:
     leave(ctx, "begin")
     if not Path(path).exists():
         raise RuntimeError(f"{path} is not there yet")
+    leave(ctx, "end")
+    return ctx.attempt
+
+
+@job(max_retries=MANY_RETRIES, base_retry_delay=0)
+def fail_at_first(ctx: JobContext, failures: int) -> int:
+    """Fail so many times, besides the deaths of its processes."""
+    leave(ctx, "begin")
+    if ctx.job.retry_count < failures:
+        raise RuntimeError(f"failure {ctx.job.retry_count + 1} of {failures}")
     leave(ctx, "end")
     return ctx.attempt
 

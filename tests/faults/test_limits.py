@@ -19,9 +19,10 @@ import pytest
 from pleme_redis_django import Job
 from pleme_redis_django.enqueueing.pools import hint_namespace
 from pleme_redis_django.models import FlowLimit, WorkerProcess
+from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
-from tests.faults.effects import effects_of, most_at_once, rows
-from tests.faults.jobs import SOON_BACK
+from tests.faults.effects import LEFT_RUNNING, effects_of, most_at_once, rows
+from tests.faults.jobs import SOON_BACK, record, record_async
 from tests.faults.limits.jobs import (
     KEY_LIMIT,
     TYPE_LIMIT,
@@ -30,6 +31,8 @@ from tests.faults.limits.jobs import (
     record_limited_async,
 )
 from tests.integration.conftest import StartWorkers
+from tests.orm_store.dialects.postgresql.test_flow_locks import KEYS as KEYS_OF_BOTH
+from tests.orm_store.dialects.postgresql.test_flow_locks import deadlocks, fill, hold_some_locks
 from tests.rows import make_job
 from tests.waiting import wait_for
 from tests.worker_processes import WorkerProcesses
@@ -126,6 +129,58 @@ def test_nobody_is_forgotten_where_no_process_dies_and_no_net_is_below(start_wor
     )
     assert max(most_at_once("concurrency_key").values()) <= KEY_LIMIT
     assert not any("let in jobs that waited although nothing held them" in host.output() for host in hosts)
+
+
+def test_a_zombie_holds_its_places_until_its_lease_is_over_and_lets_nobody_in_afterwards(
+    start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    of_zombie, of_others = tmp_path / "of_zombie", tmp_path / "of_others"
+    # The one that judges others is the first to have come.
+    other = start_workers(pool={"queues": ["there"]}, environment={**IN_WORKERS, **SOON_BACK})
+    other.wait_for_output("worker started")
+    first = start_workers(pool={"queues": ["here"]}, environment={**IN_WORKERS, **SOON_BACK})
+    here, there = hold_limited.using(queue_name="here"), hold_limited.using(queue_name="there")
+    here.enqueue_many([{"key": "a", "path": str(of_zombie)}] * KEY_LIMIT)
+    wait_for(lambda: begun() == KEY_LIMIT, "the places are taken", details=first.output)
+    ((worker_id, zombie),) = {(worker_id, pid) for *_, worker_id, pid in effects_of("begin")}
+    there.enqueue_many([{"key": "a", "path": str(of_others)}] * 2 * KEY_LIMIT)
+    waiting = Job.objects.filter(status="BLOCKED")
+    wait_for(lambda: waiting.count() == 2 * KEY_LIMIT, "the others wait", details=other.output)
+    os.kill(zombie, signal.SIGSTOP)
+    there.enqueue(key="a", path=str(of_others))  # Its claim counts those of the zombie, too.
+    wait_for(lambda: begun() == 2 * KEY_LIMIT, "their places are others' now", details=other.output)
+    ((in_time,),) = rows(
+        "SELECT lease_until < (SELECT min(at) FROM fault_effects WHERE worker_id <> %s)"
+        " FROM pleme_redis_django_workerprocess WHERE id = %s",
+        [worker_id, worker_id],
+    )
+    assert in_time, "they begin once the lease is over"
+    os.kill(zombie, signal.SIGCONT)
+    first.wait_for_output("was declared dead, continues as a new worker")
+    of_zombie.touch()
+    first.wait_for_output("ended too late, its ending was refused", times=KEY_LIMIT)
+    assert begun() == 2 * KEY_LIMIT, "their late ends let nobody in"
+    of_others.touch()
+    wait_for(lambda: not unfinished(), "every job ends", details=first.output)
+    assert most_at_once("concurrency_key", until=LEFT_RUNNING) == {"fault:a": KEY_LIMIT}
+
+
+def test_processes_that_meet_gates_in_opposite_orders_never_deadlock(start_workers: StartWorkers) -> None:
+    fill((record.name, record_async.name), rounds=60)
+    OrmJobStore(Job).release_overlooked(at_once=True)
+    before, chosen, deadline = deadlocks(), random.Random(SEED), time.monotonic() + 60
+    hosts = [
+        start_workers(pool={"queues": [queue_name], "worker_count": 12}) for queue_name in ("up", "down")
+    ]
+    while unfinished():
+        assert time.monotonic() < deadline, "\n".join(host.output()[-3000:] for host in hosts)
+        hold_some_locks(chosen)
+    for host in hosts:
+        host.signal(signal.SIGTERM)
+        assert host.exit_code() == 0, host.output()
+        assert not any(state in host.output() for state in ("sqlstate=40P01", "sqlstate=55P03"))
+    assert deadlocks() == before, "their sessions have told what they met"
+    assert most_at_once("concurrency_key") == dict.fromkeys(KEYS_OF_BOTH, 1)
 
 
 def test_a_burst_ends_once_all_behind_its_limits_have_run(start_workers: StartWorkers) -> None:

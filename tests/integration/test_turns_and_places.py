@@ -239,6 +239,9 @@ def test_a_head_that_is_retried_holds_its_line_until_it_has_ended(
     workers = start_workers("--processes", "2", pool=NETLESS)
     wait_for_begins(attempts, workers)
     if ends == "COMPLETED":
+        (reason,) = why_waiting(Job.objects.get(pk=younger[-1].pk))
+        assert "its turn in the order api, and 3 wait before it. Before them, " in reason.text
+        assert reason.jobs == (head.pk,)
         path.touch()
     wait_for(
         lambda: Job.objects.filter(status="COMPLETED", job_type=record.name).count() == 4,

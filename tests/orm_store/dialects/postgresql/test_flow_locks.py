@@ -1,4 +1,4 @@
-"""Locks of gates: two processes that meet the same gates in opposite orders never wait for each other."""
+"""Locks of gates: two that meet the same gates in opposite orders never wait for each other, and nothing is left."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import connection, connections, transaction
+from django.db.models.functions import Now
 
 from pleme_redis_django.jobs.interface.endings import Completed, GivenBack
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.models import FlowLimit, Job
+from pleme_redis_django.models import FlowGate, FlowLimit, Job
+from pleme_redis_django.operations import set_limit
 from pleme_redis_django.orm_store import OrmJobStore
 from tests.rows import make_job
 
@@ -83,18 +86,19 @@ class Claimers:
             assert not over, (column, over)
 
 
-def end(store: OrmJobStore[Any], running: list[Any]) -> None:
-    """End the second attempt of each; the first one is given back."""
+def end(store: OrmJobStore[Any], running: list[Any], attempts: int = 2) -> None:
+    """End the last attempt of each; the one before is given back."""
     endings = [
-        (GivenBack if job.attempt == 1 else Completed)(job_id=job.id, claim=job.claim) for job in running
+        (GivenBack if job.attempt < attempts else Completed)(job_id=job.id, claim=job.claim)
+        for job in running
     ]
     assert all(store.finish_jobs(endings))
     store.release_after(running)
 
 
-def fill() -> None:
+def fill(types: Sequence[str] = TYPES, rounds: int = ROUNDS) -> None:
     """Store limits, and jobs that one of the two meets in the order of the keys, and the other in the opposite one."""
-    for column, limits in LIMITS.items():
+    for column, limits in {**LIMITS, "job_type": dict.fromkeys(types, 3)}.items():
         for name, number in limits.items():
             FlowLimit.objects.create(
                 job_model="pleme_redis_django.job",
@@ -103,12 +107,12 @@ def fill() -> None:
                 source="admin",
                 max_running=number,
             )
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for queue_name, place in (("up", number), ("down", -1 - number)):
             make_job(
                 queue_name=queue_name,
                 concurrency_key=KEYS[place % len(KEYS)],
-                job_type=TYPES[place % len(TYPES)],
+                job_type=types[place % len(types)],
                 order_key=f"line:{place % 5}",
                 status="BLOCKED",
                 blocked_on=f"o:default:line:{place % 5}",
@@ -156,3 +160,35 @@ def test_gates_that_are_met_in_opposite_orders_never_deadlock_and_lose_nobody() 
     while running := list(store.claim_jobs(str(uuid4()), AT_ONCE, JobSelection())):
         end(store, running)
     assert list(Job.objects.exclude(status="COMPLETED").values_list("status", "blocked_on")) == []
+
+
+def session() -> tuple[dict[str, str], int]:
+    """Return every setting of the session, and how many advisory locks it holds."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings")
+        settings = dict(cursor.fetchall())
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+        return settings, int(cursor.fetchone()[0])
+
+
+def test_nothing_is_left_in_the_session_which_may_be_the_poolers() -> None:
+    def waiting() -> list[str]:
+        return sorted(Job.objects.filter(status="BLOCKED").values_list("blocked_on", flat=True))
+
+    set_limit("key", "place", max_running=1)
+    set_limit("key", "token", rate=1, per_seconds=3_600.0, burst=1)
+    for _ in range(2):
+        make_job(concurrency_key="place")
+        make_job(concurrency_key="token")
+        make_job(order_key="line", status="BLOCKED", blocked_on="o:default:line")
+    store: OrmJobStore[Any] = OrmJobStore(Job)
+    before = session()
+    store.release_overlooked(at_once=True)
+    running = list(store.claim_jobs(str(uuid4()), AT_ONCE, JobSelection()))
+    assert waiting() == ["k:default:place", "o:default:line", "r:k:default:token"], "parked"
+    assert session() == before
+    FlowGate.objects.update(full_again_at=Now(), release_at=Now())
+    end(store, running, attempts=1)
+    store.promote_due_jobs(AT_ONCE)
+    assert waiting() == [], "released, given the turn, let through"
+    assert session() == before
