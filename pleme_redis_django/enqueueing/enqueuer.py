@@ -126,6 +126,7 @@ def _store_rows(using: str, template: RowTemplate, rows: Sequence[NewRow]) -> Se
     jobs = stored.jobs
     inserted = jobs if template.uniqueness is None else _inserted(jobs, rows)
     let_next_after_commit(table, stored.lines, template.queue_name)
+    let_in_after_commit(table, stored.left_places)
     if inserted:
         announce(inserted, using)
     if len(inserted) < len(jobs):

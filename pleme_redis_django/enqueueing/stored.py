@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Generic
 
+from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.job_table import M
 
@@ -18,3 +19,13 @@ class Stored(Generic[M]):
     """In order; one that was there before stands in the place of a row whose unique slot it holds."""
     lines: Collection[Line] = ()
     """In which somebody may have its turn once this is committed: of new jobs, and of those that left one."""
+    left_places: Sequence[AbstractJob] = ()
+    """Of jobs that the enqueue has changed: as they were when limits had let them in. Somebody may wait for the places."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What a job has left that an enqueue changed, as ``Stored`` says it."""
+
+    lines: Collection[Line] = ()
+    places: Sequence[AbstractJob] = ()

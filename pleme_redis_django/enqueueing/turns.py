@@ -1,6 +1,7 @@
 """Turns of newly stored jobs: the first of each line is ready once its transaction has committed, and not before.
 
-Places of jobs that were there too: while a transaction keeps one waiting, nobody lets it in.
+Places of jobs that were there too: while a transaction keeps one waiting, nobody lets it in, and one that an enqueue
+puts off leaves its place to the next.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ def _let_next(table: JobTable[Any], lines: Collection[Line], queue_name: str) ->
         wake_workers_of(table.model, sorted(others))
 
 
-def let_in_after_commit(table: JobTable[Any], kept_waiting: Sequence[AbstractJob]) -> None:
-    """Let in who waits at the limits of jobs that the transaction kept waiting, once it commits."""
-    if kept_waiting:
-        transaction.on_commit(lambda: _let_in(table, kept_waiting), using=table.using, robust=True)
+def let_in_after_commit(table: JobTable[Any], jobs: Sequence[AbstractJob]) -> None:
+    """Let in who waits at the limits of jobs that the transaction kept waiting, or put off, once it commits."""
+    if jobs:
+        transaction.on_commit(lambda: _let_in(table, jobs), using=table.using, robust=True)
 
 
 @uninterrupted
-def _let_in(table: JobTable[Any], kept_waiting: Sequence[AbstractJob]) -> None:
-    wake_workers_of(table.model, sorted(set(let_others_in(table, kept_waiting))))
+def _let_in(table: JobTable[Any], jobs: Sequence[AbstractJob]) -> None:
+    wake_workers_of(table.model, sorted(set(let_others_in(table, jobs))))

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import copy
 from datetime import timedelta
 from typing import Any
 
 from django.db.models.functions import Now
 
+from pleme_redis_django.enqueueing.stored import Left
 from pleme_redis_django.jobs.definitions.uniqueness import OnConflict
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.flow.gates import line_of
-from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
+from pleme_redis_django.orm_store.flow.lines import lines_of_jobs
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 
 
 def change_holder(
     table: JobTable[Any], template: RowTemplate, row: NewRow, holder: AbstractJob
-) -> Collection[Line] | None:
-    """Change the job that holds the slot as the enqueue says, while it waits; return the lines that it was in.
+) -> Left | None:
+    """Change the job that holds the slot as the enqueue says, while it waits; return what it has left.
 
     Returns None when a worker has claimed it meanwhile, so that the slot may be free: the statement waits for a claim
     that is under way. One that runs, or has ended, is left as it is.
     """
     unique = template.uniqueness
     if unique is None or unique.on_conflict is OnConflict.KEEP or holder.status not in WAITING_STATUSES:
-        return ()
+        return Left()
     changes = _changes(template, row, unique.on_conflict, holder)
     waiting = table.rows().filter(
         pk=holder.pk, unique_slot=row.unique_slot, status__in=WAITING_STATUSES, deleted_at=None
     )
     # It may have had its turn, and stand in another line now.
-    before = lines_of_jobs([holder])
+    before = copy.copy(holder)
     if not waiting.update(**changes):
         return None
     for name, value in changes.items():
@@ -42,7 +43,16 @@ def change_holder(
             holder.__dict__.pop(name, None)
         else:
             setattr(holder, name, value)
-    return before
+    return Left(
+        lines=lines_of_jobs([before]), places=[before] if _has_left_its_place(before, changes) else []
+    )
+
+
+def _has_left_its_place(before: AbstractJob, changes: dict[str, Any]) -> bool:
+    """Whether it was ready, and is not any more, or counts elsewhere: limits may have let it in before others."""
+    stays = changes["status"] == JobStatus.QUEUED
+    key = changes.get("concurrency_key", before.concurrency_key)
+    return before.status == JobStatus.QUEUED and not (stays and key == before.concurrency_key)
 
 
 def _changes(

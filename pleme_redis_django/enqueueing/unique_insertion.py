@@ -48,8 +48,8 @@ def insert_one_unique(
 
     remembered = take_slot(product, slot, row.id)
     holder = None if remembered is None else _holder(dialect, table, template, slot, remembered)
-    if holder is not None and (lines := change_holder(table, template, row, holder)) is not None:
-        return Stored(jobs=[holder], lines=lines)
+    if holder is not None and (left := change_holder(table, template, row, holder)) is not None:
+        return Stored(jobs=[holder], lines=left.lines, left_places=left.places)
     stored = insert_unique(dialect, table, template, [row])
     if remembered is not None or stored.jobs[0].id != row.id:
         note_slot(product, slot, stored.jobs[0].id)
@@ -77,7 +77,8 @@ def _insert_once(
 ) -> Stored[M]:
     """Insert in the order of slots, so that two calls with the same ones cannot deadlock."""
     winners: dict[str | None, M] = {}
-    left: set[Line] = set()
+    lines: set[Line] = set()
+    left_places: list[AbstractJob] = []
     # The last call wins where it replaces; else the first one is there when the others come.
     in_turn = rows if _replaces_holders(template) else reversed(rows)
     open_rows = {row.unique_slot: row for row in in_turn if row.unique_slot}
@@ -97,12 +98,14 @@ def _insert_once(
                     continue
                 if needs_its_own and _is_about_to_start(holder):
                     winners[slot] = _beside(dialect, table, template, open_rows[slot])
-                elif (lines := change_holder(table, template, open_rows[slot], holder)) is not None:
+                elif (left := change_holder(table, template, open_rows[slot], holder)) is not None:
                     winners[slot] = holder
-                    left.update(lines)
+                    lines.update(left.lines)
+                    left_places += left.places
             open_rows = {slot: row for slot, row in open_rows.items() if slot not in winners}
             if not open_rows:
-                return Stored(jobs=[winners[row.unique_slot] for row in rows], lines=left)
+                jobs = [winners[row.unique_slot] for row in rows]
+                return Stored(jobs=jobs, lines=lines, left_places=left_places)
         # Inside the block, whose end would otherwise keep the rows of the slots that were free.
         raise UniqueSlotContended(
             f"{template.job_type}: the unique slot of {len(open_rows)} job(s) was taken and freed again "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.db import connections, transaction
@@ -17,6 +19,7 @@ from tests.faults.jobs import record
 from tests.rows import make_job
 
 WAIT_SECONDS = 1.0
+LATER = datetime(2099, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -53,3 +56,31 @@ def test_a_job_that_a_transaction_kept_waiting_gets_the_place_that_was_free_mean
         thread.join(20)
     assert let_in == [[]], "nobody lets in a job whose row is held"
     assert Job.objects.get(id=first.id).status == "QUEUED"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many at once"])
+@pytest.mark.parametrize(
+    ("changed", "leaves"),
+    [
+        ({"on_conflict": "extend", "run_after": LATER}, True),
+        ({"on_conflict": "replace", "run_after": LATER}, True),
+        ({"on_conflict": "replace", "concurrency_key": "other"}, True),
+        ({"on_conflict": "replace"}, False),
+        ({"on_conflict": "extend", "concurrency_key": "other"}, False),
+    ],
+)
+def test_a_job_that_had_been_let_in_leaves_its_place_to_the_next_when_an_enqueue_changes_it(
+    changed: dict[str, Any], leaves: bool, many: bool
+) -> None:
+    FlowLimit.objects.create(
+        job_model="pleme_redis_django.job", kind="key", name="stripe", source="admin", max_running=1
+    )
+    limited = unique_waiting.using(unique_key="index", concurrency_key="stripe")
+    let_in = limited.enqueue(1)
+    waits = {"status": "BLOCKED", "blocked_on": "k:default:stripe", "concurrency_key": "stripe"}
+    behind = make_job(queue_name="there", **waits)
+    limited = limited.using(**changed)
+    again = limited.enqueue_many([{"key": 2}])[0] if many else limited.enqueue(2)
+    assert again.id == let_in.id
+    assert Job.objects.get(id=behind.id).status == ("QUEUED" if leaves else "BLOCKED")
