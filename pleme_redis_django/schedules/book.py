@@ -67,7 +67,9 @@ class OrmScheduleBook:
         fired.add(self._fire(fire, due, now))
         if due:
             with reconnecting(self.using):
-                due_in = 0.0 if len(due) == SCHEDULES_A_TURN else self._due_in(now)
+                # One that has not fired, since somebody holds its row, is not asked for again at once.
+                goes_on = fired.is_behind or len(due) == SCHEDULES_A_TURN
+                due_in = 0.0 if goes_on else self._due_in(now)
         if waiting or fired.passed_over:
             due_in = WAITING_SECONDS if due_in is None else min(due_in, WAITING_SECONDS)
         return FiredTicks(

@@ -65,12 +65,15 @@ class Fired:
     enqueued: int = 0
     passed_over: int = 0
     disabled: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    is_behind: bool = False
+    """Whether the next tick of one that has fired is due already."""
 
     def add(self, other: Fired) -> None:
         """Count what another transaction did too."""
         self.enqueued += other.enqueued
         self.passed_over += other.passed_over
         self.disabled += other.disabled
+        self.is_behind |= other.is_behind
 
 
 def fire(using: str, ids: Sequence[int], now: datetime) -> Fired:
@@ -91,6 +94,7 @@ def fire(using: str, ids: Sequence[int], now: datetime) -> Fired:
         made = _DueSchedule(using, row, read, now, unended=unended.get(row.pk, ()))
         new_ticks += made.ticks_of([tick for tick in turn.ticks if (row.pk, tick.at) not in known], fired)
         made.move_on(turn)
+        fired.is_behind |= turn.next_tick_at is not None and turn.next_tick_at <= now
     ScheduleTick._base_manager.using(using).bulk_create(new_ticks)
     _announce(using, fired.jobs)
     return fired

@@ -21,6 +21,7 @@ from pleme_redis_django.jobs.definitions.schedule import (
     checked_name,
     checked_parameters,
     checked_whole,
+    refuse_overlapping_catch_up,
     refuse_unreplaceable,
 )
 from pleme_redis_django.jobs.definitions.schedule_values import CATCH_UP_LIMITS, JITTERS, CatchUp, Overlap
@@ -56,6 +57,8 @@ def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
     checked_parameters_json(row.job_type, parameters)
     overlap = checked_choice("overlap", row.overlap, Overlap)
     refuse_unreplaceable(overlap, definition.unique, row.job_type)
+    catch_up = checked_choice("catch_up", row.catch_up, CatchUp)
+    refuse_overlapping_catch_up(catch_up, overlap)
     return ReadSchedule(
         definition=definition.using(
             product=validate_product(row.product),
@@ -64,7 +67,7 @@ def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
         ),
         parameters=parameters,
         timing=timing_of(row).checked(),
-        catch_up=checked_choice("catch_up", row.catch_up, CatchUp),
+        catch_up=catch_up,
         catch_up_limit=checked_whole("catch_up_limit", row.catch_up_limit, CATCH_UP_LIMITS),
         overlap=overlap,
         jitter_seconds=checked_whole("jitter_seconds", row.jitter_seconds, JITTERS),

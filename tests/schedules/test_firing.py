@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 from django.db import IntegrityError, connections, transaction
 
 from pleme_redis_django.exceptions import ScheduleMoved
+from pleme_redis_django.jobs.definitions.due_ticks import JOBS_A_TURN
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, Schedule, ScheduleTick
 from pleme_redis_django.schedules import firing
@@ -166,6 +168,34 @@ def test_all_missed_ticks_fire_when_asked_for(
     clock.pass_(minutes=30)
     book.fire_due()
     assert [job.metadata["tick_at"][11:16] for job in jobs_of(using)] == ["12:29", "12:30"]
+
+
+def test_more_missed_ticks_than_fit_into_a_turn_fire_in_the_next_at_once(
+    using: str, book: OrmScheduleBook, make: Make, clock: SetClock
+) -> None:
+    make(cron="* * * * * *", catch_up="all", catch_up_limit=1_000, overlap="allow")
+    clock.pass_(seconds=JOBS_A_TURN + 4)
+    first, second = book.fire_due(), book.fire_due()
+    assert (first.enqueued, first.due_in_seconds) == (JOBS_A_TURN, 0.0)
+    assert (second.enqueued, second.due_in_seconds) == (5, 1.0)
+    assert len(jobs_of(using)) == JOBS_A_TURN + 5
+
+
+@pytest.mark.django_db(databases=["default", "sqlite"], transaction=True)
+@pytest.mark.parametrize("using", ["default"], indirect=True)
+def test_one_whose_row_somebody_holds_is_not_asked_for_again_at_once(
+    using: str, book: OrmScheduleBook, make: Make, clock: SetClock
+) -> None:
+    make()
+    clock.pass_(seconds=1)
+    somebody = connections[using].copy()
+    with contextlib.closing(somebody), somebody.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT 1 FROM pleme_redis_django_schedule FOR UPDATE")
+        fired = book.fire_due()
+        assert (fired.enqueued, fired.due_in_seconds) == (0, None)
+        cursor.execute("ROLLBACK")
+    assert book.fire_due().enqueued == 1
 
 
 # Overlaps

@@ -58,6 +58,7 @@ def test_a_queue_and_a_priority_of_its_own_go_before_those_of_the_job() -> None:
         ({"interval_seconds": 60}, "either a cron expression or an interval"),
         ({"timezone": "Mars"}, "The zone is"),
         ({"catch_up": "never"}, 'Accepted: "skip", "one", "all"'),
+        ({"catch_up": "all"}, 'with overlap="queue" all but one of them would make none'),
         ({"catch_up_limit": 0}, "catch_up_limit is 0"),
         ({"overlap": ""}, "overlap is ''"),
         ({"jitter_seconds": -1}, "jitter_seconds is -1"),

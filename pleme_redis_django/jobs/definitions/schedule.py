@@ -60,8 +60,8 @@ def cron(
     - ``name``: unique in its product; default the job's name, for the second schedule of a job "name 2".
     - ``product``: default the settings' PRODUCT. ``parameters``: what the job is called with; default nothing.
     - ``jitter_seconds``: each job starts up to this much later, at random; 0 to 86,400, default 0.
-    - ``catch_up``: of ticks that no process could fire, "skip" (default), "one" job for all, or "all", for the
-      last ``catch_up_limit`` of them (1 to 10,000, default 100).
+    - ``catch_up``: of ticks that no process could fire, "skip" (default), "one" job for all, or "all": one for each of
+      the last ``catch_up_limit`` of them (1 to 10,000, default 100), which needs ``overlap="allow"``.
     - ``overlap``: while its previous job has not ended, a tick is "skip"ped (default), "allow"ed, has to "queue"
       (at most one waits), or is to "replace" that job, which is cancelled; no job with ``unique="while_running"`` or
       ``once_per()`` can be replaced.
@@ -123,6 +123,7 @@ def _declared(**options: Any) -> DeclaredSchedule:
     options["parameters"] = checked_parameters(options["parameters"] or {})
     options["catch_up"] = checked_choice("catch_up", options["catch_up"], CatchUp)
     options["overlap"] = checked_choice("overlap", options["overlap"], Overlap)
+    refuse_overlapping_catch_up(options["catch_up"], options["overlap"])
     if options["name"] is not None:
         checked_name(options["name"])
     checked_whole("jitter_seconds", options["jitter_seconds"], JITTERS)
@@ -202,6 +203,19 @@ def checked_whole(field: str, value: object, accepted: Whole) -> int:
     if isinstance(value, int) and accepted.accepts(value):
         return value
     raise InvalidSchedule(f"{field} is {value!r}. Accepted: {accepted}.")
+
+
+def refuse_overlapping_catch_up(catch_up: CatchUp, overlap: Overlap) -> None:
+    """Raise InvalidSchedule where missed ticks are to make a job each, and overlap with one another.
+
+    They fire at once: all but one would be passed over.
+    """
+    if catch_up is CatchUp.ALL and overlap is not Overlap.ALLOW:
+        raise InvalidSchedule(
+            f'catch_up="all" makes a job for each missed tick, and with overlap="{overlap}" all but one of them would '
+            'make none. Give it overlap="allow", and the job limits=[Limit(1, key=...)] if one is to run at a time; or '
+            'use catch_up="one".'
+        )
 
 
 def refuse_unreplaceable(overlap: Overlap, unique: Uniqueness | None, job_type: str) -> None:

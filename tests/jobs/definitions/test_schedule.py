@@ -48,6 +48,7 @@ def test_a_job_refuses_a_schedule_that_would_cancel_it_and_make_none(unique: obj
     ("options", "said"),
     [
         ({"catch_up": "never"}, 'Accepted: "skip", "one", "all"'),
+        ({"catch_up": "all"}, 'with overlap="skip" all but one of them would make none'),
         ({"overlap": "never"}, 'Accepted: "allow", "skip", "replace", "queue"'),
         ({"jitter_seconds": -1}, "jitter_seconds is -1"),
         ({"catch_up_limit": 0}, "catch_up_limit is 0"),
