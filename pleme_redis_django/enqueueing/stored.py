@@ -20,7 +20,7 @@ class Stored(Generic[M]):
     lines: Collection[Line] = ()
     """In which somebody may have its turn once this is committed: of new jobs, and of those that left one."""
     left_places: Sequence[AbstractJob] = ()
-    """Of jobs that the enqueue has changed: as they were when limits had let them in. Somebody may wait for the places."""
+    """Changed jobs, as they were when limits had let them in: somebody may wait for their places."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
