@@ -47,13 +47,28 @@ def insert_one_unique(
     from pleme_redis_django.redis_state.wakeups.unique_slots import note_slot, take_slot
 
     remembered = take_slot(product, slot, row.id)
-    holder = None if remembered is None else _holder(dialect, table, template, slot, remembered)
-    if holder is not None and (left := change_holder(table, template, row, holder)) is not None:
-        return Stored(jobs=[holder], lines=left.lines, left_places=left.places)
+    if remembered is not None and (found := _found(dialect, table, template, row, remembered)) is not None:
+        return found
     stored = insert_unique(dialect, table, template, [row])
     if remembered is not None or stored.jobs[0].id != row.id:
         note_slot(product, slot, stored.jobs[0].id)
     return stored
+
+
+def _found(
+    dialect: Dialect, table: JobTable[M], template: RowTemplate, row: NewRow, remembered: UUID
+) -> Stored[M] | None:
+    """Return the remembered job, changed as the enqueue says; None where the database has to decide."""
+    try:
+        holder = _holder(dialect, table, template, str(row.unique_slot), remembered)
+        left = None if holder is None else change_holder(table, template, row, holder)
+    except OperationalError as error:
+        if connections[table.using].in_atomic_block or sqlstate_of(error) not in _START_AGAIN:
+            raise
+        return None  # Somebody else has changed it meanwhile.
+    if holder is None or left is None:
+        return None
+    return Stored(jobs=[holder], lines=left.lines, left_places=left.places)
 
 
 def insert_unique(

@@ -398,3 +398,28 @@ def test_under_a_stricter_isolation_an_enqueue_of_its_own_is_tried_again(mode: s
     first.end(undo=False)
     waiting.join(DEADLINE_SECONDS)
     assert second == [first.job]
+
+
+@in_threads_of_postgres
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("mode", MODES)
+def test_under_a_stricter_isolation_a_change_of_its_own_is_tried_again(
+    remembered: bool, mode: str, level: str
+) -> None:
+    unique = MODES[mode].using(on_conflict="replace")
+    waiting = unique.enqueue(1)
+
+    def replace_strictly() -> Any:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
+        return unique.enqueue(1).pk
+
+    first = InATransaction(unique, 1)
+    assert first.enqueued.wait(DEADLINE_SECONDS)
+    second: list[Any] = []
+    changing = threading.Thread(target=lambda: second.extend(in_threads([replace_strictly])))
+    changing.start()
+    wait_until(_blocked_sessions)
+    first.end(undo=False)
+    changing.join(DEADLINE_SECONDS)
+    assert second == [waiting.pk]
