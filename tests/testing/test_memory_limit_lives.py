@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from pleme_redis_django import JobStatus
-from pleme_redis_django.testing import ManualClock, MemoryJobStore
+from pleme_redis_django.jobs.maintenance.rescues import Rescues
+from pleme_redis_django.testing import ManualClock, MemoryJobStore, memory_limits
 from pleme_redis_django.testing.memory_limits import MemoryLimits
 from pleme_redis_django.testing.memory_rates import MemoryRates
+from tests.jobs.recording import MemoryRegistry
 from tests.orm_store.flow.limit_lives import (
     BURST,
     EVERYTHING,
     PER_HOUR,
     RATED,
     LimitedLives,
-    Worker,
     bounds,
     fault_is_found,
 )
+from tests.orm_store.flow.limited_workers import Worker
 
 
 class MemoryLives(LimitedLives):
@@ -33,13 +36,13 @@ class MemoryLives(LimitedLives):
         return self.store
 
     def begin_life(self) -> None:
-        self.clock = ManualClock()
+        self.clock, self.registry = ManualClock(), MemoryRegistry()
         self.store = MemoryJobStore(clock=self.clock)
         self.change_limit(self.stored_number(2))
         self.change_rate(PER_HOUR)
 
-    def add(self, **fields: Any) -> None:
-        self.store.add(**fields)
+    def add(self, *, dies: bool, **fields: Any) -> Any:
+        return self.store.add(**fields)
 
     def claim(self, index: int, count: int) -> None:
         super().claim(index, count)
@@ -51,10 +54,11 @@ class MemoryLives(LimitedLives):
     def admitted(self, worker: Worker) -> list[Any]:
         return worker.claimed
 
-    def cancel_first(self) -> None:
-        waiting = [job for job in self.store.all() if job.status in (JobStatus.QUEUED, JobStatus.BLOCKED)]
-        if waiting:
-            self.store.request_cancel(waiting[0].id)
+    def lose(self, worker: Worker) -> None:
+        self.registry.dead.append(worker.id)
+
+    def cancel(self, job_id: UUID, *, dies: bool) -> None:
+        self.store.request_cancel(job_id)
 
     def change_limit(self, number: int) -> None:
         self.store.limit("key", "customer", number)
@@ -65,17 +69,12 @@ class MemoryLives(LimitedLives):
     def pass_hours(self, hours: int) -> None:
         self.clock.advance(hours * 3_600)
 
-    def unclear(self) -> Sequence[Any]:
-        return [
-            job
-            for job in self.store.all()
-            if (job.status is JobStatus.BLOCKED) is not (job.blocked_on is not None)
-        ]
-
     def left(self) -> Sequence[Any]:
-        return [
-            (job.id, job.status, job.blocked_on) for job in self.store.all() if not job.status.is_terminal
-        ]
+        return [job for job in self.store.all() if not job.status.is_terminal]
+
+    def has_turn(self, row: Any) -> bool:
+        # One that no claim has looked at is not in its line so far.
+        return row.has_turn or row.attempt > 0
 
 
 def test_lives_in_memory() -> None:
@@ -113,14 +112,39 @@ def nobody_looks_when_tokens_are_back(patch: pytest.MonkeyPatch) -> type[MemoryL
     return MemoryLives
 
 
+def last_of_a_line_comes_first(patch: pytest.MonkeyPatch) -> type[MemoryLives]:
+    patch.setattr(memory_limits, "claim_order", lambda job: (job.priority, -job.run_after))
+    return MemoryLives
+
+
+def retried_head_has_no_turn(patch: pytest.MonkeyPatch) -> type[MemoryLives]:
+    right = MemoryLimits.line_before
+    patch.setattr(
+        MemoryLimits,
+        "line_before",
+        lambda limits, job, jobs: right(
+            limits, job, [other for other in jobs if other.status is not JobStatus.PENDING]
+        ),
+    )
+    return MemoryLives
+
+
+def rescue_lets_nobody_in(patch: pytest.MonkeyPatch) -> type[MemoryLives]:
+    patch.setattr(Rescues, "let_others_in", lambda rescues, ended: None)
+    return MemoryLives
+
+
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
         (nobody_is_counted, "too many run"),
         (one_too_many_is_counted_as_none, "too many run"),
         (everybody_gets_tokens, "too many have started"),
-        (nobody_is_let_in, "never ended"),
+        (nobody_is_let_in, "never ended|nobody has its turn"),
         (nobody_looks_when_tokens_are_back, "never ended"),
+        (last_of_a_line_comes_first, "an older one has not ended"),
+        (retried_head_has_no_turn, "two have their turn|an older one has not ended"),
+        (rescue_lets_nobody_in, "never ended|nobody has its turn"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

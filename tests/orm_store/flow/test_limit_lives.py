@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
 import pytest
-from django.db import transaction
-from django.db.models import F, Q
+from django.db import connection, transaction
+from django.db.models import F
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
+from pleme_redis_django.jobs.maintenance.rescues import Rescues
 from pleme_redis_django.models import FlowGate, FlowLimit, Job
 from pleme_redis_django.operations import cancel_jobs
 from pleme_redis_django.orm_store import OrmJobStore
-from pleme_redis_django.orm_store.dialects.postgresql import flow_limits
+from pleme_redis_django.orm_store.dialects.dialect import dialect_of
+from pleme_redis_django.orm_store.dialects.postgresql import flow_limits, flow_lines
 from pleme_redis_django.orm_store.flow import declared, known_limits, rates
 from pleme_redis_django.orm_store.flow.admission import Claimant
 from pleme_redis_django.orm_store.flow.control import FlowControl
+from pleme_redis_django.orm_store.flow.lines import Line
 from pleme_redis_django.orm_store.flow.rates import look_at_gates
 from pleme_redis_django.orm_store.flow.tokens import LetThrough, TakenTokens
 from pleme_redis_django.orm_store.job_table import JobTable
+from pleme_redis_django.orm_store.worker_registry import OrmWorkerRegistry
+from pleme_redis_django.testing.commits import as_if_committed
 from tests.orm_store.flow.limit_lives import (
     BURST,
     EVERYTHING,
     PER_HOUR,
     RATED,
     LimitedLives,
-    Worker,
     bounds,
     fault_is_found,
 )
-from tests.rows import make_job
+from tests.orm_store.flow.limited_workers import Worker
+from tests.rows import ago, make_job, make_worker
 
 MODEL = "pleme_redis_django.job"
 
@@ -46,6 +52,7 @@ class OrmLives(LimitedLives):
         return OrmJobStore(Job, using=self.using)
 
     def begin_life(self) -> None:
+        self.registry = OrmWorkerRegistry(using=self.using)
         self._transaction = self._in_transaction()
         self._transaction.__enter__()
         limits = FlowLimit.objects.using(self.using)
@@ -58,8 +65,14 @@ class OrmLives(LimitedLives):
     def end_life(self) -> None:
         self._transaction.__exit__(None, None, None)
 
-    def add(self, **fields: Any) -> None:
-        make_job(self.using, **fields)
+    def add(self, *, dies: bool, **fields: Any) -> Any:
+        if (order_key := fields["order_key"]) is None:
+            return make_job(self.using, **fields)
+        line, table = Line("default", order_key), JobTable(Job, self.using)
+        job = make_job(self.using, status="BLOCKED", blocked_on=line.gate, **fields)
+        if not dies:
+            dialect_of(table).let_next(table, [line])
+        return job
 
     def claim_some(self, worker: Worker, count: int) -> Sequence[Any]:
         worker.store._flow.known.read_first()
@@ -70,10 +83,12 @@ class OrmLives(LimitedLives):
         claimant = Claimant(worker_id=worker.id, selection=EVERYTHING, pauses=worker.store._pauses.current())
         return list(worker.store._flow.admit(claimant, worker.claimed))
 
-    def cancel_first(self) -> None:
-        first = self._rows().filter(status__in=["QUEUED", "BLOCKED"]).first()
-        if first is not None:
-            cancel_jobs(self._rows().filter(pk=first.pk))
+    def lose(self, worker: Worker) -> None:
+        make_worker(self.using, id=worker.id, lease_until=ago(1))
+
+    def cancel(self, job_id: UUID, *, dies: bool) -> None:
+        with nullcontext() if dies else as_if_committed():
+            cancel_jobs(self._rows().filter(pk=job_id))
 
     def change_limit(self, number: int) -> None:
         FlowLimit.objects.using(self.using).filter(pk=self.limit.pk).update(max_running=number)
@@ -86,18 +101,15 @@ class OrmLives(LimitedLives):
         gates, passed = FlowGate.objects.using(self.using), timedelta(hours=hours)
         gates.update(full_again_at=F("full_again_at") - passed, let_at=F("let_at") - passed)
         gates.filter(release_at__isnull=False).update(release_at=F("release_at") - passed)
+        self._rows().filter(status="PENDING").update(run_after=F("run_after") - passed)
 
     def look(self, worker: Worker) -> None:
         worker.store._flow.known.read_first()
         super().look(worker)
 
-    def unclear(self) -> Sequence[Any]:
-        waits, says_where = Q(status="BLOCKED"), Q(blocked_on__isnull=False)
-        return self._rows().filter(waits ^ says_where)
-
     def left(self) -> Sequence[Any]:
-        rows = self._rows().exclude(status__in=["COMPLETED", "CANCELLED"])
-        return list(rows.values_list("id", "status", "blocked_on"))
+        rows = self._rows().exclude(status__in=["COMPLETED", "FAILED", "CANCELLED"])
+        return list(rows.only("status", "blocked_on", "attempt", "order_key").order_by("pk"))
 
     def _rows(self) -> Any:
         return Job.objects.using(self.using)
@@ -165,6 +177,44 @@ def nobody_looks_when_tokens_are_back(patch: pytest.MonkeyPatch) -> type[OrmLive
     return OrmLives
 
 
+def last_of_a_line_comes_first(patch: pytest.MonkeyPatch) -> type[OrmLives]:
+    right = flow_lines.next_sql
+    patch.setattr(
+        flow_lines, "next_sql", lambda table: right(table).replace("run_after, job.id", "run_after DESC")
+    )
+    return OrmLives
+
+
+class WithoutConstraint(OrmLives):
+    """The database would refuse a second turn."""
+
+    def begin_life(self) -> None:
+        super().begin_life()
+        with connection.cursor() as cursor:
+            cursor.execute("DROP INDEX pleme_redis_django_job_turn")
+
+
+def job_that_may_start_is_forgotten(patch: pytest.MonkeyPatch) -> type[OrmLives]:
+    right = FlowControl.admit
+    patch.setattr(FlowControl, "admit", lambda flow, claimant, jobs: right(flow, claimant, jobs)[1:])
+    return OrmLives
+
+
+def retried_head_has_no_turn(patch: pytest.MonkeyPatch) -> type[OrmLives]:
+    right, of_line = flow_lines.next_sql, "product = line.product"
+    patch.setattr(
+        flow_lines,
+        "next_sql",
+        lambda table: right(table).replace(of_line, f"status <> 'PENDING' AND {of_line}"),
+    )
+    return WithoutConstraint
+
+
+def rescue_lets_nobody_in(patch: pytest.MonkeyPatch) -> type[OrmLives]:
+    patch.setattr(Rescues, "let_others_in", lambda rescues, ended: None)
+    return OrmLives
+
+
 @pytest.mark.django_db
 @pytest.mark.usefixtures("no_claim_is_slow")
 @pytest.mark.parametrize(
@@ -173,8 +223,12 @@ def nobody_looks_when_tokens_are_back(patch: pytest.MonkeyPatch) -> type[OrmLive
         (nobody_is_counted, "too many run"),
         (one_too_many_is_counted_as_none, "too many run"),
         (everybody_gets_tokens, "too many have started"),
-        (nobody_is_let_in, "never ended"),
+        (nobody_is_let_in, "never ended|nobody has its turn"),
         (nobody_looks_when_tokens_are_back, "never ended"),
+        (job_that_may_start_is_forgotten, "a place is taken by nobody"),
+        (last_of_a_line_comes_first, "an older one has not ended"),
+        (retried_head_has_no_turn, "two have their turn|an older one has not ended"),
+        (rescue_lets_nobody_in, "never ended|nobody has its turn"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
