@@ -21,11 +21,3 @@ class Stored(Generic[M]):
     """In which somebody may have its turn once this is committed: of new jobs, and of those that left one."""
     left_places: Sequence[AbstractJob] = ()
     """Changed jobs, as they were when limits had let them in: somebody may wait for their places."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """What a job has left that an enqueue changed, as ``Stored`` says it."""
-
-    lines: Collection[Line] = ()
-    places: Sequence[AbstractJob] = ()

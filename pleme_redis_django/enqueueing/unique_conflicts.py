@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.db.models.functions import Now
 
-from pleme_redis_django.enqueueing.stored import Left
 from pleme_redis_django.jobs.definitions.uniqueness import OnConflict
 from pleme_redis_django.jobs.interface.job import WAITING_STATUSES, JobStatus
 from pleme_redis_django.models.job import AbstractJob
 from pleme_redis_django.orm_store.flow.gates import line_of
-from pleme_redis_django.orm_store.flow.lines import lines_of_jobs
+from pleme_redis_django.orm_store.flow.lines import Line, lines_of_jobs
 from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What a job has left that an enqueue changed, as ``Stored`` says it."""
+
+    lines: Collection[Line] = ()
+    places: Sequence[AbstractJob] = ()
 
 
 def change_holder(
