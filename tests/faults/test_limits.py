@@ -19,7 +19,6 @@ import pytest
 from pleme_redis_django import Job
 from pleme_redis_django.enqueueing.pools import hint_namespace
 from pleme_redis_django.models import FlowLimit, WorkerProcess
-from pleme_redis_django.orm_store import OrmJobStore
 from pleme_redis_django.redis_state.wakeups.redis_hints import RedisHints
 from tests.faults.effects import LEFT_RUNNING, effects_of, most_at_once, rows
 from tests.faults.jobs import SOON_BACK, record, record_async
@@ -166,8 +165,7 @@ def test_a_zombie_holds_its_places_until_its_lease_is_over_and_lets_nobody_in_af
 
 
 def test_processes_that_meet_gates_in_opposite_orders_never_deadlock(start_workers: StartWorkers) -> None:
-    fill((record.name, record_async.name), rounds=60)
-    OrmJobStore(Job).release_overlooked(at_once=True)
+    fill((record.name, record_async.name), rounds=100, in_lines=False)
     before, chosen, deadline = deadlocks(), random.Random(SEED), time.monotonic() + 60
     hosts = [
         start_workers(pool={"queues": [queue_name], "worker_count": 12}) for queue_name in ("up", "down")

@@ -89,9 +89,9 @@ def test_a_burst_ends_while_jobs_wait_for_tokens(start_workers: StartWorkers) ->
     ended = Job.objects.filter(status="COMPLETED").values_list("concurrency_key", flat=True)
     assert sorted(map(str, ended)) == ["None", "api", "api"]
     first, _second, third = Job.objects.filter(status="BLOCKED").order_by("run_after", "id")
-    told = r"It waits for a token of the key api of default: 1 start in 1 d, and the next token comes in (1 d|23 h .*)"
-    assert re.fullmatch(rf"{told}\.", why_waiting(first)[0].text)
-    assert re.fullmatch(rf"{told}, and 2 wait before it\.", why_waiting(third)[0].text)
+    told = "It waits for a token of the key api of default: 1 start in 1 d, and the next token comes in [^,]+"
+    assert re.fullmatch(f"{told}[.]", why_waiting(first)[0].text)
+    assert re.fullmatch(f"{told}, and 2 wait before it[.]", why_waiting(third)[0].text)
 
 
 def test_a_number_that_is_changed_counts_in_a_process_that_runs(

@@ -19,6 +19,7 @@ from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import FlowGate, FlowLimit, Job
 from pleme_redis_django.operations import set_limit
 from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.flow.limits import MANY_KEYS
 from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,7 +97,7 @@ def end(store: OrmJobStore[Any], running: list[Any], attempts: int = 2) -> None:
     store.release_after(running)
 
 
-def fill(types: Sequence[str] = TYPES, rounds: int = ROUNDS) -> None:
+def fill(types: Sequence[str] = TYPES, *, rounds: int = ROUNDS, in_lines: bool = True) -> None:
     """Store limits, and jobs that one of the two meets in the order of the keys, and the other in the opposite one."""
     for column, limits in {**LIMITS, "job_type": dict.fromkeys(types, 3)}.items():
         for name, number in limits.items():
@@ -109,13 +110,13 @@ def fill(types: Sequence[str] = TYPES, rounds: int = ROUNDS) -> None:
             )
     for number in range(rounds):
         for queue_name, place in (("up", number), ("down", -1 - number)):
+            key = f"line:{place % 5}"
+            line = {"order_key": key, "status": "BLOCKED", "blocked_on": f"o:default:{key}"}
             make_job(
                 queue_name=queue_name,
                 concurrency_key=KEYS[place % len(KEYS)],
                 job_type=types[place % len(types)],
-                order_key=f"line:{place % 5}",
-                status="BLOCKED",
-                blocked_on=f"o:default:line:{place % 5}",
+                **(line if in_lines else {}),
             )
 
 
@@ -181,10 +182,12 @@ def test_nothing_is_left_in_the_session_which_may_be_the_poolers() -> None:
         make_job(concurrency_key="place")
         make_job(concurrency_key="token")
         make_job(order_key="line", status="BLOCKED", blocked_on="o:default:line")
+    for number in range(2 * MANY_KEYS):
+        make_job(concurrency_key=f"place:{number}")
     store: OrmJobStore[Any] = OrmJobStore(Job)
     before = session()
     store.release_overlooked(at_once=True)
-    running = list(store.claim_jobs(str(uuid4()), AT_ONCE, JobSelection()))
+    running = list(store.claim_jobs(str(uuid4()), 100, JobSelection()))
     assert waiting() == ["k:default:place", "o:default:line", "r:k:default:token"], "parked"
     assert session() == before
     FlowGate.objects.update(full_again_at=Now(), release_at=Now())
