@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -21,7 +21,7 @@ from pleme_redis_django.jobs.definitions.due_ticks import ON_TIME
 from pleme_redis_django.jobs.definitions.timing_in_words import in_words
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, Schedule, ScheduleTick
-from pleme_redis_django.models.schedule import FIRING_CONDITION, TickOutcome
+from pleme_redis_django.models.schedule import FIRING_CONDITION, ScheduleSource, TickOutcome
 from pleme_redis_django.monitoring.figures import Reason
 from pleme_redis_django.schedules.moments import aware, aware_or_none, stored
 from pleme_redis_django.schedules.tables import database_now, live_workers, schedules, ticks, timing_of
@@ -124,7 +124,7 @@ def tick_of_job(job_id: UUID, *, using: str | None = None) -> ScheduleTick | Non
 def schedule_reasons(scope: ProductScope, now: datetime) -> list[Reason]:
     """Return the problems of schedules for the health of the jobs: disabled ones, and those that no worker fires.
 
-    ``now``: the time of the database. One query.
+    ``now``: the time of the database. One query, and one more where something is wrong.
     """
     using = get_settings().database
     now = aware(now)
@@ -133,19 +133,24 @@ def schedule_reasons(scope: ProductScope, now: datetime) -> list[Reason]:
     wrong = list(
         rows.filter(Q(enabled=False) | overdue).order_by("enabled", "name").only(*_NAMED)[: REASONS_SHOWN + 1]
     )
-    return [_reason(row, now) for row in wrong[:REASONS_SHOWN]] + _more(wrong)
+    declared = _declared(using) if wrong else frozenset()
+    return [_reason(row, now, declared) for row in wrong[:REASONS_SHOWN]] + _more(wrong)
 
 
-_NAMED = ("name", "product", "enabled", "disabled_reason", "next_tick_at")
+_NAMED = ("name", "product", "source", "enabled", "disabled_reason", "next_tick_at")
 
 
-def _reason(row: Schedule, now: datetime) -> Reason:
+def _reason(row: Schedule, now: datetime, declared: Collection[tuple[str, str]]) -> Reason:
     name = f"the schedule {row.name} of {row.product}"
     if not row.enabled:
         return Reason(
             level="critical", text=f"{name} is disabled: {row.disabled_reason.rstrip('.')}", page="schedules"
         )
     late = duration((now - aware(row.next_tick_at or now)).total_seconds())
+    if declared and row.source == ScheduleSource.CODE and (row.product, row.name) not in declared:
+        # Of a service that is away, or of code that is gone: who took it out need do nothing.
+        text = f"{name} was due {late} ago, and no process that is alive declares it: it goes when none has for a day"
+        return Reason(level="warning", text=text, page="schedules")
     return Reason(
         level="critical", text=f"{name} was due {late} ago, and no worker fires it", page="schedules"
     )
@@ -155,6 +160,13 @@ def _more(wrong: Sequence[Schedule]) -> list[Reason]:
     if len(wrong) <= REASONS_SHOWN:
         return []
     return [Reason(level="critical", text="more schedules are disabled or late", page="schedules")]
+
+
+def _declared(using: str) -> frozenset[tuple[str, str]]:
+    """Return the product and name of each schedule that a live process declares."""
+    rows = live_workers(using).exclude(declared_schedules__isnull=True)
+    of_each = rows.values_list("declared_schedules", flat=True)
+    return frozenset((product, name) for declared in of_each for product, name, *_digest in declared or ())
 
 
 def _known_types(using: str) -> frozenset[str]:

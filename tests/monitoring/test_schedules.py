@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from pleme_redis_django.access.product_scope import EVERY_PRODUCT, ProductScope
 from pleme_redis_django.models import Schedule, ScheduleTick
+from pleme_redis_django.models.schedule import ScheduleSource
 from pleme_redis_django.monitoring.schedules import (
     ScheduleReport,
     schedule_reasons,
@@ -141,6 +142,18 @@ def test_disabled_and_late_schedules_are_problems_of_the_dashboard() -> None:
         "the schedule late of default was due 10 m ago, and no worker fires it",
     ]
     assert "the schedule off of default is disabled" in snapshot().health.sentence
+
+
+def test_a_late_schedule_that_no_live_process_declares_is_a_warning() -> None:
+    """Its code may be gone with the last release: nobody has to do anything."""
+    for name in ("declared", "away"):
+        make(name, source=ScheduleSource.CODE, next_tick_at=timezone.now() - timedelta(minutes=10))
+    make_worker(declared_schedules=[["default", "declared", "digest"]])
+    assert {reason.text: reason.level for reason in schedule_reasons(EVERY_PRODUCT, datetime.now(UTC))} == {
+        "the schedule away of default was due 10 m ago, and no process that is alive declares it: it goes when "
+        "none has for a day": "warning",
+        "the schedule declared of default was due 10 m ago, and no worker fires it": "critical",
+    }
 
 
 def test_nothing_of_other_products_is_told() -> None:
