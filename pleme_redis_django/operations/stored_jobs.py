@@ -53,9 +53,13 @@ def hint_after_commit(table: JobTable[Any], queue_names: Iterable[str]) -> None:
 
 
 def waited_for(jobs: QuerySet[M]) -> list[Any]:
-    """Return what of the jobs others may wait for: of an order, or ready while somebody waits at a gate. One query."""
+    """Return what of the jobs others may wait for: of an order, or ready while somebody waits at a gate. One query.
+
+    Lighter ones wait behind a heavy one that is the first at a gate, and has too few places there.
+    """
     let_in = Q(Exists(table_of(jobs).blocked()), status=JobStatus.QUEUED)
-    found = jobs.filter(Q(order_key__isnull=False) | let_in).order_by()
+    is_heavy = Q(status=JobStatus.BLOCKED, cost__gt=1)
+    found = jobs.filter(Q(order_key__isnull=False) | let_in | is_heavy).order_by()
     return list(found.values_list(*_OF_GATES, named=True).distinct())
 
 

@@ -186,3 +186,23 @@ def test_change_of_the_queue_leaves_a_waiting_one_in_its_line() -> None:
     operations.change_queue(only(behind), "mail")
     assert states(behind) == [JobStatus.BLOCKED]
     assert (behind.blocked_on, behind.queue_name) == (LINE.gate, "mail")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        operations.cancel_jobs,
+        operations.delete_jobs,
+        lambda jobs: operations.change_queue(jobs, "another"),
+        lambda jobs: operations.reschedule_jobs(jobs, timezone.now() + timedelta(hours=1)),
+    ],
+    ids=["cancelled", "deleted", "moved", "put off"],
+)
+def test_lighter_ones_that_waited_behind_a_heavy_one_go_on_when_it_is_gone(change: Any) -> None:
+    operations.set_limit("queue", "default", max_running=2)
+    make_job(status="RUNNING", attempt=1)
+    waits = {"status": "BLOCKED", "blocked_on": "q:default:default"}
+    heavy, light = make_job(cost=2, **waits), make_job(**waits)
+    change(Job.objects.filter(pk=heavy.pk))
+    light.refresh_from_db()
+    assert (light.status, light.blocked_on) == ("QUEUED", None)
