@@ -1,4 +1,4 @@
-"""EndingCounter: counts what this process ends, in memory, and passes every event on.
+"""EndingCounter: counts what this process ends, and finds overlooked, in memory, and passes every event on.
 
 It runs once a job in the thread that writes endings, so it only keeps the ending there, and counts many of
 them together: no query, no time of day. How long a job waited from due to claimed is measured by the claim itself.
@@ -18,7 +18,7 @@ from pleme_redis_django.jobs.interface.endings import (
     Retried,
     Snoozed,
 )
-from pleme_redis_django.jobs.interface.events import Event, EventSink, JobEnded
+from pleme_redis_django.jobs.interface.events import Event, EventSink, JobEnded, OverlookedJobsReleased
 from pleme_redis_django.metrics.histogram import bucket_of
 from pleme_redis_django.metrics.tally import QueueKey, Tally
 
@@ -41,6 +41,9 @@ class EndingCounter:
             if len(self._uncounted) >= COUNTED_TOGETHER:
                 with self._lock:
                     self._count()
+        elif type(event) is OverlookedJobsReleased:
+            with self._lock:
+                self._tallies.setdefault(("", ""), Tally()).overlooked += event.count
         self._sink.emit(event)
 
     def take(self) -> dict[QueueKey, Tally]:

@@ -100,13 +100,17 @@ class RollupStore:
             cancelled=tally.cancelled,
             waits=histogram.to_json(tally.waits),
             runs=histogram.to_json(tally.runs),
+            overlooked=tally.overlooked,
             ready=tally.ready,
             running=tally.running,
             blocked=tally.blocked,
         )
 
 
-_FIELDS = ("completed", "retried", "failed", "cancelled", "waits", "runs", "ready", "running", "blocked")
+_FIELDS = (
+    *("completed", "retried", "failed", "cancelled", "waits", "runs", "overlooked"),
+    *("ready", "running", "blocked"),
+)
 
 
 def read(rows: QuerySet[QueueRollup]) -> dict[StepKey, Tally]:

@@ -24,6 +24,8 @@ class Tally:
     cancelled: int = 0
     waits: Histogram = dataclasses.field(default_factory=Counter)
     runs: Histogram = dataclasses.field(default_factory=Counter)
+    overlooked: int = 0
+    """Jobs that waited although nothing held them: of no queue, but of all together."""
     ready: int = 0
     running: int = 0
     blocked: int = 0
@@ -49,6 +51,7 @@ class Tally:
         self.cancelled += other.cancelled
         self.waits.update(other.waits)
         self.runs.update(other.runs)
+        self.overlooked += other.overlooked
 
 
 def with_totals(tallies: Mapping[QueueKey, Tally]) -> dict[QueueKey, Tally]:
@@ -73,6 +76,7 @@ def to_json(tallies: Mapping[QueueKey, Tally]) -> list[list[Any]]:
             tally.cancelled,
             histogram.to_json(tally.waits),
             histogram.to_json(tally.runs),
+            tally.overlooked,
         ]
         for key, tally in tallies.items()
     ]
@@ -84,7 +88,7 @@ def from_json(stored: Iterable[Iterable[Any]]) -> dict[QueueKey, Tally]:
 
 def tally_of(values: Iterable[Any]) -> Tally:
     """Return the tally that is stored as these values; without depths, where none were measured."""
-    completed, retried, failed, cancelled, waits, runs, *depths = values
+    completed, retried, failed, cancelled, waits, runs, overlooked, *depths = values
     ready, running, blocked = depths or (0, 0, 0)
     return Tally(
         completed=completed,
@@ -93,6 +97,7 @@ def tally_of(values: Iterable[Any]) -> Tally:
         cancelled=cancelled,
         waits=histogram.from_json(waits),
         runs=histogram.from_json(runs),
+        overlooked=overlooked,
         ready=ready,
         running=running,
         blocked=blocked,

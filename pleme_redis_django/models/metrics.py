@@ -39,6 +39,10 @@ class QueueRollup(models.Model):
     cancelled = models.PositiveBigIntegerField(default=0)
     waits = models.JSONField(default=dict, help_text="Histogram: bucket to jobs.")
     runs = models.JSONField(default=dict, help_text="Histogram: bucket to jobs.")
+    overlooked = models.PositiveBigIntegerField(
+        default=0,
+        help_text="Jobs that waited although nothing held them; with all products and queues alone.",
+    )
     ready = models.PositiveBigIntegerField(default=0, help_text="The most that a measurement found.")
     running = models.PositiveBigIntegerField(default=0, help_text="The most that a measurement found.")
     blocked = models.PositiveBigIntegerField(default=0, help_text="The most that a measurement found.")

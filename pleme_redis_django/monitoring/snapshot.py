@@ -19,6 +19,7 @@ from pleme_redis_django.models import AbstractJob, Job, QueuePause, QueueRollup,
 from pleme_redis_django.monitoring.failure_groups import failure_groups
 from pleme_redis_django.monitoring.figures import Cards, PauseNote, QueueFigures, Snapshot
 from pleme_redis_django.monitoring.health import judge
+from pleme_redis_django.monitoring.overlooked_jobs import overlooked_reasons
 from pleme_redis_django.monitoring.queue_health import is_failing, is_late
 from pleme_redis_django.monitoring.schedules import schedule_reasons
 from pleme_redis_django.monitoring.storage_warnings import storage_reasons
@@ -52,6 +53,7 @@ def snapshot(scope: ProductScope = EVERY_PRODUCT, *, model: type[AbstractJob] = 
             others=[
                 *(schedule_reasons(scope, measured.now) if model is Job else ()),
                 *storage_reasons(scope, model),
+                *overlooked_reasons(scope, measured.now, model),
             ],
         ),
         cards=_cards(queues, is_measured=measured.at is not None),

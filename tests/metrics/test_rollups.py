@@ -40,9 +40,11 @@ def rows(store: RollupStore, step: int) -> dict[int, Tally]:
 
 def test_what_is_added_to_a_step_adds_up(using: str) -> None:
     store = store_of(using)
-    store.add({(HOUR, EMAILS): Tally(completed=2, waits=Counter({5: 2}), ready=9, running=1)})
-    store.add({(HOUR, EMAILS): Tally(completed=1, failed=3, waits=Counter({5: 1, 7: 1}), ready=4, running=2)})
-    expected = Tally(completed=3, failed=3, waits=Counter({5: 3, 7: 1}), ready=9, running=2)
+    store.add({(HOUR, EMAILS): Tally(completed=2, waits=Counter({5: 2}), overlooked=1, ready=9, running=1)})
+    store.add(
+        {(HOUR, EMAILS): Tally(completed=1, failed=3, waits=Counter({5: 1, 7: 1}), overlooked=2, ready=4)}
+    )
+    expected = Tally(completed=3, failed=3, waits=Counter({5: 3, 7: 1}), overlooked=3, ready=9, running=1)
     assert rows(store, 10) == {HOUR: expected}
     store.add({})
 
