@@ -47,6 +47,8 @@ class _Turn:
 
     seen_ready: bool = False
     """Whether its look ahead saw something that is ready."""
+    leaves_slots_free: bool = False
+    """Whether its claims were smaller than what is free, and there may be more for it."""
     is_drained: bool = False
     """In burst mode: whether a look at everything found nothing when all was done."""
 
@@ -103,6 +105,7 @@ class Claimer:
             self._relay.pass_on()  # What became due is for the others.
         else:
             self._feed_lanes(by_scan)
+            self._turn.leaves_slots_free = self._demand.leaves_slots_free()
             self._relay.pass_on_unless_taken(
                 is_dry=self._demand.is_dry(),
                 has_free_slot=self._demand.has_free_slot(),
@@ -215,6 +218,8 @@ class Claimer:
             self._agenda.scan_in(0.0)
         next_in = self._agenda.seconds_until_next(with_due=self._demand.has_capacity())
         waits = [next_in, self._demand.again_in()]
+        if self._turn.leaves_slots_free:
+            waits.append(0.0)  # Only a job that ends would wake this thread.
         if held_back:
             waits.append(HELD_BACK_LOOK_SECONDS)
         if self._demand.has_waiting():

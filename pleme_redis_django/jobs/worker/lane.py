@@ -21,7 +21,7 @@ SHARED_SECONDS = 10.0
 # yet so many times as far as a claim takes, or the lane would run out of jobs while it waits for one.
 SHARED_PREFETCH_SECONDS = 0.03
 CLAIMS_AHEAD = 4
-# Claims of a fair pool are smaller, since whoever comes during one waits for its end; nothing is lost by that. For a
+# Claims of a fair pool are smaller, since whoever comes during one waits for its end; that costs no throughput. For a
 # while after a product has come that had no jobs they are smaller still, and jobs that do nothing drain more slowly.
 FAIR_MAX_CLAIM = 150
 COMING_MAX_CLAIM = 50
@@ -63,7 +63,7 @@ class LaneFeed:
         self._fair = fair
         self._shared_until = 0.0
         self._come: set[str] = set()
-        """Products that had no ready jobs until lately; none was claimed for this lane since."""
+        """Products that have come since the last claim for this lane."""
         self._coming_until = 0.0
         self._asked_at = now
         self._claim_seconds = 0.0
@@ -136,6 +136,10 @@ class LaneFeed:
     def has_free_slot(self) -> bool:
         """Whether a job would start at once."""
         return self.lane.unfinished() < self.lane.slots
+
+    def leaves_slots_free(self) -> bool:
+        """Whether the last claim got all that it asked for, and that was less than there are free slots."""
+        return not self.dry and self.has_free_slot() and self.capacity() > 0
 
     def measure(self) -> None:
         """Take note of the lane's pace."""
@@ -239,6 +243,10 @@ class LaneDemand:
     def has_free_slot(self) -> bool:
         """Whether a job would start at once in some lane."""
         return any(feed.has_free_slot() for feed in self._feeds)
+
+    def leaves_slots_free(self) -> bool:
+        """Whether more may be ready for slots that are free, behind claims that were too small for all of them."""
+        return any(feed.leaves_slots_free() for feed in self._feeds)
 
     def has_waiting(self) -> bool:
         """Whether jobs wait for a slot in some lane."""

@@ -18,6 +18,7 @@ from pleme_redis_django.jobs.interface.hints import Hinted
 from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.jobs.worker.lane import COMING_MAX_CLAIM, LaneFeed
 from pleme_redis_django.jobs.worker.loop_lane import LoopLane
+from pleme_redis_django.jobs.worker.pace import MAX_CLAIM
 from pleme_redis_django.testing import MemoryJobStore
 from tests.jobs.pool_bench import DEADLINE_SECONDS, NEVER_SECONDS, Bench, unlaunched
 from tests.jobs.recording import (
@@ -288,3 +289,20 @@ def test_who_comes_while_there_is_no_room_is_claimed_first_as_soon_as_there_is(
     feed.lane.take_waiting()
     pool._parts.claimer.turn()
     assert asked[0] == SHARE
+
+
+@pytest.mark.parametrize(("fair", "slots"), [(True, 200), (False, MAX_CLAIM + 100)])
+def test_claims_that_are_smaller_than_what_is_free_follow_each_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, fair: bool, slots: int
+) -> None:
+    """Nobody wakes the claimer until a job ends, which may take hours."""
+    config = WorkerPoolConfig(worker_count=slots, poll_timeout=NEVER_SECONDS, fair=fair)
+    pool = WorkerPool(config, bench.hints, FunctionExecutor(bench.note), bench.store, sink=bench.sink)
+    monkeypatch.setattr(bench.store, "hear_of", lambda selection, products: set(products), raising=False)
+    bench.add(slots + 10)
+    pool._parts.agenda.hint(frozenset({Hinted("small", "any")}))
+    turns = 1
+    while pool._parts.claimer.turn() == 0:
+        turns += 1
+        assert turns < 10
+    assert bench.statuses().count(JobStatus.RUNNING) == slots
