@@ -129,7 +129,7 @@ def declare(using: str, now: datetime, *, at_start: bool, worker_id: str | None 
     declared = {key[:2] for key in workers.all}
     gone = [row for key, row in of_code.items() if key not in mine and key not in declared]
     if gone:
-        _drop(using, gone)
+        _drop(using, gone, products={product for product, _name in mine} | {get_settings().product})
 
 
 def _tell_still_declared(using: str, ids: Collection[int]) -> None:
@@ -140,9 +140,12 @@ def _tell_still_declared(using: str, ids: Collection[int]) -> None:
         schedules(using).filter(pk__in=found).update(updated_at=Now())
 
 
-def _drop(using: str, rows: Collection[Schedule]) -> None:
-    """Delete rows that the code of no live process declares; those of another service, when it has long been away."""
-    ours = [row.pk for row in rows if _is_of_this_code(row.job_type)]
+def _drop(using: str, rows: Collection[Schedule], products: Collection[str | None]) -> None:
+    """Delete rows that the code of no live process declares; those of another service, when it has long been away.
+
+    ``products``: what this process declares for. Another service may run the same code for another product.
+    """
+    ours = [row.pk for row in rows if row.product in products and _is_of_this_code(row.job_type)]
     gone = Q(pk__in=ours) | Q(updated_at__lt=Now() - _AWAY)
     undeclared = schedules(using).filter(pk__in=[row.pk for row in rows], source=ScheduleSource.CODE)
     undeclared.filter(gone).delete()

@@ -233,6 +233,32 @@ def test_that_day_begins_when_it_was_last_declared(release: Release, using: str)
     assert [row.name for row in rows(using)] == ["mail.send", "shop.nightly"]
 
 
+@pytest.mark.parametrize("product", ["acme", None])
+def test_what_the_same_code_declares_for_another_product_stays_for_that_day_too(
+    release: Release, using: str, settings: object, product: str | None
+) -> None:
+    settings.PLEME_REDIS = {"PRODUCT": "globex"}
+    release.declares(every(60))
+    release.starts()
+    settings.PLEME_REDIS = {"PRODUCT": product}
+    release.starts()
+    assert "globex" in [row.product for row in rows(using)]
+    Schedule._base_manager.using(using).filter(product="globex").update(updated_at=ago(25 * HOUR))
+    release.goes_on()
+    assert [row.product for row in rows(using)] == ([] if product is None else [product])
+
+
+def test_a_schedule_goes_at_once_from_a_product_that_the_code_names(
+    release: Release, using: str, settings: object
+) -> None:
+    settings.PLEME_REDIS = {"PRODUCT": None}
+    release.declares(every(60, product="acme"), every(90, product="acme"))
+    release.starts()
+    release.declares(every(60, product="acme"))
+    release.starts()
+    assert [row.interval_seconds for row in rows(using)] == [60]
+
+
 def test_a_schedule_goes_at_once_with_a_job_that_its_module_has_no_more(release: Release, using: str) -> None:
     release.declares(every(60), job=f"{__name__}.hourly")
     release.starts()
