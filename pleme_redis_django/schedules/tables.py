@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
@@ -9,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from pleme_redis_django.conf import resolve_product
 from pleme_redis_django.exceptions import ScheduleNotFound
@@ -17,7 +20,7 @@ from pleme_redis_django.jobs.definitions.schedule_values import Overlap
 from pleme_redis_django.jobs.definitions.timing import Timing
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, Schedule, ScheduleTick, WorkerProcess
-from pleme_redis_django.models.schedule import FIRING_CONDITION
+from pleme_redis_django.models.schedule import FIRING_CONDITION, TickOutcome
 from pleme_redis_django.schedules.moments import aware, aware_or_none
 from pleme_redis_django.wording import did_you_mean
 
@@ -83,12 +86,12 @@ def unended_of(using: str, rows: Collection[Schedule]) -> dict[int, list[UUID]]:
     found = defaultdict(list, {row_id: [job_id] for row_id, job_id in last.items() if job_id in unended})
     # While the last one has not ended, nobody asks for more of them, except to cancel them all.
     asked = [
-        row.pk for row in rows if row.pk in last and (row.pk not in found or row.overlap == Overlap.REPLACE)
+        row for row in rows if row.pk in last and (row.pk not in found or row.overlap == Overlap.REPLACE)
     ]
-    later = _jobs_since_the_last(using, asked)
+    later = jobs_since_the_last(using, asked) if asked else []
     unended = _unended_among(using, (job_id for _row_id, job_id in later))
     for row_id, job_id in later:
-        if job_id in unended and job_id not in found[row_id]:
+        if job_id in unended:
             found[row_id].append(job_id)
     return {row_id: job_ids for row_id, job_ids in found.items() if job_ids}
 
@@ -98,21 +101,29 @@ def _unended_among(using: str, job_ids: Iterable[UUID]) -> set[UUID]:
     return set(unended_jobs(using).filter(pk__in=asked).values_list("pk", flat=True)) if asked else set()
 
 
-def _jobs_since_the_last(using: str, ids: Sequence[int]) -> list[tuple[int, UUID]]:
-    """Return id and job of each tick after the one of the schedule's last job, oldest first.
+def jobs_since_the_last(using: str, rows: Collection[Schedule]) -> list[tuple[int, UUID]]:
+    """Return which other jobs the ticks since that of the schedule's last job made: its id and theirs, oldest first.
 
-    That tick is found by the index of jobs, those after it by that of ticks: as many as came while the job ran.
+    The newest tick by the clock counts: nothing before it is to be minded, and a ``once_per`` job may have been kept
+    by thousands before it. Of runs by hand, which leave what runs as it is, the first one counts.
     """
-    if not ids:
-        return []
-    later: QuerySet[Any] = ticks(using).filter(
-        schedule_id__in=ids,
-        job_id=F("schedule__last_job_id"),
-        schedule__ticks__tick_at__gt=F("tick_at"),
-        schedule__ticks__job_id__isnull=False,
+    of_last = ticks(using).filter(schedule_id=OuterRef("pk"), job_id=OuterRef("last_job_id"))
+    by_clock = of_last.exclude(outcome=TickOutcome.RUN_NOW).order_by("-tick_at")
+    by_hand = of_last.order_by("tick_at")
+    begins = schedules(using).filter(pk__in=[row.pk for row in rows])
+    begins = begins.annotate(
+        begins_at=Coalesce(Subquery(by_clock.values("tick_at")[:1]), Subquery(by_hand.values("tick_at")[:1]))
     )
-    later = later.order_by("schedule__ticks__tick_at")
-    return list(later.values_list("schedule_id", "schedule__ticks__job_id"))
+    since = [
+        Q(schedule_id=row_id, tick_at__gt=begins_at) & ~Q(job_id=last_job_id)
+        for row_id, last_job_id, begins_at in begins.values_list("pk", "last_job_id", "begins_at")
+        if begins_at is not None
+    ]
+    if not since:
+        return []
+    later: QuerySet[Any] = ticks(using).filter(functools.reduce(operator.or_, since), job_id__isnull=False)
+    later = later.values("schedule_id", "job_id").annotate(first_at=Min("tick_at")).order_by("first_at")
+    return list(later.values_list("schedule_id", "job_id"))
 
 
 def locked(rows: QuerySet[Schedule], ids: Sequence[int]) -> QuerySet[Schedule]:

@@ -20,6 +20,7 @@ from pleme_redis_django.schedules import (
     save_schedule,
 )
 from pleme_redis_django.schedules.book import OrmScheduleBook
+from pleme_redis_django.schedules.tables import jobs_since_the_last
 from tests.schedules import jobs
 from tests.schedules.conftest import NOON, SetClock, outcomes
 
@@ -153,6 +154,53 @@ def test_a_tick_replaces_the_job_before_it_and_what_runs_by_hand(
     book.fire_due()
     statuses = Job._base_manager.using(using).order_by("id").values_list("status", flat=True)
     assert list(statuses) == ["CANCELLED", "CANCELLED", "QUEUED"]
+
+
+def keep(schedule: Schedule, job: Job, minutes: range) -> None:
+    """Record that ticks of the schedule have kept a job."""
+    kept = [
+        ScheduleTick(
+            schedule=schedule, tick_at=NOON + timedelta(minutes=minute), outcome="kept", job_id=job.pk
+        )
+        for minute in minutes
+    ]
+    ScheduleTick._base_manager.using(schedule._state.db).bulk_create(kept)
+
+
+def test_two_hundred_ticks_that_kept_a_job_which_has_ended_are_not_looked_at_again(
+    using: str, book: OrmScheduleBook, make: Make, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = make()
+    book.fire_due()
+    of_tick = Job._base_manager.using(using).get()
+    keep(schedule, of_tick, range(1, 200))
+    end(of_tick)
+    assert jobs_since_the_last(using, [reloaded(schedule)]) == []
+    Schedule._base_manager.using(using).update(next_tick_at=NOON + timedelta(minutes=200))
+    clock.pass_(minutes=199)
+    by_hand = run_by_hand(using, clock, monkeypatch)
+    Schedule._base_manager.using(using).update(last_job_id=of_tick.pk)
+    assert jobs_since_the_last(using, [reloaded(schedule)]) == [(schedule.pk, by_hand.pk)]
+    clock.pass_(seconds=30)
+    book.fire_due()
+    assert outcomes(schedule)[-1] == ("15:20:00", "overlap")
+
+
+def test_a_run_by_hand_that_keeps_the_last_job_hides_no_other(
+    using: str, book: OrmScheduleBook, make: Make, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = make()
+    book.fire_due()
+    of_tick = Job._base_manager.using(using).get()
+    by_hand = run_by_hand(using, clock, monkeypatch)
+    ScheduleTick._base_manager.using(using).create(
+        schedule=schedule, tick_at=NOON + timedelta(seconds=40), outcome="run_now", job_id=of_tick.pk
+    )
+    end(of_tick)
+    assert jobs_since_the_last(using, [reloaded(schedule)]) == [(schedule.pk, by_hand.pk)]
+    clock.pass_(seconds=30)
+    book.fire_due()
+    assert outcomes(schedule)[-1] == ("12:01:00", "overlap")
 
 
 @pytest.mark.parametrize("act", [pause_schedule, resume_schedule, run_schedule_now])
