@@ -26,7 +26,7 @@ from pleme_redis_django.models import Schedule
 from pleme_redis_django.models.schedule import ScheduleSource
 from pleme_redis_django.products import validate_product
 from pleme_redis_django.schedules.moments import aware, aware_or_none, stored_or_none
-from pleme_redis_django.schedules.reading import UNREADABLE, read_schedule
+from pleme_redis_django.schedules.reading import NOT_FIRED, UNREADABLE, read_schedule
 from pleme_redis_django.schedules.tables import live_workers, locked, schedules
 
 Key = tuple[str, str]
@@ -124,7 +124,7 @@ def declare(using: str, now: datetime, *, at_start: bool, worker_id: str | None 
         if key in mine:
             is_news = at_start and (*key, mine[key].digest) not in workers.by_older
             may_contradict = is_news or (*key, row.digest) not in workers.all
-            _adapt(using, row, mine[key], now, may_contradict=may_contradict)
+            _adapt(using, row, mine[key], now, may_contradict=may_contradict, at_start=at_start)
     _tell_still_declared(using, [row.pk for key, row in of_code.items() if key in mine])
     declared = {key[:2] for key in workers.all}
     gone = [row for key, row in of_code.items() if key not in mine and key not in declared]
@@ -188,6 +188,14 @@ def _new_row(one: Declaration, now: datetime) -> Schedule:
     )
 
 
+def _may_enable(row: Schedule, one: Declaration, *, at_start: bool) -> bool:
+    """Whether a disabled row that says what the code does may fire again; else it would be disabled in turn.
+
+    That it can be read is not enough where it was, and could not be fired: a new process may know better.
+    """
+    return (at_start or not row.disabled_reason.startswith(NOT_FIRED)) and _can_be_read(row, one)
+
+
 def _can_be_read(row: Schedule, one: Declaration) -> bool:
     """Whether this process can read the row when it says what the code does, as it then does."""
     for name, value in one.fields().items():
@@ -199,13 +207,15 @@ def _can_be_read(row: Schedule, one: Declaration) -> bool:
     return True
 
 
-def _adapt(using: str, row: Schedule, one: Declaration, now: datetime, *, may_contradict: bool) -> None:
+def _adapt(
+    using: str, row: Schedule, one: Declaration, now: datetime, *, may_contradict: bool, at_start: bool
+) -> None:
     """Write what has changed in the code, or what was disabled though what the code says can be read."""
     is_mine = row.digest == one.digest
     if (is_mine and row.enabled) or not (is_mine or may_contradict):
         return
-    if is_mine and not _can_be_read(row, one):
-        return  # Else it would be enabled and disabled once a minute.
+    if is_mine and not _may_enable(row, one, at_start=at_start):
+        return
     following = aware_or_none(row.next_tick_at)
     if not row.enabled or following is None or following > now:
         # A tick that is due already still fires: what is new begins after it.

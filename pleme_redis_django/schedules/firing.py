@@ -40,7 +40,7 @@ from pleme_redis_django.orm_store.job_table import JobTable
 from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate
 from pleme_redis_django.schedules.moments import aware, stored, stored_or_none
 from pleme_redis_django.schedules.overlaps import outcome_of
-from pleme_redis_django.schedules.reading import UNREADABLE, ReadSchedule, read_schedule
+from pleme_redis_django.schedules.reading import NOT_FIRED, UNREADABLE, ReadSchedule, read_schedule
 from pleme_redis_django.schedules.tables import (
     BY_MAX_LENGTH,
     database_now,
@@ -176,9 +176,7 @@ def disable_unloadable(using: str, row_id: int, error: Exception) -> Fired:
 
     Its times are cleared: such as lie beyond what Python can hold would keep pages from showing it.
     """
-    reason = (
-        f"It could not be fired: {type(error).__name__}: {first_line(error)}. Look at its times and save it."
-    )
+    reason = f"{NOT_FIRED}{type(error).__name__}: {first_line(error)}. Look at its times and save it."
     row = schedules(using).filter(pk=row_id)
     names = list(row.values_list("name", flat=True))
     row.update(

@@ -33,6 +33,8 @@ from pleme_redis_django.schedules.tables import timing_of
 
 UNREADABLE = (InvalidSchedule, InvalidProduct, InvalidName, InvalidJobDefinition, EnqueueError)
 """What reading a row raises, an unknown job type and parameters that do not bind among them."""
+NOT_FIRED = "It could not be fired: "
+"""How the reason begins of a schedule that was disabled though it could be read, or since it could not be loaded."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from pleme_redis_django.models import Schedule, WorkerProcess
 from pleme_redis_django.schedules import declaring
 from pleme_redis_django.schedules.book import OrmScheduleBook
 from pleme_redis_django.schedules.declaring import declarations, declare
+from pleme_redis_django.schedules.firing import disable_unloadable
 from tests.rows import ago, make_worker
 from tests.schedules import jobs
 from tests.schedules.conftest import NOON
@@ -303,6 +304,24 @@ def test_a_disabled_one_that_still_cannot_be_read_here_stays_disabled(release: R
     release.goes_on()
     (row,) = rows(using)
     assert (row.enabled, row.disabled_reason) == (False, "no such queue")
+
+
+def test_one_that_could_be_read_but_not_fired_stays_disabled_until_a_process_starts(
+    release: Release, using: str
+) -> None:
+    """Else each turn would have it fail again, and wipe the reason."""
+    release.declares(every(60))
+    release.starts()
+    disable_unloadable(using, rows(using)[0].pk, ValueError("a receiver's own"))
+    make_worker(using, declared_schedules=as_declared(rows(using)[0]))
+    release.goes_on()
+    (row,) = rows(using)
+    assert (row.enabled, row.next_tick_at) == (False, None)
+    assert "a receiver's own" in row.disabled_reason
+    release.starts(after=timedelta(seconds=90))
+    (row,) = rows(using)
+    assert (row.enabled, row.disabled_reason) == (True, "")
+    assert row.next_tick_at == NOON + timedelta(seconds=120)
 
 
 def test_one_without_a_product_is_left_out(release: Release, using: str, settings: object) -> None:
