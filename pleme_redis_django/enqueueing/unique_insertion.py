@@ -144,9 +144,8 @@ def _holders(
         return {job.unique_slot: job for job in held}
     # No lock on a row that is claimed: its worker would wait for the end of this transaction.
     # In the order of slots, so that two calls with the same ones cannot deadlock.
-    waiting = dialect.kept_waiting(
-        held.filter(status__in=WAITING_STATUSES).order_by("unique_slot"), to_change=_changes_holders(template)
-    )
+    in_order = held.filter(status__in=WAITING_STATUSES).order_by("unique_slot")
+    waiting = dialect.kept_waiting(in_order, slots, to_change=_changes_holders(template))
     holders = {job.unique_slot: job for job in waiting}
     if missing := set(slots).difference(holders):
         holders |= {
@@ -165,8 +164,9 @@ def _holder(dialect: Dialect, table: JobTable[M], template: RowTemplate, slot: s
     if waits_only(slot) and (keep_waiting or _changes_holders(template)):
         held = held.filter(status__in=WAITING_STATUSES)
     # One that ran before the commit would not see the change for which it was enqueued again.
-    found = dialect.kept_waiting(held, to_change=_changes_holders(template)) if keep_waiting else held
-    return next(iter(found), None)
+    if keep_waiting:
+        return next(iter(dialect.kept_waiting(held, [slot], to_change=_changes_holders(template))), None)
+    return next(iter(held), None)
 
 
 def _changes_holders(template: RowTemplate) -> bool:

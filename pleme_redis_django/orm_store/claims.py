@@ -10,6 +10,7 @@ from uuid import UUID
 from pleme_redis_django.jobs.definitions.uniqueness import waits_only
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
+from pleme_redis_django.orm_store.connection import writing
 from pleme_redis_django.orm_store.dialects.dialect import Dialect
 from pleme_redis_django.orm_store.fairness.claims import claim_fairly
 from pleme_redis_django.orm_store.fairness.rotation import Rotation
@@ -32,16 +33,18 @@ def claim_jobs(
     return jobs
 
 
-def free_slots(table: JobTable[M], worker_id: str, starting: Iterable[M]) -> None:
+def free_unique_slots(table: JobTable[M], worker_id: str, starting: Iterable[M]) -> None:
     """Free the slots of those claimed jobs that keep equal ones out until they start, before their handlers do.
 
     The commit waits for the disk, where there is one such job: after a crash of the database server an enqueue would
-    meet a job that has started long since, and be lost.
+    meet a job that has started long since, and be lost. Nor does it wait for long where somebody holds such a row: it
+    fails, and the process finds the jobs as its own that it does not run.
     """
     holding = [job for job in starting if waits_only(job.unique_slot)]
     if holding:
         mine = table.running().filter(any_of("id", [job.id for job in holding]), worker_id=worker_id)
-        mine.update(unique_slot=None)
+        with writing(table.using):
+            mine.update(unique_slot=None)
     for job in holding:
         job.unique_slot = None
 

@@ -32,7 +32,7 @@ from pleme_redis_django.middleware.loading import reads_metadata
 from pleme_redis_django.models.job import model_label
 from pleme_redis_django.orm_store.claim_position import ClaimPosition
 from pleme_redis_django.orm_store.claim_request import ClaimRequest
-from pleme_redis_django.orm_store.claims import claim_jobs, free_slots
+from pleme_redis_django.orm_store.claims import claim_jobs, free_unique_slots
 from pleme_redis_django.orm_store.connection import reconnecting, sqlstate_of, writing
 from pleme_redis_django.orm_store.dialects.dialect import Dialect, dialect_of
 from pleme_redis_django.orm_store.dialects.postgresql.session import database_time, round_trip_seconds
@@ -125,7 +125,7 @@ class OrmJobStore(BatchJobStore[M], Generic[M]):  # type: ignore[type-var]  # as
             claimant = Claimant(worker_id=worker_id, selection=selection, pauses=request.pauses)
             admitted = self._flow.admit(claimant, claimed) if claimed else claimed
             if request.keeps_slots:
-                free_slots(self._table, worker_id, admitted)
+                free_unique_slots(self._table, worker_id, admitted)
             if not jobs and len(admitted) == len(claimed):
                 return admitted, False  # As ever, where there are no limits.
             jobs += admitted

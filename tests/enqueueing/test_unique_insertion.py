@@ -19,7 +19,9 @@ from pleme_redis_django.enqueueing import unique_insertion
 from pleme_redis_django.exceptions import UniqueSlotContended
 from pleme_redis_django.jobs.interface.endings import Completed, Ending, Failed, GivenBack, Retried
 from pleme_redis_django.jobs.interface.failures import engine_failure
+from pleme_redis_django.jobs.interface.selection import JobSelection
 from pleme_redis_django.models import Job
+from pleme_redis_django.operations import set_limit
 from pleme_redis_django.orm_store import OrmJobStore
 from tests.enqueueing import jobs
 from tests.waiting import wait_until
@@ -360,6 +362,32 @@ def test_a_change_while_the_waiting_job_is_being_claimed_gets_a_job_of_its_own(r
     change[0].end(undo=False)
     assert [job.pk for job in Job.objects.filter(status=JobStatus.QUEUED)] == [change[0].job]
     assert change[0].job != waiting.pk
+
+
+@in_threads_of_postgres
+@pytest.mark.parametrize("on_conflict", ["keep", "replace"])
+def test_a_job_whose_claim_was_waited_for_is_not_held_until_the_end_of_the_transaction(
+    remembered: bool, on_conflict: str
+) -> None:
+    """Its worker frees its place next, where a limit is known, and would claim nothing else meanwhile."""
+    set_limit("type", jobs.unique_waiting.name, max_running=5)
+    store = OrmJobStore(Job)
+    assert list(store.claim_jobs(str(uuid4()), 1, JobSelection())) == [], "it knows of the limit from now on"
+    unique = jobs.unique_waiting.using(on_conflict=on_conflict)
+    claimed = unique.enqueue(1)
+    with transaction.atomic():
+        assert len(store._claim(store._request(str(uuid4()), 1, JobSelection()))) == 1
+        change: list[Any] = []
+        enqueueing = threading.Thread(target=lambda: change.append(InATransaction(unique, 1)))
+        enqueueing.start()
+        wait_until(_blocked_sessions)
+    enqueueing.join(DEADLINE_SECONDS)
+    assert change[0].enqueued.wait(DEADLINE_SECONDS)
+    with transaction.atomic():
+        assert Job.objects.select_for_update(nowait=True).get(pk=claimed.pk).status == JobStatus.RUNNING
+    change[0].end(undo=False)
+    assert {job.pk for job in Job.objects.all()} == {claimed.pk, change[0].job}
+    assert change[0].job != claimed.pk
 
 
 @in_one_thread

@@ -144,10 +144,11 @@ class Dialect(Protocol):
     def insert(self, table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) -> set[UUID]:
         """Insert the rows; return the ids of those that are stored: one whose unique slot is taken is not."""
 
-    def kept_waiting(self, jobs: QuerySet[M], *, to_change: bool) -> list[M]:
-        """Return the jobs, none of which a worker claims before the transaction has ended.
+    def kept_waiting(self, jobs: QuerySet[M], slots: Collection[str], *, to_change: bool) -> list[M]:
+        """Return those jobs of the slots, none of which a worker claims before the transaction has ended.
 
-        A job whose claim is under way is waited for, and left out when it no longer meets the query by then.
+        A job whose claim is under way is waited for, and left out when it no longer meets the query by then: its
+        worker does not wait for the transaction.
         ``to_change``: whether the caller goes on to change them, which one transaction at a time may.
         """
 

@@ -5,7 +5,7 @@ There one transaction writes at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -127,7 +127,7 @@ def insert(table: JobTable[Any], template: RowTemplate, rows: Sequence[NewRow]) 
     return set(stored.filter(id__in=[row.id for row in rows]).values_list("id", flat=True))
 
 
-def kept_waiting(jobs: QuerySet[M], *, to_change: bool) -> list[M]:
+def kept_waiting(jobs: QuerySet[M], slots: Collection[str], *, to_change: bool) -> list[M]:
     return list(jobs)  # Who has written has the whole database, and no claim comes between.
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from pleme_redis_django.jobs.definitions.limits import DeclaredLimit
@@ -18,6 +19,7 @@ from pleme_redis_django.models import Job
 from pleme_redis_django.models.flow_limit import LimitKind, LimitSource
 from pleme_redis_django.operations import set_limit
 from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store.claims import free_unique_slots
 from pleme_redis_django.orm_store.flow import declared
 from tests.database_sessions import TABLE, another_session
 from tests.enqueueing.jobs import anything, debounced, unique_running, unique_waiting
@@ -25,6 +27,7 @@ from tests.rows import BACKENDS
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=BACKENDS)
 
+DEADLINE_SECONDS = 10
 ONE_AT_A_TIME: dict[str, Any] = {"max_running": 1}
 ONE_AN_HOUR: dict[str, Any] = {"rate": 1, "per_seconds": 3_600, "burst": 1}
 PLAIN, FAIR = JobSelection(), JobSelection(fair=True)
@@ -119,6 +122,33 @@ def test_a_place_costs_a_statement_only_where_a_started_job_has_one(store: OrmJo
     set_limit("type", unique_waiting.name, max_running=5)
     assert list(claim(store)) == []
     assert [frees(job) for job in (anything, unique_running, unique_waiting)] == [0, 0, 1]
+
+
+def test_a_claim_does_not_wait_for_long_for_who_holds_the_row_of_a_place(store: OrmJobStore[Job]) -> None:
+    """The claims of the whole process come one after the other."""
+    if store.using != "default":
+        pytest.skip("SQLite has no locks of rows")
+    set_limit("type", unique_waiting.name, max_running=5)
+    assert list(claim(store)) == []
+    unique_waiting.enqueue(1)
+    claimed = claim_without_admission(store)
+    refused: list[OperationalError] = []
+
+    def free() -> None:
+        try:
+            free_unique_slots(store._table, str(claimed.worker_id), [claimed])
+        except OperationalError as error:
+            refused.append(error)
+        finally:
+            connections.close_all()
+
+    with another_session() as session, session.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM {TABLE} WHERE id = %s FOR UPDATE", [claimed.pk])
+        freeing = threading.Thread(target=free, daemon=True)
+        freeing.start()
+        freeing.join(DEADLINE_SECONDS)
+        assert len(refused) == 1
+    freeing.join(DEADLINE_SECONDS)
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["many at once", "one"])

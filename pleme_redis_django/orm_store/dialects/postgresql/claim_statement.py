@@ -23,7 +23,7 @@ from pleme_redis_django.orm_store.pauses import Pauses
 # table, and carries every column through a sort.
 # "while_waiting" slots end where the attempt begins, and are not restored by a retry or a rescue:
 # a restored slot would collide with the job that has taken it meanwhile. Where admission may have a claimed job wait
-# on, that is after it: ``free_slots``.
+# on, that is after it: ``free_unique_slots``.
 # A claim is not waited for on disk (https://www.postgresql.org/docs/current/wal-async-commit.html): a
 # crash of the database server may make the row ready again, and the ending of the attempt that it
 # forgot is refused; admission sees to it that a limit holds even then. It is set only for this statement's own
