@@ -49,6 +49,8 @@ CLOCK_SKEW = timedelta(hours=1)
 LATE = timedelta(hours=1)
 # SQLSTATEs of a deletion that took too long, or waited too long for a lock: of the project's rows, which go along.
 _TOOK_TOO_LONG, _WAITED_TOO_LONG = "57014", "55P03"
+# So long a batch deletes one by one, where each may wait for a lock; the rest is left to the next one.
+SINGLY_SECONDS = 5.0
 
 _ENDED_AT = Case(
     # Not when it failed: it may have failed long ago, been retried since, and deleted while it waited again.
@@ -143,8 +145,9 @@ class Pruner(Generic[M]):
             self._after = None
             return Pruned()
         over = [pk for pk, its_over in ids if its_over]
-        pruned = self._delete(over) if over else Pruned(is_done=False)
-        self._after = ids[-1][0]
+        pruned, tried = self._delete(over) if over else (Pruned(is_done=False), 0)
+        # The next batch goes on behind what this one has tried, even if it all stays.
+        self._after = ids[-1][0] if tried == len(over) else over[tried - 1]
         return pruned
 
     def count(self) -> int:
@@ -184,19 +187,22 @@ class Pruner(Generic[M]):
             rows = rows.filter(pk__gt=self._after)
         return rows.order_by("pk")
 
-    def _delete(self, ids: Sequence[UUID]) -> Pruned:
+    def _delete(self, ids: Sequence[UUID]) -> tuple[Pruned, int]:
+        """Return what was done, and how many of the ids were tried."""
         try:
-            return Pruned(deleted=self._delete_together(ids), is_done=False)
+            return Pruned(deleted=self._delete_together(ids), is_done=False), len(ids)
         except Exception as error:
             if not _is_of_a_row(error):
                 raise
             return self._delete_singly(ids)
 
-    def _delete_singly(self, ids: Sequence[UUID]) -> Pruned:
-        """Delete what can be deleted: whatever keeps one of them keeps no other."""
-        deleted = kept = 0
+    def _delete_singly(self, ids: Sequence[UUID]) -> tuple[Pruned, int]:
+        """Delete what can be deleted, while there is time: whatever keeps one of them keeps no other."""
+        deleted = kept = tried = 0
         has_told = False
+        give_up_at = time.monotonic() + SINGLY_SECONDS
         for job_id in ids:
+            tried += 1
             try:
                 deleted += self._delete_together([job_id])
             except Exception as error:
@@ -209,7 +215,9 @@ class Pruner(Generic[M]):
                     logger.warning(
                         "a finished job cannot be deleted job_id=%s error=%s", job_id, type(error).__name__
                     )
-        return Pruned(deleted=deleted, kept=kept, is_done=False)
+            if time.monotonic() >= give_up_at:
+                break
+        return Pruned(deleted=deleted, kept=kept, is_done=False), tried
 
     def _delete_together(self, ids: Sequence[UUID]) -> int:
         using = self._table.using

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.db import OperationalError, connection
@@ -18,7 +18,7 @@ from pleme_redis_django import JobStatus
 from pleme_redis_django.conf.retention import retention_policy
 from pleme_redis_django.jobs.interface.store import Pruned
 from pleme_redis_django.models import Job, JobAttempt
-from pleme_redis_django.orm_store import OrmJobStore
+from pleme_redis_django.orm_store import OrmJobStore, retention
 from pleme_redis_django.orm_store.dialects.dialect import dialect_of
 from pleme_redis_django.orm_store.expiry import end_expired_jobs
 from pleme_redis_django.orm_store.job_table import JobTable
@@ -230,15 +230,15 @@ def test_a_row_that_something_refers_to_stays_and_the_others_of_its_batch_go() -
 
 
 class Refusal:
-    """A receiver of the project's that fails for one job."""
+    """A receiver of the project's that fails for one job, or for all."""
 
     def __init__(self) -> None:
-        self.of: uuid.UUID | None = None
+        self.of: uuid.UUID | Literal["all"] | None = None
         self.sqlstate = ""
         """Of what the database is to say; "": it is the receiver's own error."""
 
     def __call__(self, *, instance: Job, **_signal: Any) -> None:
-        if instance.pk != self.of:
+        if self.of not in (instance.pk, "all"):
             return
         if not self.sqlstate:
             raise LookupError("the invoice of this job is nowhere")
@@ -277,6 +277,21 @@ def test_a_database_that_goes_away_is_no_fault_of_a_row(refusal: Refusal) -> Non
         one.prune(1_000)
     refusal.of = None
     assert walk(one) == (3, 0)
+
+
+@pytest.mark.django_db
+def test_a_batch_whose_time_is_over_leaves_the_rest_to_the_next_one(
+    refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "SINGLY_SECONDS", 0.0)
+    jobs = [ended(JobStatus.COMPLETED, 10) for _ in range(3)]
+    refusal.of, one = "all", pruner()
+    assert [one.prune(1_000) for _batch in range(4)] == [Pruned(kept=1, is_done=False)] * 3 + [Pruned()]
+    assert left() == {job.pk for job in jobs}
+    assert one.prune(1_000) == Pruned(kept=1, is_done=False)
+    refusal.of = None
+    assert walk(one) == (2, 0)
+    assert walk(one) == (1, 0)
 
 
 @pytest.mark.django_db(transaction=True)
