@@ -58,7 +58,13 @@ def change_holder(
 
 
 def _has_left_its_place(before: AbstractJob, changes: dict[str, Any]) -> bool:
-    """Whether it was ready, and is not any more, or counts elsewhere: limits may have let it in before others."""
+    """Whether others may go on where it was.
+
+    It was ready, and is not any more, or counts elsewhere: limits may have let it in before them. Or it waited with a
+    cost for which too few places were free, and lighter ones behind it.
+    """
+    if before.status == JobStatus.BLOCKED:
+        return before.cost > 1
     stays = changes["status"] == JobStatus.QUEUED
     key = changes.get("concurrency_key", before.concurrency_key)
     return before.status == JobStatus.QUEUED and not (stays and key == before.concurrency_key)

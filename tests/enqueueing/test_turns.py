@@ -84,3 +84,29 @@ def test_a_job_that_had_been_let_in_leaves_its_place_to_the_next_when_an_enqueue
     again = limited.enqueue_many([{"key": 2}])[0] if many else limited.enqueue(2)
     assert again.id == let_in.id
     assert Job.objects.get(id=behind.id).status == ("QUEUED" if leaves else "BLOCKED")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"on_conflict": "extend", "run_after": LATER},
+        {"on_conflict": "replace", "run_after": LATER},
+        {"on_conflict": "replace", "concurrency_key": "other"},
+    ],
+    ids=["extended", "put off", "another key"],
+)
+def test_lighter_jobs_go_on_when_an_enqueue_takes_a_heavy_one_out_of_their_way(
+    changed: dict[str, Any],
+) -> None:
+    FlowLimit.objects.create(
+        job_model="pleme_redis_django.job", kind="key", name="stripe", source="admin", max_running=2
+    )
+    make_job(status="RUNNING", concurrency_key="stripe", attempt=1)
+    limited = unique_waiting.using(unique_key="index", concurrency_key="stripe")
+    waits = {"status": "BLOCKED", "blocked_on": "k:default:stripe", "concurrency_key": "stripe"}
+    heavy = limited.enqueue(1)
+    Job.objects.filter(id=heavy.id).update(cost=2, **waits)
+    light = make_job(**waits)
+    assert limited.using(**changed).enqueue(2).id == heavy.id
+    assert Job.objects.get(id=light.id).status == "QUEUED"
