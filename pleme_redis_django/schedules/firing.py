@@ -25,7 +25,7 @@ from pleme_redis_django.enqueueing.insertion import insert_rows
 from pleme_redis_django.enqueueing.requested_rows import requested_rows
 from pleme_redis_django.enqueueing.rows import new_row
 from pleme_redis_django.enqueueing.templates import templates
-from pleme_redis_django.enqueueing.turns import let_next_after_commit
+from pleme_redis_django.enqueueing.turns import let_in_after_commit, let_next_after_commit
 from pleme_redis_django.event_log import first_line
 from pleme_redis_django.exceptions import EnqueueError, InvalidSchedule, PlemeError, ScheduleMoved
 from pleme_redis_django.jobs.definitions.definition import JobDefinition
@@ -273,6 +273,7 @@ class _DueSchedule:
         table = JobTable(Job, self._using)
         made = insert_rows(dialect_of(table), table, template, [row])
         let_next_after_commit(table, made.lines, template.queue_name)
+        let_in_after_commit(table, made.left_places)
         (job,) = made.jobs
         return job, job.id == row.id
 

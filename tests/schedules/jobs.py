@@ -15,6 +15,11 @@ def only_one() -> None:
     """Do nothing."""
 
 
+@job(name="tests.schedules.put_off", unique="while_waiting", on_conflict="extend")
+def put_off() -> None:
+    """Do nothing."""
+
+
 @job(name="tests.schedules.in_order", limits=[Limit(1, key="ledger", in_order=True)])
 def in_order() -> None:
     """Do nothing."""

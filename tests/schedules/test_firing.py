@@ -16,8 +16,10 @@ from pleme_redis_django.exceptions import ScheduleMoved
 from pleme_redis_django.jobs.definitions.due_ticks import JOBS_A_TURN
 from pleme_redis_django.jobs.interface.job import JobStatus
 from pleme_redis_django.models import Job, Schedule, ScheduleTick
+from pleme_redis_django.operations import set_limit
 from pleme_redis_django.schedules import firing
 from pleme_redis_django.schedules.book import OrmScheduleBook
+from tests.rows import make_job
 from tests.schedules import jobs
 from tests.schedules.conftest import NOON, SetClock, outcomes
 
@@ -68,6 +70,22 @@ def test_a_job_of_a_strict_order_has_its_turn_after_the_commit(
     with django_capture_on_commit_callbacks(using=using, execute=True):
         book.fire_due()
     assert [stored.status for stored in jobs_of(using)] == [JobStatus.QUEUED, JobStatus.BLOCKED]
+
+
+def test_a_tick_that_puts_off_a_job_that_a_limit_had_let_in_leaves_its_place_to_the_next(
+    using: str, book: OrmScheduleBook, make: Make, django_capture_on_commit_callbacks: Any
+) -> None:
+    name = jobs.put_off.name
+    set_limit("type", name, max_running=1, using=using)
+    make(job_type=name, parameters={})
+    book.fire_due()
+    (let_in,) = jobs_of(using)
+    behind = make_job(using, job_type=name, status=JobStatus.BLOCKED, blocked_on=f"t:default:{name}")
+    make("other", job_type=name, parameters={}, jitter_seconds=30)
+    with django_capture_on_commit_callbacks(using=using, execute=True):
+        book.fire_due()
+    statuses = {stored.pk: stored.status for stored in jobs_of(using)}
+    assert statuses == {let_in.pk: JobStatus.PENDING, behind.pk: JobStatus.QUEUED}
 
 
 def test_what_is_not_due_waits(using: str, book: OrmScheduleBook, make: Make, clock: SetClock) -> None:
