@@ -58,7 +58,8 @@ def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
     parameters = definition.reencoded_parameters(checked_parameters(row.parameters))
     checked_parameters_json(row.job_type, parameters)
     overlap = checked_choice("overlap", row.overlap, Overlap)
-    refuse_unreplaceable(overlap, definition.unique, row.job_type)
+    timing = timing_of(row).checked()
+    refuse_unreplaceable(overlap, definition.unique, timing, row.job_type)
     catch_up = checked_choice("catch_up", row.catch_up, CatchUp)
     refuse_overlapping_catch_up(catch_up, overlap)
     return ReadSchedule(
@@ -68,7 +69,7 @@ def read_schedule(row: Schedule, jobs: JobRegistry = registry) -> ReadSchedule:
             priority=None if row.priority is None else checked_priority(row.priority, InvalidSchedule),
         ),
         parameters=parameters,
-        timing=timing_of(row).checked(),
+        timing=timing,
         catch_up=catch_up,
         catch_up_limit=checked_whole("catch_up_limit", row.catch_up_limit, CATCH_UP_LIMITS),
         overlap=overlap,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pleme_redis_django import Limit, job
+from pleme_redis_django import Limit, job, once_per
 
 
 @job(name="tests.schedules.report", queue_name="reports", priority=3)
@@ -17,6 +17,11 @@ def only_one() -> None:
 
 @job(name="tests.schedules.put_off", unique="while_waiting", on_conflict="extend")
 def put_off() -> None:
+    """Do nothing."""
+
+
+@job(name="tests.schedules.once_a_minute", unique=once_per(60))
+def once_a_minute() -> None:
     """Do nothing."""
 
 

@@ -19,7 +19,7 @@ from pleme_redis_django.models import Job, Schedule, ScheduleTick
 from pleme_redis_django.operations import set_limit
 from pleme_redis_django.schedules import firing
 from pleme_redis_django.schedules.book import OrmScheduleBook
-from tests.rows import make_job
+from tests.rows import ago, make_job
 from tests.schedules import jobs
 from tests.schedules.conftest import NOON, SetClock, outcomes
 
@@ -254,6 +254,18 @@ def test_a_tick_replaces_the_job_before_it(
     waited, ran, last = jobs_of(using)
     assert (waited.status, last.status) == ("CANCELLED", "QUEUED")
     assert (ran.status, ran.cancel_requested) == ("RUNNING", True)
+
+
+def test_a_tick_replaces_a_job_whose_period_is_over(
+    using: str, book: OrmScheduleBook, make: Make, clock: SetClock
+) -> None:
+    make(job_type=jobs.once_a_minute.name, parameters={}, cron="", interval_seconds=3600, overlap="replace")
+    book.fire_due()
+    Job._base_manager.using(using).update(status="RUNNING", created_at=ago(3600))
+    clock.pass_(hours=1)
+    assert book.fire_due().enqueued == 1
+    ran, last = jobs_of(using)
+    assert (ran.cancel_requested, last.status) == (True, "QUEUED")
 
 
 def test_at_most_one_tick_waits_for_the_end_of_a_job(

@@ -30,7 +30,7 @@ from pleme_redis_django.jobs.definitions.options_of_job import (
     refusal_of_job,
 )
 from pleme_redis_django.jobs.definitions.registry import registry
-from pleme_redis_django.jobs.definitions.schedule import as_schedules, refuse_unreplaceable
+from pleme_redis_django.jobs.definitions.schedule import as_schedules, refuse_unreplaceable, timing_of
 from pleme_redis_django.jobs.definitions.uniqueness import as_uniqueness
 from pleme_redis_django.jobs.interface.context import JobContext
 
@@ -109,7 +109,7 @@ def _with_schedules_checked(definition: JobDefinition[..., R]) -> JobDefinition[
     """Return the definition. Raises InvalidParameters or InvalidSchedule where a schedule does not fit it."""
     types_are_known = definition.types.prepare()
     for one in definition.schedules:
-        refuse_unreplaceable(one.overlap, definition.unique, definition.name)
+        refuse_unreplaceable(one.overlap, definition.unique, timing_of(one, "UTC"), definition.name)
         definition.checked_parameters(one.parameters)
         if types_are_known:
             definition.decoded_parameters(one.parameters)

@@ -63,8 +63,8 @@ def cron(
     - ``catch_up``: of ticks that no process could fire, "skip" (default), "one" job for all, or "all": one for each of
       the last ``catch_up_limit`` of them (1 to 10,000, default 100), which needs ``overlap="allow"``.
     - ``overlap``: while its previous job has not ended, a tick is "skip"ped (default), "allow"ed, has to "queue"
-      (at most one waits), or is to "replace" that job, which is cancelled; no job with ``unique="while_running"`` or
-      ``once_per()`` can be replaced.
+      (at most one waits), or is to "replace" that job, which is cancelled; no job can be replaced with
+      ``unique="while_running"``, or with ``once_per()`` for the time between ticks or longer.
     - ``starts_at``, ``ends_at``: aware times; no tick is before the one or after the other.
 
     Raises InvalidSchedule for what is not accepted.
@@ -218,15 +218,21 @@ def refuse_overlapping_catch_up(catch_up: CatchUp, overlap: Overlap) -> None:
         )
 
 
-def refuse_unreplaceable(overlap: Overlap, unique: Uniqueness | None, job_type: str) -> None:
+def refuse_unreplaceable(overlap: Overlap, unique: Uniqueness | None, timing: Timing, job_type: str) -> None:
     """Raise InvalidSchedule where a tick would cancel the running job and make none.
 
-    The cancelled job keeps its equals out until it has ended, or for longer.
+    The cancelled job keeps its equals out until it has ended, or until its period is over: that is so at the next
+    tick, except where the period is as long as the shortest known time between ticks.
     """
     if overlap is not Overlap.REPLACE or unique is None or unique.mode is UniqueMode.WHILE_WAITING:
         return
-    mode = f"once_per({unique.seconds})" if unique.mode is UniqueMode.ONCE_PER else f'"{unique.mode}"'
+    mode, often, instead = f'"{unique.mode}"', "", ""
+    if unique.mode is UniqueMode.ONCE_PER:
+        gap = timing.gap_seconds()
+        if gap is None or unique.seconds < gap:
+            return
+        mode, often, instead = f"once_per({unique.seconds})", f" after {gap:.0f} s", "a shorter once_per(), "
     raise InvalidSchedule(
-        f'A schedule of {job_type} has overlap="replace", and the job unique={mode}: a tick would cancel the running '
-        'job, which keeps the new one out. Use unique="while_waiting", or overlap="skip" or "queue".'
+        f'A schedule of {job_type} has overlap="replace", and the job unique={mode}: a tick{often} would cancel the '
+        f'running job, which keeps the new one out. Use {instead}unique="while_waiting", or overlap="skip" or "queue".'
     )

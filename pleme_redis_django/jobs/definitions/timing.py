@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 
 from pleme_redis_django.exceptions import InvalidSchedule
 from pleme_redis_django.jobs.definitions.cron_expression import checked_cron, last_tick, ticks_after, zone_of
@@ -16,6 +16,8 @@ FIRST_YEAR, LAST_YEAR = 1970, 2999
 # Missed ticks are counted up to this number.
 COUNTED_TICKS = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The ticks of an expression between which the shortest gap is searched: few, since each row that is read pays for them.
+_ANY_YEAR, _FEW_TICKS = datetime(2024, 1, 1, tzinfo=UTC), 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,17 @@ class Timing:
     def upcoming(self, count: int, moment: datetime) -> list[datetime]:
         """Return the next ``count`` ticks after ``moment``, fewer where there are no more."""
         return list(islice(self.ticks_after(moment), count))
+
+    def gap_seconds(self) -> float | None:
+        """Return the shortest time between ticks: of an expression, between a few. None: it does not fire twice.
+
+        Zone and bounds are not minded, so that where it is declared and where its row is read find the same.
+        """
+        if self.interval_seconds is not None:
+            return self.interval_seconds
+        few = islice(ticks_after(self.cron, zone_of("UTC"), _ANY_YEAR), _FEW_TICKS)
+        gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(few)]
+        return min(gaps, default=None)
 
     def _endless_after(self, moment: datetime) -> Iterator[datetime]:
         if self.interval_seconds is None:

@@ -6,6 +6,7 @@ import pytest
 
 from pleme_redis_django import cron, every, once_per
 from pleme_redis_django.exceptions import InvalidParameters, InvalidSchedule
+from pleme_redis_django.jobs.definitions.declared_schedule import DeclaredSchedule
 from pleme_redis_django.jobs.definitions.declaring import definition_of
 from pleme_redis_django.jobs.definitions.schedule import as_schedules, timing_of
 
@@ -36,12 +37,38 @@ def test_a_job_refuses_a_schedule_whose_parameters_it_cannot_take() -> None:
         definition_of(hourly, schedule=every(60, parameters={"shop": 1}))
 
 
-@pytest.mark.parametrize("unique", ["while_running", once_per(60)])
-def test_a_job_refuses_a_schedule_that_would_cancel_it_and_make_none(unique: object) -> None:
-    replacing = every(60, overlap="replace")
-    with pytest.raises(InvalidSchedule, match='Use unique="while_waiting"'):
-        definition_of(hourly, schedule=replacing, unique=unique)
-    assert definition_of(hourly, schedule=replacing, unique="while_waiting").schedules
+@pytest.mark.parametrize(
+    ("schedule", "unique"),
+    [
+        (every(60, overlap="replace"), "while_running"),
+        (every(60, overlap="replace"), once_per(60)),
+        (every(60, overlap="replace"), once_per(61)),
+        (cron("*/5 * * * *", overlap="replace"), "while_running"),
+        (cron("*/5 * * * *", overlap="replace"), once_per(300)),
+        (cron("0 9,17 * * *", overlap="replace"), once_per(8 * 3600)),
+    ],
+)
+def test_a_job_refuses_a_schedule_that_would_cancel_it_and_make_none(
+    schedule: DeclaredSchedule, unique: object
+) -> None:
+    with pytest.raises(InvalidSchedule, match='unique="while_waiting"'):
+        definition_of(hourly, schedule=schedule, unique=unique)
+    assert definition_of(hourly, schedule=schedule, unique="while_waiting").schedules
+
+
+@pytest.mark.parametrize(
+    ("schedule", "seconds"),
+    [
+        (every(3600, overlap="replace"), 60),
+        (every(60, overlap="replace"), 59),
+        (cron("*/5 * * * *", overlap="replace"), 299),
+        (cron("0 9,17 * * *", overlap="replace"), 8 * 3600 - 1),
+    ],
+)
+def test_a_job_can_be_replaced_whose_period_is_over_at_the_next_tick(
+    schedule: DeclaredSchedule, seconds: int
+) -> None:
+    assert definition_of(hourly, schedule=schedule, unique=once_per(seconds)).schedules
 
 
 @pytest.mark.parametrize(
