@@ -6,10 +6,14 @@ the commit sees what others have committed before.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any, Generic
 
+from django.db import DatabaseError, connections
+
+from pleme_redis_django.orm_store.connection import reconnecting
 from pleme_redis_django.orm_store.dialects.dialect import Dialect, dialect_of
 from pleme_redis_django.orm_store.flow.admission import Admission, Claimant
 from pleme_redis_django.orm_store.flow.declared import DeclaredLimits
@@ -28,6 +32,8 @@ from pleme_redis_django.orm_store.flow.rates import (
 from pleme_redis_django.orm_store.flow.releases import UNLIMITED_SECONDS, Releases
 from pleme_redis_django.orm_store.flow.tokens import LET_ROWS, LetThrough
 from pleme_redis_django.orm_store.job_table import JobTable, M
+
+logger = logging.getLogger("pleme_redis_django.jobs")
 
 # So soon a process looks again itself at a gate that another one has looked at, and does not leave it to others:
 # they may be busy, and tokens be lost meanwhile.
@@ -179,10 +185,10 @@ class FlowControl(Generic[M]):
         else:
             self._releases.forget_seen()
             self._open_lines = frozenset()
-        if not at_once:
-            self._releases.keep_full_gates()
         # After the look: a gate whose tokens are all back may be one at which somebody was forgotten.
         self._prune()
+        if not at_once:
+            self._keep_full_gates()
         return let_in
 
     def look_after_limits(self) -> list[str]:
@@ -211,6 +217,16 @@ class FlowControl(Generic[M]):
             if len(some) < LET_ROWS:
                 break
         return let_in
+
+    def _keep_full_gates(self) -> None:
+        try:
+            with reconnecting(self._table.using):
+                self._releases.keep_full_gates()
+        except DatabaseError:
+            if connections[self._table.using].in_atomic_block:
+                raise
+            # It is for people to see; whoever has been let in is to be woken all the same.
+            logger.warning("since when jobs wait at limits was not recorded", exc_info=True)
 
     def _prune(self) -> None:
         """Delete limits that nobody uses any more, and gates whose tokens are all back; now and then."""

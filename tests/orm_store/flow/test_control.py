@@ -5,13 +5,16 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 
 from pleme_redis_django.jobs.interface.selection import JobSelection
-from pleme_redis_django.models import Job
+from pleme_redis_django.models import FullGate, Job
 from pleme_redis_django.operations import set_limit
 from pleme_redis_django.orm_store import OrmJobStore
+from tests.database_sessions import another_session
 from tests.orm_store.claimed_jobs import completed
 from tests.orm_store.flow import jobs
+from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)  # A turn comes with the commit.
 
@@ -49,3 +52,18 @@ def test_jobs_are_let_in_where_one_of_a_line_has_run() -> None:
     jobs.step.using(order_key="a").enqueue()
     run_one(store)
     assert store._flow.lets_in()
+
+
+def test_whoever_a_sweep_lets_in_is_told_of_where_what_is_for_people_cannot_be_written() -> None:
+    set_limit("key", "api", max_running=1)
+    store = OrmJobStore(Job)
+    for _ in range(2):
+        make_job(status="BLOCKED", blocked_on="k:default:api", concurrency_key="api")
+    assert store.release_overlooked() == [], "others may be about to look"
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '50ms'")
+        with another_session(f"LOCK TABLE {FullGate._meta.db_table} IN ACCESS EXCLUSIVE MODE"):
+            assert store.release_overlooked() == ["default"]
+    finally:
+        connection.close()
