@@ -48,7 +48,9 @@ def test_the_second_is_told_which_job_holds_the_place(job: Any, redis_or_not: st
     assert Job.objects.count() == 3
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(
+    transaction=True
+)  # In a transaction, a lock that may have to be undone has a savepoint.
 @pytest.mark.parametrize("job", UNIQUE)
 def test_the_second_costs_one_query(job: Any) -> None:
     job.enqueue(key=1)
