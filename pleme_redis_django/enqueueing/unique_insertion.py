@@ -33,6 +33,8 @@ from pleme_redis_django.orm_store.new_rows import NewRow, RowTemplate, jobs_of
 INSERT_TRIES = 3
 # serialization_failure and deadlock_detected: the same transaction may succeed when it is run again.
 _START_AGAIN = ("40001", "40P01")
+# What the slot ends with of a job that waits while an equal one is about to start.
+_BESIDE = ":2"
 _HAS_EXPIRED = EXPIRING_CONDITION & Q(expires_at__lte=Now())
 
 
@@ -112,7 +114,10 @@ def _insert_once(
                 if (holder := holders.get(slot)) is None:
                     continue
                 if needs_its_own and _is_about_to_start(holder):
-                    winners[slot] = _beside(dialect, table, template, open_rows[slot])
+                    beside = _beside(dialect, table, template, open_rows[slot], slot)
+                    winners[slot] = beside.jobs[0]
+                    lines.update(beside.lines)
+                    left_places += beside.left_places
                 elif (left := change_holder(table, template, open_rows[slot], holder)) is not None:
                     winners[slot] = holder
                     lines.update(left.lines)
@@ -186,11 +191,17 @@ def _is_about_to_start(holder: AbstractJob) -> bool:
     return holder.status == JobStatus.RUNNING and waits_only(holder.unique_slot)
 
 
-def _beside(dialect: Dialect, table: JobTable[M], template: RowTemplate, row: NewRow) -> M:
-    """Insert the row without its slot, which another job holds for a moment yet, or from now on if it has to wait."""
+def _beside(dialect: Dialect, table: JobTable[M], template: RowTemplate, row: NewRow, slot: str) -> Stored[M]:
+    """Store the row in a slot beside its own, which another job holds for a moment yet, or on if it has to wait.
+
+    Without one, each enqueue would store another row while nobody knows that the process of that job has died.
+    """
+    if not slot.endswith(_BESIDE):
+        return _insert_once(dialect, table, template, [row._replace(unique_slot=f"{slot}{_BESIDE}")])
+    # Two processes have died: the next one is alone.
     own = row._replace(unique_slot=None)
     dialect.insert(table, template, [own])
-    return jobs_of(table.model, table.using, template, [own])[0]
+    return Stored(jobs=jobs_of(table.model, table.using, template, [own]))
 
 
 def _cannot_keep_waiting(table: JobTable[Any]) -> bool:
