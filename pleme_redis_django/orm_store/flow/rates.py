@@ -134,6 +134,8 @@ def prune_gates(table: JobTable[Any]) -> int:
     Each key has one. A row that is made again says the same.
     """
     full = table.gates().filter(full_again_at__lt=Now() - FULL_SINCE, release_at=None)
+    # At a rate that is paused jobs may wait without a time to look at them, and by the row they go on after the pause.
+    full = full.exclude(limit__rate=0)
     return table.gates().filter(pk__in=list(full.values_list("pk", flat=True)[:PRUNED_AT_ONCE])).delete()[0]
 
 

@@ -437,6 +437,17 @@ def test_rows_of_keys_that_came_long_ago_are_deleted(using: str) -> None:
     assert set(rows.values_list("gate", flat=True)) == {busy.gate, waited_at.gate}
 
 
+def test_who_waits_for_the_end_of_a_long_pause_goes_on_at_its_end(using: str) -> None:
+    """All tokens are back by then, and nobody looks at the gate meanwhile: its row was deleted."""
+    gate, worker, table = rate(using, rate=0, burst=2), str(uuid4()), JobTable(Job, using)
+    start(using, worker, claimed(using, 3, worker), gate)
+    FlowGate.objects.using(using).update(full_again_at=ago(2 * AN_HOUR))
+    rates.prune_gates(table)
+    FlowLimit.objects.using(using).update(rate=1)
+    assert rates.look_at_gates(table, [gate.limit_id]) == 1
+    assert let(using) == LetThrough(1, ["default", "default"])
+
+
 def test_limit_is_not_pruned_while_tokens_are_out(using: str) -> None:
     """Made again, it would have all of them again."""
     gate, table = rate(using), JobTable(Job, using)
