@@ -209,7 +209,7 @@ class Pruner(Generic[M]):
                 if not _is_of_a_row(error):
                     raise
                 kept += 1
-                # A row of the project's own that refers to it, and protects it, is no failure.
+                # Where a row of the project protects it, it is meant to stay: that is not worth a warning.
                 if not (has_told or isinstance(error, IntegrityError)):
                     has_told = True
                     logger.warning(

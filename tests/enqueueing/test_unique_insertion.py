@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -408,19 +409,23 @@ def test_many_unique_jobs_are_stored_all_or_none(monkeypatch: pytest.MonkeyPatch
     assert hints_at_default() == 1
 
 
+def enqueue_at(level: str, unique: Any) -> Any:
+    """Enqueue at an isolation level, in a thread of its own."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
+    return unique.enqueue(1).pk
+
+
 @in_threads_of_postgres
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize("mode", MODES)
 def test_under_a_stricter_isolation_an_enqueue_of_its_own_is_tried_again(mode: str, level: str) -> None:
-    def enqueue_strictly() -> Any:
-        with connections["default"].cursor() as cursor:
-            cursor.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
-        return MODES[mode].enqueue(1).pk
-
     first = InATransaction(MODES[mode], 1)
     assert first.enqueued.wait(DEADLINE_SECONDS)
     second: list[Any] = []
-    waiting = threading.Thread(target=lambda: second.extend(in_threads([enqueue_strictly])))
+    waiting = threading.Thread(
+        target=lambda: second.extend(in_threads([partial(enqueue_at, level, MODES[mode])]))
+    )
     waiting.start()
     wait_until(_blocked_sessions)
     first.end(undo=False)
@@ -437,15 +442,12 @@ def test_under_a_stricter_isolation_a_change_of_its_own_is_tried_again(
     unique = MODES[mode].using(on_conflict="replace")
     waiting = unique.enqueue(1)
 
-    def replace_strictly() -> Any:
-        with connections["default"].cursor() as cursor:
-            cursor.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
-        return unique.enqueue(1).pk
-
     first = InATransaction(unique, 1)
     assert first.enqueued.wait(DEADLINE_SECONDS)
     second: list[Any] = []
-    changing = threading.Thread(target=lambda: second.extend(in_threads([replace_strictly])))
+    changing = threading.Thread(
+        target=lambda: second.extend(in_threads([partial(enqueue_at, level, unique)]))
+    )
     changing.start()
     wait_until(_blocked_sessions)
     first.end(undo=False)
